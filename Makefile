@@ -1,0 +1,77 @@
+# Everything a person runs. Needs python3 (3.11 or newer) and make; the virtual environment makes itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test
+
+help: ## show this list
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(BIN)/uv: requirements/bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Chainrule needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.12, say.")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "preparing $(VENV): the installer"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bootstrap.lock
+	@touch $@
+
+# The development environment contains the runtime one: whichever is there last decides nothing away.
+$(VENV)/runtime.stamp: $(BIN)/uv requirements/runtime.lock pyproject.toml
+	@echo "preparing $(VENV): the packages Chainrule runs on"
+	@test -f $(VENV)/dev.stamp || VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements/runtime.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(BIN)/uv requirements/dev.lock pyproject.toml
+	@echo "preparing $(VENV): the packages and the tools its tests need"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements/dev.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/runtime.stamp
+
+demo: $(VENV)/runtime.stamp ## train a digit recogniser through the whole stack, then stop
+	@$(BIN)/chainrule demo $(ARGS)
+
+up: $(VENV)/runtime.stamp ## start the whole stack on this machine and stay
+	@$(BIN)/chainrule up $(ARGS)
+
+test: $(VENV)/dev.stamp ## run the tests, fast ones first
+	@$(BIN)/python -m pytest -q -m "not e2e and not faults and not browser and not peers" $(ARGS)
+	@$(BIN)/python -m pytest -q -m "e2e or faults or browser" $(ARGS)
+
+test-fast: $(VENV)/dev.stamp ## run only the fast tests
+	@$(BIN)/python -m pytest -q -m "not e2e and not faults and not browser and not peers" $(ARGS)
+
+check: format-check lint types contracts test ## format, lint, types, import contracts, tests
+
+format: $(VENV)/dev.stamp ## write the house format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+format-check: $(VENV)/dev.stamp ## is everything in the house format?
+	@$(BIN)/ruff format --check .
+
+lint: $(VENV)/dev.stamp ## ruff
+	@$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	@$(BIN)/mypy
+
+contracts: $(VENV)/dev.stamp ## who may import whom
+	@$(BIN)/lint-imports
+
+peers: $(VENV)/dev.stamp ## install PyTorch and the other peers that tests and benchmarks compare with
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.in
+
+test-peers: peers ## compare with PyTorch
+	@$(BIN)/python -m pytest -q -m peers $(ARGS)
+
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
+	@$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.lock
+	@$(LOCK) pyproject.toml requirements/build.in -o requirements/runtime.lock
+	@$(LOCK) pyproject.toml requirements/build.in --group dev -c requirements/runtime.lock -o requirements/dev.lock
+
+clean: ## remove what make made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis benchmarks/results

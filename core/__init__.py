@@ -1,0 +1,1 @@
+"""Everything that api and worker share; pure numerics at the bottom."""

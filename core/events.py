@@ -1,0 +1,81 @@
+"""What happens during training, as values: equal seeds give equal lists of events."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TrainingStarted(Event):
+    """The network stands; `weights` is how many numbers it learns, `steps_total` an upper bound."""
+
+    weights: int
+    steps_total: int
+    epochs_total: int
+
+
+@dataclass(frozen=True)
+class StepEnded(Event):
+    """One or more optimizer updates were made; metrics like `train/loss` at this step."""
+
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EpochEnded(Event):
+    """One pass over the data ended; metrics like `train/loss`, `valid/accuracy`."""
+
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class CheckpointSaved(Event):
+    """A file from which training resumes lies at `path`; `best` if no earlier one was better."""
+
+    path: str
+    digest: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class TrainingEnded(Event):
+    """Training ended. `reason` says why: `epochs`, `steps`, `seconds`, `target`, `patience`, ...
+
+    `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector.
+    """
+
+    reason: str
+    metrics: dict[str, float]
+    path: str
+    weights_digest: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (TrainingStarted, StepEnded, EpochEnded, CheckpointSaved, TrainingEnded)
+}
+
+
+class Codec:
+    """Events to plain JSON-able dictionaries and back."""
+
+    KEY: ClassVar[str] = "event"
+
+    @classmethod
+    def encode(cls, event: Event) -> dict[str, Any]:
+        """`event` as a dictionary with its class name under `event`."""
+        return {cls.KEY: type(event).__name__, **asdict(event)}
+
+    @classmethod
+    def decode(cls, message: dict[str, Any]) -> Event:
+        """The event that `encode` made `message` from. Raises KeyError for an unknown name."""
+        fields = dict(message)
+        return _KINDS[fields.pop(cls.KEY)](**fields)

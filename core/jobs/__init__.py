@@ -1,0 +1,1 @@
+"""Use cases of jobs: submit, claim, renew, finish, control, dispatch, reap, metrics."""

@@ -1,0 +1,85 @@
+"""Settings of every process, from `CHAINRULE_*` environment variables."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the outside systems are and how long to wait for them.
+
+    Durations are in seconds. Addresses that hold a password are `SecretStr`: they never print.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CHAINRULE_", frozen=True)
+
+    data_dir: Path = Field(Path(".chainrule"), description="folder of the embedded stack")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="SQLAlchemy URL; empty: SQLite in the data folder"
+    )
+    broker_url: SecretStr = Field(
+        SecretStr(""), description="redis:// or redis+socket:// URL of the broker"
+    )
+    store_url: str = Field("", description="fsspec URL of the store; empty: the data folder")
+    mlflow_url: str = Field("", description="URL of the MLflow server; empty: nothing is mirrored")
+    mlflow_public_url: str = Field("", description="the MLflow address a browser uses")
+    host: str = Field("127.0.0.1", description="address the api binds to")
+    port: int = Field(8000, ge=0, le=65535, description="port of the api")
+    api_token: SecretStr = Field(
+        SecretStr(""), description="bearer token; needed to bind beyond loopback"
+    )
+    node_name: str = Field("", description="name of this machine; empty: its host name")
+    queues: str = Field("cpu", description="queues a worker serves, by comma: cpu, gpu")
+    slots: int = Field(1, ge=1, le=256, description="jobs a worker trains at once")
+    threads: int = Field(0, ge=0, description="BLAS threads a slot; 0: cores / slots")
+
+    lease_seconds: float = Field(30.0, gt=0.5, description="how long a silent attempt owns its job")
+    dispatch_seconds: float = Field(1.0, gt=0, description="pause between two dispatches")
+    ring_again_seconds: float = Field(30.0, gt=0, description="when a waiting job is rung again")
+    chunk_seconds: float = Field(1.0, gt=0, description="how long metrics gather before a write")
+    checkpoint_seconds: float = Field(30.0, gt=0, description="default pause between checkpoints")
+    max_attempts: int = Field(3, ge=1, description="attempts lost before a job counts as failed")
+
+    max_upload_bytes: int = Field(10 * 2**30, gt=0)
+    max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
+    max_queued_jobs: int = Field(100_000, gt=0)
+    runner_memory_bytes: int = Field(0, ge=0, description="address space of a runner; 0: no limit")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, or SQLite in the data folder."""
+        given = self.database_url.get_secret_value()
+        return given or f"sqlite:///{self.data_dir.absolute() / 'chainrule.sqlite'}"
+
+    @property
+    def resolved_store_url(self) -> str:
+        """The store URL, or a folder in the data folder."""
+        return self.store_url or f"file://{self.data_dir.absolute() / 'store'}"
+
+    @property
+    def renew_seconds(self) -> float:
+        """Pause between two renewals of a lease."""
+        return self.lease_seconds / 6
+
+    @property
+    def self_fence_seconds(self) -> float:
+        """How long after its last successful renewal an attempt stops itself."""
+        return self.lease_seconds - self.renew_seconds
+
+    @property
+    def reap_seconds(self) -> float:
+        """Pause between two looks for attempts whose lease ran out."""
+        return min(2.0, self.lease_seconds / 10)
+
+    @model_validator(mode="after")
+    def _refuse_open_doors(self) -> Self:
+        if self.host not in {"127.0.0.1", "::1", "localhost"} and not (
+            self.api_token.get_secret_value()
+        ):
+            raise ValueError(
+                f"host {self.host} is reachable from other machines: set CHAINRULE_API_TOKEN, "
+                "or bind to 127.0.0.1"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Turns Celery messages into training; owns the process."""
