@@ -1,0 +1,44 @@
+# One image for every Chainrule process: the command decides which (api, worker, scheduler, migrations).
+# Targets: `chainrule` (default) and `chainrule-gpu` (with CuPy and the CUDA libraries it loads).
+
+FROM python:3.12-slim AS build
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
+WORKDIR /build
+COPY requirements/bootstrap.lock requirements/runtime.lock requirements/
+# The installer lives apart, so the image does not carry it.
+RUN python -m venv /opt/installer \
+    && /opt/installer/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --no-deps -r requirements/bootstrap.lock \
+    && python -m venv --without-pip /opt/chainrule
+ENV VIRTUAL_ENV=/opt/chainrule
+RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements/runtime.lock
+COPY pyproject.toml README.md ./
+COPY api api
+COPY chainrule chainrule
+COPY core core
+COPY migrations migrations
+COPY worker worker
+RUN /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
+
+FROM build AS build-gpu
+COPY requirements/gpu.lock requirements/
+RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements/gpu.lock
+
+FROM python:3.12-slim AS base
+# The home folder exists and is owned by the user, so a fresh named volume on it is writable.
+RUN groupadd --system --gid 10001 chainrule \
+    && useradd --system --uid 10001 --gid 10001 --no-log-init \
+        --home-dir /var/lib/chainrule --create-home --shell /usr/sbin/nologin chainrule
+ENV PATH=/opt/chainrule/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CHAINRULE_DATA_DIR=/var/lib/chainrule
+WORKDIR /var/lib/chainrule
+USER 10001:10001
+CMD ["python", "-m", "api"]
+
+FROM base AS chainrule-gpu
+COPY --from=build-gpu /opt/chainrule /opt/chainrule
+
+FROM base AS chainrule
+COPY --from=build /opt/chainrule /opt/chainrule
