@@ -1,0 +1,134 @@
+"""Columns of a stored dataset version as arrays."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import DTypeLike, NDArray
+
+from core.data.schema import listed
+from core.data.tensors import shape_of
+from core.errors import InvalidError, NotFoundError
+
+Array = NDArray[Any]
+
+
+def load(path: Path) -> pa.Table:
+    """The table in the canonical Arrow file at `path`, memory-mapped: nothing is copied.
+
+    Raises NotFoundError when there is no such file, InvalidError when it is not a whole Arrow file.
+    """
+    try:
+        with pa.memory_map(str(path), "r") as source:
+            return pa.ipc.open_file(source).read_all()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no dataset file {path.name}") from error
+    except pa.ArrowInvalid as error:
+        raise InvalidError(f"{path.name} is not a whole Arrow file: {error}") from error
+
+
+def features(
+    table: pa.Table, names: Sequence[str], dtype: DTypeLike = np.float32
+) -> NDArray[np.floating[Any]]:
+    """The columns as one array of numbers, a row of the table a row of the array.
+
+    One tensor column gives (rows, *shape); anything else is laid side by side in the order of
+    `names`, tensors flattened: (rows, n). Raises InvalidError naming the column and row of a
+    text column, a missing value or a number that is not finite.
+    """
+    if not names:
+        raise InvalidError("at least one feature column is needed")
+    fields = [_field(table, name) for name in names]
+    shapes = [shape_of(field) for field in fields]
+    widths = [math.prod(shape) for shape in shapes]
+    wide = np.empty((table.num_rows, sum(widths)), dtype=dtype)
+    start = 0
+    for name, width in zip(names, widths, strict=True):
+        _fill(wide[:, start : start + width], table.column(name), name)
+        start += width
+    if len(names) == 1 and shapes[0]:
+        return wide.reshape(table.num_rows, *shapes[0])
+    return wide
+
+
+def labels(table: pa.Table, name: str) -> Array:
+    """The values of a column as they are in the data: numbers, booleans or an object array of text.
+
+    Raises InvalidError naming the row of a missing value, or when the cells are tensors.
+    """
+    field = _field(table, name)
+    if shape_of(field):
+        raise InvalidError(f"column {name!r} holds arrays of shape {shape_of(field)}, not labels")
+    column = table.column(name)
+    _refuse_nulls(column, name)
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        _refuse_not_finite(values, name, 0)
+    return np.ascontiguousarray(values)
+
+
+def codes(values: Array, classes: Sequence[object], name: str = "label") -> NDArray[np.int64]:
+    """The place of each value in `classes`; InvalidError for a value that is none of them."""
+    place = {label: code for code, label in enumerate(classes)}
+    try:
+        found = (place[value] for value in values.tolist())
+        return np.fromiter(found, dtype=np.int64, count=len(values))
+    except KeyError as error:
+        known = listed(tuple(map(repr, classes)))
+        raise InvalidError(f"column {name!r}: {error.args[0]!r} is none of {known}") from error
+
+
+def _field(table: pa.Table, name: str) -> pa.Field:
+    """The field called `name`, or InvalidError with the names there are."""
+    index = table.schema.get_field_index(name)
+    if index < 0:
+        known = listed(tuple(table.column_names))
+        raise InvalidError(f"there is no column {name!r}; the columns are {known}")
+    return table.schema.field(index)
+
+
+def _fill(out: Array, column: pa.ChunkedArray, name: str) -> None:
+    """Write the numbers of a column into `out` (rows, width), chunk by chunk."""
+    _refuse_nulls(column, name)
+    start = 0
+    for chunk in column.chunks:
+        flat = chunk.flatten() if pa.types.is_fixed_size_list(chunk.type) else chunk
+        if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type):
+            first = flat[0].as_py() if len(flat) else ""
+            raise InvalidError(
+                f"column {name!r} is text ({first!r} in row {start + 1}): "
+                "a feature must be a number; leave the column out of the features or encode it"
+            )
+        values = flat.to_numpy(zero_copy_only=False).reshape(len(chunk), out.shape[1])
+        if values.dtype.kind == "f":
+            _refuse_not_finite(values, name, start)
+        with np.errstate(over="ignore"):
+            out[start : start + len(chunk)] = values
+        start += len(chunk)
+    # A finite float64 may be beyond what float32 can hold.
+    if out.dtype.itemsize < 8:
+        _refuse_not_finite(out, name, 0)
+
+
+def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:
+    """Raise InvalidError naming the first row without a value."""
+    if column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py()
+        raise InvalidError(
+            f"column {name!r} has {column.null_count} missing values, the first in row {row + 1}"
+        )
+
+
+def _refuse_not_finite(values: Array, name: str, start: int) -> None:
+    """Raise InvalidError naming the first row (`start` rows precede) with a NaN or infinity."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))
+        raise InvalidError(
+            f"column {name!r} has a number that is not finite (for {values.dtype}) "
+            f"in row {start + row + 1}"
+        )

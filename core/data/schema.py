@@ -1,0 +1,80 @@
+"""What a dataset version holds: its columns, their types and what was seen in them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import InvalidError
+
+NUMBERS = frozenset(
+    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+    | {"float16", "float32", "float64", "bool"}
+)
+TEXT = "string"
+MAX_CLASSES = 1000
+
+# Left to right, first exact match: True stays a bool, 1 an int, 1.0 a float.
+Label = Annotated[bool | int | float | str, Field(union_mode="smart")]
+
+
+class ColumnSchema(BaseModel):
+    """One column: `dtype` of a value, `shape` of one cell (`()` a value, `(28, 28)` an image).
+
+    The numbers describe what the column holds over all rows and all elements of a cell; nulls and
+    values that are not finite are left out of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    dtype: str = Field(description="bool, int8 .. uint64, float16 .. float64 or string")
+    shape: tuple[int, ...] = Field((), description="shape of one cell; empty: one value")
+    nulls: int = Field(0, ge=0, description="cells without a value")
+    not_finite: int = Field(0, ge=0, description="numbers that are NaN or infinite")
+    classes: tuple[Label, ...] | None = Field(
+        None, description="the distinct values in order, when there are at most 1000"
+    )
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    deviation: float | None = Field(None, description="standard deviation over all values")
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column can be a feature without being encoded first."""
+        return self.dtype in NUMBERS
+
+    @property
+    def size(self) -> int:
+        """How many numbers one cell holds."""
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+
+class DatasetSchema(BaseModel):
+    """The columns of a dataset version in their order, and how many rows there are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int = Field(ge=0)
+    columns: tuple[ColumnSchema, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> ColumnSchema:
+        """The column called `name`. Raises InvalidError that lists the columns there are."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise InvalidError(f"there is no column {name!r}; the columns are {listed(self.names)}")
+
+
+def listed(names: tuple[str, ...], most: int = 12) -> str:
+    """The names for a sentence, cut short when there are many."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
