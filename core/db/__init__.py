@@ -1,1 +1,1 @@
-"""The database: engine, clock and tables."""
+"""The database: engine, clock, session and tables."""

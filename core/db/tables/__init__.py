@@ -1,0 +1,26 @@
+"""The tables. A row is an object of one of these classes."""
+
+from core.db.tables.attempts import Attempt, Checkpoint
+from core.db.tables.base import Base
+from core.db.tables.datasets import Alias, Dataset, DatasetVersion
+from core.db.tables.experiments import Experiment
+from core.db.tables.histories import JobEvent, MetricChunk
+from core.db.tables.idempotency import IdempotencyKey
+from core.db.tables.jobs import Job
+from core.db.tables.nodes import Node, Worker
+
+__all__ = [
+    "Alias",
+    "Attempt",
+    "Base",
+    "Checkpoint",
+    "Dataset",
+    "DatasetVersion",
+    "Experiment",
+    "IdempotencyKey",
+    "Job",
+    "JobEvent",
+    "MetricChunk",
+    "Node",
+    "Worker",
+]

@@ -1,0 +1,74 @@
+"""Attempts: tries at a job, and the checkpoints they left."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.tables.base import Base, Big, Created, Key
+from core.status import AttemptStatus
+
+
+class Attempt(Base):
+    """One try at a job by one worker: where it ran, with which versions, how it ended and why.
+
+    `number` counts from 1 and is the fencing token. It started from the checkpoint at
+    `resumed_from_step` (0: from the start); whatever earlier attempts did beyond that step is
+    superseded. `cause` holds `kind` and `message`, and what else is known of an unhappy end.
+    """
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number_from_one"),
+        CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="end_iff_ended"),
+        Index(None, "node", "started_at"),
+    )
+
+    job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    node: Mapped[str] = mapped_column(String(255))
+    worker: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int | None]
+    versions: Mapped[dict[str, Any] | None]
+    started_at: Mapped[Created]
+    ended_at: Mapped[datetime | None]
+    status: Mapped[AttemptStatus] = mapped_column(
+        Enum(
+            AttemptStatus,
+            native_enum=False,
+            create_constraint=True,
+            length=16,
+            name="status_known",
+            values_callable=lambda kind: [member.value for member in kind],
+        ),
+        default=AttemptStatus.RUNNING,
+    )
+    cause: Mapped[dict[str, Any] | None]
+    exit_code: Mapped[int | None]
+    peak_memory_bytes: Mapped[Big | None]
+    resumed_from_step: Mapped[Big] = mapped_column(default=0)
+
+
+class Checkpoint(Base):
+    """A file in the store from which training resumes; the row is made after the bytes are safe.
+
+    `step` and `epoch` say how far training was, `digest` is the SHA-256 of the bytes. The job's
+    `checkpoint_id` points at the one to resume from; `best` marks the best network so far.
+    """
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (Unique("job_id", "attempt", "step"),)
+
+    id: Mapped[Key] = mapped_column(primary_key=True)
+    job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int]
+    step: Mapped[Big]
+    epoch: Mapped[Big]
+    key: Mapped[str] = mapped_column(String(1024))
+    bytes: Mapped[Big]
+    digest: Mapped[str] = mapped_column(String(64))
+    best: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Created]
+    erased_at: Mapped[datetime | None]

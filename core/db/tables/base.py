@@ -1,0 +1,40 @@
+"""What all tables share: names of constraints, column types by annotation."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import BigInteger, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from core.db.clock import now
+from core.db.types import Document, Timestamp
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Key = Annotated[str, mapped_column(String(32))]
+"""A random identifier: 32 hexadecimal digits."""
+
+Big = Annotated[int, mapped_column(BigInteger)]
+"""A count that may pass two thousand million."""
+
+Created = Annotated[datetime, mapped_column(Timestamp, default=now())]
+"""The moment a row was made, by the database's clock."""
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: Timestamp,
+        dict[str, Any]: Document,
+        list[Any]: Document,
+        list[str]: Document,
+        dict[str, str]: Document,
+    }

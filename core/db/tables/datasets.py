@@ -1,0 +1,66 @@
+"""Datasets, their versions, and names that point at a version."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db.tables.base import Base, Big, Created
+
+
+class Dataset(Base):
+    """A name under which versions of data are kept."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    description: Mapped[str] = mapped_column(String(4096), default="")
+    created_at: Mapped[Created]
+
+
+class DatasetVersion(Base):
+    """One immutable state of a dataset, `name@version`, known by the digest of its content.
+
+    `digest` names the bytes in the store; `schema` is the DatasetSchema document; `format` is what
+    was uploaded; `erased_at` is set when the bytes were deleted and only this row remains.
+    """
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (
+        Unique("dataset_id", "version"),
+        Index(None, "digest"),
+        CheckConstraint("version >= 1", name="version_from_one"),
+        CheckConstraint("rows >= 0 AND bytes >= 0", name="sizes_not_negative"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
+    version: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[Big]
+    bytes: Mapped[Big]
+    schema: Mapped[dict[str, Any]]
+    format: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[Created]
+    erased_at: Mapped[datetime | None]
+
+    dataset: Mapped[Dataset] = relationship(lazy="joined", innerjoin=True)
+
+
+class Alias(Base):
+    """A name that points at one version of a dataset: `digits@production`."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["dataset_id", "version"], ["dataset_versions.dataset_id", "dataset_versions.version"]
+        ),
+    )
+
+    dataset_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    version: Mapped[int]
+    created_at: Mapped[Created]

@@ -1,0 +1,104 @@
+"""Jobs: what a client asked for and how far it has come."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db.clock import now
+from core.db.tables.base import Base, Big, Created, Key
+from core.db.tables.datasets import DatasetVersion
+from core.db.tables.experiments import Experiment
+from core.db.types import Timestamp
+from core.status import JobStatus
+
+_QUEUED = text("status = 'queued'")
+_RUNNING = text("status = 'running'")
+_UNMIRRORED = text("mirrored_status IS NULL OR mirrored_status <> status")
+
+
+class Job(Base):
+    """One immutable JobSpec and its state; this row is the truth about it.
+
+    `attempt` counts the attempts made so far and is the fencing token: an effect names it and is
+    refused once the row has a higher one or no longer runs. `priority`: higher goes first.
+    `infra_failures` counts attempts lost since the checkpoint last advanced. `progress` holds
+    epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
+    `cause` why it failed. `mirrored_status` is the last status that MLflow confirmed.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "(status = 'running') = (lease_until IS NOT NULL)", name="lease_iff_running"
+        ),
+        CheckConstraint(
+            "(status IN ('finished', 'failed', 'cancelled', 'pruned')) = (finished_at IS NOT NULL)",
+            name="end_iff_terminal",
+        ),
+        CheckConstraint("attempt >= 0", name="attempt_from_zero"),
+        Index("ix_jobs_waiting", "queue", "priority", "created_at",
+              sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("ix_jobs_leased", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+        Index("ix_jobs_unmirrored", "created_at",
+              sqlite_where=_UNMIRRORED, postgresql_where=_UNMIRRORED),
+        Index(None, "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
+        Index(None, "experiment_id", "created_at", "id"),
+    )  # fmt: skip
+
+    id: Mapped[Key] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
+    name: Mapped[str | None] = mapped_column(String(255))
+    tags: Mapped[dict[str, str]]
+    spec: Mapped[dict[str, Any]]
+    spec_hash: Mapped[str] = mapped_column(String(64))
+    queue: Mapped[str] = mapped_column(String(32))
+    priority: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    retry_of: Mapped[str | None] = mapped_column(String(32))
+
+    status: Mapped[JobStatus] = mapped_column(
+        Enum(
+            JobStatus,
+            native_enum=False,
+            create_constraint=True,
+            length=16,
+            name="status_known",
+            values_callable=lambda kind: [member.value for member in kind],
+        ),
+        default=JobStatus.QUEUED,
+    )
+    attempt: Mapped[int] = mapped_column(default=0)
+    node: Mapped[str | None] = mapped_column(String(255))
+    worker: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
+    published_at: Mapped[datetime | None]
+    publish_count: Mapped[int] = mapped_column(default=0)
+    cancel_requested_at: Mapped[datetime | None]
+    pause_requested_at: Mapped[datetime | None]
+
+    infra_failures: Mapped[int] = mapped_column(default=0)
+    lost_at_step: Mapped[Big | None]
+    progress_step: Mapped[Big] = mapped_column(default=0)
+    progress: Mapped[dict[str, Any] | None]
+    checkpoint_id: Mapped[str | None] = mapped_column(String(32))
+    cause: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+
+    created_at: Mapped[Created]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
+    mirrored_status: Mapped[str | None] = mapped_column(String(16))
+    mirror_failures: Mapped[int] = mapped_column(default=0)
+    mirror_not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
+
+    experiment: Mapped[Experiment] = relationship(lazy="joined", innerjoin=True)
+    dataset_version: Mapped[DatasetVersion] = relationship(lazy="joined", innerjoin=True)
