@@ -23,9 +23,7 @@ class JobStatus(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL = frozenset(
-    {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED}
-)
+TERMINAL = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PRUNED})
 
 
 class AttemptStatus(StrEnum):

@@ -1,0 +1,1 @@
+"""Neural networks on arrays: layers, losses, metrics, optimizers, schedules; nothing else."""

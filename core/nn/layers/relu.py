@@ -1,0 +1,25 @@
+"""Rectified linear unit."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.activation import Activation
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+
+
+@member
+class Relu(Activation):
+    """`y = max(x, 0)`, gradient 1 where x is above 0 (Nair and Hinton, 2010)."""
+
+    kind: Literal["relu"] = "relu"
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        xp = scope.xp
+        y = xp.maximum(x, 0, out=scope.buffer("y", x.shape))
+
+        def backprop(dy: Array) -> Array:
+            above = xp.greater(y, 0, out=scope.buffer("above", y.shape, bool))
+            return xp.multiply(dy, above, out=scope.buffer("dx", y.shape))
+
+        return y, backprop

@@ -1,0 +1,33 @@
+"""Logistic sigmoid."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.activation import Activation
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+
+
+@member
+class Sigmoid(Activation):
+    """`y = 1 / (1 + exp(-x))`, gradient `y (1 - y)`; computed as `(1 + tanh(x / 2)) / 2`.
+
+    The tanh form never overflows.
+    """
+
+    kind: Literal["sigmoid"] = "sigmoid"
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        xp = scope.xp
+        y = xp.multiply(x, 0.5, out=scope.buffer("y", x.shape))
+        xp.tanh(y, out=y)
+        y += 1
+        y *= 0.5
+
+        def backprop(dy: Array) -> Array:
+            dx = xp.subtract(1, y, out=scope.buffer("dx", y.shape))
+            dx *= y
+            dx *= dy
+            return dx
+
+        return y, backprop

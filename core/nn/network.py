@@ -1,0 +1,196 @@
+"""A network: layers in order; bound to a shape, its weights in one flat vector."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import core.nn.layers  # noqa: F401  (the members register themselves)
+from core.nn.array import Array, Shape, generators
+from core.nn.layer import Layer, Scope, ShapeError, Weight
+
+INITIAL, CHANCE = 1, 2
+"""What a seed is used for: drawing first weights, and chance inside layers (dropout)."""
+
+
+class LayerError(ShapeError):
+    """A layer of a network does not fit; `path` is its place, `[2]` or `[1].layers[0]`."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer at its place: `path` such as `[1].layers[0]`, and the feature shape it is fed."""
+
+    path: str
+    layer: Layer
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in order, without weights."""
+
+    layers: tuple[Layer, ...]
+
+    def output(self, shape: Shape) -> Shape:
+        """The feature shape that comes out. Raises LayerError naming the layer that cannot."""
+        return self._walk(shape)[1]
+
+    def places(self, shape: Shape) -> list[Placed]:
+        """All layers, those inside others too, each with what it is fed."""
+        return self._walk(shape)[0]
+
+    def size(self, shape: Shape) -> int:
+        """How many numbers it learns, by arithmetic alone: nothing is allocated."""
+        return sum(
+            int(np.prod(weight.shape, dtype=object))
+            for place in self.places(shape)
+            for weight in place.layer.weights(place.shape).values()
+        )
+
+    def _walk(self, shape: Shape) -> tuple[list[Placed], Shape]:
+        found: list[Placed] = []
+        for index, layer in enumerate(self.layers):
+            path = f"[{index}]"
+            try:
+                out = layer.output(shape)
+            except LayerError as error:
+                raise LayerError(path + error.path, str(error)) from None
+            except ShapeError as error:
+                raise LayerError(path, str(error)) from None
+            found.extend(_nested(path, layer, shape))
+            shape = out
+        return found, shape
+
+
+def _nested(path: str, layer: Layer, shape: Shape) -> Iterator[Placed]:
+    yield Placed(path, layer, shape)
+    for index, (child, child_shape) in enumerate(layer.children(shape)):
+        yield from _nested(f"{path}.layers[{index}]", child, child_shape)
+
+
+class BoundNetwork:
+    """A network with weights: ready to compute for inputs of one feature shape.
+
+    `weights`, `gradients` and `state` are flat vectors `(*stack, size)`; each layer sees its own
+    part of them by name. `views` maps `[0].weight` and the like to those parts.
+    """
+
+    def __init__(
+        self, network: Network, shape: Shape, *, stack: Shape, xp: Any, dtype: Any
+    ) -> None:
+        self.network = network
+        self.shape = shape
+        self.stack = stack
+        self.xp = xp
+        self.dtype = np.dtype(dtype)
+        self.places = network.places(shape)
+        self.output_shape = network.output(shape)
+        learned = {
+            f"{place.path}.{name}": weight
+            for place in self.places
+            for name, weight in place.layer.weights(place.shape).items()
+        }
+        kept = {
+            f"{place.path}.{name}": weight
+            for place in self.places
+            for name, weight in place.layer.state(place.shape).items()
+        }
+        self.layout: dict[str, Weight] = learned
+        self.state_layout: dict[str, Weight] = kept
+        self.weights = self._flat(learned)
+        self.gradients = self._flat(learned)
+        self.state = self._flat(kept)
+        self.views = self._views(self.weights, learned)
+        self.gradient_views = self._views(self.gradients, learned)
+        self.state_views = self._views(self.state, kept)
+        self.scopes = self._scopes(first=True)
+
+    def initialize(self, seeds: Sequence[int]) -> None:
+        """Draw the first weights and states of every network from its seed."""
+        for views, layout in (
+            (self.views, self.layout),
+            (self.state_views, self.state_layout),
+        ):
+            drawn = generators(seeds, INITIAL)
+            for name, weight in layout.items():
+                arrays = [
+                    weight.initializer.draw(rng, weight.shape, weight.fan_in, weight.fan_out)
+                    for rng in drawn
+                ]
+                together = np.stack(arrays).reshape(*self.stack, *weight.shape)
+                views[name][...] = self.xp.asarray(together.astype(self.dtype))
+        chance = generators(seeds, CHANCE)
+        for scope in self._all_scopes(self.scopes):
+            scope.generators = chance
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
+        """Outputs `(*stack, batch, *output_shape)` and backprop.
+
+        Outputs live in reused buffers: copy what must outlast the next call. backprop(dy) fills
+        `gradients` and returns dx if somebody reads it.
+        """
+        steps = []
+        for layer, scope in zip(self.network.layers, self.scopes, strict=True):
+            scope.training = training
+            x, backprop = layer.forward(x, scope)
+            steps.append(backprop)
+
+        def backward(dy: Array | None) -> Array | None:
+            for step in reversed(steps):
+                if dy is None:
+                    break
+                dy = step(dy)
+            return dy
+
+        return x, backward
+
+    def _flat(self, layout: dict[str, Weight]) -> Array:
+        size = sum(int(np.prod(weight.shape)) for weight in layout.values())
+        flat: Array = self.xp.zeros((*self.stack, size), self.dtype)
+        return flat
+
+    def _views(self, flat: Array, layout: dict[str, Weight]) -> dict[str, Array]:
+        views, start = {}, 0
+        for name, weight in layout.items():
+            stop = start + int(np.prod(weight.shape))
+            views[name] = flat[..., start:stop].reshape(*self.stack, *weight.shape)
+            start = stop
+        return views
+
+    def _scopes(self, *, first: bool) -> list[Scope]:
+        by_path = {place.path: self._scope(place) for place in self.places}
+        top = []
+        for path, scope in by_path.items():
+            parent = path.rpartition(".layers")[0]
+            (by_path[parent].children if parent else top).append(scope)
+        if first and top:
+            learning = [bool(s.weights or s.children) for s in top]
+            start = learning.index(True) if True in learning else len(top) - 1
+            top[start].input_gradient = bool(top[start].children)
+        return top
+
+    def _scope(self, place: Placed) -> Scope:
+        def own(views: dict[str, Array], names: Any) -> dict[str, Array]:
+            return {name: views[f"{place.path}.{name}"] for name in names}
+
+        learned = place.layer.weights(place.shape)
+        return Scope(
+            xp=self.xp,
+            dtype=self.dtype,
+            stack=self.stack,
+            shape=place.shape,
+            weights=own(self.views, learned),
+            gradients=own(self.gradient_views, learned),
+            state=own(self.state_views, place.layer.state(place.shape)),
+        )
+
+    def _all_scopes(self, scopes: list[Scope]) -> Iterator[Scope]:
+        for scope in scopes:
+            yield scope
+            yield from self._all_scopes(scope.children)

@@ -1,0 +1,66 @@
+"""Adam."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.optimizer import Optimizer, power
+
+
+@member
+class Adam(Optimizer):
+    """Steps scaled by running means of the gradient and of its square.
+
+    `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+    `w -= rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`.
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1.
+    """
+
+    kind: Literal["adam"] = "adam"
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+    learning_rate: Annotated[float, Gt(0)] = 0.001
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        return (
+            self.beta1,
+            1 - self.beta1,
+            self.beta2,
+            1 - self.beta2,
+            1 / (1 - power(self.beta2, step)),
+            self.epsilon,
+            rate / (1 - power(self.beta1, step)),
+        )
+
+    def update(
+        self,
+        xp: Any,
+        w: Array,
+        g: Array,
+        slots: tuple[Array, ...],
+        coefficients: tuple[Any, ...],
+        scratch: tuple[Array, ...],
+    ) -> None:
+        (m, v), (change,) = slots, scratch
+        beta1, rest1, beta2, rest2, correction, epsilon, rate = coefficients
+        m *= beta1
+        m += xp.multiply(g, rest1, out=change)
+        v *= beta2
+        g *= g
+        v += xp.multiply(g, rest2, out=g)
+        xp.multiply(v, correction, out=change)
+        xp.sqrt(change, out=change)
+        change += epsilon
+        xp.divide(m, change, out=change)
+        change *= rate
+        w -= change
+
+    @classmethod
+    def examples(cls) -> Iterator["Adam"]:
+        yield cls()
+        yield cls(beta1=0.8, beta2=0.9, epsilon=1e-3)
