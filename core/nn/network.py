@@ -165,7 +165,7 @@ class BoundNetwork:
 
     def _scopes(self, *, first: bool) -> list[Scope]:
         by_path = {place.path: self._scope(place) for place in self.places}
-        top = []
+        top: list[Scope] = []
         for path, scope in by_path.items():
             parent = path.rpartition(".layers")[0]
             (by_path[parent].children if parent else top).append(scope)
