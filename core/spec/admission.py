@@ -1,0 +1,184 @@
+"""Whether a spec fits the data it names: found out by arithmetic, before anything is queued."""
+
+from collections.abc import Iterator
+
+from core.data.schema import ColumnSchema, DatasetSchema
+from core.errors import FieldError, InvalidError
+from core.nn.array import Shape
+from core.nn.layers.sigmoid import Sigmoid
+from core.nn.layers.softmax import Softmax
+from core.nn.network import LayerError
+from core.spec.job import JobSpec
+
+BYTES = {"float32": 4, "float64": 8}
+
+
+def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
+    """Raise InvalidError with the path of every field that cannot work on data of `schema`."""
+    errors = list(_columns(spec, schema))
+    if not errors:
+        errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
+        errors += [*_targets(spec, schema), *_metrics(spec)]
+    if errors:
+        raise InvalidError("; ".join(f"{e.path}: {e.message}" for e in errors), errors)
+
+
+def feature_names(spec: JobSpec, schema: DatasetSchema) -> tuple[str, ...]:
+    """The columns that go in, in order."""
+    apart = {*spec.data.targets, spec.data.sample_weight}
+    return spec.data.features or tuple(n for n in schema.names if n not in apart)
+
+
+def input_shape(spec: JobSpec, schema: DatasetSchema) -> Shape:
+    """The feature shape of one row: a single tensor column keeps its own, others lie side by side.
+
+    Raises InvalidError for a column that is not there.
+    """
+    columns = [schema.column(name) for name in feature_names(spec, schema)]
+    if len(columns) == 1 and columns[0].shape:
+        return columns[0].shape
+    return (sum(column.size for column in columns),)
+
+
+def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    known = ", ".join(schema.names[:20]) + (" ..." if len(schema.names) > 20 else "")
+    wanted = [("data.target", name) for name in spec.data.targets]
+    wanted += [(f"data.features[{i}]", name) for i, name in enumerate(spec.data.features or ())]
+    if spec.data.sample_weight is not None:
+        wanted.append(("data.sample_weight", spec.data.sample_weight))
+    for path, name in wanted:
+        if name not in schema.names:
+            yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
+    names = feature_names(spec, schema)
+    if not names:
+        yield FieldError("data.features", "no column is left to go in")
+    for name in names:
+        if name not in schema.names:
+            continue
+        column = schema.column(name)
+        if name in spec.data.targets:
+            yield FieldError("data.features", f"{name!r} is the target and cannot go in as well")
+        yield from _usable("data.features", column)
+        if not column.numeric:
+            yield FieldError(
+                "data.features",
+                f"column {name!r} holds text: name the columns that go in, all of them numbers",
+            )
+
+
+def _usable(path: str, column: ColumnSchema) -> Iterator[FieldError]:
+    if column.nulls:
+        yield FieldError(path, f"column {column.name!r} has {column.nulls} empty cells")
+    if column.not_finite:
+        yield FieldError(path, f"column {column.name!r} has {column.not_finite} NaN or infinities")
+
+
+def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    split = spec.data.split
+    parts = {"train": split.train, "valid": split.valid, "test": split.test}
+    for name, share in parts.items():
+        if share and schema.rows < sum(1 for other in parts.values() if other):
+            yield FieldError(f"data.split.{name}", f"no row is left of {schema.rows}")
+    training = round(schema.rows * split.train)
+    if isinstance(spec.batch_size, int) and spec.batch_size > max(1, training):
+        yield FieldError(
+            "batch_size", f"{spec.batch_size} is more than the {training} training rows; say `full`"
+        )
+    stop = spec.early_stopping
+    if stop and stop.metric not in reported(spec):
+        known = ", ".join(sorted(reported(spec)))
+        yield FieldError(
+            "early_stopping.metric", f"{stop.metric!r} is not reported; there: {known}"
+        )
+
+
+def reported(spec: JobSpec) -> set[str]:
+    """The metrics that every epoch of this job reports."""
+    names = {"loss", *(metric.name for metric in spec.metrics)}
+    parts = ["train", "valid"] if spec.data.split.valid else ["train"]
+    return {f"{part}/{name}" for part in parts for name in names}
+
+
+def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[FieldError]:
+    shape = input_shape(spec, schema)
+    try:
+        size = spec.layers.size(shape) * BYTES[spec.precision]
+        output = spec.layers.output(shape)
+    except LayerError as error:
+        yield FieldError(f"network{error.path}", str(error))
+        return
+    if size > max_bytes:
+        yield FieldError(
+            "network", f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes"
+        )
+    last = len(spec.network) - 1
+    if isinstance(spec.network[-1], Softmax | Sigmoid) and spec.loss.target in {"class", "binary"}:
+        yield FieldError(
+            f"network[{last}]",
+            f"{spec.loss.kind} takes raw outputs and does this step itself: leave the last "
+            f"{spec.network[-1].kind} away",
+        )
+    wanted = expected_output(spec, schema)
+    if wanted is not None and _size(output) != wanted:
+        learning = [i for i, layer in enumerate(spec.network) if layer.weights((1, 1, 1))]
+        field = f"network[{learning[-1]}].units" if learning else f"network[{last}]"
+        yield FieldError(
+            field, f"the network ends with {_size(output)} outputs; {_reason(spec, wanted)}"
+        )
+
+
+def _size(shape: Shape) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _reason(spec: JobSpec, wanted: int) -> str:
+    targets = ", ".join(map(repr, spec.data.targets[:5]))
+    what = "classes" if spec.loss.target == "class" else "numbers"
+    return f"the target {targets} needs {wanted} ({wanted} {what})"
+
+
+def expected_output(spec: JobSpec, schema: DatasetSchema) -> int | None:
+    """How many outputs the targets need; None when the target cannot tell."""
+    columns = [schema.column(name) for name in spec.data.targets]
+    if spec.loss.target == "class":
+        return len(columns[0].classes) if columns[0].classes else None
+    return sum(column.size for column in columns)
+
+
+def _targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    if spec.loss.target == "class" and len(spec.data.targets) > 1:
+        yield FieldError("data.target", f"{spec.loss.kind} takes one target column")
+    for name in spec.data.targets:
+        column = schema.column(name)
+        yield from _usable("data.target", column)
+        if spec.loss.target == "number" and not column.numeric:
+            yield FieldError(
+                "data.target", f"column {name!r} holds text; {spec.loss.kind} needs numbers"
+            )
+        if spec.loss.target == "class" and not column.classes:
+            yield FieldError(
+                "data.target", f"column {name!r} has over 1000 distinct values: not classes"
+            )
+        if spec.loss.target == "binary" and not column.shape and len(column.classes or ()) != 2:
+            yield FieldError(
+                "data.target",
+                f"column {name!r} has {len(column.classes or ()) or 'many'} distinct values; "
+                f"{spec.loss.kind} needs two",
+            )
+
+
+def _metrics(spec: JobSpec) -> Iterator[FieldError]:
+    for index, metric in enumerate(spec.metrics):
+        if metric.target not in {"any", spec.loss.target}:
+            yield FieldError(
+                f"metrics[{index}]",
+                f"{metric.kind} needs {metric.target} targets; {spec.loss.kind} has "
+                f"{spec.loss.target} targets",
+            )
+    names = [metric.name for metric in spec.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield FieldError(f"metrics[{index}]", f"{name} is asked for twice")

@@ -1,0 +1,50 @@
+"""What to train on: columns of a dataset version, and how its rows are split."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from core.spec.base import Spec
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=250)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class SplitSpec(Spec):
+    """Shares of the rows that train, that are watched while training, and that only test."""
+
+    train: Annotated[float, Field(gt=0, le=1)] = 0.8
+    valid: Fraction = 0.1
+    test: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _sum(self) -> Self:
+        if self.train + self.valid + self.test > 1 + 1e-9:
+            raise ValueError("train, valid and test sum to more than 1")
+        return self
+
+
+class DataSpec(Spec):
+    """Which columns go in, which come out, and what is done to them first.
+
+    The split depends on `split_seed` alone, so jobs that differ in their seed share their rows.
+    """
+
+    target: ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=10_000)]
+    features: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = Field(
+        None, description="columns that go in; by default all but target and sample_weight"
+    )
+    sample_weight: ColumnName | None = Field(
+        None, description="column that says how much each row counts"
+    )
+    split: SplitSpec = SplitSpec()
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    stratify: bool = Field(True, description="give each part its share of every class")
+    standardize: bool = Field(
+        True, description="shift and scale features to mean 0 and deviation 1 on the training rows"
+    )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target columns, in order."""
+        return (self.target,) if isinstance(self.target, str) else self.target

@@ -1,0 +1,62 @@
+"""The JobSpec: all that a client says to have a network trained."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from core.spec.base import Name, Spec
+from core.spec.data import DataSpec
+from core.spec.training import TrainingSpec
+
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
+DatasetReference = Annotated[
+    str,
+    StringConstraints(
+        max_length=500, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(@[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
+    ),
+]
+
+DIGITS = {
+    "experiment": "digits",
+    "dataset": "digits@1",
+    "data": {"target": "label", "split": {"train": 0.8, "valid": 0.1, "test": 0.1}},
+    "network": [{"kind": "dense", "units": 64}, {"kind": "relu"}, {"kind": "dense", "units": 10}],
+    "loss": {"kind": "cross_entropy"},
+    "optimizer": {"kind": "adam", "learning_rate": 0.001},
+    "batch_size": 32,
+    "epochs": 30,
+    "seed": 7,
+    "metrics": [{"kind": "accuracy"}],
+    "tags": {"team": "a"},
+}
+"""A job that recognises handwritten digits: the example shown wherever a JobSpec is explained."""
+
+
+class CheckpointSpec(Spec):
+    """How often the state of training is saved, and how many of the last ones are kept."""
+
+    every_steps: Annotated[int, Field(ge=1)] | None = None
+    every_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="by default what the worker is set to"
+    )
+    keep: Annotated[int, Field(ge=2, le=100)] = 2
+
+
+class JobSpec(TrainingSpec):
+    """What a client asks for: which data, which network, how to train it, under which name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DIGITS]})
+
+    experiment: Name = Field(description="groups jobs; an MLflow experiment of this name")
+    name: Name | None = Field(None, description="shown in MLflow; by default made from the job id")
+    description: Annotated[str, StringConstraints(max_length=4096)] = ""
+    dataset: DatasetReference = Field(description="`name@3`, `name@alias`, or `name`: the latest")
+    data: DataSpec
+    tags: Annotated[
+        dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)
+    ] = {}
+    priority: Annotated[int, Field(ge=-100, le=100)] = Field(0, description="higher goes first")
+    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="lost attempts before the job counts as failed"
+    )
+    checkpoint: CheckpointSpec = CheckpointSpec()

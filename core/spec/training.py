@@ -1,0 +1,68 @@
+"""What to train and how: the numeric part of a job, which needs no names and no database."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+import core.nn.layers
+import core.nn.losses
+import core.nn.metrics
+import core.nn.optimizers
+import core.nn.schedules  # noqa: F401  (the members register themselves)
+from core.nn.layer import Layer
+from core.nn.loss import Loss
+from core.nn.metric import Metric
+from core.nn.network import Network
+from core.nn.optimizer import Optimizer
+from core.nn.optimizers.adam import Adam
+from core.nn.schedule import Schedule
+from core.nn.schedules.constant import Constant
+from core.spec.base import Spec
+
+
+class EarlyStopping(Spec):
+    """Stop when a metric has not become better by `tolerance` for `patience` epochs."""
+
+    metric: str = Field("valid/loss", description="such as valid/loss, train/loss, valid/accuracy")
+    patience: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    restore_best: bool = Field(True, description="end with the weights of the best epoch")
+
+
+class TrainingSpec(Spec):
+    """The six stages: weights are initialised, then forward pass, error, backpropagation and update
+
+    repeat until one of the stopping rules says enough.
+    """
+
+    network: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=256)]
+    loss: Loss
+    optimizer: Optimizer = Adam()
+    schedule: Schedule = Constant()
+    batch_size: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["full"] = Field(
+        32, description="rows a weight update sees: 1 each sample, `full` all of them"
+    )
+    order: Literal["shuffle", "sequential"] = "shuffle"
+    accumulate: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1, description="batches whose gradients are averaged before one update"
+    )
+    averaging: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay of an exponential moving average of the weights to end with"
+    )
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    target_loss: float | None = Field(None, description="stop when the training loss is this low")
+    early_stopping: EarlyStopping | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
+    report_steps: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="updates between two reports; by default about ten reports an epoch"
+    )
+    precision: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "gpu"] = "cpu"
+
+    @property
+    def layers(self) -> Network:
+        """The network as something that can be bound and trained."""
+        return Network(self.network)
