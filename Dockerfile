@@ -20,10 +20,6 @@ COPY migrations migrations
 COPY worker worker
 RUN /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
 
-FROM build AS build-gpu
-COPY requirements/gpu.lock requirements/
-RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements/gpu.lock
-
 FROM python:3.12-slim AS base
 # The home folder exists and is owned by the user, so a fresh named volume on it is writable.
 RUN groupadd --system --gid 10001 chainrule \
@@ -37,8 +33,15 @@ WORKDIR /var/lib/chainrule
 USER 10001:10001
 CMD ["python", "-m", "api"]
 
+FROM base AS chainrule
+COPY --from=build /opt/chainrule /opt/chainrule
+
+FROM build AS build-gpu
+COPY requirements/gpu.lock requirements/
+RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements/gpu.lock
+
 FROM base AS chainrule-gpu
 COPY --from=build-gpu /opt/chainrule /opt/chainrule
 
-FROM base AS chainrule
-COPY --from=build /opt/chainrule /opt/chainrule
+# Last, because a build without a target takes the last stage.
+FROM chainrule
