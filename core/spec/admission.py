@@ -120,8 +120,11 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
         )
     wanted = expected_output(spec, schema)
     if wanted is not None and _size(output) != wanted:
-        learning = [i for i, layer in enumerate(spec.network) if layer.weights((1, 1, 1))]
-        field = f"network[{learning[-1]}].units" if learning else f"network[{last}]"
+        places = spec.layers.places(shape)
+        field = next(
+            (f"network{p.path}.units" for p in reversed(places) if hasattr(p.layer, "units")),
+            f"network[{last}]",
+        )
         yield FieldError(
             field, f"the network ends with {_size(output)} outputs; {_reason(spec, wanted)}"
         )

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from core.spec.base import Name, Spec
 from core.spec.data import DataSpec
@@ -16,7 +16,7 @@ DatasetReference = Annotated[
     ),
 ]
 
-DIGITS = {
+DIGITS: dict[str, JsonValue] = {
     "experiment": "digits",
     "dataset": "digits@1",
     "data": {"target": "label", "split": {"train": 0.8, "valid": 0.1, "test": 0.1}},
@@ -53,8 +53,9 @@ class JobSpec(TrainingSpec):
     dataset: DatasetReference = Field(description="`name@3`, `name@alias`, or `name`: the latest")
     data: DataSpec
     tags: Annotated[
-        dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)
-    ] = {}
+        dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
+        Field(default_factory=dict, max_length=64),
+    ]
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(0, description="higher goes first")
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None, description="lost attempts before the job counts as failed"
