@@ -1,1 +1,87 @@
-"""Use cases of jobs: submit, claim, renew, finish, control, dispatch, reap, metrics."""
+"""Use cases of jobs: plain functions of a session; the caller commits.
+
+Every statement that lets an attempt act names its number and is refused once the job has a newer
+one: a worker that was frozen, cut off or thought dead cannot write over its successor.
+"""
+
+from core.jobs.claiming import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
+from core.jobs.control import CHANNEL, cancel, pause, resume, set_priority
+from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths
+from core.jobs.effects import (
+    forget_checkpoint,
+    record_checkpoint,
+    record_progress,
+    spare_checkpoints,
+)
+from core.jobs.ending import OUT_OF_MEMORY, finish, lose, release
+from core.jobs.history import events
+from core.jobs.metrics import History, metrics, record_metrics
+from core.jobs.mirroring import (
+    Unmirrored,
+    behind,
+    forget_run,
+    mark_mirrored,
+    mirror_lag,
+    record_mirror_failure,
+    record_mirrored,
+    record_run,
+    unmirrored,
+)
+from core.jobs.points import Point
+from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
+from core.jobs.reaping import LOST_WORKER, Reaper, reap
+from core.jobs.submitting import retry, spec_hash, submit, submitted
+
+__all__ = [
+    "CHANNEL",
+    "LOST_WORKER",
+    "OUT_OF_MEMORY",
+    "Claim",
+    "History",
+    "Page",
+    "Point",
+    "Reaper",
+    "Renewal",
+    "SavedCheckpoint",
+    "Unmirrored",
+    "attempts",
+    "behind",
+    "cancel",
+    "checkpoints",
+    "claim",
+    "dispatch",
+    "due",
+    "events",
+    "finish",
+    "forget_checkpoint",
+    "forget_run",
+    "get",
+    "list_jobs",
+    "lose",
+    "mark_mirrored",
+    "mark_rung",
+    "may_ring",
+    "metrics",
+    "mirror_lag",
+    "pause",
+    "queue_depths",
+    "reap",
+    "record_checkpoint",
+    "record_metrics",
+    "record_mirror_failure",
+    "record_mirrored",
+    "record_progress",
+    "record_run",
+    "release",
+    "renew",
+    "resume",
+    "resumed",
+    "retry",
+    "set_priority",
+    "spare_checkpoints",
+    "spec_hash",
+    "submit",
+    "submitted",
+    "unmirrored",
+    "wanted",
+]

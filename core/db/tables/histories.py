@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Stri
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.tables.base import Base, Created, Key
+from core.db.tables.base import Base, Big, Created, Key
 
 # SQLite numbers rows by itself only when the key is called INTEGER.
 _Increasing = BigInteger().with_variant(Integer(), "sqlite")
@@ -18,8 +18,9 @@ _UNMIRRORED = text("mirrored_at IS NULL")
 class MetricChunk(Base):
     """Metric points of one attempt, packed: a chunk is written once, in order of `sequence`.
 
-    `keys` are the names that the points index; `points` is what core.jobs.points packed. `id` grows
-    in the order of commits within a job, so a reader may continue after the last one it saw.
+    `keys` are the names that the points index; `points` is what core.jobs.points packed, `count` of
+    them, of the steps `first_step` to `last_step`. `id` grows in the order of commits within a job,
+    so a reader may continue after the last one it saw.
     """
 
     __tablename__ = "metric_chunks"
@@ -38,6 +39,8 @@ class MetricChunk(Base):
     keys: Mapped[list[str]]
     points: Mapped[builtins.bytes] = mapped_column(LargeBinary)
     count: Mapped[int]
+    first_step: Mapped[Big]
+    last_step: Mapped[Big]
     created_at: Mapped[Created]
     mirrored_at: Mapped[datetime | None]
 

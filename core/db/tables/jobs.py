@@ -15,7 +15,10 @@ from core.status import JobStatus
 
 _QUEUED = text("status = 'queued'")
 _RUNNING = text("status = 'running'")
-_UNMIRRORED = text("mirrored_status IS NULL OR mirrored_status <> status")
+_UNMIRRORED = text(
+    "(mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL)"
+    " AND (mirrored_status IS NULL OR mirrored_status <> status)"
+)
 
 
 class Job(Base):

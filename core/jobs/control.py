@@ -1,0 +1,99 @@
+"""What the owner of a job may want: cancel, pause, resume, another priority."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.clock import now
+from core.db.tables import Job
+from core.errors import ConflictError
+from core.jobs.history import client, log
+from core.jobs.reading import get
+from core.status import JobStatus
+
+CHANNEL = "chainrule_jobs"
+"""PostgreSQL channel on which the id of a job is told when its owner wants something."""
+
+
+def cancel(session: Session, job_id: str, *, owner: str = "local") -> Job:
+    """End a job that waits; ask the attempt of one that runs to end.
+
+    Cancelling twice is harmless. Raises NotFoundError, ConflictError when the job has already
+    ended in another way.
+    """
+    job = get(session, job_id, lock=True)
+    if job.status is JobStatus.CANCELLED:
+        return job
+    _refuse_ended(job, "cancelled")
+    if job.status is JobStatus.RUNNING:
+        if job.cancel_requested_at is None:
+            job.cancel_requested_at = now()
+            _tell(session, job, "cancel_requested", owner)
+        return job
+    job.status = JobStatus.CANCELLED
+    job.cancel_requested_at = now()
+    job.finished_at = now()
+    _tell(session, job, "cancelled", owner)
+    return job
+
+
+def pause(session: Session, job_id: str, *, owner: str = "local") -> Job:
+    """Keep a waiting job from running; ask the attempt of one that runs to checkpoint and stop.
+
+    Pausing twice is harmless. Raises NotFoundError, ConflictError when the job has ended.
+    """
+    job = get(session, job_id, lock=True)
+    _refuse_ended(job, "paused")
+    if job.status is JobStatus.RUNNING and job.pause_requested_at is None:
+        job.pause_requested_at = now()
+        _tell(session, job, "pause_requested", owner)
+    elif job.status is JobStatus.QUEUED:
+        job.status = JobStatus.PAUSED
+        _tell(session, job, "paused", owner)
+    return job
+
+
+def resume(session: Session, job_id: str, *, owner: str = "local") -> Job:
+    """Let a paused job wait for a worker again; take back a pause that was only asked for.
+
+    Resuming a job that is not paused is harmless. Raises NotFoundError, ConflictError when the job
+    has ended.
+    """
+    job = get(session, job_id, lock=True)
+    _refuse_ended(job, "resumed")
+    if job.status is JobStatus.PAUSED:
+        job.status = JobStatus.QUEUED
+        job.not_before = now()
+        job.published_at = None
+        _tell(session, job, "resumed", owner)
+    elif job.pause_requested_at is not None:
+        job.pause_requested_at = None
+        _tell(session, job, "resumed", owner)
+    return job
+
+
+def set_priority(session: Session, job_id: str, priority: int, *, owner: str = "local") -> Job:
+    """Let a job go before those of lower `priority`.
+
+    Raises NotFoundError, ConflictError when the job has ended.
+    """
+    job = get(session, job_id, lock=True)
+    _refuse_ended(job, "moved")
+    if job.priority != priority:
+        reason = {"from": job.priority, "to": priority}
+        job.priority = priority
+        log(session, job, "moved", client(owner), reason)
+        session.flush()
+    return job
+
+
+def _refuse_ended(job: Job, wanted: str) -> None:
+    if job.status.terminal:
+        raise ConflictError(f"job {job.id} is {job.status} and cannot be {wanted} any more")
+
+
+def _tell(session: Session, job: Job, kind: str, owner: str) -> None:
+    log(session, job, kind, client(owner))
+    session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        # Delivered at the commit, and only then.
+        session.execute(select(func.pg_notify(CHANNEL, job.id)))

@@ -1,0 +1,195 @@
+"""How an attempt ends: it finishes its job, gives it back, or is lost."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db.clock import later, now
+from core.db.tables import Attempt, Checkpoint, Job
+from core.errors import SupersededError
+from core.jobs.history import log, worker
+from core.jobs.reading import get, own
+from core.status import AttemptStatus, JobStatus
+
+OUT_OF_MEMORY = "out_of_memory"
+"""The `kind` of a cause that is worth one more try, not more."""
+
+_MOST_OUT_OF_MEMORY = 2
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+def finish(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    status: JobStatus,
+    *,
+    result: dict[str, Any] | None = None,
+    cause: dict[str, Any] | None = None,
+    exit_code: int | None = None,
+    peak_memory_bytes: int | None = None,
+) -> Job:
+    """End the job for good as `status` (finished, failed, cancelled, pruned).
+
+    Saying the same again is harmless, so an unknown outcome is met by another call. `result` is
+    what training gave, `cause` why it failed: {kind, message, ...}. Raises SupersededError when
+    the job is not this attempt's.
+    """
+    if not status.terminal:
+        raise ValueError(f"{status} is not an end")
+    try:
+        job = own(session, job_id, attempt)
+    except SupersededError:
+        ours = _ended_by(session, job_id, attempt, status)
+        if ours is None:
+            raise
+        return ours
+    job.result = result
+    _end_attempt(session, job, AttemptStatus(status.value), cause, exit_code, peak_memory_bytes)
+    _end_job(session, job, status, worker(job.node or "", job.worker or ""), cause)
+    return job
+
+
+def release(
+    session: Session, job_id: str, attempt: int, *, cause: dict[str, Any] | None = None
+) -> Job:
+    """Give a job back on purpose (the worker drains, its owner pauses it); it is not charged.
+
+    It waits again, or is paused or cancelled when its owner asked for that. Raises SupersededError.
+    """
+    job = own(session, job_id, attempt)
+    actor = worker(job.node or "", job.worker or "")
+    _end_attempt(session, job, AttemptStatus.RELEASED, cause, None, None)
+    _wait_again(session, job, "released", actor, cause, seconds=0)
+    return job
+
+
+def lose(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    *,
+    cause: dict[str, Any],
+    exit_code: int | None = None,
+    peak_memory_bytes: int | None = None,
+    actor: str | None = None,
+) -> Job:
+    """End an attempt that something else than the spec broke: a signal, a lost worker, the store.
+
+    The job waits again after a growing pause, until `max_attempts` attempts in a row were lost
+    without the checkpoint advancing (`poison`), or memory ran out twice: then it has failed. A job
+    whose owner asked for an end or a pause gets that. Raises SupersededError.
+    """
+    job = own(session, job_id, attempt)
+    return lose_owned(session, job, cause, exit_code, peak_memory_bytes, actor)
+
+
+def lose_owned(
+    session: Session,
+    job: Job,
+    cause: dict[str, Any],
+    exit_code: int | None = None,
+    peak_memory_bytes: int | None = None,
+    actor: str | None = None,
+) -> Job:
+    """As `lose`, for a row that is locked and runs."""
+    actor = actor or worker(job.node or "", job.worker or "")
+    _end_attempt(session, job, AttemptStatus.LOST, cause, exit_code, peak_memory_bytes)
+    _charge(session, job)
+    final = _final_cause(session, job, cause)
+    if final is not None and job.cancel_requested_at is None:
+        _end_job(session, job, JobStatus.FAILED, actor, final)
+    else:
+        _wait_again(session, job, "lost", actor, cause, seconds=_backoff(job.infra_failures))
+    return job
+
+
+def _backoff(failures: int) -> float:
+    """The first retry comes at once; then 2, 4, 8 ... seconds, a minute at most."""
+    return 0.0 if failures <= 1 else min(2.0 ** (failures - 1), _LONGEST_BACKOFF_SECONDS)
+
+
+def _charge(session: Session, job: Job) -> None:
+    checkpoint = session.get(Checkpoint, job.checkpoint_id) if job.checkpoint_id else None
+    reached = checkpoint.step if checkpoint else 0
+    # A machine that dies each hour must not end a job of days: advancing clears the account.
+    advanced = job.lost_at_step is not None and reached > job.lost_at_step
+    job.infra_failures = 1 if advanced else job.infra_failures + 1
+    job.lost_at_step = reached
+
+
+def _final_cause(session: Session, job: Job, cause: dict[str, Any]) -> dict[str, Any] | None:
+    if cause.get("kind") == OUT_OF_MEMORY:
+        causes = session.scalars(
+            select(Attempt.cause).where(
+                Attempt.job_id == job.id, Attempt.status == AttemptStatus.LOST
+            )
+        )
+        deaths = sum((item or {}).get("kind") == OUT_OF_MEMORY for item in causes)
+        return cause if deaths >= _MOST_OUT_OF_MEMORY else None
+    if job.infra_failures >= job.max_attempts == 1:
+        return cause
+    if job.infra_failures >= job.max_attempts:
+        lost = f"{job.infra_failures} attempts in a row were lost without progress"
+        return {"kind": "poison", "message": lost, "last": cause}
+    return None
+
+
+def _end_attempt(
+    session: Session,
+    job: Job,
+    status: AttemptStatus,
+    cause: dict[str, Any] | None,
+    exit_code: int | None,
+    peak_memory_bytes: int | None,
+) -> None:
+    row = session.get_one(Attempt, (job.id, job.attempt))
+    row.status = status
+    row.ended_at = now()
+    row.cause = cause
+    row.exit_code = exit_code
+    row.peak_memory_bytes = peak_memory_bytes
+    session.flush()
+
+
+def _end_job(
+    session: Session, job: Job, status: JobStatus, actor: str, cause: dict[str, Any] | None
+) -> None:
+    job.status = status
+    job.cause = cause
+    job.lease_until = None
+    job.finished_at = now()
+    log(session, job, status.value, actor, cause)
+    session.flush()
+
+
+def _wait_again(
+    session: Session,
+    job: Job,
+    kind: str,
+    actor: str,
+    cause: dict[str, Any] | None,
+    *,
+    seconds: float,
+) -> None:
+    if job.cancel_requested_at is not None:
+        log(session, job, kind, actor, cause)
+        _end_job(session, job, JobStatus.CANCELLED, actor, cause)
+        return
+    job.status = JobStatus.QUEUED if job.pause_requested_at is None else JobStatus.PAUSED
+    job.pause_requested_at = None
+    job.lease_until = None
+    job.published_at = None
+    job.not_before = later(seconds)
+    log(session, job, kind, actor, cause)
+    session.flush()
+
+
+def _ended_by(session: Session, job_id: str, attempt: int, status: JobStatus) -> Job | None:
+    """The job if it was exactly this attempt that ended it as `status`."""
+    row = session.get(Attempt, (job_id, attempt))
+    if row is None or row.status.value != status.value:
+        return None
+    job = get(session, job_id)
+    return job if job.status is status and job.attempt == attempt else None

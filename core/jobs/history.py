@@ -1,0 +1,48 @@
+"""The event log of jobs: every change, who made it and why."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Job, JobEvent
+
+SCHEDULER = "scheduler"
+"""The actor of whatever the scheduler does."""
+
+
+def client(owner: str) -> str:
+    """The actor of a request by `owner`."""
+    return f"client:{owner}"
+
+
+def worker(node: str, name: str) -> str:
+    """The actor of what worker `name` on `node` does."""
+    return f"worker:{node}/{name}"
+
+
+def log(
+    session: Session, job: Job, kind: str, actor: str, reason: dict[str, Any] | None = None
+) -> None:
+    """Add an event of `kind` (a past participle) to `job`, with the state it is in now."""
+    session.add(
+        JobEvent(
+            job_id=job.id,
+            kind=kind,
+            status=job.status.value,
+            attempt=job.attempt,
+            actor=actor[:255],
+            reason=reason,
+        )
+    )
+
+
+def events(session: Session, job_id: str, *, after: int = 0, limit: int = 1000) -> list[JobEvent]:
+    """The events of a job whose id is above `after`, oldest first."""
+    statement = (
+        select(JobEvent)
+        .where(JobEvent.job_id == job_id, JobEvent.id > after)
+        .order_by(JobEvent.id)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))

@@ -1,0 +1,160 @@
+"""What MLflow has yet to be told about jobs; the rows say it, a mirror does it.
+
+Chunks are handed over in order with the moments they were written at, so a replay after an unknown
+outcome is recognised as one. A point that an earlier attempt already showed to MLflow and a later
+one repeats is handed over with the earlier moment, for the same reason.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.db.clock import later, now
+from core.db.tables import Job, MetricChunk
+from core.jobs.metrics import last_steps, surviving
+from core.jobs.points import Point, points, unpack
+from core.status import TERMINAL, JobStatus
+
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Unmirrored:
+    """Chunks that MLflow does not have, and the points to send for them (perhaps none)."""
+
+    chunk_ids: list[int]
+    points: list[Point]
+
+
+def behind(session: Session, *, limit: int = 20) -> list[Job]:
+    """Jobs that no worker holds and of which MLflow knows too little, oldest first.
+
+    Those that ended, or wait again after a run began; not those in backoff after a failure.
+    """
+    statement = (
+        select(Job)
+        .where(
+            or_(Job.mlflow_run_id.is_not(None), Job.finished_at.is_not(None)),
+            or_(Job.mirrored_status.is_(None), Job.mirrored_status != Job.status),
+            Job.status != JobStatus.RUNNING,
+            Job.mirror_not_before <= now(),
+        )
+        .order_by(Job.created_at)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
+    """The next `limit` chunks of a job that MLflow does not have; superseded points left out."""
+    statement = (
+        select(MetricChunk)
+        .where(MetricChunk.job_id == job_id, MetricChunk.mirrored_at.is_(None))
+        .order_by(MetricChunk.id)
+        .limit(limit)
+    )
+    chunks = list(session.scalars(statement))
+    last = last_steps(session, job_id)
+    shown = _shown_before(session, job_id, chunks, last)
+    fresh = [point for chunk in chunks for point in points(chunk.keys, surviving(chunk, last))]
+    return Unmirrored([chunk.id for chunk in chunks], [_as_shown(point, shown) for point in fresh])
+
+
+def mark_mirrored(session: Session, chunk_ids: list[int]) -> None:
+    """Note that MLflow has these chunks."""
+    session.execute(
+        update(MetricChunk).where(MetricChunk.id.in_(chunk_ids)).values(mirrored_at=now())
+    )
+
+
+def record_run(session: Session, job_id: str, run_id: str) -> str:
+    """Let the job's run be `run_id` unless it has one; the run it has."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.mlflow_run_id.is_(None))
+        .values(mlflow_run_id=run_id)
+        .execution_options(synchronize_session=False)
+    )
+    return session.execute(select(Job.mlflow_run_id).where(Job.id == job_id)).scalar_one() or run_id
+
+
+def record_mirrored(session: Session, job_id: str, status: JobStatus) -> bool:
+    """Note that MLflow confirmed `status`; False when there is more to mirror by now.
+
+    A job that ended counts as mirrored only when all its chunks are.
+    """
+    left = exists().where(MetricChunk.job_id == Job.id, MetricChunk.mirrored_at.is_(None))
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.status == status)
+        .values(mirrored_status=status.value, mirror_failures=0)
+        .execution_options(synchronize_session=False)
+        .returning(Job.id)
+    )
+    if status in TERMINAL:
+        statement = statement.where(~left)
+    return session.scalar(statement) is not None
+
+
+def record_mirror_failure(session: Session, job_id: str) -> None:
+    """Let the job's mirror rest for 1, 2, 4 ... seconds, a minute at most."""
+    failures = session.execute(select(Job.mirror_failures).where(Job.id == job_id)).scalar_one()
+    pause = min(2.0 ** min(failures, 10), _LONGEST_BACKOFF_SECONDS)
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(mirror_failures=failures + 1, mirror_not_before=later(pause))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget_run(session: Session, job_id: str) -> None:
+    """Forget what MLflow was told of a job: its run is gone there, all is to be told anew."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(mlflow_run_id=None, mirrored_status=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(MetricChunk).where(MetricChunk.job_id == job_id).values(mirrored_at=None)
+    )
+
+
+def mirror_lag(session: Session) -> tuple[int, float]:
+    """How many chunks MLflow does not have, and the age of the oldest in seconds."""
+    moment = now()
+    row = session.execute(
+        select(func.count(), func.min(MetricChunk.created_at), moment).where(
+            MetricChunk.mirrored_at.is_(None)
+        )
+    ).one()
+    return row[0], (row[2] - row[1]).total_seconds() if row[1] else 0.0
+
+
+def _shown_before(
+    session: Session, job_id: str, chunks: list[MetricChunk], last: dict[int, int]
+) -> dict[tuple[str, int, float], Point]:
+    """Superseded points that MLflow has, by what a repetition of them equals."""
+    newest = max((chunk.attempt for chunk in chunks), default=0)
+    if newest <= 1:
+        return {}
+    first = min(chunk.first_step for chunk in chunks)
+    statement = select(MetricChunk).where(
+        MetricChunk.job_id == job_id,
+        MetricChunk.attempt < newest,
+        MetricChunk.mirrored_at.is_not(None),
+        MetricChunk.last_step >= first,
+    )
+    shown = {}
+    for chunk in session.scalars(statement):
+        packed = unpack(chunk.points)
+        gone = packed[packed["step"] > last.get(chunk.attempt, 0)]
+        for point in points(chunk.keys, gone):
+            shown[point.key, point.step, point.value] = point
+    return shown
+
+
+def _as_shown(point: Point, shown: dict[tuple[str, int, float], Point]) -> Point:
+    return shown.get((point.key, point.step, point.value), point)

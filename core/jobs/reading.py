@@ -1,0 +1,128 @@
+"""Read jobs: one, or pages of them."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import JSON, ColumnElement, select, tuple_, type_coerce
+from sqlalchemy.orm import Session
+
+from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
+from core.db.types import from_milliseconds, to_milliseconds
+from core.errors import FieldError, InvalidError, NotFoundError, SupersededError
+from core.status import JobStatus
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some jobs, newest first, and the cursor of the next page (None: there is none)."""
+
+    items: list[Job]
+    next: str | None
+
+
+def get(session: Session, job_id: str, *, lock: bool = False) -> Job:
+    """The job, with its experiment and dataset version. Raises NotFoundError.
+
+    With `lock` nobody else changes the row until the transaction ends.
+    """
+    statement = select(Job).where(Job.id == job_id)
+    if lock:
+        statement = statement.with_for_update(of=Job).execution_options(populate_existing=True)
+    job = session.scalar(statement)
+    if job is None:
+        raise NotFoundError(f"there is no job {job_id}")
+    return job
+
+
+def own(session: Session, job_id: str, attempt: int) -> Job:
+    """The locked row of a job that `attempt` still owns. Raises SupersededError otherwise."""
+    statement = (
+        select(Job)
+        .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
+        .with_for_update(of=Job)
+        .execution_options(populate_existing=True)
+    )
+    job = session.scalar(statement)
+    if job is None:
+        raise SupersededError(f"attempt {attempt} no longer owns job {job_id}")
+    return job
+
+
+def attempts(session: Session, job_id: str) -> list[Attempt]:
+    """The attempts of a job, first one first."""
+    statement = select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)
+    return list(session.scalars(statement))
+
+
+def checkpoints(session: Session, job_id: str) -> list[Checkpoint]:
+    """The checkpoints of a job whose bytes still exist, newest first."""
+    statement = (
+        select(Checkpoint)
+        .where(Checkpoint.job_id == job_id, Checkpoint.erased_at.is_(None))
+        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
+    )
+    return list(session.scalars(statement))
+
+
+def list_jobs(
+    session: Session,
+    *,
+    owner: str | None = None,
+    experiment: str | None = None,
+    dataset: str | None = None,
+    name: str | None = None,
+    status: Sequence[JobStatus] = (),
+    tags: dict[str, str] | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """A page of jobs, newest first, that match all filters given.
+
+    `dataset` is `name` or `name@3`. Raises InvalidError for a cursor that no page gave.
+    """
+    statement = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
+    if owner is not None:
+        statement = statement.where(Job.owner == owner)
+    if name is not None:
+        statement = statement.where(Job.name == name)
+    if status:
+        statement = statement.where(Job.status.in_(status))
+    if experiment is not None:
+        same = select(Experiment.id).where(Experiment.name == experiment)
+        statement = statement.where(Job.experiment_id == same.scalar_subquery())
+    if dataset is not None:
+        statement = statement.where(Job.dataset_version_id.in_(_versions(dataset)))
+    for key, value in (tags or {}).items():
+        statement = statement.where(type_coerce(Job.tags, JSON)[key].as_string() == value)
+    if cursor is not None:
+        statement = statement.where(_beyond(cursor))
+    jobs = list(session.scalars(statement))
+    more = len(jobs) > limit
+    return Page(jobs[:limit], _cursor(jobs[limit - 1]) if more else None)
+
+
+def _versions(dataset: str):  # type: ignore[no-untyped-def]
+    name, _, version = dataset.partition("@")
+    statement = select(DatasetVersion.id).join(Dataset).where(Dataset.name == name)
+    if version:
+        number = int(version) if version.isascii() and version.isdigit() else -1
+        statement = statement.where(DatasetVersion.version == number)
+    return statement
+
+
+def _cursor(job: Job) -> str:
+    text = f"{to_milliseconds(job.created_at)}.{job.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _beyond(cursor: str) -> ColumnElement[bool]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        count, _, job_id = text.partition(".")
+        moment = from_milliseconds(int(count))
+    except (binascii.Error, ValueError, OverflowError) as error:
+        message = "not a cursor of this list; leave it out to begin at the first page"
+        raise InvalidError("the cursor is wrong", [FieldError("cursor", message)]) from error
+    return tuple_(Job.created_at, Job.id) < tuple_(moment, job_id)

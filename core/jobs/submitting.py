@@ -1,0 +1,134 @@
+"""Submit a job: one transaction makes the row that is the truth; the broker is not asked."""
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db import idempotency
+from core.db.tables import DatasetVersion, Experiment, Job
+from core.db.upsert import upsert
+from core.errors import ConflictError, UnavailableError
+from core.jobs.history import client, log
+from core.jobs.reading import get
+from core.status import JobStatus
+
+
+def submit(
+    session: Session,
+    spec: Any,
+    dataset_version: DatasetVersion,
+    *,
+    owner: str,
+    idempotency_key: str | None = None,
+    request_hash: str = "",
+    priority: int = 0,
+    max_attempts: int = 3,
+    max_queued: int | None = None,
+) -> Job:
+    """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may ring.
+
+    The same `idempotency_key` of the same `owner` with the same `request_hash` gives the job it
+    made before (compare `job.id` with `submitted` to know which). `max_attempts` counts where the
+    spec names none. Raises InvalidError when the key came with another request, UnavailableError
+    when `max_queued` jobs already wait.
+    """
+    job_id = uuid.uuid4().hex
+    if idempotency_key is not None:
+        earlier = idempotency.reserve(
+            session, owner, idempotency_key, request_hash=request_hash, resource_id=job_id
+        )
+        if earlier is not None:
+            return get(session, earlier)
+    if max_queued is not None:
+        _refuse_flood(session, max_queued)
+    document = spec.model_dump(mode="json")
+    job = Job(
+        id=job_id,
+        owner=owner,
+        experiment_id=_experiment(session, spec.experiment),
+        dataset_version_id=dataset_version.id,
+        name=spec.name,
+        tags=dict(spec.tags),
+        spec=document,
+        spec_hash=spec_hash(document),
+        queue=spec.device,
+        priority=priority,
+        max_attempts=spec.max_attempts or max_attempts,
+    )
+    return _queue(session, job)
+
+
+def submitted(
+    session: Session, *, owner: str, idempotency_key: str, request_hash: str
+) -> Job | None:
+    """The job that this key made before, or None. Raises InvalidError as `submit` does."""
+    earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
+    return None if earlier is None else get(session, earlier)
+
+
+def retry(session: Session, job_id: str, *, owner: str) -> Job:
+    """Try a job again.
+
+    A failed, cancelled or pruned job stays as it is: a new job with its spec is queued, whose
+    `retry_of` names it. A queued job that waits after a loss may start at once. Raises
+    NotFoundError, ConflictError for a job that runs, is paused or finished.
+    """
+    old = get(session, job_id, lock=True)
+    if old.status is JobStatus.QUEUED:
+        old.not_before = old.created_at
+        log(session, old, "retried", client(owner))
+        session.flush()
+        return old
+    if not old.status.terminal or old.status is JobStatus.FINISHED:
+        raise ConflictError(
+            f"job {job_id} is {old.status}; only a job that ended unhappily can be retried"
+        )
+    job = Job(
+        id=uuid.uuid4().hex,
+        owner=owner,
+        retry_of=old.id,
+        **{
+            name: getattr(old, name)
+            for name in (
+                "experiment_id", "dataset_version_id", "name", "tags", "spec", "spec_hash",
+                "queue", "priority", "max_attempts",
+            )
+        },
+    )  # fmt: skip
+    log(session, old, "retried", client(owner), {"job": job.id})
+    return _queue(session, job)
+
+
+def spec_hash(document: dict[str, Any]) -> str:
+    """SHA-256 of a spec's JSON document, whatever the order of its keys."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _queue(session: Session, job: Job) -> Job:
+    session.add(job)
+    session.flush()
+    log(session, job, "submitted", client(job.owner))
+    session.flush()
+    # The rows it points at belong to what a reader of the job sees.
+    session.refresh(job, ["experiment", "dataset_version"])
+    return job
+
+
+def _experiment(session: Session, name: str) -> int:
+    found = select(Experiment.id).where(Experiment.name == name)
+    present = session.scalar(found)
+    if present is not None:
+        return present
+    session.execute(upsert(session, Experiment).values(name=name).on_conflict_do_nothing())
+    return session.execute(found).scalar_one()
+
+
+def _refuse_flood(session: Session, most: int) -> None:
+    waiting = select(Job.id).where(Job.status == JobStatus.QUEUED).limit(most).subquery()
+    if (session.scalar(select(func.count()).select_from(waiting)) or 0) >= most:
+        raise UnavailableError(f"{most} jobs wait already; try again when some have run")
