@@ -1,0 +1,127 @@
+"""What README and docs tell people to type, paste or read is well formed and exists."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SHELL = {"sh", "shell", "bash", "console"}
+
+
+class Snippet(NamedTuple):
+    """A fenced block: where it stands, in which language, its text."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def snippets(*languages: str) -> list[Snippet]:
+    """All fenced blocks in one of the languages."""
+    found = []
+    for page in PAGES:
+        for token in MarkdownIt().parse(page.read_text()):
+            if token.type == "fence":
+                language = token.info.split()[0] if token.info else ""
+                line = token.map[0] + 1 if token.map else 0
+                place = page.relative_to(ROOT).as_posix()
+                found.append(Snippet(place, line, language, token.content))
+    return [one for one in found if one.language in languages]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The simple commands of a shell text, each as words; continued lines are joined."""
+    joined = text.replace("\\\n", " ")
+    found = []
+    for line in re.split(r"\n|&&|\|", joined):
+        words = shlex.split(line.replace("$ ", "", 1), comments=True) if _balanced(line) else []
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        if words:
+            found.append(words)
+    return found
+
+
+def _balanced(line: str) -> bool:
+    try:
+        shlex.split(line, comments=True)
+    except ValueError:
+        return False
+    return True
+
+
+def make_targets() -> set[str]:
+    """What `make` can make."""
+    text = (ROOT / "Makefile").read_text()
+    return set(re.findall(r"^([a-z][a-z-]*):", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_fence_says_its_language(page):
+    fences = [token for token in MarkdownIt().parse(page.read_text()) if token.type == "fence"]
+    known = {*SHELL, "python", "json", "text", "sql", "yaml", "toml", "mermaid"}
+    assert not [token.map for token in fences if token.info.split()[:1] not in [[k] for k in known]]
+
+
+@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
+def test_json_parses(snippet):
+    json.loads(snippet.text)
+
+
+@pytest.mark.parametrize("snippet", snippets("python"), ids=str)
+def test_python_parses_and_imports_what_exists(snippet):
+    for node in ast.walk(ast.parse(snippet.text)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module
+            assert find_spec(node.module)
+        elif isinstance(node, ast.Import):
+            assert all(find_spec(name.name) for name in node.names)
+
+
+@pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
+def test_shell_parses(snippet):
+    checked = subprocess.run(["bash", "-n"], input=snippet.text, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
+def test_shell_names_what_exists(snippet):
+    for words in commands(snippet.text):
+        if words[0] == "make":
+            asked = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+            assert set(asked) <= make_targets()
+        elif words[:2] in (["python", "-m"], ["python3", "-m"]):
+            assert find_spec(words[2])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_relative_links_lead_somewhere(page):
+    for token in MarkdownIt().parse(page.read_text()):
+        for child in token.children or []:
+            target = str(child.attrGet("href") or child.attrGet("src") or "")
+            if target and "://" not in target and not target.startswith(("#", "mailto:")):
+                assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_commands_are_cut_into_words():
+    assert commands("A=1 make up ARGS='--port 1' # stay\ncurl -s \\\n x | head") == [
+        ["make", "up", "ARGS=--port 1"],
+        ["curl", "-s", "x"],
+        ["head"],
+    ]
