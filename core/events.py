@@ -6,10 +6,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data."""
+    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data.
+
+    `network` says which network of a stack it happened to; alone it is 0.
+    """
 
     step: int
     epoch: int
+    network: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,23 @@ class TrainingEnded(Event):
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TrainingFailed(Event):
+    """Training cannot go on; `detail` names the layer, the step and the way out."""
+
+    detail: str
+
+
 _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (TrainingStarted, StepEnded, EpochEnded, CheckpointSaved, TrainingEnded)
+    for kind in (
+        TrainingStarted,
+        StepEnded,
+        EpochEnded,
+        CheckpointSaved,
+        TrainingEnded,
+        TrainingFailed,
+    )
 }
 
 

@@ -60,10 +60,21 @@ class Tally:
             else:
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
 
+    def state(self) -> dict[str, Array]:
+        """What was measured so far, by name, for a checkpoint."""
+        return {**self._sums, **self._joined()}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Go on from what `state` gave."""
+        self._sums = {n: value for n, value in state.items() if not n.startswith("all_")}
+        self._parts = {n: [value] for n, value in state.items() if n.startswith("all_")}
+
     def result(self) -> Array:
         """The metric over all batches added so far, shape `stack`."""
-        joined = {
+        return self.metric.result(self._xp, self.state())
+
+    def _joined(self) -> dict[str, Array]:
+        return {
             name: self._xp.concatenate(parts, axis=self._batch_axis)
             for name, parts in self._parts.items()
         }
-        return self.metric.result(self._xp, {**self._sums, **joined})

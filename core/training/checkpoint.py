@@ -1,0 +1,115 @@
+"""A checkpoint: everything from which training goes on as if it had never stopped.
+
+A safetensors file: arrays for weights, optimizer slots, sums; JSON metadata for cursors and chance.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from core.errors import InvalidError
+from core.nn.array import Array, to_host
+from core.training.trainer import Trainer
+
+FORMAT = "chainrule.checkpoint.1"
+
+
+def capture(
+    trainer: Trainer, progress: dict[str, Any], best: Array | None
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and metadata of a checkpoint; `progress` is what the loop itself remembers."""
+    arrays = {
+        "weights": trainer.network.weights,
+        "state": trainer.network.state,
+        "loss_sum": trainer.loss_sum,
+        "weight_sum": trainer.weight_sum,
+        **{f"slot.{name}": slot for name, slot in trainer.updater.slots.items()},
+    }
+    if trainer.averaged is not None:
+        arrays["averaged"] = trainer.averaged
+    if trainer.accumulated is not None:
+        arrays["accumulated"] = trainer.accumulated
+    if best is not None:
+        arrays["best"] = best
+    for index, tally in enumerate(trainer.tallies):
+        arrays.update({f"tally.{index}.{n}": value for n, value in tally.state().items()})
+    metadata = {
+        "format": FORMAT,
+        "cursor": json.dumps(
+            {"step": trainer.step, "epoch": trainer.epoch, "batch": trainer.batch}
+        ),
+        "losses": json.dumps([np.asarray(to_host(x)).tolist() for x in trainer.losses]),
+        "chance": json.dumps(trainer.generator_states()),
+        "progress": json.dumps(progress),
+    }
+    return {name: np.asarray(to_host(a), order="C") for name, a in arrays.items()}, metadata
+
+
+def save(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> str:
+    """Write atomically and durably: whole or not at all. Returns the SHA-256 of the file."""
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, partial, metadata)
+    with partial.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+        os.fsync(written.fileno())
+    partial.replace(path)
+    return digest
+
+
+def restore(trainer: Trainer, path: Path) -> tuple[dict[str, Any], Array | None]:
+    """Put a fresh trainer of the same spec and data where the checkpoint was taken.
+
+    Returns the loop's own progress and the best weights. Raises InvalidError when the file is
+    damaged or was taken from another network.
+    """
+    arrays, metadata = read(path)
+    if metadata.get("format") != FORMAT:
+        raise InvalidError(f"{path.name} is not a checkpoint of this version")
+    network, xp = trainer.network, trainer.xp
+    targets = {
+        "weights": network.weights,
+        "state": network.state,
+        "loss_sum": trainer.loss_sum,
+        "weight_sum": trainer.weight_sum,
+        **{f"slot.{name}": slot for name, slot in trainer.updater.slots.items()},
+    }
+    if trainer.averaged is not None:
+        targets["averaged"] = trainer.averaged
+    if trainer.accumulated is not None:
+        targets["accumulated"] = trainer.accumulated
+    for name, target in targets.items():
+        if name not in arrays or arrays[name].shape != target.shape:
+            raise InvalidError(f"{path.name} was taken from another network: {name} does not fit")
+        target[...] = xp.asarray(arrays[name])
+    for index, tally in enumerate(trainer.tallies):
+        start = f"tally.{index}."
+        found = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+        tally.restore({name: xp.asarray(array) for name, array in found.items()})
+    cursor = json.loads(metadata["cursor"])
+    trainer.updater.step = cursor["step"]
+    trainer.epoch, trainer.batch = cursor["epoch"], cursor["batch"]
+    trainer.losses = [_loss(value) for value in json.loads(metadata["losses"])]
+    trainer.restore_chance(json.loads(metadata["chance"]))
+    best = arrays.get("best")
+    return json.loads(metadata["progress"]), None if best is None else xp.asarray(best)
+
+
+def _loss(value: Any) -> Any:
+    """A remembered loss as it was: one number, or an array with one for each network."""
+    return np.array(value) if isinstance(value, list) else value
+
+
+def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Arrays and metadata of a safetensors file. Raises InvalidError when it is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return arrays, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise InvalidError(f"{path.name} is damaged or not a safetensors file: {error}") from error

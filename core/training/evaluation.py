@@ -1,0 +1,50 @@
+"""How good a network is on rows it does not learn from."""
+
+from typing import Any
+
+import numpy as np
+
+from core.nn.array import Array
+from core.nn.layer import Scope
+from core.nn.loss import Loss
+from core.nn.metric import Metric, Tally
+from core.nn.network import BoundNetwork
+from core.training.problem import Part
+
+NUMBERS = 2**20
+"""Numbers of input a forward pass for evaluation takes at a time, at least one row."""
+
+
+def evaluate(
+    network: BoundNetwork, loss: Loss, metrics: tuple[Metric, ...], part: Part, scope: Scope
+) -> dict[str, Array]:
+    """Loss and metrics over all rows of `part`, each of shape `stack`; nothing is learned."""
+    xp, stack = network.xp, network.stack
+    total = xp.zeros(stack, np.float64)
+    mass: Any = 0.0
+    tallies = [Tally(metric, xp, stack) for metric in metrics]
+    size = max(1, NUMBERS // max(1, part.x[0].size * max(1, len(stack) and stack[0])))
+    for start in range(0, len(part), size):
+        rows = slice(start, min(start + size, len(part)))
+        x = _shared(xp, part.x[rows], stack)
+        target = _shared(xp, part.y[rows], stack)
+        count = x.shape[len(stack)]
+        weight = xp.ones((*stack, count), network.dtype)
+        if part.weight is not None:
+            weight = _shared(xp, part.weight[rows], stack)
+        y, _ = network.forward(x)
+        value, _ = loss.forward(y, target, scope, None if part.weight is None else weight)
+        share = weight.sum(axis=-1)
+        total += value * share
+        mass = mass + share
+        outputs = loss.prediction(y, scope)
+        for tally in tallies:
+            tally.add(outputs, target, weight)
+    found = {"loss": total / mass}
+    found.update((tally.metric.name, tally.result()) for tally in tallies)
+    return found
+
+
+def _shared(xp: Any, array: Array, stack: tuple[int, ...]) -> Array:
+    """The same rows for every network of a stack, without copying them."""
+    return array if not stack else xp.broadcast_to(array, (*stack, *array.shape))

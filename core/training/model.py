@@ -1,0 +1,212 @@
+"""A trained model: network, weights and preparation; from raw rows to answers."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from core.data.preparation import Standardizer
+from core.data.schema import Label
+from core.errors import FieldError, InvalidError
+from core.nn.array import Array
+from core.nn.layer import Scope
+from core.nn.network import BoundNetwork
+from core.spec import JobSpec
+from core.training.checkpoint import read, save
+from core.training.problem import Column, Encoding
+
+FORMAT = "chainrule.model.1"
+BATCH = 4096
+
+
+def weights_digest(weights: Array, state: Array) -> str:
+    """SHA-256 over the flat weights and the remembered state: equal digests, equal networks."""
+    digest = hashlib.sha256(np.ascontiguousarray(weights).tobytes())
+    digest.update(np.ascontiguousarray(state).tobytes())
+    return digest.hexdigest()
+
+
+class TrainedModel:
+    """Answers raw rows. Holds everything needed: no dataset, database or worker."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        encoding: Encoding,
+        shape: tuple[int, ...],
+        weights: Array,
+        state: Array,
+    ) -> None:
+        self.spec = spec
+        self.encoding = encoding
+        self.network = BoundNetwork(spec.layers, shape, stack=(), xp=np, dtype=spec.precision)
+        self.network.weights[...] = weights
+        self.network.state[...] = state
+        self._turn = threading.Lock()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns a row must have."""
+        return tuple(column.name for column in self.encoding.features)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the weights."""
+        return weights_digest(self.network.weights, self.network.state)
+
+    def save(self, path: Path) -> str:
+        """Write the model as safetensors. Returns the SHA-256 of the file."""
+        arrays = {f"network{name}": view for name, view in self.network.views.items()}
+        arrays.update({f"state{name}": view for name, view in self.network.state_views.items()})
+        if self.encoding.standardizer is not None:
+            arrays.update(self.encoding.standardizer.arrays())
+        metadata = {
+            "format": FORMAT,
+            "spec": self.spec.model_dump_json(),
+            "shape": json.dumps(self.network.shape),
+            "features": json.dumps([[c.name, c.shape] for c in self.encoding.features]),
+            "targets": json.dumps([[c.name, c.shape] for c in self.encoding.targets]),
+            "classes": json.dumps(self.encoding.classes),
+        }
+        return save(path, {n: np.ascontiguousarray(a) for n, a in arrays.items()}, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote. Raises InvalidError when the file is damaged or not a model."""
+        arrays, metadata = read(path)
+        if metadata.get("format") != FORMAT:
+            raise InvalidError(f"{path.name} is not a model of this version")
+        spec = JobSpec.model_validate_json(metadata["spec"])
+        classes = json.loads(metadata["classes"])
+        encoding = Encoding(
+            features=tuple(Column(n, tuple(s)) for n, s in json.loads(metadata["features"])),
+            targets=tuple(Column(n, tuple(s)) for n, s in json.loads(metadata["targets"])),
+            classes=tuple(None if c is None else tuple(c) for c in classes),
+            standardizer=Standardizer.from_arrays(arrays),
+        )
+        shape = tuple(json.loads(metadata["shape"]))
+        model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()))
+        for start, views in (
+            ("network", model.network.views),
+            ("state", model.network.state_views),
+        ):
+            for name, view in views.items():
+                view[...] = arrays[start + name]
+        return model
+
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """One answer a row: labels as in the data, numbers for regression.
+
+        With several target columns an answer is a dictionary. Raises InvalidError naming row and
+        column.
+        """
+        return self.answers(self.outputs(self.rows_to_array(rows)))
+
+    def predict_proba(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """For each row the probability of each label, by its text. Raises InvalidError.
+
+        Also raised for regression, which has no labels.
+        """
+        if self.spec.loss.target == "number":
+            raise InvalidError("a regression has no probabilities: ask for predictions only")
+        return self.probabilities(self.outputs(self.rows_to_array(rows)))
+
+    def outputs(self, x: Array) -> Array:
+        """Predictions `(rows, ...)` for raw features `(rows, *shape)`: prepared and passed forward.
+
+        Safe to call from several threads: they take turns at the network's buffers.
+        """
+        if self.encoding.standardizer is not None:
+            x = self.encoding.standardizer.apply(x)
+        scope = Scope(np, self.network.dtype, (), self.network.output_shape)
+        found = []
+        with self._turn:
+            for start in range(0, len(x), BATCH):
+                y, _ = self.network.forward(x[start : start + BATCH])
+                found.append(np.array(self.spec.loss.prediction(y, scope)))
+        return np.concatenate(found) if found else np.empty((0, *self.network.output_shape))
+
+    def answers(self, outputs: Array) -> list[Any]:
+        """Outputs as labels or numbers."""
+        first = self.encoding.classes[0]
+        if self.spec.loss.target == "class" and first is not None:
+            return [first[code] for code in outputs.argmax(axis=-1).tolist()]
+        names = [column.name for column in self.encoding.targets]
+        by_target = [self._answer(i, part) for i, part in enumerate(self._by_target(outputs))]
+        if len(names) == 1:
+            return by_target[0]
+        return [dict(zip(names, row, strict=True)) for row in zip(*by_target, strict=True)]
+
+    def probabilities(self, outputs: Array) -> list[Any]:
+        """Outputs as a dictionary from label to probability for each row."""
+        if self.spec.loss.target == "class":
+            return [_labelled(self.encoding.classes[0], row) for row in outputs.tolist()]
+        columns = []
+        for classes, part in zip(self.encoding.classes, self._by_target(outputs), strict=True):
+            columns.append([_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()])
+        if len(columns) == 1:
+            return columns[0]
+        names = [column.name for column in self.encoding.targets]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def rows_to_array(self, rows: Sequence[Mapping[str, Any]]) -> Array:
+        """Raw rows as features `(rows, *shape)`. Raises InvalidError naming row and column."""
+        names = set(self.columns)
+        parts = []
+        for column in self.encoding.features:
+            cells = [_cell(row, index, column) for index, row in enumerate(rows)]
+            parts.append(_numbers(cells, column, self.network.dtype))
+        for index, row in enumerate(rows):
+            if unknown := set(row) - names:
+                name = sorted(unknown)[0]
+                raise _wrong(index, name, f"the model knows no column {name!r}")
+        flat = [part.reshape(len(rows), -1) for part in parts]
+        return np.concatenate(flat, axis=1).reshape(len(rows), *self.network.shape)
+
+    def _by_target(self, outputs: Array) -> list[Array]:
+        flat = outputs.reshape(len(outputs), -1)
+        sizes = [int(np.prod(column.shape)) for column in self.encoding.targets]
+        return np.split(flat, np.cumsum(sizes)[:-1], axis=1)
+
+    def _answer(self, index: int, part: Array) -> list[Any]:
+        classes, shape = self.encoding.classes[index], self.encoding.targets[index].shape
+        if classes is not None:
+            return [classes[int(p > 0.5)] for p in part[:, 0].tolist()]
+        found: list[Any] = part.reshape(len(part), *shape).tolist()
+        return found
+
+
+def _labelled(classes: tuple[Label, ...] | None, row: Sequence[float]) -> dict[str, float]:
+    names = [str(label) for label in classes or range(len(row))]
+    return dict(zip(names, row, strict=True))
+
+
+def _wrong(row: int, column: str, message: str) -> InvalidError:
+    path = f"rows[{row}].{column}"
+    return InvalidError(f"{path}: {message}", [FieldError(path, message)])
+
+
+def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
+    if column.name not in row:
+        raise _wrong(index, column.name, f"the column {column.name!r} is missing")
+    return row[column.name]
+
+
+def _numbers(cells: list[Any], column: Column, dtype: Any) -> Array:
+    """Cells `(rows, *column.shape)` as numbers. Raises InvalidError for the first that is none."""
+    for index, cell in enumerate(cells):
+        if not column.shape and (isinstance(cell, str | list) or cell is None):
+            raise _wrong(index, column.name, f"a number is needed, not {cell!r:.50}")
+        try:
+            array = np.asarray(cell, dtype)
+        except (TypeError, ValueError, OverflowError):
+            raise _wrong(index, column.name, f"numbers are needed, not {cell!r:.50}") from None
+        if array.shape != column.shape:
+            raise _wrong(index, column.name, f"shape {column.shape} is needed, not {array.shape}")
+        if not np.isfinite(array).all():
+            raise _wrong(index, column.name, "the number is not finite")
+    return np.asarray(cells, dtype).reshape(len(cells), *column.shape)

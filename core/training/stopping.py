@@ -1,0 +1,73 @@
+"""When training is over, and why: one judge for each network."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from core.spec import TrainingSpec
+
+LOWER_IS_BETTER = ("loss",)
+
+
+@dataclass
+class Judge:
+    """Watches one network: its best epoch so far, and whether a rule says stop.
+
+    Reasons, in the order they are looked for: `target`, `patience`, `epochs`, `steps`, `seconds`.
+    """
+
+    spec: TrainingSpec
+    best: float | None = None
+    best_epoch: int = 0
+    best_metrics: dict[str, float] | None = None
+    stale: int = 0
+
+    @property
+    def watched(self) -> str:
+        """The metric that says which epoch was best."""
+        stop = self.spec.early_stopping
+        return stop.metric if stop else "valid/loss"
+
+    def epoch_ended(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Take note of an epoch; whether it is the best so far. `epoch` counts from 1."""
+        name = self.watched if self.watched in metrics else "train/loss"
+        value = metrics[name]
+        stop = self.spec.early_stopping
+        tolerance = stop.tolerance if stop else 0.0
+        gain = (value - self.best) if self.best is not None else math.inf
+        if self.best is not None and not self._higher_is_better(name):
+            gain = -gain
+        if self.best is None or gain > tolerance:
+            self.best, self.best_epoch, self.best_metrics, self.stale = value, epoch, metrics, 0
+            return True
+        self.stale += 1
+        return False
+
+    def verdict(self, epoch: int, metrics: dict[str, float]) -> str | None:
+        """Why training ends after `epoch` epochs, or None if it goes on."""
+        target = self.spec.target_loss
+        if target is not None and metrics["train/loss"] <= target:
+            return "target"
+        stop = self.spec.early_stopping
+        if stop is not None and self.stale >= stop.patience:
+            return "patience"
+        return "epochs" if epoch >= self.spec.epochs else None
+
+    def within(self, step: int, seconds: float) -> str | None:
+        """Why training ends in the middle of an epoch, or None if it goes on."""
+        if self.spec.max_steps is not None and step >= self.spec.max_steps:
+            return "steps"
+        if self.spec.max_seconds is not None and seconds >= self.spec.max_seconds:
+            return "seconds"
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """All but the spec, for a checkpoint."""
+        names = (field.name for field in fields(self) if field.name != "spec")
+        return {name: getattr(self, name) for name in names}
+
+    def _higher_is_better(self, name: str) -> bool:
+        short = name.partition("/")[2]
+        if short in LOWER_IS_BETTER:
+            return False
+        return any(m.name == short and m.better == "higher" for m in self.spec.metrics)

@@ -1,0 +1,230 @@
+"""The state of training: weights, optimizer, chance and where in the data it is; one step of it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from core.nn.array import Array, namespace
+from core.nn.layer import Scope
+from core.nn.metric import Tally
+from core.nn.network import BoundNetwork
+from core.nn.optimizer import Updater
+from core.nn.schedule import Progress
+from core.nn.stack import stacked
+from core.spec import TrainingSpec
+from core.training.problem import Part, Problem
+
+ORDER = 3
+"""What a seed is used for: the order of the rows."""
+
+GATHER_BYTES = 64 * 2**20
+"""An epoch's rows are put in order at once when they take less than this."""
+
+
+class Trainer:
+    """One network, or a stack of networks of one shape, in training on one problem.
+
+    `specs` may differ in seeds and in the numbers of optimizer, schedule and layers; everything
+    else must be equal (StackError). A stack of one has no stack axis.
+    """
+
+    def __init__(self, specs: Sequence[TrainingSpec], problem: Problem) -> None:
+        self.specs = tuple(specs)
+        self.problem = problem
+        self.spec = spec = self.specs[0]
+        self.stack = () if len(specs) == 1 else (len(specs),)
+        self.xp = namespace(spec.device)
+        self.network = BoundNetwork(
+            stacked([s.layers for s in specs]),
+            problem.shape,
+            stack=self.stack,
+            xp=self.xp,
+            dtype=spec.precision,
+        )
+        self.network.initialize([s.seed for s in specs])
+        self.optimizer = stacked([s.optimizer for s in specs])
+        self.schedule = stacked([s.schedule for s in specs])
+        self.loss = stacked([s.loss for s in specs])
+        self.updater = Updater(self.optimizer, self.xp, self.network.weights)
+        self.scope = Scope(
+            self.xp, self.network.dtype, self.stack, self.network.output_shape, training=True
+        )
+        self.averaged = self.network.weights.copy() if spec.averaging else None
+        rows = len(problem.train)
+        self.batch_size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
+        self.batches = math.ceil(rows / self.batch_size)
+        self.steps_an_epoch = math.ceil(self.batches / spec.accumulate)
+        self.epoch = 0
+        self.batch = 0
+        self.losses: list[Any] = []
+        self.train = self._on_device(problem.train)
+        self.valid = None if problem.valid is None else self._on_device(problem.valid)
+        self.test = None if problem.test is None else self._on_device(problem.test)
+        self._gathered: Part | None = None
+        self._order: Array | None = None
+        self._accumulated = (
+            self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
+        )
+        self.reset_sums()
+
+    @property
+    def step(self) -> int:
+        """Optimizer updates so far."""
+        return self.updater.step
+
+    def reset_sums(self) -> None:
+        """Forget what was measured in this epoch."""
+        self.loss_sum = self.xp.zeros(self.stack, np.float64)
+        self.weight_sum = self.xp.zeros(self.stack, np.float64)
+        self.tallies = [Tally(metric, self.xp, self.stack) for metric in self.spec.metrics]
+
+    def advance(self) -> Array:
+        """Train on the next batch and return its loss, shape `stack`.
+
+        The weights move after every `accumulate` batches and at the end of the epoch. A loss that
+        is not finite is returned before anything moves.
+        """
+        part = self.current_rows()
+        y, backprop = self.network.forward(part.x, training=True)
+        loss, dy = self.loss.forward(y, part.y, self.scope, part.weight)
+        if not self.xp.isfinite(loss).all():
+            return loss
+        count = part.x.shape[len(self.stack)]
+        mass = count if part.weight is None else part.weight.sum(axis=-1)
+        self.loss_sum += loss * mass
+        self.weight_sum += mass
+        if self.tallies:
+            self._measure(y, part, count)
+        backprop(dy)
+        self.batch += 1
+        gradients = self._accumulate()
+        if gradients is not None:
+            rate = self.optimizer.learning_rate * self.schedule.factor(self.progress())
+            self.updater.update(gradients, rate)
+            if self.averaged is not None and self.spec.averaging is not None:
+                self.averaged += (1 - self.spec.averaging) * (self.network.weights - self.averaged)
+        return loss
+
+    def progress(self) -> Progress:
+        """How far training is, for the schedule."""
+        return Progress(
+            step=self.step,
+            epoch=self.epoch,
+            steps_total=self.steps_an_epoch * self.spec.epochs,
+            epochs_total=self.spec.epochs,
+            losses=tuple(self.losses),
+        )
+
+    def end_epoch(self) -> dict[str, Array]:
+        """The training metrics of the epoch, each of shape `stack`; the next epoch may begin."""
+        metrics = {"loss": self.loss_sum / self.weight_sum}
+        metrics.update((tally.metric.name, tally.result()) for tally in self.tallies)
+        self.epoch += 1
+        self.batch = 0
+        self._gathered = self._order = None
+        self.reset_sums()
+        return metrics
+
+    def snapshot(self) -> Array:
+        """A copy of the weights to end with and of the remembered state, one after the other."""
+        weights = self.network.weights if self.averaged is None else self.averaged
+        together: Array = self.xp.concatenate([weights, self.network.state], axis=-1)
+        return together
+
+    def adopt(self, snapshot: Array | None) -> None:
+        """Make these the weights of the network; without one, the (averaged) last ones."""
+        if snapshot is None:
+            snapshot = self.snapshot()
+        size = self.network.weights.shape[-1]
+        self.network.weights[...] = snapshot[..., :size]
+        self.network.state[...] = snapshot[..., size:]
+
+    @contextmanager
+    def final_weights(self) -> Iterator[None]:
+        """Look at the network with the weights it would end with: the averaged ones, if any."""
+        if self.averaged is None:
+            yield
+            return
+        kept = self.network.weights.copy()
+        self.network.weights[...] = self.averaged
+        yield
+        self.network.weights[...] = kept
+
+    def generator_states(self) -> list[dict[str, Any]]:
+        """The state of chance of each network."""
+        chance = self.network.scopes[0].generators
+        return [dict(generator.bit_generator.state) for generator in chance]
+
+    def restore_chance(self, states: list[dict[str, Any]]) -> None:
+        """Put the chance of each network where `generator_states` found it."""
+        chance = self.network.scopes[0].generators
+        for generator, state in zip(chance, states, strict=True):
+            generator.bit_generator.state = state
+
+    def _measure(self, y: Array, part: Part, count: int) -> None:
+        weight = part.weight
+        if weight is None:
+            weight = self.xp.ones((*self.stack, count), self.network.dtype)
+        outputs = self.loss.prediction(y, self.scope)
+        for tally in self.tallies:
+            tally.add(outputs, part.y, weight)
+
+    def _accumulate(self) -> Array | None:
+        """The gradients to move by now, or None while batches are still being gathered."""
+        if self._accumulated is None:
+            return self.network.gradients
+        self._accumulated += self.network.gradients
+        gathered = (self.batch - 1) % self.spec.accumulate + 1
+        if gathered < self.spec.accumulate and self.batch < self.batches:
+            return None
+        self.xp.multiply(self._accumulated, 1.0 / gathered, out=self.network.gradients)
+        self._accumulated[...] = 0
+        return self.network.gradients
+
+    @property
+    def accumulated(self) -> Array | None:
+        """Gradients gathered since the last update, or None if every batch updates."""
+        return self._accumulated
+
+    def _on_device(self, part: Part) -> Part:
+        y = part.y
+        if self.spec.loss.target != "class":
+            y = y.reshape(len(y), *self.network.output_shape)
+        weight = None if part.weight is None else self.xp.asarray(part.weight)
+        return Part(self.xp.asarray(part.x), self.xp.asarray(y), weight)
+
+    def current_rows(self) -> Part:
+        """The rows of the coming batch, `(*stack, batch, ...)`."""
+        if self._order is None:
+            self._arrange()
+        start = self.batch * self.batch_size
+        stop = min(start + self.batch_size, len(self.train))
+        axes = (slice(None),) * len(self.stack)
+        if self._gathered is not None:
+            return _rows(self._gathered, (*axes, slice(start, stop)))
+        assert self._order is not None
+        return _rows(self.train, self._order[(*axes, slice(start, stop))])
+
+    def _arrange(self) -> None:
+        """Put the rows of the epoch in the order that seed and epoch give."""
+        rows = len(self.train)
+        if self.spec.order == "sequential":
+            orders = [np.arange(rows)] * len(self.specs)
+        else:
+            orders = [
+                np.random.Generator(
+                    np.random.PCG64(np.random.SeedSequence([spec.seed, ORDER, self.epoch]))
+                ).permutation(rows)
+                for spec in self.specs
+            ]
+        self._order = self.xp.asarray(np.stack(orders).reshape(*self.stack, rows))
+        if self.train.x.nbytes * len(self.specs) <= GATHER_BYTES:
+            self._gathered = _rows(self.train, self._order)
+
+
+def _rows(part: Part, index: Any) -> Part:
+    weight = None if part.weight is None else part.weight[index]
+    return Part(part.x[index], part.y[index], weight)
