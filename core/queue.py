@@ -1,0 +1,148 @@
+"""The broker, through Celery: it carries wake-ups, never truth.
+
+A message holds nothing but the id of a job. Lost, doubled, late or foreign ones do no harm: the
+worker claims the job in the database or drops the message, the scheduler rings again.
+"""
+
+import re
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import KombuError
+
+from core.errors import InvalidError, UnavailableError
+from core.settings import Settings
+
+TRAIN = "chainrule.train"
+"""Name of the one task; its argument is the id of a job."""
+
+QUEUES = ("cpu", "gpu")
+"""Queues, named as the device of a job."""
+
+KEY_PREFIX = "chainrule:"
+"""Prefix of every key in the broker, for access rules and for brokers shared with others."""
+
+PUBLISH_SECONDS = 3.0
+"""How long a process that only publishes waits for the broker."""
+
+_CONSUME_SECONDS = 5.0
+_SECRET = re.compile(r"//[^/@\s]*@")
+
+
+def make_celery(settings: Settings, *, publish_seconds: float | None = None) -> Celery:
+    """The Celery app on the broker that `settings` name.
+
+    With `publish_seconds` it is for a process that only publishes and waits no longer than that
+    for a broker that hangs; without, for a worker. Raises InvalidError without a broker URL.
+    """
+    url = settings.broker_url.get_secret_value()
+    if not url:
+        raise InvalidError("no broker: set CHAINRULE_BROKER_URL, say to redis://localhost:6379/0")
+    app = Celery("chainrule", broker=url, set_as_current=False)
+    app.conf.update(_TASKS)
+    app.conf.update(_connection(publish_seconds))
+    app.conf.update(_worker(settings))
+    return app
+
+
+def ring(app: Celery, job_id: str, queue: str) -> None:
+    """Wake a worker of `queue` for a job.
+
+    Raises UnavailableError when the broker does not take it within about the seconds that `app` was
+    made with, ValueError for a queue that is none.
+    """
+    if queue not in QUEUES:
+        raise ValueError(f"there is no queue {queue}; there are {', '.join(QUEUES)}")
+    try:
+        app.send_task(TRAIN, args=[job_id], queue=queue, retry=False, ignore_result=True)
+    except (KombuError, OSError, *_broker_errors(app)) as error:
+        raise UnavailableError(f"the broker does not answer: {_plain(error)}") from error
+
+
+def waiting(app: Celery, queue: str) -> int:
+    """How many messages no worker has taken from `queue`. Raises UnavailableError."""
+    try:
+        with app.pool.acquire(block=True, timeout=PUBLISH_SECONDS) as connection:
+            return int(connection.default_channel.queue_declare(queue).message_count)
+    except (KombuError, OSError, *_broker_errors(app)) as error:
+        raise UnavailableError(f"the broker does not answer: {_plain(error)}") from error
+
+
+def _broker_errors(app: Celery) -> tuple[type[Exception], ...]:
+    connection = app.connection_for_write()
+    return (*connection.connection_errors, *connection.channel_errors)
+
+
+def _plain(error: BaseException) -> str:
+    return _SECRET.sub("//", str(error)) or type(error).__name__
+
+
+_TASKS: dict[str, Any] = {
+    # The message is a bell: taken off at once, never given back, never counted.
+    "task_acks_late": False,
+    "task_reject_on_worker_lost": False,
+    "task_acks_on_failure_or_timeout": True,
+    "task_ignore_result": True,
+    "result_backend": None,
+    "task_publish_retry": False,
+    "task_time_limit": None,
+    "task_soft_time_limit": None,
+    "task_create_missing_queues": False,
+    "task_default_queue": "cpu",
+    "task_queues": [Queue(name) for name in QUEUES],
+    # Pickle would let whoever reaches the broker run code.
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "result_accept_content": ["json"],
+    "enable_utc": True,
+}
+
+
+def _connection(publish_seconds: float | None) -> dict[str, Any]:
+    """Bounded waits: by default a publish to a frozen broker hangs for ever."""
+    socket_seconds = publish_seconds or _CONSUME_SECONDS
+    connect_seconds = publish_seconds or PUBLISH_SECONDS
+    # A publisher that is refused says so at once; a worker keeps trying.
+    retries = {} if publish_seconds is None else {"max_retries": 1, "interval_start": 0}
+    return {
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_connection_timeout": connect_seconds,
+        "broker_pool_acquire_timeout": 5.0 if publish_seconds is None else publish_seconds,
+        "broker_pool_limit": 4,
+        "broker_transport_options": {
+            # Covers messages that were received and not started; the same in all processes.
+            "visibility_timeout": 60,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": socket_seconds,
+            "socket_connect_timeout": connect_seconds,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+            "global_keyprefix": KEY_PREFIX,
+            "priority_steps": [0, 3, 6, 9],
+            **retries,
+        },
+    }
+
+
+def _worker(settings: Settings) -> dict[str, Any]:
+    return {
+        "worker_pool": "prefork",
+        "worker_concurrency": settings.slots,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_max_tasks_per_child": 100,
+        "worker_proc_alive_timeout": 30.0,
+        "worker_soft_shutdown_timeout": 50.0,
+        # A job outlives an outage of the broker.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
