@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from core.errors import InvalidError
 
 SHAPE = b"shape"
 
@@ -36,3 +39,55 @@ def tensor_array(values: NDArray[Any], field: pa.Field) -> pa.Array:
         return pa.array(values, type=field.type)
     flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=field.type.value_type)
     return pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+
+
+def unnested(column: pa.Array, field: pa.Field, row: int) -> tuple[pa.Array, tuple[int, ...]]:
+    """The values of a column of lists, in one flat array, and the shape all cells share.
+
+    `row` rows came before this batch. Raises InvalidError naming the column, and the row of a
+    missing cell or of one with another shape than the first.
+    """
+    shape: list[int] = []
+    rows = len(column)
+    while pa.types.is_nested(column.type):
+        if column.null_count:
+            place = row + pc.index(column.is_null(), True).as_py() * rows // len(column)
+            raise InvalidError(f"column {field.name!r}, row {place + 1}: an array is missing")
+        lengths = pc.list_value_length(column)
+        extent = lengths[0].as_py() if len(lengths) else 0
+        differs = pc.index(pc.not_equal(lengths, extent), True).as_py()
+        if differs >= 0:
+            place = row + differs * rows // len(column)
+            raise InvalidError(
+                f"column {field.name!r}, row {place + 1}: {lengths[differs].as_py()} values where "
+                f"the rows before have {extent}: all cells must have one shape"
+            )
+        if not extent:
+            raise InvalidError(f"column {field.name!r} holds empty arrays")
+        shape.append(extent)
+        column = column.flatten()
+    if not (pa.types.is_boolean(column.type) or _is_number(column.type)):
+        raise InvalidError(f"column {field.name!r} holds arrays of {column.type}, not of numbers")
+    if column.null_count:
+        place = row + pc.index(column.is_null(), True).as_py() * rows // len(column)
+        raise InvalidError(f"column {field.name!r}, row {place + 1}: a number is missing")
+    declared = _declared_shape(field, math.prod(shape))
+    return column, declared or tuple(shape)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _declared_shape(field: pa.Field, size: int) -> tuple[int, ...]:
+    """The shape that a field of flat lists tells in its metadata or tensor type, if it fits."""
+    kind = field.type
+    if isinstance(kind, pa.FixedShapeTensorType):
+        shape = tuple(kind.shape)
+    else:
+        text = (field.metadata or {}).get(SHAPE, b"[]")
+        try:
+            shape = tuple(int(extent) for extent in json.loads(text))
+        except (ValueError, TypeError):
+            return ()
+    return shape if shape and math.prod(shape) == size and min(shape) > 0 else ()

@@ -1,0 +1,65 @@
+"""The formats a dataset may be uploaded in, one file each; the content type chooses."""
+
+from email.message import Message
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.data.format import Format
+from core.data.schema import listed
+from core.errors import InvalidError
+from core.family import load, members
+
+load(__name__, __path__)
+
+# What clients send when nobody said what the bytes are: then the first bytes decide.
+UNTYPED = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
+HEAD_BYTES = 16
+
+
+def choose(content_type: str, source: Path) -> Format:
+    """The format named by an upload's content type, its parameters as options.
+
+    Without a telling content type the first bytes decide. Raises InvalidError for an unknown type
+    or option, or when the bytes plainly are another format than the type says.
+    """
+    message = Message()
+    message["content-type"] = content_type or "application/octet-stream"
+    essence = message.get_content_type()
+    given = message.get_params(failobj=[], header="content-type")
+    options = {str(name): str(value) for name, value in given[1:]}
+    with source.open("rb") as file:
+        seen = _by_magic(file.read(HEAD_BYTES))
+    family = members(Format)  # type: ignore[type-abstract]
+    if essence in UNTYPED:
+        named = seen or family["csv"]
+    else:
+        named = _by_type(essence, family)
+        if seen is not None and seen is not named and not named.magic:
+            raise InvalidError(
+                f"the content type says {named.kind}, but the file is {seen.kind}: "
+                f"send it as {seen.content_types[0]}"
+            )
+    try:
+        return TypeAdapter(named).validate_python({"kind": named.kind, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidError(f"content type {content_type!r}: {where}: {first['msg']}") from error
+
+
+def _by_type(essence: str, family: dict[str, type[Format]]) -> type[Format]:
+    """The format of a media type, or InvalidError with those there are."""
+    for one in family.values():
+        if essence in one.content_types:
+            return one
+    known = listed(tuple(one.content_types[0] for one in family.values()))
+    raise InvalidError(f"content type {essence!r} is not one of {known}")
+
+
+def _by_magic(head: bytes) -> type[Format] | None:
+    """The format whose files begin like this, if any does."""
+    for one in members(Format).values():  # type: ignore[type-abstract]
+        if one.magic and head.startswith(one.magic):
+            return one
+    return None

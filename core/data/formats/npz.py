@@ -1,0 +1,76 @@
+"""NPZ: named NumPy arrays, a column each. Nothing is ever unpickled."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+
+from core.data.format import Format, check_names, rows_at_once
+from core.data.limits import Limits
+from core.data.npy import Npy, read_npy
+from core.data.ziparchive import check_archive
+from core.errors import InvalidError
+from core.family import member
+
+
+@member
+class Npz(Format):
+    """A zip of `.npy` arrays of equal length; an array of more than one axis is a tensor column."""
+
+    kind: Literal["npz"] = "npz"
+    content_types: ClassVar[tuple[str, ...]] = ("application/x-npz", "application/zip+npz")
+    magic: ClassVar[tuple[bytes, ...]] = (b"PK\x03\x04", b"PK\x05\x06")
+
+    def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
+        """See Format.read. The arrays are read side by side, some rows of each at a time."""
+        try:
+            with zipfile.ZipFile(source) as archive, ExitStack() as stack:
+                members = check_archive(archive, source, limits, limits.max_members)
+                arrays = [_open(archive, one, limits, stack) for one in members]
+                yield from _rows(arrays, limits)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise InvalidError(f"the file is not a whole NPZ archive: {error}") from error
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Self, bytes]]:
+        """Stored and deflated, scalars and tensors, text, both byte orders, Fortran order."""
+        arrays = {
+            "image": np.arange(24, dtype=np.float32).reshape(3, 4, 2),
+            "fortran": np.asfortranarray(np.arange(6, dtype=np.int16).reshape(3, 2)),
+            "number": np.array([1, 2, 3], dtype=">f8"),
+            "label": np.array(["one", "two", "one"]),
+            "flag": np.array([True, False, True]),
+        }
+        for save in (np.savez, np.savez_compressed):
+            sink = io.BytesIO()
+            save(sink, **arrays)  # type: ignore[arg-type]
+            yield cls(), sink.getvalue()
+
+
+def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits, stack: ExitStack) -> Npy:
+    """One array of the archive, its header judged and its numbers still to be read."""
+    if not info.filename.endswith(".npy"):
+        raise InvalidError(f"the archive holds {info.filename!r}: only .npy arrays are expected")
+    stream = stack.enter_context(archive.open(info))
+    return read_npy(stream, info.filename.removesuffix(".npy"), info.file_size, limits)
+
+
+def _rows(arrays: list[Npy], limits: Limits) -> Iterator[pa.RecordBatch]:
+    """Batches of all arrays together."""
+    check_names([one.name for one in arrays], limits)
+    lengths = {one.name: one.rows for one in arrays}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {rows}" for name, rows in lengths.items())
+        raise InvalidError(f"the arrays have different numbers of rows: {told}")
+    rows = arrays[0].rows
+    at_once = rows_at_once(sum(one.row_bytes for one in arrays))
+    schema = pa.schema([one.field for one in arrays])
+    for start in range(0, rows, at_once):
+        count = min(at_once, rows - start)
+        yield pa.record_batch([one.take(count) for one in arrays], schema=schema)
