@@ -1,1 +1,1 @@
-"""Alembic migrations of the database."""
+"""Alembic migrations: the history of the schema, and the rules it keeps by itself."""
