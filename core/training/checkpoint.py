@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -20,21 +20,15 @@ from core.training.trainer import Trainer
 FORMAT = "chainrule.checkpoint.1"
 
 
-def capture(
-    trainer: Trainer, progress: dict[str, Any], best: Array | None
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and metadata of a checkpoint; `progress` is what the loop itself remembers."""
-    arrays = {
-        "weights": trainer.network.weights,
-        "state": trainer.network.state,
-        "loss_sum": trainer.loss_sum,
-        "weight_sum": trainer.weight_sum,
-        **{f"slot.{name}": slot for name, slot in trainer.updater.slots.items()},
-    }
-    if trainer.averaged is not None:
-        arrays["averaged"] = trainer.averaged
-    if trainer.accumulated is not None:
-        arrays["accumulated"] = trainer.accumulated
+Snapshot: TypeAlias = tuple[dict[str, Array], dict[str, str]]
+
+
+def capture(trainer: Trainer, progress: dict[str, Any], best: Array | None) -> Snapshot:
+    """The arrays and metadata of a checkpoint; `progress` is what the loop itself remembers.
+
+    The arrays begin with the stack axes and are copies on the host.
+    """
+    arrays = _vectors(trainer)
     if best is not None:
         arrays["best"] = best
     for index, tally in enumerate(trainer.tallies):
@@ -48,7 +42,23 @@ def capture(
         "chance": json.dumps(trainer.generator_states()),
         "progress": json.dumps(progress),
     }
-    return {name: np.asarray(to_host(a), order="C") for name, a in arrays.items()}, metadata
+    return {name: np.array(to_host(a), order="C") for name, a in arrays.items()}, metadata
+
+
+def _vectors(trainer: Trainer) -> dict[str, Array]:
+    """All arrays of a fixed shape that training changes, by name."""
+    arrays = {
+        "weights": trainer.network.weights,
+        "state": trainer.network.state,
+        "loss_sum": trainer.loss_sum,
+        "weight_sum": trainer.weight_sum,
+        **{f"slot.{name}": slot for name, slot in trainer.updater.slots.items()},
+    }
+    if trainer.averaged is not None:
+        arrays["averaged"] = trainer.averaged
+    if trainer.accumulated is not None:
+        arrays["accumulated"] = trainer.accumulated
+    return arrays
 
 
 def save(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> str:
@@ -62,30 +72,20 @@ def save(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> str:
     return digest
 
 
-def restore(trainer: Trainer, path: Path) -> tuple[dict[str, Any], Array | None]:
+def restore(
+    trainer: Trainer, arrays: dict[str, Array], metadata: dict[str, str]
+) -> tuple[dict[str, Any], Array | None]:
     """Put a fresh trainer of the same spec and data where the checkpoint was taken.
 
-    Returns the loop's own progress and the best weights. Raises InvalidError when the file is
-    damaged or was taken from another network.
+    Returns the loop's own progress and the best weights. Raises InvalidError when the checkpoint
+    was taken from another network.
     """
-    arrays, metadata = read(path)
     if metadata.get("format") != FORMAT:
-        raise InvalidError(f"{path.name} is not a checkpoint of this version")
-    network, xp = trainer.network, trainer.xp
-    targets = {
-        "weights": network.weights,
-        "state": network.state,
-        "loss_sum": trainer.loss_sum,
-        "weight_sum": trainer.weight_sum,
-        **{f"slot.{name}": slot for name, slot in trainer.updater.slots.items()},
-    }
-    if trainer.averaged is not None:
-        targets["averaged"] = trainer.averaged
-    if trainer.accumulated is not None:
-        targets["accumulated"] = trainer.accumulated
-    for name, target in targets.items():
+        raise InvalidError("this is not a checkpoint of this version")
+    xp = trainer.xp
+    for name, target in _vectors(trainer).items():
         if name not in arrays or arrays[name].shape != target.shape:
-            raise InvalidError(f"{path.name} was taken from another network: {name} does not fit")
+            raise InvalidError(f"the checkpoint is of another network: {name} does not fit")
         target[...] = xp.asarray(arrays[name])
     for index, tally in enumerate(trainer.tallies):
         start = f"tally.{index}."
@@ -98,6 +98,17 @@ def restore(trainer: Trainer, path: Path) -> tuple[dict[str, Any], Array | None]
     trainer.restore_chance(json.loads(metadata["chance"]))
     best = arrays.get("best")
     return json.loads(metadata["progress"]), None if best is None else xp.asarray(best)
+
+
+def select(snapshot: Snapshot, rows: list[int]) -> Snapshot:
+    """The snapshot of a stack with only these of its networks, in this order."""
+    arrays, metadata = snapshot
+    chance, losses = json.loads(metadata["chance"]), json.loads(metadata["losses"])
+    changed = {
+        "chance": json.dumps([chance[row] for row in rows]),
+        "losses": json.dumps([[values[row] for row in rows] for values in losses]),
+    }
+    return {name: array[rows] for name, array in arrays.items()}, {**metadata, **changed}
 
 
 def _loss(value: Any) -> Any:

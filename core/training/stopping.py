@@ -66,6 +66,10 @@ class Judge:
         names = (field.name for field in fields(self) if field.name != "spec")
         return {name: getattr(self, name) for name in names}
 
+    def summary(self) -> dict[str, Any]:
+        """What is told when training ends: the best epoch and its metrics."""
+        return {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
+
     def _higher_is_better(self, name: str) -> bool:
         short = name.partition("/")[2]
         if short in LOWER_IS_BETTER:

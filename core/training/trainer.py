@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.nn.array import Array, namespace
+from core.nn.array import Array, Shape, namespace, to_host
 from core.nn.layer import Scope
 from core.nn.metric import Tally
 from core.nn.network import BoundNetwork
@@ -28,14 +28,16 @@ class Trainer:
     """One network, or a stack of networks of one shape, in training on one problem.
 
     `specs` may differ in seeds and in the numbers of optimizer, schedule and layers; everything
-    else must be equal (StackError). A stack of one has no stack axis.
+    else must be equal (StackError). Without `stacked_axis` there is one network and no stack axis.
     """
 
-    def __init__(self, specs: Sequence[TrainingSpec], problem: Problem) -> None:
+    def __init__(
+        self, specs: Sequence[TrainingSpec], problem: Problem, *, stacked_axis: bool = False
+    ) -> None:
         self.specs = tuple(specs)
         self.problem = problem
         self.spec = spec = self.specs[0]
-        self.stack = () if len(specs) == 1 else (len(specs),)
+        self.stack: Shape = (len(specs),) if stacked_axis else ()
         self.xp = namespace(spec.device)
         self.network = BoundNetwork(
             stacked([s.layers for s in specs]),
@@ -68,6 +70,8 @@ class Trainer:
         self._accumulated = (
             self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
         )
+        self.failed = np.zeros(len(self.specs), bool)
+        self.failed_step = 0
         self.reset_sums()
 
     @property
@@ -84,28 +88,23 @@ class Trainer:
     def advance(self) -> Array:
         """Train on the next batch and return its loss, shape `stack`.
 
-        The weights move after every `accumulate` batches and at the end of the epoch. A loss that
-        is not finite is returned before anything moves.
+        The weights move after every `accumulate` batches and at the end of the epoch. Networks
+        whose loss is no number are marked in `failed`; when all of them are, nothing moves.
         """
         part = self.current_rows()
-        y, backprop = self.network.forward(part.x, training=True)
-        loss, dy = self.loss.forward(y, part.y, self.scope, part.weight)
-        if not self.xp.isfinite(loss).all():
-            return loss
-        count = part.x.shape[len(self.stack)]
-        mass = count if part.weight is None else part.weight.sum(axis=-1)
-        self.loss_sum += loss * mass
-        self.weight_sum += mass
-        if self.tallies:
-            self._measure(y, part, count)
-        backprop(dy)
-        self.batch += 1
-        gradients = self._accumulate()
-        if gradients is not None:
-            rate = self.optimizer.learning_rate * self.schedule.factor(self.progress())
-            self.updater.update(gradients, rate)
-            if self.averaged is not None and self.spec.averaging is not None:
-                self.averaged += (1 - self.spec.averaging) * (self.network.weights - self.averaged)
+        with np.errstate(all="ignore"):
+            y, backprop = self.network.forward(part.x, training=True)
+            loss, dy = self.loss.forward(y, part.y, self.scope, part.weight)
+            finite = self.xp.isfinite(loss)
+            if not finite.all():
+                self.failed_step = self.step + 1
+                self.failed |= ~np.atleast_1d(to_host(finite))
+                if self.failed.all():
+                    return loss
+            self._note(y, part, loss)
+            backprop(dy)
+            self.batch += 1
+            self._move()
         return loss
 
     def progress(self) -> Progress:
@@ -164,13 +163,30 @@ class Trainer:
         for generator, state in zip(chance, states, strict=True):
             generator.bit_generator.state = state
 
-    def _measure(self, y: Array, part: Part, count: int) -> None:
+    def _note(self, y: Array, part: Part, loss: Array) -> None:
+        """Add a batch to what the epoch reports."""
+        count = part.x.shape[len(self.stack)]
+        mass = count if part.weight is None else part.weight.sum(axis=-1)
+        self.loss_sum += loss * mass
+        self.weight_sum += mass
+        if not self.tallies:
+            return
         weight = part.weight
         if weight is None:
             weight = self.xp.ones((*self.stack, count), self.network.dtype)
         outputs = self.loss.prediction(y, self.scope)
         for tally in self.tallies:
             tally.add(outputs, part.y, weight)
+
+    def _move(self) -> None:
+        """Update the weights, if enough batches were gathered."""
+        gradients = self._accumulate()
+        if gradients is None:
+            return
+        rate = self.optimizer.learning_rate * self.schedule.factor(self.progress())
+        self.updater.update(gradients, rate)
+        if self.averaged is not None and self.spec.averaging is not None:
+            self.averaged += (1 - self.spec.averaging) * (self.network.weights - self.averaged)
 
     def _accumulate(self) -> Array | None:
         """The gradients to move by now, or None while batches are still being gathered."""

@@ -1,0 +1,298 @@
+"""One network, or a stack of them, on the way from first weights to models."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from core.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    StepEnded,
+    TrainingEnded,
+    TrainingFailed,
+    TrainingStarted,
+)
+from core.nn.array import Array, to_host
+from core.spec import TrainingSpec
+from core.training import checkpoint
+from core.training.diagnosis import diagnose
+from core.training.evaluation import evaluate
+from core.training.model import weights_digest
+from core.training.problem import Problem
+from core.training.stopping import Judge
+from core.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Said to the loop: network `network` of the stack goes no further (pruned, cancelled)."""
+
+    network: int
+
+
+Command: TypeAlias = Literal["checkpoint"] | Leave
+Events: TypeAlias = Generator[Event | None, Command | None, None]
+SaveModel: TypeAlias = Callable[[int, Array, Array], Path]
+"""Writes the model of a network (its number, weights, state) and says where."""
+
+BREATH_SECONDS = 0.1
+"""The loop pauses at least this often, with None, so that its caller can speak."""
+
+
+@dataclass
+class Member:
+    """A network still in training: its number among those that started, and its judge."""
+
+    number: int
+    spec: TrainingSpec
+    judge: Judge
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """Where and how often checkpoints are saved. `seconds` of None: only on `steps` or demand."""
+
+    folder: Path
+    seconds: float | None = None
+    steps: int | None = None
+
+
+class Run:
+    """Trains all networks until each has ended; `events` says what happens."""
+
+    def __init__(
+        self,
+        specs: Sequence[TrainingSpec],
+        problem: Problem,
+        save_model: SaveModel,
+        policy: CheckpointPolicy | None = None,
+        *,
+        stacked: bool = False,
+    ) -> None:
+        self.problem = problem
+        self.trainer = Trainer(specs, problem, stacked_axis=stacked)
+        self.members = [Member(i, spec, Judge(spec)) for i, spec in enumerate(specs)]
+        self.policy = policy
+        self.best: Array | None = None
+        self._save_model = save_model
+        self._before = 0.0
+        self._started = self._saved = self._breathed = time.monotonic()
+        self._saved_step = 0
+        self._improved = False
+        self._leaving: set[int] = set()
+
+    def events(self) -> Events:
+        """Everything that happens until the last network has ended."""
+        trainer = self.trainer
+        for member in self.members:
+            yield TrainingStarted(
+                step=trainer.step,
+                epoch=trainer.epoch,
+                network=member.number,
+                weights=trainer.network.weights.shape[-1],
+                steps_total=trainer.steps_an_epoch * member.spec.epochs,
+                epochs_total=member.spec.epochs,
+            )
+        while self.members:
+            yield from self._epoch()
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises InvalidError when it is damaged or does not fit."""
+        progress, self.best = checkpoint.restore(self.trainer, *checkpoint.read(path))
+        self._before = progress["seconds"]
+        for member, state in zip(self.members, progress["judges"], strict=True):
+            member.judge = Judge(member.spec, **state)
+        self._saved_step = self.trainer.step
+
+    def _epoch(self) -> Events:
+        """One pass over the data, and what it decides."""
+        reason = yield from self._batches()
+        if not self.members:
+            return
+        ended: dict[int, str] = {}
+        if self.trainer.batch == 0:  # stopped before the first batch: there is nothing to report
+            ended = dict.fromkeys(range(len(self.members)), reason or "steps")
+        else:
+            reports = self._end_epoch()
+            for row, (member, metrics) in enumerate(zip(self.members, reports, strict=True)):
+                yield EpochEnded(
+                    self.trainer.step, self.trainer.epoch, metrics, network=member.number
+                )
+                verdict = reason or member.judge.verdict(self.trainer.epoch, metrics)
+                if verdict:
+                    ended[row] = verdict
+        yield from self._end(ended)
+        self._leave({row for row, m in enumerate(self.members) if m.number in self._leaving})
+
+    def _batches(self) -> Generator[Event | None, Command | None, str | None]:
+        """The batches of an epoch; why they stopped short, or None."""
+        trainer = self.trainer
+        spec = trainer.spec
+        every = spec.report_steps or max(1, trainer.steps_an_epoch // 10)
+        judge = self.members[0].judge
+        reason = judge.within(trainer.step, self._seconds())
+        while reason is None and self.members and self.trainer.batch < trainer.batches:
+            before = self.trainer.step
+            loss = self.trainer.advance()
+            if self.trainer.failed.any():
+                yield from self._failures()
+                continue
+            if self.trainer.step == before:
+                continue
+            if self.trainer.step % every == 0:
+                yield from self._step_ended(loss)
+            yield from self._pause()
+            reason = judge.within(self.trainer.step, self._seconds())
+        return reason
+
+    def _step_ended(self, loss: Array) -> Events:
+        for member, value in zip(self.members, _numbers(loss), strict=True):
+            yield StepEnded(
+                self.trainer.step,
+                self.trainer.epoch,
+                {"train/loss": value},
+                network=member.number,
+            )
+
+    def _failures(self) -> Events:
+        """Say which networks cannot go on, and go on without them."""
+        rows = {int(row) for row in np.flatnonzero(self.trainer.failed)}
+        for row in sorted(rows):
+            yield TrainingFailed(
+                self.trainer.step,
+                self.trainer.epoch,
+                diagnose(self.trainer, row),
+                network=self.members[row].number,
+            )
+        self._leave(rows)
+
+    def _end_epoch(self) -> list[dict[str, float]]:
+        """The metrics of each network for the epoch that just ended."""
+        trainer = self.trainer
+        reports = _split("train", trainer.end_epoch(), len(self.members))
+        if trainer.valid is not None:
+            with trainer.final_weights():
+                for report, found in zip(reports, self._evaluated("valid"), strict=True):
+                    report.update(found)
+        watched = [report.get("valid/loss", report["train/loss"]) for report in reports]
+        trainer.losses.append(np.array(watched)[:, None] if trainer.stack else watched[0])
+        better = [
+            member.judge.epoch_ended(trainer.epoch, report)
+            for member, report in zip(self.members, reports, strict=True)
+        ]
+        self._improved = any(better)
+        self._keep_best(better)
+        return reports
+
+    def _keep_best(self, better: list[bool]) -> None:
+        stop = self.trainer.spec.early_stopping
+        if stop is None or not stop.restore_best or not any(better):
+            return
+        now = self.trainer.snapshot()
+        if self.best is None or not self.trainer.stack:
+            self.best = now
+        else:
+            rows = np.flatnonzero(better)
+            self.best[rows] = now[rows]
+
+    def _evaluated(self, name: Literal["valid", "test"]) -> list[dict[str, float]]:
+        trainer = self.trainer
+        part = trainer.valid if name == "valid" else trainer.test
+        if part is None:
+            return [{} for _ in self.members]
+        found = evaluate(trainer.network, trainer.loss, trainer.spec.metrics, part, trainer.scope)
+        return _split(name, found, len(self.members))
+
+    def _pause(self) -> Events:
+        """Let the caller speak now and then, and save a checkpoint when one is due or asked for."""
+        now = time.monotonic()
+        command: Command | None = None
+        if now - self._breathed >= BREATH_SECONDS:
+            self._breathed = now
+            command = yield None
+        if isinstance(command, Leave):
+            self._leaving.add(command.network)
+        if self.policy is not None and (command == "checkpoint" or self._due(self.policy, now)):
+            yield self._checkpoint(self.policy)
+
+    def _due(self, policy: CheckpointPolicy, now: float) -> bool:
+        if policy.steps is not None and self.trainer.step - self._saved_step >= policy.steps:
+            return True
+        return policy.seconds is not None and now - self._saved >= policy.seconds
+
+    def _checkpoint(self, policy: CheckpointPolicy) -> CheckpointSaved:
+        trainer = self.trainer
+        progress = {
+            "seconds": self._seconds(),
+            "judges": [member.judge.state() for member in self.members],
+        }
+        path = policy.folder / f"checkpoint-{trainer.step}.safetensors"
+        digest = checkpoint.save(path, *checkpoint.capture(trainer, progress, self.best))
+        self._saved, self._saved_step = time.monotonic(), trainer.step
+        best, self._improved = self._improved, False
+        return CheckpointSaved(trainer.step, trainer.epoch, str(path), digest, best)
+
+    def _end(self, reasons: dict[int, str]) -> Events:
+        """Make models of the networks that have ended, and go on without them."""
+        if not reasons:
+            return
+        trainer = self.trainer
+        kept = trainer.network.weights.copy(), trainer.network.state.copy()
+        trainer.adopt(self.best)
+        found = [
+            valid | test
+            for valid, test in zip(self._evaluated("valid"), self._evaluated("test"), strict=True)
+        ]
+        weights, state = to_host(trainer.network.weights), to_host(trainer.network.state)
+        for row, reason in reasons.items():
+            member, chosen = self.members[row], (row,) if trainer.stack else ()
+            path = self._save_model(member.number, weights[chosen], state[chosen])
+            yield TrainingEnded(
+                trainer.step,
+                trainer.epoch,
+                reason,
+                found[row],
+                str(path),
+                weights_digest(weights[chosen], state[chosen]),
+                member.judge.summary(),
+                network=member.number,
+            )
+        trainer.network.weights[...], trainer.network.state[...] = kept
+        self._leave(set(reasons))
+
+    def _leave(self, rows: set[int]) -> None:
+        """Go on without these networks of the stack, the others undisturbed."""
+        if not rows:
+            return
+        stay = [row for row in range(len(self.members)) if row not in rows]
+        self.members = [self.members[row] for row in stay]
+        if not stay:
+            return
+        snapshot = checkpoint.select(checkpoint.capture(self.trainer, {}, self.best), stay)
+        self.trainer = Trainer(
+            [member.spec for member in self.members], self.problem, stacked_axis=True
+        )
+        _, self.best = checkpoint.restore(self.trainer, *snapshot)
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+
+def _numbers(values: Array) -> list[float]:
+    """One float for each network."""
+    found: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
+    return found
+
+
+def _split(part: str, metrics: dict[str, Any], networks: int) -> list[dict[str, float]]:
+    """Metrics of shape `stack` as one dictionary for each network."""
+    reports: list[dict[str, float]] = [{} for _ in range(networks)]
+    for name, values in metrics.items():
+        for report, value in zip(reports, _numbers(values), strict=True):
+            report[f"{part}/{name}"] = value
+    return reports
