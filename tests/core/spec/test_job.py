@@ -1,0 +1,79 @@
+"""The JobSpec: what it accepts, what it refuses and how it names the field."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from core.family import members
+from core.nn.layer import Layer
+from core.nn.layers.dense import Dense
+from core.nn.loss import Loss
+from core.nn.metric import Metric
+from core.nn.optimizer import Optimizer
+from core.nn.schedule import Schedule
+from core.spec import JobSpec
+from core.spec.job import DIGITS
+
+
+def test_validating_makes_the_objects_that_train() -> None:
+    spec = JobSpec.model_validate(DIGITS)
+    assert isinstance(spec.network[0], Dense)
+    assert spec.layers.output((64,)) == (10,)
+
+
+def test_a_spec_survives_json() -> None:
+    spec = JobSpec.model_validate(DIGITS)
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize("family", [Layer, Loss, Metric, Optimizer, Schedule])
+def test_every_example_of_every_member_survives_json(family: Any) -> None:
+    field = {
+        Layer: "network",
+        Loss: "loss",
+        Metric: "metrics",
+        Optimizer: "optimizer",
+        Schedule: "schedule",
+    }[family]
+    assert members(family)
+    for kind, one in members(family).items():
+        for example in one.examples():
+            member = example[0] if isinstance(example, tuple) else example
+            value = (member,) if field in {"network", "metrics"} else member
+            spec = JobSpec.model_validate(DIGITS).model_copy(update={field: value})
+            again = JobSpec.model_validate_json(spec.model_dump_json())
+            assert getattr(again, field) == value, kind
+
+
+def test_every_member_shows_in_the_schema_with_its_bounds() -> None:
+    text = json.dumps(JobSpec.model_json_schema())
+    for family in (Layer, Loss, Metric, Optimizer, Schedule):
+        for kind in members(family):
+            assert f'"const": "{kind}"' in text, kind
+    units = JobSpec.model_json_schema()["$defs"]["Dense"]["properties"]["units"]
+    assert units["minimum"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"network": [{"kind": "dens", "units": 3}]}, ("network", 0)),
+        ({"network": [{"kind": "dense", "units": 0}]}, ("network", 0, "dense", "units")),
+        ({"network": []}, ("network",)),
+        ({"optimizer": {"kind": "adam", "learning_rate": -1}}, ("optimizer", "adam")),
+        ({"optimizer": {"kind": "adam", "learning_rate": float("nan")}}, ("optimizer", "adam")),
+        ({"epochs": 0}, ("epochs",)),
+        ({"epohcs": 3}, ("epohcs",)),
+        ({"dataset": "../../etc/passwd"}, ("dataset",)),
+        ({"experiment": ""}, ("experiment",)),
+        ({"seed": -1}, ("seed",)),
+        ({"tags": {"a b": "c"}}, ("tags",)),
+        ({"data": {"target": "y", "split": {"train": 0.9, "valid": 0.9}}}, ("data", "split")),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], where: tuple[Any, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        JobSpec.model_validate({**DIGITS, **changes})
+    assert caught.value.errors()[0]["loc"][: len(where)] == where
