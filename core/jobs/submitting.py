@@ -14,27 +14,28 @@ from core.db.upsert import upsert
 from core.errors import ConflictError, UnavailableError
 from core.jobs.history import client, log
 from core.jobs.reading import get
+from core.spec import JobSpec
 from core.status import JobStatus
 
 
 def submit(
     session: Session,
-    spec: Any,
+    spec: JobSpec,
     dataset_version: DatasetVersion,
     *,
     owner: str,
     idempotency_key: str | None = None,
     request_hash: str = "",
-    priority: int = 0,
+    priority: int | None = None,
     max_attempts: int = 3,
     max_queued: int | None = None,
 ) -> Job:
     """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may ring.
 
     The same `idempotency_key` of the same `owner` with the same `request_hash` gives the job it
-    made before (compare `job.id` with `submitted` to know which). `max_attempts` counts where the
-    spec names none. Raises InvalidError when the key came with another request, UnavailableError
-    when `max_queued` jobs already wait.
+    made before (ask `submitted` first to know which). `priority` goes before the spec's,
+    `max_attempts` counts where the spec names none. Raises InvalidError when the key came with
+    another request, UnavailableError when `max_queued` jobs already wait.
     """
     job_id = uuid.uuid4().hex
     if idempotency_key is not None:
@@ -56,7 +57,7 @@ def submit(
         spec=document,
         spec_hash=spec_hash(document),
         queue=spec.device,
-        priority=priority,
+        priority=spec.priority if priority is None else priority,
         max_attempts=spec.max_attempts or max_attempts,
     )
     return _queue(session, job)

@@ -1,0 +1,150 @@
+"""Nodes and their workers: who is there, with which slots, queues, devices and versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.db.clock import later, now
+from core.db.tables import Job, Node, Worker
+from core.db.upsert import upsert
+from core.errors import NotFoundError
+from core.status import JobStatus
+
+ALIVE_SECONDS = 30.0
+"""A worker counts as alive for so long after its last heartbeat."""
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A node as it is now: its row, its living workers, and how many jobs it trains."""
+
+    node: Node
+    workers: list[Worker]
+    running: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether a worker of it was heard of lately."""
+        return bool(self.workers)
+
+    @property
+    def slots(self) -> int:
+        """How many jobs its living workers train at once."""
+        return sum(worker.slots for worker in self.workers)
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues its living workers serve."""
+        return sorted({queue for worker in self.workers for queue in worker.queues})
+
+
+def heartbeat(
+    session: Session,
+    *,
+    node: str,
+    worker: str,
+    host: str,
+    pid: int,
+    slots: int,
+    queues: Sequence[str],
+    versions: dict[str, Any],
+    devices: Sequence[Any] = (),
+) -> bool:
+    """Say that `worker` (a name no other process has) lives on `node`; True if it is to drain.
+
+    A worker that drains finishes or releases what it trains and takes no new jobs.
+    """
+    machine = {"host": host, "devices": list(devices), "versions": versions}
+    draining_at = session.scalar(
+        upsert(session, Node)
+        .values(name=node, **machine)
+        .on_conflict_do_update(index_elements=["name"], set_={**machine, "heartbeat_at": now()})
+        .returning(Node.draining_at)
+    )
+    process = {"node": node, "pid": pid, "slots": slots, "queues": list(queues)}
+    worker_draining_at = session.scalar(
+        upsert(session, Worker)
+        .values(id=worker, **process)
+        .on_conflict_do_update(
+            index_elements=["id"], set_={**process, "heartbeat_at": now(), "stopped_at": None}
+        )
+        .returning(Worker.draining_at)
+    )
+    return draining_at is not None or worker_draining_at is not None
+
+
+def stopped(session: Session, worker: str) -> None:
+    """Say that `worker` ended on purpose: it counts as gone at once."""
+    session.execute(update(Worker).where(Worker.id == worker).values(stopped_at=now()))
+
+
+def drain(session: Session, name: str, *, on: bool = True) -> Node:
+    """Let the workers of a node take no new jobs (`on=False`: let them again).
+
+    Raises NotFoundError.
+    """
+    node = session.get(Node, name)
+    if node is None:
+        raise NotFoundError(f"there is no node {name}")
+    if on != (node.draining_at is not None):
+        node.draining_at = now() if on else None
+        session.flush()
+    return node
+
+
+def list_nodes(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[NodeState]:
+    """All nodes there ever were, by name, as they are now."""
+    living: dict[str, list[Worker]] = {}
+    for worker in session.scalars(select(Worker).where(*_alive(alive_seconds)).order_by(Worker.id)):
+        living.setdefault(worker.node, []).append(worker)
+    running = dict(
+        session.execute(
+            select(Job.node, func.count()).where(Job.status == JobStatus.RUNNING).group_by(Job.node)
+        )
+        .tuples()
+        .all()
+    )
+    return [
+        NodeState(node, living.get(node.name, []), running.get(node.name, 0))
+        for node in session.scalars(select(Node).order_by(Node.name))
+    ]
+
+
+def get_node(session: Session, name: str, *, alive_seconds: float = ALIVE_SECONDS) -> NodeState:
+    """One node as it is now. Raises NotFoundError."""
+    for state in list_nodes(session, alive_seconds=alive_seconds):
+        if state.node.name == name:
+            return state
+    raise NotFoundError(f"there is no node {name}")
+
+
+def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
+    """For each queue how many jobs its living workers that take new ones train at once."""
+    statement = (
+        select(Worker)
+        .join(Node, Node.name == Worker.node)
+        .where(*_alive(alive_seconds), Worker.draining_at.is_(None), Node.draining_at.is_(None))
+    )
+    total: dict[str, int] = {}
+    for worker in session.scalars(statement):
+        for queue in worker.queues:
+            total[queue] = total.get(queue, 0) + worker.slots
+    return total
+
+
+def forget_workers(session: Session, *, before: datetime) -> int:
+    """Delete the rows of workers not heard of since `before`; how many."""
+    gone = select(Worker).where(Worker.heartbeat_at < before)
+    rows = list(session.scalars(gone))
+    for row in rows:
+        session.delete(row)
+    session.flush()
+    return len(rows)
+
+
+def _alive(seconds: float) -> tuple[Any, ...]:
+    return (Worker.heartbeat_at > later(-seconds), Worker.stopped_at.is_(None))
