@@ -1,0 +1,35 @@
+"""Runs the api: `python -m api`, configured by CHAINRULE_* variables."""
+
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from api.app import create_app
+from core.settings import Settings
+
+
+def main() -> int:
+    """Serve until told to stop. Returns the exit code."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for one in error.errors():
+            where = ".".join(str(step) for step in one["loc"]) or "settings"
+            print(f"chainrule api: {where}: {one['msg']}", file=sys.stderr)  # noqa: T201
+        return 2
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        server_header=False,
+        limit_concurrency=1000,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=64 * 2**10,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The app: routes, what stands around them, and the context they share."""
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from celery import Celery
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from api import openapi, problems, readiness
+from api.context import Context
+from api.doorbell import PUBLISH_SECONDS, Doorbell
+from api.edge import Edge
+from api.instruments import Instruments
+from api.origin import LOOPBACK, SameOrigin
+from api.routes import datasets, experiments, health, jobs, metrics, nodes, predictions
+from api.uploads import sweep
+from core.data.cache import Cache
+from core.data.stores import open_store
+from core.db.engine import make_engine
+from core.models import Models
+from core.queue import make_celery
+from core.settings import Settings
+
+MAX_BODY_BYTES = 256 * 2**10
+"""Bytes of a body, where a route does not say otherwise."""
+
+MODEL_CACHE_BYTES = 4 * 2**30
+
+ROUTERS = tuple(
+    module.router for module in (health, datasets, jobs, metrics, predictions, experiments, nodes)
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app that serves version 1 of the REST interface; nothing is connected to yet."""
+    context = make_context(settings)
+    app = FastAPI(
+        title="Chainrule",
+        version=importlib.metadata.version("chainrule"),
+        description=openapi.DESCRIPTION,
+        lifespan=_lifespan,
+        middleware=_around(settings, context.instruments),
+        redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        separate_input_output_schemas=True,
+    )
+    app.state.context = context
+    problems.install(app)
+    openapi.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_api_route("/", _documentation, include_in_schema=False)
+    return app
+
+
+def make_context(settings: Settings) -> Context:
+    """What the endpoints share, made from `settings`."""
+    instruments = Instruments()
+    celery = _celery(settings)
+    engine = make_engine(settings.resolved_database_url)
+    store = open_store(settings.resolved_store_url)
+    cache = Cache(settings.data_dir / "cache" / "models", MODEL_CACHE_BYTES)
+    probes = {
+        "database": readiness.database(engine),
+        "store": readiness.store(store),
+        "broker": readiness.broker(celery),
+    }
+    return Context(
+        settings=settings,
+        engine=engine,
+        store=store,
+        models=Models(store, cache),
+        doorbell=Doorbell(celery, instruments),
+        instruments=instruments,
+        prober=readiness.Prober(probes),
+    )
+
+
+def _celery(settings: Settings) -> Celery | None:
+    if not settings.broker_url.get_secret_value():
+        return None
+    return make_celery(settings, publish_seconds=PUBLISH_SECONDS)
+
+
+def _around(settings: Settings, instruments: Instruments) -> list[Middleware]:
+    """Middleware, outermost first."""
+    around = [Middleware(Edge, instruments=instruments)]
+    if not settings.api_token.get_secret_value():
+        # Whoever reaches the port is believed, so a browser must not be talked into reaching it.
+        hosts = {*LOOPBACK, settings.host}
+        around += [
+            Middleware(TrustedHostMiddleware, allowed_hosts=sorted(hosts), www_redirect=False),
+            Middleware(SameOrigin),
+        ]
+    return [*around, Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    sweep(context.uploads)
+    yield
+    context.doorbell.close()
+    context.prober.close()
+    context.engine.dispose()
+
+
+def _documentation() -> RedirectResponse:
+    return RedirectResponse("/docs")

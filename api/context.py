@@ -1,0 +1,42 @@
+"""What every endpoint may need, made once an app: settings and the ways to the outside systems."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from api.doorbell import Doorbell
+from api.instruments import Instruments
+from api.readiness import Prober
+from core.data.stores import Store
+from core.models import Models
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """Settings, database, store, broker and loaded models of one app."""
+
+    settings: Settings
+    engine: Engine
+    store: Store
+    models: Models
+    doorbell: Doorbell
+    instruments: Instruments
+    prober: Prober
+
+    @property
+    def uploads(self) -> Path:
+        """The folder in which uploads gather until they are parsed."""
+        return self.settings.data_dir / "uploads"
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Here = Annotated[Context, Depends(_context)]
+"""Parameter of an endpoint: the context of its app."""

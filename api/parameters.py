@@ -1,0 +1,35 @@
+"""Parameters that several routes take."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import NotFoundError
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def _job_id(
+    job_id: Annotated[str, Path(description="as the answer to the submission said")],
+) -> str:
+    if not _ID.fullmatch(job_id):
+        raise NotFoundError(f"there is no job {job_id}")
+    return job_id
+
+
+JobId = Annotated[str, Depends(_job_id)]
+"""Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
+
+
+class Paging(BaseModel):
+    """Which part of a list; base of the filters of each list."""
+
+    # A mistyped filter must not quietly list everything.
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: (
+        Annotated[str, Field(max_length=250, description="`next` of the page before")] | None
+    ) = None
+    limit: Annotated[int, Field(ge=1, le=500, description="items a page")] = 50

@@ -1,0 +1,27 @@
+"""Experiments: named groups of jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Paging
+from core.db.session import reading
+from core.jobs.experiments import list_experiments
+
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], responses=problems(*ALWAYS))
+
+
+@router.get("", responses=problems(422))
+def list_all_experiments(
+    paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.Experiment]:
+    """Experiments, by name."""
+    with reading(here.engine) as session:
+        rows = list_experiments(session, after=paging.cursor, limit=paging.limit + 1)
+        items = [views.experiment(row, here.settings) for row in rows[: paging.limit]]
+    more = len(rows) > paging.limit
+    return schemas.Page(items=items, next=items[-1].name if more else None)

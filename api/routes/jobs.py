@@ -1,0 +1,222 @@
+"""Jobs: submit, read, cancel, pause, resume, retry, move, and what happened to them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Context, Here
+from api.openapi import ALWAYS, problems
+from api.parameters import JobId, Paging
+from core import jobs
+from core.data.schema import DatasetSchema
+from core.datasets import resolve
+from core.db import tables
+from core.db.session import reading, transaction
+from core.errors import FieldError, InvalidError, NotFoundError
+from core.spec import JobSpec
+from core.spec.admission import check
+from core.status import JobStatus
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
+
+MAX_BODY_BYTES = 256 * 2**10
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any text of your own; sent again with the same body it makes no second job",
+    ),
+]
+
+
+class Filters(Paging):
+    """Which jobs to list; all filters given must match."""
+
+    experiment: str | None = None
+    dataset: Annotated[str, Field(description="`name` or `name@3`")] | None = None
+    name: str | None = None
+    status: Annotated[list[JobStatus], Field(default_factory=list)]
+    tag: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
+        Field(
+            default_factory=list,
+            max_length=16,
+            description="`key:value`; may be given several times",
+        ),
+    ]
+
+
+class Priority(BaseModel):
+    """Where a job stands among those that wait."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: Annotated[int, Field(ge=-100, le=100, description="higher goes first")]
+
+
+@router.post("", status_code=202, responses=problems(403, 413, 415, 422))
+def submit_job(
+    spec: JobSpec, here: Here, owner: Owner, response: Response, idempotency_key: Key = None
+) -> schemas.Job:
+    """Queue a job. Answers at once; a worker takes it when one is free.
+
+    A spec that cannot work is refused with the path of each wrong field.
+    """
+    request_hash = jobs.spec_hash(spec.model_dump(mode="json"))
+    with transaction(here.engine) as session:
+        row = None
+        if idempotency_key is not None:
+            row = jobs.submitted(
+                session, owner=owner, idempotency_key=idempotency_key, request_hash=request_hash
+            )
+        replayed = row is not None
+        if row is None:
+            row = jobs.submit(
+                session,
+                spec,
+                _admitted(session, spec, here),
+                owner=owner,
+                idempotency_key=idempotency_key,
+                request_hash=request_hash,
+                priority=spec.priority,
+                max_attempts=here.settings.max_attempts,
+                max_queued=here.settings.max_queued_jobs,
+            )
+        rung = not replayed and jobs.may_ring(session, row)
+        job = _view(session, row, here)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    if rung:
+        here.doorbell.ring(job.id, job.device)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+def _admitted(session: Session, spec: JobSpec, here: Context) -> tables.DatasetVersion:
+    """The dataset version that the spec names and fits. Raises InvalidError with the path."""
+    try:
+        version = resolve(session, spec.dataset)
+    except NotFoundError as error:
+        raise InvalidError(
+            f"dataset: {error.detail}", [FieldError("dataset", error.detail)]
+        ) from error
+    check(spec, DatasetSchema.model_validate(version.schema), here.settings.max_weights_bytes)
+    return version
+
+
+@router.get("", responses=problems(422))
+def list_all_jobs(
+    filters: Annotated[Filters, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.JobSummary]:
+    """Jobs, newest first."""
+    with reading(here.engine) as session:
+        page = jobs.list_jobs(
+            session,
+            experiment=filters.experiment,
+            dataset=filters.dataset,
+            name=filters.name,
+            status=filters.status,
+            tags=dict(_pair(tag) for tag in filters.tag),
+            cursor=filters.cursor,
+            limit=filters.limit,
+        )
+        items = [views.job_summary(row, here.settings) for row in page.items]
+    return schemas.Page(items=items, next=page.next)
+
+
+def _pair(tag: str) -> tuple[str, str]:
+    key, _, value = tag.partition(":")
+    return key, value
+
+
+@router.get("/{job_id}", responses=problems(404, 422))
+def read_job(job_id: JobId, here: Here, _: Owner) -> schemas.Job:
+    """A job: its state, progress, metrics, attempts and where its run is in MLflow."""
+    with reading(here.engine) as session:
+        return _view(session, jobs.get(session, job_id), here)
+
+
+@router.post("/{job_id}/cancel", responses=problems(403, 404, 409, 422))
+def cancel_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+    """End a job that waits; ask the worker of one that runs to stop it.
+
+    Cancelling twice is harmless. 409 when the job has ended in another way.
+    """
+    with transaction(here.engine) as session:
+        return _view(session, jobs.cancel(session, job_id, owner=owner), here)
+
+
+@router.post("/{job_id}/pause", responses=problems(403, 404, 409, 422))
+def pause_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+    """Keep a job from running; one that runs saves a checkpoint and stops."""
+    with transaction(here.engine) as session:
+        return _view(session, jobs.pause(session, job_id, owner=owner), here)
+
+
+@router.post("/{job_id}/resume", responses=problems(403, 404, 409, 422))
+def resume_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+    """Let a paused job go on from its last checkpoint."""
+    with transaction(here.engine) as session:
+        row = jobs.resume(session, job_id, owner=owner)
+        rung = jobs.may_ring(session, row)
+        job = _view(session, row, here)
+    if rung:
+        here.doorbell.ring(job.id, job.device)
+    return job
+
+
+@router.post("/{job_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
+def retry_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+    """Try again: a job that ended unhappily stays as it is, a new one with its spec is queued.
+
+    A queued job that waits after a loss starts at once.
+    """
+    with transaction(here.engine) as session:
+        row = jobs.retry(session, job_id, owner=owner)
+        rung = jobs.may_ring(session, row)
+        job = _view(session, row, here)
+    if rung:
+        here.doorbell.ring(job.id, job.device)
+    return job
+
+
+@router.post("/{job_id}/priority", responses=problems(403, 404, 409, 413, 415, 422))
+def move_job(job_id: JobId, wanted: Priority, here: Here, owner: Owner) -> schemas.Job:
+    """Let a job go before or after others that wait."""
+    with transaction(here.engine) as session:
+        row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)
+        return _view(session, row, here)
+
+
+@router.get("/{job_id}/events", responses=problems(404, 422))
+def list_events(
+    job_id: JobId, paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.JobEvent]:
+    """Everything that changed the job's state, oldest first: what, who and why."""
+    with reading(here.engine) as session:
+        jobs.get(session, job_id)
+        rows = jobs.events(session, job_id, after=_position(paging.cursor), limit=paging.limit + 1)
+        items = [views.event(row) for row in rows[: paging.limit]]
+    more = len(rows) > paging.limit
+    return schemas.Page(items=items, next=str(items[-1].id) if more else None)
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        message = "not a cursor of this list; leave it out to begin at the first page"
+        raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
+    return int(cursor)
+
+
+def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:
+    return views.job(row, jobs.attempts(session, row.id), here.settings)

@@ -1,0 +1,53 @@
+"""Nodes: the machines that train, and letting one drain."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Paging
+from core import nodes
+from core.db.session import reading, transaction
+
+router = APIRouter(prefix="/v1/nodes", tags=["nodes"], responses=problems(*ALWAYS))
+
+Name = Annotated[str, Path(max_length=255, description="name of the machine")]
+
+
+@router.get("", responses=problems(422))
+def list_all_nodes(
+    paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.Node]:
+    """Every machine that has or had workers, by name."""
+    with reading(here.engine) as session:
+        states = nodes.list_nodes(session)
+        later = [state for state in states if state.node.name > (paging.cursor or "")]
+        items = [views.node(state) for state in later[: paging.limit]]
+    more = len(later) > paging.limit
+    return schemas.Page(items=items, next=items[-1].name if more else None)
+
+
+@router.get("/{name}", responses=problems(404, 422))
+def read_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+    """A machine: its workers, versions and whether it is alive."""
+    with reading(here.engine) as session:
+        return views.node(nodes.get_node(session, name))
+
+
+@router.post("/{name}/drain", responses=problems(403, 404, 422))
+def drain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+    """Let the workers of a machine finish or give back what they train, and take nothing new."""
+    with transaction(here.engine) as session:
+        nodes.drain(session, name)
+        return views.node(nodes.get_node(session, name))
+
+
+@router.post("/{name}/undrain", responses=problems(403, 404, 422))
+def undrain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+    """Let a machine take jobs again."""
+    with transaction(here.engine) as session:
+        nodes.drain(session, name, on=False)
+        return views.node(nodes.get_node(session, name))

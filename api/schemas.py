@@ -1,0 +1,209 @@
+"""What the api returns: read schemas. What it takes are the specs of core."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.data.schema import ColumnSchema, Label
+from core.status import AttemptStatus, JobStatus
+
+Item = TypeVar("Item")
+
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A metric's value; JSON has no word for the three that are not finite, so they are strings."""
+
+Metrics = Annotated[
+    dict[str, Number], Field(examples=[{"train/loss": 0.08, "valid/accuracy": 0.98}])
+]
+
+
+class Read(BaseModel):
+    """Base of all read schemas."""
+
+    model_config = ConfigDict(
+        ser_json_inf_nan="strings", json_schema_serialization_defaults_required=True
+    )
+
+
+class Page(Read, Generic[Item]):
+    """Some items of a list."""
+
+    items: list[Item]
+    next: str | None = Field(
+        None, description="give it as `cursor` to get the items after these; null: there are none"
+    )
+
+
+class DatasetVersion(Read):
+    """One immutable state of a dataset."""
+
+    name: Annotated[str, Field(examples=["digits"])]
+    version: Annotated[int, Field(ge=1, examples=[1])]
+    digest: Annotated[str, Field(description="SHA-256 of the content as stored")]
+    rows: Annotated[int, Field(ge=0, examples=[1797])]
+    bytes: Annotated[int, Field(ge=0)]
+    format: Annotated[str, Field(examples=["csv"], description="what was uploaded")]
+    columns: list[ColumnSchema]
+    created_at: datetime
+    erased_at: datetime | None = Field(None, description="when its bytes were deleted")
+
+
+class Dataset(Read):
+    """A name under which versions of data are kept."""
+
+    name: Annotated[str, Field(examples=["digits"])]
+    description: str
+    latest_version: int | None = Field(None, description="the highest version")
+    created_at: datetime
+
+
+class Experiment(Read):
+    """A named group of jobs; it exists from the first job that names it."""
+
+    name: Annotated[str, Field(examples=["digits"])]
+    created_at: datetime
+    mlflow_experiment_id: str | None = None
+    mlflow_url: str | None = None
+
+
+class Attempt(Read):
+    """One try at a job by one worker."""
+
+    number: Annotated[int, Field(ge=1)]
+    node: Annotated[str, Field(description="the machine")]
+    worker: str
+    status: AttemptStatus
+    started_at: datetime
+    ended_at: datetime | None = None
+    cause: dict[str, Any] | None = Field(None, description="why it ended unhappily")
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+    resumed_from_step: int = Field(0, description="step of the checkpoint it started from")
+    versions: dict[str, Any] | None = None
+
+
+class JobSummary(Read):
+    """A job as lists show it."""
+
+    id: str
+    status: JobStatus
+    experiment: str
+    name: str | None = None
+    dataset: Annotated[str, Field(examples=["digits@1"])]
+    device: Annotated[str, Field(examples=["cpu"])]
+    priority: int
+    tags: dict[str, str]
+    owner: str
+    retry_of: str | None = Field(None, description="the job that this one tries again")
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    epochs: int = Field(0, ge=0, description="passes over the training rows so far")
+    epochs_total: int | None = Field(None, description="passes asked for")
+    step: int = Field(0, ge=0, description="optimizer updates so far")
+    steps_total: int | None = None
+    last_metrics: Metrics = {}
+    best_metrics: Metrics = {}
+    weights_digest: str | None = Field(
+        None, description="SHA-256 of the weights of the finished network"
+    )
+    reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
+    cause: dict[str, Any] | None = Field(None, description="why the job failed")
+    cancel_requested_at: datetime | None = None
+    pause_requested_at: datetime | None = None
+    attempt: int = Field(0, ge=0, description="attempts so far")
+    mlflow_run_id: str | None = None
+    mlflow_url: str | None = Field(None, description="page of the run in MLflow")
+
+
+class Job(JobSummary):
+    """A job: what was asked for and how far it has come."""
+
+    spec: dict[str, Any] = Field(description="the JobSpec with all defaults filled in")
+    attempts: list[Attempt] = []
+
+
+class MetricPoint(Read):
+    """The value of one metric at one step."""
+
+    key: Annotated[str, Field(examples=["train/loss"])]
+    step: int
+    epoch: int
+    value: Number
+    at: datetime
+
+
+class MetricPage(Read):
+    """Metric points, and from where to go on."""
+
+    items: list[MetricPoint]
+    next: str | None = Field(
+        None, description="give it as `cursor` for what comes later; null: the job has ended"
+    )
+
+
+class JobEvent(Read):
+    """One change of a job: what happened, who did it and why."""
+
+    id: int
+    at: datetime
+    kind: Annotated[str, Field(examples=["submitted"])]
+    status: JobStatus
+    attempt: int
+    actor: Annotated[str, Field(examples=["client:local"])]
+    reason: dict[str, Any] | None = None
+
+
+class Worker(Read):
+    """One living worker process of a node."""
+
+    id: str
+    pid: int
+    slots: Annotated[int, Field(description="jobs it trains at once")]
+    queues: list[str]
+    started_at: datetime
+    heartbeat_at: datetime
+    draining_at: datetime | None = None
+
+
+class Node(Read):
+    """A machine that has or had workers."""
+
+    name: str
+    host: str
+    alive: Annotated[bool, Field(description="whether a worker of it was heard of lately")]
+    slots: Annotated[int, Field(description="jobs its living workers train at once")]
+    running: Annotated[int, Field(description="jobs it trains now")]
+    queues: list[str]
+    devices: list[Any]
+    versions: dict[str, Any]
+    created_at: datetime
+    heartbeat_at: datetime
+    draining_at: datetime | None = Field(None, description="since when it takes no new jobs")
+    workers: list[Worker]
+
+
+class Predictions(Read):
+    """One prediction a row, in the order of the rows."""
+
+    predictions: list[Label | Number | list[Any] | dict[str, Any]]
+    probabilities: list[dict[str, Any]] | None = Field(
+        None, description="for each row the probability of each label; only when asked for"
+    )
+
+
+class Liveness(Read):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Read):
+    """Whether everything this server needs answers."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    missing: list[str] = Field(description="what does not answer; empty: nothing")
+    dependencies: dict[str, str] = Field(
+        examples=[{"database": "ok", "store": "ok", "broker": "does not answer", "mlflow": "off"}]
+    )

@@ -1,0 +1,90 @@
+"""Takes the body of a request to a file, however large, in little memory."""
+
+import asyncio
+import errno
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+
+from core.errors import TooLargeError, UnavailableError
+
+IDLE_SECONDS = 30.0
+BUFFER_BYTES = 2**20
+_STALE_SECONDS = 24 * 3600
+
+
+@asynccontextmanager
+async def received(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Path]:
+    """The request's body as a file of a temporary folder that is gone afterwards.
+
+    Raises TooLargeError beyond `max_bytes` (at once when the client says so, else while they
+    stream in), UnavailableError when the disk is full, a 408 when the client stops sending.
+    """
+    _check(_declared(request), max_bytes)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as place:
+        path = Path(place) / "body"
+        with path.open("wb") as file:
+            await _pour(request, file, max_bytes)
+        yield path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed left of its uploads a day ago or earlier."""
+    for place in folder.glob("upload-*"):
+        if time.time() - place.stat().st_mtime > _STALE_SECONDS:
+            for file in place.iterdir():
+                file.unlink(missing_ok=True)
+            place.rmdir()
+
+
+def _declared(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _check(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise TooLargeError(f"an upload may have {max_bytes:,} bytes at most")
+
+
+async def _pour(request: Request, file: IO[bytes], max_bytes: int) -> None:
+    buffer = bytearray()
+    total = 0
+    async for chunk in _patiently(request):
+        total += len(chunk)
+        _check(total, max_bytes)
+        buffer += chunk
+        if len(buffer) >= BUFFER_BYTES:
+            await run_in_threadpool(_write, file, bytes(buffer))
+            buffer.clear()
+    await run_in_threadpool(_write, file, bytes(buffer))
+
+
+async def _patiently(request: Request) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise HTTPException(408, f"no byte came for {IDLE_SECONDS:.0f} seconds") from error
+        yield chunk
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise UnavailableError("the disk of this server is full") from error
+        raise

@@ -1,0 +1,173 @@
+"""From rows to read schemas."""
+
+from typing import Any
+
+from api import schemas
+from core.db import tables
+from core.db.types import from_milliseconds
+from core.jobs import Point
+from core.nodes import NodeState
+from core.settings import Settings
+from core.status import JobStatus
+
+
+def experiment(row: tables.Experiment, settings: Settings) -> schemas.Experiment:
+    """An experiment as the api shows it."""
+    return schemas.Experiment(
+        name=row.name,
+        created_at=row.created_at,
+        mlflow_experiment_id=row.mlflow_experiment_id,
+        mlflow_url=_mlflow(settings, row.mlflow_experiment_id),
+    )
+
+
+def dataset_version(row: tables.DatasetVersion) -> schemas.DatasetVersion:
+    """A dataset version as the api shows it."""
+    return schemas.DatasetVersion(
+        name=row.dataset.name,
+        version=row.version,
+        digest=row.digest,
+        rows=row.rows,
+        bytes=row.bytes,
+        format=row.format,
+        columns=row.schema["columns"],
+        created_at=row.created_at,
+        erased_at=row.erased_at,
+    )
+
+
+def job(row: tables.Job, attempts: list[tables.Attempt], settings: Settings) -> schemas.Job:
+    """A job with its spec and attempts."""
+    return schemas.Job(
+        **_summary(row, settings), spec=row.spec, attempts=[attempt(one) for one in attempts]
+    )
+
+
+def job_summary(row: tables.Job, settings: Settings) -> schemas.JobSummary:
+    """A job as a list shows it."""
+    return schemas.JobSummary(**_summary(row, settings))
+
+
+def attempt(row: tables.Attempt) -> schemas.Attempt:
+    """An attempt as the api shows it."""
+    return schemas.Attempt(
+        number=row.number,
+        node=row.node,
+        worker=row.worker,
+        status=row.status,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        cause=row.cause,
+        exit_code=row.exit_code,
+        peak_memory_bytes=row.peak_memory_bytes,
+        resumed_from_step=row.resumed_from_step,
+        versions=row.versions,
+    )
+
+
+def event(row: tables.JobEvent) -> schemas.JobEvent:
+    """A change of a job as the api shows it."""
+    return schemas.JobEvent(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        actor=row.actor,
+        reason=row.reason,
+    )
+
+
+def point(one: Point) -> schemas.MetricPoint:
+    """A metric point as the api shows it."""
+    return schemas.MetricPoint(
+        key=one.key,
+        step=one.step,
+        epoch=one.epoch,
+        value=one.value,
+        at=from_milliseconds(one.at_ms),
+    )
+
+
+def node(state: NodeState) -> schemas.Node:
+    """A machine as the api shows it."""
+    row = state.node
+    return schemas.Node(
+        name=row.name,
+        host=row.host,
+        alive=state.alive,
+        slots=state.slots,
+        running=state.running,
+        queues=state.queues,
+        devices=row.devices,
+        versions=row.versions,
+        created_at=row.created_at,
+        heartbeat_at=row.heartbeat_at,
+        draining_at=row.draining_at,
+        workers=[worker(one) for one in state.workers],
+    )
+
+
+def worker(row: tables.Worker) -> schemas.Worker:
+    """A worker process as the api shows it."""
+    return schemas.Worker(
+        id=row.id,
+        pid=row.pid,
+        slots=row.slots,
+        queues=row.queues,
+        started_at=row.started_at,
+        heartbeat_at=row.heartbeat_at,
+        draining_at=row.draining_at,
+    )
+
+
+def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
+    progress, result = row.progress or {}, row.result or {}
+    return {
+        "id": row.id,
+        "status": row.status,
+        "experiment": row.experiment.name,
+        "name": row.name,
+        "dataset": f"{row.dataset_version.dataset.name}@{row.dataset_version.version}",
+        "device": row.queue,
+        "priority": row.priority,
+        "tags": row.tags,
+        "owner": row.owner,
+        "retry_of": row.retry_of,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "epochs": progress.get("epoch", 0),
+        "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
+        "step": row.progress_step,
+        "steps_total": progress.get("steps_total"),
+        "last_metrics": _numbers(progress.get("last")) | _numbers(result.get("metrics")),
+        "best_metrics": _numbers(progress.get("best")),
+        "weights_digest": result.get("weights_digest"),
+        "reason": result.get("reason"),
+        "cause": row.cause,
+        "cancel_requested_at": row.cancel_requested_at,
+        "pause_requested_at": row.pause_requested_at,
+        "attempt": row.attempt,
+        "mlflow_run_id": row.mlflow_run_id,
+        "mlflow_url": _mlflow(
+            settings, row.experiment.mlflow_experiment_id, f"/runs/{row.mlflow_run_id}"
+        )
+        if row.mlflow_run_id
+        else None,
+    }
+
+
+def _numbers(found: Any) -> dict[str, Any]:
+    """The metrics in a stored document; one stray value must not hide the job."""
+    items = found.items() if isinstance(found, dict) else ()
+    return {key: value for key, value in items if _number(value)}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) or value in ("NaN", "Infinity", "-Infinity")
+
+
+def _mlflow(settings: Settings, experiment_id: str | None, page: str = "") -> str | None:
+    base = (settings.mlflow_public_url or settings.mlflow_url).rstrip("/")
+    return f"{base}/#/experiments/{experiment_id}{page}" if base and experiment_id else None
