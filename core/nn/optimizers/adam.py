@@ -1,13 +1,13 @@
 """Adam."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.optimizer import Optimizer, power
+from core.nn.optimizer import Optimizer, moments, power, root
 
 
 @member
@@ -20,22 +20,19 @@ class Adam(Optimizer):
     """
 
     kind: Literal["adam"] = "adam"
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
     learning_rate: Annotated[float, Gt(0)] = 0.001
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
     epsilon: Annotated[float, Gt(0)] = 1e-8
 
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m", "v")
+
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        return (
-            self.beta1,
-            1 - self.beta1,
-            self.beta2,
-            1 - self.beta2,
-            1 / (1 - power(self.beta2, step)),
-            self.epsilon,
-            rate / (1 - power(self.beta1, step)),
-        )
+        scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
+        first = (1 - self.beta1) / (1 - power(self.beta1, step))
+        return self.beta1, self.beta2, self.epsilon / scale, rate * first / scale
 
     def update(
         self,
@@ -46,19 +43,13 @@ class Adam(Optimizer):
         coefficients: tuple[Any, ...],
         scratch: tuple[Array, ...],
     ) -> None:
-        (m, v), (change,) = slots, scratch
-        beta1, rest1, beta2, rest2, correction, epsilon, rate = coefficients
-        m *= beta1
-        m += xp.multiply(g, rest1, out=change)
-        v *= beta2
-        g *= g
-        v += xp.multiply(g, rest2, out=g)
-        xp.multiply(v, correction, out=change)
-        xp.sqrt(change, out=change)
-        change += epsilon
-        xp.divide(m, change, out=change)
-        change *= rate
-        w -= change
+        (m, v), (beta1, beta2, epsilon, rate) = slots, coefficients
+        moments(xp, m, v, g, (beta1, beta2))
+        xp.sqrt(v, out=g)
+        g += epsilon
+        xp.divide(m, g, out=g)
+        g *= rate
+        w -= g
 
     @classmethod
     def examples(cls) -> Iterator["Adam"]:

@@ -1,8 +1,9 @@
 """Stochastic gradient descent, with momentum if asked."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
@@ -12,15 +13,31 @@ from core.nn.optimizer import Optimizer
 
 @member
 class Sgd(Optimizer):
-    """`w -= rate g`; with momentum `v = momentum v + g`, `w -= rate v` (Polyak, 1964)."""
+    """`w -= rate g`; with momentum `v = momentum v + g`, `w -= rate v` (Polyak, 1964).
+
+    With `nesterov` the step looks ahead: `w -= rate (g + momentum v)` (Sutskever et al., "On the
+    importance of initialization and momentum in deep learning", 2013, as commonly rewritten).
+    """
 
     kind: Literal["sgd"] = "sgd"
-    slots: ClassVar[tuple[str, ...]] = ("v",)
     learning_rate: Annotated[float, Gt(0)] = 0.01
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self._remembers:
+            raise ValueError("nesterov needs a momentum above 0")
+
+    @property
+    def _remembers(self) -> bool:
+        return bool(np.any(self.momentum))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("v",) if self._remembers else ()
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        return self.momentum, rate
+        return (self.momentum, rate) if self._remembers else (rate,)
 
     def update(
         self,
@@ -31,13 +48,22 @@ class Sgd(Optimizer):
         coefficients: tuple[Any, ...],
         scratch: tuple[Array, ...],
     ) -> None:
-        (v,), (momentum, rate), (change,) = slots, coefficients, scratch
-        v *= momentum
-        v += g
-        xp.multiply(v, rate, out=change)
-        w -= change
+        if not slots:
+            g *= coefficients[0]
+        else:
+            (v,), (momentum, rate), (ahead,) = slots, coefficients, scratch
+            v *= momentum
+            v += g
+            if self.nesterov:
+                xp.multiply(v, momentum, out=ahead)
+                g += ahead
+                g *= rate
+            else:
+                xp.multiply(v, rate, out=g)
+        w -= g
 
     @classmethod
     def examples(cls) -> Iterator["Sgd"]:
         yield cls()
         yield cls(momentum=0.9)
+        yield cls(momentum=0.8, nesterov=True)

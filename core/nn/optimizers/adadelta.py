@@ -1,0 +1,62 @@
+"""Adadelta."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt, Lt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.optimizer import Optimizer
+
+
+@member
+class Adadelta(Optimizer):
+    """Steps in the weights' own units, from running mean squares of gradients and of steps.
+
+    `s = rho s + (1 - rho) g^2`, `d = g sqrt(u + eps) / sqrt(s + eps)`,
+    `u = rho u + (1 - rho) d^2`, `w -= rate d`. Zeiler, "ADADELTA: An Adaptive Learning Rate Method"
+    (2012), algorithm 1. The slots hold `s` and `u` without the factor `1 - rho`.
+    """
+
+    kind: Literal["adadelta"] = "adadelta"
+    scratch: ClassVar[int] = 2
+    learning_rate: Annotated[float, Gt(0)] = 1.0
+    rho: Annotated[float, Gt(0), Lt(1)] = 0.9
+    epsilon: Annotated[float, Gt(0)] = 1e-6
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("s", "u")
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        return self.rho, self.epsilon / (1 - self.rho), rate
+
+    def update(
+        self,
+        xp: Any,
+        w: Array,
+        g: Array,
+        slots: tuple[Array, ...],
+        coefficients: tuple[Any, ...],
+        scratch: tuple[Array, ...],
+    ) -> None:
+        (s, u), (rho, epsilon, rate), (under, change) = slots, coefficients, scratch
+        s *= rho
+        xp.multiply(g, g, out=under)
+        s += under
+        xp.add(s, epsilon, out=under)
+        xp.add(u, epsilon, out=change)
+        change /= under
+        xp.sqrt(change, out=change)
+        change *= g
+        u *= rho
+        xp.multiply(change, change, out=under)
+        u += under
+        change *= rate
+        w -= change
+
+    @classmethod
+    def examples(cls) -> Iterator["Adadelta"]:
+        yield cls()
+        yield cls(rho=0.7, epsilon=1e-3)

@@ -1,0 +1,53 @@
+"""Adagrad."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.optimizer import Optimizer
+
+
+@member
+class Adagrad(Optimizer):
+    """Each weight's rate falls with all it has moved: `s += g^2`, `w -= rate g / (sqrt(s) + eps)`.
+
+    Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization" (2011), section 1.1, diagonal form.
+    """
+
+    kind: Literal["adagrad"] = "adagrad"
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    epsilon: Annotated[float, Gt(0)] = 1e-10
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("s",)
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        return self.epsilon, rate
+
+    def update(
+        self,
+        xp: Any,
+        w: Array,
+        g: Array,
+        slots: tuple[Array, ...],
+        coefficients: tuple[Any, ...],
+        scratch: tuple[Array, ...],
+    ) -> None:
+        (s,), (epsilon, rate), (change,) = slots, coefficients, scratch
+        xp.multiply(g, g, out=change)
+        s += change
+        xp.sqrt(s, out=change)
+        change += epsilon
+        xp.divide(g, change, out=change)
+        change *= rate
+        w -= change
+
+    @classmethod
+    def examples(cls) -> Iterator["Adagrad"]:
+        yield cls()
+        yield cls(learning_rate=0.1, epsilon=1e-4)

@@ -1,0 +1,58 @@
+"""Lion."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.optimizer import Optimizer
+
+
+@member
+class Lion(Optimizer):
+    """Steps of one size, in the sign of a blend of the gradient and its running mean.
+
+    `w -= rate (sign(b1 m + (1 - b1) g) + weight_decay w)`, then `m = b2 m + (1 - b2) g`.
+    Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), program 1. The slot holds
+    `m` without the factor `1 - b2`.
+    """
+
+    kind: Literal["lion"] = "lion"
+    learning_rate: Annotated[float, Gt(0)] = 0.0001
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m",)
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        blend = self.beta1 * (1 - self.beta2) / (1 - self.beta1)
+        return blend, self.beta2, 1 - rate * self.weight_decay, rate
+
+    def update(
+        self,
+        xp: Any,
+        w: Array,
+        g: Array,
+        slots: tuple[Array, ...],
+        coefficients: tuple[Any, ...],
+        scratch: tuple[Array, ...],
+    ) -> None:
+        (m,), (blend, beta2, kept, rate), (change,) = slots, coefficients, scratch
+        xp.multiply(m, blend, out=change)
+        change += g
+        xp.sign(change, out=change)
+        change *= rate
+        w *= kept
+        w -= change
+        m *= beta2
+        m += g
+
+    @classmethod
+    def examples(cls) -> Iterator["Lion"]:
+        yield cls()
+        yield cls(beta1=0.8, beta2=0.7, weight_decay=0.2)

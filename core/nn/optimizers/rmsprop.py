@@ -1,0 +1,83 @@
+"""RMSprop."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.optimizer import Optimizer, root
+
+
+@member
+class RmsProp(Optimizer):
+    """Steps scaled by a running mean of squared gradients.
+
+    `s = rho s + (1 - rho) g^2`, `w -= rate g / (sqrt(s) + eps)` (Hinton, lecture 6e of "Neural
+    Networks for Machine Learning", 2012). `centered` takes the squared running mean of g off s
+    (Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 45); with
+    momentum the scaled gradients gather in `v = momentum v + ...` and `w -= rate v`. The slots hold
+    running means without the factor `1 - rho`.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    rho: Annotated[float, Ge(0), Lt(1)] = 0.99
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    centered: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        mean = ("mean",) if self.centered else ()
+        return ("s", *mean, "v") if np.any(self.momentum) else ("s", *mean)
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        scale = root(1 - self.rho)
+        return self.rho, 1 - self.rho, self.epsilon / scale, self.momentum, rate / scale
+
+    def update(
+        self,
+        xp: Any,
+        w: Array,
+        g: Array,
+        slots: tuple[Array, ...],
+        coefficients: tuple[Any, ...],
+        scratch: tuple[Array, ...],
+    ) -> None:
+        s, *more = slots
+        rho, rest, epsilon, momentum, rate = coefficients
+        (under,) = scratch
+        s *= rho
+        xp.multiply(g, g, out=under)
+        s += under
+        if self.centered:
+            mean = more[0]
+            mean *= rho
+            mean += g
+            xp.multiply(mean, mean, out=under)
+            under *= rest
+            xp.subtract(s, under, out=under)
+            xp.maximum(under, 0.0, out=under)
+            xp.sqrt(under, out=under)
+        else:
+            xp.sqrt(s, out=under)
+        under += epsilon
+        xp.divide(g, under, out=under)
+        if len(more) > self.centered:
+            v = more[-1]
+            v *= momentum
+            v += under
+            xp.multiply(v, rate, out=under)
+        else:
+            under *= rate
+        w -= under
+
+    @classmethod
+    def examples(cls) -> Iterator["RmsProp"]:
+        yield cls()
+        yield cls(rho=0.9, momentum=0.8)
+        yield cls(rho=0.8, centered=True, epsilon=1e-3)
+        yield cls(rho=0.9, momentum=0.5, centered=True, epsilon=1e-3)
