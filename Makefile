@@ -75,7 +75,7 @@ lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 	@$(LOCK) requirements/gpu.in -c requirements/runtime.lock -o requirements/gpu.lock
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)
-	@$(BIN)/python deploy/compose_test.py $(ARGS)
+	@$(BIN)/python -m tests.deploy.cluster $(ARGS)
 
 clean: ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis benchmarks/results

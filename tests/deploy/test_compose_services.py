@@ -1,0 +1,100 @@
+"""The services of docker-compose.yml, started by its commands, train a job together."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.deploy import compose
+from tests.deploy.machine import Machine, until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.root,
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0,
+        reason="needs root on Linux for a network namespace; make compose-test needs them too",
+    ),
+]
+SERVICES = {
+    name: service
+    for name, service in compose.services(compose.filled_in()).items()
+    if "profiles" not in service.document
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """All services in the order of the file, each started when those it needs are ready."""
+    machine = Machine(tmp_path_factory.mktemp("cluster"), list(SERVICES))
+    try:
+        for service in in_order():
+            for name, condition in service.needs.items():
+                if condition == "service_healthy":
+                    ready(machine, SERVICES[name])
+            if service.one_shot:
+                assert machine.run(service) == 0, machine.log(service.name)
+            else:
+                machine.start(service)
+        yield machine
+    finally:
+        machine.close()
+
+
+def in_order():
+    """The services, each after those it needs."""
+    done, waiting = [], dict(SERVICES)
+    while waiting:
+        free = [one for one in waiting.values() if not set(one.needs) & set(waiting)]
+        assert free
+        done += free
+        waiting = {name: one for name, one in waiting.items() if one not in free}
+    return done
+
+
+def ready(machine, service):
+    until(lambda: machine.healthy(service), 120, f"{service.name} healthy")
+
+
+@pytest.fixture(scope="module")
+def summary(cluster):
+    """What came of one job."""
+    return json.loads(
+        cluster.call(
+            "tests.deploy.scenario",
+            API_URL="http://127.0.0.1:8000",
+            MLFLOW_URL="http://127.0.0.1:5000",
+            API_TOKEN=SERVICES["api"].environment["CHAINRULE_API_TOKEN"],
+        )
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, one in SERVICES.items() if not one.one_shot])
+def test_health_checks_pass(cluster, name):
+    ready(cluster, SERVICES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, one in SERVICES.items() if one.one_shot])
+def test_one_shots_may_run_again(cluster, name):
+    assert cluster.run(SERVICES[name]) == 0
+
+
+def test_a_job_is_trained_and_answers(summary):
+    assert summary["job"]["status"] == "finished"
+    assert summary["right"] > 0.9
+
+
+def test_the_run_is_in_mlflow(summary):
+    assert summary["run_status"] == "FINISHED"
+    assert summary["params"]["optimizer.learning_rate"] == "0.003"
+    assert "valid/accuracy" in summary["metrics"]
+
+
+def test_the_api_asks_for_the_token(summary):
+    assert summary["without_token"] == 401
+
+
+@pytest.mark.parametrize("name", ["worker-cpu", "scheduler", "api"])
+def test_sigterm_ends_a_service_in_its_time(cluster, summary, name):
+    assert cluster.terminate(SERVICES[name]) == 0
