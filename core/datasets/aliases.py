@@ -1,0 +1,35 @@
+"""Names of one's own for a version of a dataset."""
+
+from sqlalchemy.orm import Session
+
+from core.datasets.lookup import get_dataset, get_version
+from core.datasets.names import ALIAS, LATEST
+from core.db.tables import Alias
+from core.errors import FieldError, InvalidError, NotFoundError
+
+
+def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
+    """Let `name@alias` refer to a version from now on; jobs that run keep the one they have.
+
+    Raises NotFoundError for a version that is not there or was erased, InvalidError for a name
+    that cannot be an alias.
+    """
+    if alias == LATEST or not ALIAS.fullmatch(alias):
+        message = (
+            f"{alias[:140]!r} cannot be an alias: letters, digits, dots, dashes and underscores, "
+            f"the first no digit, and not {LATEST!r}"
+        )
+        raise InvalidError(message, [FieldError("alias", message)])
+    target = get_version(session, name, version)
+    if target.erased_at is not None:
+        raise NotFoundError(f"{name}@{version} was erased")
+    return session.merge(Alias(dataset_id=target.dataset_id, name=alias, version=version))
+
+
+def remove_alias(session: Session, name: str, alias: str) -> None:
+    """Let `name@alias` refer to nothing. Raises NotFoundError when it does not exist."""
+    dataset = get_dataset(session, name)
+    found = session.get(Alias, (dataset.id, alias))
+    if found is None:
+        raise NotFoundError(f"dataset {name!r} has no alias {alias!r}")
+    session.delete(found)

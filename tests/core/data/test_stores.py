@@ -1,0 +1,148 @@
+"""A folder, memory and S3 (its real protocol) keep, give back and forget bytes the same way."""
+
+import errno
+import os
+import uuid
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from core.data.stores import open_store
+from core.errors import InvalidError, NotFoundError, UnavailableError
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint():
+    """A server that speaks S3, with a bucket `kept`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint, monkeypatch):
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_endpoint,
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"kept-{uuid.uuid4().hex}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/prefix"
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def store(request, tmp_path):
+    if request.param == "s3":
+        return open_store(request.getfixturevalue("s3_url"), {"skip_instance_cache": True})
+    if request.param == "memory":
+        return open_store(f"memory://{uuid.uuid4().hex}")
+    return open_store(f"file://{tmp_path / 'a folder' / 'store'}")
+
+
+def test_bytes_come_back(store, tmp_path):
+    content = os.urandom(3_000_000)
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    store.put_file(source, "models/ab/file.bin")
+    assert store.exists("models/ab/file.bin")
+    assert store.size("models/ab/file.bin") == len(content)
+    assert store.get_bytes("models/ab/file.bin") == content
+    store.get_file("models/ab/file.bin", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
+    with store.open("models/ab/file.bin", start=2_999_000) as reading:
+        assert reading.read(10) == content[2_999_000:2_999_010]
+        assert reading.read() == content[2_999_010:]
+
+
+def test_the_last_write_wins_and_deleting_twice_is_fine(store):
+    store.put_bytes(b"one", "a/b")
+    store.put_bytes(b"second", "a/b")
+    assert store.get_bytes("a/b") == b"second"
+    store.delete("a/b")
+    assert not store.exists("a/b")
+    store.delete("a/b")
+
+
+def test_keys_are_listed_by_folder(store):
+    for key in ("a/b/1", "a/b/2", "a/c/3", "z"):
+        store.put_bytes(b"x", key)
+    assert store.keys() == ["a/b/1", "a/b/2", "a/c/3", "z"]
+    assert store.keys("a/b") == ["a/b/1", "a/b/2"]
+    assert store.keys("nothing") == []
+
+
+def test_what_is_not_there_is_not_found(store, tmp_path):
+    for asked in (store.size, store.get_bytes):
+        with pytest.raises(NotFoundError, match="nothing/here"):
+            asked("nothing/here")
+    with pytest.raises(NotFoundError):
+        store.get_file("nothing/here", tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../../up",
+        "a//b",
+        "a/./b",
+        "a\x00b",
+        "a b",
+        "~",
+        ".hidden",
+        "é",
+        "a/",
+        "C:\\x",
+        "a\n",
+        "%2e/x",
+    ],
+)
+def test_keys_that_are_no_plain_paths_are_refused(key, tmp_path):
+    store = open_store(f"file://{tmp_path / 'store'}")
+    for asked in (store.exists, store.delete, store.get_bytes):
+        with pytest.raises(InvalidError, match="is not a key"):
+            asked(key)
+    with pytest.raises(InvalidError, match="is not a key"):
+        store.put_bytes(b"x", key)
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("url", ["nowhere", "zip::s3://x/y", "warp://x", "/just/a/path"])
+def test_urls_that_are_no_stores_are_refused(url):
+    with pytest.raises(InvalidError, match="store URL"):
+        open_store(url)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    store = open_store(f"file://{tmp_path / 'store'}")
+    store.put_bytes(b"before", "a/b")
+
+    def no_space(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(UnavailableError, match="no space"):
+        store.put_bytes(b"after", "a/b")
+    assert store.get_bytes("a/b") == b"before"
+    assert [path.name for path in (tmp_path / "store" / "a").iterdir()] == ["b"]
+
+
+def test_a_store_that_is_away_says_so_soon(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    options = {
+        "endpoint_url": "http://127.0.0.1:9",
+        "config_kwargs": {"connect_timeout": 1, "retries": {"max_attempts": 0}},
+    }
+    store = open_store("s3://bucket/x", options)
+    with pytest.raises(UnavailableError, match="does not answer") as caught:
+        store.put_bytes(b"x", "a")
+    assert "hush" not in caught.value.detail
