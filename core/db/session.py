@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """
     with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+        _complete(session)
 
 
 @contextmanager
@@ -55,6 +56,15 @@ def repeated(engine: Engine, work: Callable[[Session], Result], *, tries: int = 
             continue
     with transaction(engine) as session:
         return work(session)
+
+
+def _complete(session: Session) -> None:
+    """Load what the database computed in rows that somebody still holds."""
+    session.flush()
+    for row in session:
+        missing = inspect(row).expired_attributes
+        if missing:
+            session.refresh(row, missing)
 
 
 @contextmanager

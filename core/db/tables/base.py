@@ -31,8 +31,6 @@ class Base(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
-    # What the database computes comes back with the statement: rows stay whole after a commit.
-    __mapper_args__: Any = {"eager_defaults": True}  # noqa: RUF012 - the base class names its type
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: Timestamp,
         dict[str, Any]: Document,
