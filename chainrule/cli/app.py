@@ -1,0 +1,61 @@
+"""The command line as a whole: its commands, and errors as people can read them."""
+
+import sys
+
+from rich.markup import escape
+
+from chainrule.cli import datasets, demo, jobs, nodes, up
+from chainrule.cli.typers import new_typer
+from chainrule.cli.views import CONSOLE, ERRORS
+from chainrule.problem import DeadlineError, ProblemError, UnreachableError
+from chainrule.stack.errors import StackError
+
+app = new_typer(
+    "Train networks with Chainrule, from the shell.\n\n"
+    "See it work once: [bold]chainrule demo[/]. Start a server that stays: [bold]chainrule up[/]. "
+    "Then, in another shell:\n\n"
+    "[bold]chainrule dataset add digits digits.csv[/]\n"
+    "[bold]chainrule submit job.json --watch[/]\n"
+    "[bold]chainrule predict latest rows.csv[/]\n\n"
+    "The commands that talk to a server find it at CHAINRULE_URL (http://127.0.0.1:8000 if unset) "
+    "and show CHAINRULE_API_TOKEN if it is set."
+)
+up.install(app)
+demo.install(app)
+datasets.install(app)
+jobs.install(app)
+nodes.install(app)
+
+
+def main() -> int:
+    """Run the command of `sys.argv`; the exit code. 1: it went wrong, 2: it was wrongly called."""
+    try:
+        # Typer raises SystemExit with the code of the command.
+        app()
+    except ProblemError as problem:
+        _show_problem(problem)
+    except UnreachableError as error:
+        _show(f"{error}. Start a server with `chainrule up`, or say where one is with --url")
+    except (StackError, DeadlineError) as error:
+        _show(str(error))
+    except BrokenPipeError:
+        # Whoever read us has enough; Python would complain once more at exit.
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        CONSOLE.print()
+        return 130
+    return 1
+
+
+def _show(text: str) -> None:
+    ERRORS.print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _show_problem(problem: ProblemError) -> None:
+    if not problem.errors:
+        _show(problem.detail)
+        return
+    _show(f"{problem.title} ({problem.status})")
+    for error in problem.errors:
+        where = f"[bold]{escape(error.path)}[/]: " if error.path else ""
+        ERRORS.print(f"  {where}{escape(error.message)}", highlight=False, soft_wrap=True)

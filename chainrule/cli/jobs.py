@@ -1,0 +1,257 @@
+"""Commands about jobs: submit, list, show, watch, cancel, predict."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from chainrule.cli import views
+from chainrule.cli.progress import follow
+from chainrule.cli.typers import URL, Json, Token, Url, client
+from chainrule.client import Client
+from chainrule.transport import Document
+from core.status import JobStatus
+
+_ID_CHARACTERS = 32
+_ENDED_WELL = {JobStatus.FINISHED, JobStatus.PRUNED}
+
+JobId = Annotated[str, typer.Argument(help="Id of the job, its first characters, or `latest`.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("submit")(submit)
+    app.command("jobs")(list_jobs)
+    app.command("job")(show)
+    app.command("watch")(watch)
+    app.command("cancel")(cancel)
+    app.command("predict")(predict)
+
+
+def submit(
+    file: Annotated[
+        Path, typer.Argument(help="A JobSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay until it ended.")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Idempotency key: sent again, it makes no second job."),
+    ] = None,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Queue a job; it trains as soon as a worker is free.
+
+    The file holds a JobSpec. The server's /docs page explains each field and shows an example.
+
+    [dim]chainrule submit job.json --watch[/]
+    """
+    spec = _json_file(file)
+    if not isinstance(spec, dict):
+        raise typer.BadParameter(f"{file}: a JobSpec is a JSON object")
+    with client(url, token) as server:
+        job = server.jobs.submit(spec, idempotency_key=key)
+        if watching:
+            job = follow(server, job["id"], visible=not as_json)
+        if as_json:
+            views.print_json(job)
+        elif not watching:
+            views.CONSOLE.print(f"[green]queued[/] {job['id']}")
+            views.CONSOLE.print(f"[dim]see it train: chainrule watch {job['id'][:8]}[/]")
+    _exit_as(job, watching)
+
+
+def list_jobs(
+    status: Annotated[JobStatus | None, typer.Option(help="Only those in this state.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only those of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    with client(url, token) as server:
+        wanted = server.jobs.list(
+            status=status.value if status else None, experiment=experiment, limit=min(limit, 100)
+        )
+        found = [job for _, job in zip(range(limit), wanted, strict=False)]
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("job", "status", "experiment", "dataset", "epochs", "metrics", "created"),
+        (
+            (
+                job["id"][:8],
+                views.status(job),
+                job["experiment"],
+                job["dataset"],
+                views.epochs(job),
+                views.metrics(job.get("last_metrics") or {}, limit=2),
+                views.ago(job.get("created_at")),
+            )
+            for job in found
+        ),
+        "no jobs: chainrule submit job.json",
+    )
+
+
+def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Show one job: progress, metrics, attempts, its run in MLflow."""
+    with client(url, token) as server:
+        job = server.jobs.get(find(server, job_id))
+    if as_json:
+        views.print_json(job)
+        return
+    views.facts(
+        (
+            ("job", job["id"]),
+            ("name", job.get("name") or ""),
+            ("status", views.status(job)),
+            ("why", views.cause(job.get("cause")) or job.get("reason") or ""),
+            ("experiment", job["experiment"]),
+            ("dataset", job["dataset"]),
+            ("epochs", views.epochs(job)),
+            ("last", views.metrics(job.get("last_metrics") or {})),
+            ("best", views.metrics(job.get("best_metrics") or {})),
+            ("took", views.duration(job.get("started_at"), job.get("finished_at"))),
+            ("weights", job.get("weights_digest") or ""),
+            ("MLflow", job.get("mlflow_url") or ""),
+        )
+    )
+    if job.get("attempts"):
+        views.CONSOLE.print()
+        views.table(
+            ("attempt", "status", "node", "started", "took", "why"),
+            (
+                (
+                    str(one["number"]),
+                    views.status(one),
+                    one["node"],
+                    views.ago(one.get("started_at")),
+                    views.duration(one.get("started_at"), one.get("ended_at")),
+                    views.cause(one.get("cause")),
+                )
+                for one in job["attempts"]
+            ),
+            "",
+        )
+
+
+def watch(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Follow a job until it ended; exit code 1 unless it ended well."""
+    with client(url, token) as server:
+        job = follow(server, find(server, job_id), visible=not as_json)
+    if as_json:
+        views.print_json(job)
+    _exit_as(job, watched=True)
+
+
+def cancel(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """End a job: one that waits at once, one that runs within about a second."""
+    with client(url, token) as server:
+        job = server.jobs.cancel(find(server, job_id))
+    if as_json:
+        views.print_json(job)
+    elif JobStatus(job["status"]).terminal:
+        views.CONSOLE.print(f"[green]cancelled[/] {job['id']}")
+    else:
+        views.CONSOLE.print(f"[green]asked to stop[/] {job['id']}")
+
+
+def predict(
+    job_id: JobId,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Rows: CSV with a header, or JSON (a list of objects); - reads JSON from standard "
+            "input.",
+            allow_dash=True,
+        ),
+    ],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
+    ] = False,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Let a finished job's network answer for rows of data, one line each.
+
+    [dim]chainrule predict latest rows.csv[/]
+    """
+    rows = _rows(file)
+    with client(url, token) as server:
+        answer = server.jobs.predict(find(server, job_id), rows, probabilities=probabilities)
+    if as_json:
+        views.print_json(answer)
+        return
+    chances = answer.get("probabilities") or [{}] * len(answer["predictions"])
+    for prediction, chance in zip(answer["predictions"], chances, strict=True):
+        likely = sorted(chance.items(), key=lambda pair: -float(pair[1]))[:3]
+        said = "  ".join(f"{label} {views.number(share)}" for label, share in likely)
+        shown = prediction if isinstance(prediction, str) else json.dumps(prediction)
+        views.CONSOLE.print(
+            escape(shown) + (f"  [dim]{escape(said)}[/]" if said else ""), soft_wrap=True
+        )
+
+
+def find(server: Client, given: str) -> str:
+    """The id of the job that `given` means: an id, the start of one, or `latest`."""
+    if len(given) >= _ID_CHARACTERS:
+        return given
+    recent = [job["id"] for _, job in zip(range(500), server.jobs.list(limit=100), strict=False)]
+    if given == "latest":
+        if not recent:
+            raise typer.BadParameter("there are no jobs yet")
+        return str(recent[0])
+    matches = [job_id for job_id in recent if job_id.startswith(given)]
+    if len(matches) > 1:
+        raise typer.BadParameter(f"{len(matches)} jobs begin with {given}: give more of the id")
+    return str(matches[0]) if matches else given
+
+
+def _exit_as(job: Document, watched: bool) -> None:
+    if watched and JobStatus(job["status"]) not in _ENDED_WELL:
+        raise typer.Exit(1)
+
+
+def _json_file(file: Path) -> Any:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    if file.suffix.lower() == ".csv":
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            return [
+                {name: _cell(text) for name, text in row.items()} for row in csv.DictReader(lines)
+            ]
+    rows = _json_file(file)
+    if isinstance(rows, dict):
+        rows = rows.get("rows", [rows])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise typer.BadParameter(f"{file}: rows are a JSON list of objects, column by name")
+    return rows
+
+
+def _cell(text: str) -> Any:
+    """A cell of a CSV file: a number if it reads as one, else its text."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,77 @@
+"""A job as a live line in the terminal: a bar over its epochs, with loss and accuracy."""
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from chainrule.cli import views
+from chainrule.client import Client
+from chainrule.transport import Document
+from core.status import JobStatus
+
+_SHOWN = ("train/loss", "valid/loss", "valid/accuracy")
+
+
+def follow(
+    server: Client, job_id: str, *, visible: bool = True, console: Console = views.CONSOLE
+) -> Document:
+    """Show a job until it ended; the job as it ended."""
+    if not visible:
+        return server.jobs.wait(job_id)
+    with _bar(console) as bar:
+        task = bar.add_task("", total=None, state="queued", metrics="waiting for a worker")
+        for job in server.jobs.watch(job_id, pause_seconds=0.2):
+            bar.update(task, **_fields(job))
+    _conclude(job, console)
+    return job
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.fields[state]}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[metrics]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _fields(job: Document) -> dict[str, Any]:
+    status = JobStatus(job["status"])
+    total, done = job.get("epochs_total"), job.get("epochs", 0)
+    if not status.terminal and not job.get("last_metrics"):
+        waiting = status is JobStatus.QUEUED
+        metrics = "waiting for a worker" if waiting else "reading the data"
+    else:
+        metrics = _metrics(job.get("last_metrics") or {})
+    return {
+        "completed": done if total else 0,
+        "total": total,
+        "description": f"epoch {done}/{total}" if total else f"epoch {done}",
+        "state": views.status(job).markup,
+        "metrics": metrics,
+    }
+
+
+def _metrics(values: Document) -> str:
+    shown = [key for key in _SHOWN if key in values] or list(values)[:3]
+    return "  ".join(f"{key} {_steady(values[key])}" for key in shown)
+
+
+def _steady(value: Any) -> str:
+    """A number of one width, so that the line does not dance."""
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.4f}" if 1e-3 <= math.fabs(value) < 1000 or value == 0 else f"{value:.2e}"
+
+
+def _conclude(job: Document, console: Console) -> None:
+    console.print(views.status(job), views.metrics(job.get("last_metrics") or {}), soft_wrap=True)
+    why = views.cause(job.get("cause"))
+    if why:
+        console.print(escape(why), soft_wrap=True)

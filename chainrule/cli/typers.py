@@ -1,0 +1,42 @@
+"""What all commands have in common: how they look, and the options that say where the server is."""
+
+from typing import Annotated
+
+import typer
+
+from chainrule.client import DEFAULT_URL, Client
+
+
+def new_typer(text: str) -> typer.Typer:
+    """A group of commands with `text` as its help."""
+    return typer.Typer(
+        help=text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="CHAINRULE_URL", help="Address of the server.", metavar="URL")
+]
+Token = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        envvar="CHAINRULE_API_TOKEN",
+        help="Token of the server, if it asks for one.",
+        metavar="TOKEN",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+URL = DEFAULT_URL
+
+
+def client(url: str, token: str) -> Client:
+    """The server that the options name."""
+    return Client(url, token)

@@ -1,0 +1,113 @@
+"""`chainrule up`: the whole stack on this machine, until it is told to end."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from chainrule.stack import logs
+from chainrule.stack.errors import StackError
+from chainrule.stack.options import Options
+from chainrule.stack.stack import Stack
+
+_WATCH_SECONDS = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("up")(up)
+
+
+def up(
+    data_dir: Annotated[
+        Path, typer.Option(envvar="CHAINRULE_DATA_DIR", help="Folder that keeps everything.")
+    ] = Path(".chainrule"),
+    port: Annotated[
+        int, typer.Option(envvar="CHAINRULE_PORT", min=0, max=65535, help="Port of the api; 0: any")
+    ] = 8000,
+    mlflow_port: Annotated[
+        int,
+        typer.Option(
+            envvar="CHAINRULE_MLFLOW_PORT", min=0, max=65535, help="Port of MLflow; 0: any."
+        ),
+    ] = 5000,
+    workers: Annotated[
+        int, typer.Option(envvar="CHAINRULE_WORKERS", min=0, max=256, help="How many workers.")
+    ] = 1,
+    host: Annotated[
+        str, typer.Option(envvar="CHAINRULE_HOST", help="Address the api listens on.")
+    ] = "127.0.0.1",
+    database_url: Annotated[
+        str, typer.Option(envvar="CHAINRULE_DATABASE_URL", help="PostgreSQL instead of SQLite.",
+                          show_envvar=True, metavar="URL", show_default=False)
+    ] = "",
+    broker_url: Annotated[
+        str, typer.Option(envvar="CHAINRULE_BROKER_URL", help="Redis instead of an embedded one.",
+                          metavar="URL", show_default=False)
+    ] = "",
+    store_url: Annotated[
+        str, typer.Option(envvar="CHAINRULE_STORE_URL", help="S3, say, instead of local files.",
+                          metavar="URL", show_default=False)
+    ] = "",
+    mlflow_url: Annotated[
+        str, typer.Option(envvar="CHAINRULE_MLFLOW_URL", help="An MLflow server that runs already.",
+                          metavar="URL", show_default=False)
+    ] = "",
+) -> None:  # fmt: skip
+    """Start the whole stack on this machine and stay.
+
+    Api, workers, scheduler, broker, MLflow and database; all they keep lies in the data folder.
+
+    Ctrl-C ends it all. A job that was running goes on at the next start.
+
+    [dim]chainrule up --workers 2 --port 8001[/]
+    """
+    options = Options(
+        data_dir, host, port, mlflow_port, workers, database_url, broker_url, store_url, mlflow_url
+    )
+    printer = logs.to_terminal()
+    stack = Stack(options, printer, progress=lambda what: printer.say("chainrule", what))
+    ending = _on_signals(stack)
+    try:
+        with stack:
+            _stay(stack, printer, ending)
+            printer.say("chainrule", "ending; workers save what they are doing")
+    except StackError:
+        # Told to end while starting: that is an end, no error.
+        if not ending.is_set():
+            raise
+    printer.say("chainrule", "ended; nothing is left running")
+
+
+def _on_signals(stack: Stack) -> threading.Event:
+    """End at the first signal, by force at the second."""
+    ending = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if ending.is_set():
+            stack.hurry()
+        stack.cancel()
+        ending.set()
+
+    for one in _SIGNALS:
+        signal.signal(one, end)
+    return ending
+
+
+def _stay(stack: Stack, printer: logs.Logs, ending: threading.Event) -> None:
+    where = stack.addresses
+    printer.say("chainrule", "ready")
+    printer.say("chainrule", f"  api      {where.api_url}")
+    printer.say("chainrule", f"  docs     {where.api_url}/docs")
+    printer.say("chainrule", f"  MLflow   {where.mlflow_public_url}  (coming up)")
+    printer.say("chainrule", "Ctrl-C ends everything")
+    seen = False
+    while not ending.wait(_WATCH_SECONDS):
+        if not seen and stack.mlflow_answers():
+            seen = True
+            printer.say("chainrule", f"MLflow is up: {where.mlflow_public_url}")
+        stack.watch_disk()

@@ -1,0 +1,111 @@
+"""How answers look in a terminal."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from chainrule.transport import Document
+
+CONSOLE = Console(highlight=False)
+ERRORS = Console(stderr=True)
+
+_COLOURS = {
+    "queued": "yellow",
+    "paused": "magenta",
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "cancelled": "bright_black",
+    "pruned": "bright_black",
+}
+_PREFERRED = ("test/accuracy", "valid/accuracy", "valid/loss", "train/accuracy", "train/loss")
+
+
+def print_json(document: Any) -> None:
+    """JSON on standard output, as one document."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(title: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str) -> None:
+    """A plain table, or the sentence `empty` when there are no rows."""
+    made = Table(*title, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        made.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
+    CONSOLE.print(made if made.row_count else empty)
+
+
+def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
+    """Names and values, one a line; pairs without a value are left out."""
+    made = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        if value:
+            shown = value if isinstance(value, Text) else Text(value)
+            made.add_row(Text(name, style="bold"), shown)
+    CONSOLE.print(made, soft_wrap=True)
+
+
+def status(job: Document) -> Text:
+    """The state of a job in its colour."""
+    return Text(job["status"], style=_COLOURS.get(job["status"], ""))
+
+
+def number(value: Any) -> str:
+    """A metric with four significant digits; what is not finite comes as a string."""
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+def metrics(values: Document, limit: int = 20) -> str:
+    """`valid/accuracy 0.975 · train/loss 0.08`, what people look at first."""
+    order = [*(key for key in _PREFERRED if key in values)]
+    order += [key for key in values if key not in order]
+    return " · ".join(f"{key} {number(values[key])}" for key in order[:limit])
+
+
+def epochs(job: Document) -> str:
+    """`12/30`."""
+    total = job.get("epochs_total")
+    return f"{job.get('epochs', 0)}/{total}" if total else str(job.get("epochs", 0))
+
+
+def ago(instant: str | None) -> str:
+    """How long ago, roughly: `3 min ago`."""
+    if not instant:
+        return ""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(instant)).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"
+
+
+def duration(begin: str | None, end: str | None) -> str:
+    """The time between two instants: `12.3 s`."""
+    if not (begin and end):
+        return ""
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.2 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def cause(document: Any) -> str:
+    """Why something failed, in one line."""
+    if not isinstance(document, dict):
+        return str(document or "")
+    said = document.get("detail") or document.get("message") or document.get("reason")
+    return str(said or json.dumps(document))

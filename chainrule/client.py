@@ -1,0 +1,204 @@
+"""The Python client: everything that the REST api can do, as methods."""
+
+import mimetypes
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from chainrule.problem import DeadlineError
+from chainrule.transport import Document, Transport
+from core.status import JobStatus
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".parquet": "application/vnd.apache.parquet",
+    ".npz": "application/x-npz",
+}
+"""What a dataset file is sent as, by its ending."""
+
+_UPLOAD_SECONDS = 600.0
+
+
+class Client:
+    """A Chainrule server. Answers are the JSON objects of the api, as dictionaries.
+
+    `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, `url` in the end to the
+    address of `chainrule up`. Methods raise ProblemError when the server refuses and
+    UnreachableError when none answers.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_seconds: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        address = url or os.environ.get("CHAINRULE_URL") or DEFAULT_URL
+        secret = token if token is not None else os.environ.get("CHAINRULE_API_TOKEN", "")
+        self._transport = Transport(
+            address, secret, timeout_seconds=timeout_seconds, transport=transport
+        )
+        self.url = self._transport.url
+        self.datasets = Datasets(self._transport)
+        self.jobs = Jobs(self._transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def nodes(self) -> Iterator[Document]:
+        """The machines that have or had workers."""
+        return self._transport.items("/v1/nodes")
+
+    def experiments(self) -> Iterator[Document]:
+        """The experiments."""
+        return self._transport.items("/v1/experiments")
+
+    def ready(self) -> Document:
+        """Whether all that the server needs answers. Raises ProblemError (503) if not."""
+        return self._transport.get("/readyz")
+
+
+class Datasets:
+    """Named data in immutable versions."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(self, name: str, path: Path | str, content_type: str | None = None) -> Document:
+        """Send a CSV, Parquet or NPZ file as the next version of `name`.
+
+        Raises ValueError when the file's ending does not tell its type and none is given.
+        """
+        file = Path(path)
+        kind = content_type or _content_type(file)
+        with file.open("rb") as body:
+            return self._transport.send(
+                "POST",
+                f"/v1/datasets/{quote(name, safe='')}/versions",
+                content=body,
+                headers={"Content-Type": kind, "Content-Length": str(file.stat().st_size)},
+                timeout=_UPLOAD_SECONDS,
+            )
+
+    def list(self) -> Iterator[Document]:
+        """All datasets."""
+        return self._transport.items("/v1/datasets")
+
+    def versions(self, name: str) -> Iterator[Document]:
+        """All versions of a dataset."""
+        return self._transport.items(f"/v1/datasets/{quote(name, safe='')}/versions")
+
+    def get(self, name: str, version: int) -> Document:
+        """One version of a dataset, with its columns."""
+        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
+
+
+class Jobs:
+    """What was asked for, and how far it has come."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
+        """Queue a job. Sending it again under the same key gives the same job."""
+        key = idempotency_key or str(uuid.uuid4())
+        headers = {"Idempotency-Key": key}
+        return self._transport.post("/v1/jobs", dict(spec), repeatable=True, headers=headers)
+
+    def get(self, job_id: str) -> Document:
+        """One job, with its spec and attempts."""
+        return self._transport.get(_path(job_id))
+
+    def list(self, **filters: Any) -> Iterator[Document]:
+        """Jobs, newest first; `filters` as in the api, like `status="running"`."""
+        return self._transport.items("/v1/jobs", **filters)
+
+    def watch(self, job_id: str, *, pause_seconds: float = 0.3) -> Iterator[Document]:
+        """The job again and again, last in its terminal state."""
+        while True:
+            job = self.get(job_id)
+            yield job
+            if JobStatus(job["status"]).terminal:
+                return
+            time.sleep(pause_seconds)
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        on_change: Callable[[Document], None] | None = None,
+    ) -> Document:
+        """The job in its terminal state. Raises DeadlineError after `timeout_seconds`."""
+        give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        seen: Document | None = None
+        for job in self.watch(job_id):
+            if on_change is not None and job != seen:
+                on_change(job)
+            seen = job
+            late = give_up_at is not None and time.monotonic() > give_up_at
+            if late and not JobStatus(job["status"]).terminal:
+                raise DeadlineError(
+                    f"job {job_id} is still {job['status']} after {timeout_seconds:g} s"
+                )
+        assert seen is not None
+        return seen
+
+    def metrics(self, job_id: str, key: str | None = None) -> Iterator[Document]:
+        """The metric points so far; all keys, or one like `train/loss`."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.get(f"{_path(job_id)}/metrics", key=key, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next")
+            if cursor is None or not page["items"]:
+                return
+
+    def cancel(self, job_id: str) -> Document:
+        """Ask for the job to end. Raises ProblemError (409) when it already has."""
+        return self._transport.post(f"{_path(job_id)}/cancel", repeatable=True)
+
+    def predict(
+        self, job_id: str, rows: Sequence[Mapping[str, Any]], *, probabilities: bool = False
+    ) -> Document:
+        """`{"predictions": [...]}` of a finished job, one for each row; labels or numbers."""
+        body: Document = {"rows": [dict(row) for row in rows]}
+        if probabilities:
+            body["probabilities"] = True
+        return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _content_type(file: Path) -> str:
+    known = CONTENT_TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0]
+    if known is None:
+        raise ValueError(
+            f"{file.name}: what is it? Name it {', '.join(CONTENT_TYPES)}, or give its content type"
+        )
+    return known

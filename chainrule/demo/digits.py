@@ -1,0 +1,46 @@
+"""What the demonstration trains: the UCI handwritten digits and a small network."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from chainrule.stack.errors import StackError
+
+DATASET = "digits"
+TARGET = "label"
+
+SPEC: dict[str, Any] = {
+    "experiment": "digits",
+    "name": "demo",
+    "dataset": f"{DATASET}@1",
+    "data": {
+        "target": TARGET,
+        "split": {"train": 0.8, "valid": 0.1, "test": 0.1},
+        "split_seed": 0,
+        "standardize": True,
+    },
+    "network": [{"kind": "dense", "units": 64}, {"kind": "relu"}, {"kind": "dense", "units": 10}],
+    "loss": {"kind": "cross_entropy"},
+    "optimizer": {"kind": "adam", "learning_rate": 0.001},
+    "batch_size": 32,
+    "epochs": 30,
+    "seed": 7,
+    "metrics": [{"kind": "accuracy"}],
+    "device": "cpu",
+}
+"""The job, as a person would send it with curl."""
+
+
+def path() -> Path:
+    """The data: beside the packages in a checkout, inside this one when installed."""
+    package = Path(__file__).parent
+    for file in (package.parent.parent / "examples" / "digits.csv", package / "digits.csv"):
+        if file.is_file():
+            return file
+    raise StackError("examples/digits.csv is missing: take it from the project's source")
+
+
+def rows() -> list[dict[str, int]]:
+    """All rows, pixels and label by column name."""
+    with path().open(encoding="utf-8", newline="") as lines:
+        return [{name: int(text) for name, text in row.items()} for row in csv.DictReader(lines)]

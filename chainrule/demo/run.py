@@ -1,0 +1,162 @@
+"""The demonstration itself: every step goes over REST, as it would from curl."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+from rich.console import Console
+
+from chainrule.client import Client
+from chainrule.demo import digits
+from chainrule.demo.steps import Steps
+from chainrule.stack.errors import StackError
+from chainrule.stack.options import base_env
+from chainrule.stack.stack import Stack
+from chainrule.transport import Document
+from core.status import JobStatus
+
+WANTED_ACCURACY = 0.97
+MLFLOW_SECONDS = 90.0
+SHOWN_ROWS = 6
+_GREYS = " ░▒▓█"
+
+
+@dataclass
+class Outcome:
+    """What the demonstration came to; `held_out` are pairs of right label and prediction."""
+
+    job: Document
+    held_out: list[tuple[int, Any]]
+    run: Document
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the held-out rows that the network got right, counted here from its answers."""
+        hits = [right == said for right, said in self.held_out]
+        return sum(hits) / len(hits)
+
+    @property
+    def good(self) -> bool:
+        """Whether it came out as promised."""
+        return self.test_accuracy >= WANTED_ACCURACY
+
+    def summary(self, seconds: dict[str, float]) -> Document:
+        """All of it as one JSON object."""
+        return {
+            "test_accuracy": round(self.test_accuracy, 4),
+            "reported_test_accuracy": self.job["last_metrics"].get("test/accuracy"),
+            "held_out_rows": len(self.held_out),
+            "job_id": self.job["id"],
+            "status": self.job["status"],
+            "epochs": self.job["epochs"],
+            "weights_digest": self.job["weights_digest"],
+            "mlflow_run_id": self.job["mlflow_run_id"],
+            "mlflow_url": self.job["mlflow_url"],
+            "mlflow_status": self.run["info"]["status"],
+            "mlflow_metrics": len(self.run["data"].get("metrics", [])),
+            "mlflow_params": len(self.run["data"].get("params", [])),
+            "seconds": seconds,
+        }
+
+
+class Follow(Protocol):
+    """Shows a job on a console until it ended; the job as it ended."""
+
+    def __call__(self, server: Client, job_id: str, *, console: Console) -> Document:
+        """Follow the job."""
+
+
+def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
+    """Upload, train, predict, look the run up in MLflow. The stack runs already.
+
+    Raises StackError when a step does not come out.
+    """
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "chainrule.demo.holdout"], env=base_env(), stdout=subprocess.PIPE
+    )
+    try:
+        with Client(stack.addresses.api_url) as server:
+            with steps.step("upload", "uploading 1,797 images of handwritten digits"):
+                version = server.datasets.upload(digits.DATASET, digits.path())
+            steps.console.print(
+                f"  {version['name']}@{version['version']}, {version['rows']} rows, "
+                f"digest {version['digest'][:12]}"
+            )
+            job = _train(server, stack, steps, follow)
+            with steps.step("predict", "asking for predictions of images it has never seen"):
+                rows, output = digits.rows(), asking.communicate()[0]
+                held_out = _predict(server, job["id"], [rows[at] for at in json.loads(output)])
+    finally:
+        asking.kill()
+        asking.communicate()
+    show_images([rows[at] for at in json.loads(output)[:SHOWN_ROWS]], held_out, steps)
+    with (
+        Client(stack.addresses.api_url) as server,
+        steps.step("mlflow", "waiting until MLflow has the whole run"),
+    ):
+        job, run = _mirrored(server, job["id"], stack, steps)
+    return Outcome(job, held_out, run)
+
+
+def _train(server: Client, stack: Stack, steps: Steps, follow: Follow) -> Document:
+    with steps.step("train", "training 64 relu units for 30 epochs", live=False):
+        submitted = server.jobs.submit(digits.SPEC)
+        job = follow(server, submitted["id"], console=steps.console)
+    if JobStatus(job["status"]) is not JobStatus.FINISHED:
+        said = "\n".join(f"  {line}" for line in stack.logs.tail("worker")[-15:])
+        raise StackError(f"the job ended {job['status']}: {job.get('cause')}\n{said}")
+    return job
+
+
+def _predict(server: Client, job_id: str, rows: list[dict[str, int]]) -> list[tuple[int, Any]]:
+    """The right label and the network's answer for each row; it is not shown the label."""
+    asked = [{name: one for name, one in row.items() if name != digits.TARGET} for row in rows]
+    answers = server.jobs.predict(job_id, asked)["predictions"]
+    return [(row[digits.TARGET], answer) for row, answer in zip(rows, answers, strict=True)]
+
+
+def _mirrored(server: Client, job_id: str, stack: Stack, steps: Steps) -> tuple[Document, Document]:
+    """The job, now with its run, and the run as MLflow itself tells of it."""
+    give_up_at = time.monotonic() + MLFLOW_SECONDS
+    said = ""
+    while time.monotonic() < give_up_at:
+        job = server.jobs.get(job_id)
+        run = _run(stack.addresses.mlflow_url, job.get("mlflow_run_id"))
+        if run is not None and run["info"]["status"] == "FINISHED":
+            return job, run
+        up = stack.mlflow_answers()
+        now = "MLflow is up; the run is being written" if up else "MLflow is still starting"
+        if now != said:
+            steps.waiting(now)
+        said = now
+        time.sleep(0.3)
+    raise StackError(f"MLflow has no finished run of job {job_id} after {MLFLOW_SECONDS:g} s")
+
+
+def _run(mlflow_url: str, run_id: str | None) -> Document | None:
+    if not run_id:
+        return None
+    try:
+        answer = httpx.get(
+            f"{mlflow_url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=5
+        )
+        run: Document | None = answer.json()["run"] if answer.is_success else None
+    except httpx.HTTPError:
+        return None
+    return run
+
+
+def show_images(rows: list[dict[str, int]], held_out: list[tuple[int, Any]], steps: Steps) -> None:
+    """Draw some images beside one another, with what the network made of them below."""
+    for y in range(8):
+        lines = ("".join(_GREYS[row[f"p{y}{x}"] // 4] * 2 for x in range(8)) for row in rows)
+        steps.console.print("  " + "  ".join(lines), markup=False)
+    names = (
+        f"{f'predicted {said}' + ('' if said == right else f' (is {right})'):<16}"
+        for right, said in held_out
+    )
+    steps.console.print("  " + "  ".join(name for name, _ in zip(names, rows, strict=False)))

@@ -1,0 +1,43 @@
+"""Says what is being done and waited for, and how long each part took."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+
+
+class Steps:
+    """Steps on a console: a spinner in a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+        self._status: Status | None = None
+        self._begun = time.monotonic()
+
+    @contextmanager
+    def step(self, name: str, doing: str, *, live: bool = True) -> Iterator[None]:
+        """Time a part of the work under `name`; `live` False: it draws on the console itself."""
+        begun = time.monotonic()
+        if not (live and self.console.is_terminal):
+            self.console.print(f"{doing} ...")
+            yield
+        else:
+            with self.console.status(doing) as self._status:
+                yield
+            self._status = None
+        self.seconds[name] = round(time.monotonic() - begun, 2)
+        self.console.print(f"[green]✓[/] {doing} [dim]{self.seconds[name]:.1f} s[/]")
+
+    def waiting(self, what: str) -> None:
+        """Say what is being waited for now."""
+        if self._status is not None:
+            self._status.update(f"[dim]{what}[/]")
+        else:
+            self.console.print(f"  [dim]{what}[/]")
+
+    def total(self) -> float:
+        """Seconds since the beginning."""
+        return round(time.monotonic() - self._begun, 2)

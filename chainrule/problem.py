@@ -1,0 +1,50 @@
+"""What the client raises: problems that the server found, and a server that does not answer."""
+
+from typing import Any
+
+import httpx
+
+from core.errors import FieldError
+
+
+class ProblemError(Exception):
+    """The server refused a request (RFC 9457). `errors` name the fields that are wrong."""
+
+    def __init__(
+        self, status: int, title: str, detail: str = "", errors: tuple[FieldError, ...] = ()
+    ) -> None:
+        super().__init__(detail or title)
+        self.status = status
+        self.title = title
+        self.detail = detail or title
+        self.errors = errors
+
+    def __str__(self) -> str:
+        if not self.errors:
+            return self.detail
+        return "\n".join(f"{error.path}: {error.message}" for error in self.errors)
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> "ProblemError":
+        """The problem that `response` tells of; one that is no problem document says its status."""
+        try:
+            document: Any = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            return cls(response.status_code, response.reason_phrase or "Error")
+        errors = tuple(
+            FieldError(str(error.get("path", "")), str(error.get("message", "")))
+            for error in document.get("errors") or ()
+            if isinstance(error, dict)
+        )
+        title = str(document.get("title") or response.reason_phrase)
+        return cls(response.status_code, title, str(document.get("detail") or ""), errors)
+
+
+class UnreachableError(Exception):
+    """No server answered at the address."""
+
+
+class DeadlineError(Exception):
+    """What was waited for did not happen in time."""

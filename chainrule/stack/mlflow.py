@@ -1,0 +1,55 @@
+"""The embedded MLflow server: one process, its own database file, artifacts through itself."""
+
+import sqlite3
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+
+from chainrule.stack.process import Command
+
+HOST = "127.0.0.1"
+
+
+def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
+    """MLflow on a loopback port, with all its files in `folder`.
+
+    `env` is what it inherits. `mlflow server` would start workers and a job runner that outlive a
+    signal; the application alone, under uvicorn, is one process with a clean end.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = folder / "mlflow.sqlite"
+    # MLflow never asks for write-ahead logging; the file remembers that we did.
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    settings = {
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{database}",
+        "_MLFLOW_SERVER_REGISTRY_STORE": f"sqlite:///{database}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": (folder / "artifacts").as_uri(),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port},localhost:{port}",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        # Its own imports warn of each other.
+        "PYTHONWARNINGS": "ignore",
+    }
+    argv = (
+        *(sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app"),
+        *("--host", HOST, "--port", str(port)),
+        *("--log-level", "warning", "--timeout-graceful-shutdown", "2"),
+    )
+    return Command("mlflow", argv, {**env, **settings})
+
+
+def answers(url: str) -> bool:
+    """Whether an MLflow server answers at `url`."""
+    try:
+        return httpx.get(f"{url.rstrip('/')}/health", timeout=2).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,103 @@
+"""One child process: its command, its output line by line, its end with all it started."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+_TETHER = Path(__file__).with_name("tether.py")
+_LINE_BYTES = 64 * 2**10
+
+Say = Callable[[str, str], None]
+"""Takes the name of who speaks and one line."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run under which name, and how long it may take to end when asked.
+
+    `last`: it ends after all others, because they need it until they have ended. Lines with `noise`
+    in them are not worth a person's time.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    grace_seconds: float = 5.0
+    last: bool = False
+    noise: str = ""
+
+
+class Process:
+    """A running command in a session of its own, so that Ctrl-C reaches it through us only.
+
+    Start it on a thread that lives as long as it should: the kernel ends it with that thread.
+    """
+
+    def __init__(self, command: Command, say: Say) -> None:
+        self.command = command
+        tether = (sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()))
+        self._popen = subprocess.Popen(
+            [*tether, *command.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(command.env),
+            start_new_session=True,
+        )
+        assert self._popen.stdout is not None
+        self._reader = threading.Thread(
+            target=_pump, args=(self._popen.stdout, command, say), daemon=True
+        )
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id; also the id of its session and group."""
+        return self._popen.pid
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal that ended it), or None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit code, or None when it still runs after `seconds`."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._popen.wait(seconds)
+        return None
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._popen.terminate()
+
+    def descendants(self) -> list[psutil.Process]:
+        """What it started and what those started, as far as it still hangs together."""
+        with suppress(psutil.NoSuchProcess):
+            children: list[psutil.Process] = psutil.Process(self.pid).children(recursive=True)
+            return children
+        return []
+
+    def destroy(self) -> None:
+        """End it and its whole group at once; what it said last is still heard."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.kill()
+        self._popen.wait()
+        # Bounded: something it started may hold the pipe open.
+        self._reader.join(timeout=0.5)
+
+
+def _pump(stream: IO[bytes], command: Command, say: Say) -> None:
+    with stream:
+        while line := stream.readline(_LINE_BYTES):
+            text = line.decode("utf-8", "replace").rstrip()
+            if not (command.noise and command.noise in text):
+                say(command.name, text)

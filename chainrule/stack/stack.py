@@ -1,0 +1,212 @@
+"""The whole of Chainrule on one machine: broker, database, MLflow, api, scheduler, workers."""
+
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from chainrule.stack import broker, mlflow, ports
+from chainrule.stack.errors import StackError
+from chainrule.stack.folder import SCARCE_BYTES, Folder
+from chainrule.stack.logs import Logs
+from chainrule.stack.options import Addresses, Options, chainrule_env, foreign_env
+from chainrule.stack.process import Command, Process
+from chainrule.stack.supervisor import Supervisor, describe
+
+START_SECONDS = 90.0
+MIGRATION_SECONDS = 120.0
+ENDS_AT_START = 3
+STATE = "up.json"
+"""File in the data folder that says where a running stack is."""
+
+_POLL_SECONDS = 0.1
+
+
+class Stack:
+    """All processes as one context: entered when the api answers, left when nothing runs any more.
+
+    MLflow comes up beside the rest: nothing waits for it. Raises StackError with one plain line
+    when the stack cannot start.
+    """
+
+    def __init__(
+        self, options: Options, logs: Logs, *, progress: Callable[[str], None] = lambda what: None
+    ) -> None:
+        options.refuse_open_door(os.environ)
+        self.options, self.logs = options, logs
+        self._progress = progress
+        self._supervisor = Supervisor(logs.say, adopt=True)
+        self._folder: Folder | None = None
+        self._addresses: Addresses | None = None
+        self.closing = False
+        self._cancelled = False
+        self._scarce = False
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the servers are. Raises StackError before they were started."""
+        if self._addresses is None:
+            raise StackError("the stack is not started")
+        return self._addresses
+
+    def start(self) -> None:
+        """Start everything; returns when the api answers. `close` it, come what may."""
+        try:
+            self._start()
+        except (OSError, sqlite3.Error) as error:
+            raise StackError(f"cannot start: {error}") from error
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process and give the data folder up."""
+        self.closing = True
+        self._supervisor.stop()
+        if self._folder is not None:
+            with suppress(OSError):
+                (self._folder.path / STATE).unlink(missing_ok=True)
+            self._folder.close()
+
+    def cancel(self) -> None:
+        """Give up starting, soon. Safe in a signal handler."""
+        self._cancelled = True
+
+    def hurry(self) -> None:
+        """End everything by force. Safe in a signal handler."""
+        self._cancelled = True
+        self._supervisor.hurry()
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of what runs, by name."""
+        return self._supervisor.pids()
+
+    def mlflow_answers(self) -> bool:
+        """Whether MLflow has come up."""
+        return mlflow.answers(self.addresses.mlflow_url)
+
+    def watch_disk(self) -> None:
+        """Say one line when the disk runs full, and one when there is room again."""
+        assert self._folder is not None
+        scarce = self._folder.free_bytes() < SCARCE_BYTES
+        if scarce != self._scarce:
+            self._scarce = scarce
+            state = "is nearly full: jobs will fail to save" if scarce else "has room again"
+            self.logs.say("chainrule", f"the disk of {self._folder.path} {state}")
+
+    def _start(self) -> None:
+        self._folder = Folder(self.options.data_dir)
+        folder = self._folder.path
+        host, port = self.options.host, self.options.port
+        port = ports.claim(host, port, "--port")
+        embedded = None
+        if not self.options.broker_url:
+            embedded = broker.embedded(folder / "broker", foreign_env())
+        mlflow_url = self.options.mlflow_url
+        if not mlflow_url:
+            mlflow_port = ports.claim(mlflow.HOST, self.options.mlflow_port, "--mlflow-port")
+            mlflow_url = f"http://{mlflow.HOST}:{mlflow_port}"
+            # First and in the background: it takes longest.
+            self._supervisor.add(mlflow.command(folder / "mlflow", mlflow_port, foreign_env()))
+        public_url = os.environ.get("CHAINRULE_MLFLOW_PUBLIC_URL") or mlflow_url
+        broker_url = embedded.url if embedded else self.options.broker_url
+        self._addresses = Addresses(host, port, broker_url, mlflow_url, public_url)
+        if embedded is not None:
+            self._supervisor.add(embedded.command)
+        self._supervisor.start()
+        env = chainrule_env(self.options, self._addresses, folder)
+        self._migrate(env)
+        if embedded is not None:
+            self._progress("waiting for the broker")
+            self._await("broker", embedded.answers)
+        for command in self._own(env):
+            self._supervisor.add(command)
+        self._progress("waiting for the api")
+        self._await("api", self._api_answers)
+        self._write_state(folder)
+
+    def _own(self, env: dict[str, str]) -> list[Command]:
+        count = self.options.workers
+        names = ["worker"] if count == 1 else [f"worker.{number + 1}" for number in range(count)]
+        return [
+            Command("api", (sys.executable, "-m", "api"), env, grace_seconds=8),
+            Command("scheduler", (sys.executable, "-m", "worker.scheduler"), env),
+            # A worker that ends saves a checkpoint and gives its job back first.
+            *(
+                Command(name, (sys.executable, "-m", "worker"), env, grace_seconds=15)
+                for name in names
+            ),
+        ]
+
+    def _migrate(self, env: dict[str, str]) -> None:
+        self._progress("preparing the database")
+        command = Command("database", (sys.executable, "-m", "migrations"), env)
+        process = Process(command, self.logs.say)
+        try:
+            give_up_at = time.monotonic() + MIGRATION_SECONDS
+            while (code := process.poll()) is None:
+                self._refuse_cancelled()
+                if time.monotonic() > give_up_at:
+                    raise StackError(f"the database is not ready after {MIGRATION_SECONDS:g} s")
+                time.sleep(_POLL_SECONDS / 2)
+        finally:
+            process.destroy()
+        if code:
+            said = "\n".join(self.logs.tail("database")[-3:])
+            raise StackError(f"the database cannot be used: {said or describe(code)}")
+
+    def _await(self, name: str, ready: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while not ready():
+            self._refuse_cancelled()
+            if self._supervisor.ends(name) >= ENDS_AT_START:
+                raise StackError(f"the {name} does not start. It says:\n{self._said(name)}")
+            if time.monotonic() > give_up_at:
+                raise StackError(
+                    f"the {name} does not answer after {START_SECONDS:g} s. "
+                    f"It says:\n{self._said(name)}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _said(self, name: str) -> str:
+        return "\n".join(f"  {line}" for line in self.logs.tail(name)[-8:]) or "  nothing"
+
+    def _refuse_cancelled(self) -> None:
+        if self._cancelled:
+            raise StackError("stopped while starting")
+
+    def _api_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.addresses.api_url}/healthz", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _write_state(self, folder: Path) -> None:
+        """Tell other programs where we are: they need not guess the ports."""
+        state = {
+            "pid": os.getpid(),
+            "api_url": self.addresses.api_url,
+            "mlflow_url": self.addresses.mlflow_public_url,
+        }
+        (folder / STATE).write_text(json.dumps(state) + "\n")

@@ -1,0 +1,95 @@
+"""HTTP to the api: one place for its address, the token, retries and errors."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from chainrule.problem import ProblemError, UnreachableError
+
+Document = dict[str, Any]
+"""A JSON object as the api returns it."""
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.3
+_CONNECT_SECONDS = 5.0
+_AGAIN = frozenset({502, 503, 504})
+
+
+class Transport:
+    """Requests to one server. What is safe to repeat is repeated when the network fails."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        timeout_seconds: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        timeout = httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS)
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout, transport=transport
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Document:
+        """The object at `path`; a query value of None is left out."""
+        return self.send("GET", path, repeatable=True, params=_given(query))
+
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        repeatable: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Document:
+        """What a POST answers; `repeatable`: sending it twice does no more than once."""
+        return self.send("POST", path, repeatable, json=body, headers=headers)
+
+    def items(self, path: str, **query: Any) -> Iterator[Document]:
+        """Every item of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next")
+            if cursor is None:
+                return
+
+    def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Document:
+        """The JSON object that a request answers.
+
+        Raises ProblemError when the server refuses, UnreachableError when none answers.
+        """
+        for attempt in range(1, (_ATTEMPTS if repeatable else 1) + 1):
+            if attempt > 1:
+                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
+            try:
+                response = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                failure: Exception = self._unreachable(error)
+                continue
+            if response.is_success:
+                document: Document = response.json()
+                return document
+            failure = ProblemError.of(response)
+            if response.status_code not in _AGAIN:
+                break
+        raise failure
+
+    def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return UnreachableError(f"nothing answers at {self.url}")
+        return UnreachableError(f"{self.url}: {error or type(error).__name__}")
+
+
+def _given(query: Document) -> Document:
+    return {name: value for name, value in query.items() if value is not None}
