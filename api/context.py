@@ -1,9 +1,11 @@
 """What every endpoint may need, made once an app: settings and the ways to the outside systems."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
@@ -15,9 +17,16 @@ from core.models import Models
 from core.settings import Settings
 
 
+def _one_a_core() -> CapacityLimiter:
+    return CapacityLimiter(os.cpu_count() or 1)
+
+
 @dataclass(frozen=True)
 class Context:
-    """Settings, database, store, broker and loaded models of one app."""
+    """Settings, database, store, broker and loaded models of one app.
+
+    `parsers` limits how many uploads are parsed at once, in a process each.
+    """
 
     settings: Settings
     engine: Engine
@@ -26,6 +35,7 @@ class Context:
     doorbell: Doorbell
     instruments: Instruments
     prober: Prober
+    parsers: CapacityLimiter = field(default_factory=_one_a_core)
 
     @property
     def uploads(self) -> Path:

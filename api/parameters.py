@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.errors import NotFoundError
+from core.errors import FieldError, InvalidError, NotFoundError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -33,3 +33,11 @@ class Paging(BaseModel):
         Annotated[str, Field(max_length=250, description="`next` of the page before")] | None
     ) = None
     limit: Annotated[int, Field(ge=1, le=500, description="items a page")] = 50
+
+
+def position(cursor: str) -> int:
+    """The number that a cursor of a numbered list stands for. Raises InvalidError."""
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        message = "not a cursor of this list; leave it out to begin at the first page"
+        raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
+    return int(cursor)

@@ -6,6 +6,7 @@ from typing import Any
 from core.errors import FieldError
 
 _TAGS = {"union_tag_invalid", "union_tag_not_found"}
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
 def field_errors(errors: Sequence[Any], body: Any) -> list[FieldError]:
@@ -14,8 +15,11 @@ def field_errors(errors: Sequence[Any], body: Any) -> list[FieldError]:
     Several complaints about one field (each branch of a union has its own) become one.
     """
     messages: dict[str, list[str]] = {}
-    for error in errors:
-        said = messages.setdefault(path(error, body), [])
+    places = [path(error, body) for error in errors]
+    for error, where in zip(errors, places, strict=True):
+        if error["type"] == "too_short" and any(one.startswith(f"{where}[") for one in places):
+            continue  # a list counts as too short when its items are wrong: those are named
+        said = messages.setdefault(where, [])
         text = _message(error)
         if text not in said:
             said.append(text)
@@ -61,7 +65,7 @@ def _message(error: Any) -> str:
     context = error.get("ctx") or {}
     if error["type"] == "union_tag_invalid":
         return f"there is no kind '{context['tag']}'; there are: {context['expected_tags']}"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in _UNKNOWN:
         return "there is no such field"
     if error["type"] == "missing":
         return "this field is required"

@@ -54,7 +54,9 @@ class Dataset(Read):
 
     name: Annotated[str, Field(examples=["digits"])]
     description: str
-    latest_version: int | None = Field(None, description="the highest version")
+    latest_version: int | None = Field(None, description="what its name alone refers to")
+    rows: int | None = Field(None, description="rows of the latest version")
+    aliases: Annotated[dict[str, int], Field(description="versions by names of their own")]
     created_at: datetime
 
 

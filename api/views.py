@@ -3,6 +3,7 @@
 from typing import Any
 
 from api import schemas
+from core.datasets.lookup import DatasetSummary
 from core.db import tables
 from core.db.types import from_milliseconds
 from core.jobs import Point
@@ -18,6 +19,18 @@ def experiment(row: tables.Experiment, settings: Settings) -> schemas.Experiment
         created_at=row.created_at,
         mlflow_experiment_id=row.mlflow_experiment_id,
         mlflow_url=_mlflow(settings, row.mlflow_experiment_id),
+    )
+
+
+def dataset(found: DatasetSummary) -> schemas.Dataset:
+    """A dataset as the api shows it."""
+    return schemas.Dataset(
+        name=found.dataset.name,
+        description=found.dataset.description,
+        latest_version=found.latest.version if found.latest else None,
+        rows=found.latest.rows if found.latest else None,
+        aliases=found.aliases,
+        created_at=found.dataset.created_at,
     )
 
 

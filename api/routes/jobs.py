@@ -10,7 +10,7 @@ from api import schemas, views
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
-from api.parameters import JobId, Paging
+from api.parameters import JobId, Paging, position
 from core import jobs
 from core.data.schema import DatasetSchema
 from core.datasets import resolve
@@ -203,19 +203,12 @@ def list_events(
     """Everything that changed the job's state, oldest first: what, who and why."""
     with reading(here.engine) as session:
         jobs.get(session, job_id)
-        rows = jobs.events(session, job_id, after=_position(paging.cursor), limit=paging.limit + 1)
+        rows = jobs.events(
+            session, job_id, after=position(paging.cursor or "0"), limit=paging.limit + 1
+        )
         items = [views.event(row) for row in rows[: paging.limit]]
     more = len(rows) > paging.limit
     return schemas.Page(items=items, next=str(items[-1].id) if more else None)
-
-
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        message = "not a cursor of this list; leave it out to begin at the first page"
-        raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
-    return int(cursor)
 
 
 def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:

@@ -1,0 +1,114 @@
+"""Datasets: upload a version, list and read what there is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Context, Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Paging, position
+from api.uploads import received
+from core import datasets
+from core.data.intake import parse
+from core.datasets.lookup import summary
+from core.datasets.names import MAX_VERSION, check_name
+from core.db.session import reading, transaction
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+UNLIMITED = 2**63 - 1
+"""What the general limit of bodies is lifted to: uploads have a limit of their own."""
+
+Name = Annotated[
+    str,
+    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["digits"]),
+]
+Version = Annotated[int, PathParameter(ge=1, le=MAX_VERSION, examples=[1])]
+
+CSV = "height,width,label\n1.5,0.4,cat\n1.7,0.3,dog\n"
+BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "the file itself; `Content-Type` says what it is",
+        "content": {
+            "text/csv": {"schema": {"type": "string", "minLength": 1}, "example": CSV},
+            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+            "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post(
+    "/{name}/versions",
+    status_code=201,
+    max_body_size=UNLIMITED,
+    openapi_extra=BODY,
+    responses=problems(403, 408, 409, 413, 422),
+)
+async def upload_version(
+    name: Name, request: Request, here: Here, _: Owner
+) -> schemas.DatasetVersion:
+    """Register a CSV, Parquet or NPZ file as the next version of a dataset, made when it is new.
+
+    `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
+    The same content as the latest version makes no new one.
+    """
+    check_name(name)
+    content_type = request.headers.get("content-type", "")
+    async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
+        return await anyio.to_thread.run_sync(
+            _register, here, name, content_type, body, limiter=here.parsers
+        )
+
+
+def _register(here: Context, name: str, content_type: str, body: Path) -> schemas.DatasetVersion:
+    """Parse the file, keep its bytes, and only then make the version known."""
+    parsed = parse(body, content_type, body.with_name("canonical.arrow"))
+    datasets.keep(here.store, parsed)
+    with transaction(here.engine) as session:
+        return views.dataset_version(datasets.register(session, name, parsed))
+
+
+@router.get("", responses=problems(422))
+def list_all_datasets(
+    paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.Dataset]:
+    """Datasets, by name."""
+    with reading(here.engine) as session:
+        found = datasets.list_datasets(session, after=paging.cursor, limit=paging.limit + 1)
+        items = [views.dataset(one) for one in found[: paging.limit]]
+    more = len(found) > paging.limit
+    return schemas.Page(items=items, next=items[-1].name if more else None)
+
+
+@router.get("/{name}", responses=problems(404, 422))
+def read_dataset(name: Name, here: Here, _: Owner) -> schemas.Dataset:
+    """A dataset: its latest version and the aliases of its versions."""
+    with reading(here.engine) as session:
+        return views.dataset(summary(session, datasets.get_dataset(session, name)))
+
+
+@router.get("/{name}/versions", responses=problems(404, 422))
+def list_all_versions(
+    name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.DatasetVersion]:
+    """The versions of a dataset, newest first."""
+    before = None if paging.cursor is None else position(paging.cursor)
+    with reading(here.engine) as session:
+        rows = datasets.list_versions(session, name, before=before, limit=paging.limit + 1)
+        items = [views.dataset_version(row) for row in rows[: paging.limit]]
+    more = len(rows) > paging.limit
+    return schemas.Page(items=items, next=str(items[-1].version) if more else None)
+
+
+@router.get("/{name}/versions/{version}", responses=problems(404, 422))
+def read_version(name: Name, version: Version, here: Here, _: Owner) -> schemas.DatasetVersion:
+    """One version: its digest, rows and columns."""
+    with reading(here.engine) as session:
+        return views.dataset_version(datasets.get_version(session, name, version))

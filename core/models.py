@@ -1,0 +1,85 @@
+"""Use case: answer rows with the network that a job trained."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from core.data.cache import Cache
+from core.data.stores import Store
+from core.db.tables import Job
+from core.errors import ConflictError, NotFoundError
+from core.status import JobStatus
+from core.training.model import TrainedModel
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Where the model of a job lies in the store, and the SHA-256 of its bytes."""
+
+    key: str
+    digest: str
+
+
+def locate(session: Session, job_id: str) -> ModelFile:
+    """The model file that a job left. Raises NotFoundError, ConflictError while there is none."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFoundError(f"there is no job {job_id}")
+    result = job.result or {}
+    if job.status is not JobStatus.FINISHED or "model_key" not in result:
+        raise ConflictError(
+            f"job {job_id} is {job.status}: only a finished job has a model to predict with"
+        )
+    return ModelFile(result["model_key"], result["model_digest"])
+
+
+class _Place:
+    """Where one model is or will be; its lock makes others wait while one loads it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.model: TrainedModel | None = None
+
+
+class Models:
+    """Loaded models, the most recently used ones kept; safe to use from several threads."""
+
+    def __init__(
+        self, store: Store, cache: Cache, *, most: int = 16, most_bytes: int = 2**30
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._most = most
+        self._most_bytes = most_bytes
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, file: ModelFile) -> TrainedModel:
+        """The model in `file`, from memory, this machine's cache or the store.
+
+        Raises UnavailableError when the store does not answer, NotFoundError when the file is
+        gone, InvalidError when it is damaged.
+        """
+        with self._lock:
+            place = self._places.setdefault(file.digest, _Place())
+            self._places.move_to_end(file.digest)
+        with place.lock:
+            if place.model is None:
+                with self._cache.held(self._store, file.key, file.digest) as path:
+                    place.model = TrainedModel.load(path)
+                with self._lock:
+                    self._forget_oldest()
+            return place.model
+
+    def _forget_oldest(self) -> None:
+        # At least the newest stays, however large.
+        while len(self._places) > 1 and (
+            len(self._places) > self._most or self._bytes() > self._most_bytes
+        ):
+            self._places.popitem(last=False)
+
+    def _bytes(self) -> int:
+        models = [place.model for place in self._places.values()]
+        return sum(int(model.network.weights.nbytes) for model in models if model is not None)

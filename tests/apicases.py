@@ -1,0 +1,85 @@
+"""What tests of the api start from: a client, a dataset, a spec, the shape of a problem."""
+
+from typing import Any
+
+import httpx
+from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI
+
+from core.spec.job import DIGITS
+
+CSV = "p0,p1,label\n" + "".join(
+    f"{i % 7},{i % 3}.5,{'cat' if i % 2 else 'dog'}\n" for i in range(40)
+)
+
+SPEC: dict[str, Any] = {
+    **DIGITS,
+    "experiment": "pets",
+    "dataset": "pets@1",
+    "data": {"target": "label"},
+    "network": [{"kind": "dense", "units": 4}, {"kind": "relu"}, {"kind": "dense", "units": 2}],
+    "batch_size": 8,
+    "epochs": 2,
+}
+
+
+class Http:
+    """A synchronous client of an app: requests run in an event loop of another thread."""
+
+    def __init__(self, app: FastAPI, portal: BlockingPortal, **options: Any) -> None:
+        self.app, self.portal = app, portal
+        transport = httpx.ASGITransport(app)
+        self.client = httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8000", timeout=60, **options
+        )
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The answer to one request."""
+        return self.portal.call(lambda: self.client.request(method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """The answer to a GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        """The answer to a POST of a JSON body, or of what `options` say."""
+        if json is not None:
+            options["json"] = json
+        return self.request("POST", path, **options)
+
+    def upload(
+        self, name: str = "pets", content: Any = CSV, kind: str = "text/csv"
+    ) -> httpx.Response:
+        """The answer to an upload."""
+        path = f"/v1/datasets/{name}/versions"
+        return self.post(path, content=content, headers={"Content-Type": kind})
+
+    def submitted(self, **changes: Any) -> dict[str, Any]:
+        """A job on the dataset `pets@1`, uploaded when it is missing."""
+        if self.get("/v1/datasets/pets/versions/1").status_code == 404:
+            assert self.upload().status_code == 201
+        answer = self.post("/v1/jobs", {**SPEC, **changes})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+
+def close(app: FastAPI) -> None:
+    """End what an app keeps open."""
+    app.state.context.doorbell.close()
+    app.state.context.prober.close()
+    app.state.context.engine.dispose()
+
+
+def assert_problem(answer: httpx.Response, status: int, *paths: str) -> dict[str, Any]:
+    """The problem document that `answer` must be, naming these fields."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document["status"] == status
+    assert document["type"].startswith("urn:chainrule:problem:")
+    assert document["title"]
+    assert document["detail"]
+    assert document["id"] == answer.headers["x-request-id"]
+    found = [error["path"] for error in document["errors"]]
+    assert set(paths) <= set(found), (paths, document)
+    return document
