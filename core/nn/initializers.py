@@ -40,6 +40,35 @@ class Zeros(Initializer):
 
 
 @member
+class Ones(Initializer):
+    """All one: for scales."""
+
+    kind: Literal["ones"] = "ones"
+
+    def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
+        return np.ones(shape)
+
+    @classmethod
+    def examples(cls) -> Iterator["Ones"]:
+        yield cls()
+
+
+@member
+class Constant(Initializer):
+    """All `value`."""
+
+    kind: Literal["constant"] = "constant"
+    value: float = 0.0
+
+    def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
+        return np.full(shape, self.value)
+
+    @classmethod
+    def examples(cls) -> Iterator["Constant"]:
+        yield cls(value=0.25)
+
+
+@member
 class Uniform(Initializer):
     """Evenly spread between `minimum` and `maximum`."""
 
@@ -48,7 +77,7 @@ class Uniform(Initializer):
     maximum: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.minimum > self.maximum:
+        if np.any(self.minimum > self.maximum):  # in a stack they are arrays
             raise ValueError("minimum must not be above maximum")
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
@@ -74,6 +103,29 @@ class Normal(Initializer):
     @classmethod
     def examples(cls) -> Iterator["Normal"]:
         yield cls()
+
+
+@member
+class TruncatedNormal(Initializer):
+    """Gaussian, but whatever lies more than `bound` deviations from `mean` is drawn again."""
+
+    kind: Literal["truncated_normal"] = "truncated_normal"
+    mean: float = 0.0
+    deviation: Annotated[float, Ge(0)] = 0.05
+    bound: Annotated[float, Ge(0.5)] = 2.0
+
+    def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
+        drawn = rng.standard_normal(shape)
+        outside = np.abs(drawn) > self.bound
+        while outside.any():
+            drawn[outside] = rng.standard_normal(int(outside.sum()))
+            outside = np.abs(drawn) > self.bound
+        return self.mean + self.deviation * drawn
+
+    @classmethod
+    def examples(cls) -> Iterator["TruncatedNormal"]:
+        yield cls()
+        yield cls(mean=1.0, deviation=0.2, bound=1.0)
 
 
 def _scaled(rng: np.random.Generator, shape: Shape, variance: float, distribution: str) -> Array:
@@ -123,3 +175,48 @@ class He(Initializer):
     def examples(cls) -> Iterator["He"]:
         yield cls()
         yield cls(distribution="uniform")
+
+
+@member
+class LeCun(Initializer):
+    """Variance `1 / fan_in`: keeps signals steady through tanh and selu.
+
+    LeCun et al., "Efficient BackProp" (1998), section 4.6.
+    """
+
+    kind: Literal["lecun"] = "lecun"
+    distribution: Literal["uniform", "normal"] = "normal"
+
+    def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
+        return _scaled(rng, shape, 1.0 / max(1, fan_in), self.distribution)
+
+    @classmethod
+    def examples(cls) -> Iterator["LeCun"]:
+        yield cls()
+        yield cls(distribution="uniform")
+
+
+@member
+class Orthogonal(Initializer):
+    """`gain` times orthonormal rows or columns, whichever are fewer.
+
+    All axes but the last count as rows. The factor Q of a Gaussian matrix, its signs made unique.
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks" (2014).
+    """
+
+    kind: Literal["orthogonal"] = "orthogonal"
+    gain: Annotated[float, Gt(0)] = 1.0
+
+    def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
+        columns = shape[-1] if shape else 1
+        rows = math.prod(shape) // max(1, columns)
+        tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
+        q, r = np.linalg.qr(tall)
+        q *= np.copysign(1.0, np.diagonal(r))
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+    @classmethod
+    def examples(cls) -> Iterator["Orthogonal"]:
+        yield cls()
+        yield cls(gain=2.0)

@@ -1,5 +1,6 @@
 """What a layer is: `forward` maps x to y and gives back a closure from dy to dx."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,20 @@ from core.nn.initializers import Initializer
 
 Backprop: TypeAlias = Callable[[Array], Array | None]
 
+VIEWS = 32
+"""How many shapes of its buffers a scope remembers before it starts over."""
+
 
 class ShapeError(ValueError):
     """A layer cannot take the shape it is given; the message says which would fit."""
+
+
+class LayerError(ShapeError):
+    """A layer of a network does not fit; `path` is its place, `[2]` or `[1].layers[0]`."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -50,15 +62,41 @@ class Scope:
     generators: list[np.random.Generator] = field(default_factory=list)
     training: bool = False
     input_gradient: bool = True
-    _buffers: dict[Any, Array] = field(default_factory=dict)
+    _stores: dict[str, Array] = field(default_factory=dict)
+    _views: dict[Any, Array] = field(default_factory=dict)
 
     def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:
-        """A reusable array with undefined content; the same name and shape give the same array."""
+        """A reusable array with undefined content; the same name and shape give the same array.
+
+        All shapes of one name share memory, as much as the largest needs: what another shape of
+        that name held is lost. A name has one dtype.
+        """
         key = (name, shape)
-        found = self._buffers.get(key)
+        found = self._views.get(key)
         if found is None:
-            found = self._buffers[key] = self.xp.empty(shape, dtype or self.dtype)
+            found = self._views[key] = self._view(name, shape, dtype or self.dtype)
         return found
+
+    def _view(self, name: str, shape: Shape, dtype: Any) -> Array:
+        size = math.prod(shape)
+        store = self._stores.get(name)
+        if store is None or store.size < size:
+            store = self._stores[name] = self.xp.empty(size, dtype)
+            self._views = {key: view for key, view in self._views.items() if key[0] != name}
+        if len(self._views) >= VIEWS:
+            self._views.clear()
+        return store[:size].reshape(shape)
+
+    def number(self, value: Any, trailing: int | None = None) -> Any:
+        """A hyperparameter ready to meet arrays: itself, or one value a network of the stack.
+
+        The latter arrives as a float64 array `(k, 1)` and becomes `(*stack, 1, ...)` with as many
+        `trailing` axes as the batch and the features have, unless told otherwise.
+        """
+        if not isinstance(value, np.ndarray):
+            return value
+        trailing = 1 + len(self.shape) if trailing is None else trailing
+        return self.xp.asarray(value.astype(self.dtype).reshape(*self.stack, *(1,) * trailing))
 
     def random(self, name: str, shape: Shape) -> Array:
         """Numbers evenly spread in [0, 1), float32, drawn for each network from its own chance.
@@ -100,6 +138,10 @@ class Layer(Family):
 
         backprop(dy) overwrites `scope.gradients` and returns dx (None if nobody reads it).
         """
+
+    def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
+        """Inputs of `shape` worth testing with: Gaussian unless the layer needs others."""
+        return rng.normal(size=shape)
 
     @classmethod
     @abstractmethod

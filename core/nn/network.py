@@ -1,25 +1,20 @@
 """A network: layers in order; bound to a shape, its weights in one flat vector."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 import core.nn.layers  # noqa: F401  (the members register themselves)
 from core.nn.array import Array, Shape, generators
-from core.nn.layer import Layer, Scope, ShapeError, Weight
+from core.nn.initializers import Initializer
+from core.nn.layer import Layer, LayerError, Scope, ShapeError, Weight
+
+__all__ = ["BoundNetwork", "LayerError", "Network", "Placed"]
 
 INITIAL, CHANCE = 1, 2
 """What a seed is used for: drawing first weights, and chance inside layers (dropout)."""
-
-
-class LayerError(ShapeError):
-    """A layer of a network does not fit; `path` is its place, `[2]` or `[1].layers[0]`."""
-
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(message)
-        self.path = path
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,16 @@ class Network:
             found.extend(_nested(path, layer, shape))
             shape = out
         return found, shape
+
+
+def one_of(initializer: Initializer, network: int) -> Initializer:
+    """The initializer of one network of a stack: its own value wherever theirs differ."""
+    own = {
+        field.name: float(value.reshape(-1)[network])
+        for field in fields(initializer)  # type: ignore[arg-type]  # members are dataclasses
+        if isinstance(value := getattr(initializer, field.name), np.ndarray)
+    }
+    return replace(initializer, **own) if own else initializer  # type: ignore[type-var]
 
 
 def _nested(path: str, layer: Layer, shape: Shape) -> Iterator[Placed]:
@@ -120,8 +125,10 @@ class BoundNetwork:
             drawn = generators(seeds, INITIAL)
             for name, weight in layout.items():
                 arrays = [
-                    weight.initializer.draw(rng, weight.shape, weight.fan_in, weight.fan_out)
-                    for rng in drawn
+                    one_of(weight.initializer, network).draw(
+                        rng, weight.shape, weight.fan_in, weight.fan_out
+                    )
+                    for network, rng in enumerate(drawn)
                 ]
                 together = np.stack(arrays).reshape(*self.stack, *weight.shape)
                 views[name][...] = self.xp.asarray(together.astype(self.dtype))

@@ -1,0 +1,25 @@
+"""Average pooling of series."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+from core.nn.pooling import Pool1d, mean
+from core.nn.windows import Grid
+
+
+@member
+class AveragePool1d(Pool1d):
+    """The mean under each window over series `(time, channels)`, channel by channel.
+
+    Padding does not count. LeCun et al., "Gradient-Based Learning Applied to Document Recognition"
+    (1998), subsampling.
+    `stride` is the size, unless given; `padding` as in conv1d.
+    """
+
+    kind: Literal["average_pool1d"] = "average_pool1d"
+
+    @staticmethod
+    def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+        return mean(x, grid, scope)

@@ -1,0 +1,26 @@
+"""Average pooling of images."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+from core.nn.pooling import Pool2d, mean
+from core.nn.windows import Grid
+
+
+@member
+class AveragePool2d(Pool2d):
+    """The mean under each window over images `(height, width, channels)`, channel by channel.
+
+    Padding does not count. LeCun et al., "Gradient-Based Learning Applied to Document Recognition"
+    (1998), subsampling.
+    `size` and `stride` (the size, unless given) are one number or (height, width); `padding` as in
+    conv2d.
+    """
+
+    kind: Literal["average_pool2d"] = "average_pool2d"
+
+    @staticmethod
+    def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+        return mean(x, grid, scope)

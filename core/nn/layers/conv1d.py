@@ -1,0 +1,53 @@
+"""Convolution of series."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.convolution import Convolving
+from core.nn.layer import Backprop, Layer, Scope
+from core.nn.windows import Extent, Grid, Padding, grid, series
+
+
+@member
+class Conv1d(Convolving):
+    """`y = sum over the window of x W + b`, at every time of a series `(time, channels)`.
+
+    `padding` is `valid` (none), `same` (`ceil(time / stride)` places) or a number on both sides.
+    With `groups` each share of the filters sees its share of the channels. Waibel et al., "Phoneme
+    Recognition Using Time-Delay Neural Networks" (1989).
+    """
+
+    kind: Literal["conv1d"] = "conv1d"
+    kernel: Extent
+    stride: Extent = 1
+    padding: Padding = "valid"
+    dilation: Extent = 1
+
+    def output(self, shape: Shape) -> Shape:
+        count = self.grid(shape).columns.count
+        self.check_groups(shape[-1])
+        return (count, self.filters)
+
+    def window(self) -> Shape:
+        return (self.kernel,)
+
+    def grid(self, shape: Shape) -> Grid:
+        padding = (0, self.padding) if isinstance(self.padding, int) else self.padding
+        return grid(series(shape), (1, self.kernel), (1, self.stride), padding, (1, self.dilation))
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        y, backprop = self.convolve(x.reshape(*x.shape[:-2], 1, *x.shape[-2:]), scope)
+
+        def flat(dy: Array) -> Array | None:
+            dx = backprop(dy)
+            return None if dx is None else dx.reshape(x.shape)
+
+        return y.reshape(*x.shape[:-2], *y.shape[-2:]), flat
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(filters=3, kernel=3), (6, 2)
+        yield cls(filters=4, kernel=2, stride=2, padding="same", groups=2), (5, 4)
+        yield cls(filters=2, kernel=3, padding=2, dilation=2, bias=False), (5, 1)

@@ -1,0 +1,48 @@
+"""Convolution of images."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.convolution import Convolving
+from core.nn.layer import Backprop, Layer, Scope
+from core.nn.windows import Grid, PaddingPair, Pair, grid, pair
+
+
+@member
+class Conv2d(Convolving):
+    """`y = sum over the window of x W + b`, at every place of images `(height, width, channels)`.
+
+    `kernel`, `stride` and `dilation` are one number or (height, width). `padding` is `valid`
+    (none), `same` (`ceil(size / stride)` places), a number or (height, width). With `groups` each
+    share of the filters sees its share of the channels. LeCun et al., "Gradient-Based Learning
+    Applied to Document Recognition" (1998).
+    """
+
+    kind: Literal["conv2d"] = "conv2d"
+    kernel: Pair
+    stride: Pair = 1
+    padding: PaddingPair = "valid"
+    dilation: Pair = 1
+
+    def output(self, shape: Shape) -> Shape:
+        found = self.grid(shape)
+        self.check_groups(shape[-1])
+        return (found.rows.count, found.columns.count, self.filters)
+
+    def window(self) -> Shape:
+        return pair(self.kernel)
+
+    def grid(self, shape: Shape) -> Grid:
+        return grid(shape, pair(self.kernel), self.stride, self.padding, self.dilation)
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        return self.convolve(x, scope)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(filters=3, kernel=3), (5, 4, 2)
+        yield cls(filters=2, kernel=(2, 3), stride=(2, 1), padding="same", bias=False), (5, 4, 1)
+        yield cls(filters=4, kernel=2, padding=1, dilation=2, groups=2), (4, 4, 4)
+        yield cls(filters=2, kernel=1, stride=2), (3, 3, 20)

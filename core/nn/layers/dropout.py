@@ -1,0 +1,48 @@
+"""Dropout."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Lt
+
+from core.family import member
+from core.nn.activation import Activation
+from core.nn.array import Array, Shape
+from core.nn.layer import Backprop, Layer, Scope
+
+
+@member
+class Dropout(Activation):
+    """In training each number is set to 0 with chance `rate`, the others grow by `1 / (1 - rate)`.
+
+    Otherwise `y = x`. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
+    Overfitting" (2014), in the inverted form.
+    """
+
+    kind: Literal["dropout"] = "dropout"
+    rate: Annotated[float, Ge(0), Lt(1)] = 0.5
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        if not scope.training:
+            return x, lambda dy: dy
+        xp = scope.xp
+        scale = scope.number(1 / (1 - self.rate))
+        rate = scope.number(self.rate)
+        if not isinstance(rate, float):  # chance is float32: compare the same bits as one alone
+            rate = rate.astype(np.float32)
+        chance = scope.random("chance", x.shape)
+        kept = xp.greater_equal(chance, rate, out=scope.buffer("kept", x.shape, bool))
+
+        def apply(name: str, values: Array) -> Array:
+            out = xp.multiply(values, kept, out=scope.buffer(name, x.shape))
+            out *= scale
+            return out
+
+        return apply("y", x), lambda dy: apply("dx", dy)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (6,)
+        yield cls(rate=0.2), (2, 3)
+        yield cls(rate=0.0), (2,)

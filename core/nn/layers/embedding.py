@@ -1,0 +1,72 @@
+"""Embedding: a learned vector for each id."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.initializers import Initializer, Normal
+from core.nn.layer import Backprop, Layer, Scope, Weight
+
+
+@member
+class Embedding(Layer):
+    """`y = weight[x]`: `x` holds ids from 0 to `vocabulary - 1`, each becomes a vector.
+
+    `dweight[id] = sum of dy wherever x is id`; dx is zero, an id has no direction. Bengio et al.,
+    "A Neural Probabilistic Language Model" (2003). Raises ValueError for anything that is no id.
+    """
+
+    kind: Literal["embedding"] = "embedding"
+    vocabulary: Annotated[int, Ge(1), Le(100_000_000)]
+    units: Annotated[int, Ge(1), Le(1_000_000)]
+    weight_initializer: Initializer = Normal(deviation=1.0)
+
+    def output(self, shape: Shape) -> Shape:
+        return (*shape, self.units)
+
+    def weights(self, shape: Shape) -> dict[str, Weight]:
+        size = (self.vocabulary, self.units)
+        return {"weight": Weight(size, self.weight_initializer, *size)}
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        xp = scope.xp
+        ids = xp.rint(x)
+        if not ((ids >= 0) & (ids < self.vocabulary)).all():
+            raise ValueError(
+                f"embedding takes ids from 0 to {self.vocabulary - 1}; the features hold others "
+                "(standardize must be off for them)"
+            )
+        # One table for all networks of the stack: theirs lie one after the other.
+        networks = int(np.prod(scope.stack))
+        table = scope.weights["weight"].reshape(networks * self.vocabulary, self.units)
+        place = xp.arange(networks).reshape(-1, 1) * self.vocabulary
+        index = (ids.astype(np.int64).reshape(networks, -1) + place).reshape(-1)
+        y = xp.take(table, index, axis=0)
+
+        def backprop(dy: Array) -> Array | None:
+            total = scope.buffer("total", (networks * self.vocabulary * self.units,))
+            total[...] = 0
+            # Flat indices: NumPy adds single numbers many times faster than rows.
+            flat = index.reshape(-1, 1) * self.units + xp.arange(self.units)
+            xp.add.at(total, flat.reshape(-1), dy.reshape(-1))
+            gradient = scope.gradients["weight"]
+            gradient[...] = total.reshape(gradient.shape)
+            if not scope.input_gradient:
+                return None
+            dx = scope.buffer("dx", x.shape)
+            dx[...] = 0
+            return dx
+
+        return y.reshape(*x.shape, self.units), backprop
+
+    def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
+        return rng.integers(self.vocabulary, size=shape).astype(np.float64)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(vocabulary=5, units=3), (4,)
+        yield cls(vocabulary=3, units=2), ()

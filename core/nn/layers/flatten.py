@@ -1,0 +1,29 @@
+"""Flatten: all feature axes into one."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Backprop, Layer, Scope
+
+
+@member
+class Flatten(Layer):
+    """Lays all features of a sample side by side, last axis fastest: between images and dense."""
+
+    kind: Literal["flatten"] = "flatten"
+
+    def output(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        lead = x.shape[: len(scope.stack) + 1]
+        return x.reshape(*lead, math.prod(scope.shape)), lambda dy: dy.reshape(x.shape)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (2, 3, 2)
+        yield cls(), (4,)
+        yield cls(), ()

@@ -1,0 +1,44 @@
+"""Global max pooling."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Backprop, Layer, Scope, ShapeError
+
+
+@member
+class GlobalMaxPool(Layer):
+    """The largest number of each channel over all places of an image or series.
+
+    Its gradient goes to the first place that holds it.
+    """
+
+    kind: Literal["global_max_pool"] = "global_max_pool"
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) < 2:
+            raise ShapeError(f"global_max_pool needs places and channels, not {shape}")
+        return shape[-1:]
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        xp = scope.xp
+        lead = x.shape[: len(scope.stack) + 1]
+        places = x.reshape(*lead, -1, x.shape[-1])
+        winner = xp.expand_dims(places.argmax(axis=-2), -2)
+        y = xp.take_along_axis(places, winner, axis=-2)
+
+        def backprop(dy: Array) -> Array:
+            dx = scope.buffer("dx", places.shape)
+            here = xp.arange(places.shape[-2]).reshape(-1, 1)
+            won = xp.equal(here, winner, out=scope.buffer("won", places.shape, bool))
+            xp.multiply(won, dy[..., None, :], out=dx)
+            return dx.reshape(x.shape)
+
+        return y[..., 0, :], backprop
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (4, 2)
+        yield cls(), (2, 3, 2)

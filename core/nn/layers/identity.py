@@ -1,0 +1,18 @@
+"""Identity."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.activation import Activation
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+
+
+@member
+class Identity(Activation):
+    """`y = x`: for the place where an activation may be but none is wanted."""
+
+    kind: Literal["identity"] = "identity"
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        return x, lambda dy: dy

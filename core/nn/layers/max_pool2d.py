@@ -1,0 +1,25 @@
+"""Max pooling of images."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+from core.nn.pooling import Pool2d, largest
+from core.nn.windows import Grid
+
+
+@member
+class MaxPool2d(Pool2d):
+    """The largest number under each window over images `(height, width, channels)`.
+
+    Channel by channel; the gradient goes to the first place that holds it. Zhou and Chellappa,
+    "Computation of Optical Flow Using a Neural Network" (1988). `size` and `stride` (the size,
+    unless given) are one number or (height, width); `padding` as in conv2d.
+    """
+
+    kind: Literal["max_pool2d"] = "max_pool2d"
+
+    @staticmethod
+    def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+        return largest(x, grid, scope)

@@ -1,0 +1,35 @@
+"""Reshape: the same features in other axes."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Backprop, Layer, Scope, ShapeError
+
+
+@member
+class Reshape(Layer):
+    """Gives the features of a sample new axes, last axis fastest: 784 as (28, 28, 1), say."""
+
+    kind: Literal["reshape"] = "reshape"
+    shape: Annotated[tuple[Annotated[int, Ge(1), Le(100_000_000)], ...], MinLen(1), MaxLen(8)]
+
+    def output(self, shape: Shape) -> Shape:
+        if math.prod(shape) != math.prod(self.shape):
+            raise ShapeError(
+                f"{shape} has {math.prod(shape)} numbers, {self.shape} has {math.prod(self.shape)}"
+            )
+        return self.shape
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        lead = x.shape[: len(scope.stack) + 1]
+        return x.reshape(*lead, *self.shape), lambda dy: dy.reshape(x.shape)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(shape=(2, 3, 1)), (6,)
+        yield cls(shape=(4,)), (2, 2)

@@ -1,0 +1,35 @@
+"""Sigmoid linear unit."""
+
+from typing import Literal
+
+from core.family import member
+from core.nn.activation import Activation
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+
+
+@member
+class Silu(Activation):
+    """`y = x s` with `s = sigmoid(x)`, gradient `s + y (1 - s)`; also called swish.
+
+    Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units" (2017).
+    """
+
+    kind: Literal["silu"] = "silu"
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        xp = scope.xp
+        s = xp.multiply(x, 0.5, out=scope.buffer("s", x.shape))
+        xp.tanh(s, out=s)
+        s += 1
+        s *= 0.5
+        y = xp.multiply(x, s, out=scope.buffer("y", x.shape))
+
+        def backprop(dy: Array) -> Array:
+            dx = xp.subtract(1, s, out=scope.buffer("dx", x.shape))
+            dx *= y
+            dx += s
+            dx *= dy
+            return dx
+
+        return y, backprop

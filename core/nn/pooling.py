@@ -1,0 +1,155 @@
+"""Pooling: the largest or the mean number under each window, channel by channel."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Backprop, Layer, Scope, ShapeError
+from core.nn.windows import Extent, Grid, Padding, PaddingPair, Pair, grid, pair, series
+
+
+@member
+class Pool2d(Layer):
+    """What poolings of images `(height, width, channels)` have in common."""
+
+    size: Pair = 2
+    stride: Pair | None = None
+    padding: PaddingPair = "valid"
+
+    @staticmethod
+    @abstractmethod
+    def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+        """What becomes of the numbers under each window, and backprop."""
+
+    def output(self, shape: Shape) -> Shape:
+        found = self.grid(shape)
+        return (found.rows.count, found.columns.count, shape[-1])
+
+    def grid(self, shape: Shape) -> Grid:
+        """The windows over features of `shape`. Raises ShapeError."""
+        stride = self.size if self.stride is None else self.stride
+        return _checked(grid(shape, pair(self.size), stride, self.padding))
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        return self.pool(x, self.grid(scope.shape), scope)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (4, 5, 2)
+        yield cls(size=3, stride=2, padding="same"), (5, 4, 1)
+        yield cls(size=(2, 3), stride=1, padding=1), (3, 3, 2)
+
+
+@member
+class Pool1d(Layer):
+    """What poolings of series `(time, channels)` have in common."""
+
+    size: Extent = 2
+    stride: Extent | None = None
+    padding: Padding = "valid"
+
+    @staticmethod
+    @abstractmethod
+    def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+        """What becomes of the numbers under each window of images of height 1, and backprop."""
+
+    def output(self, shape: Shape) -> Shape:
+        return (self.grid(shape).columns.count, shape[-1])
+
+    def grid(self, shape: Shape) -> Grid:
+        """The windows over features of `shape`. Raises ShapeError."""
+        stride = self.size if self.stride is None else self.stride
+        padding = (0, self.padding) if isinstance(self.padding, int) else self.padding
+        return _checked(grid(series(shape), (1, self.size), (1, stride), padding))
+
+    def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        images = x.reshape(*x.shape[:-2], 1, *x.shape[-2:])
+        y, backprop = self.pool(images, self.grid(scope.shape), scope)
+
+        def flat(dy: Array) -> Array | None:
+            dx = backprop(dy.reshape(y.shape))
+            return None if dx is None else dx.reshape(x.shape)
+
+        return y.reshape(*x.shape[:-2], *y.shape[-2:]), flat
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (5, 2)
+        yield cls(size=3, stride=1, padding=1), (4, 1)
+        yield cls(size=3, stride=2, padding="same"), (5, 2)
+
+
+def _checked(found: Grid) -> Grid:
+    for one in (found.rows, found.columns):
+        if max(one.before, one.after) >= one.size:
+            raise ShapeError(f"padding {one.before} would fill a whole window of {one.size}")
+    return found
+
+
+def largest(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+    """The largest number under each window; its gradient goes to the first place that holds it.
+
+    `x` is `(..., height, width, channels)`. Padding never wins.
+    """
+    xp = scope.xp
+    padded = grid.pad(x, scope, -xp.inf)
+    shape = (*x.shape[:-3], grid.rows.count, grid.columns.count, x.shape[-1])
+    y = scope.buffer("y", shape)
+    winner = scope.buffer("winner", shape, "uint8" if grid.cells < 256 else "int32")
+    above = scope.buffer("above", shape, bool)
+    for cell, where in enumerate(grid.cell_places()):
+        candidate = padded[where]
+        if cell == 0:
+            y[...] = candidate
+            winner[...] = 0
+            continue
+        xp.greater(candidate, y, out=above)
+        xp.maximum(candidate, y, out=y)
+        xp.copyto(winner, cell, where=above)
+
+    def backprop(dy: Array) -> Array:
+        part = scope.buffer("part", shape)
+
+        def share(cell: int) -> Array:
+            won = xp.equal(winner, cell, out=above)
+            return xp.multiply(dy, won, out=part)
+
+        return _spread(share, grid, scope, padded.shape)
+
+    return y, backprop
+
+
+def mean(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
+    """The mean of the numbers under each window; padding does not count.
+
+    `x` is `(..., height, width, channels)`.
+    """
+    xp = scope.xp
+    padded = grid.pad(x, scope, 0.0)
+    shape = (*x.shape[:-3], grid.rows.count, grid.columns.count, x.shape[-1])
+    y = scope.buffer("y", shape)
+    for cell, where in enumerate(grid.cell_places()):
+        if cell == 0:
+            y[...] = padded[where]
+        else:
+            y += padded[where]
+    share = xp.asarray(1 / grid.covered(), scope.dtype)[..., None]
+    y *= share
+
+    def backprop(dy: Array) -> Array:
+        part = xp.multiply(dy, share, out=scope.buffer("part", shape))
+        return _spread(lambda cell: part, grid, scope, padded.shape)
+
+    return y, backprop
+
+
+def _spread(
+    share: Callable[[int], Array], grid: Grid, scope: Scope, shape: tuple[int, ...]
+) -> Array:
+    """Add what each cell of the windows gets to the place it lies at; the padding is cut off."""
+    dx = scope.buffer("dx", shape)
+    dx[...] = 0
+    for cell, where in enumerate(grid.cell_places()):
+        dx[where] += share(cell)
+    return dx[grid.inside] if grid.is_padded else dx

@@ -1,0 +1,168 @@
+"""Windows that slide over images: where they lie, and every window as a row of a matrix."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope, ShapeError
+
+Extent: TypeAlias = Annotated[int, Ge(1), Le(10_000)]
+Margin: TypeAlias = Annotated[int, Ge(0), Le(10_000)]
+Padding: TypeAlias = Literal["valid", "same"] | Margin
+PaddingPair: TypeAlias = Padding | tuple[Margin, Margin]
+Pair: TypeAlias = Extent | tuple[Extent, Extent]
+
+
+@dataclass(frozen=True)
+class Span:
+    """How windows lie along one axis: `before` and `after` are the padding, `count` how many."""
+
+    length: int
+    size: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+    count: int
+
+    @property
+    def padded(self) -> int:
+        """The length of the axis with its padding."""
+        return self.before + self.length + self.after
+
+    def places(self, offset: int) -> slice:
+        """Where, on the padded axis, the cell `offset` of every window lies."""
+        start = offset * self.dilation
+        return slice(start, start + (self.count - 1) * self.stride + 1, self.stride)
+
+    def covered(self) -> Array:
+        """How many cells of each window lie on the axis and not on its padding, float64."""
+        starts = np.arange(self.count)[:, None] * self.stride
+        cells = starts + np.arange(self.size) * self.dilation - self.before
+        return ((cells >= 0) & (cells < self.length)).sum(axis=1).astype(np.float64)
+
+
+def span(length: int, size: int, stride: int, padding: Padding, dilation: int = 1) -> Span:
+    """Windows of `size` cells, `dilation` apart, every `stride` along an axis of `length`.
+
+    `same` gives `ceil(length / stride)` windows, an odd cell of padding after. Raises ShapeError
+    when no window fits.
+    """
+    reach = (size - 1) * dilation + 1
+    if padding == "same":
+        total = max((math.ceil(length / stride) - 1) * stride + reach - length, 0)
+        before, after = total // 2, total - total // 2
+    else:
+        before = after = 0 if padding == "valid" else padding
+    count = (before + length + after - reach) // stride + 1
+    if count < 1:
+        raise ShapeError(
+            f"a window that reaches over {reach} cells does not fit on {length} with padding "
+            f"{padding!r}: make it smaller or pad more"
+        )
+    return Span(length, size, stride, dilation, before, after, count)
+
+
+def pair(value: Any) -> tuple[Any, Any]:
+    """One value for both axes, or one for each."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Windows over the height and width of images `(..., height, width, channels)`."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def cells(self) -> int:
+        """How many cells a window has."""
+        return self.rows.size * self.columns.size
+
+    @property
+    def count(self) -> int:
+        """How many windows an image has."""
+        return self.rows.count * self.columns.count
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether windows reach beyond the image."""
+        return bool(
+            self.rows.before or self.rows.after or self.columns.before or self.columns.after
+        )
+
+    @property
+    def inside(self) -> tuple[Any, ...]:
+        """Where, in a padded image, the image itself lies."""
+        return (
+            ...,
+            slice(self.rows.before, self.rows.before + self.rows.length),
+            slice(self.columns.before, self.columns.before + self.columns.length),
+            slice(None),
+        )
+
+    def cell_places(self) -> Iterator[tuple[Any, ...]]:
+        """For each cell of the window, in reading order, where it lies in padded images."""
+        for i in range(self.rows.size):
+            for j in range(self.columns.size):
+                yield (..., self.rows.places(i), self.columns.places(j), slice(None))
+
+    def covered(self) -> Array:
+        """How many cells of each window lie on the image, float64 `(rows, columns)`."""
+        return np.outer(self.rows.covered(), self.columns.covered())
+
+    def pad(self, x: Array, scope: Scope, fill: float) -> Array:
+        """Images with `fill` around them; `x` itself where nothing is around."""
+        if not self.is_padded:
+            return x
+        shape = (*x.shape[:-3], self.rows.padded, self.columns.padded, x.shape[-1])
+        padded = scope.buffer("padded", shape)
+        top, left = self.rows.before, self.columns.before
+        bottom, right = top + self.rows.length, left + self.columns.length
+        padded[..., :top, :, :] = fill
+        padded[..., bottom:, :, :] = fill
+        padded[..., top:bottom, :left, :] = fill
+        padded[..., top:bottom, right:, :] = fill
+        padded[self.inside] = x
+        return padded
+
+    def view(self, xp: Any, padded: Array, groups: int) -> Array:
+        """Every window, `(..., rows, columns, groups, row cells, column cells, channels)`.
+
+        A view of padded images: nothing is copied. Channels are those of one group.
+        """
+        *lead, _, _, channels = padded.shape
+        *steps, down, across, deep = padded.strides
+        each = channels // groups
+        shape = (*lead, self.rows.count, self.columns.count, groups)
+        strides = (*steps, down * self.rows.stride, across * self.columns.stride, deep * each)
+        return xp.lib.stride_tricks.as_strided(
+            padded,
+            (*shape, self.rows.size, self.columns.size, each),
+            (*strides, down * self.rows.dilation, across * self.columns.dilation, deep),
+        )
+
+
+def grid(shape: Shape, size: tuple[int, int], stride: Any, padding: Any, dilation: Any = 1) -> Grid:
+    """Windows over images of feature shape `(height, width, channels)`. Raises ShapeError."""
+    if len(shape) != 3:
+        raise ShapeError(f"images (height, width, channels) are needed, not {shape}")
+    strides, paddings, dilations = pair(stride), pair(padding), pair(dilation)
+    spans = [
+        span(shape[axis], size[axis], strides[axis], paddings[axis], dilations[axis])
+        for axis in (0, 1)
+    ]
+    return Grid(*spans)
+
+
+def series(shape: Shape) -> Shape:
+    """A series `(time, channels)` as an image of height 1. Raises ShapeError."""
+    if len(shape) != 2:
+        raise ShapeError(f"a series (time, channels) is needed, not {shape}")
+    return (1, *shape)
