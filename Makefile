@@ -79,3 +79,6 @@ compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster
 
 clean: ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis benchmarks/results
+
+bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
+	@$(BIN)/python -m benchmarks.core $(ARGS)

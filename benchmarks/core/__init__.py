@@ -1,0 +1,1 @@
+"""Training steps of Chainrule and its peers on the same networks, batches and threads."""

@@ -1,0 +1,35 @@
+"""One framework on one case, in a process of its own that is told when to run.
+
+Lines come in as a number of steps; the seconds they took go out. `python -m benchmarks.core.side
+FRAMEWORK CASE`: the number of threads is in the environment.
+"""
+
+import importlib
+import json
+import resource
+import sys
+import time
+
+
+def main() -> None:
+    """Build, warm up, then answer each line with a measurement."""
+    started = time.perf_counter()
+    framework, name = sys.argv[1:3]
+    side = importlib.import_module(f"benchmarks.core.sides.{framework}")
+    cases = importlib.import_module("benchmarks.core.cases")
+    case = cases.CASES[name]
+    step = side.build(case, *cases.data(case))
+    step(1)
+    first = time.perf_counter() - started
+    step(max(3, case.steps // 10))
+    print(json.dumps({"first_step_seconds": first}), flush=True)
+    for line in sys.stdin:
+        before = time.perf_counter()
+        step(int(line))
+        seconds = time.perf_counter() - before
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": seconds, "peak_bytes": peak}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Chainrule: the trainer that jobs run, its shuffling and reporting included."""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.core.cases import Case
+from core.spec import TrainingSpec
+from core.training.problem import Part, Problem
+from core.training.trainer import Trainer
+
+
+def layers(case: Case) -> list[dict[str, Any]]:
+    """The case's network as a spec."""
+    if case.kind == "lenet":
+        found: list[dict[str, Any]] = []
+        for channels in case.hidden[:2]:
+            found += [{"kind": "conv2d", "channels": channels, "size": 3}, {"kind": "relu"}]
+        return [
+            *found,
+            {"kind": "max_pool2d", "size": 2},
+            {"kind": "flatten"},
+            {"kind": "dense", "units": case.hidden[2]},
+            {"kind": "relu"},
+            {"kind": "dense", "units": case.outputs},
+        ]
+    if case.kind == "gru":
+        return [
+            {"kind": "gru", "units": case.hidden[0]},
+            {"kind": "dense", "units": case.outputs},
+        ]
+    dense = []
+    for units in case.hidden:
+        dense += [{"kind": "dense", "units": units}, {"kind": case.activation}]
+    dense.append({"kind": "dense", "units": case.outputs})
+    if case.name == "nielsen":
+        dense.append({"kind": "sigmoid"})
+    return dense
+
+
+def build(case: Case, x: Any, y: Any) -> Callable[[int], None]:
+    """A function that takes that many steps."""
+    spec = TrainingSpec.model_validate(
+        {
+            "network": layers(case),
+            "loss": {"kind": case.loss},
+            "optimizer": {"kind": case.optimizer, "learning_rate": case.rate},
+            "batch_size": case.batch,
+        }
+    )
+    part = Part(x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
+    trainer = Trainer([spec], Problem(part))
+
+    def step(count: int) -> None:
+        for _ in range(count):
+            trainer.advance()
+            if trainer.batch == trainer.batches:
+                trainer.end_epoch()
+
+    return step
