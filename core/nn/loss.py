@@ -1,32 +1,55 @@
 """What a loss is: how wrong the outputs are, as one number a network, and its gradient."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from core.family import Family
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 
+Target: TypeAlias = Literal["class", "binary", "number", "distribution"]
+"""What targets are: a class each, or zeros and ones, reals, shares of all classes for each output.
+
+A `class` is an integer and targets are `(*stack, batch)`; all others are shaped like the outputs.
+"""
+
+SMALLEST = 1e-30
+"""Keeps a batch whose samples all weigh nothing from dividing by zero."""
+
 
 class Loss(Family):
-    """Compares outputs with targets.
+    """Compares outputs with targets of kind `target`; sample weights are `(*stack, batch)` or None.
 
-    `target` says what targets are: `class`, integers `(*stack, batch)`; `binary`, zeros and ones,
-    or `number`, reals, both shaped like the outputs. `sample_weight` is `(*stack, batch)` or None.
+    A loss that `averages` is a mean over the samples, weighted if asked; others are their sum.
     """
 
-    target: ClassVar[Literal["class", "binary", "number"]]
+    target: ClassVar[Target]
+    averages: ClassVar[bool] = True
 
     @abstractmethod
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """The mean loss over the batch, shape `stack`, and its gradient dy, shaped like `y`."""
+        """The loss of the batch, shape `stack`, and its gradient dy, shaped like `y`.
+
+        dy lives in a reused buffer.
+        """
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         """What raw outputs mean: probabilities for classes and booleans, numbers as they are."""
         return y
+
+    def fitted(self, counts: Sequence[float]) -> Self:
+        """This loss with all that depends on the training data worked out.
+
+        `counts` says how often each class occurs in it (zeros, then ones, for binary targets).
+        """
+        return self
+
+    def check(self, shape: Shape) -> None:
+        """Raise ShapeError if outputs of feature shape `shape` do not fit the hyperparameters."""
+        return
 
     @classmethod
     @abstractmethod
@@ -34,20 +57,12 @@ class Loss(Family):
         """Members worth testing, each with an output shape."""
 
 
-def weighted_mean(scope: Scope, each: Array, sample_weight: Array | None) -> Array:
-    """The mean of per-sample losses `(*stack, batch)` over the batch, weighted if asked."""
-    if sample_weight is None:
-        return each.mean(axis=-1)
-    total: Array = (each * sample_weight).sum(axis=-1)
-    return total / sample_weight.sum(axis=-1)
+def shares(sample_weight: Array, dtype: Any) -> Array:
+    """Weights divided by their sum: what each sample is of the whole, `(*stack, batch)`."""
+    weight = sample_weight.astype(dtype, copy=False)
+    return weight / (weight.sum(axis=-1, keepdims=True) + SMALLEST)
 
 
-def scale_gradient(scope: Scope, dy: Array, sample_weight: Array | None) -> Array:
-    """Turn per-sample gradients into those of the (weighted) mean, in place."""
-    features = dy.ndim - len(scope.stack) - 1
-    if sample_weight is None:
-        dy *= 1.0 / dy.shape[len(scope.stack)]
-    else:
-        share = sample_weight / sample_weight.sum(axis=-1, keepdims=True)
-        dy *= share.reshape(*share.shape, *(1,) * features)
-    return dy
+def plain(value: Any, number: float) -> bool:
+    """Whether a hyperparameter is this one number for all networks: its work can be left out."""
+    return isinstance(value, float | int) and value == number

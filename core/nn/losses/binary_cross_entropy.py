@@ -1,43 +1,66 @@
 """Cross-entropy of independent yes-or-no outputs, from logits."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
+
+from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.loss import Loss, scale_gradient, weighted_mean
+from core.nn.logits import sigmoid, softplus
+from core.nn.loss import Loss, plain
+from core.nn.pointwise import PointwiseLoss
 
 
 @member
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(PointwiseLoss):
     """`max(y, 0) - y t + log(1 + exp(-|y|))`, gradient `sigmoid(y) - t`, averaged over outputs.
 
-    The outputs are logits: no sigmoid layer before it.
+    The outputs are logits: no sigmoid layer before it. `positive_weight` is how much a one counts
+    against a zero, `balanced` their ratio in the training data; `label_smoothing` moves targets by
+    that share towards 1/2 (Szegedy et al., "Rethinking the Inception Architecture", 2016).
     """
 
     kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     target: ClassVar[Literal["binary"]] = "binary"
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    positive_weight: Annotated[float, Gt(0)] | Literal["balanced"] = 1.0
 
-    def forward(
-        self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def fitted(self, counts: Sequence[float]) -> Self:
+        if self.positive_weight != "balanced":
+            return self
+        zeros, ones = (float(count) for count in counts)
+        return replace(self, positive_weight=max(zeros, 1.0) / max(ones, 1.0))
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
-        axes = tuple(range(len(scope.stack) + 1, y.ndim))
-        each = xp.maximum(y, 0) - y * target + xp.log1p(xp.exp(-xp.abs(y)))
-        dy = xp.multiply(y, 0.5, out=scope.buffer("dy", y.shape))
-        xp.tanh(dy, out=dy)
-        dy += 1
-        dy *= 0.5
+        if isinstance(self.positive_weight, str):
+            raise ValueError("a balanced positive weight must be fitted to the training data first")
+        if not plain(self.label_smoothing, 0.0):
+            target = target * scope.number(1 - self.label_smoothing)
+            target += scope.number(0.5 * self.label_smoothing)
+        each = xp.maximum(y, 0, out=scope.buffer("each", y.shape))
+        rest = softplus(y, scope)
+        dy = sigmoid(y, scope, out=scope.buffer("dy", y.shape))
+        if not plain(self.positive_weight, 1.0):
+            more = target * scope.number(self.positive_weight - 1.0)
+            more += 1
+            each *= more
+            rest *= more
+            dy *= more
+            target = target * scope.number(self.positive_weight)
         dy -= target
-        dy *= 1.0 / max(1, y[(0,) * (len(scope.stack) + 1)].size)
-        mean = weighted_mean(scope, each.mean(axis=axes), sample_weight)
-        return mean, scale_gradient(scope, dy, sample_weight)
+        each -= y * target
+        each += rest
+        return each, dy
 
     def prediction(self, y: Array, scope: Scope) -> Array:
-        return 0.5 * (1 + scope.xp.tanh(0.5 * y))
+        return sigmoid(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:
         yield cls(), (1,)
         yield cls(), (2, 3)
+        yield cls(label_smoothing=0.1, positive_weight=3.0), (4,)

@@ -1,54 +1,115 @@
-"""Cross-entropy over classes, from logits."""
+"""Cross-entropy over classes, from logits and the number of the right class."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.loss import Loss, scale_gradient, weighted_mean
+from core.nn.logits import (
+    ClassWeights,
+    balanced,
+    check_classes,
+    class_array,
+    exponentials,
+    flat_index,
+    softmax,
+)
+from core.nn.loss import SMALLEST, Loss, plain
 
 
 @member
 class CrossEntropy(Loss):
     """`log(sum of exp(y)) - y[target]`, its gradient `softmax(y) - one_hot(target)`.
 
-    The outputs are logits: no softmax layer before it. `label_smoothing` spreads that share of each
-    target evenly over all classes (Szegedy et al., "Rethinking the Inception Architecture", 2016).
+    The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
+    `(1 - e) one_hot + e / classes` (Szegedy et al., "Rethinking the Inception Architecture", 2016,
+    section 7). With `class_weights` the term of each class is multiplied by its weight and the sum
+    over samples is divided by the weights of their classes.
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     target: ClassVar[Literal["class"]] = "class"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    class_weights: ClassWeights = None
+
+    def fitted(self, counts: Sequence[float]) -> Self:
+        if self.class_weights != "balanced":
+            return self
+        return replace(self, class_weights=balanced(counts))
+
+    def check(self, shape: Shape) -> None:
+        check_classes(self.class_weights, shape)
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
         xp = scope.xp
-        shifted = xp.subtract(y, y.max(axis=-1, keepdims=True), out=scope.buffer("z", y.shape))
-        dy = xp.exp(shifted, out=scope.buffer("dy", y.shape))
-        total = dy.sum(axis=-1, keepdims=True)
-        dy /= total
-        index = target[..., None]
-        chosen = xp.take_along_axis(shifted, index, axis=-1)[..., 0]
-        rest = self.label_smoothing
-        if rest:
-            chosen = (1 - rest) * chosen + rest * shifted.mean(axis=-1)
-            dy -= rest / y.shape[-1]
-        each = xp.log(total[..., 0]) - chosen
-        right = xp.take_along_axis(dy, index, axis=-1)
-        right -= 1 - rest
-        xp.put_along_axis(dy, index, right, axis=-1)
-        return weighted_mean(scope, each, sample_weight), scale_gradient(scope, dy, sample_weight)
+        z, dy, total = exponentials(y, scope)
+        index = flat_index(target, y.shape[-1], scope)
+        each = xp.log(total[..., 0])
+        if (
+            sample_weight is None
+            and self.class_weights is None
+            and plain(self.label_smoothing, 0.0)
+        ):
+            share = 1.0 / target.shape[-1]
+            each -= z.reshape(-1)[index].reshape(target.shape)
+            each *= share
+            dy *= share / total
+            dy.reshape(-1)[index] -= share
+            return each.sum(axis=-1), dy
+        return self._weighted(each, z, dy, total, index, scope, sample_weight)
+
+    def _weighted(
+        self,
+        log_total: Array,
+        z: Array,
+        dy: Array,
+        total: Array,
+        index: Array,
+        scope: Scope,
+        sample_weight: Array | None,
+    ) -> tuple[Array, Array]:
+        """The same with weights of samples and classes, and with smoothed targets.
+
+        With weights `s` of samples, `w` of classes, `c` the right one: the loss of a sample is
+        `s ((1 - e) w[c] log_p[c] + e / classes sum of w log_p)` by the batch's sum of `s w[c]`.
+        """
+        xp, classes = scope.xp, z.shape[-1]
+        sharpness = scope.number(1 - self.label_smoothing, 1)
+        rest = scope.number(self.label_smoothing, 1)
+        weights = class_array(self.class_weights, scope)
+        chosen = z.reshape(-1)[index].reshape(log_total.shape)
+        if weights is None:
+            right, mean, spread = xp.ones_like(log_total), 1.0, z.mean(axis=-1)
+        else:
+            right = weights[index % classes].reshape(log_total.shape)
+            mean, spread = weights.mean(), (z * weights).mean(axis=-1)
+        if sample_weight is None and weights is None:
+            share = xp.full_like(log_total, 1.0 / log_total.shape[-1])
+        else:
+            given = 1.0 if sample_weight is None else sample_weight.astype(z.dtype, copy=False)
+            share = given / ((given * right).sum(axis=-1, keepdims=True) + SMALLEST)
+        sharp = right * sharpness
+        each = sharp * (log_total - chosen) + rest * (mean * log_total - spread)
+        dy *= ((sharp + rest * mean) * share)[..., None] / total
+        dy.reshape(-1)[index] -= (sharp * share).reshape(-1)
+        if not plain(self.label_smoothing, 0.0):
+            part = (scope.number(self.label_smoothing / classes, 1) * share)[..., None]
+            dy -= part if weights is None else part * weights
+        each *= share
+        return each.sum(axis=-1), dy
 
     def prediction(self, y: Array, scope: Scope) -> Array:
-        p = scope.xp.exp(y - y.max(axis=-1, keepdims=True))
-        p /= p.sum(axis=-1, keepdims=True)
-        return p
+        return softmax(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:
         yield cls(), (4,)
         yield cls(label_smoothing=0.1), (3,)
+        yield cls(class_weights=(0.5, 2.0, 1.0)), (3,)
+        yield cls(label_smoothing=0.2, class_weights=(0.5, 2.0, 1.0, 0.25)), (4,)

@@ -6,26 +6,25 @@ from typing import ClassVar, Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.loss import Loss, scale_gradient, weighted_mean
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
 
 
 @member
-class MeanSquaredError(Loss):
-    """`(y - t)^2` averaged over outputs and batch; gradient `2 (y - t)` by the same averages."""
+class MeanSquaredError(PointwiseLoss):
+    """`(y - t)^2`, gradient `2 (y - t)`, averaged over outputs and samples.
+
+    Gauss's least squares: the best guess is the mean of the targets.
+    """
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"
     target: ClassVar[Literal["number"]] = "number"
+    gradient_factor: ClassVar[float] = 2.0
 
-    def forward(
-        self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
-        axes = tuple(range(len(scope.stack) + 1, y.ndim))
         dy = xp.subtract(y, target, out=scope.buffer("dy", y.shape))
-        squared = xp.multiply(dy, dy, out=scope.buffer("squared", y.shape))
-        mean = weighted_mean(scope, squared.mean(axis=axes), sample_weight)
-        dy *= 2.0 / max(1, y[(0,) * (len(scope.stack) + 1)].size)
-        return mean, scale_gradient(scope, dy, sample_weight)
+        return xp.multiply(dy, dy, out=scope.buffer("each", y.shape)), dy
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

@@ -1,0 +1,90 @@
+"""From raw outputs to probabilities and their logarithms, without overflow or lost digits."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from annotated_types import Ge, Len
+
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope, ShapeError
+
+ClassWeights: TypeAlias = (
+    Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] | Literal["balanced"] | None
+)
+"""How much each class counts; `balanced`: by how rare it is among the training rows."""
+
+
+def exponentials(y: Array, scope: Scope) -> tuple[Array, Array, Array]:
+    """`z = y - max(y)`, `exp(z)` and its sum over classes `(..., 1)`, the first two in buffers.
+
+    `log softmax(y) = z - log(sum)` and `softmax(y) = exp(z) / sum`.
+    """
+    xp = scope.xp
+    z = xp.subtract(y, y.max(axis=-1, keepdims=True), out=scope.buffer("z", y.shape))
+    e = xp.exp(z, out=scope.buffer("dy", y.shape))
+    return z, e, e.sum(axis=-1, keepdims=True)
+
+
+def softmax(y: Array, scope: Scope) -> Array:
+    """Probabilities of the classes, a fresh array."""
+    p = scope.xp.exp(y - y.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def sigmoid(y: Array, scope: Scope, out: Array | None = None) -> Array:
+    """`1 / (1 + exp(-y))` by the hyperbolic tangent, which never overflows."""
+    p = scope.xp.multiply(y, 0.5, out=out)
+    scope.xp.tanh(p, out=p)
+    p += 1
+    p *= 0.5
+    return p
+
+
+def softplus(y: Array, scope: Scope) -> Array:
+    """`log(1 + exp(-|y|))`, in a buffer: add `max(y, 0)` or `max(-y, 0)` to it."""
+    xp = scope.xp
+    rest = xp.abs(y, out=scope.buffer("rest", y.shape))
+    xp.negative(rest, out=rest)
+    xp.exp(rest, out=rest)
+    xp.log1p(rest, out=rest)
+    return rest
+
+
+def flat_index(target: Array, classes: int, scope: Scope) -> Array:
+    """Where the target classes lie in an array `(*stack, batch, classes)` seen as one axis."""
+    index = scope.xp.arange(0, target.size * classes, classes)
+    index += target.reshape(-1)
+    return index
+
+
+def class_array(weights: Any, scope: Scope) -> Array | None:
+    """Class weights as an array, None if all classes count the same.
+
+    Raises ValueError while they are still to be balanced.
+    """
+    if weights is None:
+        return None
+    if isinstance(weights, str):
+        raise ValueError("balanced class weights must be fitted to the training data first")
+    return scope.xp.asarray(weights, scope.dtype)
+
+
+def balanced(counts: Sequence[float]) -> tuple[float, ...]:
+    """Weights that make all classes count the same: `total / (classes count)`.
+
+    A class that does not occur weighs as if it did once. King and Zeng, "Logistic Regression in
+    Rare Events Data" (2001), section 4.
+    """
+    numbers = [float(np.asarray(count)) for count in counts]
+    total = sum(numbers)
+    return tuple(total / (len(numbers) * max(number, 1.0)) for number in numbers)
+
+
+def check_classes(weights: Any, shape: Shape) -> None:
+    """Raise ShapeError unless outputs of `shape` are scores of as many classes as have weights."""
+    if len(shape) != 1:
+        raise ShapeError(f"classes need outputs on one axis; these have shape {shape}")
+    if isinstance(weights, tuple) and len(weights) != shape[0]:
+        raise ShapeError(f"{len(weights)} class weights were given for {shape[0]} classes")

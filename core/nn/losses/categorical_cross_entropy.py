@@ -1,0 +1,74 @@
+"""Cross-entropy over classes, from logits and the share of each class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
+
+from annotated_types import Ge, Lt
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.logits import (
+    ClassWeights,
+    balanced,
+    check_classes,
+    class_array,
+    exponentials,
+    softmax,
+)
+from core.nn.loss import Loss, plain, shares
+
+
+@member
+class CategoricalCrossEntropy(Loss):
+    """`-sum of t log softmax(y)`, gradient `softmax(y) sum(t) - t`; targets are one-hot or soft.
+
+    The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
+    `(1 - e) t + e / classes`; `class_weights` multiply them then. The mean is over samples.
+    """
+
+    kind: Literal["categorical_cross_entropy"] = "categorical_cross_entropy"
+    target: ClassVar[Literal["distribution"]] = "distribution"
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    class_weights: ClassWeights = None
+
+    def fitted(self, counts: Sequence[float]) -> Self:
+        if self.class_weights != "balanced":
+            return self
+        return replace(self, class_weights=balanced(counts))
+
+    def check(self, shape: Shape) -> None:
+        check_classes(self.class_weights, shape)
+
+    def forward(
+        self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        xp = scope.xp
+        z, dy, total = exponentials(y, scope)
+        weights = class_array(self.class_weights, scope)
+        if not plain(self.label_smoothing, 0.0):
+            target = target * scope.number(1 - self.label_smoothing)
+            target += scope.number(self.label_smoothing / y.shape[-1])
+        if weights is not None:
+            target = target * weights
+        mass = target.sum(axis=-1, keepdims=True)
+        z -= xp.log(total)
+        z *= target
+        dy *= mass / total
+        dy -= target
+        share: float | Array = 1.0 / y.shape[-2]
+        if sample_weight is None:
+            dy *= share
+        else:
+            share = shares(sample_weight, y.dtype)
+            dy *= share[..., None]
+        return -(z.sum(axis=-1) * share).sum(axis=-1), dy
+
+    def prediction(self, y: Array, scope: Scope) -> Array:
+        return softmax(y, scope)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (4,)
+        yield cls(label_smoothing=0.1, class_weights=(0.5, 2.0, 1.0)), (3,)

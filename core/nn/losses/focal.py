@@ -1,0 +1,78 @@
+"""Focal loss over classes, from logits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
+
+from annotated_types import Ge
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.logits import (
+    ClassWeights,
+    balanced,
+    check_classes,
+    class_array,
+    exponentials,
+    flat_index,
+    softmax,
+)
+from core.nn.loss import SMALLEST, Loss
+
+TINY = 1e-30
+"""Below every probability that matters: keeps 0 / 0 from being asked for."""
+
+
+@member
+class Focal(Loss):
+    """`-(1 - p)^gamma log p` of the right class's probability p: easy samples count little.
+
+    With `q = 1 - p` the gradient is `(q^gamma - gamma p q^(gamma - 1) log p) (softmax - one_hot)`.
+    Lin et al., "Focal Loss for Dense Object Detection" (2017), equations 4 and 5, where
+    `class_weights` are alpha; as in cross_entropy the sum is divided by the weights of the samples'
+    classes, so `gamma` 0 is cross_entropy.
+    """
+
+    kind: Literal["focal"] = "focal"
+    target: ClassVar[Literal["class"]] = "class"
+    gamma: Annotated[float, Ge(0)] = 2.0
+    class_weights: ClassWeights = None
+
+    def fitted(self, counts: Sequence[float]) -> Self:
+        if self.class_weights != "balanced":
+            return self
+        return replace(self, class_weights=balanced(counts))
+
+    def check(self, shape: Shape) -> None:
+        check_classes(self.class_weights, shape)
+
+    def forward(
+        self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        xp = scope.xp
+        z, dy, total = exponentials(y, scope)
+        index = flat_index(target, y.shape[-1], scope)
+        log_p = z.reshape(-1)[index].reshape(target.shape) - xp.log(total[..., 0])
+        wrong = -xp.expm1(log_p)
+        gamma = scope.number(self.gamma, 1)
+        far = wrong**gamma
+        steep = far * (1 - gamma * xp.exp(log_p) * log_p / xp.maximum(wrong, TINY))
+        share = xp.ones_like(log_p) if sample_weight is None else sample_weight
+        share = share.astype(y.dtype, copy=False)
+        weights = class_array(self.class_weights, scope)
+        if weights is not None:
+            share = share * weights[target]
+        share = share / (share.sum(axis=-1, keepdims=True) + SMALLEST)
+        steep *= share
+        dy *= steep[..., None] / total
+        dy.reshape(-1)[index] -= steep.reshape(-1)
+        return -(far * log_p * share).sum(axis=-1), dy
+
+    def prediction(self, y: Array, scope: Scope) -> Array:
+        return softmax(y, scope)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (4,)
+        yield cls(gamma=0.5, class_weights=(0.5, 2.0, 1.0)), (3,)

@@ -1,0 +1,48 @@
+"""Hinge loss."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.logits import sigmoid
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
+
+
+@member
+class Hinge(PointwiseLoss):
+    """`max(0, 1 - s y)` with `s = 2 t - 1`, gradient `-s` where it is above 0; squared if asked.
+
+    The margin of support vector machines: Cortes and Vapnik, "Support-Vector Networks" (1995). A
+    prediction is sigmoid(y): on the right side of 1/2, but no calibrated probability.
+    """
+
+    kind: Literal["hinge"] = "hinge"
+    target: ClassVar[Literal["binary"]] = "binary"
+    squared: bool = False
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        sign = xp.multiply(target, 2.0, out=scope.buffer("dy", y.shape))
+        sign -= 1
+        each = xp.multiply(sign, y, out=scope.buffer("each", y.shape))
+        xp.subtract(1, each, out=each)
+        xp.maximum(each, 0, out=each)
+        xp.negative(sign, out=sign)
+        if self.squared:
+            sign *= each
+            sign *= 2.0
+            each *= each
+        else:
+            sign *= xp.greater(each, 0, out=scope.buffer("wrong", y.shape, bool))
+        return each, sign
+
+    def prediction(self, y: Array, scope: Scope) -> Array:
+        return sigmoid(y, scope)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (1,)
+        yield cls(squared=True), (2, 3)

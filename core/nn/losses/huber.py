@@ -1,0 +1,41 @@
+"""Huber loss."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Gt
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
+
+
+@member
+class Huber(PointwiseLoss):
+    """`d^2 / 2` for errors `d = y - t` up to `delta`, beyond it `delta (|d| - delta / 2)`.
+
+    Gradient `d`, held within plus and minus delta. Huber, "Robust Estimation of a Location
+    Parameter" (1964), section 4.
+    """
+
+    kind: Literal["huber"] = "huber"
+    target: ClassVar[Literal["number"]] = "number"
+    delta: Annotated[float, Gt(0)] = 1.0
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        delta = scope.number(self.delta)
+        error = xp.subtract(y, target, out=scope.buffer("error", y.shape))
+        dy = xp.minimum(error, delta, out=scope.buffer("dy", y.shape))
+        xp.maximum(dy, -delta, out=dy)
+        each = xp.multiply(dy, -0.5, out=scope.buffer("each", y.shape))
+        each += error
+        each *= dy
+        return each, dy
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (2, 3)
+        yield cls(delta=0.3), (4,)

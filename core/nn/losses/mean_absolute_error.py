@@ -1,0 +1,32 @@
+"""Mean absolute error."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
+
+
+@member
+class MeanAbsoluteError(PointwiseLoss):
+    """`|y - t|`, gradient `sign(y - t)`, averaged over outputs and samples.
+
+    The best guess is the median of the targets (Boscovich and Laplace's least deviations).
+    """
+
+    kind: Literal["mean_absolute_error"] = "mean_absolute_error"
+    target: ClassVar[Literal["number"]] = "number"
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        dy = xp.subtract(y, target, out=scope.buffer("dy", y.shape))
+        each = xp.abs(dy, out=scope.buffer("each", y.shape))
+        return each, xp.sign(dy, out=dy)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (1,)
+        yield cls(), (2, 3)

@@ -1,0 +1,38 @@
+"""Poisson loss, for counts."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
+
+
+@member
+class Poisson(PointwiseLoss):
+    """`exp(y) - t y`, gradient `exp(y) - t`, averaged: outputs are logarithms of expected counts.
+
+    The negative log-likelihood of Poisson counts but for a constant (Nelder and Wedderburn,
+    "Generalized Linear Models", 1972).
+    """
+
+    kind: Literal["poisson"] = "poisson"
+    target: ClassVar[Literal["number"]] = "number"
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        dy = xp.exp(y, out=scope.buffer("dy", y.shape))
+        each = xp.multiply(y, target, out=scope.buffer("each", y.shape))
+        xp.subtract(dy, each, out=each)
+        dy -= target
+        return each, dy
+
+    def prediction(self, y: Array, scope: Scope) -> Array:
+        return scope.xp.exp(y)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (1,)
+        yield cls(), (2, 3)

@@ -1,0 +1,38 @@
+"""Quantile loss."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Gt, Lt
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.layer import Scope
+from core.nn.loss import Loss
+from core.nn.pointwise import PointwiseLoss
+
+
+@member
+class Quantile(PointwiseLoss):
+    """`level (t - y)` where y is below t, `(1 - level) (y - t)` above: the guess is a quantile.
+
+    `level` 0.5 is half the absolute error. Koenker and Bassett, "Regression Quantiles" (1978),
+    equation 2.3.
+    """
+
+    kind: Literal["quantile"] = "quantile"
+    target: ClassVar[Literal["number"]] = "number"
+    level: Annotated[float, Gt(0), Lt(1)] = 0.5
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        level = scope.number(self.level)
+        error = xp.subtract(y, target, out=scope.buffer("error", y.shape))
+        dy = xp.greater(error, 0, out=scope.buffer("dy", y.shape))
+        dy -= level
+        return xp.multiply(error, dy, out=scope.buffer("each", y.shape)), dy
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(level=0.9), (1,)
+        yield cls(level=0.25), (2, 3)

@@ -1,0 +1,47 @@
+"""What most losses share: each output is compared with its own target, then the results add up."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from core.nn.array import Array
+from core.nn.layer import Scope
+from core.nn.loss import Loss, shares
+
+
+class PointwiseLoss(Loss):
+    """A function of one output and its target, averaged over samples and outputs.
+
+    Losses that do not `average_outputs` sum them in each sample. `value_factor` and
+    `gradient_factor` are constants left out of what `compare` returns.
+    """
+
+    average_outputs: ClassVar[bool] = True
+    value_factor: ClassVar[float] = 1.0
+    gradient_factor: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        """The loss of each output and its derivative, both shaped like `y`.
+
+        The derivative must be free to be overwritten.
+        """
+
+    def forward(
+        self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        each, dy = self.compare(y, target, scope)
+        axes, batch = len(scope.stack), y.shape[len(scope.stack)]
+        outputs = y[(0,) * (axes + 1)].size if self.average_outputs else 1
+        if sample_weight is None:
+            count = outputs * batch if self.averages else outputs
+            dy *= self.gradient_factor / count
+            total = each.reshape(*scope.stack, -1).sum(axis=-1)
+            return total * (self.value_factor / count), dy
+        share = sample_weight.astype(y.dtype, copy=False)
+        if self.averages:
+            share = shares(share, y.dtype)
+        dy *= self.gradient_factor / outputs
+        dy *= share.reshape(*share.shape, *(1,) * (y.ndim - axes - 1))
+        sample = each.reshape(*scope.stack, batch, -1).sum(axis=-1)
+        sample *= share
+        return sample.sum(axis=-1) * (self.value_factor / outputs), dy
