@@ -9,7 +9,7 @@ from core.events import TrainingFailed
 from core.nn.array import Array
 from core.spec import JobSpec
 from core.training.model import TrainedModel
-from core.training.problem import pose
+from core.training.posing import pose
 from core.training.run import CheckpointPolicy, Events, Run
 
 

@@ -10,7 +10,8 @@ from core.errors import InvalidError, TrainingError
 from core.events import CheckpointSaved, EpochEnded, Event, StepEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.job import DIGITS
-from core.training import TrainedModel, train
+from core.training.loop import train
+from core.training.model import TrainedModel
 
 LINE: dict[str, Any] = {
     "experiment": "line",

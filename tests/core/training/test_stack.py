@@ -9,7 +9,8 @@ from core.events import EpochEnded, Event, TrainingEnded, TrainingFailed
 from core.nn.stack import StackError
 from core.spec import JobSpec
 from core.spec.job import DIGITS
-from core.training import Leave, train, train_stack
+from core.training.loop import train, train_stack
+from core.training.run import Leave
 
 BASE: dict[str, Any] = {**DIGITS, "epochs": 3, "batch_size": 100}
 
