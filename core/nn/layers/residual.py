@@ -1,7 +1,7 @@
 """Residual: layers with a way around them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen, MinLen
 
@@ -64,7 +64,8 @@ class Residual(Layer):
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        known = members(Layer)  # by name: members do not import each other
+        # By name: members do not import each other.
+        known: dict[str, Any] = members(Layer)
         dense, tanh = known["dense"], known["tanh"]
         yield cls(layers=(dense(units=3), tanh())), (3,)
         yield cls(layers=(cls(layers=(dense(units=2),)), dense(units=2))), (2,)
