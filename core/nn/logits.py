@@ -1,6 +1,8 @@
 """From raw outputs to probabilities and their logarithms, without overflow or lost digits."""
 
+import functools
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -57,6 +59,12 @@ def flat_index(target: Array, classes: int, scope: Scope) -> Array:
     index = scope.xp.arange(0, target.size * classes, classes)
     index += target.reshape(-1)
     return index
+
+
+@functools.lru_cache(maxsize=64)
+def scaled_rows(xp: ModuleType, classes: int, scale: float, dtype: Any) -> Array:
+    """The one-hot row of every class times `scale`; kept, so not to be written into."""
+    return xp.eye(classes, dtype=dtype) * scale
 
 
 def class_array(weights: Any, scope: Scope) -> Array | None:

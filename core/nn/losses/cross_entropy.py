@@ -16,9 +16,13 @@ from core.nn.logits import (
     class_array,
     exponentials,
     flat_index,
+    scaled_rows,
     softmax,
 )
 from core.nn.loss import SMALLEST, Loss, plain
+
+FEW = 64
+"""Up to so many classes, taking whole one-hot rows is quicker than writing single numbers."""
 
 
 @member
@@ -49,7 +53,8 @@ class CrossEntropy(Loss):
     ) -> tuple[Array, Array]:
         xp = scope.xp
         z, dy, total = exponentials(y, scope)
-        index = flat_index(target, y.shape[-1], scope)
+        classes = y.shape[-1]
+        index = flat_index(target, classes, scope)
         each = xp.log(total[..., 0])
         if (
             sample_weight is None
@@ -60,7 +65,10 @@ class CrossEntropy(Loss):
             each -= z.reshape(-1)[index].reshape(target.shape)
             each *= share
             dy *= share / total
-            dy.reshape(-1)[index] -= share
+            if classes > FEW:
+                dy.reshape(-1)[index] -= share
+            else:
+                dy -= scaled_rows(xp, classes, share, dy.dtype).take(target, axis=0)
             return each.sum(axis=-1), dy
         return self._weighted(each, z, dy, total, index, scope, sample_weight)
 
