@@ -81,11 +81,13 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
 def _show(outcome: Outcome, steps: Steps, seconds: dict[str, float]) -> None:
     run, job = outcome.run, outcome.job
     parts = ", ".join(f"{name} {spent:.1f}" for name, spent in seconds.items() if name != "total")
-    right = sum(label == said for label, said in outcome.held_out)
     views.facts(
         (
             ("", " "),
-            ("test accuracy", f"{outcome.test_accuracy:.4f}  ({right} of {len(outcome.held_out)})"),
+            (
+                "test accuracy",
+                f"{outcome.test_accuracy:.4f}  ({outcome.right} of {len(outcome.held_out)})",
+            ),
             ("MLflow run", str(job["mlflow_url"])),
             (
                 "",

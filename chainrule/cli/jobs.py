@@ -185,7 +185,7 @@ def predict(
 
     [dim]chainrule predict latest rows.csv[/]
     """
-    rows = _rows(file)
+    rows = read_rows(file)
     with client(url, token) as server:
         answer = server.jobs.predict(find(server, job_id), rows, probabilities=probabilities)
     if as_json:
@@ -231,7 +231,8 @@ def _json_file(file: Path) -> Any:
         raise typer.BadParameter(f"{file} is not JSON: {error}") from error
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV or JSON file, cells by column. Raises BadParameter when it holds none."""
     if file.suffix.lower() == ".csv":
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return [

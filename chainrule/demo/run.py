@@ -34,10 +34,14 @@ class Outcome:
     run: Document
 
     @property
+    def right(self) -> int:
+        """How many of the held-out rows the network got right."""
+        return len([1 for label, said in self.held_out if label == said])
+
+    @property
     def test_accuracy(self) -> float:
         """Share of the held-out rows that the network got right, counted here from its answers."""
-        hits = [right == said for right, said in self.held_out]
-        return sum(hits) / len(hits)
+        return self.right / len(self.held_out)
 
     @property
     def good(self) -> bool:

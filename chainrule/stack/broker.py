@@ -48,7 +48,11 @@ class Broker:
             return socket.create_connection((_HOST, self.port), timeout=1)
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(1)
-        connection.connect(str(self.path))
+        try:
+            connection.connect(str(self.path))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
 

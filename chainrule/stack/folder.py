@@ -25,8 +25,12 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = self._hold()
+        except OSError as error:
+            raise StackError(self._reason(error)) from error
+        try:
             self._probe()
         except OSError as error:
+            self.close()
             raise StackError(self._reason(error)) from error
         if self.free_bytes() < SCARCE_BYTES:
             self.close()

@@ -85,15 +85,11 @@ class Supervisor:
             ended = one.collect()
             if ended is not None:
                 self._say(one.command.name, f"ended ({ended}); starting it again")
-                self._alarm(one)
+                if one.keeps_ending():
+                    self._say(one.command.name, "keeps ending: what it said above may tell why")
             if one.process is None and time.monotonic() >= one.start_at:
                 one.process = Process(one.command, self._say)
         self._reap()
-
-    def _alarm(self, one: "_Watched") -> None:
-        recent = list(one.ended_at)[-ALARM_ENDS:]
-        if len(recent) == ALARM_ENDS and recent[-1] - recent[0] < ALARM_SECONDS:
-            self._say(one.command.name, "keeps ending: what it says above should tell why")
 
     def _end(self, those: list["_Watched"]) -> None:
         """Ask, wait as long as each may take, then destroy, with whatever they started."""
@@ -154,6 +150,7 @@ class _Watched:
         self.process: Process | None = None
         self.start_at = 0.0
         self.ended_at: deque[float] = deque(maxlen=1000)
+        self.alarmed_at = -ALARM_SECONDS
 
     def collect(self) -> str | None:
         """How the process ended, if it just did; then the next start is set."""
@@ -166,6 +163,15 @@ class _Watched:
         self.ended_at.append(now)
         self.start_at = now + min(RESTART_SECONDS * 2**recent, RESTART_CAP_SECONDS)
         return describe(code)
+
+    def keeps_ending(self) -> bool:
+        """Whether it ended several times of late; true once in a while, not each time."""
+        now = time.monotonic()
+        recent = sum(now - at < ALARM_SECONDS for at in self.ended_at)
+        if recent < ALARM_ENDS or now - self.alarmed_at < ALARM_SECONDS:
+            return False
+        self.alarmed_at = now
+        return True
 
 
 def describe(code: int) -> str:

@@ -1,0 +1,138 @@
+"""The command line starts fast, teaches, and says what is wrong in words."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chainrule.cli import jobs, views
+from chainrule.cli.app import main
+
+HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
+UP = (sys.executable, "-m", "chainrule.cli", "up", "--data-dir")
+
+
+def run(*arguments: str, stdin: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("CHAINRULE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "chainrule.cli", *arguments],
+        input=stdin,
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_it_imports_nothing_heavy() -> None:
+    program = (
+        f"import sys, chainrule.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == "[]"
+
+
+def test_help_names_every_command() -> None:
+    output = run("--help").stdout
+    for command in ("up", "demo", "submit", "jobs", "job", "watch", "cancel", "predict", "dataset"):
+        assert command in output
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "submit", "predict", "watch"])
+def test_every_command_has_help(command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.returncode == 0
+    assert "--help" in ended.stdout
+
+
+def test_no_server_is_one_line_that_helps() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        ended = run("jobs", CHAINRULE_URL=url)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().count("\n") == 0
+    assert url in ended.stderr
+    assert "chainrule up" in ended.stderr
+
+
+def test_a_file_that_is_not_json() -> None:
+    ended = run("submit", "-", stdin="{nope")
+    assert ended.returncode == 2
+    assert "not JSON" in ended.stderr
+
+
+def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        ended = run("up", "--data-dir", str(tmp_path), "--port", port)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"error: port {port} is in use: stop what uses it, or choose another with --port (0: any)"
+    ]
+
+
+def test_an_open_door_without_a_token_is_refused(tmp_path: Path) -> None:
+    ended = run("up", "--data-dir", str(tmp_path), "--host", "0.0.0.0")
+    assert ended.returncode == 1
+    assert "CHAINRULE_API_TOKEN" in ended.stderr
+
+
+def test_a_database_that_is_none_is_said_so(tmp_path: Path) -> None:
+    ended = run(
+        *("up", "--data-dir", str(tmp_path), "--port", "0", "--mlflow-port", "0"),
+        CHAINRULE_DATABASE_URL="nonsense://",
+    )
+    assert ended.returncode == 1
+    assert "the database cannot be used" in ended.stderr
+
+
+def test_ending_while_starting_is_no_error(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*UP, str(tmp_path), "--port", "0", "--mlflow-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        while "preparing the database" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "nothing is left running" in output
+
+
+def test_rows_of_a_csv_file_are_numbers_where_they_can_be(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("\ufeffa,b,c\n1,2.5,x\n")
+    assert jobs.read_rows(file) == [{"a": 1, "b": 2.5, "c": "x"}]
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}]', '{"rows": [{"a": 1}]}', '{"a": 1}'])
+def test_rows_as_json(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(text)
+    assert jobs.read_rows(file) == [{"a": 1}]
+
+
+def test_metrics_show_what_people_look_at_first() -> None:
+    values = {"train/loss": 0.123456, "valid/accuracy": 0.975, "extra": "NaN"}
+    assert views.metrics(values) == "valid/accuracy 0.975 · train/loss 0.1235 · extra NaN"
+
+
+def test_json_output_is_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    views.print_json([{"name": "größe"}])
+    assert json.loads(capsys.readouterr().out) == [{"name": "größe"}]
+    monkeypatch.setattr(sys, "argv", ["chainrule", "nodes", "--url", "http://127.0.0.1:1"])
+    assert main() == 1
