@@ -145,7 +145,7 @@ def bring_up(podman: Podman) -> None:
         if "profiles" not in service.document
     }
     started: set[str] = set()
-    give_up_at = time.monotonic() + 300
+    give_up_at = time.monotonic() + 600
     while waiting:
         assert time.monotonic() < give_up_at, f"never ready for {', '.join(waiting)}"
         for name, service in list(waiting.items()):

@@ -65,7 +65,7 @@ class Machine:
 
     def run(self, service: Service) -> int:
         """Run a service of the file to its end and return its exit code."""
-        return self._spawn(service, self._command(service)).wait(120)
+        return self._spawn(service, self._command(service)).wait(240)
 
     def healthy(self, service: Service) -> bool:
         """What its health check says now. Raises AssertionError if the service ended."""
@@ -81,7 +81,7 @@ class Machine:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=300,
+            timeout=840,
         )
         assert done.returncode == 0, "\n".join(self.log(name) for name in self.running)
         return done.stdout

@@ -58,7 +58,7 @@ def wait_for(ask: Callable[[], Any], good: Callable[[Any], bool], seconds: float
 
 def train_one_job(api: httpx.Client) -> dict[str, Any]:
     """Upload, submit, wait for the end; the job as the api tells it then."""
-    wait_for(lambda: api.get("/readyz").status_code, lambda status: status == 200, 90)
+    wait_for(lambda: api.get("/readyz").status_code, lambda status: status == 200, 180)
     uploaded = api.post(
         "/v1/datasets/digits/versions",
         content=DIGITS.read_bytes(),
@@ -71,7 +71,7 @@ def train_one_job(api: httpx.Client) -> dict[str, Any]:
     ended = wait_for(
         lambda: api.get(address).raise_for_status().json(),
         lambda job: job["status"] in TERMINAL,
-        120,
+        300,
     )
     assert ended["status"] == "finished", ended
     return dict(ended)
@@ -102,7 +102,7 @@ def mirrored(mlflow: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
         )
         return list(answer.raise_for_status().json().get("runs", []))
 
-    found = wait_for(runs, lambda some: bool(some) and some[0]["info"]["status"] != "RUNNING", 120)
+    found = wait_for(runs, lambda some: bool(some) and some[0]["info"]["status"] != "RUNNING", 300)
     assert len(found) == 1
     return dict(found[0])
 

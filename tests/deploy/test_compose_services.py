@@ -12,6 +12,7 @@ from tests.deploy.machine import Machine, until
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.root,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         sys.platform != "linux" or os.geteuid() != 0,
         reason="needs root on Linux for a network namespace; make compose-test needs them too",
@@ -54,7 +55,7 @@ def in_order():
 
 
 def ready(machine, service):
-    until(lambda: machine.healthy(service), 120, f"{service.name} healthy")
+    until(lambda: machine.healthy(service), 240, f"{service.name} healthy")
 
 
 @pytest.fixture(scope="module")
