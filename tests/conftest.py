@@ -1,3 +1,3 @@
 """Fixtures that all tests share."""
 
-pytest_plugins = ["tests.brokers", "tests.databases"]
+pytest_plugins = ["tests.brokers", "tests.databases", "tests.trackers"]

@@ -1,0 +1,28 @@
+"""Where runs are shown besides the api: MLflow, spoken to over its REST API."""
+
+from core.tracking.hyperparameters import flatten
+from core.tracking.mlflow import MetricPoint, MlflowServer
+from core.tracking.runs import (
+    JOB_TAG,
+    Artifact,
+    DatasetInput,
+    RunDescription,
+    end_run,
+    ensure_run,
+    is_deleted,
+    mlflow_status,
+)
+
+__all__ = [
+    "JOB_TAG",
+    "Artifact",
+    "DatasetInput",
+    "MetricPoint",
+    "MlflowServer",
+    "RunDescription",
+    "end_run",
+    "ensure_run",
+    "flatten",
+    "is_deleted",
+    "mlflow_status",
+]

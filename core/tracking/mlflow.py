@@ -1,0 +1,246 @@
+"""MLflow's REST API over HTTP: bounded waits, no MLflow import, errors of ours.
+
+The MLflow package would cost a worker 170 MB and seconds of start, and its client blocks for
+minutes when the server is away.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+import httpx
+
+from core.errors import InvalidError, NotFoundError, UnavailableError
+
+TIMEOUT_SECONDS = 5.0
+UPLOAD_SECONDS = 60.0
+MOST_METRICS = 1000
+MOST_PARAMS = 100
+MOST_TAGS = 100
+
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_PRESENT = "RESOURCE_ALREADY_EXISTS"
+_PROXIED = "mlflow-artifacts:"
+
+
+class ExistsError(InvalidError):
+    """What was to be created is there already."""
+
+
+class MetricPoint(NamedTuple):
+    """A value of metric `key` at `step`, written `at_ms` milliseconds after 1970 UTC."""
+
+    key: str
+    value: float
+    at_ms: int
+    step: int
+
+
+class MlflowServer:
+    """One MLflow server. Every method waits some seconds at most.
+
+    Methods raise UnavailableError when the server does not answer or is overloaded, NotFoundError
+    when it does not know an experiment or run, InvalidError when it refuses what it was told.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"), timeout=httpx.Timeout(timeout_seconds), trust_env=False
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def healthy(self) -> bool:
+        """Whether it answers."""
+        try:
+            return self._http.get("/health").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def experiment_id(self, name: str) -> str:
+        """The experiment called `name`, made when it is missing, restored when it was deleted."""
+        try:
+            found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]
+        except NotFoundError:
+            try:
+                return str(self._post("experiments/create", name=name)["experiment_id"])
+            except ExistsError:
+                # Another one made it this moment.
+                found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]
+        if found.get("lifecycle_stage") == "deleted":
+            self._post("experiments/restore", experiment_id=found["experiment_id"])
+        return str(found["experiment_id"])
+
+    def find_runs(
+        self, experiment_ids: Sequence[str], filter_string: str, *, most: int = 100
+    ) -> list[dict[str, Any]]:
+        """Living runs that match MLflow's `filter_string`, oldest first."""
+        answer = self._post(
+            "runs/search",
+            experiment_ids=list(experiment_ids),
+            filter=filter_string,
+            max_results=most,
+            order_by=["attributes.start_time ASC"],
+            run_view_type="ACTIVE_ONLY",
+        )
+        runs: list[dict[str, Any]] = answer.get("runs", [])
+        return runs
+
+    def create_run(
+        self, experiment_id: str, *, name: str, started_at_ms: int, tags: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """A new run; `run_id` and `artifact_uri` are in the answer."""
+        answer = self._post(
+            "runs/create",
+            experiment_id=experiment_id,
+            run_name=name,
+            start_time=started_at_ms,
+            tags=_pairs(tags),
+        )
+        info: dict[str, Any] = answer["run"]["info"]
+        return info
+
+    def get_run(self, run_id: str) -> dict[str, Any]:
+        """A run: `info`, `data`, `inputs`."""
+        run: dict[str, Any] = self._get("runs/get", run_id=run_id)["run"]
+        return run
+
+    def update_run(
+        self, run_id: str, status: str, ended_at_ms: int | None = None
+    ) -> dict[str, Any]:
+        """Set a run's status (and end); what MLflow then says about the run."""
+        body = {"run_id": run_id, "status": status}
+        if ended_at_ms is not None:
+            body["end_time"] = str(ended_at_ms)
+        info: dict[str, Any] = self._post("runs/update", **body)["run_info"]
+        return info
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Set hyperparameters; the same ones again are harmless."""
+        for part in _parts(_pairs(params), MOST_PARAMS):
+            self._post("runs/log-batch", run_id=run_id, params=part)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing those of the same name."""
+        for part in _parts(_pairs(tags), MOST_TAGS):
+            self._post("runs/log-batch", run_id=run_id, tags=part)
+
+    def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add metric points, in the largest batches MLflow takes; the same again are harmless."""
+        for part in _parts(points, MOST_METRICS):
+            metrics = [
+                {
+                    "key": point.key,
+                    "value": _number(point.value),
+                    "timestamp": point.at_ms,
+                    "step": point.step,
+                }
+                for point in part
+            ]
+            self._post("runs/log-batch", run_id=run_id, metrics=metrics)
+
+    def log_input(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
+        """Name the dataset (`name`, `digest`, `source_type`, `source`, `schema`) a run reads."""
+        tags = [{"key": "mlflow.data.context", "value": context}]
+        body = [{"dataset": dict(dataset), "tags": tags}]
+        self._post("runs/log-inputs", run_id=run_id, datasets=body)
+
+    def delete_run(self, run_id: str) -> None:
+        """Mark a run as deleted."""
+        self._post("runs/delete", run_id=run_id)
+
+    def put_artifact(self, artifact_uri: str, name: str, content: bytes | Path) -> bool:
+        """Keep a file as the artifact `name` of the run whose artifacts lie at `artifact_uri`.
+
+        False when the server does not take artifacts: then clients write to the storage directly.
+        """
+        if not artifact_uri.startswith(_PROXIED):
+            return False
+        folder = httpx.URL(artifact_uri).path.strip("/")
+        path = quote(f"{folder}/{name}")
+        with self._asked(), _opened(content) as body:
+            answer = self._http.put(
+                f"/api/2.0/mlflow-artifacts/artifacts/{path}", content=body, timeout=UPLOAD_SECONDS
+            )
+            _check(answer)
+        return True
+
+    def artifacts(self, run_id: str, folder: str = "") -> dict[str, int]:
+        """Names and sizes in bytes of the artifacts in a folder of a run."""
+        answer = self._get("artifacts/list", run_id=run_id, path=folder)
+        return {one["path"]: int(one.get("file_size", 0)) for one in answer.get("files", [])}
+
+    def _get(self, what: str, **query: str) -> dict[str, Any]:
+        with self._asked():
+            return _check(self._http.get(f"/api/2.0/mlflow/{what}", params=query))
+
+    def _post(self, what: str, **body: Any) -> dict[str, Any]:
+        with self._asked():
+            return _check(self._http.post(f"/api/2.0/mlflow/{what}", json=body))
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            kind = type(error).__name__
+            raise UnavailableError(f"MLflow does not answer ({kind})") from error
+
+
+def _check(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON of an answer, or the error it stands for."""
+    if answer.is_success:
+        found: dict[str, Any] = answer.json() if answer.content else {}
+        return found
+    try:
+        problem = answer.json()
+        code, message = str(problem.get("error_code", "")), str(problem.get("message", ""))
+    except (ValueError, AttributeError):
+        code, message = "", answer.text[:200]
+    said = f"MLflow says {answer.status_code} {code}: {message[:500]}"
+    if code == _MISSING:
+        raise NotFoundError(said)
+    if code == _PRESENT:
+        raise ExistsError(said)
+    if answer.status_code in (400, 413, 422):
+        raise InvalidError(said)
+    # Also 401, 403 and 404 without a code: something before MLflow, or another server altogether.
+    raise UnavailableError(said)
+
+
+def _number(value: float) -> float | str:
+    """A value as JSON that MLflow reads right: a bare NaN would silently spoil the whole batch."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@contextmanager
+def _opened(content: bytes | Path) -> Iterator[Any]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as file:
+        yield file

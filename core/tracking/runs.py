@@ -1,0 +1,138 @@
+"""A job as a run of MLflow: made once however often it is asked for, ended with a true status."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.status import JobStatus
+from core.tracking.mlflow import MlflowServer
+
+JOB_TAG = "chainrule.job_id"
+"""The tag by which a run is found again; it makes creation repeatable."""
+
+_STATUSES = {
+    JobStatus.QUEUED: "SCHEDULED",
+    JobStatus.PAUSED: "SCHEDULED",
+    JobStatus.RUNNING: "RUNNING",
+    JobStatus.FINISHED: "FINISHED",
+    JobStatus.FAILED: "FAILED",
+    JobStatus.CANCELLED: "KILLED",
+    JobStatus.PRUNED: "KILLED",
+}
+_MOST_DIGEST = 36
+_MOST_TAG = 5000
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The dataset version a run reads; `digest` is shortened to what MLflow takes."""
+
+    name: str
+    version: int
+    digest: str
+    schema: str
+    source: str
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What MLflow is told of a job when its run begins."""
+
+    job_id: str
+    experiment: str
+    name: str
+    started_at_ms: int
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    dataset: DatasetInput
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a run leaves, under `name`."""
+
+    name: str
+    content: bytes | Path
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run as MLflow knows it."""
+
+    run_id: str
+    experiment_id: str
+    artifact_uri: str
+
+
+def mlflow_status(status: JobStatus) -> str:
+    """MLflow's word for the state of a job."""
+    return _STATUSES[status]
+
+
+def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
+    """The run of a job with its hyperparameters, tags and dataset, made if it is missing.
+
+    Repeating it, also after it was cut short, gives the same run. Two at the same moment could
+    make two runs: callers take turns. Raises as MlflowServer does.
+    """
+    experiment_id = server.experiment_id(description.experiment)
+    tags = {**description.tags, JOB_TAG: description.job_id}
+    found = server.find_runs([experiment_id], f"tags.`{JOB_TAG}` = '{description.job_id}'")
+    if found:
+        info = found[0]["info"]
+    else:
+        info = server.create_run(
+            experiment_id,
+            name=description.name,
+            started_at_ms=description.started_at_ms,
+            tags={key: value[:_MOST_TAG] for key, value in tags.items() if value},
+        )
+    run_id = str(info["run_id"])
+    server.log_params(run_id, description.params)
+    server.log_input(run_id, _input(description.dataset), "training")
+    return KnownRun(run_id, experiment_id, str(info["artifact_uri"]))
+
+
+def end_run(
+    server: MlflowServer,
+    run_id: str,
+    status: JobStatus,
+    *,
+    ended_at_ms: int | None,
+    tags: Mapping[str, str],
+    artifacts: Sequence[Artifact] = (),
+) -> bool:
+    """Give a run its artifacts, last tags and status; whether MLflow now agrees about it.
+
+    For states that are no end too. A run that somebody deleted in MLflow stays as it is: that
+    counts as agreement. Raises NotFoundError when the run is gone, else as MlflowServer does.
+    """
+    run = server.get_run(run_id)
+    if _deleted(run):
+        return True
+    for artifact in artifacts:
+        server.put_artifact(run["info"]["artifact_uri"], artifact.name, artifact.content)
+    server.set_tags(run_id, {key: value[:_MOST_TAG] for key, value in tags.items() if value})
+    wanted = mlflow_status(status)
+    info = server.update_run(run_id, wanted, ended_at_ms)
+    return str(info.get("status")) == wanted
+
+
+def is_deleted(server: MlflowServer, run_id: str) -> bool:
+    """Whether somebody deleted the run in MLflow. Raises NotFoundError when it is quite gone."""
+    return _deleted(server.get_run(run_id))
+
+
+def _deleted(run: Mapping[str, Any]) -> bool:
+    return bool(run["info"].get("lifecycle_stage") == "deleted")
+
+
+def _input(dataset: DatasetInput) -> dict[str, str]:
+    return {
+        "name": f"{dataset.name}@{dataset.version}",
+        "digest": dataset.digest[:_MOST_DIGEST],
+        "source_type": "chainrule",
+        "source": dataset.source,
+        "schema": dataset.schema,
+    }

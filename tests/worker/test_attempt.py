@@ -1,0 +1,110 @@
+"""One attempt from claim to end, with a real runner and real databases."""
+
+import os
+import signal
+
+import pytest
+
+from core import jobs
+from core.db.session import reading, transaction
+from core.status import AttemptStatus, JobStatus
+from core.training.model import TrainedModel
+from tests.workercases import LONG, Bench, until
+
+
+def test_a_job_is_trained_and_finished(bench: Bench, tmp_path):
+    job_id = bench.submit(epochs=3)
+    assert bench.slot.work(job_id) == 1
+    job = bench.job(job_id)
+    assert job.status is JobStatus.FINISHED
+    assert job.result["reason"] == "epochs"
+    assert job.progress["epoch"] == 3
+    assert job.progress["last"]["valid/accuracy"] > 0.8
+    assert job.progress["best"]["valid/loss"] <= job.progress["last"]["valid/loss"]
+    history = bench.history(job_id)
+    assert [step for step, _ in history["valid/loss"]] == [45, 90, 135]
+    assert len(history["test/accuracy"]) == 1
+    bench.store.get_file(job.result["model_key"], tmp_path / "model")
+    model = TrainedModel.load(tmp_path / "model")
+    assert model.digest == job.result["weights_digest"]
+    (attempt,) = bench.attempts(job_id)
+    assert attempt.status is AttemptStatus.FINISHED
+    assert attempt.node == "bench"
+    assert attempt.peak_memory_bytes > 10_000_000
+
+
+def test_what_waits_is_taken_without_another_bell(bench: Bench):
+    job_ids = [bench.submit(epochs=1, seed=seed) for seed in range(3)]
+    assert bench.slot.work(job_ids[0]) == 3
+    assert {bench.job(job_id).status for job_id in job_ids} == {JobStatus.FINISHED}
+
+
+def test_a_bell_for_nothing_is_harmless(bench: Bench):
+    assert bench.slot.work("no such job") == 0
+
+
+def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench):
+    job_id = bench.submit(
+        epochs=3,
+        optimizer={"kind": "sgd", "learning_rate": 1e30},
+        network=[{"kind": "dense", "units": 8}, {"kind": "dense", "units": 10}],
+    )
+    bench.slot.work(job_id)
+    job = bench.job(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.cause["kind"] == "user_error"
+    assert "learning rate" in job.cause["message"]
+    assert job.attempt == 1
+
+
+def test_cancelling_stops_training(bench: Bench):
+    job_id = bench.submit(**LONG)
+    with bench.working(job_id) as thread:
+        until(lambda: bench.job(job_id).progress_step > 0)
+        with transaction(bench.engine) as session:
+            jobs.cancel(session, job_id)
+        thread.join(20)
+    job = bench.job(job_id)
+    assert job.status is JobStatus.CANCELLED
+    assert bench.equipment.runner().pid > 0
+
+
+def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(bench: Bench):
+    calm = bench.submit(epochs=12)
+    bench.slot.work(calm)
+    job_id = bench.submit(epochs=12, checkpoint={"every_steps": 40})
+    first = bench.equipment.runner().pid
+    with bench.working(job_id) as thread:
+        until(lambda: bench.job(job_id).checkpoint_id)
+        os.kill(first, signal.SIGKILL)
+        thread.join(60)
+    job, attempts = bench.job(job_id), bench.attempts(job_id)
+    assert job.status is JobStatus.FINISHED
+    assert [one.status for one in attempts] == [AttemptStatus.LOST, AttemptStatus.FINISHED]
+    assert attempts[0].cause["signal"] == "SIGKILL"
+    assert attempts[0].exit_code == -signal.SIGKILL
+    assert attempts[1].resumed_from_step >= 40
+    assert job.result["weights_digest"] == bench.job(calm).result["weights_digest"]
+    assert bench.history(job_id) == bench.history(calm)
+
+
+@pytest.mark.parametrize("how", ["pause", "drain"])
+def test_giving_a_job_back_keeps_every_step(bench: Bench, how: str):
+    job_id = bench.submit(**LONG)
+    with bench.working(job_id) as thread:
+        until(lambda: bench.job(job_id).progress_step > 0)
+        if how == "pause":
+            with transaction(bench.engine) as session:
+                jobs.pause(session, job_id)
+        else:
+            bench.drain.begin()
+        thread.join(20)
+    job = bench.job(job_id)
+    assert job.status is (JobStatus.PAUSED if how == "pause" else JobStatus.QUEUED)
+    (attempt,) = bench.attempts(job_id)
+    assert attempt.status is AttemptStatus.RELEASED
+    assert attempt.cause == {"kind": how}
+    with reading(bench.engine) as session:
+        saved = jobs.checkpoints(session, job_id)[0]
+    assert max(step for step, _ in bench.history(job_id)["train/loss"]) <= saved.step
+    assert job.infra_failures == 0

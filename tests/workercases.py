@@ -1,0 +1,106 @@
+"""What tests of the worker start from: settings, a stored dataset, queued jobs, a slot."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from core import jobs
+from core.data.intake import ParsedDataset, parse
+from core.data.stores import open_store
+from core.datasets import blobs, register
+from core.db.engine import make_engine
+from core.db.session import reading, transaction
+from core.db.tables import Attempt, Job
+from core.settings import Settings
+from tests.jobcases import spec
+from worker.drain import Drain
+from worker.equipment import Equipment
+from worker.slot import Slot
+
+DIGITS_CSV = Path(__file__).parents[1] / "examples" / "digits.csv"
+
+LONG = {"epochs": 1_000_000, "report_steps": 50}
+"""A job that goes on until somebody stops it."""
+
+
+class Bench:
+    """A node with one slot on databases and folders of its own."""
+
+    def __init__(self, database_url: str, folder: Path, digits: ParsedDataset, **more: Any) -> None:
+        given = {
+            "data_dir": folder / "data",
+            "database_url": database_url,
+            "lease_seconds": 6.0,
+            "chunk_seconds": 0.1,
+            "threads": 1,
+            "node_name": "bench",
+        }
+        self.settings = Settings(**(given | more))
+        self.engine: Engine = make_engine(database_url)
+        self.drain = Drain()
+        self.store = open_store(self.settings.resolved_store_url)
+        with transaction(self.engine) as session:
+            self.version = register(session, "digits", digits)
+        blobs.keep(self.store, digits)
+        self.equipment = Equipment(self.settings, self.drain, "bench-1")
+        self.slot = Slot(self.equipment)
+
+    def submit(self, **fields: Any) -> str:
+        """Queue a job; its id."""
+        with transaction(self.engine) as session:
+            return jobs.submit(session, spec(**fields), self.version, owner="local").id
+
+    def job(self, job_id: str) -> Job:
+        """The row as it is now."""
+        with reading(self.engine) as session:
+            return jobs.get(session, job_id)
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """The attempts so far."""
+        with reading(self.engine) as session:
+            return jobs.attempts(session, job_id)
+
+    def history(self, job_id: str) -> dict[str, list[tuple[int, float]]]:
+        """The surviving points of a job: step and value by metric."""
+        with reading(self.engine) as session:
+            series = jobs.metrics(session, job_id).series
+            return {
+                key: [(int(row["step"]), float(row["value"])) for row in packed]
+                for key, packed in series.items()
+            }
+
+    @contextmanager
+    def working(self, job_id: str) -> Iterator[threading.Thread]:
+        """The slot at work on a job in a thread; it is drained at the end."""
+        thread = threading.Thread(target=self.slot.work, args=(job_id,))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            self.drain.begin()
+            thread.join(30)
+            assert not thread.is_alive(), "the slot did not drain"
+
+    def close(self) -> None:
+        """End everything."""
+        self.equipment.close()
+        self.engine.dispose()
+
+
+def until(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
+    """Wait until `condition` is true and give what it said."""
+    give_up_at = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < give_up_at, "it never came true"
+        time.sleep(0.02)
+    return found
+
+
+def parse_digits(folder: Path) -> ParsedDataset:
+    """The shipped digits as a canonical file."""
+    return parse(DIGITS_CSV, "text/csv", folder / "digits.arrow")

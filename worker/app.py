@@ -1,0 +1,128 @@
+"""The Celery worker: processes that wait for bells, and what happens when they are told to end."""
+
+import os
+import signal
+import socket
+import sys
+import uuid
+from typing import Any
+
+import psutil
+import structlog
+from celery import Celery, signals
+
+from core.queue import TRAIN, make_celery
+from core.settings import Settings
+from worker import logs
+from worker.confinement import end_with_parent
+from worker.drain import Drain
+from worker.equipment import Equipment
+from worker.presence import Presence, say_goodbye
+from worker.slot import Slot
+
+log = structlog.get_logger()
+
+_LAST_SECONDS = 55
+
+
+class WorkerApp:
+    """The processes of one worker. What is made here before the fork, all of them share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.node = settings.node_name or socket.gethostname()
+        self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"
+        self.drain = Drain()
+        self.celery: Celery = make_celery(settings)
+        self._main_pid = os.getpid()
+        self._slot: Slot | None = None
+        self._equipment: Equipment | None = None
+        self._presence: Presence | None = None
+        self._working = False
+        self._told_to_end = 0
+        self.celery.task(self.train, name=TRAIN, ignore_result=True)
+        for sent, heard in (
+            (signals.worker_process_init, self._child_started),
+            (signals.worker_process_shutdown, self._child_ends),
+            (signals.worker_shutting_down, self._shutting_down),
+            (signals.setup_logging, self._configure_logging),
+        ):
+            sent.connect(heard, weak=False)
+
+    def run(self) -> int:
+        """Work until told to end; the exit code."""
+        queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
+        worker: Any = self.celery.Worker(
+            hostname=f"{self.name}@{socket.gethostname()}",
+            queues=queues,
+            quiet=True,
+            loglevel="INFO",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
+        worker.start()
+        return int(worker.exitcode or 0)
+
+    def train(self, job_id: object = None, *_: object, **__: object) -> None:
+        """The task: a bell for `job_id`. It never fails; what is no id is dropped."""
+        if not isinstance(job_id, str) or self._slot is None:
+            log.warning("a message that is no bell was dropped")
+            return
+        self._working = True
+        try:
+            self._slot.work(job_id)
+        finally:
+            self._working = False
+        if os.getppid() != self._main_pid:
+            # Nobody is left to take the answer or to send another bell.
+            self._end_child()
+
+    def _child_started(self, **_: Any) -> None:
+        """In a new child: open what a slot needs, and outlive the main process only to drain."""
+        end_with_parent(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, self._child_told_to_end)
+        if os.getppid() != self._main_pid:
+            os._exit(1)
+        self._equipment = Equipment(self.settings, self.drain, self.name, self._main_pid)
+        self._equipment.runner()
+        self._slot = Slot(self._equipment)
+        self._presence = Presence(self._equipment)
+        self._presence.start()
+
+    def _child_told_to_end(self, *_: object) -> None:
+        self.drain.begin()
+        if not self._working:
+            self._end_child()
+
+    def _child_ends(self, **_: Any) -> None:
+        if self._presence is not None:
+            self._presence.end()
+        if self._equipment is not None:
+            if self.drain.ending:
+                say_goodbye(self._equipment)
+            self._equipment.close()
+            self._equipment = None
+
+    def _end_child(self) -> None:
+        self._child_ends()
+        sys.stderr.flush()
+        os._exit(0)
+
+    def _shutting_down(self, **_: Any) -> None:
+        """In the main process's signal handler: drain; when told again, or too late, end hard."""
+        self._told_to_end += 1
+        if self._told_to_end > 1:
+            self._end_hard()
+        self.drain.begin()
+        signal.signal(signal.SIGALRM, self._end_hard)
+        signal.alarm(_LAST_SECONDS)
+
+    def _end_hard(self, *_: object) -> None:
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+        os._exit(1)
+
+    def _configure_logging(self, **_: Any) -> None:
+        logs.configure(node=self.node, worker=self.name)

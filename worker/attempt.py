@@ -1,0 +1,247 @@
+"""One attempt at a job: from the claim to its end, watched by the child that owns the slot."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from core import jobs
+from core.errors import InvalidError, NotFoundError, SupersededError, UnavailableError
+from core.events import CheckpointSaved, Codec, TrainingEnded
+from core.jobs import OUT_OF_MEMORY
+from core.spec import JobSpec
+from worker.causes import BAD_CHECKPOINT, USER_ERROR, Cause, death
+from worker.channel import ChannelClosedError, Message
+from worker.concluding import Conclusion
+from worker.equipment import Equipment
+from worker.errand import Errand
+from worker.keeper import Keeper
+from worker.lease import Lease
+from worker.preparing import Materials, forget, prepare
+from worker.recorder import Recorder
+from worker.spawning import RunnerProcess, say
+from worker.story import Story
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+_LOOK_SECONDS = 0.05
+_STOP_SECONDS = 0.4
+_CHECKPOINT_STOP_SECONDS = 20.0
+_KEEP_SECONDS = 8.0
+_STALL_SECONDS = 1800.0
+_CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """Something came before the end of training: `why` is cancel, pause, drain or lost."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How training ended: with a model, stopped because of a wish, or with a cause."""
+
+    model: TrainingEnded | None = None
+    stopped_for: str | None = None
+    cause: Cause | None = None
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Attempt:
+    """Trains one claimed job in a warm runner and tells the database how that went."""
+
+    def __init__(self, equipment: Equipment, claim: jobs.Claim, claimed_at: float) -> None:
+        """`claimed_at` is the monotonic moment before the claim was sent."""
+        self._equipment = equipment
+        self._claim = claim
+        engine, settings = equipment.engine, equipment.settings
+        self._spec = JobSpec.model_validate(claim.spec)
+        self._lease = Lease(
+            engine, claim, settings, claimed_at=claimed_at, renewed=self._tell_alive
+        )
+        self._recorder = Recorder(engine, claim, chunk_seconds=settings.chunk_seconds)
+        self._keeper = Keeper(
+            engine, equipment.store, claim, self._recorder, keep=self._spec.checkpoint.keep
+        )
+        self._story = Story(
+            self._spec, claim.progress, claimed_at=claim.claimed_at, claimed_monotonic=claimed_at
+        )
+        self._runner: RunnerProcess | None = None
+        self._ended: TrainingEnded | None = None
+
+    def run(self) -> None:
+        """Make the attempt. Whatever happens, it ends here or its lease ends it."""
+        for part in (self._lease, self._recorder, self._keeper):
+            part.start()
+        self._equipment.mirror.watch(self._claim.job_id)
+        folder = self._equipment.workroom.folder(f"{self._claim.job_id}-{self._claim.attempt}")
+        conclusion = Conclusion(
+            self._equipment, self._claim, self._lease, self._recorder, self._keeper
+        )
+        try:
+            with ExitStack() as stack:
+                self._train_and_conclude(folder, stack, conclusion)
+        except Interrupted as interruption:
+            self._stop_runner_at_once()
+            conclusion.interrupted(interruption.why)
+        except SupersededError as error:
+            self._stop_runner_at_once()
+            log.warning("this attempt is over", reason=error.detail)
+        finally:
+            for part in (self._keeper, self._recorder, self._lease):
+                part.end()
+            self._equipment.workroom.clear(folder)
+            self._equipment.mirror.release(self._claim.job_id)
+
+    def _train_and_conclude(self, folder: Path, stack: ExitStack, conclusion: Conclusion) -> None:
+        e = self._equipment
+        errand = Errand(lambda: prepare(e.engine, e.store, e.cache, self._claim))
+        try:
+            materials = self._attend(errand)
+        except (UnavailableError, NotFoundError, InvalidError) as error:
+            conclusion.lost({"kind": "data_unavailable", "message": error.detail})
+            return
+        stack.callback(materials.keeping.close)
+        ending = self._train(materials, folder)
+        if ending.model is not None:
+            self._finish(ending.model, ending.peak_memory_bytes, conclusion)
+        elif ending.stopped_for is not None:
+            raise Interrupted(ending.stopped_for)
+        elif ending.cause is not None and ending.cause["kind"] == USER_ERROR:
+            conclusion.failed(ending.cause, ending.peak_memory_bytes)
+        elif ending.cause is not None:
+            if ending.cause["kind"] == BAD_CHECKPOINT and materials.checkpoint_id:
+                forget(e.engine, materials.checkpoint_id)
+            conclusion.lost(ending.cause, ending.exit_code, ending.peak_memory_bytes)
+
+    def _finish(self, ended: TrainingEnded, peak: int | None, conclusion: Conclusion) -> None:
+        """Keep the model and finish the job; a worker that drains waits a little for that."""
+        errand = Errand(lambda: conclusion.keep_model(Path(ended.path)))
+        model = self._attend(errand, patience_seconds=_KEEP_SECONDS)
+        conclusion.finished(ended, model, peak)
+
+    def _attend(self, errand: Errand[Result], *, patience_seconds: float = 0.0) -> Result:
+        """Wait for an errand. Raises Interrupted when something more important comes first."""
+        impatient_at = time.monotonic() + patience_seconds
+        while not errand.wait(_LOOK_SECONDS):
+            why = self._wish()
+            if why in ("lost", "cancel") or (why and time.monotonic() >= impatient_at):
+                raise Interrupted(why)
+        return errand.result()
+
+    def _wish(self) -> str | None:
+        """Why this attempt should end now, if it should."""
+        failed = self._recorder.failed
+        if failed is not None:
+            raise failed
+        if self._lease.lost:
+            return "lost"
+        if self._lease.cancel.is_set():
+            return "cancel"
+        if self._lease.pause.is_set():
+            return "pause"
+        return "drain" if self._equipment.drain.begun else None
+
+    def _train(self, materials: Materials, folder: Path) -> Ending:
+        """Have the runner train, and hear it out."""
+        runner = self._runner = self._equipment.runner()
+        runner.begin(
+            {
+                "spec": self._claim.spec,
+                "table": str(materials.table),
+                "workdir": str(folder),
+                "resume": str(materials.resume) if materials.resume else None,
+                "checkpoint_seconds": self._equipment.settings.checkpoint_seconds,
+                "alive_until": self._lease.until,
+            }
+        )
+        stopping: str | None = None
+        stop_by = float("inf")
+        while True:
+            try:
+                message = runner.receive(_LOOK_SECONDS)
+            except ChannelClosedError:
+                return self._died(runner, stopping)
+            if message is not None:
+                ending = self._hear(message, stopping)
+                if ending is not None:
+                    return ending
+            wish = self._wish()
+            if wish == "lost":
+                raise Interrupted(wish)
+            # A cancellation outranks whatever else the runner was told before.
+            if wish is not None and (stopping is None or (wish == "cancel" != stopping)):
+                stopping, stop_by = wish, self._tell_stop(runner, wish)
+            if time.monotonic() > min(stop_by, runner.heard_at + _STALL_SECONDS):
+                exit_ = runner.kill()
+                if stopping is not None:
+                    return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
+                return _stalled(exit_.peak_memory_bytes)
+
+    def _tell_stop(self, runner: RunnerProcess, wish: str) -> float:
+        """Ask the runner to stop; until when it may take."""
+        checkpoint = wish != "cancel"
+        say(runner, {"do": "stop", "checkpoint": checkpoint})
+        seconds = _CHECKPOINT_STOP_SECONDS if checkpoint else _STOP_SECONDS
+        return time.monotonic() + seconds
+
+    def _hear(self, message: Message, stopping: str | None) -> Ending | None:
+        """Take what the runner says; how training ended if it did."""
+        if message["say"] == "event":
+            self._take_event({k: v for k, v in message.items() if k != "say"})
+        if message["say"] != "ended":
+            return None
+        peak = message["peak_memory_bytes"]
+        if message["how"] == "finished":
+            return Ending(self._ended, peak_memory_bytes=peak)
+        if message["how"] == "stopped":
+            return Ending(stopped_for=stopping or "lost", peak_memory_bytes=peak)
+        cause: Cause = {k: v for k, v in message.items() if k in _CAUSE_FIELDS}
+        if cause["kind"] == OUT_OF_MEMORY:
+            cause["limit_bytes"] = self._equipment.settings.runner_memory_bytes or None
+            cause["peak_bytes"] = peak
+        return Ending(cause=cause, peak_memory_bytes=peak)
+
+    def _take_event(self, document: dict[str, Any]) -> None:
+        event = Codec.decode(document)
+        points, progress = self._story.take(event, time.monotonic())
+        if isinstance(event, CheckpointSaved):
+            # The points before it first: it is kept only after them.
+            self._keeper.save(event)
+            return
+        self._recorder.add(points, progress)
+        if isinstance(event, TrainingEnded):
+            self._ended = event
+
+    def _died(self, runner: RunnerProcess, stopping: str | None) -> Ending:
+        """The runner is gone without a word."""
+        exit_ = runner.kill()
+        if stopping == "cancel":
+            return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
+        cause = death(exit_.code, runner.memory, exit_.peak_memory_bytes)
+        return Ending(None, None, cause, exit_.code, exit_.peak_memory_bytes)
+
+    def _stop_runner_at_once(self) -> None:
+        """Let nothing of this attempt go on: a runner that still trains is ended."""
+        if self._runner is not None and self._runner.busy:
+            self._runner.kill()
+
+    def _tell_alive(self, until: float) -> None:
+        runner = self._runner
+        if runner is not None:
+            say(runner, {"do": "alive", "until": until})
+
+
+def _stalled(peak_memory_bytes: int) -> Ending:
+    message = f"the runner said nothing for {_STALL_SECONDS:.0f} seconds"
+    cause = {"kind": "stalled", "message": message}
+    return Ending(cause=cause, peak_memory_bytes=peak_memory_bytes)

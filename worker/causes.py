@@ -1,0 +1,99 @@
+"""Why an attempt ended unhappily, as plain documents: `kind`, `message` and what else is known."""
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from core.jobs import OUT_OF_MEMORY
+
+Cause = dict[str, Any]
+
+USER_ERROR = "user_error"
+"""The spec or its data cannot be trained: another attempt would end the same way."""
+
+BAD_CHECKPOINT = "bad_checkpoint"
+"""The checkpoint to go on from cannot be used; an older one or the beginning may."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+class MemoryWatch:
+    """Tells whether the kernel killed a process because memory ran out."""
+
+    def __init__(self, pid: int) -> None:
+        self._counters = [path for path in _counters(pid) if path.is_file()]
+        self._limits = [path for path in _limits(pid) if path.is_file()]
+        self._before = self._kills()
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed for memory, in this process's group, since the watch began."""
+        return self._kills() > self._before
+
+    def limit_bytes(self) -> int | None:
+        """The memory limit of the group, if it has one."""
+        for path in self._limits:
+            with suppress(OSError, ValueError):
+                limit = int(path.read_text())
+                # The first version of control groups says "no limit" with a huge number.
+                return limit if limit < 2**60 else None
+        return None
+
+    def _kills(self) -> int:
+        found = 0
+        for path in self._counters:
+            with suppress(OSError):
+                for line in path.read_text().splitlines():
+                    name, _, count = line.partition(" ")
+                    if name == "oom_kill":
+                        found += int(count)
+        return found
+
+
+def _counters(pid: int) -> list[Path]:
+    """Files that count kills for lack of memory; the whole machine's when there is no group."""
+    groups = _groups(pid)
+    files = [folder / name for folder in groups for name in ("memory.events", "memory.oom_control")]
+    return [path for path in files if path.is_file()] or [Path("/proc/vmstat")]
+
+
+def _limits(pid: int) -> list[Path]:
+    names = ("memory.max", "memory.limit_in_bytes")
+    return [folder / name for folder in _groups(pid) for name in names]
+
+
+def _groups(pid: int) -> list[Path]:
+    """The folders of the memory control group of `pid`, of both versions of control groups."""
+    found = []
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                found += [CGROUPS / path.lstrip("/"), CGROUPS / "unified" / path.lstrip("/")]
+            elif "memory" in controllers.split(","):
+                found.append(CGROUPS / "memory" / path.lstrip("/"))
+    return found
+
+
+def death(exit_code: int, watch: MemoryWatch, peak_memory_bytes: int | None) -> Cause:
+    """Why a runner that said nothing is gone."""
+    if exit_code == -signal.SIGKILL and watch.out_of_memory():
+        limit = watch.limit_bytes()
+        allowed = f" of {limit:,} bytes" if limit else ""
+        used = f" at a peak of {peak_memory_bytes:,} bytes" if peak_memory_bytes else ""
+        return {
+            "kind": OUT_OF_MEMORY,
+            "message": f"the kernel killed the runner{used}: its memory limit{allowed} was reached",
+            "limit_bytes": limit,
+        }
+    if exit_code < 0:
+        name = _signal_name(-exit_code)
+        return {"kind": "signal", "message": f"the runner was ended by {name}", "signal": name}
+    return {"kind": "exit", "message": f"the runner ended by itself with exit code {exit_code}"}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,164 @@
+"""Tell the database how an attempt ended, however often that has to be tried while it may."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from core import jobs
+from core.db.session import transaction
+from core.errors import SupersededError, UnavailableError
+from core.events import TrainingEnded
+from core.status import JobStatus
+from worker.causes import Cause
+from worker.equipment import Equipment
+from worker.keeper import Keeper
+from worker.lease import Lease
+from worker.recorder import Recorder
+
+log = structlog.get_logger()
+
+_RETRY_SECONDS = 0.25
+_LOOK_SECONDS = 0.1
+_CHECKPOINT_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A model file in the store."""
+
+    key: str
+    digest: str
+    bytes: int
+
+
+class Conclusion:
+    """The ends that an attempt may come to. Points are written before the end is told."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        claim: jobs.Claim,
+        lease: Lease,
+        recorder: Recorder,
+        keeper: Keeper,
+    ) -> None:
+        self._equipment = equipment
+        self._claim = claim
+        self._lease = lease
+        self._recorder = recorder
+        self._keeper = keeper
+
+    def keep_model(self, path: Path) -> KeptModel:
+        """Bring the model file to the store, trying for as long as the lease holds.
+
+        Raises UnavailableError after that.
+        """
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        key = f"models/{self._claim.job_id}/{self._claim.attempt}/model.safetensors"
+        while True:
+            try:
+                self._equipment.store.put_file(path, key)
+                return KeptModel(key, digest, path.stat().st_size)
+            except UnavailableError as error:
+                if self._lease.lost:
+                    raise
+                log.warning("the model waits for the store", reason=error.detail)
+                time.sleep(_RETRY_SECONDS)
+
+    def finished(self, ended: TrainingEnded, model: KeptModel, peak: int | None) -> None:
+        """Training ended with a model."""
+        result = {
+            "weights_digest": ended.weights_digest,
+            "model_key": model.key,
+            "model_digest": model.digest,
+            "model_bytes": model.bytes,
+            "metrics": ended.metrics,
+            "reason": ended.reason,
+            "step": ended.step,
+            "epoch": ended.epoch,
+            **ended.details,
+        }
+        self._finish(JobStatus.FINISHED, result=result, peak_memory_bytes=peak)
+
+    def failed(self, cause: Cause, peak: int | None) -> None:
+        """What the client asked for cannot be trained."""
+        self._finish(JobStatus.FAILED, cause=cause, peak_memory_bytes=peak)
+
+    def lost(self, cause: Cause, exit_code: int | None = None, peak: int | None = None) -> None:
+        """Something broke that is not the client's fault: the job may be tried again."""
+        log.warning("the attempt was lost", **cause)
+        self._written()
+        self._settle(
+            lambda session: jobs.lose(
+                session,
+                self._claim.job_id,
+                self._claim.attempt,
+                cause=cause,
+                exit_code=exit_code,
+                peak_memory_bytes=peak,
+            )
+        )
+
+    def interrupted(self, why: str) -> None:
+        """Somebody wants the attempt to end: `cancel`, `pause`, `drain`; or it is `lost`."""
+        log.info("the attempt is interrupted", why=why)
+        if why == "lost":
+            return
+        if why == "cancel":
+            self._finish(JobStatus.CANCELLED, cause={"kind": "cancelled"})
+            return
+        if not self._keeper.wait(_CHECKPOINT_SECONDS):
+            log.warning("the last checkpoint could not be kept in time")
+        self._written()
+        self._settle(
+            lambda session: jobs.release(
+                session, self._claim.job_id, self._claim.attempt, cause={"kind": why}
+            )
+        )
+
+    def _finish(self, status: JobStatus, **outcome: Any) -> None:
+        self._written()
+        self._settle(
+            lambda session: jobs.finish(
+                session, self._claim.job_id, self._claim.attempt, status, **outcome
+            )
+        )
+        log.info("the attempt ended", status=status.value)
+
+    def _written(self) -> None:
+        """Wait until all points are in the database, as long as the lease holds."""
+        ticket = self._recorder.ticket()
+        while not self._recorder.wait(ticket, _LOOK_SECONDS):
+            if self._recorder.failed is not None:
+                raise self._recorder.failed
+            if self._lease.lost:
+                raise SupersededError("the lease ran out before all metrics were written")
+
+    def _settle(self, work: Callable[[Session], object]) -> None:
+        """Do `work` in a transaction until it is done or the lease is lost.
+
+        Twice is harmless: a second time raises SupersededError, or says the same again.
+        """
+        tried = False
+        while not self._lease.lost:
+            try:
+                with transaction(self._equipment.engine) as session:
+                    work(session)
+                return
+            except SupersededError:
+                if tried:
+                    # The try before this one was answered by silence, and did it.
+                    return
+                raise
+            except UnavailableError as error:
+                tried = True
+                log.warning("the end of the attempt waits", reason=error.detail)
+                time.sleep(_RETRY_SECONDS)
+        raise SupersededError("the lease ran out before the end could be told")

@@ -1,0 +1,74 @@
+"""What a slot keeps between jobs: connections, folders, the mirror and a warm runner."""
+
+import os
+import platform
+import socket
+from importlib.metadata import version
+from typing import Any
+
+from sqlalchemy import Engine
+
+from core.data.cache import Cache
+from core.data.stores import Store, open_store
+from core.db.engine import make_engine
+from core.settings import Settings
+from worker.confinement import share_of_cores
+from worker.drain import Drain
+from worker.mirror import Mirror, MirrorThread
+from worker.spawning import RunnerProcess
+from worker.workroom import Workroom
+
+
+class Equipment:
+    """Opened once for each child process, after the fork."""
+
+    def __init__(
+        self, settings: Settings, drain: Drain, worker: str, main_pid: int | None = None
+    ) -> None:
+        """`main_pid` is the process id of the worker's main process."""
+        self.settings = settings
+        self.main_pid = main_pid or os.getpid()
+        self.queues = [name.strip() for name in settings.queues.split(",") if name.strip()]
+        self.drain = drain
+        self.node = settings.node_name or socket.gethostname()
+        self.worker = worker
+        self.engine: Engine = make_engine(
+            settings.resolved_database_url, statement_seconds=settings.lease_seconds * 0.3
+        )
+        self.store: Store = open_store(settings.resolved_store_url)
+        self.cache = Cache(settings.data_dir / "cache")
+        self.workroom = Workroom(settings.data_dir / "work")
+        self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
+        self._runner: RunnerProcess | None = None
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """What this worker runs on; with what the runner said of itself once it has."""
+        told = self._runner.versions if self._runner else None
+        return {
+            "chainrule": version("chainrule"),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            **(told or {}),
+        }
+
+    def runner(self) -> RunnerProcess:
+        """A runner fit for a job; a new one takes the place of one that is gone or broken."""
+        present = self._runner
+        if present is not None and present.fit and not present.busy and present.exited() is None:
+            return present
+        if present is not None:
+            present.kill()
+        threads = share_of_cores(self.settings.threads, self.settings.slots)
+        self._runner = RunnerProcess(
+            os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
+        )
+        return self._runner
+
+    def close(self) -> None:
+        """End the runner and let go of everything."""
+        self.mirror.end()
+        if self._runner is not None:
+            self._runner.kill()
+        self.workroom.close()
+        self.engine.dispose()

@@ -1,0 +1,281 @@
+"""Show in MLflow what the database knows of a job, without ever holding up its training.
+
+The rows say what MLflow lacks; one who mirrors a job has a turn of some seconds to itself. All of
+it may be cut short anywhere and done again.
+"""
+
+import json
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine, update
+
+from core import jobs
+from core.data.stores import Store
+from core.db.session import reading, transaction
+from core.db.tables import Experiment, Job
+from core.db.types import to_milliseconds
+from core.errors import ChainruleError, InvalidError, NotFoundError
+from core.jobs.turns import end_turn, extend_turn, take_turn
+from core.settings import Settings
+from core.status import JobStatus
+from core.tracking import (
+    Artifact,
+    DatasetInput,
+    MetricPoint,
+    MlflowServer,
+    RunDescription,
+    end_run,
+    ensure_run,
+    flatten,
+    is_deleted,
+)
+
+log = structlog.get_logger()
+
+TURN_SECONDS = 30.0
+_BUSY_SECONDS = 10.0
+_UPLOAD_SECONDS = 150.0
+_CHUNKS = 50
+_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What the mirror needs of a job's row, read once a turn."""
+
+    job_id: str
+    status: JobStatus
+    mirrored_status: str | None
+    run_id: str | None
+    description: RunDescription
+    finished_at_ms: int | None
+    tags: dict[str, str]
+    spec: dict[str, object]
+    model_key: str | None
+
+
+class Mirror:
+    """Brings jobs to MLflow, one turn at a time. Without an MLflow URL it does nothing."""
+
+    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+        self._engine = engine
+        self._store = store
+        self._url = settings.mlflow_url
+        self._server = MlflowServer(settings.mlflow_url) if settings.mlflow_url else None
+
+    @property
+    def on(self) -> bool:
+        """Whether there is an MLflow to mirror to."""
+        return self._server is not None
+
+    def turn(self, job_id: str) -> bool:
+        """Mirror a job for some seconds at most; whether MLflow now has all there is of it.
+
+        Raises UnavailableError when the database does not answer; MLflow's absence is noted on the
+        row, which then rests for a growing while.
+        """
+        if self._server is None:
+            return True
+        with transaction(self._engine) as session:
+            if not take_turn(session, job_id, TURN_SECONDS):
+                return False
+        try:
+            done = self._turn(self._server, job_id)
+        except NotFoundError as error:
+            log.warning("MLflow lost a run; it is told anew", job=job_id, reason=error.detail)
+            with transaction(self._engine) as session:
+                jobs.forget_run(session, job_id)
+                jobs.record_mirror_failure(session, job_id)
+            return False
+        except ChainruleError as error:
+            level = log.error if isinstance(error, InvalidError) else log.info
+            level("the mirror waits", job=job_id, reason=error.detail)
+            with transaction(self._engine) as session:
+                jobs.record_mirror_failure(session, job_id)
+            return False
+        with transaction(self._engine) as session:
+            end_turn(session, job_id)
+        return done
+
+    def _turn(self, server: MlflowServer, job_id: str) -> bool:
+        subject = self._read(job_id)
+        run_id = subject.run_id or self._begin(server, subject)
+        if not self._send_points(server, run_id, job_id):
+            return False
+        if subject.mirrored_status == subject.status.value:
+            return True
+        if not end_run(
+            server,
+            run_id,
+            subject.status,
+            ended_at_ms=subject.finished_at_ms,
+            tags=subject.tags,
+            artifacts=self._artifacts(subject),
+        ):
+            return False
+        with transaction(self._engine) as session:
+            return jobs.record_mirrored(session, job_id, subject.status)
+
+    def _read(self, job_id: str) -> _Subject:
+        with reading(self._engine) as session:
+            return _subject(jobs.get(session, job_id))
+
+    def _begin(self, server: MlflowServer, subject: _Subject) -> str:
+        """Make the run of a job and let its rows point at it."""
+        run = ensure_run(server, subject.description)
+        with transaction(self._engine) as session:
+            session.execute(
+                update(Experiment)
+                .where(Experiment.name == subject.description.experiment)
+                .values(mlflow_experiment_id=run.experiment_id)
+            )
+            return jobs.record_run(session, subject.job_id, run.run_id)
+
+    def _send_points(self, server: MlflowServer, run_id: str, job_id: str) -> bool:
+        """Send the chunks MLflow lacks; False when time for this turn was up before the last."""
+        stop_at = time.monotonic() + _BUSY_SECONDS
+        while time.monotonic() < stop_at:
+            with reading(self._engine) as session:
+                lacking = jobs.unmirrored(session, job_id, limit=_CHUNKS)
+            if not lacking.chunk_ids:
+                return True
+            points = [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points]
+            try:
+                server.log_points(run_id, points)
+            except InvalidError:
+                # Somebody who deleted the run does not want its points.
+                if not is_deleted(server, run_id):
+                    raise
+            with transaction(self._engine) as session:
+                jobs.mark_mirrored(session, lacking.chunk_ids)
+        return False
+
+    def _artifacts(self, subject: _Subject) -> list[Artifact]:
+        """The files of a run that ended with a model."""
+        if subject.status is not JobStatus.FINISHED or subject.model_key is None:
+            return []
+        with transaction(self._engine) as session:
+            extend_turn(session, subject.job_id, _UPLOAD_SECONDS)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            self._store.get_file(subject.model_key, path)
+            spec = json.dumps(subject.spec, indent=2).encode()
+            return [
+                Artifact("model/spec.json", spec),
+                Artifact("model/model.safetensors", path.read_bytes()),
+            ]
+
+
+class MirrorThread:
+    """Mirrors the jobs of one slot beside their training, about once a second each."""
+
+    def __init__(self, mirror: Mirror, *, pause_seconds: float = 1.0) -> None:
+        self._mirror = mirror
+        self._pause_seconds = pause_seconds
+        self._watched: dict[str, float | None] = {}
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, job_id: str) -> None:
+        """Mirror a job from now on."""
+        if not self._mirror.on:
+            return
+        with self._lock:
+            self._watched[job_id] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+                self._thread.start()
+        self._woken.set()
+
+    def release(self, job_id: str) -> None:
+        """The attempt is over: mirror its job until MLflow has it all, or a minute has passed.
+
+        What is left then is the scheduler's.
+        """
+        with self._lock:
+            if job_id in self._watched:
+                self._watched[job_id] = time.monotonic() + _WAIT_SECONDS
+        self._woken.set()
+
+    def end(self) -> None:
+        """Mirror no more; the scheduler finishes what is left."""
+        self._ended.set()
+        self._woken.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._woken.wait(self._pause_seconds if self._watched else None)
+            # Events of one moment are mirrored together.
+            self._woken.clear()
+            for job_id, until in list(self._watched.items()):
+                self._look_after(job_id, until)
+            self._ended.wait(self._pause_seconds)
+
+    def _look_after(self, job_id: str, until: float | None) -> None:
+        try:
+            done = self._mirror.turn(job_id)
+        except ChainruleError as error:
+            log.info("the mirror waits", job=job_id, reason=error.detail)
+            done = False
+        except Exception:
+            log.exception("the mirror stumbled", job=job_id)
+            done = False
+        over = until is not None and (done or time.monotonic() >= until)
+        with self._lock:
+            # A job may be back with a new attempt by now.
+            if over and self._watched.get(job_id) == until:
+                del self._watched[job_id]
+
+
+def _subject(job: Job) -> _Subject:
+    version = job.dataset_version
+    dataset = DatasetInput(
+        version.dataset.name,
+        version.version,
+        version.digest,
+        json.dumps({"columns": [c["name"] for c in version.schema.get("columns", [])]})[:65_000],
+        f"{version.dataset.name}@{version.version}",
+    )
+    description = RunDescription(
+        job_id=job.id,
+        experiment=job.experiment.name,
+        name=job.name or f"job-{job.id[:8]}",
+        started_at_ms=to_milliseconds(job.started_at or job.created_at),
+        params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_PARAMS}),
+        tags={
+            **job.tags,
+            "mlflow.user": job.owner,
+            "mlflow.note.content": str(job.spec.get("description", "")),
+            "chainrule.dataset_digest": version.digest,
+        },
+        dataset=dataset,
+    )
+    result = job.result or {}
+    return _Subject(
+        job_id=job.id,
+        status=job.status,
+        mirrored_status=job.mirrored_status,
+        run_id=job.mlflow_run_id,
+        description=description,
+        finished_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
+        tags={
+            "chainrule.status": job.status.value,
+            "chainrule.node": job.node or "",
+            "chainrule.attempts": str(job.attempt),
+            "chainrule.weights_digest": str(result.get("weights_digest", "")),
+            "chainrule.reason": str(result.get("reason", "")),
+            "chainrule.cause": json.dumps(job.cause) if job.cause else "",
+        },
+        spec=job.spec,
+        model_key=result.get("model_key"),
+    )
+
+
+_NOT_PARAMS = frozenset({"tags", "name", "description", "experiment", "priority", "max_attempts"})

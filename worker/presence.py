@@ -1,0 +1,70 @@
+"""Say every few seconds that a worker is there, and hear whether its node is to be drained."""
+
+import platform
+import threading
+from typing import Any
+
+import structlog
+
+from core import nodes
+from core.db.session import repeated, transaction
+from core.errors import ChainruleError
+from worker.equipment import Equipment
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS = 5.0
+
+
+class Presence:
+    """Heartbeats of a worker from a thread of one of its slots; several slots do no harm."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._equipment = equipment
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to be seen."""
+        threading.Thread(target=self._run, name="presence", daemon=True).start()
+
+    def end(self) -> None:
+        """Be seen no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._beat()
+            except ChainruleError as error:
+                log.warning("the heartbeat failed", reason=error.detail)
+            except Exception:
+                log.exception("the heartbeat stumbled")
+            self._ended.wait(_PAUSE_SECONDS)
+
+    def _beat(self) -> None:
+        equipment = self._equipment
+        settings = equipment.settings
+        with transaction(equipment.engine) as session:
+            equipment.drain.wanted = nodes.heartbeat(
+                session,
+                node=equipment.node,
+                worker=equipment.worker,
+                host=platform.node(),
+                pid=equipment.main_pid,
+                slots=settings.slots,
+                queues=equipment.queues,
+                versions=equipment.versions,
+                devices=_devices(equipment.queues),
+            )
+
+
+def say_goodbye(equipment: Equipment) -> None:
+    """Let the worker count as gone at once."""
+    try:
+        repeated(equipment.engine, lambda session: nodes.stopped(session, equipment.worker))
+    except ChainruleError as error:
+        log.info("could not say goodbye", reason=error.detail)
+
+
+def _devices(queues: list[str]) -> list[Any]:
+    return [{"kind": queue} for queue in queues]

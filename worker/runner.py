@@ -1,0 +1,152 @@
+"""The process that trains: `python -m worker.runner`, started and fed by a worker's child.
+
+It stays warm between jobs. It holds no credentials: data comes as files, everything it has to say
+goes over the channel, so whatever kills it (memory, a crash in native code) kills nothing else.
+"""
+
+import argparse
+import errno
+import resource
+import sys
+import time
+import traceback
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import InvalidError, TrainingError
+from core.events import CheckpointSaved, Codec, Event
+from core.spec import JobSpec
+from core.training.loop import train
+from core.training.run import Command, Events
+from worker.channel import Channel, ChannelClosedError, Message
+from worker.confinement import confine
+from worker.inbox import Inbox
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MOST_TRACEBACK = 4000
+_SILENCE_SECONDS = 5.0
+
+
+class BadCheckpointError(Exception):
+    """The checkpoint does not fit what is to go on from it."""
+
+
+def main() -> None:
+    """Train what the parent says, one job after the other, until it is gone."""
+    parser = argparse.ArgumentParser(prog="python -m worker.runner", description=__doc__)
+    parser.add_argument("descriptor", type=int, help="file descriptor of the channel")
+    parser.add_argument("--memory-bytes", type=int, default=0)
+    given = parser.parse_args()
+    confine(given.memory_bytes)
+    channel = Channel.inherited(given.descriptor)
+    inbox = Inbox(channel)
+    versions = {"python": sys.version.split()[0], "numpy": np.__version__}
+    with suppress(ChannelClosedError):
+        channel.send({"say": "ready", "versions": versions})
+        fit = True
+        while fit:
+            fit = _serve(channel, inbox)
+
+
+def _serve(channel: Channel, inbox: Inbox) -> bool:
+    """Train the next job and say how it ended; whether this process is fit for another."""
+    work = inbox.next_work()
+    _forget_peak()
+    fit = True
+    try:
+        end = _train(channel, inbox, work)
+    except (TrainingError, InvalidError) as error:
+        end = {"how": "failed", "kind": "user_error", "message": error.detail}
+    except BadCheckpointError as error:
+        end = {"how": "failed", "kind": "bad_checkpoint", "message": str(error)}
+    except ChannelClosedError:
+        raise
+    except Exception as error:
+        end, fit = _explain(error), False
+    inbox.done()
+    channel.send({"say": "ended", "peak_memory_bytes": _peak_bytes(), "fit": fit, **end})
+    return fit
+
+
+def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Pull events and pass them on until training ends or is told to."""
+    spec = JobSpec.model_validate(work["spec"])
+    resume = Path(work["resume"]) if work["resume"] else None
+    events = train(
+        spec,
+        Path(work["table"]),
+        Path(work["workdir"]),
+        resume=resume,
+        checkpoint_seconds=work["checkpoint_seconds"],
+    )
+    with closing(events):
+        said_at = time.monotonic()
+        event = _first(events, resume)
+        while True:
+            command: Command | None = None
+            if event is not None:
+                channel.send({"say": "event", **Codec.encode(event)})
+                said_at = time.monotonic()
+                if inbox.stop.is_set() and isinstance(event, CheckpointSaved):
+                    return {"how": "stopped"}
+            elif inbox.stop.is_set():
+                if not inbox.checkpoint.is_set():
+                    return {"how": "stopped"}
+                command = "checkpoint"
+            elif time.monotonic() - said_at > _SILENCE_SECONDS:
+                channel.send({"say": "alive"})
+                said_at = time.monotonic()
+            try:
+                event = events.send(command)
+            except StopIteration:
+                return {"how": "finished"}
+
+
+def _first(events: Events, resume: Path | None) -> Event | None:
+    """The first event; what is wrong before it, when training is resumed, is the checkpoint."""
+    try:
+        return next(events)
+    except InvalidError as error:
+        if resume is None:
+            raise
+        raise BadCheckpointError(error.detail) from error
+
+
+def _explain(error: Exception) -> Message:
+    """The class of an error that nobody meant to raise, with the end of its traceback."""
+    if isinstance(error, MemoryError):
+        kind, message = "out_of_memory", str(error) or "no more memory"
+    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
+        kind, message = "disk_full", str(error)
+    else:
+        kind, message = "exception", f"{type(error).__name__}: {error}"
+    lines = "".join(traceback.format_exception(error))
+    return {
+        "how": "failed",
+        "kind": kind,
+        "message": message[:_MOST_TRACEBACK],
+        "traceback": lines[-_MOST_TRACEBACK:],
+    }
+
+
+def _forget_peak() -> None:
+    """Let the peak of memory be that of the next job (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    """The most memory this process held at once since `_forget_peak`."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    usage: Any = resource.getrusage(resource.RUSAGE_SELF)
+    return int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`python -m worker.scheduler`: rings for waiting jobs, takes back lost ones, mirrors leftovers.
+
+A plain process, no Celery task: it has to work when the broker does not. Two of them are harmless.
+"""
+
+import signal
+import socket
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from celery import Celery
+from sqlalchemy import Engine
+
+from core import jobs, nodes
+from core.data.stores import open_store
+from core.db.engine import make_engine
+from core.db.session import reading, transaction
+from core.errors import ChainruleError
+from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
+from core.settings import Settings
+from worker import logs
+from worker.loops import Loop
+from worker.mirror import Mirror
+
+log = structlog.get_logger()
+
+_LEAST_WINDOW = 2
+_MIRROR_SECONDS = 1.0
+_FORGET_SECONDS = 600.0
+_FORGET_AFTER = timedelta(days=7)
+_END_SECONDS = 5.0
+
+
+class Scheduler:
+    """Three loops that do not wait for one another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine: Engine = make_engine(
+            settings.resolved_database_url, statement_seconds=settings.lease_seconds * 0.3
+        )
+        self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
+        self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
+        self._mirror = Mirror(self._engine, open_store(settings.resolved_store_url), settings)
+        self._loops = [
+            Loop("dispatch", settings.dispatch_seconds, self.dispatch),
+            Loop("reap", settings.reap_seconds, self.reap),
+            Loop("forget", _FORGET_SECONDS, self.forget),
+        ]
+        if self._mirror.on:
+            self._loops.append(Loop("mirror", _MIRROR_SECONDS, self.mirror))
+
+    def run(self, ended: threading.Event) -> None:
+        """Work until `ended` is set."""
+        for loop in self._loops:
+            loop.start()
+        log.info("the scheduler works")
+        ended.wait()
+        for loop in self._loops:
+            loop.end(_END_SECONDS)
+        self._engine.dispose()
+
+    def dispatch(self) -> int:
+        """Ring for the jobs next in turn; how many. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            slots = nodes.slots(session)
+        return sum(
+            jobs.dispatch(
+                self._engine,
+                lambda job_id, queue: ring(self._celery, job_id, queue),
+                queue=queue,
+                window=max(_LEAST_WINDOW, 2 * slots.get(queue, 0)),
+                again_seconds=self._settings.ring_again_seconds,
+            )
+            for queue in QUEUES
+        )
+
+    def reap(self) -> None:
+        """Take back jobs whose attempts fell silent. Raises UnavailableError."""
+        for job_id in self._reaper.look():
+            log.warning("an attempt was lost: its lease ran out", job=job_id)
+
+    def mirror(self) -> None:
+        """Show MLflow what no worker does any more. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            behind = [job.id for job in jobs.behind(session)]
+        for job_id in behind:
+            self._mirror.turn(job_id)
+
+    def forget(self) -> None:
+        """Delete the rows of workers that are long gone. Raises UnavailableError."""
+        with transaction(self._engine) as session:
+            nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
+
+
+def main() -> int:
+    """Run the scheduler until SIGTERM or SIGINT; the exit code."""
+    settings = Settings()
+    logs.configure(node=settings.node_name or socket.gethostname(), role="scheduler")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        Scheduler(settings).run(ended)
+    except ChainruleError as error:
+        print(f"scheduler: {error.detail}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""One slot of a worker: it is woken by a bell, claims a job, trains it, and looks for the next."""
+
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from core import jobs
+from core.db.session import reading, transaction
+from core.errors import ChainruleError, UnavailableError
+from worker import logs
+from worker.attempt import Attempt
+from worker.equipment import Equipment
+
+log = structlog.get_logger()
+
+_CANDIDATES = 4
+
+
+class Slot:
+    """Trains one job at a time; what waits in the database is taken without another bell."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._equipment = equipment
+
+    def work(self, job_id: str) -> int:
+        """Train the job `job_id` if it still waits, then what else waits; how many were trained.
+
+        Never raises for what goes wrong with a job or a server: the database knows what is left.
+        """
+        trained = int(self._attempt(job_id))
+        if not trained:
+            log.info("a bell for a job that does not wait", job=job_id)
+        while not self._equipment.drain.begun and self._next():
+            trained += 1
+        return trained
+
+    def _next(self) -> bool:
+        """Train the job next in turn, if any waits."""
+        try:
+            with reading(self._equipment.engine) as session:
+                waiting = [
+                    job_id
+                    for queue in self._equipment.queues
+                    for job_id in jobs.due(session, queue, _CANDIDATES, again_seconds=0)
+                ]
+        except UnavailableError as error:
+            log.warning("cannot look for the next job", reason=error.detail)
+            return False
+        return any(self._attempt(job_id) for job_id in waiting)
+
+    def _attempt(self, job_id: str) -> bool:
+        """Claim and train one job; False when it is not to be had."""
+        equipment = self._equipment
+        if equipment.drain.begun:
+            return False
+        claimed_at = time.monotonic()
+        try:
+            with transaction(equipment.engine) as session:
+                claim = jobs.claim(
+                    session,
+                    job_id,
+                    node=equipment.node,
+                    worker=equipment.worker,
+                    lease_seconds=equipment.settings.lease_seconds,
+                    pid=os.getpid(),
+                    versions=equipment.versions,
+                )
+        except UnavailableError as error:
+            # If the claim was given after all, nobody renews it and it is taken back.
+            log.warning("cannot claim", job=job_id, reason=error.detail)
+            return False
+        if claim is None:
+            return False
+        structlog.contextvars.bind_contextvars(job=claim.job_id, attempt=claim.attempt)
+        try:
+            log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
+            Attempt(equipment, claim, claimed_at).run()
+        except Exception as error:
+            # A slot that dies of one job would take the next ones with it.
+            log.exception("the attempt went wrong")
+            self._lose(
+                claim, {"kind": "worker_error", "message": f"{type(error).__name__}: {error}"}
+            )
+        finally:
+            logs.forget_job()
+            # Warm before the next job asks for it.
+            equipment.runner()
+        return True
+
+    def _lose(self, claim: jobs.Claim, cause: dict[str, Any]) -> None:
+        """Give up a claim after an error of ours; if that fails too, its lease runs out."""
+        with suppress(ChainruleError), transaction(self._equipment.engine) as session:
+            jobs.lose(session, claim.job_id, claim.attempt, cause=cause)

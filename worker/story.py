@@ -1,0 +1,75 @@
+"""From events of training to metric points and to what the job's row shows of its progress."""
+
+import math
+from datetime import datetime
+from typing import Any
+
+from core.db.types import to_milliseconds
+from core.events import EpochEnded, Event, StepEnded, TrainingEnded, TrainingStarted
+from core.jobs import Point
+from core.spec import JobSpec
+
+
+class Story:
+    """What happened in one attempt so far.
+
+    Moments are the database's: the one of the claim plus what this machine's monotonic clock
+    counted since, so that points of different machines are in order.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        progress: dict[str, Any] | None,
+        *,
+        claimed_at: datetime,
+        claimed_monotonic: float,
+    ) -> None:
+        self._spec = spec
+        self._start_ms = to_milliseconds(claimed_at)
+        self._monotonic = claimed_monotonic
+        self._last: dict[str, float] = dict((progress or {}).get("last") or {})
+        self._best: dict[str, float] = dict((progress or {}).get("best") or {})
+
+    def take(self, event: Event, at: float) -> tuple[list[Point], dict[str, Any]]:
+        """The points in `event`, heard at the monotonic moment `at`, and the progress it means."""
+        progress: dict[str, Any] = {"step": event.step, "epoch": event.epoch}
+        metrics: dict[str, float] = {}
+        match event:
+            case TrainingStarted():
+                progress |= {
+                    "weights": event.weights,
+                    "steps_total": event.steps_total,
+                    "epochs_total": event.epochs_total,
+                }
+            case StepEnded() | EpochEnded():
+                metrics = event.metrics
+                self._last.update(metrics)
+                progress["last"] = dict(self._last)
+                if isinstance(event, EpochEnded):
+                    progress["best"] = self._best = self._better(metrics)
+            case TrainingEnded():
+                # What an epoch already told at this step stands in its curve.
+                metrics = {k: v for k, v in event.metrics.items() if k not in self._last}
+                progress["last"] = self._last | event.metrics
+                progress["best"] = event.details.get("best_metrics") or self._best
+        at_ms = self._start_ms + round(1000 * (at - self._monotonic))
+        points = [
+            Point(key, event.step, event.epoch, at_ms, value) for key, value in metrics.items()
+        ]
+        return points, progress
+
+    def _better(self, metrics: dict[str, float]) -> dict[str, float]:
+        """The metrics of the better epoch: the best so far or this one."""
+        stop = self._spec.early_stopping
+        watched = stop.metric if stop else "valid/loss"
+        name = watched if watched in metrics else "train/loss"
+        new, old = float(metrics.get(name, math.nan)), float(self._best.get(name, math.nan))
+        if math.isnan(old):
+            return dict(metrics)
+        better = new > old if self._higher_is_better(name) else new < old
+        return dict(metrics) if better else self._best
+
+    def _higher_is_better(self, name: str) -> bool:
+        short = name.partition("/")[2]
+        return any(m.name == short and m.better == "higher" for m in self._spec.metrics)

@@ -1,0 +1,58 @@
+"""A slot's folder for the files of its attempts, and what dead slots left of theirs."""
+
+import fcntl
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+_LOCK = "lock"
+
+
+class Workroom:
+    """A folder of this process's own under `root`; it counts as left once the process is gone."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        sweep(root)
+        self._folder = root / uuid.uuid4().hex
+        self._folder.mkdir()
+        self._lock = _open_lock(self._folder)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def folder(self, name: str) -> Path:
+        """An empty folder called `name`."""
+        path = self._folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
+    def clear(self, path: Path) -> None:
+        """Delete a folder that `folder` gave."""
+        shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Delete everything."""
+        os.close(self._lock)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Delete the folders under `root` whose processes are gone."""
+    for folder in root.iterdir():
+        # One without a lock is being made this moment, or was left at that very moment.
+        if not (folder / _LOCK).exists():
+            continue
+        lock = _open_lock(folder)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _open_lock(folder: Path) -> int:
+    return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
