@@ -98,15 +98,16 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             if event is not None and hasattr(event, "detail"):
                 raise ValueError(event.detail)
         self.spec_, self.n_iter_ = spec, run.trainer.epoch
-        self._snapshot = None
+        self._snapshot: checkpoint.Snapshot | None = None
 
     def _train_on(self, x: Any, y: Any, outputs: int) -> None:
         """One more pass over these rows, from where the last call left off."""
         known = getattr(self, "spec_", None)
         spec = known or self._spec(outputs, len(x), x.dtype.name)
         trainer = Trainer([spec], Problem(Part(x.astype(spec.precision, copy=False), y)))
-        if getattr(self, "_snapshot", None) is not None:
-            checkpoint.restore(trainer, *self._snapshot)
+        snapshot: checkpoint.Snapshot | None = getattr(self, "_snapshot", None)
+        if snapshot is not None:
+            checkpoint.restore(trainer, *snapshot)
         elif known is not None:
             trainer.network.weights[...] = self.weights_
             trainer.network.state[...] = self.state_

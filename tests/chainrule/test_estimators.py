@@ -41,7 +41,7 @@ def test_scikit_learns_own_checks_pass_with_none_skipped(name: str) -> None:
 
 def test_in_a_pipeline_and_a_grid_search() -> None:
     x, y = load_iris(return_X_y=True)
-    pipeline = make_pipeline(StandardScaler(), NetworkClassifier(epochs=20, random_state=0))
+    pipeline = make_pipeline(StandardScaler(), NetworkClassifier(epochs=40, random_state=0))
     search = GridSearchCV(
         pipeline, {"networkclassifier__optimizer": ["adam", {"kind": "sgd", "momentum": 0.9}]}, cv=3
     )
