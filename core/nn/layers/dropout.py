@@ -29,7 +29,9 @@ class Dropout(Activation):
         xp = scope.xp
         scale = scope.number(1 / (1 - self.rate))
         rate = scope.number(self.rate)
-        if not isinstance(rate, float):  # chance is float32: compare the same bits as one alone
+        if isinstance(
+            self.rate, np.ndarray
+        ):  # chance is float32: compare the same bits as one alone
             rate = rate.astype(np.float32)
         chance = scope.random("chance", x.shape)
         kept = xp.greater_equal(chance, rate, out=scope.buffer("kept", x.shape, bool))
