@@ -1,6 +1,5 @@
 """What an optimizer is: elementwise arithmetic from gradients to new weights."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -55,18 +54,6 @@ class Optimizer(Family):
     @abstractmethod
     def examples(cls) -> Iterator["Optimizer"]:
         """Members worth testing."""
-
-
-def power(base: Any, exponent: float) -> Any:
-    """`base ** exponent`, the same bits for one number as for one number of an array."""
-    if isinstance(base, np.ndarray):
-        return np.array([float(b) ** exponent for b in base.flat]).reshape(base.shape)
-    return base**exponent
-
-
-def root(square: Any) -> Any:
-    """The square root, a plain number of a plain number."""
-    return np.sqrt(square) if isinstance(square, np.ndarray) else math.sqrt(square)
 
 
 def moments(xp: Any, m: Array, v: Array, g: Array, betas: tuple[Any, Any]) -> None:

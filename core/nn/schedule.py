@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from core.family import Family
 
@@ -34,3 +34,13 @@ class Schedule(Family):
     @abstractmethod
     def examples(cls) -> Iterator["Schedule"]:
         """Members worth testing."""
+
+
+def elapsed(progress: Progress, unit: Literal["epoch", "step"]) -> int:
+    """Whole epochs, or steps, that are done."""
+    return progress.epoch if unit == "epoch" else progress.step
+
+
+def passed(progress: Progress) -> float:
+    """The share of all planned steps that is done, from 0 to 1."""
+    return min(1.0, progress.step / max(1, progress.steps_total))

@@ -7,7 +7,8 @@ from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.optimizer import Optimizer, moments, power, root
+from core.nn.hyper import power, root
+from core.nn.optimizer import Optimizer, moments
 
 
 @member

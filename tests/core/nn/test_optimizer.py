@@ -8,7 +8,8 @@ import pytest
 
 import core.nn.optimizers  # noqa: F401
 from core.family import members
-from core.nn.optimizer import BLOCK, Optimizer, Updater, power
+from core.nn.hyper import power
+from core.nn.optimizer import BLOCK, Optimizer, Updater
 from core.nn.optimizers.adam import Adam
 from core.nn.optimizers.sgd import Sgd
 

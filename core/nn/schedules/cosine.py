@@ -1,0 +1,30 @@
+"""The rate falls along half a cosine wave, over all steps of training."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+
+from core.family import member
+from core.nn.schedule import Progress, Schedule, passed
+
+
+@member
+class Cosine(Schedule):
+    """`end + (1 - end) (1 + cos(pi t / T)) / 2` after t of T steps.
+
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
+    equation 5, without restarts.
+    """
+
+    kind: Literal["cosine"] = "cosine"
+    end: Annotated[float, Ge(0), Le(1)] = 0.0
+
+    def factor(self, progress: Progress) -> Any:
+        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * passed(progress)))
+
+    @classmethod
+    def examples(cls) -> Iterator["Cosine"]:
+        yield cls()
+        yield cls(end=0.1)

@@ -1,0 +1,27 @@
+"""The rate falls by the same share each epoch."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Le
+
+from core.family import member
+from core.nn.hyper import power
+from core.nn.schedule import Progress, Schedule, elapsed
+
+
+@member
+class Exponential(Schedule):
+    """`decay^t`, with t epochs (or steps) done."""
+
+    kind: Literal["exponential"] = "exponential"
+    decay: Annotated[float, Gt(0), Le(1)] = 0.95
+    unit: Literal["epoch", "step"] = "epoch"
+
+    def factor(self, progress: Progress) -> Any:
+        return power(self.decay, elapsed(progress, self.unit))
+
+    @classmethod
+    def examples(cls) -> Iterator["Exponential"]:
+        yield cls()
+        yield cls(decay=0.9, unit="step")

@@ -1,0 +1,49 @@
+"""The rate rises, then falls far below where it began."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from core.family import member
+from core.nn.schedule import Progress, Schedule
+
+
+@member
+class OneCycle(Schedule):
+    """From `1 / divide` up to 1 over the `rise` share of steps, then down to `1 / divide / settle`.
+
+    Both along half a cosine wave. Smith and Topin, "Super-Convergence: Very Fast Training of Neural
+    Networks Using Large Learning Rates" (2018), section 3; momentum is not cycled.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    rise: Annotated[float, Gt(0), Lt(1)] = 0.3
+    divide: Annotated[float, Ge(1)] = 25.0
+    settle: Annotated[float, Ge(1)] = 10_000.0
+
+    def factor(self, progress: Progress) -> Any:
+        if isinstance(self.rise, np.ndarray):
+            peak = [self._between(progress, float(rise)) for rise in self.rise.flat]
+            parts = np.array(peak).reshape(*self.rise.shape, 2)
+            up, down = parts[..., 0], parts[..., 1]
+        else:
+            up, down = self._between(progress, self.rise)
+        start = 1 / self.divide
+        return start + (1 - start) * up + (start / self.settle - 1) * down
+
+    def _between(self, progress: Progress, rise: float) -> tuple[float, float]:
+        """How far the rise has come and how far the fall, each from 0 to 1."""
+        last = max(1, progress.steps_total - 1)
+        top = max(0.0, rise * progress.steps_total - 1)
+        step = min(progress.step, last)
+        if step <= top:
+            return 0.5 - 0.5 * math.cos(math.pi * (step / top if top else 1.0)), 0.0
+        return 1.0, 0.5 - 0.5 * math.cos(math.pi * (step - top) / (last - top))
+
+    @classmethod
+    def examples(cls) -> Iterator["OneCycle"]:
+        yield cls()
+        yield cls(rise=0.4, divide=10.0, settle=100.0)

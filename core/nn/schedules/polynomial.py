@@ -1,0 +1,36 @@
+"""The rate falls along a power curve, over all steps of training."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from core.family import member
+from core.nn.schedule import Progress, Schedule, passed
+
+
+@member
+class Polynomial(Schedule):
+    """`end + (1 - end) (1 - t / T)^power` after t of T steps; a straight line with power 1.
+
+    Chen et al., "DeepLab" (2017), section 4.1.2, call it the poly policy.
+    """
+
+    kind: Literal["polynomial"] = "polynomial"
+    power: Annotated[float, Gt(0)] = 1.0
+    end: Annotated[float, Ge(0), Le(1)] = 0.0
+
+    def factor(self, progress: Progress) -> Any:
+        left = 1 - passed(progress)
+        if isinstance(self.power, np.ndarray):
+            curve: Any = np.array([left ** float(p) for p in self.power.flat])
+            curve = curve.reshape(self.power.shape)
+        else:
+            curve = left**self.power
+        return self.end + (1 - self.end) * curve
+
+    @classmethod
+    def examples(cls) -> Iterator["Polynomial"]:
+        yield cls()
+        yield cls(power=2.0, end=0.1)

@@ -1,0 +1,32 @@
+"""The rate falls in steps."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from core.family import member
+from core.nn.hyper import power
+from core.nn.schedule import Progress, Schedule, elapsed
+
+
+@member
+class Step(Schedule):
+    """The rate is multiplied by `decay` after `every` epochs (or steps), again and again.
+
+    As in Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural
+    Networks" (2012), section 5, but at fixed times.
+    """
+
+    kind: Literal["step"] = "step"
+    decay: Annotated[float, Gt(0), Le(1)] = 0.1
+    every: Annotated[int, Ge(1)] = 10
+    unit: Literal["epoch", "step"] = "epoch"
+
+    def factor(self, progress: Progress) -> Any:
+        return power(self.decay, elapsed(progress, self.unit) // self.every)
+
+    @classmethod
+    def examples(cls) -> Iterator["Step"]:
+        yield cls()
+        yield cls(decay=0.5, every=3, unit="step")

@@ -1,0 +1,42 @@
+"""The rate falls along half a cosine wave, and starts anew."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+
+from core.family import member
+from core.nn.schedule import Progress, Schedule
+
+
+@member
+class WarmRestarts(Schedule):
+    """Cosine over `period` epochs (or steps), then again over a period `growth` times as long.
+
+    Within an epoch it falls with each step. Loshchilov and Hutter, "SGDR: Stochastic Gradient
+    Descent with Warm Restarts" (2017), equation 5.
+    """
+
+    kind: Literal["warm_restarts"] = "warm_restarts"
+    period: Annotated[int, Ge(1)] = 10
+    growth: Annotated[int, Ge(1)] = 1
+    end: Annotated[float, Ge(0), Le(1)] = 0.0
+    unit: Literal["epoch", "step"] = "epoch"
+
+    def factor(self, progress: Progress) -> Any:
+        done = float(progress.step)
+        if self.unit == "epoch":
+            done *= progress.epochs_total / max(1, progress.steps_total)
+        period = float(self.period)
+        if self.growth == 1:
+            done %= period
+        while done >= period:
+            done -= period
+            period *= self.growth
+        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * done / period))
+
+    @classmethod
+    def examples(cls) -> Iterator["WarmRestarts"]:
+        yield cls()
+        yield cls(period=4, growth=2, end=0.1, unit="step")

@@ -1,0 +1,41 @@
+"""A linear warm-up in front of another schedule."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+
+from core.family import member
+from core.nn.schedule import Progress, Schedule
+
+
+@member
+class WarmUp(Schedule):
+    """From `start` up to 1 in a straight line over the first `steps` steps; then `then`, if any.
+
+    During the warm-up `then` counts no step. Goyal et al., "Accurate, Large Minibatch SGD: Training
+    ImageNet in 1 Hour" (2017), section 2.2.
+    """
+
+    kind: Literal["warm_up"] = "warm_up"
+    steps: Annotated[int, Ge(1)] = 100
+    start: Annotated[float, Ge(0), Le(1)] = 0.0
+    then: Schedule | None = None
+
+    def factor(self, progress: Progress) -> Any:
+        waiting = max(0, self.steps - progress.step)
+        after = replace(
+            progress,
+            step=max(0, progress.step - self.steps),
+            steps_total=max(1, progress.steps_total - self.steps),
+        )
+        factor = 1.0 if self.then is None else self.then.factor(after)
+        if not waiting:
+            return factor
+        return factor * (1 - (1 - self.start) * (waiting / self.steps))
+
+    @classmethod
+    def examples(cls) -> Iterator["WarmUp"]:
+        yield cls()
+        yield cls(steps=5, start=0.1)
