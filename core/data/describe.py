@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from core.data.distribution import distributions
 from core.data.schema import MAX_CLASSES, ColumnSchema, DatasetSchema, Label
 from core.data.tensors import shape_of
 
@@ -29,7 +30,14 @@ def describe(path: Path) -> DatasetSchema:
             for summary, column in zip(columns, batch.columns, strict=True):
                 summary.add(column)
     kept = _affordable(columns)
-    return DatasetSchema(rows=rows, columns=tuple(one.schema(one.name in kept) for one in columns))
+    described = [one.schema(one.name in kept) for one in columns]
+    spread = distributions(path, rows, described)
+    return DatasetSchema(
+        rows=rows,
+        columns=tuple(
+            one.model_copy(update={"distribution": spread.get(one.name)}) for one in described
+        ),
+    )
 
 
 @dataclass
@@ -44,7 +52,7 @@ class Summary:
     squares: float = 0.0
     minimum: float = math.inf
     maximum: float = -math.inf
-    distinct: set[Label] | None = field(default_factory=set)
+    distinct: dict[Label, int] | None = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if shape_of(self.column):
@@ -91,10 +99,11 @@ class Summary:
         """Merge the distinct values of a block, or stop counting them when there are many."""
         if self.distinct is None:
             return
-        unique = pc.unique(present)
-        if len(unique) <= MAX_CLASSES:
-            self.distinct.update(unique.to_pylist())
-        if len(unique) > MAX_CLASSES or len(self.distinct) > MAX_CLASSES or self._unfit():
+        values, counts = pc.value_counts(present).flatten()
+        if len(values) <= MAX_CLASSES:
+            for value, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
+                self.distinct[value] = self.distinct.get(value, 0) + count
+        if len(values) > MAX_CLASSES or len(self.distinct) > MAX_CLASSES or self._unfit():
             self.distinct = None
 
     def _unfit(self) -> bool:
@@ -110,9 +119,10 @@ class Summary:
         values = kind.value_type if pa.types.is_fixed_size_list(kind) else kind
         names = {pa.string(): "string", pa.float16(): "float16"}
         names |= {pa.float32(): "float32", pa.float64(): "float64"}
-        classes = None
+        classes = counts = None
         if with_classes and self.distinct is not None:
             classes = tuple(sorted(self.distinct))
+            counts = tuple(self.distinct[one] for one in classes)
         some = self.count > 0
         return ColumnSchema(
             name=self.name,
@@ -121,6 +131,7 @@ class Summary:
             nulls=self.nulls,
             not_finite=self.not_finite,
             classes=classes,
+            class_counts=counts,
             minimum=self.minimum if some else None,
             maximum=self.maximum if some else None,
             mean=_known(self.mean) if some else None,

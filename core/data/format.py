@@ -15,11 +15,16 @@ MAX_NAME = 250
 
 
 class Format(Family, ABC):
-    """Base of all formats. A member's fields are its options, set by content type parameters."""
+    """Base of all formats. A member's fields are its options, set by content type parameters.
+
+    `magic` is how its files begin, after inflating; an archive is of the format whose `suffixes`
+    its files have. A format without either is known by its content type only.
+    """
 
     kind: Any
     content_types: ClassVar[tuple[str, ...]]
     magic: ClassVar[tuple[bytes, ...]] = ()
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
+from core.data.limits import Limits
 from core.errors import InvalidError
 
 GZIP = b"\x1f\x8b"
@@ -37,3 +38,13 @@ def plain(source: Path) -> Iterator[BinaryIO]:
                 yield file
         except (gzip.BadGzipFile, zlib.error, EOFError, zstandard.ZstdError) as error:
             raise InvalidError(f"the compressed file is broken or cut: {error}") from error
+
+
+def inflated_size(source: Path, limits: Limits) -> int:
+    """How many bytes `source` has once inflated. Raises TooLargeError beyond the limit."""
+    size, compressed_size = 0, source.stat().st_size
+    with plain(source) as stream:
+        while block := stream.read(2**20):
+            size += len(block)
+            limits.check_grown(size, compressed_size)
+    return size

@@ -12,9 +12,23 @@ NUMBERS = frozenset(
 )
 TEXT = "string"
 MAX_CLASSES = 1000
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+BINS = 20
 
 # Left to right, first exact match: True stays a bool, 1 an int, 1.0 a float.
 Label = Annotated[bool | int | float | str, Field(union_mode="smart")]
+
+
+class Distribution(BaseModel):
+    """How the numbers of a column are spread, by `sampled` of them at regular distances."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampled: int = Field(ge=0, description="how many numbers were looked at")
+    quantiles: tuple[float, ...] = Field(description=f"at {', '.join(map(str, QUANTILES))}")
+    histogram: tuple[int, ...] = Field(
+        description=f"counts in {BINS} equal bins from minimum to maximum; one when they are equal"
+    )
 
 
 class ColumnSchema(BaseModel):
@@ -34,10 +48,12 @@ class ColumnSchema(BaseModel):
     classes: tuple[Label, ...] | None = Field(
         None, description="the distinct values in order, when there are at most 1000"
     )
+    class_counts: tuple[int, ...] | None = Field(None, description="cells of each class")
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None
     deviation: float | None = Field(None, description="standard deviation over all values")
+    distribution: Distribution | None = Field(None, description="quantiles and a histogram")
 
     @property
     def numeric(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.data.limits import Limits
 from core.errors import InvalidError, TooLargeError
 
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ENCRYPTED = 0x1
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
@@ -53,3 +54,16 @@ def _check_member(info: zipfile.ZipInfo) -> None:
         raise InvalidError(f"{name!r} is encrypted")
     if info.compress_type not in METHODS:
         raise InvalidError(f"{name!r} is compressed in a way that is not read here: use deflate")
+
+
+def first_suffix(source: Path, suffixes: frozenset[str]) -> str | None:
+    """The first of `suffixes` that a file name in the archive has; None for none or no archive."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for name in archive.namelist():
+                suffix = Path(name).suffix.lower()
+                if suffix in suffixes:
+                    return suffix
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return None
+    return None

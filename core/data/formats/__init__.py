@@ -6,14 +6,19 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from core.data.format import Format
+from core.data.inflate import plain
 from core.data.schema import listed
+from core.data.ziparchive import first_suffix
 from core.errors import InvalidError
 from core.family import load, members
 
 load(__name__, __path__)
 
 # What clients send when nobody said what the bytes are: then the first bytes decide.
-UNTYPED = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
+UNTYPED = frozenset(
+    {"", "application/octet-stream", "application/x-www-form-urlencoded"}
+    | {"application/gzip", "application/x-gzip", "application/zstd"}
+)
 HEAD_BYTES = 16
 
 
@@ -28,13 +33,12 @@ def choose(content_type: str, source: Path) -> Format:
     essence = message.get_content_type()
     given = message.get_params(failobj=[], header="content-type")
     options = {str(name): str(value) for name, value in given[1:]}
-    with source.open("rb") as file:
-        seen = _by_magic(file.read(HEAD_BYTES))
+    seen = _by_bytes(source)
     family = members(Format)  # type: ignore[type-abstract]
     if essence in UNTYPED:
         named = seen or family["csv"]
     else:
-        named = _by_type(essence, family)
+        named = _by_type(essence, family, seen)
         if seen is not None and seen is not named and not named.magic:
             raise InvalidError(
                 f"the content type says {named.kind}, but the file is {seen.kind}: "
@@ -48,18 +52,30 @@ def choose(content_type: str, source: Path) -> Format:
         raise InvalidError(f"content type {content_type!r}: {where}: {first['msg']}") from error
 
 
-def _by_type(essence: str, family: dict[str, type[Format]]) -> type[Format]:
-    """The format of a media type, or InvalidError with those there are."""
-    for one in family.values():
-        if essence in one.content_types:
-            return one
+def _by_type(
+    essence: str, family: dict[str, type[Format]], seen: type[Format] | None
+) -> type[Format]:
+    """The format of a media type (of several, the one that was seen), or InvalidError."""
+    claiming = [one for one in family.values() if essence in one.content_types]
+    if seen in claiming:
+        return seen
+    if claiming:
+        return claiming[0]
     known = listed(tuple(one.content_types[0] for one in family.values()))
     raise InvalidError(f"content type {essence!r} is not one of {known}")
 
 
-def _by_magic(head: bytes) -> type[Format] | None:
-    """The format whose files begin like this, if any does."""
-    for one in members(Format).values():  # type: ignore[type-abstract]
-        if one.magic and head.startswith(one.magic):
-            return one
-    return None
+def _by_bytes(source: Path) -> type[Format] | None:
+    """The format whose files begin like this one, and for an archive hold such files."""
+    with plain(source) as file:
+        head = file.read(HEAD_BYTES)
+    fitting = [
+        one
+        for one in members(Format).values()  # type: ignore[type-abstract]
+        if one.magic and head.startswith(one.magic)
+    ]
+    if len(fitting) > 1:
+        suffixes = frozenset(suffix for one in fitting for suffix in one.suffixes)
+        found = first_suffix(source, suffixes)
+        fitting = [one for one in fitting if found in one.suffixes]
+    return fitting[0] if fitting else None

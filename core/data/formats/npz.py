@@ -11,10 +11,11 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from core.data.format import Format, check_names, rows_at_once
+from core.data.arraystream import ArrayStream, together
+from core.data.format import Format
 from core.data.limits import Limits
-from core.data.npy import Npy, read_npy
-from core.data.ziparchive import check_archive
+from core.data.npy import read_npy
+from core.data.ziparchive import ZIP, check_archive
 from core.errors import InvalidError
 from core.family import member
 
@@ -24,8 +25,9 @@ class Npz(Format):
     """A zip of `.npy` arrays of equal length; an array of more than one axis is a tensor column."""
 
     kind: Literal["npz"] = "npz"
-    content_types: ClassVar[tuple[str, ...]] = ("application/x-npz", "application/zip+npz")
-    magic: ClassVar[tuple[bytes, ...]] = (b"PK\x03\x04", b"PK\x05\x06")
+    content_types: ClassVar[tuple[str, ...]] = ("application/x-npz", "application/zip")
+    magic: ClassVar[tuple[bytes, ...]] = ZIP
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
         """See Format.read. The arrays are read side by side, some rows of each at a time."""
@@ -33,7 +35,7 @@ class Npz(Format):
             with zipfile.ZipFile(source) as archive, ExitStack() as stack:
                 members = check_archive(archive, source, limits, limits.max_members)
                 arrays = [_open(archive, one, limits, stack) for one in members]
-                yield from _rows(arrays, limits)
+                yield from together(arrays, limits)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise InvalidError(f"the file is not a whole NPZ archive: {error}") from error
 
@@ -53,24 +55,11 @@ class Npz(Format):
             yield cls(), sink.getvalue()
 
 
-def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits, stack: ExitStack) -> Npy:
+def _open(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits, stack: ExitStack
+) -> ArrayStream:
     """One array of the archive, its header judged and its numbers still to be read."""
     if not info.filename.endswith(".npy"):
         raise InvalidError(f"the archive holds {info.filename!r}: only .npy arrays are expected")
     stream = stack.enter_context(archive.open(info))
     return read_npy(stream, info.filename.removesuffix(".npy"), info.file_size, limits)
-
-
-def _rows(arrays: list[Npy], limits: Limits) -> Iterator[pa.RecordBatch]:
-    """Batches of all arrays together."""
-    check_names([one.name for one in arrays], limits)
-    lengths = {one.name: one.rows for one in arrays}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {rows}" for name, rows in lengths.items())
-        raise InvalidError(f"the arrays have different numbers of rows: {told}")
-    rows = arrays[0].rows
-    at_once = rows_at_once(sum(one.row_bytes for one in arrays))
-    schema = pa.schema([one.field for one in arrays])
-    for start in range(0, rows, at_once):
-        count = min(at_once, rows - start)
-        yield pa.record_batch([one.take(count) for one in arrays], schema=schema)
