@@ -101,13 +101,10 @@ def list_nodes(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> lis
     living: dict[str, list[Worker]] = {}
     for worker in session.scalars(select(Worker).where(*_alive(alive_seconds)).order_by(Worker.id)):
         living.setdefault(worker.node, []).append(worker)
-    running = dict(
-        session.execute(
-            select(Job.node, func.count()).where(Job.status == JobStatus.RUNNING).group_by(Job.node)
-        )
-        .tuples()
-        .all()
+    counts = session.execute(
+        select(Job.node, func.count()).where(Job.status == JobStatus.RUNNING).group_by(Job.node)
     )
+    running = {row[0]: int(row[1]) for row in counts}
     return [
         NodeState(node, living.get(node.name, []), running.get(node.name, 0))
         for node in session.scalars(select(Node).order_by(Node.name))
