@@ -202,7 +202,8 @@ def _numbers(cells: list[Any], column: Column, dtype: Any) -> Array:
         if not column.shape and (isinstance(cell, str | list) or cell is None):
             raise _wrong(index, column.name, f"a number is needed, not {cell!r:.50}")
         try:
-            array = np.asarray(cell, dtype)
+            with np.errstate(over="ignore"):  # too large becomes infinite, which is refused below
+                array = np.asarray(cell, dtype)
         except (TypeError, ValueError, OverflowError):
             raise _wrong(index, column.name, f"numbers are needed, not {cell!r:.50}") from None
         if array.shape != column.shape:
