@@ -21,9 +21,7 @@ Metrics = Annotated[
 class Read(BaseModel):
     """Base of all read schemas."""
 
-    model_config = ConfigDict(
-        ser_json_inf_nan="strings", json_schema_serialization_defaults_required=True
-    )
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class Page(Read, Generic[Item]):
@@ -105,6 +103,7 @@ class JobSummary(Read):
     epochs_total: int | None = Field(None, description="passes asked for")
     step: int = Field(0, ge=0, description="optimizer updates so far")
     steps_total: int | None = None
+    weights: int | None = Field(None, description="how many numbers the network learns")
     last_metrics: Metrics = {}
     best_metrics: Metrics = {}
     weights_digest: str | None = Field(

@@ -1,5 +1,6 @@
 """From rows to read schemas."""
 
+import math
 from typing import Any
 
 from api import schemas
@@ -97,7 +98,7 @@ def point(one: Point) -> schemas.MetricPoint:
         key=one.key,
         step=one.step,
         epoch=one.epoch,
-        value=one.value,
+        value=words(one.value),
         at=from_milliseconds(one.at_ms),
     )
 
@@ -134,6 +135,17 @@ def worker(row: tables.Worker) -> schemas.Worker:
     )
 
 
+def words(value: Any) -> Any:
+    """`value` with the numbers in it that are not finite as words: JSON cannot write them."""
+    if isinstance(value, dict):
+        return {key: words(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [words(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
 def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
     progress, result = row.progress or {}, row.result or {}
     return {
@@ -154,6 +166,7 @@ def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
         "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
         "step": row.progress_step,
         "steps_total": progress.get("steps_total"),
+        "weights": progress.get("weights"),
         "last_metrics": _numbers(progress.get("last")) | _numbers(result.get("metrics")),
         "best_metrics": _numbers(progress.get("best")),
         "weights_digest": result.get("weights_digest"),

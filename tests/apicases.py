@@ -1,12 +1,18 @@
 """What tests of the api start from: a client, a dataset, a spec, the shape of a problem."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import httpx
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 
+from core import datasets, jobs
+from core.data.intake import ParsedDataset
+from core.db.session import transaction
 from core.spec.job import DIGITS
+from core.status import JobStatus
 
 CSV = "p0,p1,label\n" + "".join(
     f"{i % 7},{i % 3}.5,{'cat' if i % 2 else 'dog'}\n" for i in range(40)
@@ -54,13 +60,43 @@ class Http:
         path = f"/v1/datasets/{name}/versions"
         return self.post(path, content=content, headers={"Content-Type": kind})
 
+    def register(self, parsed: ParsedDataset, name: str = "pets") -> None:
+        """Make a parsed dataset known, as an upload does, without parsing it again."""
+        context = self.app.state.context
+        datasets.keep(context.store, parsed)
+        with transaction(context.engine) as session:
+            datasets.register(session, name, parsed)
+
     def submitted(self, **changes: Any) -> dict[str, Any]:
-        """A job on the dataset `pets@1`, uploaded when it is missing."""
-        if self.get("/v1/datasets/pets/versions/1").status_code == 404:
-            assert self.upload().status_code == 201
+        """The answer to a submission of SPEC with some fields changed."""
         answer = self.post("/v1/jobs", {**SPEC, **changes})
         assert answer.status_code == 202, answer.text
-        return answer.json()
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def claimed(self, job_id: str) -> jobs.Claim:
+        """The claim of a worker that begins to train a job."""
+        with transaction(self.app.state.context.engine) as session:
+            claim = jobs.claim(session, job_id, node="n1", worker="w1", lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    def finished(self, model: Path, **changes: Any) -> str:
+        """The id of a new job that ended with the model file `model`, as a worker leaves it."""
+        claim = self.claimed(self.submitted(**changes)["id"])
+        context = self.app.state.context
+        key = f"models/{claim.job_id}/{claim.attempt}/model.safetensors"
+        context.store.put_file(model, key)
+        result = {
+            "model_key": key,
+            "model_digest": hashlib.sha256(model.read_bytes()).hexdigest(),
+            "weights_digest": "f" * 64,
+            "metrics": {"test/accuracy": 1.0},
+            "reason": "epochs",
+        }
+        with transaction(context.engine) as session:
+            jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result=result)
+        return claim.job_id
 
 
 def close(app: FastAPI) -> None:

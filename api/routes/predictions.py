@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api import schemas
+from api import schemas, views
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
@@ -42,6 +42,6 @@ def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> schemas.Predict
         file = locate(session, job_id)
     model = here.models.load(file)
     return schemas.Predictions(
-        predictions=model.predict(asked.rows),
-        probabilities=model.predict_proba(asked.rows) if asked.probabilities else None,
+        predictions=views.words(model.predict(asked.rows)),
+        probabilities=views.words(model.predict_proba(asked.rows)) if asked.probabilities else None,
     )

@@ -8,8 +8,12 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from api.app import create_app
+from core.data.intake import ParsedDataset, parse
+from core.events import TrainingEnded
 from core.settings import Settings
-from tests.apicases import Http, close
+from core.spec import JobSpec
+from core.training.loop import train
+from tests.apicases import CSV, SPEC, Http, close
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +21,22 @@ def portal() -> Iterator[BlockingPortal]:
     """An event loop in a thread of its own."""
     with start_blocking_portal() as portal:
         yield portal
+
+
+@pytest.fixture(scope="session")
+def pets(tmp_path_factory: pytest.TempPathFactory) -> ParsedDataset:
+    """A small dataset, parsed once."""
+    folder = tmp_path_factory.mktemp("pets")
+    (folder / "pets.csv").write_text(CSV)
+    return parse(folder / "pets.csv", "text/csv", folder / "pets.arrow")
+
+
+@pytest.fixture(scope="session")
+def pets_model(pets: ParsedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of a network trained on the small dataset."""
+    *_, ended = train(JobSpec.model_validate(SPEC), pets.path, tmp_path_factory.mktemp("model"))
+    assert isinstance(ended, TrainingEnded)
+    return Path(ended.path)
 
 
 @pytest.fixture
@@ -34,14 +54,25 @@ def app(settings: Settings) -> Iterator[FastAPI]:
 
 
 @pytest.fixture
-def http(app: FastAPI, portal: BlockingPortal) -> Http:
+def empty(app: FastAPI, portal: BlockingPortal) -> Http:
     """A client of the app."""
     return Http(app, portal)
 
 
 @pytest.fixture
-def everywhere(database_url: str, tmp_path: Path, portal: BlockingPortal) -> Iterator[Http]:
-    """A client of an app on SQLite, then of one on PostgreSQL."""
+def http(empty: Http, pets: ParsedDataset) -> Http:
+    """A client of the app, which knows `pets@1`."""
+    empty.register(pets)
+    return empty
+
+
+@pytest.fixture
+def everywhere(
+    database_url: str, tmp_path: Path, portal: BlockingPortal, pets: ParsedDataset
+) -> Iterator[Http]:
+    """A client of an app that knows `pets@1`, on SQLite, then of one on PostgreSQL."""
     app = create_app(Settings(database_url=database_url, data_dir=tmp_path / "data"))
-    yield Http(app, portal)
+    http = Http(app, portal)
+    http.register(pets)
+    yield http
     close(app)

@@ -3,12 +3,14 @@
 import io
 import os
 import time
+from dataclasses import replace
 
 import anyio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from api import uploads
 from api.app import create_app
@@ -16,56 +18,59 @@ from core.settings import Settings
 from tests.apicases import CSV, Http, assert_problem, close
 
 
-def test_an_upload_becomes_a_version_with_digest_rows_and_columns(everywhere):
-    answer = everywhere.upload()
+def test_an_upload_becomes_a_version_with_digest_rows_and_columns(empty):
+    answer = empty.upload()
     assert answer.status_code == 201, answer.text
     version = answer.json()
     assert (version["name"], version["version"], version["rows"]) == ("pets", 1, 40)
     assert len(version["digest"]) == 64
     assert [column["name"] for column in version["columns"]] == ["p0", "p1", "label"]
     assert version["columns"][2]["classes"] == ["cat", "dog"]
-    assert everywhere.get("/v1/datasets/pets/versions/1").json() == version
-    assert everywhere.get("/v1/datasets/pets/versions").json() == {"items": [version], "next": None}
+    assert empty.get("/v1/datasets/pets/versions/1").json() == version
+    assert empty.get("/v1/datasets/pets/versions").json() == {"items": [version], "next": None}
 
 
 def test_other_content_is_the_next_version_the_same_content_is_not(everywhere):
-    everywhere.upload()
     assert everywhere.upload().json()["version"] == 1
     assert everywhere.upload(content=CSV + "1,2.5,cat\n").json()["version"] == 2
     assert everywhere.get("/v1/datasets/pets").json()["latest_version"] == 2
-    newest_first = everywhere.get("/v1/datasets/pets/versions").json()["items"]
-    assert [version["version"] for version in newest_first] == [2, 1]
 
 
-def test_parquet_and_npz_are_taken_too(http):
+def test_parquet_and_npz_are_taken_too(empty):
     table = pa.table({"x": [1.0, 2.0], "y": ["a", "b"]})
     parquet, npz = io.BytesIO(), io.BytesIO()
     pq.write_table(table, parquet)
     np.savez(npz, x=np.zeros((3, 4, 4), np.uint8), y=np.arange(3))
-    answer = http.upload("a", parquet.getvalue(), "application/vnd.apache.parquet")
+    answer = empty.upload("a", parquet.getvalue(), "application/vnd.apache.parquet")
     assert (answer.json()["format"], answer.json()["rows"]) == ("parquet", 2)
-    answer = http.upload("b", npz.getvalue(), "application/x-npz")
+    answer = empty.upload("b", npz.getvalue(), "application/x-npz")
     assert answer.json()["columns"][0]["shape"] == [4, 4]
 
 
-def test_lists_come_in_pages(everywhere):
-    for name in ("a", "b", "c"):
-        everywhere.upload(name)
+def test_lists_come_in_pages(everywhere, pets):
+    for name in ("a", "b"):
+        everywhere.register(pets, name)
     first = everywhere.get("/v1/datasets", params={"limit": 2}).json()
     second = everywhere.get("/v1/datasets", params={"limit": 2, "cursor": first["next"]}).json()
     names = [item["name"] for page in (first, second) for item in page["items"]]
-    assert names == ["a", "b", "c"]
+    assert names == ["a", "b", "pets"]
     assert second["next"] is None
 
 
-def test_versions_come_in_pages(http):
-    for count in range(3):
-        http.upload(content=CSV + "1,2.5,cat\n" * count)
-    first = http.get("/v1/datasets/pets/versions", params={"limit": 2}).json()
+def test_versions_come_in_pages_newest_first(everywhere, pets):
+    for version in (2, 3):
+        everywhere.register(replace(pets, digest=str(version) * 64))
+    path = "/v1/datasets/pets/versions"
+    first = everywhere.get(path, params={"limit": 2}).json()
     assert [item["version"] for item in first["items"]] == [3, 2]
-    rest = http.get("/v1/datasets/pets/versions", params={"cursor": first["next"]}).json()
+    rest = everywhere.get(path, params={"cursor": first["next"]}).json()
     assert [item["version"] for item in rest["items"]] == [1]
     assert rest["next"] is None
+
+
+def test_a_cursor_of_another_list_is_refused(http):
+    answer = http.get("/v1/datasets/pets/versions", params={"cursor": "pets"})
+    assert_problem(answer, 422, "query.cursor")
 
 
 @pytest.mark.parametrize(
@@ -73,18 +78,17 @@ def test_versions_come_in_pages(http):
     ["/v1/datasets/none", "/v1/datasets/none/versions", "/v1/datasets/pets/versions/7"],
 )
 def test_what_is_not_there_is_404(http, path):
-    http.upload()
     assert_problem(http.get(path), 404)
 
 
 @pytest.mark.parametrize(
     "name", ["%2e%2e", "..%5c", "a%00b", "%2fetc", "a" * 129, ".hidden", "C:", "ａ", "a b", "-x"]
 )
-def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(http, settings, name):
-    answer = http.upload(name)
+def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(empty, settings, name):
+    answer = empty.upload(name)
     assert answer.status_code in {404, 422}
     assert_problem(answer, answer.status_code)
-    assert http.get("/v1/datasets").json()["items"] == []
+    assert empty.get("/v1/datasets").json()["items"] == []
     assert not [path for path in settings.data_dir.rglob("*") if path.is_file()]
 
 
@@ -99,14 +103,14 @@ def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(http, 
         (CSV, "text/csv; colour=red", "colour"),
     ],
 )
-def test_files_that_cannot_be_read_are_refused(http, content, kind, said):
-    problem = assert_problem(http.upload(content=content, kind=kind), 422)
+def test_files_that_cannot_be_read_are_refused(empty, content, kind, said):
+    problem = assert_problem(empty.upload(content=content, kind=kind), 422)
     assert said in problem["detail"]
-    assert http.get("/v1/datasets").json()["items"] == []
+    assert empty.get("/v1/datasets").json()["items"] == []
 
 
 @pytest.fixture
-def small(settings: Settings, portal):
+def small(settings: Settings, portal: BlockingPortal):
     """A client of an app that takes uploads of 1000 bytes."""
     app = create_app(settings.model_copy(update={"max_upload_bytes": 1000}))
     yield Http(app, portal)
@@ -144,13 +148,13 @@ def test_an_upload_that_does_not_say_is_counted_as_it_streams(small, settings):
     assert left_over(settings) == []
 
 
-def test_nothing_is_left_on_the_disk_after_an_upload(http, settings):
-    http.upload()
-    http.upload(content="a,b\n1\n")
+def test_nothing_is_left_on_the_disk_after_an_upload(empty, settings):
+    empty.upload()
+    empty.upload(content="a,b\n1\n")
     assert left_over(settings) == []
 
 
-def test_an_upload_that_stops_is_given_up(http, settings, monkeypatch):
+def test_an_upload_that_stops_is_given_up(empty, settings, monkeypatch):
     monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.2)
 
     async def body():
@@ -158,7 +162,7 @@ def test_an_upload_that_stops_is_given_up(http, settings, monkeypatch):
         await anyio.sleep(30)
         yield b"1,2\n"
 
-    assert_problem(http.post("/v1/datasets/slow/versions", content=body()), 408)
+    assert_problem(empty.post("/v1/datasets/slow/versions", content=body()), 408)
     assert left_over(settings) == []
 
 
