@@ -5,11 +5,11 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import JSON, ColumnElement, select, tuple_, type_coerce
+from sqlalchemy import JSON, ColumnElement, Select, literal, select, tuple_, type_coerce
 from sqlalchemy.orm import Session
 
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
-from core.db.types import from_milliseconds, to_milliseconds
+from core.db.types import Timestamp, from_milliseconds, to_milliseconds
 from core.errors import FieldError, InvalidError, NotFoundError, SupersededError
 from core.status import JobStatus
 
@@ -103,11 +103,12 @@ def list_jobs(
     return Page(jobs[:limit], _cursor(jobs[limit - 1]) if more else None)
 
 
-def _versions(dataset: str):  # type: ignore[no-untyped-def]
+def _versions(dataset: str) -> Select[int]:
     name, _, version = dataset.partition("@")
     statement = select(DatasetVersion.id).join(Dataset).where(Dataset.name == name)
     if version:
-        number = int(version) if version.isascii() and version.isdigit() else -1
+        known = version.isascii() and version.isdigit() and len(version) < 10
+        number = int(version) if known else -1
         statement = statement.where(DatasetVersion.version == number)
     return statement
 
@@ -120,9 +121,10 @@ def _cursor(job: Job) -> str:
 def _beyond(cursor: str) -> ColumnElement[bool]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        count, _, job_id = text.partition(".")
+        count, job_id = text.split(".")
         moment = from_milliseconds(int(count))
     except (binascii.Error, ValueError, OverflowError) as error:
         message = "not a cursor of this list; leave it out to begin at the first page"
         raise InvalidError("the cursor is wrong", [FieldError("cursor", message)]) from error
-    return tuple_(Job.created_at, Job.id) < tuple_(moment, job_id)
+    # Said with its type: a bare datetime would be compared as text on SQLite.
+    return tuple_(Job.created_at, Job.id) < tuple_(literal(moment, Timestamp()), literal(job_id))
