@@ -16,15 +16,23 @@ _SHOWN = ("train/loss", "valid/loss", "valid/accuracy")
 
 
 def follow(
-    server: Client, job_id: str, *, visible: bool = True, console: Console = views.CONSOLE
+    server: Client,
+    job_id: str,
+    *,
+    visible: bool = True,
+    console: Console = views.CONSOLE,
+    timeout_seconds: float | None = None,
 ) -> Document:
-    """Show a job until it ended; the job as it ended."""
+    """Show a job until it ended; the job as it ended. Raises DeadlineError after the timeout."""
     if not visible:
-        return server.jobs.wait(job_id)
+        return server.jobs.wait(job_id, timeout_seconds=timeout_seconds)
     with _bar(console) as bar:
         task = bar.add_task("", total=None, state="queued", metrics="waiting for a worker")
-        for job in server.jobs.watch(job_id, pause_seconds=0.2):
-            bar.update(task, **_fields(job))
+        job = server.jobs.wait(
+            job_id,
+            timeout_seconds=timeout_seconds,
+            on_change=lambda now: bar.update(task, **_fields(now)),
+        )
     _conclude(job, console)
     return job
 

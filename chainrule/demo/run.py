@@ -20,6 +20,8 @@ from chainrule.transport import Document
 from core.status import JobStatus
 
 WANTED_ACCURACY = 0.97
+WORKER_SECONDS = 60.0
+TRAINING_SECONDS = 180.0
 MLFLOW_SECONDS = 90.0
 SHOWN_ROWS = 6
 _GREYS = " ░▒▓█"
@@ -70,8 +72,10 @@ class Outcome:
 class Follow(Protocol):
     """Shows a job on a console until it ended; the job as it ended."""
 
-    def __call__(self, server: Client, job_id: str, *, console: Console) -> Document:
-        """Follow the job."""
+    def __call__(
+        self, server: Client, job_id: str, *, console: Console, timeout_seconds: float
+    ) -> Document:
+        """Follow the job. Raises DeadlineError after the timeout."""
 
 
 def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
@@ -90,6 +94,8 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
                 f"  {version['name']}@{version['version']}, {version['rows']} rows, "
                 f"digest {version['digest'][:12]}"
             )
+            with steps.step("worker", "waiting for the worker"):
+                _await_worker(server, stack)
             job = _train(server, stack, steps, follow)
             with steps.step("predict", "asking for predictions of images it has never seen"):
                 rows, output = digits.rows(), asking.communicate()[0]
@@ -106,13 +112,26 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
     return Outcome(job, held_out, run)
 
 
+def _await_worker(server: Client, stack: Stack) -> None:
+    give_up_at = time.monotonic() + WORKER_SECONDS
+    while not any(True for _ in server.nodes()):
+        stack.refuse_failing("worker")
+        stack.refuse_failing("scheduler")
+        if time.monotonic() > give_up_at:
+            raise StackError(f"no worker after {WORKER_SECONDS:g} s\n{stack.said('worker')}")
+        time.sleep(0.1)
+
+
 def _train(server: Client, stack: Stack, steps: Steps, follow: Follow) -> Document:
     with steps.step("train", "training 64 relu units for 30 epochs", live=False):
         submitted = server.jobs.submit(digits.SPEC)
-        job = follow(server, submitted["id"], console=steps.console)
+        job = follow(
+            server, submitted["id"], console=steps.console, timeout_seconds=TRAINING_SECONDS
+        )
     if JobStatus(job["status"]) is not JobStatus.FINISHED:
-        said = "\n".join(f"  {line}" for line in stack.logs.tail("worker")[-15:])
-        raise StackError(f"the job ended {job['status']}: {job.get('cause')}\n{said}")
+        raise StackError(
+            f"the job ended {job['status']}: {job.get('cause')}\n{stack.said('worker')}"
+        )
     return job
 
 

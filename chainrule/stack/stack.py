@@ -180,16 +180,21 @@ class Stack:
         give_up_at = time.monotonic() + START_SECONDS
         while not ready():
             self._refuse_cancelled()
-            if self._supervisor.ends(name) >= ENDS_AT_START:
-                raise StackError(f"the {name} does not start. It says:\n{self._said(name)}")
+            self.refuse_failing(name)
             if time.monotonic() > give_up_at:
                 raise StackError(
                     f"the {name} does not answer after {START_SECONDS:g} s. "
-                    f"It says:\n{self._said(name)}"
+                    f"It says:\n{self.said(name)}"
                 )
             time.sleep(_POLL_SECONDS)
 
-    def _said(self, name: str) -> str:
+    def refuse_failing(self, name: str) -> None:
+        """Raise StackError, with what it said last, when a process ends again and again."""
+        if self._supervisor.ends(name) >= ENDS_AT_START:
+            raise StackError(f"the {name} does not start. It says:\n{self.said(name)}")
+
+    def said(self, name: str) -> str:
+        """The last lines of a process, to be shown in an error."""
         return "\n".join(f"  {line}" for line in self.logs.tail(name)[-8:]) or "  nothing"
 
     def _refuse_cancelled(self) -> None:
