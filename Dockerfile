@@ -22,8 +22,8 @@ RUN /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
 
 FROM python:3.12-slim AS base
 # The home folder exists and is owned by the user, so a fresh named volume on it is writable.
-RUN groupadd --system --gid 10001 chainrule \
-    && useradd --system --uid 10001 --gid 10001 --no-log-init \
+RUN groupadd --gid 10001 chainrule \
+    && useradd --uid 10001 --gid 10001 --no-log-init \
         --home-dir /var/lib/chainrule --create-home --shell /usr/sbin/nologin chainrule
 ENV PATH=/opt/chainrule/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -75,11 +75,11 @@ def test_curl_asks_for_what_exists(snippet, interface):
             JobSpec.model_validate_json(body)
 
 
-@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
-def test_job_specs_are_valid(snippet):
-    document = json.loads(snippet.text)
-    if isinstance(document, dict) and "network" in document:
-        JobSpec.model_validate(document)
+def test_job_specs_are_valid():
+    for snippet in snippets("json"):
+        document = json.loads(snippet.text)
+        if isinstance(document, dict) and "network" in document:
+            JobSpec.model_validate(document)
 
 
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)

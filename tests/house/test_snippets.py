@@ -25,9 +25,9 @@ def test_every_fence_says_its_language(page):
     assert not [token.map for token in fences if token.info.split()[:1] not in [[k] for k in known]]
 
 
-@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
-def test_json_parses(snippet):
-    json.loads(snippet.text)
+def test_json_parses():
+    for snippet in snippets("json"):
+        json.loads(snippet.text)
 
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
