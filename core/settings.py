@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     queues: str = Field("cpu", description="queues a worker serves, by comma: cpu, gpu")
     slots: int = Field(1, ge=1, le=256, description="jobs a worker trains at once")
     threads: int = Field(0, ge=0, description="BLAS threads a slot; 0: cores / slots")
+    pulse_file: Path | None = Field(
+        None, description="file that a living worker or scheduler touches, for health checks"
+    )
 
     lease_seconds: float = Field(30.0, gt=0.5, description="how long a silent attempt owns its job")
     dispatch_seconds: float = Field(1.0, gt=0, description="pause between two dispatches")

@@ -1,6 +1,7 @@
 """Something done again and again in a thread, that no error of one time keeps from the next."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -19,6 +20,7 @@ class Loop:
         self._work = work
         self._ended = threading.Event()
         self._failing = False
+        self._turned = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -29,6 +31,10 @@ class Loop:
         """Begin no more; wait until the present time is over, or the timeout."""
         self._ended.set()
         self._thread.join(timeout_seconds)
+
+    def turns(self, grace_seconds: float) -> bool:
+        """Whether it came round lately: no call has been taking longer than the grace."""
+        return time.monotonic() - self._turned < self._seconds + grace_seconds
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -44,4 +50,5 @@ class Loop:
                 self._failing = True
             except Exception:
                 log.exception("stumbled", loop=self.name)
+            self._turned = time.monotonic()
             self._ended.wait(self._seconds)

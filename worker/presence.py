@@ -10,6 +10,7 @@ from core import nodes
 from core.db.session import repeated, transaction
 from core.errors import ChainruleError
 from worker.equipment import Equipment
+from worker.pulse import beat
 
 log = structlog.get_logger()
 
@@ -39,6 +40,8 @@ class Presence:
                 log.warning("the heartbeat failed", reason=error.detail)
             except Exception:
                 log.exception("the heartbeat stumbled")
+            # Also when the database is away: that is no fault of this process.
+            beat(self._equipment.settings.pulse_file)
             self._ended.wait(_PAUSE_SECONDS)
 
     def _beat(self) -> None:

@@ -23,6 +23,7 @@ from core.settings import Settings
 from worker import logs
 from worker.loops import Loop
 from worker.mirror import Mirror
+from worker.pulse import beat
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ _MIRROR_SECONDS = 1.0
 _FORGET_SECONDS = 600.0
 _FORGET_AFTER = timedelta(days=7)
 _END_SECONDS = 5.0
+_PULSE_SECONDS = 5.0
+_STUCK_SECONDS = 120.0
 
 
 class Scheduler:
@@ -57,7 +60,9 @@ class Scheduler:
         for loop in self._loops:
             loop.start()
         log.info("the scheduler works")
-        ended.wait()
+        while not ended.wait(_PULSE_SECONDS):
+            if all(loop.turns(_STUCK_SECONDS) for loop in self._loops):
+                beat(self._settings.pulse_file)
         for loop in self._loops:
             loop.end(_END_SECONDS)
         self._engine.dispose()

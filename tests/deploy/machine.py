@@ -27,11 +27,12 @@ NOBODY = "65534"
 ENTER = f"""
 mount --bind "$1" /etc/hosts
 mount -t tmpfs none /var/lib
+mount --bind "$3" /dev/shm
 mkdir {HOME}
 mount --bind "$2" {HOME}
 cd {HOME}
-user=$3
-shift 3
+user=$4
+shift 4
 exec setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs \
     --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search "$@"
 """
@@ -128,10 +129,14 @@ class Machine:
             # Without a volume the home is read-only, as the root file system is.
             if service.document.get("volumes"):
                 os.chown(volume, int(user), int(user))
-        entered = ["unshare", "--mount", "sh", "-euc", ENTER, "sh"]
+        memory = self.folder / f"memory-{service.name}"
+        if not memory.exists():
+            memory.mkdir()
+            memory.chmod(0o1777)
+        entered = ["unshare", "--mount", "sh", "-euc", ENTER, "sh", str(self.hosts), str(volume)]
         with (self.folder / f"{log or service.name}.log").open("ab") as output:
             return subprocess.Popen(
-                [*self._inside(), *entered, str(self.hosts), str(volume), user, *command],
+                [*self._inside(), *entered, str(memory), user, *command],
                 env=self._environment(service),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
