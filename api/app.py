@@ -70,6 +70,7 @@ def make_context(settings: Settings) -> Context:
         "database": readiness.database(engine),
         "store": readiness.store(store),
         "broker": readiness.broker(celery),
+        "mlflow": readiness.mlflow(settings.mlflow_url),
     }
     return Context(
         settings=settings,

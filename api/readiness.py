@@ -14,6 +14,7 @@ from core.db.session import reading
 from core.db.tables import Job
 from core.errors import ChainruleError, UnavailableError
 from core.queue import QUEUES, waiting
+from core.tracking.mlflow import MlflowServer
 
 SECONDS = 2.0
 OFF = "off"
@@ -112,5 +113,18 @@ def broker(app: Celery | None) -> Probe | None:
 
     def probe() -> None:
         waiting(app, QUEUES[0])
+
+    return probe
+
+
+def mlflow(url: str) -> Probe | None:
+    """Does MLflow answer?"""
+    if not url:
+        return None
+
+    def probe() -> None:
+        with MlflowServer(url, timeout_seconds=SECONDS) as server:
+            if not server.healthy():
+                raise UnavailableError("MLflow does not answer")
 
     return probe
