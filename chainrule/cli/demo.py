@@ -80,10 +80,10 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
 
 def _show(outcome: Outcome, steps: Steps, seconds: dict[str, float]) -> None:
     run, job = outcome.run, outcome.job
+    views.CONSOLE.print()
     parts = ", ".join(f"{name} {spent:.1f}" for name, spent in seconds.items() if name != "total")
     views.facts(
         (
-            ("", " "),
             (
                 "test accuracy",
                 f"{outcome.test_accuracy:.4f}  ({outcome.right} of {len(outcome.held_out)})",

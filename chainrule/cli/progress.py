@@ -12,7 +12,7 @@ from chainrule.client import Client
 from chainrule.transport import Document
 from core.status import JobStatus
 
-_SHOWN = ("train/loss", "valid/loss", "valid/accuracy")
+_SHOWN = ("train/loss", "valid/accuracy")
 
 
 def follow(

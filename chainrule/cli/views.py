@@ -43,12 +43,11 @@ def table(title: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
     """Names and values, one a line; pairs without a value are left out."""
-    made = Table.grid(padding=(0, 2))
-    for name, value in pairs:
-        if value:
-            shown = value if isinstance(value, Text) else Text(value)
-            made.add_row(Text(name, style="bold"), shown)
-    CONSOLE.print(made, soft_wrap=True)
+    given = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in given), default=0)
+    for name, value in given:
+        # No table: it would cut what is longer than a line, and addresses are there to be copied.
+        CONSOLE.print(Text(f"{name:<{width}} ", style="bold"), value, soft_wrap=True, markup=False)
 
 
 def status(job: Document) -> Text:

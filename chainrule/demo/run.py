@@ -23,7 +23,7 @@ WANTED_ACCURACY = 0.97
 WORKER_SECONDS = 60.0
 TRAINING_SECONDS = 180.0
 MLFLOW_SECONDS = 90.0
-SHOWN_ROWS = 6
+SHOWN_ROWS = 4
 _GREYS = " ░▒▓█"
 
 
@@ -86,29 +86,23 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
     asking = subprocess.Popen(
         [sys.executable, "-m", "chainrule.demo.holdout"], env=base_env(), stdout=subprocess.PIPE
     )
-    try:
-        with Client(stack.addresses.api_url) as server:
-            with steps.step("upload", "uploading 1,797 images of handwritten digits"):
-                version = server.datasets.upload(digits.DATASET, digits.path())
-            steps.console.print(
-                f"  {version['name']}@{version['version']}, {version['rows']} rows, "
-                f"digest {version['digest'][:12]}"
-            )
-            with steps.step("worker", "waiting for the worker"):
-                _await_worker(server, stack)
-            job = _train(server, stack, steps, follow)
-            with steps.step("predict", "asking for predictions of images it has never seen"):
-                rows, output = digits.rows(), asking.communicate()[0]
-                held_out = _predict(server, job["id"], [rows[at] for at in json.loads(output)])
-    finally:
-        asking.kill()
-        asking.communicate()
-    show_images([rows[at] for at in json.loads(output)[:SHOWN_ROWS]], held_out, steps)
-    with (
-        Client(stack.addresses.api_url) as server,
-        steps.step("mlflow", "waiting until MLflow has the whole run"),
-    ):
-        job, run = _mirrored(server, job["id"], stack, steps)
+    with asking, Client(stack.addresses.api_url) as server:
+        with steps.step("upload", "uploading 1,797 images of handwritten digits"):
+            version = server.datasets.upload(digits.DATASET, digits.path())
+        steps.console.print(
+            f"  {version['name']}@{version['version']}, {version['rows']} rows, "
+            f"digest {version['digest'][:12]}"
+        )
+        with steps.step("worker", "waiting for the worker"):
+            _await_worker(server, stack)
+        job = _train(server, stack, steps, follow)
+        with steps.step("predict", "asking for predictions of images it has never seen"):
+            rows, asked = digits.rows(), json.loads(asking.communicate()[0])
+            unseen = [rows[at] for at in asked]
+            held_out = _predict(server, job["id"], unseen)
+        show_images(unseen[:SHOWN_ROWS], held_out, steps)
+        with steps.step("mlflow", "waiting until MLflow has the whole run"):
+            job, run = _mirrored(server, job["id"], stack, steps)
     return Outcome(job, held_out, run)
 
 

@@ -67,7 +67,7 @@ def embedded(folder: Path, env: dict[str, str]) -> Broker:
     settings.write_text(_settings(path, port, password))
     argv = (_server(), str(settings))
     # It never saves, so what it warns of cannot happen.
-    command = Command("broker", argv, env, last=True, noise="vm.overcommit_memory")
+    command = Command("broker", argv, env, last=True, noise=r"vm\.overcommit_memory")
     return Broker(command, path, port, password)
 
 

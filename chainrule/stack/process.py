@@ -1,6 +1,7 @@
 """One child process: its command, its output line by line, its end with all it started."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,8 +25,8 @@ Say = Callable[[str, str], None]
 class Command:
     """What to run under which name, and how long it may take to end when asked.
 
-    `last`: it ends after all others, because they need it until they have ended. Lines with `noise`
-    in them are not worth a person's time.
+    `last`: it ends after all others, because they need it until they have ended. Lines in which the
+    pattern `noise` is found are not worth a person's time.
     """
 
     name: str
@@ -99,5 +100,5 @@ def _pump(stream: IO[bytes], command: Command, say: Say) -> None:
     with stream:
         while line := stream.readline(_LINE_BYTES):
             text = line.decode("utf-8", "replace").rstrip()
-            if not (command.noise and command.noise in text):
+            if not (command.noise and re.search(command.noise, text)):
                 say(command.name, text)

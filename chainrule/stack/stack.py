@@ -28,6 +28,8 @@ STATE = "up.json"
 """File in the data folder that says where a running stack is."""
 
 _POLL_SECONDS = 0.1
+_ASKING = r'"GET [^"]*" [23]\d\d'
+"""Somebody only asked: `chainrule watch` alone would fill the screen with such lines."""
 
 
 class Stack:
@@ -150,7 +152,7 @@ class Stack:
         count = self.options.workers
         names = ["worker"] if count == 1 else [f"worker.{number + 1}" for number in range(count)]
         return [
-            Command("api", (sys.executable, "-m", "api"), env, grace_seconds=8),
+            Command("api", (sys.executable, "-m", "api"), env, grace_seconds=8, noise=_ASKING),
             Command("scheduler", (sys.executable, "-m", "worker.scheduler"), env),
             # A worker that ends saves a checkpoint and gives its job back first.
             *(
