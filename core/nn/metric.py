@@ -11,12 +11,17 @@ from core.nn.array import Array, Shape
 class Metric(Family):
     """Sums what each batch adds, then makes one number a network of it.
 
-    `target` is the kind of targets it reads, as in `Loss`; `any` reads all. `better` says which
-    way is good.
+    `target` is the kind of targets it reads, as in `Loss`; `any` reads classes and booleans alike.
+    `better` says which way is good.
     """
 
     target: ClassVar[Literal["class", "binary", "number", "any"]]
     better: ClassVar[Literal["higher", "lower"]]
+
+    @classmethod
+    def reads(cls, kind: str) -> bool:
+        """Whether targets of this kind make sense to it."""
+        return kind == cls.target or (cls.target == "any" and kind in {"class", "binary"})
 
     @property
     def name(self) -> str:
@@ -34,7 +39,11 @@ class Metric(Family):
 
     @abstractmethod
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        """The metric, shape `stack`, from everything measured."""
+        """The metric, shape `stack`, from everything measured; float64."""
+
+    def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
+        """A result as named numbers of shape `stack`: one, but for metrics that are tables."""
+        return {self.name: result}
 
     @classmethod
     @abstractmethod
@@ -48,7 +57,7 @@ class Tally:
     def __init__(self, metric: Metric, xp: Any, stack: Shape) -> None:
         self.metric = metric
         self._xp = xp
-        self._batch_axis = len(stack)
+        self._stack = stack
         self._sums: dict[str, Array] = {}
         self._parts: dict[str, list[Array]] = {}
 
@@ -73,8 +82,12 @@ class Tally:
         """The metric over all batches added so far, shape `stack`."""
         return self.metric.result(self._xp, self.state())
 
+    def numbers(self) -> dict[str, Array]:
+        """The result as named numbers, each of shape `stack`."""
+        return self.metric.numbers(self.result(), self._stack)
+
     def _joined(self) -> dict[str, Array]:
         return {
-            name: self._xp.concatenate(parts, axis=self._batch_axis)
+            name: self._xp.concatenate(parts, axis=len(self._stack))
             for name, parts in self._parts.items()
         }

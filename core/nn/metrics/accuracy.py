@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.labels import by_class, ratio
 from core.nn.metric import Metric
 
 
@@ -20,14 +21,15 @@ class Accuracy(Metric):
     better: ClassVar[Literal["higher"]] = "higher"
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
-        if target.ndim < outputs.ndim:
+        if by_class(outputs, target):
             right = outputs.argmax(axis=-1) == target
         else:
             right = ((outputs > 0.5) == (target > 0.5)).reshape(*weight.shape, -1).all(axis=-1)
-        return {"right": (right * weight).sum(axis=-1), "weight": weight.sum(axis=-1)}
+        mass = weight.astype(xp.float64)
+        return {"right": (right * mass).sum(axis=-1), "weight": mass.sum(axis=-1)}
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return total["right"] / total["weight"]
+        return ratio(xp, total["right"], total["weight"])
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Metric, Shape]]:

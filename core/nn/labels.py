@@ -1,0 +1,70 @@
+"""Counting labels: how often each was predicted, was right, and was both."""
+
+from typing import Any, Literal, TypeAlias
+
+from core.nn.array import Array
+
+Average: TypeAlias = Literal["macro", "micro", "weighted"]
+"""One number of many labels: their plain mean, all counted as one, or their mean by frequency."""
+
+
+def by_class(outputs: Array, target: Array) -> bool:
+    """Whether targets are one class a sample, not a boolean for each output."""
+    return target.ndim < outputs.ndim
+
+
+def one_hot(xp: Any, labels: Array, classes: int) -> Array:
+    """Class numbers `(...)` as rows of zeros and a one, `(..., classes)`, float64."""
+    return (labels[..., None] == xp.arange(classes)).astype(xp.float64)
+
+
+def indicators(xp: Any, outputs: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+    """What was predicted and what is true as zeros and ones `(*stack, batch, labels)`.
+
+    The labels are the classes, or the outputs, each true above 1/2.
+    """
+    if by_class(outputs, target):
+        classes = outputs.shape[-1]
+        return one_hot(xp, outputs.argmax(axis=-1), classes), one_hot(xp, target, classes)
+    said = (outputs > 0.5).reshape(*weight.shape, -1)
+    true = (target > 0.5).reshape(*weight.shape, -1)
+    return said.astype(xp.float64), true.astype(xp.float64)
+
+
+def label_counts(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+    """Weighted counts for each label, `(*stack, labels)`, in float64, ready to be summed.
+
+    `both`: predicted and true; `predicted`; `actual`; `every`: all samples, `(*stack, 1)`.
+    """
+    said, true = indicators(xp, outputs, target, weight)
+    mass = weight.astype(xp.float64)[..., None]
+    weighted = true * mass
+    return {
+        "both": (said * weighted).sum(axis=-2),
+        "predicted": (said * mass).sum(axis=-2),
+        "actual": weighted.sum(axis=-2),
+        "every": mass.sum(axis=-2),
+    }
+
+
+def ratio(xp: Any, part: Array, whole: Array) -> Array:
+    """`part / whole`, 0 where there is nothing to divide by."""
+    some = whole > 0
+    return xp.where(some, part / xp.where(some, whole, 1.0), 0.0)
+
+
+def averaged(
+    xp: Any, part: Array, whole: Array, total: dict[str, Array], average: Average
+) -> Array:
+    """The share `part / whole` of each label as one number a network.
+
+    `macro` is the mean over all labels that occur, in targets or in predictions.
+    """
+    if average == "micro":
+        return ratio(xp, part.sum(axis=-1), whole.sum(axis=-1))
+    if average == "weighted":
+        share = total["actual"]
+    else:
+        share = (total["actual"] + total["predicted"] > 0).astype(xp.float64)
+    each = ratio(xp, part, whole)
+    return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1))

@@ -1,0 +1,41 @@
+"""Balanced accuracy."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.labels import by_class, label_counts, ratio
+from core.nn.metric import Metric
+
+
+@member
+class BalancedAccuracy(Metric):
+    """The mean recall of the classes that occur, so that a rare class counts like any other.
+
+    With yes-or-no outputs: the mean recall of yes and of no, averaged over outputs. Brodersen et
+    al., "The Balanced Accuracy and Its Posterior Distribution" (2010).
+    """
+
+    kind: Literal["balanced_accuracy"] = "balanced_accuracy"
+    target: ClassVar[Literal["any"]] = "any"
+    better: ClassVar[Literal["higher"]] = "higher"
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        counts = label_counts(xp, outputs, target, weight)
+        if not by_class(outputs, target):
+            no = counts["every"] - counts["actual"]
+            kept = no - counts["predicted"] + counts["both"]
+            counts["both"] = xp.stack([counts["both"], kept], axis=-1)
+            counts["actual"] = xp.stack([counts["actual"], no], axis=-1)
+        return counts
+
+    def result(self, xp: Any, total: dict[str, Array]) -> Array:
+        occurs = (total["actual"] > 0).astype(xp.float64)
+        recall = ratio(xp, total["both"], total["actual"])
+        mean = ratio(xp, recall.sum(axis=-1), occurs.sum(axis=-1))
+        return mean.mean(axis=-1) if mean.ndim == total["every"].ndim else mean
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
+        yield cls(), (4,)

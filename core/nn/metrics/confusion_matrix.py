@@ -1,0 +1,51 @@
+"""Confusion matrix."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.labels import by_class, indicators
+from core.nn.metric import Metric
+
+
+@member
+class ConfusionMatrix(Metric):
+    """How often each class (row) was taken for each other (column), `(*stack, classes, classes)`.
+
+    A yes-or-no output has the classes no and yes; several have a matrix each,
+    `(*stack, outputs, 2, 2)`. As numbers: `confusion_matrix/1/0` counts class 1 taken for 0.
+    """
+
+    kind: Literal["confusion_matrix"] = "confusion_matrix"
+    target: ClassVar[Literal["any"]] = "any"
+    better: ClassVar[Literal["higher"]] = "higher"
+
+    def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
+        return {
+            "/".join([self.name, *map(str, place)]): result[(..., *place)]
+            for place in np.ndindex(result.shape[len(stack) :])
+        }
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        mass = weight.astype(xp.float64)[..., None]
+        said, true = indicators(xp, outputs, target, weight)
+        if by_class(outputs, target):
+            return {"counts": (true * mass).swapaxes(-1, -2) @ said}
+        cells = [
+            ((true if actual else 1 - true) * (said if taken else 1 - said) * mass).sum(axis=-2)
+            for actual in (0, 1)
+            for taken in (0, 1)
+        ]
+        table = xp.stack(cells, axis=-1)
+        table = table.reshape(*table.shape[:-1], 2, 2)
+        return {"counts": table[..., 0, :, :] if table.shape[-3] == 1 else table}
+
+    def result(self, xp: Any, total: dict[str, Array]) -> Array:
+        return total["counts"]
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
+        yield cls(), (4,)

@@ -1,0 +1,46 @@
+"""Coefficient of determination."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.labels import ratio
+from core.nn.metric import Metric
+
+
+@member
+class R2(Metric):
+    """Share of the targets' variance that is explained: `1 - sum (y - t)^2 / sum (t - mean t)^2`.
+
+    Of each output, averaged. Targets without variance give 1 if met exactly, else 0. All targets
+    are kept until the end of the epoch, since their mean is not known before.
+    """
+
+    kind: Literal["r2"] = "r2"
+    target: ClassVar[Literal["number"]] = "number"
+    better: ClassVar[Literal["higher"]] = "higher"
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        flat = target.reshape(*weight.shape, -1)
+        apart = outputs.astype(xp.float64).reshape(flat.shape) - flat
+        mass = weight.astype(xp.float64)
+        return {
+            "squares": (apart * apart * mass[..., None]).sum(axis=-2),
+            "all_targets": flat,
+            "all_weight": mass,
+        }
+
+    def result(self, xp: Any, total: dict[str, Array]) -> Array:
+        targets, mass = total["all_targets"].astype(xp.float64), total["all_weight"][..., None]
+        mean = ratio(xp, (targets * mass).sum(axis=-2), mass.sum(axis=-2))
+        around = targets - mean[..., None, :]
+        whole = (around * around * mass).sum(axis=-2)
+        missed = total["squares"]
+        each = xp.where(whole > 0, 1 - ratio(xp, missed, whole), xp.where(missed > 0, 0.0, 1.0))
+        return each.mean(axis=-1)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
+        yield cls(), (1,)
+        yield cls(), (2, 3)
