@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
+import numpy as np
+
 from core.family import Family
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
@@ -40,6 +42,15 @@ class Loss(Family):
         """What raw outputs mean: probabilities for classes and booleans, numbers as they are."""
         return y
 
+    def observed(self, target: Array) -> Array:
+        """Targets as metrics read them: of the shares of classes the largest, as a class."""
+        return target.argmax(axis=-1) if self.target == "distribution" else target
+
+    @classmethod
+    def observes(cls) -> str:
+        """What kind of targets metrics are shown."""
+        return "class" if cls.target == "distribution" else cls.target
+
     def fitted(self, counts: Sequence[float]) -> Self:
         """This loss with all that depends on the training data worked out.
 
@@ -55,6 +66,21 @@ class Loss(Family):
     @abstractmethod
     def examples(cls) -> Iterator[tuple["Loss", Shape]]:
         """Members worth testing, each with an output shape."""
+
+
+def occurrences(kind: str, targets: Array, outputs: int) -> list[float]:
+    """How often each class is in `targets` (on the host), as `Loss.fitted` wants to know it.
+
+    `outputs` is how many classes there are at least; for reals there is nothing to count.
+    """
+    if kind == "class":
+        return np.bincount(targets, minlength=outputs).tolist()
+    if kind == "binary":
+        ones = float((targets > 0.5).sum())
+        return [targets.size - ones, ones]
+    if kind == "distribution":
+        return targets.sum(axis=0, dtype=np.float64).tolist()
+    return []
 
 
 def shares(sample_weight: Array, dtype: Any) -> Array:

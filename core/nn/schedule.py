@@ -13,7 +13,7 @@ class Progress:
     """How far training is: updates and epochs done, how many are planned, losses seen so far.
 
     `losses` are the watched losses at the end of each epoch (validation if there is one), each a
-    number or one for each network.
+    number, or one for each network: `(k,)` or `(k, 1)`.
     """
 
     step: int

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from core.data.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
+from core.nn.layer import ShapeError
 from core.nn.layers.sigmoid import Sigmoid
 from core.nn.layers.softmax import Softmax
 from core.nn.network import LayerError
 from core.spec.job import JobSpec
 
 BYTES = {"float32": 4, "float64": 8}
+READ = {"any": "class or binary"}
+"""What a metric that reads any labels needs, in words."""
 
 
 def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
@@ -112,7 +115,7 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
             "network", f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes"
         )
     last = len(spec.network) - 1
-    if isinstance(spec.network[-1], Softmax | Sigmoid) and spec.loss.target in {"class", "binary"}:
+    if isinstance(spec.network[-1], Softmax | Sigmoid) and spec.loss.target != "number":
         yield FieldError(
             f"network[{last}]",
             f"{spec.loss.kind} takes raw outputs and does this step itself: leave the last "
@@ -128,6 +131,11 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
         yield FieldError(
             field, f"the network ends with {_size(output)} outputs; {_reason(spec, wanted)}"
         )
+        return
+    try:
+        spec.loss.check(output)
+    except ShapeError as error:
+        yield FieldError("loss", str(error))
 
 
 def _size(shape: Shape) -> int:
@@ -157,7 +165,7 @@ def _targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for name in spec.data.targets:
         column = schema.column(name)
         yield from _usable("data.target", column)
-        if spec.loss.target == "number" and not column.numeric:
+        if spec.loss.target in {"number", "distribution"} and not column.numeric:
             yield FieldError(
                 "data.target", f"column {name!r} holds text; {spec.loss.kind} needs numbers"
             )
@@ -175,10 +183,11 @@ def _targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
 
 def _metrics(spec: JobSpec) -> Iterator[FieldError]:
     for index, metric in enumerate(spec.metrics):
-        if metric.target not in {"any", spec.loss.target}:
+        if not metric.reads(spec.loss.observes()):
+            needed = READ.get(metric.target, metric.target)
             yield FieldError(
                 f"metrics[{index}]",
-                f"{metric.kind} needs {metric.target} targets; {spec.loss.kind} has "
+                f"{metric.kind} needs {needed} targets; {spec.loss.kind} has "
                 f"{spec.loss.target} targets",
             )
     names = [metric.name for metric in spec.metrics]

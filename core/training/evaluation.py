@@ -35,13 +35,15 @@ def evaluate(
         y, _ = network.forward(x)
         value, _ = loss.forward(y, target, scope, None if part.weight is None else weight)
         share = weight.sum(axis=-1)
-        total += value * share
+        total += value * share if loss.averages else value
         mass = mass + share
         outputs = loss.prediction(y, scope)
+        truth = loss.observed(target)
         for tally in tallies:
-            tally.add(outputs, target, weight)
-    found = {"loss": total / mass}
-    found.update((tally.metric.name, tally.result()) for tally in tallies)
+            tally.add(outputs, truth, weight)
+    found = {"loss": total / mass if loss.averages else total}
+    for tally in tallies:
+        found.update(tally.numbers())
     return found
 
 

@@ -145,13 +145,17 @@ class TrainedModel:
         """Outputs as a dictionary from label to probability for each row."""
         if self.spec.loss.target == "class":
             return [_labelled(self.encoding.classes[0], row) for row in outputs.tolist()]
-        columns = []
+        if self.spec.loss.target == "distribution":
+            names = tuple(column.name for column in self.encoding.targets)
+            columns = names if len(names) == outputs.shape[-1] else None
+            return [_labelled(columns, row) for row in outputs.tolist()]
+        by_output = []
         for classes, part in zip(self.encoding.classes, self._by_target(outputs), strict=True):
-            columns.append([_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()])
-        if len(columns) == 1:
-            return columns[0]
-        names = [column.name for column in self.encoding.targets]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+            by_output.append([_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()])
+        if len(by_output) == 1:
+            return by_output[0]
+        targets = [column.name for column in self.encoding.targets]
+        return [dict(zip(targets, row, strict=True)) for row in zip(*by_output, strict=True)]
 
     def rows_to_array(self, rows: Sequence[Mapping[str, Any]]) -> Array:
         """Raw rows as features `(rows, *shape)`. Raises InvalidError naming row and column."""

@@ -63,7 +63,7 @@ def _columns(table: pa.Table, names: tuple[str, ...]) -> tuple[Column, ...]:
 def _targets(spec: JobSpec, table: pa.Table) -> tuple[Array, tuple[tuple[Label, ...] | None, ...]]:
     """Targets as the loss wants them, and the labels of each target column."""
     names = spec.data.targets
-    if spec.loss.target == "number":
+    if spec.loss.target in {"number", "distribution"}:
         return columns.features(table, names, dtype=np.dtype(spec.precision)), (None,) * len(names)
     codes, classes = [], []
     for name in names:

@@ -44,7 +44,7 @@ class ReduceOnPlateau(Schedule):
         numbers = (self.decay, self.tolerance, self.minimum)
         if np.ndim(losses[0]) == 0:
             return self._factor(losses, *numbers)
-        histories = np.array(losses, np.float64).T.tolist()
+        histories = np.array(losses, np.float64).reshape(len(losses), -1).T.tolist()
         each = [np.broadcast_to(n, (len(histories), 1))[:, 0].tolist() for n in numbers]
         return np.array([[self._factor(*row)] for row in zip(histories, *each, strict=True)])
 
