@@ -144,7 +144,8 @@ def test_metrics(example: Any, stack: Shape, device: Any) -> None:
     rng = np.random.default_rng(1)
     tallies = Tally(metric, np, stack), Tally(metric, device, stack)
     for _ in range(2):
-        outputs = rng.dirichlet(np.ones(max(2, *shape)), size=(*stack, 6)).astype("float32")
+        lead = (*stack, 6, *shape[:-1])
+        outputs = rng.dirichlet(np.ones(max(2, shape[-1])), size=lead).astype("float32")
         outputs = outputs[..., : shape[-1]].reshape(*stack, 6, *shape)
         kind = metric.target if metric.target != "any" else "class"
         batch = outputs, targets(kind, outputs, rng), np.ones((*stack, 6), "float32")
