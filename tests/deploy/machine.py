@@ -92,7 +92,7 @@ class Machine:
 
         Raises TimeoutExpired if it takes longer than the file allows.
         """
-        process = self.running.pop(service.name)
+        process = self.running[service.name]
         process.terminate()
         return process.wait(float(service.document.get("stop_grace_period", "10s").rstrip("s")))
 

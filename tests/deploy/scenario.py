@@ -107,6 +107,15 @@ def mirrored(mlflow: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
     return dict(found[0])
 
 
+def artifacts(mlflow: httpx.Client, run: dict[str, Any]) -> list[str]:
+    """The paths of the files in the first folder of a run."""
+    number = run["info"]["run_id"]
+    listed = mlflow.get("/api/2.0/mlflow/artifacts/list", params={"run_id": number})
+    folder = listed.raise_for_status().json()["files"][0]["path"]
+    inside = mlflow.get("/api/2.0/mlflow/artifacts/list", params={"run_id": number, "path": folder})
+    return [file["path"] for file in inside.raise_for_status().json()["files"]]
+
+
 def main() -> None:
     """Drive the cluster and print what came of it."""
     headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
@@ -121,6 +130,7 @@ def main() -> None:
             "job": job,
             "right": predict(api, job, 200),
             "without_token": refused.status_code,
+            "artifacts": artifacts(mlflow, run),
             "run_status": run["info"]["status"],
             "params": {one["key"]: one["value"] for one in run["data"]["params"]},
             "metrics": [one["key"] for one in run["data"]["metrics"]],

@@ -91,6 +91,7 @@ def test_the_run_is_in_mlflow(summary):
     assert summary["run_status"] == "FINISHED"
     assert summary["params"]["optimizer.learning_rate"] == "0.003"
     assert "valid/accuracy" in summary["metrics"]
+    assert any(path.endswith("model.safetensors") for path in summary["artifacts"])
 
 
 def test_the_api_asks_for_the_token(summary):
