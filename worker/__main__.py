@@ -1,19 +1,29 @@
 """`python -m worker`: a worker that trains jobs of CHAINRULE_QUEUES in CHAINRULE_SLOTS slots."""
 
+import os
 import sys
+import time
 
 from core.errors import ChainruleError
 from core.settings import Settings
 from worker.app import WorkerApp
 
+_AGAIN_SECONDS = 1.0
+
 
 def main() -> int:
     """Run a worker as the environment says; the exit code."""
     try:
-        return WorkerApp(Settings()).run()
+        app = WorkerApp(Settings())
     except ChainruleError as error:
         print(f"worker: {error.detail}", file=sys.stderr)  # noqa: T201
         return 1
+    code = app.run()
+    if code and not app.told_to_end:
+        # Celery gave up on an error nobody foresaw. Its slots have given their jobs back.
+        time.sleep(_AGAIN_SECONDS)
+        os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606
+    return code
 
 
 if __name__ == "__main__":

@@ -5,15 +5,17 @@ import signal
 import socket
 import sys
 import uuid
+import warnings
 from typing import Any
 
 import psutil
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from core.queue import TRAIN, make_celery
 from core.settings import Settings
-from worker import logs
+from worker import logs, transport
 from worker.confinement import end_with_parent
 from worker.drain import Drain
 from worker.equipment import Equipment
@@ -33,12 +35,12 @@ class WorkerApp:
         self.node = settings.node_name or socket.gethostname()
         self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"
         self.drain = Drain()
+        transport.harden()
         self.celery: Celery = make_celery(settings)
         self._main_pid = os.getpid()
         self._slot: Slot | None = None
         self._equipment: Equipment | None = None
         self._presence: Presence | None = None
-        self._working = False
         self._told_to_end = 0
         self.celery.task(self.train, name=TRAIN, ignore_result=True)
         for sent, heard in (
@@ -52,7 +54,7 @@ class WorkerApp:
     def run(self) -> int:
         """Work until told to end; the exit code."""
         queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
-        worker: Any = self.celery.Worker(
+        worker: Any = self._worker_class()(
             hostname=f"{self.name}@{socket.gethostname()}",
             queues=queues,
             quiet=True,
@@ -61,20 +63,41 @@ class WorkerApp:
             without_mingle=True,
             without_heartbeat=True,
         )
+        # It warns of pickle as root; nothing but JSON is accepted here.
+        warnings.simplefilter("ignore", SecurityWarning)
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
         worker.start()
         return int(worker.exitcode or 0)
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether somebody wanted the worker to end, rather than an error."""
+        return self._told_to_end > 0
+
+    def _worker_class(self) -> Any:
+        base: Any = self.celery.Worker
+        drain = self.drain
+
+        class DrainingWorker(base):  # type: ignore[misc]
+            """Whyever it stops, its slots give their jobs back: it waits for them."""
+
+            def stop(self, *args: Any, **kwargs: Any) -> Any:
+                drain.begin()
+                return super().stop(*args, **kwargs)
+
+        return DrainingWorker
 
     def train(self, job_id: object = None, *_: object, **__: object) -> None:
         """The task: a bell for `job_id`. It never fails; what is no id is dropped."""
         if not isinstance(job_id, str) or self._slot is None:
             log.warning("a message that is no bell was dropped")
             return
-        self._working = True
+        # Idle children end at once, as the pool wants; one with a job gives it back first.
+        idle = signal.signal(signal.SIGTERM, lambda *_: self.drain.begin())
         try:
             self._slot.work(job_id)
         finally:
-            self._working = False
+            signal.signal(signal.SIGTERM, idle)
         if os.getppid() != self._main_pid:
             # Nobody is left to take the answer or to send another bell.
             self._end_child()
@@ -82,7 +105,6 @@ class WorkerApp:
     def _child_started(self, **_: Any) -> None:
         """In a new child: open what a slot needs, and outlive the main process only to drain."""
         end_with_parent(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, self._child_told_to_end)
         if os.getppid() != self._main_pid:
             os._exit(1)
         self._equipment = Equipment(self.settings, self.drain, self.name, self._main_pid)
@@ -90,11 +112,6 @@ class WorkerApp:
         self._slot = Slot(self._equipment)
         self._presence = Presence(self._equipment)
         self._presence.start()
-
-    def _child_told_to_end(self, *_: object) -> None:
-        self.drain.begin()
-        if not self._working:
-            self._end_child()
 
     def _child_ends(self, **_: Any) -> None:
         if self._presence is not None:

@@ -4,7 +4,6 @@ import os
 import platform
 import socket
 from importlib.metadata import version
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -39,18 +38,12 @@ class Equipment:
         self.cache = Cache(settings.data_dir / "cache")
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
-        self._runner: RunnerProcess | None = None
-
-    @property
-    def versions(self) -> dict[str, Any]:
-        """What this worker runs on; with what the runner said of itself once it has."""
-        told = self._runner.versions if self._runner else None
-        return {
-            "chainrule": version("chainrule"),
+        self.versions = {
+            **{name: version(name) for name in ("chainrule", "numpy")},
             "python": platform.python_version(),
             "platform": platform.platform(),
-            **(told or {}),
         }
+        self._runner: RunnerProcess | None = None
 
     def runner(self) -> RunnerProcess:
         """A runner fit for a job; a new one takes the place of one that is gone or broken."""

@@ -14,8 +14,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.errors import InvalidError, TrainingError
 from core.events import CheckpointSaved, Codec, Event
 from core.spec import JobSpec
@@ -43,9 +41,8 @@ def main() -> None:
     confine(given.memory_bytes)
     channel = Channel.inherited(given.descriptor)
     inbox = Inbox(channel)
-    versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     with suppress(ChannelClosedError):
-        channel.send({"say": "ready", "versions": versions})
+        channel.send({"say": "ready"})
         fit = True
         while fit:
             fit = _serve(channel, inbox)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from worker.causes import MemoryWatch
 from worker.channel import Channel, ChannelClosedError, Message
@@ -28,7 +27,6 @@ class RunnerProcess:
 
     def __init__(self, given: Mapping[str, str], *, threads: int, memory_bytes: int = 0) -> None:
         self.channel, theirs = Channel.pair()
-        self.versions: dict[str, Any] | None = None
         self.heard_at = time.monotonic()
         self.busy = False
         self.fit = True
@@ -64,9 +62,7 @@ class RunnerProcess:
         message = self.channel.receive(timeout_seconds)
         if message is not None:
             self.heard_at = time.monotonic()
-            if message["say"] == "ready":
-                self.versions = message["versions"]
-            elif message["say"] == "ended":
+            if message["say"] == "ended":
                 self.busy, self.fit = False, message["fit"]
         return message
 

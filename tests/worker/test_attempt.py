@@ -70,9 +70,9 @@ def test_cancelling_stops_training(bench: Bench):
 
 
 def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(bench: Bench):
-    calm = bench.submit(epochs=12)
+    calm = bench.submit(epochs=60)
     bench.slot.work(calm)
-    job_id = bench.submit(epochs=12, checkpoint={"every_steps": 40})
+    job_id = bench.submit(epochs=60, checkpoint={"every_steps": 40})
     first = bench.equipment.runner().pid
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).checkpoint_id)

@@ -1,0 +1,174 @@
+"""A real worker process: Celery, a real broker, real databases."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from core import jobs, nodes
+from core.db.session import reading
+from core.queue import KEY_PREFIX, make_celery, ring
+from core.status import AttemptStatus, JobStatus
+from tests.brokers import Broker
+from tests.worker.processes import Process
+from tests.workercases import LONG, Bench, until
+
+
+class Site:
+    """A bench whose jobs are trained by worker processes of its own."""
+
+    def __init__(self, bench: Bench, broker: Broker, folder: Path) -> None:
+        self.bench, self.broker, self.folder = bench, broker, folder
+        self.processes: list[Process] = []
+        settings = bench.settings.model_copy(update={"broker_url": SecretStr(broker.url)})
+        self.celery = make_celery(settings, publish_seconds=3)
+        self.environment = {
+            "CHAINRULE_DATA_DIR": str(bench.settings.data_dir),
+            "CHAINRULE_DATABASE_URL": bench.settings.resolved_database_url,
+            "CHAINRULE_BROKER_URL": broker.url,
+            "CHAINRULE_NODE_NAME": "site",
+            "CHAINRULE_LEASE_SECONDS": "6",
+            "CHAINRULE_CHUNK_SECONDS": "0.1",
+            "CHAINRULE_THREADS": "1",
+        }
+
+    def start(self, module: str = "worker", **environment: str) -> Process:
+        process = Process(module, {**self.environment, **environment}, self.folder / "log")
+        self.processes.append(process)
+        return process
+
+    def worker(self, **environment: str) -> Process:
+        """A worker that is there."""
+        before = self.workers()
+        process = self.start(**environment)
+        until(lambda: process.process.poll() is not None or self.workers() > before)
+        assert process.process.poll() is None, process.said()
+        return process
+
+    def workers(self) -> int:
+        with reading(self.bench.engine) as session:
+            return sum(len(node.workers) for node in nodes.list_nodes(session))
+
+    def ring(self, job_id: str) -> None:
+        ring(self.celery, job_id, "cpu")
+
+    def status(self, job_id: str) -> JobStatus:
+        return self.bench.job(job_id).status
+
+    def running(self, job_id: str) -> bool:
+        job = self.bench.job(job_id)
+        return job.status is JobStatus.RUNNING and job.progress_step > 0
+
+
+@pytest.fixture
+def site(bench: Bench, broker: Broker, tmp_path: Path) -> Iterator[Site]:
+    made = Site(bench, broker, tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()
+
+
+def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site):
+    worker = site.worker()
+    job_id = site.bench.submit(epochs=2)
+    site.ring(job_id)
+    until(lambda: site.status(job_id).terminal)
+    assert site.status(job_id) is JobStatus.FINISHED
+    (attempt,) = site.bench.attempts(job_id)
+    assert attempt.node == "site"
+    assert attempt.versions["numpy"]
+    assert worker.family()
+    assert worker.stop() == 0
+    assert not worker.family()
+    assert site.workers() == 0
+    assert not list((site.bench.settings.data_dir / "work").glob("*/*-1"))
+
+
+def test_terminating_gives_the_job_back_uncharged(site: Site):
+    worker = site.worker()
+    job_id = site.bench.submit(**LONG)
+    site.ring(job_id)
+    until(lambda: site.running(job_id))
+    assert worker.stop() == 0
+    assert not worker.family()
+    job = site.bench.job(job_id)
+    assert job.status is JobStatus.QUEUED
+    assert job.infra_failures == 0
+    assert job.checkpoint_id
+    assert site.bench.attempts(job_id)[0].status is AttemptStatus.RELEASED
+
+
+def test_a_killed_main_process_has_its_slots_give_back_and_end(site: Site):
+    worker = site.worker()
+    job_id = site.bench.submit(**LONG)
+    site.ring(job_id)
+    until(lambda: site.running(job_id))
+    worker.family()
+    worker.signal(signal.SIGKILL)
+    until(lambda: not worker.family())
+    assert site.bench.attempts(job_id)[0].status is AttemptStatus.RELEASED
+    assert site.status(job_id) is JobStatus.QUEUED
+
+
+def test_a_terminated_process_group_loses_nothing(site: Site):
+    worker = site.worker()
+    job_id = site.bench.submit(**LONG)
+    site.ring(job_id)
+    until(lambda: site.running(job_id))
+    worker.family()
+    os.killpg(worker.pid, signal.SIGTERM)
+    worker.process.wait(60)
+    until(lambda: not worker.family())
+    assert site.bench.attempts(job_id)[0].status is AttemptStatus.RELEASED
+
+
+def test_terminating_without_a_broker_ends_all_the_same(site: Site):
+    worker = site.worker()
+    site.broker.stop()
+    time.sleep(1)
+    worker.stop()
+    assert not worker.family()
+
+
+def test_garbage_in_the_queue_harms_nothing(site: Site):
+    site.worker()
+    with site.broker.client as client:
+        for garbage in (b"no JSON", b"{}", b"[1, 2]", b'{"body": "x", "headers": {}}'):
+            client.lpush(f"{KEY_PREFIX}cpu", garbage)
+    site.celery.send_task("chainrule.train", args=[{"not": "an id"}], queue="cpu")
+    site.celery.send_task("no.such.task", args=[], queue="cpu")
+    job_id = site.bench.submit(epochs=1)
+    site.ring(job_id)
+    until(lambda: site.status(job_id).terminal)
+
+
+def test_two_slots_train_two_jobs_each_once(site: Site):
+    site.worker(CHAINRULE_SLOTS="2")
+    job_ids = [site.bench.submit(epochs=2, seed=seed) for seed in range(4)]
+    for job_id in job_ids * 3:
+        site.ring(job_id)
+    until(lambda: all(site.status(job_id).terminal for job_id in job_ids))
+    assert [len(site.bench.attempts(job_id)) for job_id in job_ids] == [1, 1, 1, 1]
+    with reading(site.bench.engine) as session:
+        assert all(
+            len([e for e in jobs.events(session, job_id) if e.kind == "claimed"]) == 1
+            for job_id in job_ids
+        )
+
+
+def test_the_scheduler_rings_and_takes_back(site: Site):
+    site.start("worker.scheduler", CHAINRULE_LEASE_SECONDS="2")
+    worker = site.worker(CHAINRULE_LEASE_SECONDS="2")
+    job_id = site.bench.submit(**LONG)
+    until(lambda: site.running(job_id))
+    worker.kill()
+    until(lambda: site.status(job_id) is not JobStatus.RUNNING)
+    (attempt,) = site.bench.attempts(job_id)
+    assert attempt.status is AttemptStatus.LOST
+    assert attempt.cause["kind"] == "lost_worker"
+    site.worker(CHAINRULE_LEASE_SECONDS="2")
+    until(lambda: site.running(job_id))
