@@ -1,6 +1,7 @@
 """The array seam: NumPy on a CPU, CuPy on a GPU. The only file that knows both."""
 
 import importlib
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -34,6 +35,13 @@ def to_host(array: Array) -> Array:
     if type(array) is np.ndarray:
         return array
     return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def all_finite(xp: ModuleType, array: Array) -> bool:
+    """Whether no number is NaN or infinite; asks the device if the array is there."""
+    if isinstance(array, np.floating):  # a single number on the host: many times faster
+        return math.isfinite(array)
+    return bool(to_host(xp.isfinite(array).all()))
 
 
 def generators(seeds: Sequence[int], purpose: int) -> list[np.random.Generator]:

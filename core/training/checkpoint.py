@@ -94,7 +94,7 @@ def restore(
     cursor = json.loads(metadata["cursor"])
     trainer.updater.step = cursor["step"]
     trainer.epoch, trainer.batch = cursor["epoch"], cursor["batch"]
-    trainer.losses = [_loss(value) for value in json.loads(metadata["losses"])]
+    trainer.losses = tuple(_loss(value) for value in json.loads(metadata["losses"]))
     trainer.restore_chance(json.loads(metadata["chance"]))
     best = arrays.get("best")
     return json.loads(metadata["progress"]), None if best is None else xp.asarray(best)

@@ -180,7 +180,7 @@ class Run:
                 for report, found in zip(reports, self._evaluated("valid"), strict=True):
                     report.update(found)
         watched = [report.get("valid/loss", report["train/loss"]) for report in reports]
-        trainer.losses.append(np.array(watched)[:, None] if trainer.stack else watched[0])
+        trainer.losses += (np.array(watched)[:, None] if trainer.stack else watched[0],)
         better = [
             member.judge.epoch_ended(trainer.epoch, report)
             for member, report in zip(self.members, reports, strict=True)

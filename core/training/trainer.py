@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from core.nn.array import Array, Shape, namespace, to_host
+from core.nn.array import Array, Shape, all_finite, namespace, to_host
 from core.nn.layer import Scope
+from core.nn.loss import occurrences
 from core.nn.metric import Tally
 from core.nn.network import BoundNetwork
 from core.nn.optimizer import Updater
 from core.nn.schedule import Progress
+from core.nn.schedules.constant import Constant
 from core.nn.stack import stacked
 from core.spec import TrainingSpec
 from core.training.problem import Part, Problem
@@ -49,7 +51,11 @@ class Trainer:
         self.network.initialize([s.seed for s in specs])
         self.optimizer = stacked([s.optimizer for s in specs])
         self.schedule = stacked([s.schedule for s in specs])
-        self.loss = stacked([s.loss for s in specs])
+        counts = occurrences(
+            spec.loss.target, problem.train.y, math.prod(self.network.output_shape)
+        )
+        self._steady = isinstance(self.schedule, Constant)
+        self.loss = stacked([s.loss.fitted(counts) for s in specs])
         self.updater = Updater(self.optimizer, self.xp, self.network.weights)
         self.scope = Scope(
             self.xp, self.network.dtype, self.stack, self.network.output_shape, training=True
@@ -61,11 +67,11 @@ class Trainer:
         self.steps_an_epoch = math.ceil(self.batches / spec.accumulate)
         self.epoch = 0
         self.batch = 0
-        self.losses: list[Any] = []
+        self.losses: tuple[Any, ...] = ()
         self.train = self._on_device(problem.train)
         self.valid = None if problem.valid is None else self._on_device(problem.valid)
         self.test = None if problem.test is None else self._on_device(problem.test)
-        self._gathered: Part | None = None
+        self._parts: list[Part] = []
         self._order: Array | None = None
         self._accumulated = (
             self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
@@ -95,10 +101,9 @@ class Trainer:
         with np.errstate(all="ignore"):
             y, backprop = self.network.forward(part.x, training=True)
             loss, dy = self.loss.forward(y, part.y, self.scope, part.weight)
-            finite = self.xp.isfinite(loss)
-            if not finite.all():
+            if not all_finite(self.xp, loss):
                 self.failed_step = self.step + 1
-                self.failed |= ~np.atleast_1d(to_host(finite))
+                self.failed |= ~np.atleast_1d(to_host(self.xp.isfinite(loss)))
                 if self.failed.all():
                     return loss
             self._note(y, part, loss)
@@ -114,16 +119,19 @@ class Trainer:
             epoch=self.epoch,
             steps_total=self.steps_an_epoch * self.spec.epochs,
             epochs_total=self.spec.epochs,
-            losses=tuple(self.losses),
+            losses=self.losses,
         )
 
     def end_epoch(self) -> dict[str, Array]:
         """The training metrics of the epoch, each of shape `stack`; the next epoch may begin."""
-        metrics = {"loss": self.loss_sum / self.weight_sum}
-        metrics.update((tally.metric.name, tally.result()) for tally in self.tallies)
+        mean = self.loss.averages
+        metrics = {"loss": self.loss_sum / self.weight_sum if mean else self.loss_sum}
+        for tally in self.tallies:
+            metrics.update(tally.numbers())
         self.epoch += 1
         self.batch = 0
-        self._gathered = self._order = None
+        self._order = None
+        self._parts = []
         self.reset_sums()
         return metrics
 
@@ -167,7 +175,7 @@ class Trainer:
         """Add a batch to what the epoch reports."""
         count = part.x.shape[len(self.stack)]
         mass = count if part.weight is None else part.weight.sum(axis=-1)
-        self.loss_sum += loss * mass
+        self.loss_sum += loss * mass if self.loss.averages else loss
         self.weight_sum += mass
         if not self.tallies:
             return
@@ -175,15 +183,18 @@ class Trainer:
         if weight is None:
             weight = self.xp.ones((*self.stack, count), self.network.dtype)
         outputs = self.loss.prediction(y, self.scope)
+        truth = self.loss.observed(part.y)
         for tally in self.tallies:
-            tally.add(outputs, part.y, weight)
+            tally.add(outputs, truth, weight)
 
     def _move(self) -> None:
         """Update the weights, if enough batches were gathered."""
         gradients = self._accumulate()
         if gradients is None:
             return
-        rate = self.optimizer.learning_rate * self.schedule.factor(self.progress())
+        rate = self.optimizer.learning_rate
+        if not self._steady:
+            rate = rate * self.schedule.factor(self.progress())
         self.updater.update(gradients, rate)
         if self.averaged is not None and self.spec.averaging is not None:
             self.averaged += (1 - self.spec.averaging) * (self.network.weights - self.averaged)
@@ -216,13 +227,16 @@ class Trainer:
         """The rows of the coming batch, `(*stack, batch, ...)`."""
         if self._order is None:
             self._arrange()
-        start = self.batch * self.batch_size
-        stop = min(start + self.batch_size, len(self.train))
-        axes = (slice(None),) * len(self.stack)
-        if self._gathered is not None:
-            return _rows(self._gathered, (*axes, slice(start, stop)))
+        if self._parts:
+            return self._parts[self.batch]
         assert self._order is not None
-        return _rows(self.train, self._order[(*axes, slice(start, stop))])
+        return _rows(self.train, self._order[self._range(self.batch)])
+
+    def _range(self, batch: int) -> Any:
+        """The index of a batch in an epoch's rows."""
+        start = batch * self.batch_size
+        rows = slice(start, min(start + self.batch_size, len(self.train)))
+        return (*(slice(None) for _ in self.stack), rows)
 
     def _arrange(self) -> None:
         """Put the rows of the epoch in the order that seed and epoch give."""
@@ -238,7 +252,8 @@ class Trainer:
             ]
         self._order = self.xp.asarray(np.stack(orders).reshape(*self.stack, rows))
         if self.train.x.nbytes * len(self.specs) <= GATHER_BYTES:
-            self._gathered = _rows(self.train, self._order)
+            gathered = _rows(self.train, self._order)
+            self._parts = [_rows(gathered, self._range(batch)) for batch in range(self.batches)]
 
 
 def _rows(part: Part, index: Any) -> Part:
