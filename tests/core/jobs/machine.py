@@ -1,0 +1,224 @@
+"""A random life of jobs, in the database and in the model side by side."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Engine, select
+
+from core import jobs
+from core.db.session import reading, transaction
+from core.db.tables import Base, DatasetVersion, Job
+from core.errors import ConflictError, SupersededError
+from core.status import JobStatus
+from tests.clocks import START, StandingClock
+from tests.core.jobs.model import LEASE, JobModel, ReaperModel, Refused
+from tests.jobcases import dataset_version, do, points, spec
+
+KEYS = st.sampled_from(["a", "b", "c", None])
+PICK = st.integers(0, 1000)
+ENDS = st.sampled_from([JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED])
+
+
+class JobMachine(RuleBasedStateMachine):
+    """Every rule does one thing to both sides and compares what they say."""
+
+    clock: ClassVar[StandingClock]
+
+    @initialize()
+    def begin(self) -> None:
+        self.engine: Engine = self.clock.engine
+        with transaction(self.engine) as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+            self.version: DatasetVersion = dataset_version(session)
+        self.models: dict[str, JobModel] = {}
+        self.keys: dict[str, str] = {}
+        self.claims: list[jobs.Claim] = []
+        self.sequences: dict[tuple[str, int], int] = {}
+        self.reaper = jobs.Reaper(self.engine, LEASE, monotonic=self.clock)
+        self.reaper_model = ReaperModel()
+
+    @property
+    def now(self) -> float:
+        return self.clock.seconds
+
+    def job(self, pick: int) -> str:
+        return list(self.models)[pick % len(self.models)]
+
+    def claim_of(self, pick: int) -> tuple[jobs.Claim, JobModel]:
+        """Mostly the newest claim, else any there ever was."""
+        claim = self.claims[-1 if pick % 2 else pick % len(self.claims)]
+        return claim, self.models[claim.job_id]
+
+    def both(self, expected: Callable[[], Any], done: Callable[[], Any]) -> bool:
+        """Do it on both sides; whether both did it. They must agree."""
+        try:
+            expected()
+        except Refused:
+            try:
+                done()
+            except (SupersededError, ConflictError):
+                return False
+            raise AssertionError("the database allowed what the model refuses") from None
+        done()
+        return True
+
+    @rule(key=KEYS, most=st.integers(1, 3))
+    def submit(self, key: str | None, most: int) -> None:
+        given = {"idempotency_key": key, "request_hash": "h"}
+        job = do(
+            self.engine, jobs.submit, spec(max_attempts=most), self.version, owner="a", **given
+        )
+        if key is not None and key in self.keys:
+            assert job.id == self.keys[key]
+            return
+        assert job.id not in self.models
+        self.models[job.id] = JobModel(most, self.now)
+        if key is not None:
+            self.keys[key] = job.id
+
+    @precondition(lambda self: self.models)
+    @rule(pick=PICK)
+    def claim(self, pick: int) -> None:
+        job_id = self.job(pick)
+        expected = self.models[job_id].claim(self.now)
+        given = {"node": "n", "worker": "w", "lease_seconds": LEASE}
+        claim = do(self.engine, jobs.claim, job_id, **given)
+        assert (claim is not None) is expected
+        if claim is not None:
+            assert claim.attempt == self.models[job_id].attempt
+            self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK)
+    def renew(self, pick: int) -> None:
+        claim, model = self.claim_of(pick)
+
+        def expected() -> None:
+            model.own(claim.attempt)
+            model.lease_until = self.now + LEASE
+
+        def done() -> None:
+            wants = do(self.engine, jobs.renew, claim, LEASE)
+            assert (wants.cancel_requested, wants.pause_requested) == (model.cancel, model.pause)
+
+        self.both(expected, done)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, count=st.integers(1, 4), twice=st.booleans())
+    def write(self, pick: int, count: int, twice: bool) -> None:
+        claim, model = self.claim_of(pick)
+        key = (claim.job_id, claim.attempt)
+        sequence = self.sequences.get(key, 0)
+        start = model.position[claim.attempt]
+        chunk = points(*range(start + 1, start + count + 1))
+
+        def done() -> None:
+            for _ in range(1 + twice):
+                do(self.engine, jobs.record_metrics, *key, sequence, chunk)
+
+        if self.both(lambda: model.write(claim.attempt, count), done):
+            self.sequences[key] = sequence + 1
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, twice=st.booleans())
+    def save(self, pick: int, twice: bool) -> None:
+        claim, model = self.claim_of(pick)
+        step = model.position[claim.attempt]
+
+        def expected() -> None:
+            model.own(claim.attempt)
+            model.checkpoint = step
+
+        def done() -> None:
+            for _ in range(1 + twice):
+                do(
+                    self.engine, jobs.record_checkpoint, claim.job_id, claim.attempt, step=step,
+                    epoch=0, key="k", size_bytes=1, digest="d",
+                )  # fmt: skip
+
+        self.both(expected, done)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, status=ENDS, twice=st.booleans())
+    def finish(self, pick: int, status: JobStatus, twice: bool) -> None:
+        claim, model = self.claim_of(pick)
+
+        def done() -> None:
+            for _ in range(1 + twice):
+                do(self.engine, jobs.finish, claim.job_id, claim.attempt, status)
+
+        self.both(lambda: model.finish(claim.attempt, status.value), done)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, lost=st.booleans())
+    def give_back(self, pick: int, lost: bool) -> None:
+        claim, model = self.claim_of(pick)
+        given = (claim.job_id, claim.attempt)
+
+        def expected() -> None:
+            model.own(claim.attempt)
+            (model.lose if lost else model.give_back)(self.now)
+
+        def done() -> None:
+            if lost:
+                do(self.engine, jobs.lose, *given, cause={"kind": "signal"})
+            else:
+                do(self.engine, jobs.release, *given)
+
+        self.both(expected, done)
+
+    @precondition(lambda self: self.models)
+    @rule(pick=PICK, order=st.sampled_from(["cancel", "pause", "resume"]))
+    def want(self, pick: int, order: str) -> None:
+        job_id = self.job(pick)
+        self.both(
+            lambda: self.models[job_id].want(order, self.now),
+            lambda: do(self.engine, getattr(jobs, order), job_id),
+        )
+
+    @rule(seconds=st.sampled_from([1, 5, 13, 29, 40]))
+    def tick(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([31, 45]))
+    def watched_time(self, seconds: int) -> None:
+        """Time in which the reaper looks and no worker renews."""
+        for _ in range(seconds // 5):
+            self.clock.advance(5)
+            self.look()
+
+    @rule()
+    def look(self) -> None:
+        silent = [
+            job_id
+            for job_id, model in self.models.items()
+            if model.lease_until is not None and model.lease_until < self.now
+        ]
+        expected = silent if self.reaper_model.may_reap(self.clock()) else []
+        assert sorted(self.reaper.look()) == sorted(expected)
+        for job_id in expected:
+            self.models[job_id].lose(self.now)
+
+    @invariant()
+    def both_sides_agree(self) -> None:
+        if not hasattr(self, "models"):
+            return
+        with reading(self.engine) as session:
+            rows = {job.id: job for job in session.scalars(select(Job))}
+            assert rows.keys() == self.models.keys()
+            for job_id, model in self.models.items():
+                row = rows[job_id]
+                lease = row.lease_until and (row.lease_until - START).total_seconds()
+                said = (row.status.value, row.attempt, row.infra_failures, lease)
+                assert said == (model.status, model.attempt, model.failures, model.lease_until)
+                series = jobs.metrics(session, job_id).series.get("train/loss")
+                assert ([] if series is None else series["step"].tolist()) == model.history()
+                self._check_log(row, jobs.events(session, job_id))
+
+    def _check_log(self, row: Job, events: list[Any]) -> None:
+        ends = [event for event in events if JobStatus(event.status).terminal]
+        assert len(ends) == (1 if row.status.terminal else 0)
+        assert events[-1].status == row.status.value

@@ -1,0 +1,84 @@
+"""Nodes: who is there, what they can do, and who is to drain."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from core import nodes
+from core.db.session import transaction
+from core.errors import NotFoundError
+from tests.jobcases import claimed, do
+
+
+def beat(engine: Engine, worker: str, node: str = "n1", **changes: Any) -> bool:
+    given = {
+        "host": "h", "pid": 7, "slots": 2, "queues": ["cpu"], "versions": {"numpy": "2"},
+        "devices": ["cpu"],
+    }  # fmt: skip
+    return do(engine, nodes.heartbeat, node=node, worker=worker, **(given | changes))
+
+
+def age(engine: Engine, worker: str, seconds: int) -> None:
+    statement = text("UPDATE workers SET heartbeat_at = heartbeat_at - :ms WHERE id = :id")
+    with transaction(engine) as session:
+        session.execute(statement, {"ms": seconds * 1000, "id": worker})
+
+
+def test_workers_of_a_machine_make_one_node(engine: Engine) -> None:
+    beat(engine, "a")
+    beat(engine, "b", queues=["cpu", "gpu"], slots=3)
+    beat(engine, "c", node="n2")
+    beat(engine, "a", versions={"numpy": "3"})
+    first, second = do(engine, nodes.list_nodes)
+    assert (first.node.name, first.slots, first.queues) == ("n1", 5, ["cpu", "gpu"])
+    assert (first.node.versions, first.node.devices) == ({"numpy": "3"}, ["cpu"])
+    assert [worker.id for worker in first.workers] == ["a", "b"]
+    assert (second.node.name, second.alive, second.running) == ("n2", True, 0)
+    assert do(engine, nodes.slots) == {"cpu": 7, "gpu": 3}
+
+
+def test_who_is_silent_or_stopped_counts_no_more(engine: Engine) -> None:
+    beat(engine, "a")
+    beat(engine, "b")
+    age(engine, "a", 31)
+    assert do(engine, nodes.slots) == {"cpu": 2}
+    do(engine, nodes.stopped, "b")
+    assert do(engine, nodes.slots) == {}
+    state = do(engine, nodes.get_node, "n1")
+    assert (state.alive, state.slots, state.queues) == (False, 0, [])
+    beat(engine, "b")
+    assert do(engine, nodes.get_node, "n1").alive
+
+
+def test_a_node_is_told_to_drain_at_its_next_heartbeat(engine: Engine) -> None:
+    assert beat(engine, "a") is False
+    first = do(engine, nodes.drain, "n1")
+    assert do(engine, nodes.drain, "n1").draining_at == first.draining_at is not None
+    assert beat(engine, "a") is True
+    assert do(engine, nodes.slots) == {}
+    assert do(engine, nodes.drain, "n1", on=False).draining_at is None
+    assert beat(engine, "a") is False
+    assert do(engine, nodes.slots) == {"cpu": 2}
+
+
+def test_running_jobs_are_counted_by_node(engine: Engine) -> None:
+    beat(engine, "a")
+    claimed(engine)
+    claimed(engine)
+    assert do(engine, nodes.get_node, "n1").running == 2
+
+
+def test_an_unknown_node_is_not_found(engine: Engine) -> None:
+    for use_case in (nodes.get_node, nodes.drain):
+        with pytest.raises(NotFoundError):
+            do(engine, use_case, "nobody")
+
+
+def test_workers_long_gone_are_forgotten(engine: Engine) -> None:
+    beat(engine, "a")
+    beat(engine, "b")
+    age(engine, "a", 7200)
+    assert do(engine, nodes.forget_workers, before=datetime.now(UTC) - timedelta(hours=1)) == 1
+    assert [worker.id for worker in do(engine, nodes.get_node, "n1").workers] == ["b"]
