@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from core.data.format import check_names, rows_at_once
 from core.data.limits import Limits
-from core.data.tensors import shape_of, tensor_field, unnested
+from core.data.tensors import one_array, shape_of, tensor_field, unnested
 from core.errors import InvalidError, TooLargeError
 
 FORMAT = {b"chainrule.format": b"1"}
@@ -78,14 +78,12 @@ def _flush(
 
 def _tidy(table: pa.Table) -> pa.RecordBatch:
     """One batch whose buffers hold its rows and nothing else, zeros under missing values."""
-    columns = [_tidy_array(column.combine_chunks()) for column in table.columns]
+    columns = [_tidy_array(one_array(column)) for column in table.columns]
     return pa.record_batch(columns, schema=table.schema)
 
 
 def _tidy_array(column: pa.Array) -> pa.Array:
     """The array without offset, and no bitmap of missing values unless some are."""
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks)
     if pa.types.is_fixed_size_list(column.type):
         flat = _tidy_array(column.flatten())
         return pa.FixedSizeListArray.from_arrays(flat, type=column.type)

@@ -1,6 +1,7 @@
 """What lies in a stored dataset version: the schema with counts, ranges, means and classes."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from core.data.distribution import distributions
 from core.data.schema import MAX_CLASSES, ColumnSchema, DatasetSchema, Label
-from core.data.tensors import shape_of
+from core.data.tensors import one_array, shape_of
 
 # All classes of all columns together, so that the schema stays a small document.
 MAX_ALL_CLASSES = 50_000
 MAX_CLASS_CHARACTERS = 200
+PIECE_BYTES = 64 * 2**20
 
 
 def describe(path: Path) -> DatasetSchema:
@@ -24,11 +26,10 @@ def describe(path: Path) -> DatasetSchema:
     with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
         columns = [Summary(one) for one in reader.schema]
         rows = 0
-        for index in range(reader.num_record_batches):
-            batch = reader.get_batch(index)
-            rows += batch.num_rows
-            for summary, column in zip(columns, batch.columns, strict=True):
-                summary.add(column)
+        for table in _pieces(reader):
+            rows += table.num_rows
+            for summary, column in zip(columns, table.columns, strict=True):
+                summary.add(one_array(column))
     kept = _affordable(columns)
     described = [one.schema(one.name in kept) for one in columns]
     spread = distributions(path, rows, described)
@@ -38,6 +39,18 @@ def describe(path: Path) -> DatasetSchema:
             one.model_copy(update={"distribution": spread.get(one.name)}) for one in described
         ),
     )
+
+
+def _pieces(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.Table]:
+    """The rows some batches at a time: large enough that the work for each piece is little."""
+    gathered: list[pa.RecordBatch] = []
+    for index in range(reader.num_record_batches):
+        gathered.append(reader.get_batch(index))
+        if sum(batch.nbytes for batch in gathered) >= PIECE_BYTES:
+            yield pa.Table.from_batches(gathered)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered)
 
 
 @dataclass

@@ -36,6 +36,8 @@ class ColumnGuess:
         self._refuse_long(column, row, limits)
         if self._declared:
             return
+        if self._kind in {None, "int", "float"} and self._at_once(column):
+            return
         missing = pc.is_in(column, pa.array(TOKENS))
         values = column.filter(pc.invert(missing)) if pc.any(missing).as_py() else column
         if not len(values):
@@ -64,6 +66,16 @@ class ColumnGuess:
         """The type to read the column as; a column without any value counts as numbers."""
         types = {"bool": pa.bool_(), "int": pa.int64(), "text": pa.string()}
         return types.get(self._kind or "float", pa.float64())
+
+    def _at_once(self, column: pa.Array) -> bool:
+        """Take in a column that holds plain numbers and nothing else: the usual, fast case."""
+        kind = "int" if self._kind != "float" and _casts(column, pa.int64()) else "float"
+        if kind == "float" and not _casts(column, pa.float64()):
+            return False
+        self._values += len(column)
+        self._numbers += len(column)
+        self._kind = _wider(self._kind, kind) if len(column) else self._kind
+        return True
 
     def _kind_of(self, values: pa.Array) -> str:
         """The narrowest kind that holds all of `values`, trying what was seen before first."""

@@ -41,6 +41,13 @@ def tensor_array(values: NDArray[Any], field: pa.Field) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, type=field.type)
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The chunks of a column as one array."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks)
+
+
 def unnested(column: pa.Array, field: pa.Field, row: int) -> tuple[pa.Array, tuple[int, ...]]:
     """The values of a column of lists, in one flat array, and the shape all cells share.
 

@@ -4,21 +4,27 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from core.data.inflate import plain
 from core.data.limits import Limits
 from core.errors import InvalidError, TooLargeError
 
 BLOCK_BYTES = 2**20
 MAX_LINE_BYTES = 4 * 2**20
+NEWLINE, OLD_MAC = b"\n", b"\r"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
 class TextScan:
-    """What the pass saw: the first bytes, all bytes, and whether the double quotes pair up."""
+    """What the pass saw: the first bytes, how many there are, the longest line in bytes, and
+    whether the double quotes pair up.
+    """
 
     head: bytes
     size: int
+    longest: int
     quotes_pair: bool
 
 
@@ -30,7 +36,7 @@ def scan(source: Path, limits: Limits) -> TextScan:
     """
     compressed_size = source.stat().st_size
     decoder = codecs.getincrementaldecoder("utf-8")()
-    head, size, line, quotes, since_newline = b"", 0, 1, 0, 0
+    head, size, line, quotes, longest, since_newline = b"", 0, 1, 0, 0, 0
     with plain(source) as stream:
         while block := stream.read(BLOCK_BYTES):
             if not head:
@@ -40,12 +46,17 @@ def scan(source: Path, limits: Limits) -> TextScan:
             size += len(block)
             limits.check_grown(size, compressed_size)
             _check_block(block, line, decoder)
-            since_newline = _check_lines(block, line, since_newline)
+            longest_here, since_newline = _line_lengths(block, since_newline)
+            longest = max(longest, longest_here)
+            if longest > MAX_LINE_BYTES:
+                raise TooLargeError(
+                    f"a line from {line} on is longer than {MAX_LINE_BYTES:,} bytes"
+                )
             line += _lines(block)
             quotes += block.count(b'"')
     if decoder.getstate()[0]:
         raise InvalidError(f"line {line} ends within a UTF-8 character: the file was cut")
-    return TextScan(head, size, quotes % 2 == 0)
+    return TextScan(head, size, longest, quotes % 2 == 0)
 
 
 def _lines(block: bytes) -> int:
@@ -68,10 +79,15 @@ def _check_block(block: bytes, line: int, decoder: codecs.IncrementalDecoder) ->
         raise InvalidError(f"line {place} holds bytes that are not UTF-8 text") from error
 
 
-def _check_lines(block: bytes, line: int, since_newline: int) -> int:
-    """Refuse an endless line; the bytes since the last line end, for the next block."""
-    last = max(block.rfind(b"\n"), block.rfind(b"\r"))
-    open_bytes = len(block) - 1 - last if last >= 0 else since_newline + len(block)
-    if open_bytes > MAX_LINE_BYTES:
-        raise TooLargeError(f"line {line} is longer than {MAX_LINE_BYTES:,} bytes")
-    return open_bytes
+def _line_lengths(block: bytes, since_newline: int) -> tuple[int, int]:
+    """The longest line that goes on or ends in `block`, and how long the one left open is.
+
+    `since_newline` bytes of the first line came before the block.
+    """
+    newline = NEWLINE if NEWLINE in block else OLD_MAC
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == newline[0])
+    if not len(ends):
+        return since_newline + len(block), since_newline + len(block)
+    open_bytes = len(block) - 1 - int(ends[-1])
+    longest = max(since_newline + int(ends[0]), open_bytes, int(np.diff(ends).max(initial=0)))
+    return longest, open_bytes

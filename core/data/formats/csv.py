@@ -23,6 +23,8 @@ from core.family import member
 
 DELIMITERS = ",;\t|"
 BLOCK_BYTES = 8 * 2**20
+# PyArrow reserves a whole block for every column of text.
+RESERVED_BYTES = 512 * 2**20
 SNIFFED_LINES = 100
 BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -58,7 +60,7 @@ class Csv(Format):
             names = self._header(seen.head, delimiter, limits)
             guesses = self._guess(source, delimiter, names, seen, limits)
             types = {guess.name: guess.arrow_type() for guess in guesses}
-            for batch in self._batches(source, delimiter, names, types):
+            for batch in self._batches(source, delimiter, names, seen, types):
                 yield _without_empty_text(batch)
         except pa.ArrowInvalid as error:
             raise self._explained(error) from error
@@ -90,9 +92,8 @@ class Csv(Format):
             raise InvalidError(f"there is no column {unknown[0]!r} to be read as text")
         guesses = [ColumnGuess(name, name in declared, self.decimal) for name in names.values()]
         row, last = 0, None
-        for batch in self._batches(
-            source, delimiter, names, dict.fromkeys(names.values(), pa.string())
-        ):
+        texts = dict.fromkeys(names.values(), pa.string())
+        for batch in self._batches(source, delimiter, names, seen, texts):
             if batch.num_rows:
                 last = batch
             for guess, column in zip(guesses, batch.columns, strict=True):
@@ -109,7 +110,12 @@ class Csv(Format):
         return guesses
 
     def _batches(
-        self, source: Path, delimiter: str, names: dict[str, str], types: dict[str, pa.DataType]
+        self,
+        source: Path,
+        delimiter: str,
+        names: dict[str, str],
+        seen: TextScan,
+        types: dict[str, pa.DataType],
     ) -> Iterator[pa.RecordBatch]:
         """The rows converted to `types`, under our names."""
         with plain(source) as stream:
@@ -117,7 +123,7 @@ class Csv(Format):
                 stream,
                 read_options=pacsv.ReadOptions(
                     use_threads=False,
-                    block_size=BLOCK_BYTES,
+                    block_size=_block_bytes(len(names), seen.longest),
                     autogenerate_column_names=self.header == "absent",
                 ),
                 parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -189,6 +195,11 @@ def _check_delimiter(delimiter: str, head: bytes) -> None:
             f"the delimiter {delimiter!r} is not in the first row, {header[:60]!r}: "
             f"the delimiter {better!r} fits"
         )
+
+
+def _block_bytes(columns: int, longest: int) -> int:
+    """How much to parse at once: not much for very many columns, but some whole lines."""
+    return min(BLOCK_BYTES, max(4 * longest, RESERVED_BYTES // columns, 2**16))
 
 
 def _all_numbers(names: list[str]) -> bool:

@@ -148,13 +148,13 @@ def test_a_target_that_grows_too_large_is_stopped(upload):
         upload(b"a\n" + b"1\n" * 150_000, "text/csv", Limits(max_bytes=1_000_000))
 
 
-@pytest.mark.parametrize("columns", [3, 12_000])
+@pytest.mark.parametrize("columns", [10_000, 10_001])
 def test_many_columns(upload, columns):
     names = ",".join(f"c{i}" for i in range(columns))
     row = ",".join(["1"] * columns)
     content = f"{names}\n{row}\n".encode()
     if columns > Limits().max_columns:
-        with pytest.raises(TooLargeError, match="12,000 columns"):
+        with pytest.raises(TooLargeError, match="10,001 columns"):
             upload(content, "text/csv")
     else:
         assert len(upload(content, "text/csv").schema.columns) == columns
