@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.data.shuffles import permutation
 from core.nn.array import Array, Shape, all_finite, namespace, to_host
 from core.nn.layer import Scope
 from core.nn.loss import occurrences
@@ -18,9 +19,6 @@ from core.nn.schedules.constant import Constant
 from core.nn.stack import stacked
 from core.spec import TrainingSpec
 from core.training.problem import Part, Problem
-
-ORDER = 3
-"""What a seed is used for: the order of the rows."""
 
 GATHER_BYTES = 64 * 2**20
 """An epoch's rows are put in order at once when they take less than this."""
@@ -244,12 +242,7 @@ class Trainer:
         if self.spec.order == "sequential":
             orders = [np.arange(rows)] * len(self.specs)
         else:
-            orders = [
-                np.random.Generator(
-                    np.random.PCG64(np.random.SeedSequence([spec.seed, ORDER, self.epoch]))
-                ).permutation(rows)
-                for spec in self.specs
-            ]
+            orders = [permutation(rows, spec.seed, "order", self.epoch) for spec in self.specs]
         self._order = self.xp.asarray(np.stack(orders).reshape(*self.stack, rows))
         if self.train.x.nbytes * len(self.specs) <= GATHER_BYTES:
             gathered = _rows(self.train, self._order)
