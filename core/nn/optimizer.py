@@ -5,15 +5,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
-
 from core.family import Family
-from core.nn import fused
 from core.nn.array import Array
-from core.nn.trace import Stand, trace
-
-BLOCK = 32_768
-"""Weights updated at a time by array calls: with gradient and slots they fit a core's own cache."""
+from core.nn.elementwise import Elementwise
 
 
 class Optimizer(Family):
@@ -87,94 +81,35 @@ class Updater:
         )
         self._xp = xp
         self._weights = weights
-        self._dtype = weights.dtype
-        self._stack = weights.shape[:-1]
-        self._gradients: Array | None = None
-        self._blocks: list[Any] = []
-        self._kernel: fused.Kernel | None = None
-        self._numbers: Array | None = None
         self._fuse = fuse
-        suits = xp is np and weights.size > 0 and fuse is not False
-        self._gain = fused.Gain(weights.size) if suits else None
+        self._gradients: Array | None = None
+        self._pass: Elementwise | None = None
+
+    @property
+    def fused(self) -> bool:
+        """Whether updates run as one pass over memory by now."""
+        return self._pass is not None and self._pass.fused
 
     def update(self, gradients: Array, rate: Any) -> None:
         """Move all weights once. `rate` is one number or a float64 array `(k, 1)`.
 
-        `gradients` may be overwritten; pass the same array each time, finding another is slow.
+        `gradients` may be overwritten; pass the same array each time, binding another takes time.
         """
         self.step += 1
-        coefficients = self.optimizer.coefficients(self.step, rate)
-        if gradients is not self._gradients:
-            self._bind(gradients)
-        if self._gain is not None and (self._fuse or self._gain.reached()):
-            self._start_fused(len(coefficients))
-        if self._kernel is not None:
-            self._fill(coefficients)
-            self._kernel()
-            return
-        ready = tuple(
-            self._xp.asarray(c, self._dtype) if isinstance(c, np.ndarray) else float(c)
-            for c in coefficients
+        if gradients is not self._gradients or self._pass is None:
+            self._gradients, self._pass = gradients, self._bind(gradients)
+        self._pass(*self.optimizer.coefficients(self.step, rate))
+
+    def _bind(self, gradients: Array) -> Elementwise:
+        def update(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
+            w, g, *slots = arrays
+            self.optimizer.update(xp, w, g, tuple(slots), tuple(numbers), tuple(scratch))
+
+        return Elementwise(
+            update,
+            self._xp,
+            [self._weights, gradients, *self.slots.values()],
+            scratch=self.optimizer.scratch,
+            consumed=(1,),
+            fuse=True if self.fused else self._fuse,
         )
-        for w, g, slots, scratch in self._blocks:
-            self.optimizer.update(self._xp, w, g, slots, ready, scratch)
-
-    def _bind(self, gradients: Array) -> None:
-        """Cut all vectors into blocks that fit a cache."""
-        size = self._weights.shape[-1]
-        networks = self._weights.size // max(1, size)
-        width = max(1, min(size, max(256, BLOCK // max(1, networks))))
-        if self._xp is not np:  # a GPU has no such cache, but a price for every call
-            width = max(1, size)
-        scratch = [
-            self._xp.empty((*self._stack, width), self._dtype)
-            for _ in range(self.optimizer.scratch)
-        ]
-        self._blocks = [
-            (
-                self._weights[..., start : start + width],
-                gradients[..., start : start + width],
-                tuple(slot[..., start : start + width] for slot in self.slots.values()),
-                tuple(t[..., : min(width, size - start)] for t in scratch),
-            )
-            for start in range(0, size, width)
-        ]
-        if self._kernel is not None and self._numbers is not None:
-            self._kernel = self._bound(gradients, self._numbers.shape[-1])
-        self._gradients = gradients
-
-    def _start_fused(self, count: int) -> None:
-        """Fuse from now on, if it can be done at all; asked once."""
-        self._gain = None
-        if self._gradients is not None:
-            self._kernel = self._bound(self._gradients, count)
-
-    def _bound(self, gradients: Array, count: int) -> fused.Kernel | None:
-        optimizer, slots = self.optimizer, len(self.slots)
-
-        def update(
-            xp: Any, arrays: list[Stand], numbers: list[Stand], scratch: list[Stand]
-        ) -> None:
-            w, g, *rest = arrays
-            plain: Any = optimizer.update
-            plain(xp, w, g, tuple(rest), tuple(numbers), tuple(scratch))
-
-        program = trace(update, 2 + slots, count, optimizer.scratch, consumed=(1,))
-        size = self._weights.shape[-1]
-        arrays = [self._weights, gradients, *self.slots.values()]
-        if not all(a.flags.c_contiguous for a in arrays):
-            return None
-        rows = [a.reshape(-1, size) for a in arrays]
-        self._numbers = np.empty((rows[0].shape[0], count), self._dtype)
-        return fused.bind(program, rows, self._numbers)
-
-    def _fill(self, coefficients: tuple[Any, ...]) -> None:
-        """Write the coefficients where the kernel reads them."""
-        numbers: Any = self._numbers
-        if not self._stack:
-            numbers[0] = coefficients
-            return
-        for column, value in enumerate(coefficients):
-            if isinstance(value, np.ndarray):
-                value = np.broadcast_to(value, (*self._stack, 1)).reshape(-1)
-            numbers[:, column] = value
