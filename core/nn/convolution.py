@@ -104,9 +104,7 @@ class Convolution:
             dy = dy.reshape(y.shape)
             self._weigh(windows, dy, scope)
             if self.bias:
-                rows = dy.reshape(networks, -1, self.filters)
-                bias_gradient = scope.gradients["bias"]
-                bias_gradient[...] = rows.sum(axis=-2).reshape(bias_gradient.shape)
+                self._sum_bias(dy.reshape(networks, -1, self.filters), scope)
             if not scope.input_gradient:
                 return None
             dx = self._gather(dy, weight, scope, padded.shape)
@@ -114,6 +112,13 @@ class Convolution:
 
         scope_shape = x.shape[-3:]
         return y.reshape(*scope.stack, batch, *place), backprop
+
+    def _sum_bias(self, dy: Array, scope: Scope) -> None:
+        """The gradient of the bias, as a product: many rows add up faster so."""
+        ones = scope.buffer("ones", (1, dy.shape[1]))
+        ones[...] = 1
+        total = scope.gradients["bias"]
+        total[...] = scope.xp.matmul(ones, dy).reshape(total.shape)
 
     def _matrix(self, weight: Array, networks: int) -> Array:
         """Weights or their gradient as `(networks, groups, depth, filters / groups)`, a view."""
@@ -172,23 +177,29 @@ class Convolution:
         out = scope.gradients["weight"]
         out[...] = total.swapaxes(1, 2).reshape(out.shape)
 
-    def _gather(self, dy: Array, weight: Array, scope: Scope, shape: tuple[int, ...]) -> Array:
-        """The gradient of the images: each cell adds up what the windows over it pass back."""
-        xp, grid = scope.xp, self.grid
+    def _gather(self, dy: Array, weight: Array, scope: Scope, shape: Shape) -> Array:
+        """The gradient of the images: each cell adds up what the windows over it pass back.
+
+        First along the height, a product for each row of the window, then along the width.
+        """
+        xp, rows, columns = scope.xp, self.grid.rows, self.grid.columns
         each = self.channels // self.groups
         dx = scope.buffer("dx", shape)
-        dx[...] = 0
-        by_cell = weight.reshape(*weight.shape[:2], grid.cells, each, -1)
+        by_row = weight.reshape(*weight.shape[:2], rows.size, columns.size * each, -1)
         for part in self._parts(*dy.shape[:2]):
-            gradient = self._by_group(dy[part])
-            target, own = dx[part], by_cell[part[0]]
-            networks, batch = target.shape[:2]
-            place = (networks, batch, grid.rows.count, grid.columns.count, each)
-            for cell, where in enumerate(grid.cell_places()):
-                back = scope.buffer("back", (networks, self.groups, *place[1:]))
-                flat = back.reshape(networks, self.groups, -1, each)
-                xp.matmul(gradient, own[:, :, cell].swapaxes(-1, -2), out=flat)
-                for group in range(self.groups):
-                    channels = slice(group * each, (group + 1) * each)
-                    target[(*where[:-1], channels)] += back[:, group]
-        return dx[grid.inside] if grid.is_padded else dx
+            gradient, own, target = self._by_group(dy[part]), by_row[part[0]], dx[part]
+            lead = (target.shape[0], self.groups, target.shape[1])
+            tall = scope.buffer("tall", (*lead, rows.padded, columns.count, columns.size * each))
+            back = scope.buffer("back", (*lead, rows.count, columns.count, columns.size * each))
+            flat = back.reshape(*lead[:2], -1, columns.size * each)
+            tall[...] = 0
+            for i in range(rows.size):
+                xp.matmul(gradient, own[:, :, i].swapaxes(-1, -2), out=flat)
+                tall[:, :, :, rows.places(i)] += back
+            target[...] = 0
+            for group in range(self.groups):
+                channels = target[..., group * each : (group + 1) * each]
+                for j in range(columns.size):
+                    cell = tall[:, group, ..., j * each : (j + 1) * each]
+                    channels[..., columns.places(j), :] += cell
+        return dx[self.grid.inside] if self.grid.is_padded else dx

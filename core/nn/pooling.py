@@ -2,6 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from core.family import member
 from core.nn.array import Array, Shape
@@ -96,7 +99,9 @@ def largest(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
     padded = grid.pad(x, scope, -xp.inf)
     shape = (*x.shape[:-3], grid.rows.count, grid.columns.count, x.shape[-1])
     y = scope.buffer("y", shape)
-    winner = scope.buffer("winner", shape, "uint8" if grid.cells < 256 else "int32")
+    # Which cell won, by its number: a later one wins only by being larger.
+    count = np.dtype("uint8" if grid.cells < 256 else "int32")
+    winner, later = scope.buffer("winner", shape, count), scope.buffer("later", shape, count)
     above = scope.buffer("above", shape, bool)
     for cell, where in enumerate(grid.cell_places()):
         candidate = padded[where]
@@ -106,14 +111,12 @@ def largest(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
             continue
         xp.greater(candidate, y, out=above)
         xp.maximum(candidate, y, out=y)
-        xp.copyto(winner, cell, where=above)
+        xp.multiply(above, count.type(cell), out=later)
+        xp.maximum(winner, later, out=winner)
 
     def backprop(dy: Array) -> Array:
-        part = scope.buffer("part", shape)
-
-        def share(cell: int) -> Array:
-            won = xp.equal(winner, cell, out=above)
-            return xp.multiply(dy, won, out=part)
+        def share(cell: int, out: Array) -> None:
+            xp.multiply(dy, xp.equal(winner, cell, out=above), out=out)
 
         return _spread(share, grid, scope, padded.shape)
 
@@ -138,18 +141,26 @@ def mean(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
     y *= share
 
     def backprop(dy: Array) -> Array:
-        part = xp.multiply(dy, share, out=scope.buffer("part", shape))
-        return _spread(lambda cell: part, grid, scope, padded.shape)
+        return _spread(lambda _, out: xp.multiply(dy, share, out=out), grid, scope, padded.shape)
 
     return y, backprop
 
 
-def _spread(
-    share: Callable[[int], Array], grid: Grid, scope: Scope, shape: tuple[int, ...]
-) -> Array:
-    """Add what each cell of the windows gets to the place it lies at; the padding is cut off."""
+def _spread(share: Callable[[int, Array], Any], grid: Grid, scope: Scope, shape: Shape) -> Array:
+    """Give each place the sum of what the windows over it give it; the padding is cut off.
+
+    `share(cell, out)` writes what each window gives to its cell of that number.
+    """
     dx = scope.buffer("dx", shape)
     dx[...] = 0
+    part = None
+    if not grid.is_tiling:
+        places = (grid.rows.count, grid.columns.count)
+        part = scope.buffer("part", (*shape[:-3], *places, shape[-1]))
     for cell, where in enumerate(grid.cell_places()):
-        dx[where] += share(cell)
+        if part is None:
+            share(cell, dx[where])
+        else:
+            share(cell, part)
+            dx[where] += part
     return dx[grid.inside] if grid.is_padded else dx

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, TypeAlias
 
+import numpy as np
 from annotated_types import Ge, Le
 
 from core.family import member
@@ -69,7 +70,8 @@ class Recurrent(Layer):
         gates += bias[..., None]
         states = scope.buffer("states", (*stack, time + 1, self.units, batch))
         states[..., 0, :, :] = 0
-        back_through_time = self.unroll(gates, states, scope)
+        with np.errstate(over="ignore"):  # exp(x) beyond all bounds is a gate that is shut
+            back_through_time = self.unroll(gates, states, scope)
         if self.return_sequences:
             y = xp.moveaxis(states[..., 1:, :, :], -1, -3)
         else:

@@ -98,6 +98,12 @@ class Grid:
         )
 
     @property
+    def is_tiling(self) -> bool:
+        """Whether no two windows share a cell."""
+        spans = (self.rows, self.columns)
+        return all(one.dilation == 1 and one.stride >= one.size for one in spans)
+
+    @property
     def inside(self) -> tuple[Any, ...]:
         """Where, in a padded image, the image itself lies."""
         return (

@@ -32,10 +32,10 @@ class Gru(Recurrent):
         time, batch = gates.shape[-3], gates.shape[-1]
         recurrent = scope.weights["recurrent"]
         own_bias = scope.weights["candidate_bias"][..., None]
-        # sigmoid(a) = (1 + tanh(a / 2)) / 2: the halves are taken off the weights, exactly.
+        # sigmoid(a) = 1 / (1 + exp(-a)): the sign is taken from the weights, once for all steps.
         across = turned("across", recurrent, scope)
-        across[..., : 2 * units, :] *= 0.5
-        gates[..., : 2 * units, :] *= 0.5
+        across[..., : 2 * units, :] *= -1
+        gates[..., : 2 * units, :] *= -1
         again = scope.buffer("again", (*stack, 3 * units, batch))
         again_rz, again_n = again[..., : 2 * units, :], again[..., 2 * units :, :]
         inner = scope.buffer("inner", (*stack, time, units, batch))
@@ -45,9 +45,9 @@ class Gru(Recurrent):
             h, new, own = states[..., t, :, :], states[..., t + 1, :, :], inner[..., t, :, :]
             xp.matmul(across, h, out=again)
             rz += again_rz
-            xp.tanh(rz, out=rz)
-            rz *= 0.5
-            rz += 0.5
+            xp.exp(rz, out=rz)
+            rz += 1
+            xp.reciprocal(rz, out=rz)
             xp.add(again_n, own_bias, out=own)
             xp.multiply(rz[..., :units, :], own, out=change)
             n += change

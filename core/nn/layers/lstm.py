@@ -23,10 +23,12 @@ class Lstm(Recurrent):
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
         xp, units, stack = scope.xp, self.units, scope.stack
         time, batch = gates.shape[-3], gates.shape[-1]
-        # sigmoid(a) = (1 + tanh(a / 2)) / 2: the halves are taken off the weights, exactly.
+        # sigmoid(a) = 1 / (1 + exp(-a)) and tanh(a) = 2 sigmoid(2 a) - 1: one exp for all gates,
+        # the factors are taken from the weights, once for all steps.
         across = turned("across", scope.weights["recurrent"], scope)
-        across[..., : 3 * units, :] *= 0.5
-        gates[..., : 3 * units, :] *= 0.5
+        for part in (across, gates):
+            part[..., : 3 * units, :] *= -1
+            part[..., 3 * units :, :] *= -2
         again = scope.buffer("again", (*stack, 4 * units, batch))
         cells = scope.buffer("cells", (*stack, time + 1, units, batch))
         squashed = scope.buffer("squashed", (*stack, time, units, batch))
@@ -34,13 +36,14 @@ class Lstm(Recurrent):
         cells[..., 0, :, :] = 0
         for t in range(time):
             all_gates = gates[..., t, :, :]
-            ifo = all_gates[..., : 3 * units, :]
             i, f, o, g = (all_gates[..., k * units : (k + 1) * units, :] for k in range(4))
             c, tanh_c = cells[..., t + 1, :, :], squashed[..., t, :, :]
             all_gates += xp.matmul(across, states[..., t, :, :], out=again)
-            xp.tanh(all_gates, out=all_gates)
-            ifo *= 0.5
-            ifo += 0.5
+            xp.exp(all_gates, out=all_gates)
+            all_gates += 1
+            xp.reciprocal(all_gates, out=all_gates)
+            g *= 2
+            g -= 1
             xp.multiply(i, g, out=part)
             xp.multiply(f, cells[..., t, :, :], out=c)
             c += part

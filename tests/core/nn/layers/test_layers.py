@@ -65,6 +65,16 @@ def test_huge_inputs_stay_finite(layer: Layer, dtype: str) -> None:
     assert np.isfinite(backprop(np.ones_like(y))).all()
 
 
+@pytest.mark.parametrize("kind", ["recurrent", "gru", "lstm"])
+def test_huge_inputs_shut_gates_and_stay_finite(kind: str) -> None:
+    network = bind(members(Layer)[kind](units=3), (4, 2), dtype="float32")
+    x = np.random.default_rng(0).choice([-1e6, 1e6], (5, 4, 2)).astype("float32")
+    y, backprop = network.forward(x, training=True)
+    assert np.isfinite(y).all()
+    assert np.isfinite(backprop(np.ones_like(y))).all()
+    assert np.isfinite(network.gradients).all()
+
+
 @pytest.mark.parametrize(
     "layers",
     [
