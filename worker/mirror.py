@@ -41,6 +41,7 @@ TURN_SECONDS = 30.0
 _BUSY_SECONDS = 10.0
 _UPLOAD_SECONDS = 150.0
 _CHUNKS = 50
+_END_SECONDS = 3.0
 _WAIT_SECONDS = 60.0
 
 
@@ -72,6 +73,11 @@ class Mirror:
     def on(self) -> bool:
         """Whether there is an MLflow to mirror to."""
         return self._server is not None
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._server is not None:
+            self._server.close()
 
     def turn(self, job_id: str) -> bool:
         """Mirror a job for some seconds at most; whether MLflow now has all there is of it.
@@ -208,6 +214,11 @@ class MirrorThread:
         """Mirror no more; the scheduler finishes what is left."""
         self._ended.set()
         self._woken.set()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+            if self._thread.is_alive():
+                return
+        self._mirror.close()
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -65,6 +65,7 @@ class Scheduler:
                 beat(self._settings.pulse_file)
         for loop in self._loops:
             loop.end(_END_SECONDS)
+        self._mirror.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:

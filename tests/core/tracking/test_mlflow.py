@@ -1,0 +1,154 @@
+"""The MLflow client against a real server."""
+
+import math
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from core.errors import InvalidError, NotFoundError, UnavailableError
+from core.status import JobStatus
+from core.tracking import (
+    Artifact,
+    DatasetInput,
+    MetricPoint,
+    MlflowServer,
+    RunDescription,
+    end_run,
+    ensure_run,
+    is_deleted,
+)
+from tests.brokers import free_port
+from tests.trackers import Tracker
+
+
+@pytest.fixture
+def server(tracker: Tracker) -> Iterator[MlflowServer]:
+    with MlflowServer(tracker.url, timeout_seconds=60) as made:
+        yield made
+
+
+def description(**fields) -> RunDescription:
+    given = {
+        "job_id": uuid.uuid4().hex,
+        "experiment": "digits",
+        "name": "first",
+        "started_at_ms": 1_700_000_000_000,
+        "params": {"optimizer.kind": "adam", "epochs": "3"},
+        "tags": {"team": "a"},
+        "dataset": DatasetInput("digits", 1, "d" * 64, "{}", "digits@1"),
+    }
+    return RunDescription(**(given | fields))
+
+
+def test_a_run_is_made_once_however_often_it_is_asked_for(server: MlflowServer, tracker: Tracker):
+    wanted = description()
+    run = ensure_run(server, wanted)
+    assert ensure_run(server, wanted) == run
+    shown = tracker.run(run.run_id)
+    assert shown["info"]["run_name"] == "first"
+    assert shown["info"]["start_time"] == 1_700_000_000_000
+    params = {p["key"]: p["value"] for p in shown["data"]["params"]}
+    assert params == {"optimizer.kind": "adam", "epochs": "3"}
+    tags = {t["key"]: t["value"] for t in shown["data"]["tags"]}
+    assert tags["team"] == "a"
+    assert tags["chainrule.job_id"] == wanted.job_id
+    (dataset,) = shown["inputs"]["dataset_inputs"]
+    assert dataset["dataset"]["name"] == "digits@1"
+
+
+def test_more_params_than_a_batch_takes(server: MlflowServer, tracker: Tracker):
+    run = ensure_run(server, description(params={f"p{i}": str(i) for i in range(150)}))
+    assert len(tracker.run(run.run_id)["data"]["params"]) == 150
+
+
+def test_a_deleted_experiment_is_restored(server: MlflowServer, tracker: Tracker):
+    name = uuid.uuid4().hex
+    first = server.experiment_id(name)
+    httpx.post(
+        f"{tracker.url}/api/2.0/mlflow/experiments/delete", json={"experiment_id": first}
+    ).raise_for_status()
+    assert server.experiment_id(name) == first
+    ensure_run(server, description(experiment=name))
+
+
+def test_points_keep_their_moments_and_a_replay_adds_none(server: MlflowServer, tracker: Tracker):
+    run = ensure_run(server, description())
+    points = [MetricPoint("train/loss", 1 / (1 + i), 1_700_000_000_000 + i, i) for i in range(2500)]
+    server.log_points(run.run_id, points)
+    server.log_points(run.run_id, points)
+    history = tracker.history(run.run_id, "train/loss")
+    assert history == [(p.step, p.value, p.at_ms) for p in points]
+
+
+def test_numbers_that_are_none_do_not_spoil_the_others(server: MlflowServer, tracker: Tracker):
+    run = ensure_run(server, description())
+    values = [1.0, math.nan, math.inf, -math.inf, 2.0]
+    server.log_points(
+        run.run_id, [MetricPoint("x", value, 1000 + i, i) for i, value in enumerate(values)]
+    )
+    found = [value for _, value, _ in tracker.history(run.run_id, "x")]
+    assert [found[0], found[4]] == [1.0, 2.0]
+    assert math.isnan(float(found[1]))
+    assert found[2] > 1e308
+    assert found[3] < -1e308
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        (JobStatus.FINISHED, "FINISHED"),
+        (JobStatus.FAILED, "FAILED"),
+        (JobStatus.CANCELLED, "KILLED"),
+        (JobStatus.QUEUED, "SCHEDULED"),
+    ],
+)
+def test_the_status_is_true(server: MlflowServer, tracker: Tracker, status, shown):
+    run = ensure_run(server, description())
+    ended_at = 1_700_000_001_000 if status.terminal else None
+    assert end_run(server, run.run_id, status, ended_at_ms=ended_at, tags={"a": "b", "empty": ""})
+    info = tracker.run(run.run_id)["info"]
+    assert info["status"] == shown
+    assert info.get("end_time") == ended_at
+
+
+def test_artifacts_come_back_as_they_were(server: MlflowServer, tracker: Tracker, tmp_path):
+    run = ensure_run(server, description())
+    path = tmp_path / "model"
+    path.write_bytes(bytes(range(256)) * 1000)
+    artifacts = [Artifact("model/spec.json", b"{}"), Artifact("model/model.safetensors", path)]
+    end_run(server, run.run_id, JobStatus.FINISHED, ended_at_ms=1, tags={}, artifacts=artifacts)
+    assert server.artifacts(run.run_id, "model") == {
+        "model/spec.json": 2,
+        "model/model.safetensors": 256_000,
+    }
+    folder = run.artifact_uri.removeprefix("mlflow-artifacts:")
+    answer = httpx.get(
+        f"{tracker.url}/api/2.0/mlflow-artifacts/artifacts{folder}/model/model.safetensors"
+    )
+    assert answer.content == path.read_bytes()
+
+
+def test_a_run_that_somebody_deleted_stays_deleted(server: MlflowServer, tracker: Tracker):
+    run = ensure_run(server, description())
+    assert not is_deleted(server, run.run_id)
+    server.delete_run(run.run_id)
+    assert is_deleted(server, run.run_id)
+    assert end_run(server, run.run_id, JobStatus.FINISHED, ended_at_ms=1, tags={})
+    assert tracker.run(run.run_id)["info"]["status"] == "RUNNING"
+
+
+def test_what_mlflow_does_not_know_or_refuses(server: MlflowServer):
+    with pytest.raises(NotFoundError):
+        server.get_run("0" * 32)
+    run = ensure_run(server, description())
+    with pytest.raises(InvalidError):
+        server.log_params(run.run_id, {"epochs": "4"})
+
+
+def test_a_server_that_is_away_says_so_soon():
+    with MlflowServer(f"http://127.0.0.1:{free_port()}", timeout_seconds=1) as server:
+        assert not server.healthy()
+        with pytest.raises(UnavailableError):
+            server.get_run("x")

@@ -1,0 +1,106 @@
+"""What MLflow shows of jobs: all of it, once, and true."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core import jobs
+from core.db.session import reading, transaction
+from core.status import JobStatus
+from tests.trackers import Tracker
+from tests.workercases import LONG, Bench, until
+from worker.mirror import Mirror
+
+
+@pytest.fixture
+def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) -> Bench:
+    """A bench that mirrors to a real MLflow."""
+    return make_bench(database_url, mlflow_url=tracker.url)
+
+
+@pytest.fixture
+def mirror(site: Bench) -> Iterator[Mirror]:
+    """A mirror beside the slot's own."""
+    made = Mirror(site.engine, site.store, site.settings)
+    yield made
+    made.close()
+
+
+def mirrored(bench: Bench, job_id: str) -> bool:
+    job = bench.job(job_id)
+    return job.mirrored_status == job.status.value
+
+
+def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
+    history = tracker.history(bench.job(job_id).mlflow_run_id, key)
+    return [(step, value) for step, value, _ in history]
+
+
+def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
+    job_id = site.submit(epochs=3, experiment="shown", tags={"team": "b"})
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    run = tracker.run(job.mlflow_run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert run["info"]["experiment_id"] == job.experiment.mlflow_experiment_id
+    assert {p["key"] for p in run["data"]["params"]} >= {"optimizer.learning_rate", "seed"}
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags["team"] == "b"
+    assert tags["chainrule.weights_digest"] == job.result["weights_digest"]
+    for key, series in site.history(job_id).items():
+        assert shown(tracker, site, job_id, key) == series, key
+    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id, path="model")["files"]
+    assert {file["path"] for file in files} == {"model/model.safetensors", "model/spec.json"}
+
+
+def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker):
+    job_id = site.submit(**LONG)
+    with site.working(job_id) as thread:
+        until(lambda: site.job(job_id).mlflow_run_id)
+        with transaction(site.engine) as session:
+            jobs.cancel(session, job_id)
+        thread.join(20)
+        until(lambda: mirrored(site, job_id))
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+
+
+def test_a_job_that_never_ran_is_shown_too(site: Bench, mirror: Mirror, tracker: Tracker):
+    job_id = site.submit()
+    with transaction(site.engine) as session:
+        jobs.cancel(session, job_id)
+    assert mirror.turn(job_id)
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+
+
+def test_a_run_that_is_gone_is_told_anew(site: Bench, mirror: Mirror, tracker: Tracker):
+    job_id = site.submit(epochs=2)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    with transaction(site.engine) as session:
+        job = jobs.get(session, job_id)
+        job.mlflow_run_id, job.mirrored_status = uuid.uuid4().hex, None
+    until(lambda: mirror.turn(job_id))
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "FINISHED"
+    key = "valid/loss"
+    assert shown(tracker, site, job_id, key) == site.history(job_id)[key]
+
+
+def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_url: str):
+    bench = make_bench(sqlite_url, mlflow_url="http://127.0.0.1:1")
+    job_id = bench.submit(epochs=2)
+    bench.slot.work(job_id)
+    job = bench.job(job_id)
+    assert job.status is JobStatus.FINISHED
+    until(lambda: bench.job(job_id).mirror_failures > 0)
+    with reading(bench.engine) as session:
+        assert jobs.mirror_lag(session)[0] > 0
+
+
+def test_only_one_mirrors_a_job_at_a_time(site: Bench, mirror: Mirror):
+    job_id = site.submit()
+    with transaction(site.engine) as session:
+        jobs.record_mirror_failure(session, job_id)
+    assert not mirror.turn(job_id)
+    assert site.job(job_id).mlflow_run_id is None
