@@ -92,7 +92,7 @@ def list_jobs(
                 job["experiment"],
                 job["dataset"],
                 views.epochs(job),
-                views.metrics(job.get("last_metrics") or {}, limit=2),
+                views.metrics(job.get("last_metrics") or {}, limit=1),
                 views.ago(job.get("created_at")),
             )
             for job in found
@@ -113,7 +113,8 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("job", job["id"]),
             ("name", job.get("name") or ""),
             ("status", views.status(job)),
-            ("why", views.cause(job.get("cause")) or job.get("reason") or ""),
+            ("why", views.cause(job.get("cause"))),
+            ("stopped by", job.get("reason") or ""),
             ("experiment", job["experiment"]),
             ("dataset", job["dataset"]),
             ("epochs", views.epochs(job)),
@@ -187,7 +188,11 @@ def predict(
     """
     rows = read_rows(file)
     with client(url, token) as server:
-        answer = server.jobs.predict(find(server, job_id), rows, probabilities=probabilities)
+        job = server.jobs.get(find(server, job_id))
+        rows, dropped = without_targets(rows, job["spec"]["data"]["target"])
+        answer = server.jobs.predict(job["id"], rows, probabilities=probabilities)
+    if dropped:
+        views.ERRORS.print(f"not shown to the network: {', '.join(dropped)}", style="dim")
     if as_json:
         views.print_json(answer)
         return
@@ -244,6 +249,15 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise typer.BadParameter(f"{file}: rows are a JSON list of objects, column by name")
     return rows
+
+
+def without_targets(
+    rows: list[dict[str, Any]], target: str | list[str]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows without the columns that are to be predicted, and which of those they had."""
+    targets = [target] if isinstance(target, str) else target
+    had = [name for name in targets if any(name in row for row in rows)]
+    return [{name: row[name] for name in row if name not in had} for row in rows], had
 
 
 def _cell(text: str) -> Any:

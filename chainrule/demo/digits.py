@@ -32,12 +32,11 @@ SPEC: dict[str, Any] = {
 
 
 def path() -> Path:
-    """The data: beside the packages in a checkout, inside this one when installed."""
-    package = Path(__file__).parent
-    for file in (package.parent.parent / "examples" / "digits.csv", package / "digits.csv"):
-        if file.is_file():
-            return file
-    raise StackError("examples/digits.csv is missing: take it from the project's source")
+    """The data, in the checkout that this package is part of. Raises StackError without one."""
+    file = Path(__file__).parents[2] / "examples" / "digits.csv"
+    if not file.is_file():
+        raise StackError("the demonstration needs examples/digits.csv: run it from a checkout")
+    return file
 
 
 def rows() -> list[dict[str, int]]:

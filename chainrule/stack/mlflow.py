@@ -40,7 +40,7 @@ def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
         "PYTHONWARNINGS": "ignore",
     }
     argv = (
-        *(sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app"),
+        *(sys.executable, "-m", "uvicorn", "chainrule.stack.mlflow_app:app"),
         *("--host", HOST, "--port", str(port)),
         *("--log-level", "warning", "--timeout-graceful-shutdown", "2"),
     )

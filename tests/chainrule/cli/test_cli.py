@@ -124,6 +124,12 @@ def test_rows_as_json(tmp_path: Path, text: str) -> None:
     assert jobs.read_rows(file) == [{"a": 1}]
 
 
+def test_the_answer_is_not_among_what_the_network_is_shown() -> None:
+    rows = [{"a": 1, "label": 7}]
+    assert jobs.without_targets(rows, "label") == ([{"a": 1}], ["label"])
+    assert jobs.without_targets(rows, ["x", "y"]) == (rows, [])
+
+
 def test_metrics_show_what_people_look_at_first() -> None:
     values = {"train/loss": 0.123456, "valid/accuracy": 0.975, "extra": "NaN"}
     assert views.metrics(values) == "valid/accuracy 0.975 · train/loss 0.1235 · extra NaN"

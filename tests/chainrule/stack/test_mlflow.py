@@ -1,0 +1,67 @@
+"""The embedded MLflow is the real one, with its tables there and its assistant away."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chainrule.stack import mlflow, ports
+from chainrule.stack.mlflow import command
+from chainrule.stack.supervisor import Supervisor
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[httpx.Client]:
+    said: list[str] = []
+    port = ports.claim(mlflow.HOST, 0, "--mlflow-port")
+    supervisor = Supervisor(lambda name, line: said.append(line))
+    supervisor.add(command(folder, port, dict(os.environ)))
+    supervisor.start()
+    url = f"http://{mlflow.HOST}:{port}"
+    try:
+        give_up_at = time.monotonic() + 180
+        while not mlflow.answers(url):
+            assert time.monotonic() < give_up_at, "\n".join(said)
+            assert supervisor.ends("mlflow") < 2, "\n".join(said)
+            time.sleep(0.1)
+        with httpx.Client(base_url=url, timeout=30) as client:
+            yield client
+    finally:
+        supervisor.stop()
+
+
+def test_it_answers_at_once_with_its_tables(server: httpx.Client, folder: Path) -> None:
+    answer = server.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"})
+    assert answer.json()["experiment"]["name"] == "Default"
+    with sqlite3.connect(folder / "mlflow.sqlite") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_artifacts_go_through_it_into_its_folder(server: httpx.Client, folder: Path) -> None:
+    path = "/api/2.0/mlflow-artifacts/artifacts/0/some/file.txt"
+    assert server.put(path, content=b"content").is_success
+    assert server.get(path).content == b"content"
+    assert (folder / "artifacts" / "0" / "some" / "file.txt").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("path", ["chat", "sessions", "CONFIG", ""])
+def test_the_assistant_is_not_offered(server: httpx.Client, path: str) -> None:
+    answer = server.post(f"/ajax-api/3.0/mlflow/assistant/{path}", json={})
+    assert answer.content == b"not offered here"
+
+
+def test_other_hosts_are_refused(server: httpx.Client) -> None:
+    answer = server.get("/api/2.0/mlflow/experiments/get", headers={"Host": "evil.example"})
+    assert answer.status_code == 403
