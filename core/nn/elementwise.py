@@ -49,6 +49,7 @@ class Elementwise:
         self._at_once = fuse
         self._kernel: fused.Kernel | None = None
         self._numbers: Any = None
+        self._columns: list[Array] = []
         self._blocks: list[Any] = []
 
     @property
@@ -96,6 +97,8 @@ class Elementwise:
             return
         program = trace(self._function, len(rows), count, self._scratch, self._consumed)
         self._numbers = np.empty((len(rows[0]), count), self._dtype)
+        each = self._numbers.reshape(*self._stack, count)
+        self._columns = [each[..., i : i + 1] for i in range(count)]
         self._kernel = fused.bind(program, rows, self._numbers)
         self._blocks = [] if self._kernel is not None else self._blocks
 
@@ -104,7 +107,5 @@ class Elementwise:
         if not self._stack:
             self._numbers[0] = numbers
             return
-        for column, value in enumerate(numbers):
-            if isinstance(value, np.ndarray):
-                value = np.broadcast_to(value, (*self._stack, 1)).reshape(-1)
-            self._numbers[:, column] = value
+        for column, value in zip(self._columns, numbers, strict=True):
+            column[...] = value
