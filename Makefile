@@ -72,6 +72,7 @@ lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 	@$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.lock
 	@$(LOCK) pyproject.toml requirements/build.in -o requirements/runtime.lock
 	@$(LOCK) pyproject.toml requirements/build.in --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	@$(LOCK) requirements/compose-test.in -c requirements/dev.lock -o requirements/compose-test.lock
 	@$(LOCK) requirements/gpu.in -c requirements/runtime.lock -o requirements/gpu.lock
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)
