@@ -21,7 +21,7 @@ SPEC: dict[str, Any] = {
     },
     "network": [{"kind": "dense", "units": 64}, {"kind": "relu"}, {"kind": "dense", "units": 10}],
     "loss": {"kind": "cross_entropy"},
-    "optimizer": {"kind": "adam", "learning_rate": 0.001},
+    "optimizer": {"kind": "adam", "learning_rate": 0.003},
     "batch_size": 32,
     "epochs": 30,
     "seed": 7,
