@@ -126,18 +126,11 @@ def source(program: Program, name: str) -> str:
     arrays = range(program.arrays)
     parameters = "".join(f"ptr noalias %p{i}, " for i in arrays)
     parameters += "ptr noalias %numbers, i64 %rows, i64 %length, i64 %step"
-    read = [
-        f"  %l{i} = getelementptr inbounds {kind}, ptr %p{i}, i64 %at\n"
-        f"  %a{i} = load {kind}, ptr %l{i}, align {width}"
-        for i in arrays
-    ]
-    numbers = [
-        f"  %f{i} = getelementptr inbounds {kind}, ptr %row, i64 {i}\n"
-        f"  %c{i} = load {kind}, ptr %f{i}, align {width}"
-        for i in range(program.coefficients)
-    ]
+    read = [_load(f"a{i}", f"p{i}", "at", kind, width) for i in arrays]
+    coefficients = range(program.coefficients)
+    numbers = [_load(f"c{i}", "row", i, kind, width) for i in coefficients]
     lines = [line for one in program.statements for line in _operation(one, kind, suffix)]
-    write = [f"  store {kind} %{value}, ptr %l{i}, align {width}" for i, value in program.stores]
+    write = [f"  store {kind} %{v}, ptr %a{i}.place, align {width}" for i, v in program.stores]
     newline = "\n"
     return f"""
 declare {kind} @llvm.sqrt.{suffix}({kind})
@@ -173,6 +166,15 @@ done:
   ret void
 }}
 """
+
+
+def _load(value: str, base: str, index: str | int, kind: str, width: int) -> str:
+    """Read one number; where it lies is kept as `<value>.place`."""
+    at = index if isinstance(index, int) else f"%{index}"
+    return (
+        f"  %{value}.place = getelementptr inbounds {kind}, ptr %{base}, i64 {at}\n"
+        f"  %{value} = load {kind}, ptr %{value}.place, align {width}"
+    )
 
 
 def _entry(arrays: int) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 UNARY = ("sqrt", "absolute", "sign", "negative")
+UNSET = "unset"
+"""What a scratch array holds before it was written."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Recorder:
     def compute(self, name: str, arguments: Sequence[Any], out: "Stand | None") -> "Stand":
         """Write one operation down; `out` (or a new stand-in) now has its result."""
         target = f"t{len(self.statements)}"
+        if any(isinstance(a, Stand) and a.value == UNSET for a in arguments):
+            raise ValueError(f"{name} reads a scratch array before it was written")
         names = tuple(a.value if isinstance(a, Stand) else float(a) for a in arguments)
         self.statements.append(Statement(target, name, names))
         if out is None:
@@ -102,7 +106,7 @@ def trace(
     recorder = Recorder()
     stands = [Stand(recorder, f"a{i}") for i in range(arrays)]
     numbers = [Stand(recorder, f"c{i}") for i in range(coefficients)]
-    function(recorder, stands, numbers, [Stand(recorder, "unset") for _ in range(scratch)])
+    function(recorder, stands, numbers, [Stand(recorder, UNSET) for _ in range(scratch)])
     stores = tuple(
         (i, stand.value)
         for i, stand in enumerate(stands)

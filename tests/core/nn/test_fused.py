@@ -79,6 +79,14 @@ def test_what_cannot_be_fused_says_so() -> None:
         trace(program, 1, 0, 0)
 
 
+def test_scratch_is_written_before_it_is_read() -> None:
+    def program(xp: Any, a: list[Stand], c: list[Stand], t: list[Stand]) -> None:
+        a[0] += t[0]
+
+    with pytest.raises(ValueError, match="before it was written"):
+        trace(program, 1, 0, 1)
+
+
 def test_arrays_that_do_not_suit_are_left_to_array_calls() -> None:
     def program(xp: Any, a: list[Stand], c: list[Stand], t: list[Stand]) -> None:
         a[0] += a[1]
