@@ -19,7 +19,7 @@ SPEC: dict[str, Any] = {
         "split_seed": 0,
         "standardize": True,
     },
-    "network": [{"kind": "dense", "units": 64}, {"kind": "relu"}, {"kind": "dense", "units": 10}],
+    "network": [{"kind": "dense", "units": 128}, {"kind": "relu"}, {"kind": "dense", "units": 10}],
     "loss": {"kind": "cross_entropy"},
     "optimizer": {"kind": "adam", "learning_rate": 0.003},
     "batch_size": 32,

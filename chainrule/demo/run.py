@@ -117,7 +117,7 @@ def _await_worker(server: Client, stack: Stack) -> None:
 
 
 def _train(server: Client, stack: Stack, steps: Steps, follow: Follow) -> Document:
-    with steps.step("train", "training 64 relu units for 30 epochs", live=False):
+    with steps.step("train", "training 128 relu units for 30 epochs", live=False):
         submitted = server.jobs.submit(digits.SPEC)
         job = follow(
             server, submitted["id"], console=steps.console, timeout_seconds=TRAINING_SECONDS
