@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 
 from core.errors import InvalidError, UnavailableError
@@ -90,7 +90,9 @@ _TASKS: dict[str, Any] = {
     "task_soft_time_limit": None,
     "task_create_missing_queues": False,
     "task_default_queue": "cpu",
-    "task_queues": [Queue(name) for name in QUEUES],
+    # Without acknowledgement: when the broker went away just then, one that failed would stay
+    # counted as outstanding and the worker, on its new connection, would never take another.
+    "task_queues": [Queue(name, Exchange(name), routing_key=name, no_ack=True) for name in QUEUES],
     # Pickle would let whoever reaches the broker run code.
     "accept_content": ["json"],
     "task_serializer": "json",

@@ -1,9 +1,12 @@
 """The doorbell: it rings or says soon that it cannot, and nothing but an id goes over it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -122,6 +125,7 @@ def test_settings_that_reliability_rests_on() -> None:
 
 WORKER = """
 import sys
+import time
 from core.queue import TRAIN, make_celery
 from core.settings import Settings
 
@@ -131,32 +135,52 @@ app = make_celery(Settings())
 @app.task(name=TRAIN)
 def train(job_id):
     print("rung", job_id, flush=True)
+    time.sleep(600 if job_id == "long" else 0)
 
 
-app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle",
-                 "--without-heartbeat", "--loglevel=CRITICAL", "--quiet"])
+app.worker_main(["worker", "--pool=prefork", "--concurrency=1", "--without-gossip",
+                 "--without-mingle", "--without-heartbeat", "--loglevel=CRITICAL"])
 """
 
 
-def test_a_worker_hears_the_bell_and_survives_a_restart_of_the_broker(broker: Broker) -> None:
+@pytest.fixture
+def rung(broker: Broker) -> Iterator[Iterator[str]]:
+    """What a worker on the broker says, line by line."""
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER],
         env={"CHAINRULE_BROKER_URL": broker.url},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
+    yield (line for line in process.stdout if line.startswith("rung"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_worker_hears_the_bell_and_survives_a_restart_of_the_broker(
+    broker: Broker, rung: Iterator[str]
+) -> None:
     app = make_celery(settings(broker.url), publish_seconds=2)
-    try:
-        ring(app, "first", "cpu")
-        assert process.stdout.readline() == "rung first\n"
-        broker.stop()
-        time.sleep(0.5)
-        broker.start()
-        ring(app, "second", "gpu")
-        assert process.stdout.readline() == "rung second\n"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    ring(app, "first", "cpu")
+    assert next(rung) == "rung first\n"
+    # At this moment the worker has just taken the message: an acknowledgement would fail.
+    broker.stop()
+    broker.start()
+    ring(app, "second", "gpu")
+    assert next(rung) == "rung second\n"
+
+
+def test_a_busy_worker_leaves_the_other_bells_to_others(
+    broker: Broker, rung: Iterator[str]
+) -> None:
+    app = make_celery(settings(broker.url), publish_seconds=2)
+    ring(app, "long", "cpu")
+    assert next(rung) == "rung long\n"
+    for number in range(3):
+        ring(app, str(number), "cpu")
+    time.sleep(1)
+    assert waiting(app, "cpu") == 3
