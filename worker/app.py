@@ -21,6 +21,7 @@ from worker.drain import Drain
 from worker.equipment import Equipment
 from worker.presence import Presence, say_goodbye
 from worker.slot import Slot
+from worker.timings import check
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class WorkerApp:
     """The processes of one worker. What is made here before the fork, all of them share."""
 
     def __init__(self, settings: Settings) -> None:
+        check(settings)
         self.settings = settings
         self.node = settings.node_name or socket.gethostname()
         self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"

@@ -15,6 +15,7 @@ from worker.confinement import share_of_cores
 from worker.drain import Drain
 from worker.mirror import Mirror, MirrorThread
 from worker.spawning import RunnerProcess
+from worker.timings import STATEMENT_SHARE
 from worker.workroom import Workroom
 
 
@@ -32,7 +33,8 @@ class Equipment:
         self.node = settings.node_name or socket.gethostname()
         self.worker = worker
         self.engine: Engine = make_engine(
-            settings.resolved_database_url, statement_seconds=settings.lease_seconds * 0.3
+            settings.resolved_database_url,
+            statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
         )
         self.store: Store = open_store(settings.resolved_store_url)
         self.cache = Cache(settings.data_dir / "cache")

@@ -42,6 +42,7 @@ _BUSY_SECONDS = 10.0
 _UPLOAD_SECONDS = 150.0
 _CHUNKS = 50
 _END_SECONDS = 3.0
+_LONGEST_PAUSE_SECONDS = 5.0
 _WAIT_SECONDS = 60.0
 
 
@@ -66,8 +67,10 @@ class Mirror:
     def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
         self._engine = engine
         self._store = store
-        self._url = settings.mlflow_url
         self._server = MlflowServer(settings.mlflow_url) if settings.mlflow_url else None
+        self._there = False
+        self._pause = 1.0
+        self._ask_at = 0.0
 
     @property
     def on(self) -> bool:
@@ -82,11 +85,13 @@ class Mirror:
     def turn(self, job_id: str) -> bool:
         """Mirror a job for some seconds at most; whether MLflow now has all there is of it.
 
-        Raises UnavailableError when the database does not answer; MLflow's absence is noted on the
-        row, which then rests for a growing while.
+        A job that MLflow has trouble with rests for a growing while; while MLflow is away all wait
+        without being counted. Raises UnavailableError when the database does not answer.
         """
         if self._server is None:
             return True
+        if not self._answers(self._server):
+            return False
         with transaction(self._engine) as session:
             if not take_turn(session, job_id, TURN_SECONDS):
                 return False
@@ -107,6 +112,19 @@ class Mirror:
         with transaction(self._engine) as session:
             end_turn(session, job_id)
         return done
+
+    def _answers(self, server: MlflowServer) -> bool:
+        """Whether MLflow is there; asked once a second at most, rarer the longer it is away."""
+        now = time.monotonic()
+        if now < self._ask_at:
+            return self._there
+        there = server.healthy()
+        if there != self._there:
+            log.info("MLflow answers" if there else "MLflow does not answer")
+        self._there = there
+        self._pause = 1.0 if there else min(1.5 * self._pause, _LONGEST_PAUSE_SECONDS)
+        self._ask_at = time.monotonic() + self._pause
+        return there
 
     def _turn(self, server: MlflowServer, job_id: str) -> bool:
         subject = self._read(job_id)

@@ -24,6 +24,7 @@ from worker import logs
 from worker.loops import Loop
 from worker.mirror import Mirror
 from worker.pulse import beat
+from worker.timings import STATEMENT_SHARE, check
 
 log = structlog.get_logger()
 
@@ -42,7 +43,8 @@ class Scheduler:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine: Engine = make_engine(
-            settings.resolved_database_url, statement_seconds=settings.lease_seconds * 0.3
+            settings.resolved_database_url,
+            statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
         )
         self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
         self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
@@ -109,6 +111,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
+        check(settings)
         Scheduler(settings).run(ended)
     except ChainruleError as error:
         print(f"scheduler: {error.detail}", file=sys.stderr)  # noqa: T201

@@ -51,6 +51,7 @@ class RunnerProcess:
     def begin(self, work: Message) -> None:
         """Have it train. One that is gone shows that at the next `receive`."""
         self.busy = True
+        self.memory = MemoryWatch(self.pid)
         self.heard_at = time.monotonic()
         say(self, {"do": "train", **work})
 

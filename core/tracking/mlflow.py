@@ -64,7 +64,7 @@ class MlflowServer:
     def healthy(self) -> bool:
         """Whether it answers."""
         try:
-            return self._http.get("/health").status_code == httpx.codes.OK
+            return self._http.get("/health", timeout=2.0).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
