@@ -6,7 +6,7 @@ one: a worker that was frozen, cut off or thought dead cannot write over its suc
 
 from core.jobs.claiming import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
 from core.jobs.control import CHANNEL, cancel, pause, resume, set_priority
-from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths
+from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths, unring
 from core.jobs.effects import (
     forget_checkpoint,
     record_checkpoint,
@@ -83,5 +83,6 @@ __all__ = [
     "submit",
     "submitted",
     "unmirrored",
+    "unring",
     "wanted",
 ]

@@ -88,6 +88,16 @@ def mark_rung(session: Session, job_ids: list[str]) -> None:
     )
 
 
+def unring(session: Session, job_id: str) -> None:
+    """Let a waiting job be rung again at once: who heard the bell takes no jobs."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.QUEUED)
+        .values(published_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def may_ring(session: Session, job: Job, *, window: int = 16) -> bool:
     """Whether a job just submitted may be rung by its submitter; if so it is marked as rung.
 
