@@ -6,6 +6,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from api.app import create_app
+from core.errors import ChainruleError
 from core.settings import Settings
 
 
@@ -18,8 +19,13 @@ def main() -> int:
             where = ".".join(str(step) for step in one["loc"]) or "settings"
             print(f"chainrule api: {where}: {one['msg']}", file=sys.stderr)  # noqa: T201
         return 2
+    try:
+        app = create_app(settings)
+    except ChainruleError as error:
+        print(f"chainrule api: {error.detail}", file=sys.stderr)  # noqa: T201
+        return 2
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         server_header=False,

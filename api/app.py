@@ -16,6 +16,7 @@ from api.context import Context
 from api.doorbell import PUBLISH_SECONDS, Doorbell
 from api.edge import Edge
 from api.instruments import Instruments
+from api.methods import Methods
 from api.origin import LOOPBACK, SameOrigin
 from api.routes import datasets, experiments, health, jobs, metrics, nodes, predictions
 from api.uploads import sweep
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=True,
     )
     app.state.context = context
+    app.state.methods = Methods(app)
     problems.install(app)
     openapi.install(app)
     for router in ROUTERS:

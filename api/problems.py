@@ -54,6 +54,11 @@ def problem(
         detail = (
             f"the body of this request may have {scope[MAX_BODY_SIZE_SCOPE_KEY]:,} bytes at most"
         )
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of the first route with this path; there may be others.
+        allowed = ", ".join(scope["app"].state.methods.of(scope["path"])) or "GET"
+        headers = {"Allow": allowed}
+        detail = f"{scope['method']} is not served here, but {allowed}"
     document = Problem(
         type=f"urn:chainrule:problem:{re.sub('[^a-z0-9]+', '-', title.lower()).strip('-')}",
         title=title,

@@ -116,6 +116,18 @@ def test_what_no_route_serves_is_a_problem_too(http, method, path, status):
     assert ("allow" in answer.headers) == (status == 405)
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets/a/versions"])
+def test_all_methods_of_a_path_are_told(http, path):
+    allowed = http.request("DELETE", path).headers["allow"].split(", ")
+    assert allowed == sorted(
+        method.upper()
+        for template, item in http.app.openapi()["paths"].items()
+        if template == path.replace("/a/", "/{name}/")
+        for method in item
+    )
+    assert len(allowed) == 2
+
+
 def test_a_fault_of_ours_shows_nothing_of_the_inside(http, monkeypatch, caplog):
     def broken(*_, **__):
         raise RuntimeError("secret-in-the-traceback")
