@@ -74,6 +74,8 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
         stack.close()
         raise
     with steps.step("stop", "ending every process"):
+        # Nothing of it is kept, so nothing need be saved.
+        stack.hurry()
         stack.close()
     return outcome
 
