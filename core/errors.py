@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field: `path` as in the request (`network[0].units`), `message` names the remedy."""
+    """One wrong field: `path` as in the request (`network[0].units`), `message` with the remedy."""
 
     path: str
     message: str

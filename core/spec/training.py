@@ -15,6 +15,7 @@ from core.nn.metric import Metric
 from core.nn.network import Network
 from core.nn.optimizer import Optimizer
 from core.nn.optimizers.adam import Adam
+from core.nn.regularization import Regularization
 from core.nn.schedule import Schedule
 from core.nn.schedules.constant import Constant
 from core.spec.base import Spec
@@ -39,6 +40,7 @@ class TrainingSpec(Spec):
     loss: Loss
     optimizer: Optimizer = Adam()
     schedule: Schedule = Constant()
+    regularization: Regularization = Regularization()
     batch_size: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["full"] = Field(
         32, description="rows a weight update sees: 1 each sample, `full` all of them"
     )

@@ -14,6 +14,7 @@ from core.nn.loss import occurrences
 from core.nn.metric import Tally
 from core.nn.network import BoundNetwork
 from core.nn.optimizer import Updater
+from core.nn.regularization import Averaging, Regularizer
 from core.nn.schedule import Progress
 from core.nn.schedules.constant import Constant
 from core.nn.stack import stacked
@@ -58,7 +59,12 @@ class Trainer:
         self.scope = Scope(
             self.xp, self.network.dtype, self.stack, self.network.output_shape, training=True
         )
-        self.averaged = self.network.weights.copy() if spec.averaging else None
+        self.regularizer = Regularizer(stacked([s.regularization for s in specs]), self.network)
+        self.averaging = (
+            None
+            if spec.averaging is None
+            else Averaging(self.network.weights, self.xp, spec.averaging)
+        )
         rows = len(problem.train)
         self.batch_size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
         self.batches = math.ceil(rows / self.batch_size)
@@ -82,6 +88,11 @@ class Trainer:
     def step(self) -> int:
         """Optimizer updates so far."""
         return self.updater.step
+
+    @property
+    def averaged(self) -> Array | None:
+        """The moving average of the weights, or None if none is kept."""
+        return None if self.averaging is None else self.averaging.values
 
     def reset_sums(self) -> None:
         """Forget what was measured in this epoch."""
@@ -193,9 +204,14 @@ class Trainer:
         rate = self.optimizer.learning_rate
         if not self._steady:
             rate = rate * self.schedule.factor(self.progress())
-        self.updater.update(gradients, rate)
-        if self.averaged is not None and self.spec.averaging is not None:
-            self.averaged += (1 - self.spec.averaging) * (self.network.weights - self.averaged)
+        if not self.regularizer.active:
+            self.updater.update(gradients, rate)
+        else:
+            self.regularizer.before(rate)
+            self.updater.update(gradients, rate)
+            self.regularizer.after()
+        if self.averaging is not None:
+            self.averaging.update()
 
     def _accumulate(self) -> Array | None:
         """The gradients to move by now, or None while batches are still being gathered."""

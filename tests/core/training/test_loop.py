@@ -70,6 +70,18 @@ VARIANTS = {
     "accumulate": {"accumulate": 3},
     "averaging": {"averaging": 0.9},
     "early stopping": {"early_stopping": {"metric": "valid/accuracy", "patience": 3}},
+    "regularized": {"regularization": {"l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "max_norm": 2.0}},
+    "dropout": {
+        "network": [
+            {"kind": "dense", "units": 16},
+            {"kind": "batch_norm"},
+            {"kind": "dropout", "rate": 0.3},
+            {"kind": "dense", "units": 10},
+        ]
+    },
+    "warm-up and plateau": {
+        "schedule": {"kind": "warm_up", "steps": 3, "then": {"kind": "reduce_on_plateau"}}
+    },
     "sequential": {"order": "sequential"},
     "float64": {"precision": "float64"},
 }

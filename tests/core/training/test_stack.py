@@ -47,6 +47,25 @@ def test_each_equals_its_solo_training(digits: Path, tmp_path: Path) -> None:
         assert metrics(together, number) == metrics(solo)
 
 
+def test_dropout_decay_and_schedules_may_differ(digits: Path, tmp_path: Path) -> None:
+    def network(rate: float) -> list[dict[str, Any]]:
+        return [
+            {"kind": "dense", "units": 16},
+            {"kind": "relu"},
+            {"kind": "dropout", "rate": rate},
+            {"kind": "dense", "units": 10},
+        ]
+
+    several = specs(
+        {"seed": 1, "network": network(0.1), "regularization": {"weight_decay": 0.01}},
+        {"seed": 2, "network": network(0.5), "regularization": {"weight_decay": 0.1}},
+    )
+    together = [e for e in train_stack(several, digits, tmp_path) if e is not None]
+    for number, spec in enumerate(several):
+        solo = alone(spec, digits, tmp_path / str(number))
+        assert digest(together, number) == digest(solo)
+
+
 def test_members_stop_by_themselves_and_the_rest_goes_on(digits: Path, tmp_path: Path) -> None:
     stop = {"early_stopping": {"metric": "valid/loss", "patience": 1}, "epochs": 25}
     several = specs(
