@@ -86,6 +86,10 @@ class Bench:
             thread.join(30)
             assert not thread.is_alive(), "the slot did not drain"
 
+    def again(self) -> None:
+        """Let the drained slot take jobs again."""
+        self.equipment.drain = self.drain = Drain()
+
     def close(self) -> None:
         """End everything."""
         self.equipment.close()

@@ -60,6 +60,11 @@ class Equipment:
         )
         return self._runner
 
+    @property
+    def runner_pid(self) -> int | None:
+        """The process id of the runner there is, whatever it does."""
+        return self._runner.pid if self._runner else None
+
     def close(self) -> None:
         """End the runner and let go of everything."""
         self.mirror.end()

@@ -20,16 +20,19 @@ from core.db.session import reading, transaction
 from core.errors import ChainruleError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
 from core.settings import Settings
+from core.tracking import MlflowServer
 from worker import logs
 from worker.loops import Loop
 from worker.mirror import Mirror
 from worker.pulse import beat
+from worker.reconciling import Reconciler
 from worker.timings import STATEMENT_SHARE, check
 
 log = structlog.get_logger()
 
 _LEAST_WINDOW = 2
 _MIRROR_SECONDS = 1.0
+_RECONCILE_SECONDS = 60.0
 _FORGET_SECONDS = 600.0
 _FORGET_AFTER = timedelta(days=7)
 _END_SECONDS = 5.0
@@ -49,13 +52,19 @@ class Scheduler:
         self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
         self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
         self._mirror = Mirror(self._engine, open_store(settings.resolved_store_url), settings)
+        self._tracker: MlflowServer | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
             Loop("forget", _FORGET_SECONDS, self.forget),
         ]
         if self._mirror.on:
-            self._loops.append(Loop("mirror", _MIRROR_SECONDS, self.mirror))
+            self._tracker = MlflowServer(settings.mlflow_url)
+            reconciler = Reconciler(self._engine, self._tracker)
+            self._loops += [
+                Loop("mirror", _MIRROR_SECONDS, self.mirror),
+                Loop("reconcile", _RECONCILE_SECONDS, reconciler.look),
+            ]
 
     def run(self, ended: threading.Event) -> None:
         """Work until `ended` is set."""
@@ -68,6 +77,8 @@ class Scheduler:
         for loop in self._loops:
             loop.end(_END_SECONDS)
         self._mirror.close()
+        if self._tracker is not None:
+            self._tracker.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:

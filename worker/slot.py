@@ -55,6 +55,7 @@ class Slot:
         """Claim and train one job; False when it is not to be had."""
         equipment = self._equipment
         if equipment.drain.begun:
+            self._pass_on(job_id)
             return False
         claimed_at = time.monotonic()
         try:
@@ -89,6 +90,11 @@ class Slot:
             # Warm before the next job asks for it.
             equipment.runner()
         return True
+
+    def _pass_on(self, job_id: str) -> None:
+        """Let another worker hear the bell that a draining one took."""
+        with suppress(ChainruleError), transaction(self._equipment.engine) as session:
+            jobs.unring(session, job_id)
 
     def _lose(self, claim: jobs.Claim, cause: dict[str, Any]) -> None:
         """Give up a claim after an error of ours; if that fails too, its lease runs out."""

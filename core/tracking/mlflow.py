@@ -83,16 +83,21 @@ class MlflowServer:
         return str(found["experiment_id"])
 
     def find_runs(
-        self, experiment_ids: Sequence[str], filter_string: str, *, most: int = 100
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str,
+        *,
+        most: int = 100,
+        deleted_too: bool = False,
     ) -> list[dict[str, Any]]:
-        """Living runs that match MLflow's `filter_string`, oldest first."""
+        """Runs that match MLflow's `filter_string`, oldest first."""
         answer = self._post(
             "runs/search",
             experiment_ids=list(experiment_ids),
             filter=filter_string,
             max_results=most,
             order_by=["attributes.start_time ASC"],
-            run_view_type="ACTIVE_ONLY",
+            run_view_type="ALL" if deleted_too else "ACTIVE_ONLY",
         )
         runs: list[dict[str, Any]] = answer.get("runs", [])
         return runs
