@@ -10,15 +10,20 @@ from sqlalchemy import type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
 
 from core.db.types import Timestamp
 
 
-class _Now(ColumnElement[Any]):
-    """Milliseconds since 1970 by the database's clock, the same within one statement."""
+class _Now(FunctionElement[Any]):
+    """Milliseconds since 1970 by the database's clock, the same within one statement.
+
+    A function and not a bare column element: statements with those are compiled anew each time.
+    """
 
     inherit_cache = True
+    name = "chainrule_now"
     type = BigInteger()
 
 

@@ -215,3 +215,9 @@ def test_busy_work_is_repeated_a_few_times(engine: Engine) -> None:
     with pytest.raises(UnavailableError):
         repeated(engine, work, tries=2)
     assert len(calls) == 2
+
+
+def test_statements_with_the_clock_are_compiled_once() -> None:
+    for expression in (now(), later(-5)):
+        key = select(Experiment).where(Experiment.created_at < expression)._generate_cache_key()
+        assert key is not None
