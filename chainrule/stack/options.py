@@ -7,6 +7,9 @@ from pathlib import Path
 
 from chainrule.stack.errors import StackError
 
+TEMPORARY = "tmp"
+"""Folder in the data folder for what processes need only while they run."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -66,6 +69,8 @@ def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dic
         "CHAINRULE_MLFLOW_PUBLIC_URL": addresses.mlflow_public_url,
         "CHAINRULE_HOST": addresses.host,
         "CHAINRULE_PORT": str(addresses.port),
+        # What a killed process leaves lying about is swept away at the next start.
+        "TMPDIR": str(data_dir / TEMPORARY),
     }
     if env.get("CHAINRULE_THREADS", "0") in {"", "0"}:
         # Workers that each take every core slow one another down.

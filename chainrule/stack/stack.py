@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -17,7 +18,7 @@ from chainrule.stack import broker, mlflow, ports
 from chainrule.stack.errors import StackError
 from chainrule.stack.folder import SCARCE_BYTES, Folder
 from chainrule.stack.logs import Logs
-from chainrule.stack.options import Addresses, Options, chainrule_env, foreign_env
+from chainrule.stack.options import TEMPORARY, Addresses, Options, chainrule_env, foreign_env
 from chainrule.stack.process import Command, Process
 from chainrule.stack.supervisor import Supervisor, describe
 
@@ -137,6 +138,8 @@ class Stack:
         if embedded is not None:
             self._supervisor.add(embedded.command)
         self._supervisor.start()
+        shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
+        (folder / TEMPORARY).mkdir()
         env = chainrule_env(self.options, self._addresses, folder)
         self._migrate(env)
         if embedded is not None:
