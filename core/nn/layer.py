@@ -98,6 +98,14 @@ class Scope:
         trailing = 1 + len(self.shape) if trailing is None else trailing
         return self.xp.asarray(value.astype(self.dtype).reshape(*self.stack, *(1,) * trailing))
 
+    def ones(self, count: int) -> Array:
+        """A row of ones `(1, count)`, to sum by a matrix product: not to be written into."""
+        key = ("ones", count)
+        found = self._views.get(key)
+        if found is None:
+            found = self._views[key] = self.xp.ones((1, count), self.dtype)
+        return found
+
     def random(self, name: str, shape: Shape) -> Array:
         """Numbers evenly spread in [0, 1), float32, drawn for each network from its own chance.
 

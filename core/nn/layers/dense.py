@@ -38,25 +38,36 @@ class Dense(Layer):
         return found
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        xp = scope.xp
-        lead, weight = x.shape[:-1], scope.weights["weight"]
-        if len(scope.shape) > 1:  # other axes between batch and features count as batch
-            x = x.reshape(*scope.stack, -1, x.shape[-1])
-        y = xp.matmul(x, weight, out=scope.buffer("y", (*x.shape[:-1], self.units)))
-        if self.bias:
-            y += scope.weights["bias"][..., None, :]
+        if len(scope.shape) == 1:
+            return self._forward(x, scope)
+        # Other axes between batch and features count as batch.
+        lead = x.shape[:-1]
+        y, inner = self._forward(x.reshape(*scope.stack, -1, x.shape[-1]), scope)
 
         def backprop(dy: Array) -> Array | None:
-            dy = dy.reshape(y.shape)
-            xp.matmul(x.swapaxes(-1, -2), dy, out=scope.gradients["weight"])
-            if self.bias:
-                xp.sum(dy, axis=-2, out=scope.gradients["bias"])
-            if not scope.input_gradient:
-                return None
-            dx = xp.matmul(dy, weight.swapaxes(-1, -2), out=scope.buffer("dx", x.shape))
-            return dx.reshape(*lead, x.shape[-1])
+            dx = inner(dy.reshape(y.shape))
+            return None if dx is None else dx.reshape(x.shape)
 
         return y.reshape(*lead, self.units), backprop
+
+    def _forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
+        """The layer on `x (*stack, batch, features)`."""
+        matmul, weights, gradients = scope.xp.matmul, scope.weights, scope.gradients
+        weight = weights["weight"]
+        batch = x.shape[:-1]
+        y = matmul(x, weight, out=scope.buffer("y", (*batch, self.units)))
+        if self.bias:
+            y += weights["bias"][..., None, :]
+
+        def backprop(dy: Array) -> Array | None:
+            matmul(x.swapaxes(-1, -2), dy, out=gradients["weight"])
+            if self.bias:  # a product with ones is a sum, and the fastest one
+                matmul(scope.ones(batch[-1]), dy, out=gradients["bias"][..., None, :])
+            if not scope.input_gradient:
+                return None
+            return matmul(dy, weight.swapaxes(-1, -2), out=scope.buffer("dx", x.shape))
+
+        return y, backprop
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Layer, Shape]]:

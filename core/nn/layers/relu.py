@@ -7,6 +7,9 @@ from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
 
+SMALL = 4096
+"""Up to so many numbers a sign costs less than a comparison and its conversion; equal bits."""
+
 
 @member
 class Relu(Activation):
@@ -19,7 +22,11 @@ class Relu(Activation):
         y = xp.maximum(x, 0, out=scope.buffer("y", x.shape))
 
         def backprop(dy: Array) -> Array:
+            dx = scope.buffer("dx", y.shape)
+            if y.size <= SMALL:
+                xp.sign(y, out=dx)
+                return xp.multiply(dx, dy, out=dx)
             above = xp.greater(y, 0, out=scope.buffer("above", y.shape, bool))
-            return xp.multiply(dy, above, out=scope.buffer("dx", y.shape))
+            return xp.multiply(dy, above, out=dx)
 
         return y, backprop
