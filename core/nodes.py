@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import later, now
@@ -75,6 +75,19 @@ def heartbeat(
         .returning(Worker.draining_at)
     )
     return draining_at is not None or worker_draining_at is not None
+
+
+def draining(session: Session, worker: str) -> bool:
+    """Whether `worker` is to take no jobs; cheap enough to be asked every second."""
+    statement = (
+        select(Worker.id)
+        .join(Node, Node.name == Worker.node)
+        .where(
+            Worker.id == worker,
+            or_(Worker.draining_at.is_not(None), Node.draining_at.is_not(None)),
+        )
+    )
+    return session.scalar(statement) is not None
 
 
 def stopped(session: Session, worker: str) -> None:
