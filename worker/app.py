@@ -19,6 +19,7 @@ from worker import logs, transport
 from worker.confinement import end_with_parent
 from worker.drain import Drain
 from worker.equipment import Equipment
+from worker.listening import attend
 from worker.presence import Presence, say_goodbye
 from worker.slot import Slot
 from worker.timings import check
@@ -56,6 +57,7 @@ class WorkerApp:
     def run(self) -> int:
         """Work until told to end; the exit code."""
         queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
+        attend(self.celery, self.drain, queues)
         worker: Any = self._worker_class()(
             hostname=f"{self.name}@{socket.gethostname()}",
             queues=queues,

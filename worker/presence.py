@@ -2,12 +2,13 @@
 
 import platform
 import threading
+import time
 from typing import Any
 
 import structlog
 
 from core import nodes
-from core.db.session import repeated, transaction
+from core.db.session import reading, repeated, transaction
 from core.errors import ChainruleError
 from worker.equipment import Equipment
 from worker.pulse import beat
@@ -15,6 +16,7 @@ from worker.pulse import beat
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 
 
 class Presence:
@@ -33,16 +35,21 @@ class Presence:
         self._ended.set()
 
     def _run(self) -> None:
+        beat_at = 0.0
         while not self._ended.is_set():
             try:
-                self._beat()
+                if time.monotonic() >= beat_at:
+                    self._beat()
+                    beat_at = time.monotonic() + _PAUSE_SECONDS
+                else:
+                    self._look()
             except ChainruleError as error:
                 log.warning("the heartbeat failed", reason=error.detail)
             except Exception:
                 log.exception("the heartbeat stumbled")
             # Also when the database is away: that is no fault of this process.
             beat(self._equipment.settings.pulse_file)
-            self._ended.wait(_PAUSE_SECONDS)
+            self._ended.wait(_LOOK_SECONDS)
 
     def _beat(self) -> None:
         equipment = self._equipment
@@ -59,6 +66,10 @@ class Presence:
                 versions=equipment.versions,
                 devices=_devices(equipment.queues),
             )
+
+    def _look(self) -> None:
+        with reading(self._equipment.engine) as session:
+            self._equipment.drain.wanted = nodes.draining(session, self._equipment.worker)
 
 
 def say_goodbye(equipment: Equipment) -> None:

@@ -17,6 +17,7 @@ from worker.equipment import Equipment
 log = structlog.get_logger()
 
 _CANDIDATES = 4
+_PASS_ON_SECONDS = 0.5
 
 
 class Slot:
@@ -93,6 +94,8 @@ class Slot:
 
     def _pass_on(self, job_id: str) -> None:
         """Let another worker hear the bell that a draining one took."""
+        # Not before whoever rang has noted so.
+        time.sleep(_PASS_ON_SECONDS)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.unring(session, job_id)
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from core import jobs, nodes
-from core.db.session import reading
+from core.db.session import reading, transaction
 from core.queue import KEY_PREFIX, make_celery, ring
 from core.status import AttemptStatus, JobStatus
 from tests.brokers import Broker
@@ -172,3 +172,42 @@ def test_the_scheduler_rings_and_takes_back(site: Site):
     assert attempt.cause["kind"] == "lost_worker"
     site.worker(CHAINRULE_LEASE_SECONDS="2")
     until(lambda: site.running(job_id))
+
+
+def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site):
+    site.start("worker.scheduler", CHAINRULE_LEASE_SECONDS="2")
+    frozen = site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="frozen")
+    job_id = site.bench.submit(**LONG)
+    until(lambda: site.running(job_id))
+    family = frozen.family()
+    runner = next(one for one in family if "worker.runner" in one.cmdline())
+    for one in (frozen.pid, *(one.pid for one in family if one.pid != runner.pid)):
+        os.kill(one, signal.SIGSTOP)
+    # Nobody tells it that the lease holds: it ends although its parent cannot end it.
+    until(lambda: runner not in frozen.family())
+    site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="awake")
+    until(lambda: site.bench.job(job_id).node == "awake" and site.running(job_id))
+    for one in (frozen.pid, *(one.pid for one in family if one.pid != runner.pid)):
+        os.kill(one, signal.SIGCONT)
+    until(lambda: "this attempt is over" in frozen.said() or "why=lost" in frozen.said())
+    job = site.bench.job(job_id)
+    assert (job.status, job.node) == (JobStatus.RUNNING, "awake")
+    with transaction(site.bench.engine) as session:
+        jobs.cancel(session, job_id)
+    until(lambda: site.status(job_id) is JobStatus.CANCELLED)
+
+
+def test_a_drained_node_gives_its_jobs_to_others(site: Site):
+    site.start("worker.scheduler")
+    site.worker(CHAINRULE_NODE_NAME="first")
+    job_id = site.bench.submit(**LONG)
+    until(lambda: site.running(job_id))
+    with transaction(site.bench.engine) as session:
+        nodes.drain(session, "first")
+    until(lambda: site.status(job_id) is JobStatus.QUEUED)
+    site.worker(CHAINRULE_NODE_NAME="second")
+    until(lambda: site.bench.job(job_id).node == "second" and site.running(job_id))
+    assert site.bench.attempts(job_id)[0].cause == {"kind": "drain"}
+    with transaction(site.bench.engine) as session:
+        jobs.cancel(session, job_id)
+    until(lambda: site.status(job_id) is JobStatus.CANCELLED)
