@@ -1,0 +1,57 @@
+"""Real numbers between two ends."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt
+from optuna.distributions import BaseDistribution, FloatDistribution
+
+from core.family import member
+from core.search.dimension import Dimension
+
+
+@member
+class Float(Dimension):
+    """A number from `low` to `high`; with `log` evenly by magnitude, with `step` on a raster."""
+
+    kind: Literal["float"] = "float"
+    low: float
+    high: float
+    step: Annotated[float, Gt(0)] | None = None
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low:g}) is above high ({self.high:g})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs a low above 0, not {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        if self.step is not None and not math.isclose(self._steps, round(self._steps)):
+            raise ValueError("high does not lie a whole number of steps above low")
+
+    @property
+    def _steps(self) -> float:
+        return (self.high - self.low) / (self.step or 1.0)
+
+    def distribution(self) -> BaseDistribution:
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def ends(self) -> Sequence[Any]:
+        return (self.low, self.high)
+
+    def points(self) -> int | None:
+        if self.low == self.high:
+            return 1
+        return None if self.step is None else round(self._steps) + 1
+
+    def contains(self, value: Any) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.distribution()._contains(float(value))
+
+    @classmethod
+    def examples(cls) -> Iterator["Float"]:
+        yield cls(low=-1, high=2)
+        yield cls(low=1e-4, high=0.1, log=True)
+        yield cls(low=0, high=0.5, step=0.1)

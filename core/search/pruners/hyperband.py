@@ -1,0 +1,26 @@
+"""Several ways of successive halving side by side."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from optuna.pruners import BasePruner, HyperbandPruner
+
+from core.family import member
+from core.search.pruner import Pruner
+
+
+@member
+class Hyperband(Pruner):
+    """Hyperband (Li et al., 2018): brackets that halve early, late and never share the trials."""
+
+    kind: Literal["hyperband"] = "hyperband"
+    least_epochs: Annotated[int, Ge(1)] = 1
+    reduction: Annotated[int, Ge(2)] = 3
+
+    def make(self, epochs: int) -> BasePruner:
+        return HyperbandPruner(self.least_epochs, max(epochs, self.least_epochs), self.reduction)
+
+    @classmethod
+    def examples(cls) -> Iterator["Hyperband"]:
+        yield cls(reduction=2)

@@ -1,0 +1,33 @@
+"""Worse than half of the others."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from optuna.pruners import BasePruner, MedianPruner
+
+from core.family import member
+from core.search.pruner import Pruner
+
+
+@member
+class Median(Pruner):
+    """Ends a trial whose best so far is worse than the others' median at the same epoch."""
+
+    kind: Literal["median"] = "median"
+    startup_trials: Annotated[int, Ge(0)] = 5
+    warmup_epochs: Annotated[int, Ge(0)] = 0
+    every_epochs: Annotated[int, Ge(1)] = 1
+    least_trials: Annotated[int, Ge(1)] = 1
+
+    def make(self, epochs: int) -> BasePruner:
+        return MedianPruner(
+            self.startup_trials,
+            self.warmup_epochs,
+            self.every_epochs,
+            n_min_trials=self.least_trials,
+        )
+
+    @classmethod
+    def examples(cls) -> Iterator["Median"]:
+        yield cls(startup_trials=2)

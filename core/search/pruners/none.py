@@ -1,0 +1,24 @@
+"""No pruning."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from optuna.pruners import BasePruner, NopPruner
+
+from core.family import member
+from core.search.pruner import Pruner
+
+
+@member
+class NoPruner(Pruner):
+    """Lets every trial train to its end."""
+
+    kind: Literal["none"] = "none"
+    prunes = False
+
+    def make(self, epochs: int) -> BasePruner:
+        return NopPruner()
+
+    @classmethod
+    def examples(cls) -> Iterator["NoPruner"]:
+        yield cls()

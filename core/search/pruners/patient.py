@@ -1,0 +1,26 @@
+"""Not better for too long."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from optuna.pruners import BasePruner, PatientPruner
+
+from core.family import member
+from core.search.pruner import Pruner
+
+
+@member
+class Patient(Pruner):
+    """Ends a trial that has not become better by `tolerance` within `patience` epochs."""
+
+    kind: Literal["patient"] = "patient"
+    patience: Annotated[int, Ge(0)] = 5
+    tolerance: Annotated[float, Ge(0)] = 0.0
+
+    def make(self, epochs: int) -> BasePruner:
+        return PatientPruner(None, self.patience, self.tolerance)
+
+    @classmethod
+    def examples(cls) -> Iterator["Patient"]:
+        yield cls(patience=1)

@@ -1,0 +1,30 @@
+"""Only the best of each rung go on to the next."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from optuna.pruners import BasePruner, SuccessiveHalvingPruner
+
+from core.family import member
+from core.search.pruner import Pruner
+
+
+@member
+class SuccessiveHalving(Pruner):
+    """Asynchronous successive halving (Li et al., 2020): of each rung one in `reduction` goes on.
+
+    The first rung ends after `least_epochs`, each further one after `reduction` times as many.
+    """
+
+    kind: Literal["successive_halving"] = "successive_halving"
+    least_epochs: Annotated[int, Ge(1)] = 1
+    reduction: Annotated[int, Ge(2)] = 4
+    grace_rungs: Annotated[int, Ge(0)] = 0
+
+    def make(self, epochs: int) -> BasePruner:
+        return SuccessiveHalvingPruner(self.least_epochs, self.reduction, self.grace_rungs)
+
+    @classmethod
+    def examples(cls) -> Iterator["SuccessiveHalving"]:
+        yield cls(reduction=2)

@@ -1,0 +1,5 @@
+"""Samplers, one member a file."""
+
+from core.family import load
+
+load(__name__, __path__)

@@ -1,0 +1,27 @@
+"""Every point there is."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from optuna.samplers import BaseSampler, BruteForceSampler
+
+from core.family import member
+from core.search.sampler import Sampler, Seed, Space
+
+
+@member
+class BruteForce(Sampler):
+    """Each combination once, the next one chosen by chance among those not yet tried."""
+
+    kind: Literal["brute_force"] = "brute_force"
+    counted = True
+    adaptive = True
+    seed: Seed = 0
+
+    def make(self, space: Space) -> BaseSampler:
+        # Those that run count as visited.
+        return BruteForceSampler(seed=self.seed)
+
+    @classmethod
+    def examples(cls) -> Iterator["BruteForce"]:
+        yield cls(seed=3)

@@ -1,0 +1,30 @@
+"""Generations of points, for several objectives."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from optuna.samplers import BaseSampler, NSGAIISampler
+
+from core.family import member
+from core.search.sampler import Sampler, Seed, Space
+
+
+@member
+class Nsga2(Sampler):
+    """Nondominated sorting genetic algorithm II (Deb et al., 2002)."""
+
+    kind: Literal["nsga2"] = "nsga2"
+    adaptive = True
+    population: Annotated[int, Ge(2)] = 50
+    crossover: Annotated[float, Ge(0), Le(1)] = 0.9
+    seed: Seed = 0
+
+    def make(self, space: Space) -> BaseSampler:
+        return NSGAIISampler(
+            population_size=self.population, crossover_prob=self.crossover, seed=self.seed
+        )
+
+    @classmethod
+    def examples(cls) -> Iterator["Nsga2"]:
+        yield cls(seed=3, population=4)

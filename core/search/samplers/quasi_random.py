@@ -1,0 +1,44 @@
+"""Points that fill the space evenly."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, QMCSampler
+
+from core.family import member
+from core.search.sampler import Sampler, Seed, Space
+
+
+class _FromTheFirst(QMCSampler):  # type: ignore[misc]
+    """Follows the sequence from the first trial on.
+
+    Optuna's own begins with it once a trial has finished: then the points would depend on how many
+    trials run at once.
+    """
+
+    def __init__(self, space: Space, **options: Any) -> None:
+        super().__init__(warn_asynchronous_seeding=False, **options)
+        self._space = dict(sorted(space.items()))
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        """All of the space, always."""
+        return self._space
+
+
+@member
+class QuasiRandom(Sampler):
+    """A low-discrepancy sequence, `sobol` or `halton`; `scramble` shifts it by the seed."""
+
+    kind: Literal["quasi_random"] = "quasi_random"
+    sequence: Literal["sobol", "halton"] = "sobol"
+    scramble: bool = True
+    seed: Seed = 0
+
+    def make(self, space: Space) -> BaseSampler:
+        return _FromTheFirst(space, qmc_type=self.sequence, scramble=self.scramble, seed=self.seed)
+
+    @classmethod
+    def examples(cls) -> Iterator["QuasiRandom"]:
+        yield cls(seed=3)
+        yield cls(sequence="halton", scramble=False)

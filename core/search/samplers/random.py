@@ -1,0 +1,24 @@
+"""Points by chance."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from optuna.samplers import BaseSampler, RandomSampler
+
+from core.family import member
+from core.search.sampler import Sampler, Seed, Space
+
+
+@member
+class Random(Sampler):
+    """Each point by chance alone (Bergstra and Bengio, 2012)."""
+
+    kind: Literal["random"] = "random"
+    seed: Seed = 0
+
+    def make(self, space: Space) -> BaseSampler:
+        return RandomSampler(seed=self.seed)
+
+    @classmethod
+    def examples(cls) -> Iterator["Random"]:
+        yield cls(seed=3)

@@ -1,0 +1,40 @@
+"""Points like the good ones so far."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from optuna.samplers import BaseSampler, TPESampler
+
+from core.family import member
+from core.search.sampler import Sampler, Seed, Space
+
+
+@member
+class Tpe(Sampler):
+    """Tree-structured Parzen estimator (Bergstra et al., 2011): where good points lie densest.
+
+    The first `startup_trials` are random. Trials that still run are taken to be bad, so that many
+    at once do not crowd one place.
+    """
+
+    kind: Literal["tpe"] = "tpe"
+    adaptive = True
+    startup_trials: Annotated[int, Ge(0)] = 10
+    candidates: Annotated[int, Ge(1)] = 24
+    multivariate: bool = True
+    seed: Seed = 0
+
+    def make(self, space: Space) -> BaseSampler:
+        return TPESampler(
+            n_startup_trials=self.startup_trials,
+            n_ei_candidates=self.candidates,
+            multivariate=self.multivariate,
+            constant_liar=True,
+            seed=self.seed,
+        )
+
+    @classmethod
+    def examples(cls) -> Iterator["Tpe"]:
+        yield cls(seed=3, startup_trials=4)
+        yield cls(seed=3, startup_trials=4, multivariate=False)

@@ -1,0 +1,242 @@
+"""Ask and judge: pure functions of what a sweep has tried so far.
+
+A study is made anew in memory from the trials given; besides them only the state of the sampler's
+random numbers has to be kept (`state`), so that it draws on as if it had never been interrupted.
+"""
+
+import base64
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.samplers._lazy_random_state import LazyRandomState
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from core.search.dimension import Dimension
+from core.search.pruner import Pruner
+from core.search.sampler import Sampler
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+Direction = Literal["minimize", "maximize"]
+Outcome = Literal["open", "finished", "pruned", "failed"]
+
+_STATES = {
+    "open": TrialState.RUNNING,
+    "finished": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: fields by path, by which sampler and pruner, towards which directions.
+
+    `name` only has to differ between sweeps; `epochs` is how long a trial trains at most.
+    """
+
+    name: str
+    space: Mapping[str, Dimension]
+    directions: Sequence[Direction]
+    sampler: Sampler
+    pruner: Pruner
+    epochs: int = 1
+
+    def points(self) -> int | None:
+        """How many points the space has; None: too many to count."""
+        product = 1
+        for dimension in self.space.values():
+            count = dimension.points()
+            if count is None:
+                return None
+            product *= count
+        return product
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial as the rows have it: its point, how it stands, its objectives, what it reported.
+
+    `attributes` is what sampler and pruner noted on it.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    outcome: Outcome = "open"
+    objectives: Sequence[float] = ()
+    reports: Mapping[int, float] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The next trial: its number, its point, and what the sampler noted on it."""
+
+    number: int
+    values: dict[str, Any]
+    attributes: dict[str, Any]
+
+
+def ask(
+    search: Search,
+    tried: Sequence[Tried],
+    count: int,
+    *,
+    state: Mapping[str, Any] | None = None,
+    baseline: Sequence[Mapping[str, Any]] = (),
+) -> tuple[list[Suggestion], dict[str, Any]]:
+    """The next `count` points, and the state to ask with next time.
+
+    `tried` holds all trials so far, numbered from 0 without a gap. Points of `baseline` come first
+    and may leave fields to the sampler.
+    """
+    with _quiet():
+        sampler = search.sampler.make(_distributions(search))
+        study = _study(search, tried, sampler)
+        _restore(study, sampler, state or {})
+        found = []
+        for number in range(len(tried), len(tried) + count):
+            if number < len(baseline):
+                study.enqueue_trial(_encoded(search, baseline[number]))
+            trial = study.ask(dict(_distributions(search)))
+            attributes = study._storage.get_trial_system_attrs(trial._trial_id)
+            found.append(
+                Suggestion(trial.number, _decoded(search, trial.params), _kept(attributes))
+            )
+        return found, _state(study, sampler)
+
+
+def judge(
+    search: Search, tried: Sequence[Tried], number: int, *, seen: int = 0
+) -> tuple[int | None, dict[str, Any]]:
+    """The epoch at which trial `number` should be pruned, None if at none; its attributes then.
+
+    Judged are the epochs it reported after `seen`, one after another, so how often one looks
+    decides nothing about that trial's own reports.
+    """
+    with _quiet():
+        study = _study(search, tried, optuna.samplers.RandomSampler(seed=0))
+        pruner = study.pruner
+        trial_id = study.get_trials(deepcopy=False)[number]._trial_id
+        mine = tried[number]
+        verdict = None
+        for epoch in sorted(epoch for epoch in mine.reports if epoch > seen):
+            frozen = _seen_until(study._storage.get_trial(trial_id), mine, epoch)
+            if pruner.prune(study, frozen):
+                verdict = epoch
+                break
+        return verdict, _kept(study._storage.get_trial_system_attrs(trial_id))
+
+
+def _seen_until(trial: FrozenTrial, mine: Tried, epoch: int) -> FrozenTrial:
+    """The trial as it was when it had reported `epoch`."""
+    trial.intermediate_values = {e: v for e, v in mine.reports.items() if e <= epoch}
+    return trial
+
+
+def _study(
+    search: Search, tried: Sequence[Tried], sampler: optuna.samplers.BaseSampler
+) -> optuna.Study:
+    study = optuna.create_study(
+        study_name=search.name,
+        directions=list(search.directions),
+        sampler=sampler,
+        pruner=search.pruner.make(search.epochs),
+    )
+    distributions = _distributions(search)
+    for one in tried:
+        study._storage.create_new_trial(
+            study._study_id, template_trial=_frozen(search, one, distributions)
+        )
+    return study
+
+
+def _frozen(search: Search, one: Tried, distributions: Mapping[str, Any]) -> FrozenTrial:
+    values = list(one.objectives) or None
+    made = create_trial(
+        state=_STATES[one.outcome],
+        params=_encoded(search, one.values),
+        distributions={name: distributions[name] for name in one.values},
+        values=values if one.outcome in ("finished", "pruned") else None,
+        intermediate_values=dict(one.reports),
+        system_attrs=dict(one.attributes),
+    )
+    if one.outcome == "open":
+        made.datetime_complete = None
+    return made
+
+
+def _distributions(search: Search) -> dict[str, Any]:
+    return {path: dimension.distribution() for path, dimension in search.space.items()}
+
+
+def _encoded(search: Search, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: search.space[path].to_optuna(value) for path, value in values.items()}
+
+
+def _decoded(search: Search, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: search.space[path].from_optuna(values[path]) for path in search.space}
+
+
+def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is worth keeping of a trial's attributes: no pickled optimizers."""
+    return {key: value for key, value in attributes.items() if ":optimizer" not in key}
+
+
+def _state(study: optuna.Study, sampler: Any) -> dict[str, Any]:
+    """The sampler's random numbers and what it noted on the study, as JSON."""
+    return {
+        "random": [_packed(one.rng) for one in _random_states(sampler)],
+        "study": dict(study._storage.get_study_system_attrs(study._study_id)),
+    }
+
+
+def _restore(study: optuna.Study, sampler: Any, state: Mapping[str, Any]) -> None:
+    for one, packed in zip(_random_states(sampler), state.get("random", ()), strict=False):
+        one.rng.set_state(_unpacked(packed))
+    for key, value in state.get("study", {}).items():
+        study._storage.set_study_system_attr(study._study_id, key, value)
+
+
+def _random_states(sampler: Any) -> Iterator[LazyRandomState]:
+    """The sampler's sources of random numbers, in one order, each once."""
+    seen: set[int] = set()
+    waiting = [sampler]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or not type(one).__module__.startswith(("optuna.", "core.search.")):
+            continue
+        seen.add(id(one))
+        if isinstance(one, LazyRandomState):
+            yield one
+            continue
+        waiting += [value for _, value in sorted(getattr(one, "__dict__", {}).items())]
+
+
+def _packed(rng: np.random.RandomState) -> dict[str, Any]:
+    _, key, position, has_gauss, gauss = rng.get_state(legacy=True)
+    text = base64.b64encode(np.asarray(key, "<u4").tobytes()).decode()
+    return {"key": text, "position": position, "has_gauss": has_gauss, "gauss": gauss}
+
+
+def _unpacked(packed: Mapping[str, Any]) -> tuple[Any, ...]:
+    key = np.frombuffer(base64.b64decode(packed["key"]), "<u4")
+    return "MT19937", key, packed["position"], packed["has_gauss"], packed["gauss"]
+
+
+def finite(values: Sequence[float | None]) -> bool:
+    """Whether all objectives are numbers that can be compared."""
+    return all(value is not None and math.isfinite(value) for value in values)
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Without Optuna's remarks about what it may change one day."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")

@@ -1,0 +1,173 @@
+"""Every sampler and pruner: as Optuna's own, whatever is interrupted, whoever runs the trials."""
+
+import json
+import warnings
+
+import optuna
+import pytest
+
+import core.search.dimensions
+import core.search.pruners
+import core.search.samplers  # noqa: F401
+from core.family import members
+from core.search.dimension import Dimension
+from core.search.dimensions.categorical import Categorical
+from core.search.dimensions.float import Float
+from core.search.dimensions.int import Int
+from core.search.pruner import Pruner
+from core.search.pruners.median import Median
+from core.search.pruners.none import NoPruner
+from core.search.pruners.successive_halving import SuccessiveHalving
+from core.search.pruners.threshold import Threshold
+from core.search.sampler import Sampler
+from core.search.samplers.quasi_random import QuasiRandom
+from core.search.samplers.random import Random
+from core.search.study import Search, Tried, ask, judge
+
+SAMPLERS = [one for kind in members(Sampler).values() for one in kind.examples()]
+PRUNERS = [one for kind in members(Pruner).values() for one in kind.examples()]
+DIMENSIONS = [one for kind in members(Dimension).values() for one in kind.examples()]
+NUMBERS = {"x": Float(low=-2.0, high=2.0, step=0.5), "y": Int(low=0, high=6)}
+SPACE = {**NUMBERS, "z": Categorical(choices=(1, {"kind": "a"}))}
+
+
+def search(sampler: Sampler, pruner: Pruner | None = None, space=SPACE) -> Search:
+    return Search("s", space, ["minimize"], sampler, pruner or NoPruner(), epochs=9)
+
+
+def value(point: dict) -> float:
+    return (point["x"] - 0.5) ** 2 + (point["y"] - 2) ** 2 + (point.get("z", 1) != 1)
+
+
+def sequence(s: Search, count: int, at_once: int = 1) -> list[dict]:
+    """The points of a sweep whose every step starts from rows alone, as JSON keeps them."""
+    tried: list[Tried] = []
+    state = None
+    while len(tried) < count:
+        found, state = ask(s, tried, min(at_once, count - len(tried)), state=state)
+        state = json.loads(json.dumps(state))
+        for one in found:
+            attributes = json.loads(json.dumps(one.attributes))
+            result = [value(one.values)]
+            tried.append(Tried(one.number, one.values, "finished", result, attributes=attributes))
+    return [dict(one.values) for one in tried]
+
+
+def own(s: Search, count: int) -> list[dict]:
+    """What Optuna's own study suggests when nothing interrupts it."""
+    space = {path: one.distribution() for path, one in s.space.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(sampler=s.sampler.make(space))
+        points = []
+        for _ in range(count):
+            trial = study.ask(space)
+            point = {path: one.from_optuna(trial.params[path]) for path, one in s.space.items()}
+            points.append(point)
+            study.tell(trial, value(point))
+        return points
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+@pytest.mark.parametrize("space", [SPACE, NUMBERS], ids=["mixed", "numbers"])
+def test_a_sweep_from_rows_is_optunas_own(sampler: Sampler, space: dict) -> None:
+    s = search(sampler, space=space)
+    assert sequence(s, 25) == own(s, 25)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+def test_without_feedback_the_number_at_once_decides_nothing(sampler: Sampler) -> None:
+    s = search(sampler)
+    alone, beside = sequence(s, 24), sequence(s, 24, at_once=8)
+    if not sampler.adaptive:
+        assert alone == beside
+    assert alone == sequence(s, 24)
+    assert beside == sequence(s, 24, at_once=8)
+
+
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s.counted], ids=repr)
+def test_counted_samplers_visit_every_point_once(sampler: Sampler) -> None:
+    s = search(sampler)
+    count = s.points()
+    assert count == 9 * 7 * 2
+    points = sequence(s, count, at_once=10)
+    assert len({json.dumps(point, sort_keys=True) for point in points}) == count
+
+
+def test_different_seeds_differ() -> None:
+    assert sequence(search(Random(seed=1)), 5) != sequence(search(Random(seed=2)), 5)
+    assert sequence(search(QuasiRandom(seed=1)), 5) != sequence(search(QuasiRandom(seed=2)), 5)
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS, ids=repr)
+def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimension) -> None:
+    s = search(Random(seed=5), space={"x": dimension})
+    for one in ask(s, [], 20)[0]:
+        assert dimension.contains(one.values["x"])
+    assert all(dimension.contains(end) for end in dimension.ends())
+    assert not dimension.contains("elsewhere")
+    assert not dimension.contains(10_000)
+
+
+def test_baselines_come_first_and_may_leave_fields_open() -> None:
+    s = search(Random(seed=5))
+    first = {"x": 0.5, "y": 2, "z": {"kind": "a"}}
+    found, _ = ask(s, [], 3, baseline=[first, {"y": 6}])
+    assert found[0].values == first
+    assert found[1].values["y"] == 6
+    assert SPACE["x"].contains(found[1].values["x"])
+    assert found[2].number == 2
+
+
+def reported(number: int, level: float, epochs: int, outcome: str = "finished") -> Tried:
+    reports = dict.fromkeys(range(1, epochs + 1), level)
+    result = [level] if outcome == "finished" else ()
+    return Tried(number, {"x": 0.0, "y": 1, "z": 1}, outcome, result, reports)
+
+
+@pytest.mark.parametrize("pruner", PRUNERS, ids=repr)
+def test_the_best_trial_is_never_pruned_and_judging_twice_says_the_same(pruner: Pruner) -> None:
+    tried = [reported(i, 1.0 + i, 9) for i in range(6)]
+    best = reported(6, 0.6, 6, "open")
+    falling = Tried(6, best.values, "open", (), {e: 0.9 - 0.02 * e for e in best.reports})
+    s = search(Random(), pruner)
+    assert judge(s, [*tried, falling], 6)[0] is None
+    assert judge(s, [*tried, falling], 6) == judge(s, [*tried, falling], 6)
+
+
+@pytest.mark.parametrize("pruner", [p for p in PRUNERS if p.prunes], ids=repr)
+def test_trials_ever_worse_are_pruned(pruner: Pruner) -> None:
+    s = search(Random(), pruner)
+    tried: list[Tried] = []
+    pruned = 0
+    for number in range(12):
+        reports = {epoch: float(number + 0.01 * epoch) for epoch in range(1, 10)}
+        # What is below 0.5 is out of bounds for one of them.
+        reports = {e: -v for e, v in reports.items()} if s.pruner.kind == "threshold" else reports
+        mine = Tried(number, {"x": 0.0, "y": 1, "z": 1}, "open", (), reports)
+        epoch, attributes = judge(s, [*tried, mine], number)
+        pruned += epoch is not None
+        seen = {e: v for e, v in reports.items() if epoch is None or e <= epoch}
+        outcome = "finished" if epoch is None else "pruned"
+        tried.append(Tried(number, mine.values, outcome, [max(seen.values())], seen, attributes))
+    assert pruned >= 3
+
+
+def test_rungs_are_remembered_between_two_looks() -> None:
+    s = search(Random(), SuccessiveHalving(reduction=2))
+    bad = Tried(1, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 5.0})
+    first = Tried(0, bad.values, "open", (), {1: 1.0})
+    epoch, attributes = judge(s, [first], 0)
+    assert epoch is None
+    assert attributes == {"completed_rung_0": 1.0}
+    noted = Tried(0, bad.values, "open", (), {1: 1.0}, attributes)
+    assert judge(s, [noted, bad], 1)[0] == 1
+    assert judge(s, [first, bad], 1)[0] is None
+
+
+def test_epochs_seen_before_are_not_judged_again() -> None:
+    late = Tried(0, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 9.0, 2: 0.0})
+    s = search(Random(), Threshold(upper=5.0))
+    assert judge(s, [late], 0)[0] == 1
+    assert judge(s, [late], 0, seen=1)[0] is None
+    assert judge(search(Random(), Median()), [late], 0)[0] is None
