@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from celery import Celery
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=True,
+        generate_unique_id_function=_operation_id,
     )
     app.state.context = context
     app.state.methods = Methods(app)
@@ -112,6 +114,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context.doorbell.close()
     context.prober.close()
     context.engine.dispose()
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The endpoint's own name: what generated clients call the method."""
+    return route.name
 
 
 def _documentation() -> RedirectResponse:

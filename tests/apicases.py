@@ -81,15 +81,15 @@ class Http:
         assert claim is not None
         return claim
 
-    def finished(self, model: Path, **changes: Any) -> str:
+    def finished(self, model: Path | str, **changes: Any) -> str:
         """The id of a new job that ended with the model file `model`, as a worker leaves it."""
         claim = self.claimed(self.submitted(**changes)["id"])
         context = self.app.state.context
         key = f"models/{claim.job_id}/{claim.attempt}/model.safetensors"
-        context.store.put_file(model, key)
+        context.store.put_file(Path(model), key)
         result = {
             "model_key": key,
-            "model_digest": hashlib.sha256(model.read_bytes()).hexdigest(),
+            "model_digest": hashlib.sha256(Path(model).read_bytes()).hexdigest(),
             "weights_digest": "f" * 64,
             "metrics": {"test/accuracy": 1.0},
             "reason": "epochs",

@@ -26,7 +26,7 @@ UNLIMITED = 2**63 - 1
 
 Name = Annotated[
     str,
-    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["digits"]),
+    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["pets"]),
 ]
 Version = Annotated[int, PathParameter(ge=1, le=MAX_VERSION, examples=[1])]
 

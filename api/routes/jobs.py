@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from api import schemas, views
 from api.auth import Owner
 from api.context import Context, Here
+from api.exact import Exact
 from api.openapi import ALWAYS, problems
 from api.parameters import JobId, Paging, position
 from core import jobs
@@ -62,9 +63,17 @@ class Priority(BaseModel):
     priority: Annotated[int, Field(ge=-100, le=100, description="higher goes first")]
 
 
-@router.post("", status_code=202, responses=problems(403, 413, 415, 422))
+_SAME_JOB = {"job_id": "$response.body#/id"}
+LINKS = {
+    name: {"operationId": name, "parameters": _SAME_JOB}
+    for name in ("read_job", "cancel_job", "pause_job", "resume_job", "read_metrics", "predict")
+}
+"""What a client may do next with the job it submitted."""
+
+
+@router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
 def submit_job(
-    spec: JobSpec, here: Here, owner: Owner, response: Response, idempotency_key: Key = None
+    spec: Exact[JobSpec], here: Here, owner: Owner, response: Response, idempotency_key: Key = None
 ) -> schemas.Job:
     """Queue a job. Answers at once; a worker takes it when one is free.
 
@@ -189,7 +198,7 @@ def retry_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
 
 
 @router.post("/{job_id}/priority", responses=problems(403, 404, 409, 413, 415, 422))
-def move_job(job_id: JobId, wanted: Priority, here: Here, owner: Owner) -> schemas.Job:
+def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -> schemas.Job:
     """Let a job go before or after others that wait."""
     with transaction(here.engine) as session:
         row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)

@@ -18,6 +18,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS)
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ROWS = 10_000
 
+PIXELS = {f"p{row}{column}": 0 for row in range(8) for column in range(8)}
+"""A row for the network of the JobSpec example: a blank 8x8 picture."""
+
 
 class Rows(BaseModel):
     """Rows to predict for, with the raw columns the job was trained on."""
@@ -26,9 +29,11 @@ class Rows(BaseModel):
 
     rows: Annotated[
         list[dict[str, JsonValue]],
-        Field(min_length=1, max_length=MAX_ROWS, examples=[[{"height": 1.7, "width": 0.4}]]),
+        Field(min_length=1, max_length=MAX_ROWS, examples=[[PIXELS]]),
     ]
-    probabilities: bool = Field(False, description="also return the probability of each label")
+    probabilities: bool = Field(
+        False, strict=True, description="also return the probability of each label"
+    )
 
 
 @router.post(

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import schemathesis
@@ -13,7 +14,12 @@ from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError
 
 from api.app import create_app
 from core.data.formats import choose
-from tests.apicases import SPEC, Http, close
+from core.data.intake import parse
+from core.spec import JobSpec
+from core.training.loop import train
+from tests.apicases import Http, close
+
+ROOT = Path(__file__).parents[2]
 
 TOKEN = "schema-token"
 EXAMPLES = int(os.environ.get("CHAINRULE_SCHEMA_EXAMPLES", "5"))
@@ -87,20 +93,39 @@ def failures(schema) -> list[str]:
 def test_every_operation_keeps_its_word(served):
     app, job_id = served
     config = configuration(job_id, EXAMPLES)
-    assert failures(schemathesis.openapi.from_asgi("/openapi.json", app, config=config)) == []
+    found = failures(schemathesis.openapi.from_asgi("/openapi.json", app, config=config))
+    assert not found, "\n\n".join(found)
 
 
-def test_the_examples_work_when_pasted(served, portal):
-    app, job_id = served
-    http = Http(app, portal, headers={"Authorization": f"Bearer {TOKEN}"})
-    document = http.get("/openapi.json").json()
-    upload = document["paths"]["/v1/datasets/{name}/versions"]["post"]["requestBody"]["content"]
-    answer = http.upload("pasted", upload["text/csv"]["example"])
-    assert answer.status_code == 201, answer.text
-    [spec] = document["components"]["schemas"]["JobSpec"]["examples"]
-    fitting = {**spec, "network": SPEC["network"], "batch_size": 8}
-    assert http.post("/v1/jobs", fitting).status_code == 202
-    assert http.get(f"/v1/jobs/{job_id}").status_code == 200
+def test_the_examples_work_when_pasted(empty, tmp_path):
+    document = empty.get("/openapi.json").json()
+    upload = document["paths"]["/v1/datasets/{name}/versions"]["post"]
+    name = upload["parameters"][0]["schema"]["examples"][0]
+    example = upload["requestBody"]["content"]["text/csv"]["example"]
+    assert empty.upload(name, example).status_code == 201
+    # The others stand on the digits that come with the project.
+    digits = parse(ROOT / "examples" / "digits.csv", "text/csv", tmp_path / "digits.arrow")
+    empty.register(digits, "digits")
+    schemas = document["components"]["schemas"]
+    [spec] = schemas["JobSpec"]["examples"]
+    answer = empty.post("/v1/jobs", spec)
+    assert answer.status_code == 202, answer.text
+    *_, ended = train(JobSpec.model_validate({**spec, "epochs": 1}), digits.path, tmp_path)
+    job_id = empty.finished(ended.path, **spec)
+    [rows] = schemas["Rows"]["properties"]["rows"]["examples"]
+    answer = empty.post(f"/v1/jobs/{job_id}/predict", {"rows": rows})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"][0] in range(10)
+
+
+def test_links_lead_to_operations_there_are(served):
+    app, _ = served
+    document = app.openapi()
+    operations = {
+        one["operationId"] for item in document["paths"].values() for one in item.values()
+    }
+    links = document["paths"]["/v1/jobs"]["post"]["responses"]["202"]["links"]
+    assert {link["operationId"] for link in links.values()} <= operations
 
 
 def test_the_document_lists_every_content_type_of_uploads(served, tmp_path):
