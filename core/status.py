@@ -40,3 +40,17 @@ class AttemptStatus(StrEnum):
     PRUNED = "pruned"
     LOST = "lost"
     RELEASED = "released"
+
+
+class SweepStatus(StrEnum):
+    """Where a sweep stands: `running -> finished | cancelled`; `paused` begins no new trials."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether no trial will begin any more."""
+        return self in (SweepStatus.FINISHED, SweepStatus.CANCELLED)

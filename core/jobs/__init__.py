@@ -5,7 +5,7 @@ one: a worker that was frozen, cut off or thought dead cannot write over its suc
 """
 
 from core.jobs.claiming import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
-from core.jobs.control import CHANNEL, cancel, pause, resume, set_priority
+from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority
 from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths, unring
 from core.jobs.effects import (
     forget_checkpoint,
@@ -64,6 +64,7 @@ __all__ = [
     "metrics",
     "mirror_lag",
     "pause",
+    "prune",
     "queue_depths",
     "reap",
     "record_checkpoint",

@@ -1,12 +1,14 @@
 """What the owner of a job may want: cancel, pause, resume, another priority."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.db.clock import now
 from core.db.tables import Job
 from core.errors import ConflictError
-from core.jobs.history import client, log
+from core.jobs.history import SCHEDULER, client, log
 from core.jobs.reading import get
 from core.status import JobStatus
 
@@ -33,6 +35,25 @@ def cancel(session: Session, job_id: str, *, owner: str = "local") -> Job:
     job.cancel_requested_at = now()
     job.finished_at = now()
     _tell(session, job, "cancelled", owner)
+    return job
+
+
+def prune(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
+    """End a job because its sweep sees that it will not be among the best.
+
+    As `cancel`, but its end is `pruned`. Nothing happens to a job that ended or was cancelled.
+    """
+    job = get(session, job_id, lock=True)
+    if job.status.terminal or job.cancel_requested_at is not None:
+        return job
+    job.cancel_requested_at = job.prune_requested_at = now()
+    log(session, job, "prune_requested", SCHEDULER, reason)
+    if job.status is not JobStatus.RUNNING:
+        job.status = JobStatus.PRUNED
+        job.finished_at = now()
+        log(session, job, "pruned", SCHEDULER, reason)
+    session.flush()
+    _notify(session, job)
     return job
 
 
@@ -94,6 +115,10 @@ def _refuse_ended(job: Job, wanted: str) -> None:
 def _tell(session: Session, job: Job, kind: str, owner: str) -> None:
     log(session, job, kind, client(owner))
     session.flush()
+    _notify(session, job)
+
+
+def _notify(session: Session, job: Job) -> None:
     if session.get_bind().dialect.name == "postgresql":
         # Delivered at the commit, and only then.
         session.execute(select(func.pg_notify(CHANNEL, job.id)))

@@ -8,6 +8,7 @@ from core.db.tables.histories import JobEvent, MetricChunk
 from core.db.tables.idempotency import IdempotencyKey
 from core.db.tables.jobs import Job
 from core.db.tables.nodes import Node, Worker
+from core.db.tables.sweeps import Sweep, Trial
 
 __all__ = [
     "Alias",
@@ -22,5 +23,7 @@ __all__ = [
     "JobEvent",
     "MetricChunk",
     "Node",
+    "Sweep",
+    "Trial",
     "Worker",
 ]

@@ -85,6 +85,7 @@ class Job(Base):
     publish_count: Mapped[int] = mapped_column(default=0)
     cancel_requested_at: Mapped[datetime | None]
     pause_requested_at: Mapped[datetime | None]
+    prune_requested_at: Mapped[datetime | None]
 
     infra_failures: Mapped[int] = mapped_column(default=0)
     lost_at_step: Mapped[Big | None]

@@ -1,0 +1,105 @@
+"""Sweeps and their trials."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db.clock import now
+from core.db.tables.base import Base, Created, Key
+from core.db.tables.datasets import DatasetVersion
+from core.db.types import Timestamp
+from core.status import JobStatus, SweepStatus
+
+_OPEN = text("status = 'open'")
+
+
+def _values(kind: Any) -> list[str]:
+    return [member.value for member in kind]
+
+
+class Sweep(Base):
+    """A search over the hyperparameters of a job; its trials are jobs.
+
+    `issued` of at most `n_trials` trials were begun: the budget. `turn` counts the turns of those
+    who advanced it and is their fencing token; a turn lasts until `turn_until`. `state` is what the
+    sampler has to remember.
+    """
+
+    __tablename__ = "sweeps"
+    __table_args__ = (
+        CheckConstraint("issued >= 0 AND issued <= n_trials", name="within_budget"),
+        Index(None, "created_at", "id"),
+        Index(None, "status"),
+    )
+
+    id: Mapped[Key] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(255))
+    spec: Mapped[dict[str, Any]]
+    dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
+    status: Mapped[SweepStatus] = mapped_column(
+        Enum(
+            SweepStatus,
+            native_enum=False,
+            create_constraint=True,
+            length=16,
+            name="status_known",
+            values_callable=_values,
+        ),
+        default=SweepStatus.RUNNING,
+    )
+    n_trials: Mapped[int]
+    max_parallel: Mapped[int]
+    max_attempts: Mapped[int]
+    issued: Mapped[int] = mapped_column(default=0)
+    turn: Mapped[int] = mapped_column(default=0)
+    turn_until: Mapped[datetime] = mapped_column(Timestamp, default=now())
+    state: Mapped[dict[str, Any] | None]
+    created_at: Mapped[Created]
+    finished_at: Mapped[datetime | None]
+    mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
+    mirrored_status: Mapped[str | None] = mapped_column(String(16))
+
+    dataset_version: Mapped[DatasetVersion] = relationship(lazy="joined", innerjoin=True)
+
+
+class Trial(Base):
+    """One point of a sweep, numbered from 0; a job tries it. It has none if no job can have it.
+
+    `status` stays `open` until the job's end was told to the search; from then on it is that end.
+    `point` holds the values by path, `objectives` what came of it. `attributes` is what sampler and
+    pruner noted; `judged_epoch` the last one the pruner saw.
+    """
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        CheckConstraint("(status = 'open') = (told_at IS NULL)", name="told_iff_ended"),
+        CheckConstraint(
+            "status IN ('open', 'finished', 'failed', 'cancelled', 'pruned')", name="status_known"
+        ),
+        Index("ix_trials_open", "sweep_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    sweep_id: Mapped[Key] = mapped_column(ForeignKey("sweeps.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str | None] = mapped_column(String(32), ForeignKey("jobs.id"), unique=True)
+    status: Mapped[str] = mapped_column(String(16), default="open")
+    point: Mapped[dict[str, Any]]
+    objectives: Mapped[list[Any] | None]
+    attributes: Mapped[dict[str, Any] | None]
+    judged_epoch: Mapped[int] = mapped_column(default=0)
+    cause: Mapped[dict[str, Any] | None]
+    created_at: Mapped[Created]
+    told_at: Mapped[datetime | None]
+
+    @property
+    def open(self) -> bool:
+        """Whether its end was not told yet."""
+        return self.status == "open"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended with objectives that count."""
+        return self.status == JobStatus.FINISHED.value

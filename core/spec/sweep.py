@@ -1,0 +1,205 @@
+"""The SweepSpec: which fields of a JobSpec to search, how, and for what.
+
+Not imported by `core.spec` itself: whoever trains need not load the samplers.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+import core.search.dimensions
+import core.search.pruners
+import core.search.samplers  # noqa: F401  (the members register themselves)
+from core.search.dimension import Dimension
+from core.search.pruner import Pruner
+from core.search.pruners.none import NoPruner
+from core.search.sampler import Sampler
+from core.search.samplers.tpe import Tpe
+from core.search.study import Search
+from core.spec import paths
+from core.spec.admission import reported
+from core.spec.base import Name, Spec
+from core.spec.job import DIGITS, JobSpec
+
+FIXED = frozenset(
+    {
+        "checkpoint", "data", "dataset", "description", "device", "experiment", "max_attempts",
+        "metrics", "name", "priority", "tags",
+    }
+)  # fmt: skip
+"""Fields that all trials of a sweep share: they would make results that cannot be compared."""
+
+EXAMPLE: dict[str, JsonValue] = {
+    "name": "digits",
+    "job": DIGITS,
+    "search_space": {
+        "optimizer.learning_rate": {"kind": "float", "low": 1e-4, "high": 0.1, "log": True},
+        "network[0].units": {"kind": "categorical", "choices": [16, 32, 64]},
+    },
+    "objective": {"metric": "valid/accuracy", "direction": "maximize"},
+    "sampler": {"kind": "tpe", "seed": 7},
+    "pruner": {"kind": "successive_halving"},
+    "n_trials": 50,
+    "max_parallel": 4,
+}
+"""A search for a good recogniser of handwritten digits."""
+
+Path = Annotated[str, Field(min_length=1, max_length=250)]
+
+
+class Objective(Spec):
+    """The metric that tells good trials from bad ones."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=250)] = Field(
+        description="such as valid/accuracy, valid/loss, test/loss"
+    )
+    direction: Literal["minimize", "maximize"]
+
+
+class SweepSpec(Spec):
+    """What a client asks for: a job, which of its fields to search, and what is better."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    name: Name
+    job: JobSpec = Field(description="what all trials share, and where the searched fields are")
+    search_space: Annotated[dict[Path, Dimension], Field(min_length=1, max_length=100)] = Field(
+        description="fields of the job by path, such as `optimizer.learning_rate`, "
+        "`network[0].units`, and the values each may take"
+    )
+    objective: Objective | Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
+    sampler: Sampler = Tpe()
+    pruner: Pruner = NoPruner()
+    n_trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_parallel: Annotated[int, Field(ge=1, le=1000)] = Field(
+        4, description="trials that wait or run at once"
+    )
+    baseline: Annotated[tuple[dict[Path, JsonValue], ...], Field(max_length=1000)] = Field(
+        (), description="points to try first; a field left out is the sampler's choice"
+    )
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives, in order."""
+        return (self.objective,) if isinstance(self.objective, Objective) else self.objective
+
+    @property
+    def trials(self) -> int:
+        """How many trials there will be: no more than a sampler that visits each point finds."""
+        points = self.search("").points()
+        return self.n_trials if points is None or not self.sampler.counted else min(
+            points, self.n_trials
+        )  # fmt: skip
+
+    def search(self, name: str) -> Search:
+        """It as the search knows it; `name` differs from that of other sweeps."""
+        return Search(
+            name,
+            self.search_space,
+            [objective.direction for objective in self.objectives],
+            self.sampler,
+            self.pruner,
+            self.job.epochs,
+        )
+
+    def at(self, values: dict[str, Any]) -> JobSpec:
+        """The job at a point of the search space. Raises ValidationError for an invalid one."""
+        return JobSpec.model_validate(paths.replaced(self.job.model_dump(mode="json"), values))
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        errors = [*_paths(self)]
+        errors = errors or [*_values(self), *_objectives(self), *_methods(self)]
+        if errors:
+            raise ValidationError.from_exception_data("SweepSpec", errors)
+        return self
+
+
+def _wrong(message: str, *place: str | int, value: Any = None) -> InitErrorDetails:
+    return {
+        "type": PydanticCustomError("sweep", "{message}", {"message": message}),
+        "loc": place,
+        "input": value,
+    }
+
+
+def _paths(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
+    document = sweep.job.model_dump(mode="json")
+    ways: dict[paths.Steps, str] = {}
+    for path in sweep.search_space:
+        try:
+            steps = paths.parse(path)
+        except ValueError as error:
+            yield _wrong(str(error), "search_space", path)
+            continue
+        astray = paths.missing(document, steps)
+        if steps[0] in FIXED:
+            yield _wrong(f"all trials share the job's {steps[0]}", "search_space", path)
+        elif astray is not None:
+            yield _wrong(f"not a field of the job: {astray}", "search_space", path)
+        for other, name in ways.items():
+            short = min(len(steps), len(other))
+            if steps[:short] == other[:short]:
+                yield _wrong(f"{path} and {name} are about one field", "search_space", path)
+        ways[steps] = path
+
+
+def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
+    """Ends and choices that no job can have, each tried alone; baselines beside the space."""
+    for path, dimension in sweep.search_space.items():
+        for value in dimension.ends():
+            try:
+                sweep.at({path: value})
+            except ValidationError as error:
+                reason = error.errors(include_url=False, include_context=False)[0]["msg"]
+                yield _wrong(f"{value!r} makes no valid job: {reason}", "search_space", path)
+    for index, point in enumerate(sweep.baseline):
+        for path, value in point.items():
+            known = sweep.search_space.get(path)
+            if known is None:
+                yield _wrong("not in the search space", "baseline", index, path)
+            elif not known.contains(value):
+                yield _wrong(
+                    f"{value!r} is outside the search space", "baseline", index, path
+                )  # fmt: skip
+
+
+def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
+    each_epoch = reported(sweep.job)
+    known = each_epoch | after_training(sweep.job)
+    several = not isinstance(sweep.objective, Objective)
+    for index, objective in enumerate(sweep.objectives):
+        place = ("objective", index, "metric") if several else ("objective", "metric")
+        if objective.metric not in known:
+            yield _wrong(
+                f"{objective.metric!r} is not reported; there: {', '.join(sorted(known))}", *place
+            )
+        elif sweep.pruner.prunes and objective.metric not in each_epoch:
+            yield _wrong(
+                f"{objective.metric} is known only at the end; a pruner needs one of each epoch",
+                *place,
+            )
+
+
+def after_training(job: JobSpec) -> set[str]:
+    """The metrics known once training has ended, besides those of each epoch."""
+    if not job.data.split.test:
+        return set()
+    return {f"test/{name}" for name in ("loss", *(metric.name for metric in job.metrics))}
+
+
+def _methods(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
+    count = len(sweep.objectives)
+    if sweep.pruner.prunes and count > 1:
+        yield _wrong("pruning needs a single objective", "pruner")
+    if count > sweep.sampler.objectives:
+        yield _wrong(f"{sweep.sampler.kind} takes a single objective", "sampler")
+    if sweep.sampler.counted:
+        for path, dimension in sweep.search_space.items():
+            if dimension.points() is None:
+                yield _wrong(f"{sweep.sampler.kind} needs a step here", "search_space", path)
+        points = sweep.search("").points()
+        if points is not None and points > 1_000_000:
+            yield _wrong(f"{points:,} points are too many to visit each", "sampler")

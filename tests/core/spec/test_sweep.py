@@ -1,0 +1,138 @@
+"""A SweepSpec that cannot work is refused with the field that is wrong."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from core.spec import paths
+from core.spec.sweep import EXAMPLE, SweepSpec
+
+
+def refused(**changes: Any) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        SweepSpec.model_validate({**EXAMPLE, **changes})
+    return {paths_of(error["loc"]): error["msg"] for error in caught.value.errors()}
+
+
+def paths_of(loc: tuple[str | int, ...]) -> str:
+    return "/".join(map(str, loc))
+
+
+RATE = {"optimizer.learning_rate": {"kind": "float", "low": 0.001, "high": 0.1}}
+
+
+def test_the_example_is_valid_and_makes_jobs() -> None:
+    sweep = SweepSpec.model_validate(EXAMPLE)
+    job = sweep.at({"optimizer.learning_rate": 0.5, "network[0].units": 7})
+    assert job.optimizer.learning_rate == 0.5
+    assert job.network[0].units == 7
+    assert sweep.job.network[0].units == 64
+    assert SweepSpec.model_validate(sweep.model_dump(mode="json")) == sweep
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("optimizer.rate", "there are: "),
+        ("network[7].units", "the last one is [2]"),
+        ("network[1].units", "there is no 'units'"),
+        ("epochs.more", "what stands before it is 30"),
+        ("optimizer..kind", "is not a path"),
+        (".optimizer", "is not a path"),
+        ("network[x]", "is not a path"),
+        ("dataset", "all trials share"),
+        ("data.split_seed", "all trials share"),
+    ],
+)
+def test_a_path_that_leads_nowhere(path: str, said: str) -> None:
+    found = refused(search_space={path: {"kind": "int", "low": 1, "high": 2}})
+    assert said in found[f"search_space/{path}"]
+
+
+@pytest.mark.parametrize(
+    ("dimension", "said"),
+    [
+        ({"kind": "float", "low": 2, "high": 1}, "low (2) is above high (1)"),
+        ({"kind": "float", "low": 0, "high": 1, "log": True}, "log needs a low above 0"),
+        ({"kind": "float", "low": 1, "high": 2, "step": 0.3}, "whole number of steps"),
+        ({"kind": "float", "low": 1, "high": 2, "log": True, "step": 1}, "exclude"),
+        ({"kind": "float", "low": -1, "high": 1}, "-1.0 makes no valid job"),
+        ({"kind": "categorical", "choices": [0.1, 0.1]}, "twice"),
+        ({"kind": "categorical", "choices": [0.1, "fast"]}, "'fast' makes no valid job"),
+    ],
+)
+def test_values_that_no_job_can_have(dimension: dict[str, Any], said: str) -> None:
+    found = refused(search_space={"optimizer.learning_rate": dimension})
+    assert any(
+        place.startswith("search_space/optimizer.learning_rate") and said in message
+        for place, message in found.items()
+    ), found
+
+
+def test_an_unknown_kind_and_an_unknown_field_are_named() -> None:
+    assert "search_space/seed" in refused(search_space={"seed": {"kind": "normal"}})
+    assert "sampler" in refused(sampler={"kind": "oracle"})
+    assert "pruner/median/patience" in refused(pruner={"kind": "median", "patience": 1})
+    assert "n_trial" in refused(n_trial=3)
+
+
+def test_two_paths_about_one_field() -> None:
+    both = {"kind": "categorical", "choices": [{"kind": "adam"}, {"kind": "sgd"}]}
+    found = refused(search_space={"optimizer": both, **RATE})
+    assert "about one field" in found["search_space/optimizer.learning_rate"]
+
+
+def test_an_objective_that_nothing_reports() -> None:
+    found = refused(objective={"metric": "valid/f1", "direction": "maximize"})
+    assert "valid/accuracy" in found["objective/metric"]
+    several = [
+        {"metric": "valid/loss", "direction": "minimize"},
+        {"metric": "speed", "direction": "maximize"},
+    ]
+    assert "objective/1/metric" in refused(objective=several, pruner={"kind": "none"})
+
+
+def test_a_pruner_needs_an_objective_of_each_epoch() -> None:
+    at_the_end = {"metric": "test/accuracy", "direction": "maximize"}
+    assert "only at the end" in refused(objective=at_the_end)["objective/metric"]
+    SweepSpec.model_validate({**EXAMPLE, "objective": at_the_end, "pruner": {"kind": "none"}})
+
+
+def test_methods_that_do_not_fit() -> None:
+    two = [
+        {"metric": "valid/loss", "direction": "minimize"},
+        {"metric": "valid/accuracy", "direction": "maximize"},
+    ]
+    assert "pruner" in refused(objective=two)
+    assert "sampler" in refused(objective=two, pruner={"kind": "none"}, sampler={"kind": "cma_es"})
+    assert (
+        "step"
+        in refused(sampler={"kind": "grid"}, search_space=RATE)[
+            "search_space/optimizer.learning_rate"
+        ]
+    )
+
+
+def test_baselines_lie_in_the_space() -> None:
+    assert "outside" in refused(baseline=[{"network[0].units": 17}])["baseline/0/network[0].units"]
+    assert "baseline/0/epochs" in refused(baseline=[{"epochs": 3}])
+
+
+def test_a_grid_has_no_more_trials_than_points() -> None:
+    grid = {"sampler": {"kind": "grid"}, "pruner": {"kind": "none"}}
+    units = {"network[0].units": {"kind": "int", "low": 8, "high": 32, "step": 8}}
+    assert SweepSpec.model_validate({**EXAMPLE, **grid, "search_space": units}).trials == 4
+    assert SweepSpec.model_validate({**EXAMPLE, "search_space": units}).trials == 50
+
+
+def test_whole_layers_may_be_searched() -> None:
+    layers = {"kind": "categorical", "choices": [{"kind": "relu"}, {"kind": "elu", "alpha": 0.5}]}
+    sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": {"network[1]": layers}})
+    assert sweep.at({"network[1]": {"kind": "elu", "alpha": 0.5}}).network[1].alpha == 0.5
+
+
+def test_a_path_and_its_steps() -> None:
+    assert paths.parse("network[0].inner[12].units") == ("network", 0, "inner", 12, "units")
+    with pytest.raises(ValueError, match="empty"):
+        paths.parse("")
