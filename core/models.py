@@ -67,11 +67,20 @@ class Models:
             self._places.move_to_end(file.digest)
         with place.lock:
             if place.model is None:
-                with self._cache.held(self._store, file.key, file.digest) as path:
-                    place.model = TrainedModel.load(path)
-                with self._lock:
-                    self._forget_oldest()
+                place.model = self._read(file)
             return place.model
+
+    def _read(self, file: ModelFile) -> TrainedModel:
+        try:
+            with self._cache.held(self._store, file.key, file.digest) as path:
+                model = TrainedModel.load(path)
+        except Exception:
+            with self._lock:
+                self._places.pop(file.digest, None)
+            raise
+        with self._lock:
+            self._forget_oldest()
+        return model
 
     def _forget_oldest(self) -> None:
         # At least the newest stays, however large.
