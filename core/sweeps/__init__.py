@@ -1,0 +1,28 @@
+"""Use cases of sweeps: start one, advance it, pause, resume and cancel it, read it.
+
+The rows are the truth. Whoever advances a sweep has a turn; what it wants to write is refused once
+somebody else had a later one. A trial is a job, and how it ends is read from its job.
+"""
+
+from core.sweeps.advancing import Advance, advance, unfinished
+from core.sweeps.control import cancel, pause, resume
+from core.sweeps.reading import SweepPage, best, counts, get, list_sweeps, trial_of, trials
+from core.sweeps.starting import start, started
+
+__all__ = [
+    "Advance",
+    "SweepPage",
+    "advance",
+    "best",
+    "cancel",
+    "counts",
+    "get",
+    "list_sweeps",
+    "pause",
+    "resume",
+    "start",
+    "started",
+    "trial_of",
+    "trials",
+    "unfinished",
+]

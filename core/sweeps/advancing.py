@@ -1,0 +1,230 @@
+"""Advance a sweep: tell what ended, prune what will not be among the best, begin new trials.
+
+Three steps, so that no transaction is open while the sampler thinks: take a turn and read, think,
+write. What is written names the turn and is refused when a later one was taken meanwhile.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Engine, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import jobs
+from core.db.clock import later, now
+from core.db.session import reading, transaction
+from core.db.tables import Job, Sweep, Trial
+from core.errors import SupersededError
+from core.search.study import Search, Suggestion, Tried, ask, judge
+from core.spec.sweep import SweepSpec
+from core.status import SweepStatus
+from core.sweeps.reading import get
+from core.sweeps.telling import reports, tell, tried
+
+TURN_SECONDS = 60.0
+_MOST_AT_ONCE = 100
+
+Verdicts = Mapping[int, tuple[int | None, int, dict[str, Any]]]
+"""By trial: the epoch to prune it at or None, the last one seen, and its attributes."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What a turn did: trials told, pruned and begun."""
+
+    told: int = 0
+    pruned: int = 0
+    begun: int = 0
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A sweep as it was read."""
+
+    turn: int
+    spec: SweepSpec
+    search: Search
+    wanted: int
+    told: int
+    state: dict[str, Any] | None
+    tried: list[Tried]
+    judged: dict[int, int]
+
+
+def unfinished(session: Session) -> list[str]:
+    """The ids of sweeps that somebody should advance, oldest first."""
+    left = exists().where(Trial.sweep_id == Sweep.id, Trial.status == "open")
+    statement = select(Sweep.id).where(or_(Sweep.status == SweepStatus.RUNNING, left))
+    return list(session.scalars(statement.order_by(Sweep.created_at, Sweep.id)))
+
+
+def advance(engine: Engine, sweep_id: str) -> Advance:
+    """Take a turn at a sweep; what was done.
+
+    Nothing while somebody else has one. Raises UnavailableError when the database does not answer,
+    SupersededError when this took so long that another one took over: then nothing was begun.
+    """
+    with transaction(engine) as session:
+        turn = _take_turn(session, sweep_id)
+        if turn is None:
+            return Advance()
+        told = _tell(session, sweep_id)
+    with reading(engine) as session:
+        look = _look(session, sweep_id, turn, told)
+    verdicts = _judge(look)
+    found: list[Suggestion] = []
+    state = look.state
+    if look.wanted:
+        found, state = ask(
+            look.search, look.tried, look.wanted, state=state, baseline=look.spec.baseline
+        )
+    with transaction(engine) as session:
+        sweep = _own(session, sweep_id, turn)
+        pruned = _prune(session, sweep, verdicts)
+        begun = _begin(session, sweep, look.spec, found, state)
+        _conclude(session, sweep)
+        sweep.turn_until = now()
+    return Advance(told, pruned, begun)
+
+
+def _take_turn(session: Session, sweep_id: str) -> int | None:
+    statement = (
+        update(Sweep)
+        .where(Sweep.id == sweep_id, Sweep.turn_until <= now())
+        .values(turn=Sweep.turn + 1, turn_until=later(TURN_SECONDS))
+        .execution_options(synchronize_session=False)
+        .returning(Sweep.turn)
+    )
+    return session.scalar(statement)
+
+
+def _own(session: Session, sweep_id: str, turn: int) -> Sweep:
+    sweep = get(session, sweep_id, lock=True)
+    if sweep.turn != turn:
+        raise SupersededError(f"sweep {sweep_id} is advanced by somebody else")
+    return sweep
+
+
+def _tell(session: Session, sweep_id: str) -> int:
+    sweep = get(session, sweep_id, lock=True)
+    spec = SweepSpec.model_validate(sweep.spec)
+    statement = (
+        select(Trial, Job)
+        .join(Job, Job.id == Trial.job_id)
+        .where(Trial.sweep_id == sweep_id, Trial.status == "open")
+        .order_by(Trial.number)
+    )
+    return sum(tell(session, spec, trial, job) for trial, job in session.execute(statement))
+
+
+def _look(session: Session, sweep_id: str, turn: int, told: int) -> _Look:
+    sweep = get(session, sweep_id)
+    spec = SweepSpec.model_validate(sweep.spec)
+    metric = spec.objectives[0].metric
+    found, judged, running = [], {}, 0
+    rows = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
+    for trial in session.scalars(rows):
+        # What a pruner compares with: of those that ended, and those that run.
+        compared = trial.job_id if spec.pruner.prunes else None
+        found.append(tried(trial, reports(session, compared, metric) if compared else None))
+        running += trial.open
+        if trial.open:
+            judged[trial.number] = trial.judged_epoch
+    free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, _MOST_AT_ONCE)
+    wanted_now = max(0, free) if sweep.status is SweepStatus.RUNNING else 0
+    return _Look(turn, spec, spec.search(sweep_id), wanted_now, told, sweep.state, found, judged)
+
+
+def _judge(look: _Look) -> Verdicts:
+    verdicts = {}
+    for number, seen in look.judged.items() if look.spec.pruner.prunes else ():
+        mine = look.tried[number]
+        newest = max(mine.reports, default=0)
+        if newest > seen:
+            epoch, attributes = judge(look.search, look.tried, number, seen=seen)
+            verdicts[number] = epoch, newest, attributes
+    return verdicts
+
+
+def _prune(session: Session, sweep: Sweep, verdicts: Verdicts) -> int:
+    pruned = 0
+    for number, (epoch, seen, attributes) in verdicts.items():
+        trial = session.get_one(Trial, (sweep.id, number))
+        trial.attributes, trial.judged_epoch = attributes, seen
+        if epoch is not None and trial.open and trial.job_id is not None:
+            reason = {"kind": "pruned", "epoch": epoch, "sweep": sweep.id}
+            pruned += not jobs.prune(session, trial.job_id, reason=reason).status.terminal
+    session.flush()
+    return pruned
+
+
+def _begin(
+    session: Session,
+    sweep: Sweep,
+    spec: SweepSpec,
+    found: list[Suggestion],
+    state: dict[str, Any] | None,
+) -> int:
+    """Make trials of what was suggested, each within the budget; how many."""
+    if sweep.status is not SweepStatus.RUNNING or not found:
+        return 0
+    for suggestion in found:
+        _spend(session, sweep, suggestion.number)
+        trial = Trial(
+            sweep_id=sweep.id,
+            number=suggestion.number,
+            point=suggestion.values,
+            attributes=suggestion.attributes,
+        )
+        try:
+            job = spec.at(suggestion.values)
+        except ValidationError as error:
+            # Each value fits alone; together they do not.
+            reason = error.errors(include_url=False, include_context=False)[0]
+            message = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
+            trial.status, trial.told_at = "failed", now()
+            trial.cause = {"kind": "user_error", "message": message}
+        else:
+            named = job.model_copy(
+                update={
+                    "name": f"{sweep.name[:230]} {suggestion.number}",
+                    "tags": {**job.tags, "chainrule.sweep": sweep.id},
+                }
+            )
+            row = jobs.submit(
+                session,
+                named,
+                sweep.dataset_version,
+                owner=sweep.owner,
+                max_attempts=sweep.max_attempts,
+            )
+            trial.job_id = row.id
+        session.add(trial)
+    sweep.state = state
+    session.flush()
+    return len(found)
+
+
+def _spend(session: Session, sweep: Sweep, number: int) -> None:
+    """Take one trial from the budget. Raises SupersededError when it is not the next one."""
+    statement = (
+        update(Sweep)
+        .where(Sweep.id == sweep.id, Sweep.issued == number, Sweep.issued < Sweep.n_trials)
+        .values(issued=Sweep.issued + 1)
+        .returning(Sweep.issued)
+    )
+    if session.scalar(statement) is None:
+        raise SupersededError(f"trial {number} of sweep {sweep.id} was begun by somebody else")
+
+
+def _conclude(session: Session, sweep: Sweep) -> None:
+    """A sweep has finished when its budget is spent and no trial is open."""
+    session.refresh(sweep, ["issued"])
+    if sweep.status.terminal or sweep.issued < sweep.n_trials:
+        return
+    left = select(Trial.number).where(Trial.sweep_id == sweep.id, Trial.status == "open").limit(1)
+    if session.scalar(left) is None:
+        sweep.status, sweep.finished_at = SweepStatus.FINISHED, now()
+        session.flush()

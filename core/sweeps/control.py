@@ -1,0 +1,62 @@
+"""What the owner of a sweep may want: cancel, pause, resume."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import jobs
+from core.db.clock import now
+from core.db.tables import Job, Sweep, Trial
+from core.errors import ConflictError
+from core.status import TERMINAL, SweepStatus
+from core.sweeps.reading import get
+
+
+def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
+    """Begin no more trials; end those that wait and ask those that run to end.
+
+    Cancelling twice is harmless. Raises NotFoundError, ConflictError when it has finished.
+    """
+    sweep = get(session, sweep_id, lock=True)
+    if sweep.status is SweepStatus.CANCELLED:
+        return sweep
+    _refuse_ended(sweep, "cancelled")
+    sweep.status = SweepStatus.CANCELLED
+    sweep.finished_at = now()
+    session.flush()
+    statement = (
+        select(Trial.job_id)
+        .join(Job, Job.id == Trial.job_id)
+        .where(
+            Trial.sweep_id == sweep_id, Trial.status == "open", Job.status.not_in(list(TERMINAL))
+        )
+    )
+    for job_id in list(session.scalars(statement)):
+        if job_id is not None and not jobs.get(session, job_id, lock=True).status.terminal:
+            jobs.cancel(session, job_id, owner=owner)
+    return sweep
+
+
+def pause(session: Session, sweep_id: str) -> Sweep:
+    """Begin no more trials until it is resumed; those begun go on.
+
+    Raises NotFoundError, ConflictError when it has ended.
+    """
+    sweep = get(session, sweep_id, lock=True)
+    _refuse_ended(sweep, "paused")
+    sweep.status = SweepStatus.PAUSED
+    session.flush()
+    return sweep
+
+
+def resume(session: Session, sweep_id: str) -> Sweep:
+    """Begin trials again. Raises NotFoundError, ConflictError when it has ended."""
+    sweep = get(session, sweep_id, lock=True)
+    _refuse_ended(sweep, "resumed")
+    sweep.status = SweepStatus.RUNNING
+    session.flush()
+    return sweep
+
+
+def _refuse_ended(sweep: Sweep, wanted: str) -> None:
+    if sweep.status.terminal:
+        raise ConflictError(f"sweep {sweep.id} is {sweep.status} and cannot be {wanted} any more")

@@ -1,0 +1,108 @@
+"""Read sweeps and their trials."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Job, Sweep, Trial
+from core.errors import FieldError, InvalidError, NotFoundError
+from core.spec.sweep import SweepSpec
+
+
+@dataclass(frozen=True)
+class SweepPage:
+    """Some sweeps, newest first, and the id to give as the cursor of the next page."""
+
+    items: list[Sweep]
+    next: str | None
+
+
+def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
+    """The sweep. Raises NotFoundError. With `lock` nobody else changes the row meanwhile."""
+    statement = select(Sweep).where(Sweep.id == sweep_id)
+    if lock:
+        statement = statement.with_for_update(of=Sweep).execution_options(populate_existing=True)
+    sweep = session.scalar(statement)
+    if sweep is None:
+        raise NotFoundError(f"there is no sweep {sweep_id}")
+    return sweep
+
+
+def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50) -> SweepPage:
+    """A page of sweeps, newest first. Raises InvalidError for a cursor that no page gave."""
+    statement = select(Sweep).order_by(Sweep.created_at.desc(), Sweep.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        last = session.get(Sweep, cursor)
+        if last is None:
+            message = "not a cursor of this list; leave it out to begin at the first page"
+            raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
+        statement = statement.where(
+            (Sweep.created_at < last.created_at)
+            | ((Sweep.created_at == last.created_at) & (Sweep.id < last.id))
+        )
+    rows = list(session.scalars(statement))
+    return SweepPage(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def trials(
+    session: Session, sweep_id: str, *, after: int = -1, limit: int | None = None
+) -> list[tuple[Trial, Job | None]]:
+    """The trials of a sweep numbered above `after`, in order, each with its job."""
+    statement = (
+        select(Trial).where(Trial.sweep_id == sweep_id, Trial.number > after).order_by(Trial.number)
+    )
+    if limit is not None:
+        statement = statement.limit(limit)
+    found = list(session.scalars(statement))
+    # Not joined: what a job is always loaded with would leave out trials without one.
+    wanted = select(Job).join(Trial, Trial.job_id == Job.id).where(Trial.sweep_id == sweep_id)
+    if found:
+        wanted = wanted.where(Trial.number.between(found[0].number, found[-1].number))
+    known = {job.id: job for job in session.scalars(wanted)} if found else {}
+    return [(trial, known.get(trial.job_id or "")) for trial in found]
+
+
+def trial_of(session: Session, job_id: str) -> Trial | None:
+    """The trial that a job tries, if it is one."""
+    return session.scalar(select(Trial).where(Trial.job_id == job_id))
+
+
+def counts(session: Session, sweep_id: str) -> dict[str, int]:
+    """How many trials there are in each state; one that is not over has its job's."""
+    statement = (
+        select(Trial.status, Job.status, func.count())
+        .outerjoin(Job, Job.id == Trial.job_id)
+        .where(Trial.sweep_id == sweep_id)
+        .group_by(Trial.status, Job.status)
+    )
+    found: dict[str, int] = {}
+    for status, job_status, count in session.execute(statement):
+        state = job_status.value if status == "open" and job_status else status
+        found[state] = found.get(state, 0) + count
+    return dict(sorted(found.items()))
+
+
+def best(session: Session, sweep: Sweep) -> list[Trial]:
+    """The best finished trial, the first of equals; of several objectives all on the front."""
+    statement = select(Trial).where(Trial.sweep_id == sweep.id, Trial.status == "finished")
+    finished = list(session.scalars(statement.order_by(Trial.number)))
+    spec = SweepSpec.model_validate(sweep.spec)
+    signs = [1.0 if one.direction == "minimize" else -1.0 for one in spec.objectives]
+
+    def cost(trial: Trial) -> tuple[float, ...]:
+        return tuple(s * v for s, v in zip(signs, trial.objectives or (), strict=True))
+
+    if len(signs) == 1:
+        return [min(finished, key=cost)] if finished else []
+    costs = [cost(trial) for trial in finished]
+    return [
+        trial
+        for trial, mine in zip(finished, costs, strict=True)
+        if not any(_dominates(other, mine) for other in costs)
+    ]
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
