@@ -56,9 +56,8 @@ def softplus(y: Array, scope: Scope) -> Array:
 
 def flat_index(target: Array, classes: int, scope: Scope) -> Array:
     """Where the target classes lie in an array `(*stack, batch, classes)` seen as one axis."""
-    index = scope.xp.arange(0, target.size * classes, classes)
-    index += target.reshape(-1)
-    return index
+    xp = scope.xp
+    return xp.add(xp.arange(0, target.size * classes, classes), target.reshape(-1))
 
 
 @functools.lru_cache(maxsize=64)

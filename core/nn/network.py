@@ -133,7 +133,7 @@ class BoundNetwork:
                 together = np.stack(arrays).reshape(*self.stack, *weight.shape)
                 views[name][...] = self.xp.asarray(together.astype(self.dtype))
         chance = generators(seeds, CHANCE)
-        for scope in self._all_scopes(self.scopes):
+        for scope in self.all_scopes():
             scope.generators = chance
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
@@ -197,7 +197,15 @@ class BoundNetwork:
             state=own(self.state_views, place.layer.state(place.shape)),
         )
 
-    def _all_scopes(self, scopes: list[Scope]) -> Iterator[Scope]:
-        for scope in scopes:
+    def all_scopes(self) -> Iterator[Scope]:
+        """The scopes of all layers, those inside others too."""
+        waiting = list(self.scopes)
+        while waiting:
+            scope = waiting.pop()
             yield scope
-            yield from self._all_scopes(scope.children)
+            waiting.extend(scope.children)
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """The chance of each network, which its layers share."""
+        return self.scopes[0].generators

@@ -19,6 +19,7 @@ from core.nn.schedule import Progress
 from core.nn.schedules.constant import Constant
 from core.nn.stack import stacked
 from core.spec import TrainingSpec
+from core.training.computing import Computation
 from core.training.problem import Part, Problem
 
 GATHER_BYTES = 64 * 2**20
@@ -80,6 +81,7 @@ class Trainer:
         self._accumulated = (
             self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
         )
+        self._compute = Computation(self.network, self.loss, self.scope)
         self.failed = np.zeros(len(self.specs), bool)
         self.failed_step = 0
         self.reset_sums()
@@ -88,6 +90,11 @@ class Trainer:
     def step(self) -> int:
         """Optimizer updates so far."""
         return self.updater.step
+
+    @property
+    def plays(self) -> bool:
+        """Whether batches are played from a tape by now."""
+        return self._compute.plays
 
     @property
     def averaged(self) -> Array | None:
@@ -108,15 +115,13 @@ class Trainer:
         """
         part = self.current_rows()
         with np.errstate(all="ignore"):
-            y, backprop = self.network.forward(part.x, training=True)
-            loss, dy = self.loss.forward(y, part.y, self.scope, part.weight)
+            y, loss = self._compute(part)
             if not all_finite(self.xp, loss):
                 self.failed_step = self.step + 1
                 self.failed |= ~np.atleast_1d(to_host(self.xp.isfinite(loss)))
                 if self.failed.all():
                     return loss
             self._note(y, part, loss)
-            backprop(dy)
             self.batch += 1
             self._move()
         return loss
@@ -171,13 +176,11 @@ class Trainer:
 
     def generator_states(self) -> list[dict[str, Any]]:
         """The state of chance of each network."""
-        chance = self.network.scopes[0].generators
-        return [dict(generator.bit_generator.state) for generator in chance]
+        return [dict(generator.bit_generator.state) for generator in self.network.generators]
 
     def restore_chance(self, states: list[dict[str, Any]]) -> None:
         """Put the chance of each network where `generator_states` found it."""
-        chance = self.network.scopes[0].generators
-        for generator, state in zip(chance, states, strict=True):
+        for generator, state in zip(self.network.generators, states, strict=True):
             generator.bit_generator.state = state
 
     def _note(self, y: Array, part: Part, loss: Array) -> None:

@@ -62,13 +62,13 @@ class CrossEntropy(Loss):
             and plain(self.label_smoothing, 0.0)
         ):
             share = 1.0 / target.shape[-1]
-            each -= z.reshape(-1)[index].reshape(target.shape)
+            each -= xp.take(z.reshape(-1), index).reshape(target.shape)
             each *= share
             dy *= share / total
             if classes > FEW:
                 dy.reshape(-1)[index] -= share
             else:
-                dy -= scaled_rows(xp, classes, share, dy.dtype).take(target, axis=0)
+                dy -= xp.take(scaled_rows(xp, classes, share, dy.dtype), target, axis=0)
             return each.sum(axis=-1), dy
         return self._weighted(each, z, dy, total, index, scope, sample_weight)
 

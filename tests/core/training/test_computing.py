@@ -1,0 +1,81 @@
+"""Batches played from a tape equal those computed by the code bit for bit, or none is played."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.spec import TrainingSpec
+from core.training import computing
+from core.training.problem import Part, Problem
+from core.training.trainer import Trainer
+
+NETWORKS: dict[str, tuple[list[dict[str, Any]], bool]] = {
+    "relu": (
+        [{"kind": "dense", "units": 8}, {"kind": "relu"}, {"kind": "dense", "units": 3}],
+        True,
+    ),
+    "sigmoid": (
+        [{"kind": "dense", "units": 8}, {"kind": "sigmoid"}, {"kind": "dense", "units": 3}],
+        True,
+    ),
+    "dropout": (
+        [{"kind": "dense", "units": 8}, {"kind": "dropout"}, {"kind": "dense", "units": 3}],
+        False,
+    ),
+    "batch norm": (
+        [{"kind": "dense", "units": 8}, {"kind": "batch_norm"}, {"kind": "dense", "units": 3}],
+        False,
+    ),
+}
+
+
+def trainer(network: list[dict[str, Any]], seeds: tuple[int, ...] = (0,)) -> Trainer:
+    rng = np.random.default_rng(0)
+    part = Part(rng.normal(size=(100, 4)).astype(np.float32), rng.integers(0, 3, 100))
+    specs = [
+        TrainingSpec.model_validate(
+            {"network": network, "loss": {"kind": "cross_entropy"}, "batch_size": 8, "seed": seed}
+        )
+        for seed in seeds
+    ]
+    return Trainer(specs, Problem(part), stacked_axis=len(seeds) > 1)
+
+
+def weights(learner: Trainer, steps: int) -> bytes:
+    for _ in range(steps):
+        learner.advance()
+        if learner.batch == learner.batches:
+            learner.end_epoch()
+    return bytes(learner.network.weights.tobytes())
+
+
+@pytest.mark.parametrize("seeds", [(0,), (1, 2, 3)], ids=["alone", "stack"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_playing_changes_no_bit(name: str, seeds: tuple[int, ...], monkeypatch: Any) -> None:
+    network, plays = NETWORKS[name]
+    learner = trainer(network, seeds)
+    played = weights(learner, 60)
+    assert learner.plays == plays
+    monkeypatch.setattr(computing, "SMALL", 0)
+    by_code = trainer(network, seeds)
+    assert weights(by_code, 60) == played
+    assert not by_code.plays
+
+
+def test_a_tape_that_differs_is_thrown_away(monkeypatch: Any) -> None:
+    network, _ = NETWORKS["relu"]
+    expected = weights(trainer(network), 60)
+    play = computing.Tape.play
+
+    def plays_wrongly(tape: computing.Tape) -> None:
+        play(tape)
+        tape.calls[0][2]["out"][...] += 1  # the first product
+        rest = computing.Tape()
+        rest.calls = tape.calls[1:]
+        play(rest)
+
+    monkeypatch.setattr(computing.Tape, "play", plays_wrongly)
+    learner = trainer(network)
+    assert weights(learner, 60) == expected
+    assert not learner.plays
