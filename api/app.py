@@ -19,7 +19,7 @@ from api.edge import Edge
 from api.instruments import Instruments
 from api.methods import Methods
 from api.origin import LOOPBACK, SameOrigin
-from api.routes import datasets, experiments, health, jobs, metrics, nodes, predictions
+from api.routes import datasets, experiments, health, jobs, metrics, nodes, predictions, sweeps
 from api.uploads import sweep
 from core.data.cache import Cache
 from core.data.stores import open_store
@@ -34,7 +34,8 @@ MAX_BODY_BYTES = 256 * 2**10
 MODEL_CACHE_BYTES = 4 * 2**30
 
 ROUTERS = tuple(
-    module.router for module in (health, datasets, jobs, metrics, predictions, experiments, nodes)
+    module.router
+    for module in (health, datasets, jobs, metrics, predictions, experiments, nodes, sweeps)
 )
 
 

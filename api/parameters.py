@@ -19,6 +19,17 @@ def _job_id(
     return job_id
 
 
+def _sweep_id(
+    sweep_id: Annotated[str, Path(description="as the answer that began it said")],
+) -> str:
+    if not _ID.fullmatch(sweep_id):
+        raise NotFoundError(f"there is no sweep {sweep_id}")
+    return sweep_id
+
+
+SweepId = Annotated[str, Depends(_sweep_id)]
+"""Parameter of an endpoint: the id of a sweep, perhaps of one that is not there."""
+
 JobId = Annotated[str, Depends(_job_id)]
 """Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.data.schema import ColumnSchema, Label
-from core.status import AttemptStatus, JobStatus
+from core.status import AttemptStatus, JobStatus, SweepStatus
 
 Item = TypeVar("Item")
 
@@ -154,6 +154,45 @@ class JobEvent(Read):
     attempt: int
     actor: Annotated[str, Field(examples=["client:local"])]
     reason: dict[str, Any] | None = None
+
+
+class Trial(Read):
+    """One point of a sweep; a job tries it."""
+
+    number: Annotated[int, Field(ge=0)]
+    status: Annotated[str, Field(examples=["finished"], description="its job's while that lasts")]
+    job_id: str | None = Field(None, description="null: no job can have these values")
+    point: dict[str, Any] = Field(description="the searched fields and their values")
+    objectives: list[Number] | None = Field(None, description="what came of it, one an objective")
+    epochs: int = Field(0, ge=0)
+    last_metrics: Metrics = {}
+    cause: dict[str, Any] | None = Field(None, description="why it failed")
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Sweep(Read):
+    """A search over hyperparameters and how far it has come."""
+
+    id: str
+    name: str
+    status: SweepStatus
+    n_trials: Annotated[int, Field(description="trials it has in the end")]
+    max_parallel: int
+    trials: dict[str, int] = Field(description="trials begun so far, by state")
+    best: list[Trial] = Field(description="the best; of several objectives all on the front")
+    dataset: Annotated[str, Field(examples=["digits@1"])]
+    owner: str
+    spec: dict[str, Any] = Field(description="the SweepSpec with all defaults filled in")
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+class BestTrial(Read):
+    """The best trial of a sweep, and the job to submit to train it again."""
+
+    trial: Trial
+    job: dict[str, Any] = Field(description="a JobSpec")
 
 
 class Worker(Read):

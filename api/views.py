@@ -135,6 +135,42 @@ def worker(row: tables.Worker) -> schemas.Worker:
     )
 
 
+def trial(row: tables.Trial, job: tables.Job | None) -> schemas.Trial:
+    """A trial as the api shows it."""
+    progress = (job.progress if job else None) or {}
+    return schemas.Trial(
+        number=row.number,
+        status=job.status.value if job is not None and row.open else row.status,
+        job_id=row.job_id,
+        point=row.point,
+        objectives=row.objectives,
+        epochs=progress.get("epoch", 0),
+        last_metrics=_numbers(progress.get("last")),
+        cause=row.cause,
+        created_at=row.created_at,
+        ended_at=row.told_at,
+    )
+
+
+def sweep(row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial]) -> schemas.Sweep:
+    """A sweep as the api shows it."""
+    version = row.dataset_version
+    return schemas.Sweep(
+        id=row.id,
+        name=row.name,
+        status=row.status,
+        n_trials=row.n_trials,
+        max_parallel=row.max_parallel,
+        trials=counts,
+        best=[trial(one, None) for one in best],
+        dataset=f"{version.dataset.name}@{version.version}",
+        owner=row.owner,
+        spec=row.spec,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
 def words(value: Any) -> Any:
     """`value` with the numbers in it that are not finite as words: JSON cannot write them."""
     if isinstance(value, dict):

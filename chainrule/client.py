@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from chainrule.problem import DeadlineError
+from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, Transport
 from core.status import JobStatus
 
@@ -52,6 +53,7 @@ class Client:
         self.url = self._transport.url
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
+        self.sweeps = Sweeps(self._transport)
 
     def __enter__(self) -> Self:
         return self

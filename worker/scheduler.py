@@ -1,4 +1,4 @@
-"""`python -m worker.scheduler`: rings for waiting jobs, takes back lost ones, mirrors leftovers.
+"""`python -m worker.scheduler`: rings for waiting jobs, takes back lost ones, advances sweeps.
 
 A plain process, no Celery task: it has to work when the broker does not. Two of them are harmless.
 """
@@ -7,21 +7,23 @@ import signal
 import socket
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from celery import Celery
 from sqlalchemy import Engine
 
-from core import jobs, nodes
+from core import jobs, nodes, sweeps
 from core.data.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
-from core.errors import ChainruleError
+from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
 from core.settings import Settings
 from core.tracking import MlflowServer
 from worker import logs
+from worker.gauges import Instruments
 from worker.loops import Loop
 from worker.mirror import Mirror
 from worker.pulse import beat
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 
 _LEAST_WINDOW = 2
 _MIRROR_SECONDS = 1.0
+_SWEEP_SECONDS = 0.25
+_MIRROR_MOST_SECONDS = 30.0
 _RECONCILE_SECONDS = 60.0
 _FORGET_SECONDS = 600.0
 _FORGET_AFTER = timedelta(days=7)
@@ -41,7 +45,7 @@ _STUCK_SECONDS = 120.0
 
 
 class Scheduler:
-    """Three loops that do not wait for one another."""
+    """Loops that do not wait for one another."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,10 +56,12 @@ class Scheduler:
         self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
         self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
         self._mirror = Mirror(self._engine, open_store(settings.resolved_store_url), settings)
+        self._instruments = Instruments(self._engine)
         self._tracker: MlflowServer | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
+            Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
             Loop("forget", _FORGET_SECONDS, self.forget),
         ]
         if self._mirror.on:
@@ -68,6 +74,8 @@ class Scheduler:
 
     def run(self, ended: threading.Event) -> None:
         """Work until `ended` is set."""
+        if self._settings.metrics_port:
+            self._instruments.serve(self._settings.metrics_host, self._settings.metrics_port)
         for loop in self._loops:
             loop.start()
         log.info("the scheduler works")
@@ -85,7 +93,7 @@ class Scheduler:
         """Ring for the jobs next in turn; how many. Raises UnavailableError."""
         with reading(self._engine) as session:
             slots = nodes.slots(session)
-        return sum(
+        rung = sum(
             jobs.dispatch(
                 self._engine,
                 lambda job_id, queue: ring(self._celery, job_id, queue),
@@ -95,18 +103,38 @@ class Scheduler:
             )
             for queue in QUEUES
         )
+        self._instruments.bells.inc(rung)
+        return rung
 
     def reap(self) -> None:
         """Take back jobs whose attempts fell silent. Raises UnavailableError."""
         for job_id in self._reaper.look():
+            self._instruments.reaped.inc()
             log.warning("an attempt was lost: its lease ran out", job=job_id)
+
+    def sweep(self) -> None:
+        """Advance all sweeps: tell, prune, begin. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            unfinished = sweeps.unfinished(session)
+        for sweep_id in unfinished:
+            try:
+                sweeps.advance(self._engine, sweep_id)
+            except SupersededError as error:
+                log.info("another scheduler advances a sweep", sweep=sweep_id, why=error.detail)
+            except UnavailableError:
+                raise
+            except Exception:
+                # What is wrong with one sweep must not hold up the others.
+                log.exception("a sweep was not advanced", sweep=sweep_id)
 
     def mirror(self) -> None:
         """Show MLflow what no worker does any more. Raises UnavailableError."""
         with reading(self._engine) as session:
             behind = [job.id for job in jobs.behind(session)]
+        stop_at = time.monotonic() + _MIRROR_MOST_SECONDS
         for job_id in behind:
-            self._mirror.turn(job_id)
+            if time.monotonic() < stop_at:
+                self._mirror.turn(job_id)
 
     def forget(self) -> None:
         """Delete the rows of workers that are long gone. Raises UnavailableError."""

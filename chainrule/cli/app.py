@@ -4,7 +4,7 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli import datasets, demo, jobs, nodes, up
+from chainrule.cli import datasets, demo, jobs, nodes, sweeps, up
 from chainrule.cli.typers import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
@@ -25,6 +25,7 @@ demo.install(app)
 datasets.install(app)
 jobs.install(app)
 nodes.install(app)
+sweeps.install(app)
 
 
 def main() -> int:

@@ -6,7 +6,16 @@ somebody else had a later one. A trial is a job, and how it ends is read from it
 
 from core.sweeps.advancing import Advance, advance, unfinished
 from core.sweeps.control import cancel, pause, resume
-from core.sweeps.reading import SweepPage, best, counts, get, list_sweeps, trial_of, trials
+from core.sweeps.reading import (
+    SweepPage,
+    best,
+    best_job,
+    counts,
+    get,
+    list_sweeps,
+    trial_of,
+    trials,
+)
 from core.sweeps.starting import start, started
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "SweepPage",
     "advance",
     "best",
+    "best_job",
     "cancel",
     "counts",
     "get",

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.db.tables import Job, Sweep, Trial
-from core.errors import FieldError, InvalidError, NotFoundError
+from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
 
 
@@ -102,6 +103,19 @@ def best(session: Session, sweep: Sweep) -> list[Trial]:
         for trial, mine in zip(finished, costs, strict=True)
         if not any(_dominates(other, mine) for other in costs)
     ]
+
+
+def best_job(session: Session, sweep_id: str) -> tuple[Trial, dict[str, Any]]:
+    """The best trial, the first of a front, and the JobSpec document to train it again.
+
+    Raises NotFoundError, ConflictError while no trial has finished.
+    """
+    sweep = get(session, sweep_id)
+    found = best(session, sweep)
+    if not found:
+        raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
+    spec = SweepSpec.model_validate(sweep.spec)
+    return found[0], spec.at(found[0].point).model_dump(mode="json")
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -36,6 +36,9 @@ DEPENDENT = [
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/datasets/{name}/versions",
+    "POST /v1/sweeps",
+    "GET /v1/sweeps",
+    "GET /v1/sweeps/{sweep_id}/trials",
 ]
 
 

@@ -1,0 +1,146 @@
+"""Sweeps: begin, read, cancel, pause, resume; their trials and the best of them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from sqlalchemy.orm import Session
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.exact import Exact
+from api.openapi import ALWAYS, problems
+from api.parameters import Paging, SweepId, position
+from core import jobs, sweeps
+from core.datasets import resolve
+from core.db import tables
+from core.db.session import reading, transaction
+from core.errors import FieldError, InvalidError, NotFoundError
+from core.spec.sweep import SweepSpec
+
+router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any text of your own; sent again with the same body it begins no second sweep",
+    ),
+]
+
+
+@router.post("", status_code=202, responses=problems(403, 413, 415, 422))
+def begin_sweep(
+    spec: Exact[SweepSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: Key = None,
+) -> schemas.Sweep:
+    """Begin a search. Its trials are jobs; they begin within a second.
+
+    A spec that cannot work is refused with the path of each wrong field.
+    """
+    request_hash = jobs.spec_hash(spec.model_dump(mode="json"))
+    with transaction(here.engine) as session:
+        row = None
+        if idempotency_key is not None:
+            row = sweeps.started(
+                session, owner=owner, idempotency_key=idempotency_key, request_hash=request_hash
+            )
+        replayed = row is not None
+        if row is None:
+            row = sweeps.start(
+                session,
+                spec,
+                _version(session, spec),
+                owner=owner,
+                max_weights_bytes=here.settings.max_weights_bytes,
+                max_attempts=here.settings.max_attempts,
+                idempotency_key=idempotency_key,
+                request_hash=request_hash,
+            )
+        sweep = _view(session, row)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
+    return sweep
+
+
+def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
+    try:
+        return resolve(session, spec.job.dataset)
+    except NotFoundError as error:
+        raise InvalidError(
+            f"job.dataset: {error.detail}", [FieldError("job.dataset", error.detail)]
+        ) from error
+
+
+@router.get("", responses=problems(422))
+def list_all_sweeps(
+    paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.Sweep]:
+    """Sweeps, newest first."""
+    with reading(here.engine) as session:
+        page = sweeps.list_sweeps(session, cursor=paging.cursor, limit=paging.limit)
+        items = [_view(session, row) for row in page.items]
+    return schemas.Page(items=items, next=page.next)
+
+
+@router.get("/{sweep_id}", responses=problems(404, 422))
+def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+    """A sweep: its state, how many trials are in which state, and the best one."""
+    with reading(here.engine) as session:
+        return _view(session, sweeps.get(session, sweep_id))
+
+
+@router.get("/{sweep_id}/trials", responses=problems(404, 422))
+def list_trials(
+    sweep_id: SweepId, paging: Annotated[Paging, Query()], here: Here, _: Owner
+) -> schemas.Page[schemas.Trial]:
+    """The trials of a sweep, by number: where each is, how it stands, what came of it."""
+    after = -1 if paging.cursor is None else min(position(paging.cursor), 2**31 - 1)
+    with reading(here.engine) as session:
+        sweeps.get(session, sweep_id)
+        rows = sweeps.trials(session, sweep_id, after=after, limit=paging.limit + 1)
+        items = [views.trial(row, job) for row, job in rows[: paging.limit]]
+    more = len(rows) > paging.limit
+    return schemas.Page(items=items, next=str(items[-1].number) if more else None)
+
+
+@router.get("/{sweep_id}/best", responses=problems(404, 409, 422))
+def read_best(sweep_id: SweepId, here: Here, _: Owner) -> schemas.BestTrial:
+    """The best finished trial, and its JobSpec to submit again. 409 while none has finished."""
+    with reading(here.engine) as session:
+        found, document = sweeps.best_job(session, sweep_id)
+        return schemas.BestTrial(trial=views.trial(found, None), job=document)
+
+
+@router.post("/{sweep_id}/cancel", responses=problems(403, 404, 409, 422))
+def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
+    """Begin no more trials and end those begun. 409 when the sweep has finished."""
+    with transaction(here.engine) as session:
+        return _view(session, sweeps.cancel(session, sweep_id, owner=owner))
+
+
+@router.post("/{sweep_id}/pause", responses=problems(403, 404, 409, 422))
+def pause_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+    """Begin no more trials until the sweep is resumed; those begun go on."""
+    with transaction(here.engine) as session:
+        return _view(session, sweeps.pause(session, sweep_id))
+
+
+@router.post("/{sweep_id}/resume", responses=problems(403, 404, 409, 422))
+def resume_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+    """Begin trials again."""
+    with transaction(here.engine) as session:
+        return _view(session, sweeps.resume(session, sweep_id))
+
+
+def _view(session: Session, row: tables.Sweep) -> schemas.Sweep:
+    # A row that this transaction changed has columns to be read again.
+    session.refresh(row)
+    return views.sweep(row, sweeps.counts(session, row.id), sweeps.best(session, row))

@@ -1,0 +1,181 @@
+"""Commands about sweeps: run one and watch it, show one, list them."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from chainrule.cli import views
+from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.client import Client
+from chainrule.transport import Document
+from core.status import SweepStatus
+
+_PAUSE_SECONDS = 0.5
+_SHOWN_TRIALS = 10
+
+SweepId = Annotated[str, typer.Argument(help="Id of the sweep, its first characters, or `latest`.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    sweep = new_typer("Search hyperparameters: many jobs, of which the best one counts.")
+    sweep.command("run")(run)
+    sweep.command("show")(show)
+    sweep.command("list")(list_sweeps)
+    app.add_typer(sweep, name="sweep")
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Begin a sweep and watch it until it ended; Ctrl-C leaves it running.
+
+    [dim]chainrule sweep run sweep.json[/]
+    """
+    spec = _spec(file)
+    with client(url, token) as server:
+        sweep = server.sweeps.begin(spec)
+        if as_json:
+            while not SweepStatus(sweep["status"]).terminal:
+                time.sleep(_PAUSE_SECONDS)
+                sweep = server.sweeps.get(sweep["id"])
+            views.print_json(sweep)
+        else:
+            views.CONSOLE.print(f"[green]begun[/] {sweep['id']}")
+            sweep = _watch(server, sweep)
+    if not sweep["best"]:
+        raise typer.Exit(1)
+
+
+def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Show one sweep: its state, its trials by state and the best of them."""
+    with client(url, token) as server:
+        sweep = server.sweeps.get(_find(server, sweep_id))
+    if as_json:
+        views.print_json(sweep)
+    else:
+        views.CONSOLE.print(_picture(sweep, [], None))
+
+
+def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """List sweeps, newest first."""
+    with client(url, token) as server:
+        found = [sweep for _, sweep in zip(range(50), server.sweeps.list(), strict=False)]
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("sweep", "status", "name", "trials", "best", "begun"),
+        (
+            (
+                sweep["id"][:8],
+                views.status(sweep),
+                sweep["name"],
+                f"{_ended(sweep)}/{sweep['n_trials']}",
+                _objectives(sweep["best"][0]) if sweep["best"] else "",
+                views.ago(sweep["created_at"]),
+            )
+            for sweep in found
+        ),
+        "no sweeps: chainrule sweep run sweep.json",
+    )
+
+
+def _watch(server: Client, sweep: Document) -> Document:
+    """A live table of a sweep until it ended; the sweep as it ended."""
+    since, before = time.monotonic(), _ended(sweep)
+    with Live(console=views.CONSOLE, auto_refresh=False) as live:
+        while True:
+            sweep = server.sweeps.get(sweep["id"])
+            done, seconds = _ended(sweep) - before, time.monotonic() - since
+            rate = 60 * done / seconds if done and seconds > 0 else None
+            over = SweepStatus(sweep["status"]).terminal
+            first = max(-1, sum(sweep["trials"].values()) - _SHOWN_TRIALS - 1)
+            trials = server.sweeps.trials(sweep["id"], after=first)
+            live.update(_picture(sweep, trials, rate), refresh=True)
+            if over:
+                return sweep
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Group:
+    states = "  ".join(f"{count} {state}" for state, count in sweep["trials"].items())
+    head = Text.assemble(
+        (sweep["name"], "bold"), "  ", views.status(sweep),
+        f"  {_ended(sweep)}/{sweep['n_trials']}  {states}",
+    )  # fmt: skip
+    left = sweep["n_trials"] - _ended(sweep)
+    if rate and left and not SweepStatus(sweep["status"]).terminal:
+        head.append(f"  {rate:.0f} a minute, {60 * left / rate:.0f} s left")
+    table = Table("trial", "status", "epochs", *_objective_names(sweep), "point",
+                  box=None, pad_edge=False, header_style="bold")  # fmt: skip
+    best = [{**one, "best": True} for one in sweep["best"][:_SHOWN_TRIALS]]
+    for trial in [*best, *reversed(trials)]:
+        values = trial["objectives"] or [""] * len(_objective_names(sweep))
+        table.add_row(
+            f"{'best ' if trial.get('best') else ''}{trial['number']}",
+            views.status(trial),
+            str(trial["epochs"] or ""),
+            *(views.number(value) for value in values),
+            Text(_point(trial), style="bold" if trial.get("best") else ""),
+        )
+    return Group(head, table)
+
+
+def _objective_names(sweep: Document) -> list[str]:
+    given = sweep["spec"]["objective"]
+    return [one["metric"] for one in (given if isinstance(given, list) else [given])]
+
+
+def _objectives(trial: Document) -> str:
+    return " · ".join(views.number(value) for value in trial["objectives"] or [])
+
+
+def _point(trial: Document) -> str:
+    return "  ".join(
+        f"{path} {views.number(v) if isinstance(v, int | float) else json.dumps(v)}"
+        for path, v in trial["point"].items()
+    )
+
+
+def _ended(sweep: Document) -> int:
+    return sum(n for state, n in sweep["trials"].items() if state not in _NOT_ENDED)
+
+
+_NOT_ENDED = {"queued", "running", "paused", "open"}
+
+
+def _find(server: Client, given: str) -> str:
+    recent = [sweep["id"] for _, sweep in zip(range(500), server.sweeps.list(), strict=False)]
+    if given == "latest" and recent:
+        return str(recent[0])
+    matches = [one for one in recent if one.startswith(given)]
+    if len(matches) > 1:
+        raise typer.BadParameter(f"{len(matches)} sweeps begin with {given}: give more of the id")
+    return str(matches[0]) if matches else given
+
+
+def _spec(file: Path) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        spec = json.loads(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
+    if not isinstance(spec, dict):
+        raise typer.BadParameter(f"{file}: a SweepSpec is a JSON object")
+    return spec

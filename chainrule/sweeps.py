@@ -1,0 +1,59 @@
+"""Sweeps of a server, as methods of the client."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from chainrule.transport import Document, Transport
+
+
+class Sweeps:
+    """Searches over hyperparameters. Answers are the JSON objects of the api."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def begin(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
+        """Begin a sweep. Sending it again under the same key gives the same sweep."""
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        return self._transport.post("/v1/sweeps", dict(spec), repeatable=True, headers=headers)
+
+    def get(self, sweep_id: str) -> Document:
+        """One sweep: its state, its trials by state, the best of them."""
+        return self._transport.get(_path(sweep_id))
+
+    def best(self, sweep_id: str) -> Document:
+        """The best `trial`, and its `job`: a JobSpec. ProblemError (409): none yet."""
+        return self._transport.get(f"{_path(sweep_id)}/best")
+
+    def trials(self, sweep_id: str, *, after: int = -1) -> list[Document]:
+        """The trials numbered above `after`, in order."""
+        found: list[Document] = []
+        cursor = str(after) if after >= 0 else None
+        while True:
+            page = self._transport.get(f"{_path(sweep_id)}/trials", cursor=cursor, limit=500)
+            found += page["items"]
+            cursor = page.get("next")
+            if cursor is None:
+                return found
+
+    def cancel(self, sweep_id: str) -> Document:
+        """Begin no more trials and end those begun."""
+        return self._transport.post(f"{_path(sweep_id)}/cancel", repeatable=True)
+
+    def pause(self, sweep_id: str) -> Document:
+        """Begin no more trials until it is resumed."""
+        return self._transport.post(f"{_path(sweep_id)}/pause", repeatable=True)
+
+    def resume(self, sweep_id: str) -> Document:
+        """Begin trials again."""
+        return self._transport.post(f"{_path(sweep_id)}/resume", repeatable=True)
+
+    def list(self) -> Iterator[Document]:
+        """Sweeps, newest first."""
+        return self._transport.items("/v1/sweeps")
+
+
+def _path(sweep_id: str) -> str:
+    return f"/v1/sweeps/{quote(sweep_id, safe='')}"

@@ -1,0 +1,113 @@
+"""Sweeps over REST: begun, read, paused and cancelled; refused with the field that is wrong."""
+
+from typing import Any
+
+from core import jobs, sweeps
+from core.db.session import transaction
+from core.status import JobStatus
+from tests.apicases import SPEC, Http, assert_problem
+
+SWEEP: dict[str, Any] = {
+    "name": "pets",
+    "job": SPEC,
+    "search_space": {
+        "optimizer.learning_rate": {"kind": "float", "low": 1e-3, "high": 0.1, "log": True},
+        "network[0].units": {"kind": "categorical", "choices": [4, 8]},
+    },
+    "objective": {"metric": "valid/accuracy", "direction": "maximize"},
+    "sampler": {"kind": "random", "seed": 7},
+    "n_trials": 4,
+    "max_parallel": 2,
+}
+
+
+def begun(http: Http, **changes: Any) -> str:
+    answer = http.post("/v1/sweeps", {**SWEEP, **changes})
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/sweeps/{answer.json()['id']}"
+    return str(answer.json()["id"])
+
+
+def train(http: Http, sweep_id: str) -> None:
+    """Advance once and finish what waits, the later trials better."""
+    engine = http.app.state.context.engine
+    sweeps.advance(engine, sweep_id)
+    for trial in http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]:
+        if trial["status"] == "queued":
+            claim = http.claimed(trial["job_id"])
+            result = {"metrics": {"valid/accuracy": trial["number"] / 10}}
+            with transaction(engine) as session:
+                jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+
+
+def test_a_sweep_from_begin_to_best(everywhere: Http) -> None:
+    http = everywhere
+    sweep_id = begun(http)
+    assert_problem(http.get(f"/v1/sweeps/{sweep_id}/best"), 409)
+    for _ in range(3):
+        train(http, sweep_id)
+    sweep = http.get(f"/v1/sweeps/{sweep_id}").json()
+    assert sweep["status"] == "finished"
+    assert sweep["trials"] == {"finished": 4}
+    assert sweep["best"][0]["number"] == 3
+    best = http.get(f"/v1/sweeps/{sweep_id}/best").json()
+    assert best["trial"]["objectives"] == [0.3]
+    rate = best["trial"]["point"]["optimizer.learning_rate"]
+    assert best["job"]["optimizer"]["learning_rate"] == rate
+    assert http.post("/v1/jobs", best["job"]).status_code == 202
+    assert [s["id"] for s in http.get("/v1/sweeps").json()["items"]] == [sweep_id]
+
+
+def test_trials_page_by_page(http: Http) -> None:
+    sweep_id = begun(http)
+    train(http, sweep_id)
+    train(http, sweep_id)
+    first = http.get(f"/v1/sweeps/{sweep_id}/trials?limit=3").json()
+    second = http.get(f"/v1/sweeps/{sweep_id}/trials?limit=3&cursor={first['next']}").json()
+    assert [t["number"] for t in first["items"] + second["items"]] == [0, 1, 2, 3]
+    assert second["next"] is None
+
+
+def test_pause_resume_cancel(http: Http) -> None:
+    sweep_id = begun(http)
+    train(http, sweep_id)
+    assert http.post(f"/v1/sweeps/{sweep_id}/pause").json()["status"] == "paused"
+    train(http, sweep_id)
+    assert http.get(f"/v1/sweeps/{sweep_id}").json()["trials"] == {"finished": 2}
+    assert http.post(f"/v1/sweeps/{sweep_id}/resume").json()["status"] == "running"
+    sweeps.advance(http.app.state.context.engine, sweep_id)
+    cancelled = http.post(f"/v1/sweeps/{sweep_id}/cancel").json()
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["trials"] == {"cancelled": 2, "finished": 2}
+    assert_problem(http.post(f"/v1/sweeps/{sweep_id}/resume"), 409)
+
+
+def test_wrong_fields_are_named_and_nothing_is_started(http: Http) -> None:
+    def refused(path: str, **changes: Any) -> None:
+        assert_problem(http.post("/v1/sweeps", {**SWEEP, **changes}), 422, path)
+
+    low = {"optimizer.learning_rate": {"kind": "float", "low": 1, "high": 0.1}}
+    refused("search_space.optimizer.learning_rate", search_space=low)
+    nowhere = {"optimizer.rate": {"kind": "float", "low": 0.1, "high": 1}}
+    refused("search_space.optimizer.rate", search_space=nowhere)
+    misfit = {"network[2].units": {"kind": "int", "low": 2, "high": 3}}
+    refused("search_space.network[2].units", search_space=misfit)
+    refused("objective.metric", objective={"metric": "valid/f1", "direction": "maximize"})
+    refused("job.dataset", job={**SPEC, "dataset": "cows@1"})
+    refused("job.epochs", job={**SPEC, "epochs": 0})
+    assert http.get("/v1/sweeps").json()["items"] == []
+
+
+def test_a_key_begins_one_sweep(http: Http) -> None:
+    answers = [http.post("/v1/sweeps", SWEEP, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert answers[1].headers["idempotent-replayed"] == "true"
+    other = {**SWEEP, "n_trials": 5}
+    assert_problem(http.post("/v1/sweeps", other, headers={"Idempotency-Key": "k"}), 422)
+
+
+def test_a_sweep_that_is_not_there(http: Http) -> None:
+    for path in ("", "/trials", "/best"):
+        assert_problem(http.get(f"/v1/sweeps/{'0' * 32}{path}"), 404)
+    assert_problem(http.get("/v1/sweeps/x"), 404)
+    assert_problem(http.post(f"/v1/sweeps/{'0' * 32}/cancel"), 404)
