@@ -84,6 +84,8 @@ def _undocumented_methods(one: ast.ClassDef) -> Iterator[str]:
     for node in one.body:
         if not isinstance(node, Function) or node.name.startswith("_") or ast.get_docstring(node):
             continue
+        if any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in node.decorator_list):
+            continue  # the property it sets is explained at its getter
         if not any(node.name in explained(base) for base in _base_names(one)):
             yield f"line {node.lineno}: {one.name}.{node.name} has no docstring"
 
