@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     queues: str = Field("cpu", description="queues a worker serves, by comma: cpu, gpu")
     slots: int = Field(1, ge=1, le=256, description="jobs a worker trains at once")
     threads: int = Field(0, ge=0, description="BLAS threads a slot; 0: cores / slots")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="where a worker or scheduler shows its metrics; 0: nowhere"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of the metrics port")
     pulse_file: Path | None = Field(
         None, description="file that a living worker or scheduler touches, for health checks"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import structlog
+from billiard import current_process
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
@@ -17,6 +18,7 @@ from core.queue import TRAIN, make_celery
 from core.settings import Settings
 from worker import logs, transport
 from worker.confinement import end_with_parent
+from worker.counts import Counts, serve
 from worker.drain import Drain
 from worker.equipment import Equipment
 from worker.listening import attend
@@ -38,6 +40,7 @@ class WorkerApp:
         self.node = settings.node_name or socket.gethostname()
         self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"
         self.drain = Drain()
+        self.counts = Counts(settings.slots)
         transport.harden()
         self.celery: Celery = make_celery(settings)
         self._main_pid = os.getpid()
@@ -48,6 +51,7 @@ class WorkerApp:
         self.celery.task(self.train, name=TRAIN, ignore_result=True)
         for sent, heard in (
             (signals.worker_process_init, self._child_started),
+            (signals.worker_ready, self._show_metrics),
             (signals.worker_process_shutdown, self._child_ends),
             (signals.worker_shutting_down, self._shutting_down),
             (signals.setup_logging, self._configure_logging),
@@ -111,7 +115,13 @@ class WorkerApp:
         end_with_parent(signal.SIGTERM)
         if os.getppid() != self._main_pid:
             os._exit(1)
-        self._equipment = Equipment(self.settings, self.drain, self.name, self._main_pid)
+        self._equipment = Equipment(
+            self.settings,
+            self.drain,
+            self.name,
+            main_pid=self._main_pid,
+            counts=self.counts.row(int(getattr(current_process(), "index", 0))),
+        )
         self._equipment.runner()
         self._slot = Slot(self._equipment)
         self._presence = Presence(self._equipment)
@@ -130,6 +140,11 @@ class WorkerApp:
         self._child_ends()
         sys.stderr.flush()
         os._exit(0)
+
+    def _show_metrics(self, **_: Any) -> None:
+        """In the main process, after its children were forked: a thread would not survive that."""
+        if self.settings.metrics_port:
+            serve(self.counts, self.settings.metrics_host, self.settings.metrics_port)
 
     def _shutting_down(self, **_: Any) -> None:
         """In the main process's signal handler: drain; when told again, or too late, end hard."""

@@ -77,6 +77,7 @@ class Attempt:
         )
         self._runner: RunnerProcess | None = None
         self._ended: TrainingEnded | None = None
+        self._step = claim.checkpoint.step if claim.checkpoint else 0
 
     def run(self) -> None:
         """Make the attempt. Whatever happens, it ends here or its lease ends it."""
@@ -95,6 +96,7 @@ class Attempt:
             conclusion.interrupted(interruption.why)
         except SupersededError as error:
             self._stop_runner_at_once()
+            self._equipment.counts.add("attempts_superseded")
             log.warning("this attempt is over", reason=error.detail)
         finally:
             for part in (self._keeper, self._recorder, self._lease):
@@ -217,7 +219,11 @@ class Attempt:
         if isinstance(event, CheckpointSaved):
             # The points before it first: it is kept only after them.
             self._keeper.save(event)
+            self._equipment.counts.add("checkpoints")
             return
+        self._equipment.counts.add("points", len(points))
+        self._equipment.counts.add("steps", max(0, event.step - self._step))
+        self._step = event.step
         self._recorder.add(points, progress)
         if isinstance(event, TrainingEnded):
             self._ended = event

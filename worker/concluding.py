@@ -94,6 +94,7 @@ class Conclusion:
     def lost(self, cause: Cause, exit_code: int | None = None, peak: int | None = None) -> None:
         """Something broke that is not the client's fault: the job may be tried again."""
         log.warning("the attempt was lost", **cause)
+        self._equipment.counts.add("attempts_lost")
         self._written()
         self._settle(
             lambda session: jobs.lose(
@@ -110,6 +111,7 @@ class Conclusion:
         """Somebody wants the attempt to end: `cancel`, `pause`, `drain`; or it is `lost`."""
         log.info("the attempt is interrupted", why=why)
         if why == "lost":
+            self._equipment.counts.add("attempts_superseded")
             return
         if why == "cancel":
             self._finish(JobStatus.CANCELLED, cause={"kind": "cancelled"})
@@ -117,6 +119,7 @@ class Conclusion:
         if not self._keeper.wait(_CHECKPOINT_SECONDS):
             log.warning("the last checkpoint could not be kept in time")
         self._written()
+        self._equipment.counts.add("attempts_released")
         self._settle(
             lambda session: jobs.release(
                 session, self._claim.job_id, self._claim.attempt, cause={"kind": why}
@@ -130,6 +133,7 @@ class Conclusion:
                 session, self._claim.job_id, self._claim.attempt, status, **outcome
             )
         )
+        self._equipment.counts.add(f"attempts_{status.value}")
         log.info("the attempt ended", status=status.value)
 
     def _written(self) -> None:

@@ -12,6 +12,7 @@ from core.data.stores import Store, open_store
 from core.db.engine import make_engine
 from core.settings import Settings
 from worker.confinement import share_of_cores
+from worker.counts import Counts, Row
 from worker.drain import Drain
 from worker.mirror import Mirror, MirrorThread
 from worker.spawning import RunnerProcess
@@ -23,9 +24,16 @@ class Equipment:
     """Opened once for each child process, after the fork."""
 
     def __init__(
-        self, settings: Settings, drain: Drain, worker: str, main_pid: int | None = None
+        self,
+        settings: Settings,
+        drain: Drain,
+        worker: str,
+        *,
+        main_pid: int | None = None,
+        counts: Row | None = None,
     ) -> None:
         """`main_pid` is the process id of the worker's main process."""
+        self.counts = counts or Counts(1).row(0)
         self.settings = settings
         self.main_pid = main_pid or os.getpid()
         self.queues = [name.strip() for name in settings.queues.split(",") if name.strip()]

@@ -34,6 +34,7 @@ class Slot:
         trained = int(self._attempt(job_id))
         if not trained:
             log.info("a bell for a job that does not wait", job=job_id)
+            self._equipment.counts.add("duplicate_bells")
         while not self._equipment.drain.begun and self._next():
             trained += 1
         return trained
@@ -79,6 +80,7 @@ class Slot:
         structlog.contextvars.bind_contextvars(job=claim.job_id, attempt=claim.attempt)
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
+            equipment.counts.set("busy", 1)
             Attempt(equipment, claim, claimed_at).run()
         except Exception as error:
             # A slot that dies of one job would take the next ones with it.
@@ -87,6 +89,7 @@ class Slot:
                 claim, {"kind": "worker_error", "message": f"{type(error).__name__}: {error}"}
             )
         finally:
+            equipment.counts.set("busy", 0)
             logs.forget_job()
             # Warm before the next job asks for it.
             equipment.runner()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from core.data.intake import ParsedDataset
+from tests.brokers import Broker
+from tests.worker.sites import Site
 from tests.workercases import Bench, parse_digits
 
 
@@ -35,3 +37,12 @@ def make_bench(tmp_path: Path, parsed_digits: ParsedDataset) -> Iterator[Callabl
 def bench(database_url: str, make_bench: Callable[..., Bench]) -> Bench:
     """A bench on SQLite and one on PostgreSQL in turn."""
     return make_bench(database_url)
+
+
+@pytest.fixture
+def site(bench: Bench, broker: Broker, tmp_path: Path) -> Iterator[Site]:
+    """A bench with a broker, whose workers are real processes."""
+    made = Site(bench, broker, tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()

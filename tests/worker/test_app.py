@@ -3,73 +3,13 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from pydantic import SecretStr
 
 from core import jobs, nodes
 from core.db.session import reading, transaction
-from core.queue import KEY_PREFIX, make_celery, ring
+from core.queue import KEY_PREFIX
 from core.status import AttemptStatus, JobStatus
-from tests.brokers import Broker
-from tests.worker.processes import Process
-from tests.workercases import LONG, Bench, until
-
-
-class Site:
-    """A bench whose jobs are trained by worker processes of its own."""
-
-    def __init__(self, bench: Bench, broker: Broker, folder: Path) -> None:
-        self.bench, self.broker, self.folder = bench, broker, folder
-        self.processes: list[Process] = []
-        settings = bench.settings.model_copy(update={"broker_url": SecretStr(broker.url)})
-        self.celery = make_celery(settings, publish_seconds=3)
-        self.environment = {
-            "CHAINRULE_DATA_DIR": str(bench.settings.data_dir),
-            "CHAINRULE_DATABASE_URL": bench.settings.resolved_database_url,
-            "CHAINRULE_BROKER_URL": broker.url,
-            "CHAINRULE_NODE_NAME": "site",
-            "CHAINRULE_LEASE_SECONDS": "6",
-            "CHAINRULE_CHUNK_SECONDS": "0.1",
-            "CHAINRULE_THREADS": "1",
-        }
-
-    def start(self, module: str = "worker", **environment: str) -> Process:
-        process = Process(module, {**self.environment, **environment}, self.folder / "log")
-        self.processes.append(process)
-        return process
-
-    def worker(self, **environment: str) -> Process:
-        """A worker that is there."""
-        before = self.workers()
-        process = self.start(**environment)
-        until(lambda: process.process.poll() is not None or self.workers() > before)
-        assert process.process.poll() is None, process.said()
-        return process
-
-    def workers(self) -> int:
-        with reading(self.bench.engine) as session:
-            return sum(len(node.workers) for node in nodes.list_nodes(session))
-
-    def ring(self, job_id: str) -> None:
-        ring(self.celery, job_id, "cpu")
-
-    def status(self, job_id: str) -> JobStatus:
-        return self.bench.job(job_id).status
-
-    def running(self, job_id: str) -> bool:
-        job = self.bench.job(job_id)
-        return job.status is JobStatus.RUNNING and job.progress_step > 0
-
-
-@pytest.fixture
-def site(bench: Bench, broker: Broker, tmp_path: Path) -> Iterator[Site]:
-    made = Site(bench, broker, tmp_path)
-    yield made
-    for process in made.processes:
-        process.kill()
+from tests.worker.sites import Site
+from tests.workercases import LONG, until
 
 
 def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site):
