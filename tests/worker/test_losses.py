@@ -17,7 +17,7 @@ from tests.databases import PostgresServer
 from tests.workercases import LONG, Bench, until
 
 SHORT_LEASE = 2.0
-STEPS = {"epochs": 60, "checkpoint": {"every_steps": 40}}
+STEPS = {"epochs": 200, "checkpoint": {"every_steps": 40}}
 
 
 @pytest.fixture
