@@ -37,7 +37,7 @@ def bind(layer: Layer, shape: Shape, *, dtype: str = "float64", seeds=SEEDS[:1],
 
 def run(network: BoundNetwork, x: Array, *, seeds=SEEDS[:1]) -> tuple[Array, Callable]:
     """Outputs and backprop in training, with chance as it was at first."""
-    for scope in network._all_scopes(network.scopes):
+    for scope in network.all_scopes():
         scope.generators = chance = generators(seeds, CHANCE)
     del chance
     y, backprop = network.forward(x, training=True)
@@ -105,7 +105,7 @@ def test_shapes_and_dtype_are_kept_and_inputs_untouched(
     np.testing.assert_array_equal(x, x_before)
     np.testing.assert_array_equal(dy, dy_before)
     np.testing.assert_array_equal(network.weights, weights_before)
-    for scope in network._all_scopes(network.scopes):
+    for scope in network.all_scopes():
         assert all(gradient.dtype == dtype for gradient in scope.gradients.values())
 
 
