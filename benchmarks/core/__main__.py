@@ -10,13 +10,16 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.core.cases import CASES, Case
+from benchmarks.core.cases import CASES, NETWORKS, Case
 from benchmarks.results import Row, at_least, at_most, figure, publish
 
 PEERS = ("torch", "torch_compile", "jax", "keras", "sklearn")
+OWN = {"tiny": ("stack",), "wide": ("products",)}
+"""What is measured beside the peers: a stack of networks, and the matrix products alone."""
 ROUNDS = 7
 
 
@@ -44,19 +47,25 @@ def start(framework: str, case: Case, threads: int) -> Side | None:
     one = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
     flags += f" intra_op_parallelism_threads={threads}"
+    environment = {**os.environ, **one, "MKL_NUM_THREADS": str(threads), "XLA_FLAGS": flags}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs compiled
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed below, or with the process)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.core.side", framework, case.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         text=True,
-        env={**os.environ, **one, "MKL_NUM_THREADS": str(threads), "XLA_FLAGS": flags},
+        env=environment,
         preexec_fn=lambda: os.sched_setaffinity(0, set(range(threads))),
     )
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         process.wait()
+        errors.seek(0)
+        why = errors.read().strip().rpartition("\n")[2] or f"exit code {process.returncode}"
+        print(f"{case.name} {threads}t: {framework} is not measured: {why}", flush=True)
         return None
     return Side(process, json.loads(line)["first_step_seconds"])
 
@@ -64,7 +73,7 @@ def start(framework: str, case: Case, threads: int) -> Side | None:
 def compare(case: Case, peers: list[str], threads: int, rounds: int) -> list[Row]:
     """All frameworks on one case, in turn."""
     sides: dict[str, Side] = {}
-    for name in ("chainrule", *peers):
+    for name in ("chainrule", *OWN.get(case.name, ()), *peers):
         side = start(name, case, threads)
         if side is not None:
             sides[name] = side
@@ -86,13 +95,18 @@ def rows(
     ours = times["chainrule"]
     found = [figure(f"{title}: chainrule", statistics.median(ours) * 1e6, "us/step")]
     ratios: dict[str, float] = {}
+    own = OWN.get(case.name, ())
     for name in times:
         if name == "chainrule":
             continue
-        ratios[name] = statistics.median(
+        ratio = statistics.median(
             theirs / mine for theirs, mine in zip(times[name], ours, strict=True)
         )
-        found.append(figure(f"{title}: {name} / chainrule", ratios[name], "x"))
+        if name in own:
+            found.append(own_row(title, name, ratio))
+            continue
+        ratios[name] = ratio
+        found.append(figure(f"{title}: {name} / chainrule", ratio, "x"))
     if case.kind == "dense" and ratios:
         found.append(at_least(f"{title}: fastest peer / chainrule", min(ratios.values()), "x", 1.0))
     if "torch" in ratios:
@@ -104,6 +118,14 @@ def rows(
         first = sides["chainrule"].first_step_seconds
         found.append(at_most(f"{title}: import to first step", first, "s", 0.3))
     return found
+
+
+def own_row(title: str, name: str, ratio: float) -> Row:
+    """What a stack gains, or the share of the products, of the ratio of its time to ours."""
+    if name == "stack":
+        label = f"{title}: throughput of {NETWORKS} stacked / one at a time"
+        return at_least(label, NETWORKS / ratio, "x", 10.0)
+    return at_least(f"{title}: matrix products' share of a step", ratio, "", 0.8)
 
 
 def main() -> None:
@@ -119,7 +141,7 @@ def main() -> None:
         for name in asked.case or CASES:
             case_rows = compare(CASES[name], asked.peer or list(PEERS), threads, asked.rounds)
             for row in case_rows:
-                print(f"{row.name:45} {row.value:12.4g} {row.unit}", flush=True)
+                print(f"{row.name:58} {row.value:12.4g} {row.unit}", flush=True)
             found += case_rows
     publish("core", found)
 

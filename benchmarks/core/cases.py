@@ -8,6 +8,9 @@ import numpy as np
 BATCHES = 16
 """Different batches that training goes through in turn."""
 
+NETWORKS = 64
+"""Networks in the stack that is compared with one at a time."""
+
 
 @dataclass(frozen=True)
 class Case:

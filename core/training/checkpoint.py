@@ -69,6 +69,11 @@ def save(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> str:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
         os.fsync(written.fileno())
     partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name lasts as well
+    finally:
+        os.close(folder)
     return digest
 
 

@@ -14,7 +14,7 @@ def layers(case: Case) -> list[dict[str, Any]]:
     if case.kind == "lenet":
         found: list[dict[str, Any]] = []
         for channels in case.hidden[:2]:
-            found += [{"kind": "conv2d", "channels": channels, "size": 3}, {"kind": "relu"}]
+            found += [{"kind": "conv2d", "filters": channels, "kernel": 3}, {"kind": "relu"}]
         return [
             *found,
             {"kind": "max_pool2d", "size": 2},
@@ -37,18 +37,25 @@ def layers(case: Case) -> list[dict[str, Any]]:
     return dense
 
 
-def build(case: Case, x: Any, y: Any) -> Callable[[int], None]:
-    """A function that takes that many steps."""
-    spec = TrainingSpec.model_validate(
-        {
-            "network": layers(case),
-            "loss": {"kind": case.loss},
-            "optimizer": {"kind": case.optimizer, "learning_rate": case.rate},
-            "batch_size": case.batch,
-        }
-    )
+def build(case: Case, x: Any, y: Any, *, networks: int = 1) -> Callable[[int], None]:
+    """A function that takes that many steps, with one network or a stack of them."""
+    specs = [
+        TrainingSpec.model_validate(
+            {
+                "network": layers(case),
+                "loss": {"kind": case.loss},
+                "optimizer": {
+                    "kind": case.optimizer,
+                    "learning_rate": case.rate * (1 + number / networks),
+                },
+                "batch_size": case.batch,
+                "seed": number,
+            }
+        )
+        for number in range(networks)
+    ]
     part = Part(x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
-    trainer = Trainer([spec], Problem(part))
+    trainer = Trainer(specs, Problem(part), stacked_axis=networks > 1)
 
     def step(count: int) -> None:
         for _ in range(count):

@@ -22,7 +22,7 @@ def build(case: Case, x: Any, y: Any) -> Callable[[int], None]:
         alpha=0.0,
     )
     classes = np.arange(case.outputs)
-    model.partial_fit(x[0], y[0], classes)
+    model.partial_fit(x[0], y[0], classes=classes)
 
     def step(count: int) -> None:
         for index in range(count):
