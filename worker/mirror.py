@@ -5,11 +5,9 @@ it may be cut short anywhere and done again.
 """
 
 import json
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine, update
@@ -34,6 +32,7 @@ from core.tracking import (
     flatten,
     is_deleted,
 )
+from worker.modelfiles import model_artifacts
 
 log = structlog.get_logger()
 
@@ -59,6 +58,7 @@ class _Subject:
     tags: dict[str, str]
     spec: dict[str, object]
     model_key: str | None
+    schema: dict[str, object]
 
 
 class Mirror:
@@ -139,7 +139,7 @@ class Mirror:
             subject.status,
             ended_at_ms=subject.finished_at_ms,
             tags=subject.tags,
-            artifacts=self._artifacts(subject),
+            artifacts=self._artifacts(subject, run_id),
         ):
             return False
         with transaction(self._engine) as session:
@@ -179,20 +179,19 @@ class Mirror:
                 jobs.mark_mirrored(session, lacking.chunk_ids)
         return False
 
-    def _artifacts(self, subject: _Subject) -> list[Artifact]:
+    def _artifacts(self, subject: _Subject, run_id: str) -> list[Artifact]:
         """The files of a run that ended with a model."""
         if subject.status is not JobStatus.FINISHED or subject.model_key is None:
             return []
         with transaction(self._engine) as session:
             extend_turn(session, subject.job_id, _UPLOAD_SECONDS)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.safetensors"
-            self._store.get_file(subject.model_key, path)
-            spec = json.dumps(subject.spec, indent=2).encode()
-            return [
-                Artifact("model/spec.json", spec),
-                Artifact("model/model.safetensors", path.read_bytes()),
-            ]
+        return model_artifacts(
+            self._store,
+            subject.model_key,
+            spec=subject.spec,
+            schema=subject.schema,
+            run_id=run_id,
+        )
 
 
 class MirrorThread:
@@ -304,6 +303,7 @@ def _subject(job: Job) -> _Subject:
         },
         spec=job.spec,
         model_key=result.get("model_key"),
+        schema=version.schema,
     )
 
 

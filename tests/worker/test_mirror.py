@@ -1,5 +1,9 @@
 """What MLflow shows of jobs: all of it, once, and true."""
 
+import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -8,8 +12,10 @@ import pytest
 from core import jobs
 from core.db.session import reading, transaction
 from core.status import JobStatus
+from core.training.model import TrainedModel
+from tests.core.exporting.test_folder import SCORER
 from tests.trackers import Tracker
-from tests.workercases import LONG, Bench, until
+from tests.workercases import DIGITS_CSV, LONG, Bench, until
 from worker.mirror import Mirror
 
 
@@ -52,7 +58,45 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
     for key, series in site.history(job_id).items():
         assert shown(tracker, site, job_id, key) == series, key
     files = tracker.get("artifacts/list", run_id=job.mlflow_run_id, path="model")["files"]
-    assert {file["path"] for file in files} == {"model/model.safetensors", "model/spec.json"}
+    expected = {
+        "MLmodel",
+        "conda.yaml",
+        "input_example.json",
+        "model.onnx",
+        "model.safetensors",
+        "python_env.yaml",
+        "requirements.txt",
+        "serving_input_example.json",
+        "spec.json",
+    }
+    assert {file["path"] for file in files} == {f"model/{name}" for name in expected}
+
+
+def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Tracker, tmp_path):
+    job_id = site.submit(epochs=2, experiment="loaded")
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    lines = DIGITS_CSV.read_text().splitlines()
+    names = lines[0].split(",")
+    rows = [dict(zip(names, map(int, line.split(",")), strict=True)) for line in lines[1:30]]
+    rows = [{k: v for k, v in row.items() if k != job.spec["data"]["target"]} for row in rows]
+    site.store.get_file(job.result["model_key"], tmp_path / "model")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-I", SCORER, f"runs:/{job.mlflow_run_id}/model"],
+        input=json.dumps(rows),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracker.url},
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["answers"]["prediction"] == TrainedModel.load(tmp_path / "model").predict(rows)
 
 
 def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker):
