@@ -42,8 +42,7 @@ def features(
     """
     if not names:
         raise InvalidError("at least one feature column is needed")
-    fields = [_field(table, name) for name in names]
-    shapes = [shape_of(field) for field in fields]
+    shapes = [shape_of(field(table, name)) for name in names]
     widths = [math.prod(shape) for shape in shapes]
     wide = np.empty((table.num_rows, sum(widths)), dtype=dtype)
     start = 0
@@ -60,9 +59,8 @@ def labels(table: pa.Table, name: str) -> Array:
 
     Raises InvalidError naming the row of a missing value, or when the cells are tensors.
     """
-    field = _field(table, name)
-    if shape_of(field):
-        raise InvalidError(f"column {name!r} holds arrays of shape {shape_of(field)}, not labels")
+    if shape := shape_of(field(table, name)):
+        raise InvalidError(f"column {name!r} holds arrays of shape {shape}, not labels")
     column = table.column(name)
     _refuse_nulls(column, name)
     values = column.to_numpy()
@@ -82,7 +80,7 @@ def codes(values: Array, classes: Sequence[object], name: str = "label") -> NDAr
         raise InvalidError(f"column {name!r}: {error.args[0]!r} is none of {known}") from error
 
 
-def _field(table: pa.Table, name: str) -> pa.Field:
+def field(table: pa.Table, name: str) -> pa.Field:
     """The field called `name`, or InvalidError with the names there are."""
     index = table.schema.get_field_index(name)
     if index < 0:
@@ -91,17 +89,23 @@ def _field(table: pa.Table, name: str) -> pa.Field:
     return table.schema.field(index)
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of this type are text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _fill(out: Array, column: pa.ChunkedArray, name: str) -> None:
     """Write the numbers of a column into `out` (rows, width), chunk by chunk."""
     _refuse_nulls(column, name)
     start = 0
     for chunk in column.chunks:
         flat = chunk.flatten() if pa.types.is_fixed_size_list(chunk.type) else chunk
-        if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type):
+        if is_text(flat.type):
             first = flat[0].as_py() if len(flat) else ""
             raise InvalidError(
                 f"column {name!r} is text ({first!r} in row {start + 1}): "
-                "a feature must be a number; leave the column out of the features or encode it"
+                "a feature must be a number; leave the column out of the features or encode it "
+                "(one_hot, ordinal or hashing in data.prepare)"
             )
         values = flat.to_numpy(zero_copy_only=False).reshape(len(chunk), out.shape[1])
         if values.dtype.kind == "f":

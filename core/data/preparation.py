@@ -1,71 +1,117 @@
-"""What is learned from the training rows and done to every row before the network sees it."""
+"""What a step of preparation is: declared for columns, learned from training rows, kept as arrays.
 
+A column on its way is an array of cells `(rows, *shape)`: floating point numbers, NaN where a
+cell is empty, or objects that are text or None.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from core.errors import InvalidError
+from core.family import Family
 
-Floats = NDArray[np.floating[Any]]
-BLOCK_NUMBERS = 1 << 18
+Cells = NDArray[Any]
+Shape = tuple[int, ...]
+ColumnName = Annotated[str, Field(min_length=1, max_length=250)]
+Columns = Annotated[
+    tuple[ColumnName, ...],
+    Field(
+        description="features it applies to; by default all it fits and no earlier step finished"
+    ),
+]
+"""The columns of a step; empty: all that fit."""
+
+
+class CellError(InvalidError):
+    """A cell that cannot be prepared: its row (from 0) and why."""
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 @dataclass(frozen=True)
-class Standardizer:
-    """Shift and scale so that the training rows have mean 0 and standard deviation 1.
+class Feature:
+    """A feature column as it is before a step: what one cell is, and what was seen in it."""
 
-    `mean` and `scale` are float64, one number for each feature: the shape of a row, or (channels,)
-    for images (height, width, channel). A feature that never varies is only shifted.
-    """
+    name: str
+    shape: Shape = ()
+    text: bool = False
+    gaps: bool = False
+    """Some cells are empty."""
+    classes: int | None = None
+    """How many distinct values there are, when they are few enough to be counted."""
+    done: bool = False
+    """Encoded or scaled: nothing more is done to it unless a step names it."""
 
-    MEAN: ClassVar[str] = "standardize.mean"
-    SCALE: ClassVar[str] = "standardize.scale"
 
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+@dataclass(frozen=True)
+class Learned:
+    """What a step learned of one column: arrays by name, and text where there is any."""
 
-    @classmethod
-    def fit(cls, x: Floats) -> Self:
-        """Learn from `x` (rows, ...), the training rows and no others.
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
 
-        Raises InvalidError when there are no rows.
-        """
-        if len(x) == 0:
-            raise InvalidError("no rows to learn the preparation from")
-        axes = tuple(range(x.ndim - 1)) if x.ndim >= 4 else (0,)
-        mean = np.asarray(x.mean(axis=axes, dtype=np.float64))
-        squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
-        deviation = np.sqrt(squares * (mean.size / x.size))
-        # A constant feature keeps a deviation of some 1e-17 by rounding: no divisor.
-        floor = np.finfo(np.float64).eps * np.maximum(np.abs(mean), 1.0) * 8
-        return cls(mean, np.where(deviation > floor, deviation, 1.0))
 
-    def apply(self, x: Floats) -> Floats:
-        """The rows shifted and scaled, in the float type they came in."""
-        out = np.empty_like(x)
-        for block, target in zip(_blocks(x), _blocks(out), strict=True):
-            target[...] = (block - self.mean) / self.scale
-        return out
+class Preparation(Family, ABC):
+    """A step of preparation. `apply` needs nothing but the step, the cells and what was learned."""
 
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """What was learned, named for a safetensors file."""
-        return {self.MEAN: self.mean, self.SCALE: self.scale}
+    columns: Any
+    numbers: ClassVar[bool] = True
+    """Takes columns of numbers."""
+    text: ClassVar[bool] = False
+    """Takes columns of text."""
+    finishes: ClassVar[bool] = False
+    """What comes out is encoded or scaled, and is not standardised by default."""
 
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
-        """The standardizer that `arrays()` wrote, or None when there is none among `arrays`."""
-        if cls.MEAN not in arrays:
-            return None
-        return cls(
-            np.asarray(arrays[cls.MEAN], np.float64), np.asarray(arrays[cls.SCALE], np.float64)
+    def fits(self, feature: Feature) -> bool:
+        """Whether the step can be applied to such a column."""
+        return type(self).text if feature.text else type(self).numbers
+
+    def objection(self, feature: Feature) -> str | None:
+        """Why what is known of a column's content forbids the step, or None."""
+        return None
+
+    def after(self, feature: Feature) -> Feature:
+        """The column as the step leaves it."""
+        return Feature(
+            feature.name,
+            feature.shape,
+            feature.text,
+            feature.gaps,
+            feature.classes,
+            feature.done or self.finishes,
         )
 
+    @abstractmethod
+    def learn(self, cells: Cells) -> Learned:
+        """What the training rows teach. Raises CellError or InvalidError."""
 
-def _blocks(x: Floats) -> Iterator[Floats]:
-    """Views of some rows each, so that the float64 arithmetic needs little memory."""
-    rows = max(1, BLOCK_NUMBERS * len(x) // max(1, x.size))
-    for start in range(0, len(x), rows):
-        yield x[start : start + rows]
+    @abstractmethod
+    def apply(self, cells: Cells, learned: Learned) -> Cells:
+        """The cells prepared; the input is left alone. Raises CellError naming the row."""
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Iterator[tuple["Preparation", Cells]]:
+        """Steps and cells they can learn from, for tests that every step must pass."""
+
+
+def present(cells: Cells) -> Cells:
+    """The numbers that are there, as float64 in one row. Raises InvalidError when there is none."""
+    flat = cells.reshape(-1)
+    found: Cells = flat[~np.isnan(flat)].astype(np.float64)
+    if not len(found):
+        raise InvalidError("all training rows are empty")
+    return found
+
+
+def broadcast_cells(rows: int, values: NDArray[Any]) -> Cells:
+    """`rows` equal cells."""
+    return np.broadcast_to(values, (rows, *values.shape))

@@ -62,6 +62,8 @@ def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Expo
     """
     if model.network.weights.nbytes > MOST_BYTES:
         raise InvalidError(f"a model of more than {MOST_BYTES:,} bytes is not made into ONNX")
+    if model.encoding.pipeline.steps:
+        raise InvalidError("a model with steps of preparation has no form in ONNX yet")
     graph, found = Graph(), Exported()
     x = _features(graph, model, kinds or {}, found)
     if model.encoding.standardizer is not None:

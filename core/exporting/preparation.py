@@ -1,6 +1,6 @@
 """The preparation of raw rows as nodes, in float64 as when training."""
 
-from core.data.preparation import Standardizer
+from core.data.standardizer import Standardizer
 from core.exporting.graph import Graph
 
 

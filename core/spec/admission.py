@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from core.data.pipeline import objections, plan
+from core.data.preparation import Feature
 from core.data.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
@@ -37,10 +39,33 @@ def input_shape(spec: JobSpec, schema: DatasetSchema) -> Shape:
 
     Raises InvalidError for a column that is not there.
     """
-    columns = [schema.column(name) for name in feature_names(spec, schema)]
+    columns = prepared(spec, schema)
     if len(columns) == 1 and columns[0].shape:
         return columns[0].shape
-    return (sum(column.size for column in columns),)
+    return (sum(_size(column.shape) for column in columns),)
+
+
+def raw(spec: JobSpec, schema: DatasetSchema) -> list[Feature]:
+    """The feature columns before preparation. Raises InvalidError for one that is not there."""
+    columns = [schema.column(name) for name in feature_names(spec, schema)]
+    return [
+        Feature(
+            column.name,
+            column.shape,
+            text=not column.numeric,
+            gaps=bool(column.nulls or column.not_finite),
+            classes=None if column.classes is None else len(column.classes),
+        )
+        for column in columns
+    ]
+
+
+def prepared(spec: JobSpec, schema: DatasetSchema) -> tuple[Feature, ...]:
+    """The feature columns as `data.prepare` leaves them; encoded ones at most as wide as this.
+
+    Raises InvalidError for a step that does not fit.
+    """
+    return plan(spec.data.prepare, raw(spec, schema)).features
 
 
 def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
@@ -56,16 +81,28 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     if not names:
         yield FieldError("data.features", "no column is left to go in")
     for name in names:
-        if name not in schema.names:
-            continue
-        column = schema.column(name)
         if name in spec.data.targets:
             yield FieldError("data.features", f"{name!r} is the target and cannot go in as well")
-        yield from _usable("data.features", column)
-        if not column.numeric:
+    if all(name in schema.names for name in names):
+        yield from _preparation(spec, schema)
+
+
+def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    """Steps that do not fit, and columns that are still no whole numbers after the last."""
+    try:
+        features = prepared(spec, schema)
+    except InvalidError as error:
+        yield from error.errors
+        return
+    yield from objections(spec.data.prepare, raw(spec, schema))
+    for feature in features:
+        if feature.gaps:
+            yield from _usable("data.features", schema.column(feature.name))
+        if feature.text:
             yield FieldError(
                 "data.features",
-                f"column {name!r} holds text: name the columns that go in, all of them numbers",
+                f"column {feature.name!r} holds text: encode it with a one_hot, ordinal or hashing "
+                "step in data.prepare, or name the columns that go in",
             )
 
 

@@ -4,9 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+import core.data.preparations  # noqa: F401  (the members register themselves)
+from core.data.preparation import ColumnName, Preparation
 from core.spec.base import Spec
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=250)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -41,7 +42,14 @@ class DataSpec(Spec):
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     stratify: bool = Field(True, description="give each part its share of every class")
     standardize: bool = Field(
-        True, description="shift and scale features to mean 0 and deviation 1 on the training rows"
+        True,
+        description="shift and scale features to mean 0 and deviation 1 on the training rows; not "
+        "what a step of `prepare` has encoded or scaled",
+    )
+    prepare: Annotated[tuple[Preparation, ...], Field(max_length=64)] = Field(
+        (),
+        description="what is done to the features, in order: learned on the training rows, kept "
+        "with the model, done again to the rows of a prediction",
     )
 
     @property

@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from core.data.preparation import Standardizer
+from core.data.pipeline import ColumnCellError, Pipeline
 from core.data.schema import Label
+from core.data.standardizer import Standardizer
 from core.errors import FieldError, InvalidError
 from core.nn.array import Array
 from core.nn.layer import Scope
@@ -64,11 +65,13 @@ class TrainedModel:
         arrays.update({f"state{name}": view for name, view in self.network.state_views.items()})
         if self.encoding.standardizer is not None:
             arrays.update(self.encoding.standardizer.arrays())
+        arrays.update(self.encoding.pipeline.arrays())
         metadata = {
             "format": FORMAT,
             "spec": self.spec.model_dump_json(),
             "shape": json.dumps(self.network.shape),
-            "features": json.dumps([[c.name, c.shape] for c in self.encoding.features]),
+            "features": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.features]),
+            "prepare": self.encoding.pipeline.dumps(),
             "targets": json.dumps([[c.name, c.shape] for c in self.encoding.targets]),
             "classes": json.dumps(self.encoding.classes),
         }
@@ -83,10 +86,11 @@ class TrainedModel:
         spec = JobSpec.model_validate_json(metadata["spec"])
         classes = json.loads(metadata["classes"])
         encoding = Encoding(
-            features=tuple(Column(n, tuple(s)) for n, s in json.loads(metadata["features"])),
-            targets=tuple(Column(n, tuple(s)) for n, s in json.loads(metadata["targets"])),
+            features=_columns(metadata["features"]),
+            targets=_columns(metadata["targets"]),
             classes=tuple(None if c is None else tuple(c) for c in classes),
             standardizer=Standardizer.from_arrays(arrays),
+            pipeline=Pipeline.loads(metadata.get("prepare", "[]"), arrays),
         )
         shape = tuple(json.loads(metadata["shape"]))
         model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()))
@@ -116,7 +120,7 @@ class TrainedModel:
         return self.probabilities(self.outputs(self.rows_to_array(rows)))
 
     def outputs(self, x: Array) -> Array:
-        """Predictions `(rows, ...)` for raw features `(rows, *shape)`: prepared and passed forward.
+        """Predictions `(rows, ...)` for features as `rows_to_array` gives them, standardized here.
 
         Safe to call from several threads: they take turns at the network's buffers.
         """
@@ -160,16 +164,25 @@ class TrainedModel:
     def rows_to_array(self, rows: Sequence[Mapping[str, Any]]) -> Array:
         """Raw rows as features `(rows, *shape)`. Raises InvalidError naming row and column."""
         names = set(self.columns)
-        parts = []
+        parts = {}
         for column in self.encoding.features:
-            cells = [_cell(row, index, column) for index, row in enumerate(rows)]
-            parts.append(_numbers(cells, column, self.network.dtype))
+            raw = [_cell(row, index, column) for index, row in enumerate(rows)]
+            parts[column.name] = _cells(raw, column, self.encoding, self.network.dtype)
         for index, row in enumerate(rows):
             if unknown := set(row) - names:
                 name = sorted(unknown)[0]
                 raise _wrong(index, name, f"the model knows no column {name!r}")
-        flat = [part.reshape(len(rows), -1) for part in parts]
-        return np.concatenate(flat, axis=1).reshape(len(rows), *self.network.shape)
+        try:
+            self.encoding.pipeline.apply(parts)
+        except ColumnCellError as error:
+            raise _wrong(error.row, error.column, error.detail) from None
+        for name, part in parts.items():
+            finite = np.isfinite(part.reshape(len(rows), -1)).all(axis=1)
+            if not finite.all():
+                raise _wrong(int(np.argmin(finite)), name, "the number is missing or not finite")
+        flat = [part.reshape(len(rows), -1) for part in parts.values()]
+        laid = np.concatenate(flat, axis=1, dtype=self.network.dtype)
+        return laid.reshape(len(rows), *self.network.shape)
 
     def _by_target(self, outputs: Array) -> list[Array]:
         flat = outputs.reshape(len(outputs), -1)
@@ -200,9 +213,37 @@ def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
     return row[column.name]
 
 
-def _numbers(cells: list[Any], column: Column, dtype: Any) -> Array:
+def _columns(document: str) -> tuple[Column, ...]:
+    """What `save` wrote of columns; older models say nothing of text."""
+    return tuple(Column(name, tuple(shape), *text) for name, shape, *text in json.loads(document))
+
+
+def _cells(raw: list[Any], column: Column, encoding: Encoding, dtype: Any) -> Array:
+    """Raw cells as the pipeline takes them. Raises InvalidError naming row and column."""
+    prepared = any(step.column == column.name for step in encoding.pipeline.steps)
+    if column.text:
+        for index, cell in enumerate(raw):
+            if cell is not None and not isinstance(cell, str):
+                raise _wrong(index, column.name, f"text is needed, not {cell!r:.50}")
+        return np.array(raw, object)
+    if not prepared or column.shape:
+        return _numbers(raw, column, dtype)
+    numbers = np.full(len(raw), np.nan)
+    there = [index for index, cell in enumerate(raw) if cell is not None]
+    for index in there:
+        numbers[index] = _number(raw[index], index, column)
+    return numbers
+
+
+def _number(cell: Any, row: int, column: Column) -> float:
+    """A cell as a finite float64."""
+    found: float = _numbers([cell], column, np.float64, first=row)[0]
+    return found
+
+
+def _numbers(cells: list[Any], column: Column, dtype: Any, first: int = 0) -> Array:
     """Cells `(rows, *column.shape)` as numbers. Raises InvalidError for the first that is none."""
-    for index, cell in enumerate(cells):
+    for index, cell in enumerate(cells, first):
         if not column.shape and (isinstance(cell, str | list) or cell is None):
             raise _wrong(index, column.name, f"a number is needed, not {cell!r:.50}")
         try:

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from core.data import columns
-from core.data.preparation import Standardizer
+from core.data import cells, columns
+from core.data.pipeline import Pipeline, plan
 from core.data.schema import Label
 from core.data.splits import split
+from core.data.standardizer import Standardizer
 from core.data.tensors import shape_of
 from core.errors import InvalidError
 from core.nn.array import Array
@@ -23,11 +25,12 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     """
     apart = {*spec.data.targets, spec.data.sample_weight}
     names = spec.data.features or tuple(n for n in table.column_names if n not in apart)
-    x = columns.features(table, names, dtype=np.dtype(spec.precision))
     y, classes = _targets(spec, table)
     weight = None
     if spec.data.sample_weight is not None:
-        weight = columns.features(table, [spec.data.sample_weight], dtype=x.dtype)[:, 0]
+        weight = columns.features(table, [spec.data.sample_weight], dtype=np.dtype(spec.precision))[
+            :, 0
+        ]
         if (weight < 0).any():
             raise InvalidError(f"column {spec.data.sample_weight!r} has weights below 0")
     by_class = spec.data.stratify and spec.loss.target == "class"
@@ -38,7 +41,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
         labels=y if by_class else None,
     )
     _refuse_unseen(y, parts, classes[0] if spec.loss.target == "class" else None)
-    standardizer = Standardizer.fit(x[parts["train"]]) if spec.data.standardize else None
+    x, standardizer, pipeline = _features(spec, table, names, parts["train"])
 
     def part(name: str) -> Part | None:
         rows = parts[name]
@@ -50,14 +53,34 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     train = part("train")
     if train is None:
         raise InvalidError("the training split is empty")
-    encoding = Encoding(_columns(table, names), _columns(table, spec.data.targets), classes)
-    if standardizer is not None:
-        encoding = Encoding(encoding.features, encoding.targets, classes, standardizer)
+    encoding = Encoding(
+        _columns(table, names), _columns(table, spec.data.targets), classes, standardizer, pipeline
+    )
     return Problem(train, part("valid"), part("test")), encoding
 
 
 def _columns(table: pa.Table, names: tuple[str, ...]) -> tuple[Column, ...]:
-    return tuple(Column(name, shape_of(table.schema.field(name))) for name in names)
+    fields = [columns.field(table, name) for name in names]
+    return tuple(Column(f.name, shape_of(f), columns.is_text(f.type)) for f in fields)
+
+
+def _features(
+    spec: JobSpec, table: pa.Table, names: tuple[str, ...], training: NDArray[np.int64]
+) -> tuple[Array, Standardizer | None, Pipeline]:
+    """All rows as they go in but for the standardizer, and what the training rows taught."""
+    dtype = np.dtype(spec.precision)
+    if not spec.data.prepare:
+        x = columns.features(table, names, dtype=dtype)
+        standardizer = Standardizer.fit(x[training]) if spec.data.standardize else None
+        return x, standardizer, Pipeline()
+    features = [cells.feature(table, name) for name in names]
+    read = {name: cells.read(table, name, dtype) for name in names}
+    pipeline = Pipeline.fit(spec.data.prepare, features, read, training)
+    x = cells.lay(read, names, dtype)
+    finished = cells.finished(read, plan(spec.data.prepare, features).features)
+    if not spec.data.standardize or finished.all():
+        return x, None, pipeline
+    return x, Standardizer.fit(x[training]).sparing(finished), pipeline
 
 
 def _targets(spec: JobSpec, table: pa.Table) -> tuple[Array, tuple[tuple[Label, ...] | None, ...]]:

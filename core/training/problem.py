@@ -1,9 +1,10 @@
 """The rows to learn from as arrays, and how rows became arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from core.data.preparation import Standardizer
+from core.data.pipeline import Pipeline
 from core.data.schema import Label
+from core.data.standardizer import Standardizer
 from core.nn.array import Array, Shape
 
 
@@ -35,15 +36,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Column:
-    """A column as rows carry it: its name and the shape of one cell (`()`: a number)."""
+    """A column as rows carry it: its name and the shape of one cell (`()`: a number or text)."""
 
     name: str
     shape: Shape = ()
+    text: bool = False
 
 
 @dataclass(frozen=True)
 class Encoding:
     """How rows become arrays and outputs become answers; kept with the model.
+
+    Raw cells pass through the `pipeline`, are laid side by side and then standardized.
 
     `classes` holds, for each target column, the labels its codes stand for, or None for numbers.
     """
@@ -52,3 +56,4 @@ class Encoding:
     targets: tuple[Column, ...]
     classes: tuple[tuple[Label, ...] | None, ...]
     standardizer: Standardizer | None = None
+    pipeline: Pipeline = field(default_factory=Pipeline)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from core.data.preparation import Standardizer
+from core.data.standardizer import Standardizer
 from core.spec import JobSpec
 from core.training.model import TrainedModel
 from core.training.problem import Column, Encoding

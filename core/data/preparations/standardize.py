@@ -1,0 +1,41 @@
+"""Mean 0 and deviation 1."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from core.data.preparation import Cells, Columns, Learned, Preparation, present
+from core.family import member
+
+
+@member
+class Standardize(Preparation):
+    """`(x - mean) / deviation`, with mean and deviation of the training rows.
+
+    Of a column of arrays all elements share one mean and one deviation. A column that never
+    varies is only shifted.
+    """
+
+    finishes: ClassVar[bool] = True
+
+    kind: Literal["standardize"] = "standardize"
+    columns: Columns = ()
+
+    def learn(self, cells: Cells) -> Learned:
+        values = present(cells)
+        mean, deviation = values.mean(), values.std()
+        # Rounding leaves a constant column a deviation of some 1e-17: no divisor.
+        floor = np.finfo(np.float64).eps * max(abs(mean), 1.0) * 8
+        scale = deviation if deviation > floor else 1.0
+        return Learned({"mean": np.array(mean), "scale": np.array(scale)})
+
+    def apply(self, cells: Cells, learned: Learned) -> Cells:
+        moved: Cells = (cells - learned.arrays["mean"]) / learned.arrays["scale"]
+        return np.asarray(moved, cells.dtype)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Preparation, Cells]]:
+        yield cls(), np.array([1.0, 2.0, 4.0, 9.0])
+        yield cls(), np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+        yield cls(), np.full(5, 0.1)

@@ -1,0 +1,78 @@
+"""The default: features shifted and scaled by what the training rows teach."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidError
+
+Floats = NDArray[np.floating[Any]]
+BLOCK_NUMBERS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Shift and scale so that the training rows have mean 0 and standard deviation 1.
+
+    `mean` and `scale` are float64, one number for each feature: the shape of a row, or (channels,)
+    for images (height, width, channel). A feature that never varies is only shifted.
+    """
+
+    MEAN: ClassVar[str] = "standardize.mean"
+    SCALE: ClassVar[str] = "standardize.scale"
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, x: Floats) -> Self:
+        """Learn from `x` (rows, ...), the training rows and no others.
+
+        Raises InvalidError when there are no rows.
+        """
+        if len(x) == 0:
+            raise InvalidError("no rows to learn the preparation from")
+        axes = tuple(range(x.ndim - 1)) if x.ndim >= 4 else (0,)
+        mean = np.asarray(x.mean(axis=axes, dtype=np.float64))
+        squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
+        deviation = np.sqrt(squares * (mean.size / x.size))
+        # A constant feature keeps a deviation of some 1e-17 by rounding: no divisor.
+        floor = np.finfo(np.float64).eps * np.maximum(np.abs(mean), 1.0) * 8
+        return cls(mean, np.where(deviation > floor, deviation, 1.0))
+
+    def sparing(self, finished: NDArray[np.bool_]) -> Self:
+        """It without effect where `finished` (one for each feature) says so."""
+        spared = (
+            finished.reshape(self.mean.shape) if self.mean.size == finished.size else finished.all()
+        )
+        return type(self)(np.where(spared, 0.0, self.mean), np.where(spared, 1.0, self.scale))
+
+    def apply(self, x: Floats) -> Floats:
+        """The rows shifted and scaled, in the float type they came in."""
+        out = np.empty_like(x)
+        for block, target in zip(_blocks(x), _blocks(out), strict=True):
+            target[...] = (block - self.mean) / self.scale
+        return out
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """What was learned, named for a safetensors file."""
+        return {self.MEAN: self.mean, self.SCALE: self.scale}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
+        """The standardizer that `arrays()` wrote, or None when there is none among `arrays`."""
+        if cls.MEAN not in arrays:
+            return None
+        return cls(
+            np.asarray(arrays[cls.MEAN], np.float64), np.asarray(arrays[cls.SCALE], np.float64)
+        )
+
+
+def _blocks(x: Floats) -> Iterator[Floats]:
+    """Views of some rows each, so that the float64 arithmetic needs little memory."""
+    rows = max(1, BLOCK_NUMBERS * len(x) // max(1, x.size))
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows]
