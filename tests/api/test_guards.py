@@ -30,7 +30,10 @@ def operations(app):
     document = app.openapi()
     for path, item in document["paths"].items():
         for method in item:
-            yield method.upper(), path.format(name="pets", version=1, job_id="0" * 32)
+            yield (
+                method.upper(),
+                path.format(name="pets", version=1, job_id="0" * 32, sweep_id="0" * 32),
+            )
 
 
 def test_every_route_of_version_one_needs_the_token(guarded):

@@ -124,9 +124,12 @@ def _trains(bench: Bench, job_id: str, attempt: int) -> bool:
 def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench, calm: str):
     job_id = bench.submit(**STEPS)
     with bench.working(job_id) as thread:
-        until(lambda: bench.job(job_id).progress_step > 600)
+        until(lambda: bench.job(job_id).progress_step > 600 and _checkpoints(bench, job_id) >= 2)
+        (folder,) = bench.settings.data_dir.rglob(f"{job_id}-1")
         os.kill(bench.equipment.runner_pid, signal.SIGSTOP)
-        until(lambda: _checkpoints(bench, job_id) >= 2)
+        # All that the runner had saved is kept: nothing newer comes after the one that is damaged.
+        until(lambda: not list(folder.glob("checkpoint-*.safetensors")))
+        assert _checkpoints(bench, job_id) >= 2
         damaged = _damage_newest(bench, job_id)
         os.kill(bench.equipment.runner_pid, signal.SIGKILL)
         thread.join(60)
