@@ -22,8 +22,8 @@ class Place:
 
 LayerExporter: TypeAlias = Callable[[Graph, str, Any, Place], str]
 """From the value fed to a layer to the value it gives, both `(rows, ...)` and float32."""
-LossExporter: TypeAlias = Callable[[Graph, str], str]
-"""From raw outputs to predictions."""
+LossExporter: TypeAlias = Callable[[Graph, str, Any], str]
+"""From raw outputs, and the loss they were trained with, to predictions."""
 
 LAYERS: dict[str, LayerExporter] = {}
 LOSSES: dict[str, LossExporter] = {}
@@ -60,4 +60,4 @@ def export_prediction(graph: Graph, y: str, loss: Loss) -> str:
     """What raw outputs mean. Raises InvalidError when nobody said how."""
     if loss.kind not in LOSSES:
         raise InvalidError(f"a loss of kind {loss.kind!r} has no form in ONNX yet")
-    return LOSSES[loss.kind](graph, y)
+    return LOSSES[loss.kind](graph, y, loss)

@@ -124,7 +124,20 @@ def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None
     for target, classes in zip(encoding.targets, encoding.classes, strict=True):
         size = math.prod(target.shape)
         name = target.name if several else "prediction"
-        if classes is None:
+        prefix = f"probability_{name}" if several else "probability"
+        if classes is not None and loss.target == "classes":
+            size = len(classes)
+            part = _columns(graph, flat, start, size, (size,))
+            code = graph.add("ArgMax", part, axis=-1, keepdims=0)
+            _label(graph, name, classes, code, found)
+            _probabilities(graph, prefix, classes, part, found)
+        elif classes is None and loss.target == "binary":
+            part = _columns(graph, flat, start, size, target.shape)
+            half = graph.constant(np.array(0.5, np.float32))
+            code = graph.cast(graph.add("Greater", part, half), "long")
+            _give(graph, found, Value(name, "long", target.shape), code)
+            _give(graph, found, Value(prefix, "float", target.shape), part)
+        elif classes is None:
             part = _columns(graph, flat, start, size, target.shape)
             _give(graph, found, Value(name, "float", target.shape), part)
         else:
@@ -132,7 +145,6 @@ def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None
             half = graph.constant(np.array(0.5, np.float32))
             code = graph.cast(graph.add("Greater", chance, half), "long")
             _label(graph, name, classes, code, found)
-            prefix = f"probability_{name}" if several else "probability"
             other = graph.add("Sub", graph.constant(np.array(1, np.float32)), chance)
             both = [graph.add("Unsqueeze", one, graph.sizes(1)) for one in (other, chance)]
             if len(classes) == len(both):

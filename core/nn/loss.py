@@ -10,8 +10,10 @@ from core.family import Family
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 
-Target: TypeAlias = Literal["class", "binary", "number", "distribution"]
+Target: TypeAlias = Literal["class", "classes", "binary", "number", "distribution"]
 """What targets are: a class each, or zeros and ones, reals, shares of all classes for each output.
+
+`classes` are several classes each: the one-hot rows of all of them, side by side.
 
 A `class` is an integer and targets are `(*stack, batch)`; all others are shaped like the outputs.
 """

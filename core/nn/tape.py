@@ -60,6 +60,10 @@ class _Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         arguments = tuple(plain(one) for one in inputs)
+        if method == "at":  # adds into an array in place and gives nothing back
+            if Tape.current is not None:
+                Tape.current.sound = False
+            return getattr(ufunc, method)(*arguments)
         given = options.pop("out", None)
         outs = None if given is None else tuple(plain(one) for one in given)
         result = getattr(ufunc, method)(*arguments, out=outs, **options)

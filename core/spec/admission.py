@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 from core.data.pipeline import objections, plan
 from core.data.preparation import Feature
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.schema import DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
 from core.nn.layer import ShapeError
 from core.nn.layers.sigmoid import Sigmoid
 from core.nn.layers.softmax import Softmax
+from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.nn.network import LayerError
 from core.spec.job import JobSpec
+from core.spec.values import refused_ids, refused_targets, refused_weight, usable
 
 BYTES = {"float32": 4, "float64": 8}
 READ = {"any": "class or binary"}
@@ -23,7 +25,8 @@ def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
     errors = list(_columns(spec, schema))
     if not errors:
         errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
-        errors += [*_targets(spec, schema), *_metrics(spec)]
+        errors += [*refused_targets(spec, schema), *refused_weight(spec, schema)]
+        errors += [*refused_ids(spec, schema, feature_names(spec, schema)), *_metrics(spec)]
     if errors:
         raise InvalidError("; ".join(f"{e.path}: {e.message}" for e in errors), errors)
 
@@ -97,20 +100,13 @@ def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     yield from objections(spec.data.prepare, raw(spec, schema))
     for feature in features:
         if feature.gaps:
-            yield from _usable("data.features", schema.column(feature.name))
+            yield from usable("data.features", schema.column(feature.name))
         if feature.text:
             yield FieldError(
                 "data.features",
                 f"column {feature.name!r} holds text: encode it with a one_hot, ordinal or hashing "
                 "step in data.prepare, or name the columns that go in",
             )
-
-
-def _usable(path: str, column: ColumnSchema) -> Iterator[FieldError]:
-    if column.nulls:
-        yield FieldError(path, f"column {column.name!r} has {column.nulls} empty cells")
-    if column.not_finite:
-        yield FieldError(path, f"column {column.name!r} has {column.not_finite} NaN or infinities")
 
 
 def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
@@ -149,7 +145,9 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
         return
     if size > max_bytes:
         yield FieldError(
-            "network", f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes"
+            "network",
+            f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes: make "
+            f"{_largest(spec, shape)} smaller, or have the limit raised",
         )
     last = len(spec.network) - 1
     if isinstance(spec.network[-1], Softmax | Sigmoid) and spec.loss.target != "number":
@@ -166,13 +164,35 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
             f"network[{last}]",
         )
         yield FieldError(
-            field, f"the network ends with {_size(output)} outputs; {_reason(spec, wanted)}"
+            field,
+            f"the network ends with {_size(output)} outputs of shape {output}; "
+            f"{_reason(spec, wanted)}"
+            + (": a flatten or pooling layer is missing" if len(output) > 1 else ""),
         )
         return
+    if isinstance(spec.loss, GroupedCrossEntropy):
+        found = tuple(len(schema.column(name).classes or ()) for name in spec.data.targets)
+        if spec.loss.groups != found:
+            yield FieldError(
+                "loss.groups",
+                f"they are {list(spec.loss.groups)}; the targets have {list(found)} classes",
+            )
+            return
     try:
         spec.loss.check(output)
     except ShapeError as error:
         yield FieldError("loss", str(error))
+
+
+def _largest(spec: JobSpec, shape: Shape) -> str:
+    """The layer with the most weights, by its place and kind."""
+    by_size = {
+        f"network{place.path} ({place.layer.kind})": sum(
+            _size(weight.shape) for weight in place.layer.weights(place.shape).values()
+        )
+        for place in spec.layers.places(shape)
+    }
+    return max(by_size, key=lambda name: by_size[name])
 
 
 def _size(shape: Shape) -> int:
@@ -184,7 +204,7 @@ def _size(shape: Shape) -> int:
 
 def _reason(spec: JobSpec, wanted: int) -> str:
     targets = ", ".join(map(repr, spec.data.targets[:5]))
-    what = "classes" if spec.loss.target == "class" else "numbers"
+    what = "classes" if spec.loss.target in {"class", "classes"} else "numbers"
     return f"the target {targets} needs {wanted} ({wanted} {what})"
 
 
@@ -193,29 +213,9 @@ def expected_output(spec: JobSpec, schema: DatasetSchema) -> int | None:
     columns = [schema.column(name) for name in spec.data.targets]
     if spec.loss.target == "class":
         return len(columns[0].classes) if columns[0].classes else None
+    if spec.loss.target == "classes":
+        return sum(len(column.classes or ()) for column in columns)
     return sum(column.size for column in columns)
-
-
-def _targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
-    if spec.loss.target == "class" and len(spec.data.targets) > 1:
-        yield FieldError("data.target", f"{spec.loss.kind} takes one target column")
-    for name in spec.data.targets:
-        column = schema.column(name)
-        yield from _usable("data.target", column)
-        if spec.loss.target in {"number", "distribution"} and not column.numeric:
-            yield FieldError(
-                "data.target", f"column {name!r} holds text; {spec.loss.kind} needs numbers"
-            )
-        if spec.loss.target == "class" and not column.classes:
-            yield FieldError(
-                "data.target", f"column {name!r} has over 1000 distinct values: not classes"
-            )
-        if spec.loss.target == "binary" and not column.shape and len(column.classes or ()) != 2:
-            yield FieldError(
-                "data.target",
-                f"column {name!r} has {len(column.classes or ()) or 'many'} distinct values; "
-                f"{spec.loss.kind} needs two",
-            )
 
 
 def _metrics(spec: JobSpec) -> Iterator[FieldError]:

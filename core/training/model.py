@@ -135,7 +135,7 @@ class TrainedModel:
         return np.concatenate(found) if found else np.empty((0, *self.network.output_shape))
 
     def answers(self, outputs: Array) -> list[Any]:
-        """Outputs as labels or numbers."""
+        """Outputs as labels or numbers; cells of zeros and ones come back as such."""
         first = self.encoding.classes[0]
         if self.spec.loss.target == "class" and first is not None:
             return [first[code] for code in outputs.argmax(axis=-1).tolist()]
@@ -153,13 +153,22 @@ class TrainedModel:
             names = tuple(column.name for column in self.encoding.targets)
             columns = names if len(names) == outputs.shape[-1] else None
             return [_labelled(columns, row) for row in outputs.tolist()]
-        by_output = []
+        by_output: list[list[Any]] = []
         for classes, part in zip(self.encoding.classes, self._by_target(outputs), strict=True):
-            by_output.append([_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()])
+            by_output.append(self._chances(classes, part, self.encoding.targets[len(by_output)]))
         if len(by_output) == 1:
             return by_output[0]
         targets = [column.name for column in self.encoding.targets]
         return [dict(zip(targets, row, strict=True)) for row in zip(*by_output, strict=True)]
+
+    def _chances(self, classes: tuple[Label, ...] | None, part: Array, target: Column) -> list[Any]:
+        """The probabilities of one target: of its labels, or of a one in each place of a cell."""
+        if classes is None:
+            found: list[Any] = part.reshape(len(part), *target.shape).tolist()
+            return found
+        if self.spec.loss.target == "classes":
+            return [_labelled(classes, row) for row in part.tolist()]
+        return [_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()]
 
     def rows_to_array(self, rows: Sequence[Mapping[str, Any]]) -> Array:
         """Raw rows as features `(rows, *shape)`. Raises InvalidError naming row and column."""
@@ -187,12 +196,18 @@ class TrainedModel:
     def _by_target(self, outputs: Array) -> list[Array]:
         flat = outputs.reshape(len(outputs), -1)
         sizes = [int(np.prod(column.shape)) for column in self.encoding.targets]
+        if self.spec.loss.target == "classes":
+            sizes = [len(labels or ()) for labels in self.encoding.classes]
         return np.split(flat, np.cumsum(sizes)[:-1], axis=1)
 
     def _answer(self, index: int, part: Array) -> list[Any]:
         classes, shape = self.encoding.classes[index], self.encoding.targets[index].shape
+        if classes is not None and self.spec.loss.target == "classes":
+            return [classes[code] for code in part.argmax(axis=-1).tolist()]
         if classes is not None:
             return [classes[int(p > 0.5)] for p in part[:, 0].tolist()]
+        if self.spec.loss.target == "binary":
+            part = (part > 0.5).astype(int)
         found: list[Any] = part.reshape(len(part), *shape).tolist()
         return found
 

@@ -1,6 +1,6 @@
 """From a stored dataset version to arrays: split, prepared, targets as the loss wants them."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,8 @@ from core.nn.array import Array
 from core.spec import JobSpec
 from core.training.problem import Column, Encoding, Part, Problem
 
+Classes: TypeAlias = tuple[tuple[Label, ...] | None, ...]
+
 
 def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     """Split the rows, learn the preparation on the training rows alone, and apply it to all.
@@ -25,7 +27,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     """
     apart = {*spec.data.targets, spec.data.sample_weight}
     names = spec.data.features or tuple(n for n in table.column_names if n not in apart)
-    y, classes = _targets(spec, table)
+    y, classes, codes = _targets(spec, table)
     weight = None
     if spec.data.sample_weight is not None:
         weight = columns.features(table, [spec.data.sample_weight], dtype=np.dtype(spec.precision))[
@@ -33,14 +35,19 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
         ]
         if (weight < 0).any():
             raise InvalidError(f"column {spec.data.sample_weight!r} has weights below 0")
-    by_class = spec.data.stratify and spec.loss.target == "class"
+    single = spec.loss.target == "class" or (spec.loss.target == "binary" and y[0:1].size == 1)
+    by_class = spec.data.stratify and single
     parts = split(
         table.num_rows,
         spec.data.split.model_dump(),
         spec.data.split_seed,
-        labels=y if by_class else None,
+        labels=y.reshape(-1) if by_class else None,
     )
-    _refuse_unseen(y, parts, classes[0] if spec.loss.target == "class" else None)
+    for column, labels in zip(spec.data.targets, classes, strict=True):
+        if labels is not None:
+            _refuse_unseen(column, labels, codes[column][parts["train"]])
+    if weight is not None:
+        _refuse_weightless(weight, parts)
     x, standardizer, pipeline = _features(spec, table, names, parts["train"])
 
     def part(name: str) -> Part | None:
@@ -83,31 +90,57 @@ def _features(
     return x, Standardizer.fit(x[training]).sparing(finished), pipeline
 
 
-def _targets(spec: JobSpec, table: pa.Table) -> tuple[Array, tuple[tuple[Label, ...] | None, ...]]:
-    """Targets as the loss wants them, and the labels of each target column."""
-    names = spec.data.targets
-    if spec.loss.target in {"number", "distribution"}:
-        return columns.features(table, names, dtype=np.dtype(spec.precision)), (None,) * len(names)
-    codes, classes = [], []
+def _targets(spec: JobSpec, table: pa.Table) -> tuple[Array, Classes, dict[str, Array]]:
+    """Targets as the loss wants them; of each target column its labels, and where it has them
+
+    the number of each row's label.
+    """
+    names, kind = spec.data.targets, spec.loss.target
+    if kind in {"number", "distribution"}:
+        numbers = columns.features(table, names, dtype=np.dtype(spec.precision))
+        return numbers, (None,) * len(names), {}
+    parts: list[Array] = []
+    classes: list[tuple[Label, ...] | None] = []
+    codes: dict[str, Array] = {}
     for name in names:
+        if kind == "binary" and shape_of(table.schema.field(name)):
+            parts.append(_switches(spec, table, name))
+            classes.append(None)
+            continue
         values = columns.labels(table, name)
-        labels = tuple(np.unique(values).tolist())
-        codes.append(columns.codes(values, labels, name))
+        labels: tuple[Label, ...] = tuple(np.unique(values).tolist())
+        code = codes[name] = columns.codes(values, labels, name)
         classes.append(labels)
-    if spec.loss.target == "class":
-        return codes[0], tuple(classes)
-    y: Array = np.stack(codes, axis=-1).astype(spec.precision)
-    return y, tuple(classes)
+        if kind == "class":
+            return code, tuple(classes), codes
+        parts.append(np.eye(len(labels))[code] if kind == "classes" else code[:, None])
+    y: Array = np.concatenate(parts, axis=1).astype(spec.precision)
+    return y, tuple(classes), codes
 
 
-def _refuse_unseen(y: Array, parts: dict[str, Any], classes: tuple[Label, ...] | None) -> None:
-    """A class that only validation or test rows have cannot be learned: say which."""
-    if classes is None:
-        return
-    unseen = np.setdiff1d(np.arange(len(classes)), y[parts["train"]])
-    if len(unseen):
-        named = ", ".join(repr(classes[code]) for code in unseen[:10])
+def _switches(spec: JobSpec, table: pa.Table, name: str) -> Array:
+    """A tensor column of zeros and ones, flattened to `(rows, n)`."""
+    values = columns.features(table, [name], dtype=np.dtype(spec.precision))
+    if not ((values == 0) | (values == 1)).all():
         raise InvalidError(
-            f"no training row has the class {named}: give the split more training rows, or "
-            "stratify it"
+            f"column {name!r} holds numbers other than 0 and 1; {spec.loss.kind} needs these"
         )
+    return values.reshape(len(values), -1)
+
+
+def _refuse_unseen(column: str, labels: tuple[Label, ...], training: Array) -> None:
+    """A class that only validation or test rows have cannot be learned: say which."""
+    unseen = np.setdiff1d(np.arange(len(labels)), training)
+    if len(unseen):
+        named = ", ".join(repr(labels[code]) for code in unseen[:10])
+        raise InvalidError(
+            f"no training row has the class {named} of column {column!r}: give the split more "
+            "training rows, or stratify it"
+        )
+
+
+def _refuse_weightless(weight: Array, parts: dict[str, Any]) -> None:
+    """Rows that all weigh nothing have no mean."""
+    for name, rows in parts.items():
+        if len(rows) and not weight[rows].any():
+            raise InvalidError(f"all rows of the {name} split have a sample weight of 0")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
+from core.errors import InvalidError
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Normal
@@ -17,7 +18,7 @@ class Embedding(Layer):
     """`y = weight[x]`: `x` holds ids from 0 to `vocabulary - 1`, each becomes a vector.
 
     `dweight[id] = sum of dy wherever x is id`; dx is zero, an id has no direction. Bengio et al.,
-    "A Neural Probabilistic Language Model" (2003). Raises ValueError for anything that is no id.
+    "A Neural Probabilistic Language Model" (2003). Raises InvalidError for anything that is no id.
     """
 
     kind: Literal["embedding"] = "embedding"
@@ -36,7 +37,7 @@ class Embedding(Layer):
         xp = scope.xp
         ids = xp.rint(x)
         if not ((ids >= 0) & (ids < self.vocabulary)).all():
-            raise ValueError(
+            raise InvalidError(
                 f"embedding takes ids from 0 to {self.vocabulary - 1}; the features hold others "
                 "(standardize must be off for them)"
             )

@@ -18,6 +18,7 @@ def model(
     loss,
     outputs,
     targets=("y",),
+    cell=(),
     classes=(None,),
     layers=DENSE,
     shape=None,
@@ -30,7 +31,7 @@ def model(
             "dataset": "x",
             "data": {"target": list(targets) if len(targets) > 1 else targets[0]},
             "network": [*layers, {"kind": "dense", "units": outputs}],
-            "loss": {"kind": loss},
+            "loss": {"kind": loss} if isinstance(loss, str) else loss,
             "epochs": 1,
             "precision": precision,
         }
@@ -40,7 +41,7 @@ def model(
     learned = Standardizer.fit(rng.normal(3, 10, size=(20, *shape)))
     encoding = Encoding(
         tuple(Column(name, one) for name, one in features.items()),
-        tuple(Column(name) for name in targets),
+        tuple(Column(name, cell) for name in targets),
         classes,
         learned,
     )

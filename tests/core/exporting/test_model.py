@@ -72,6 +72,40 @@ def test_several_targets_are_outputs_of_their_names():
     np.testing.assert_allclose(found["probability_ill_False"], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_several_categories_are_outputs_of_their_names():
+    features = {"a": (), "b": ()}
+    made = model(
+        features,
+        loss={"kind": "grouped_cross_entropy", "groups": [3, 2]},
+        outputs=5,
+        targets=("size", "number"),
+        classes=(("l", "m", "s"), (3, 7)),
+    )
+    rows = rows_of(features)
+
+    found = score(to_onnx(made), rows)
+
+    answers, chances = made.predict(rows), made.predict_proba(rows)
+    for target in ("size", "number"):
+        assert found[target].tolist() == [row[target] for row in answers]
+    expected = [row["size"]["m"] for row in chances]
+    np.testing.assert_allclose(found["probability_size_m"], expected, rtol=1e-5, atol=1e-6)
+    expected = [row["number"]["7"] for row in chances]
+    np.testing.assert_allclose(found["probability_number_7"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_of_booleans_comes_back_as_zeros_and_ones():
+    features = {"a": (), "b": ()}
+    made = model(features, loss="binary_cross_entropy", outputs=6, targets=("mask",), cell=(2, 3))
+    rows = rows_of(features)
+
+    found = score(to_onnx(made), rows)
+
+    assert found["prediction"].tolist() == made.predict(rows)
+    expected = made.predict_proba(rows)
+    np.testing.assert_allclose(found["probability"], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_pictures_go_in_as_arrays():
     features = {"image": (6, 5, 2)}
     layers = [

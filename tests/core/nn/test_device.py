@@ -208,7 +208,7 @@ def targets(kind: str, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.integers(y.shape[-1], size=y.shape[:-1])
     if kind == "binary":
         return rng.integers(2, size=y.shape).astype(y.dtype)
-    if kind == "distribution":
+    if kind in {"distribution", "classes"}:
         drawn = np.exp(rng.normal(size=y.shape))
         return (drawn / drawn.sum(axis=-1, keepdims=True)).astype(y.dtype)
     return rng.uniform(0.5, 2.0, size=y.shape).astype(y.dtype)

@@ -36,6 +36,11 @@ def scope_for(shape: Any, stack: Any = (), dtype: Any = "float64") -> Scope:
     return Scope(np, np.dtype(dtype), stack, shape)
 
 
+def one_hot_groups(loss: Any, rng: Any, lead: Any) -> Any:
+    rows = [np.eye(size)[rng.integers(size, size=lead)] for size in loss.groups]
+    return np.concatenate(rows, axis=-1)
+
+
 def data(loss: Any, lead: Any, shape: Any, dtype: Any = "float64", seed: int = 0) -> Any:
     """Outputs, targets and sample weights for samples of axes `lead`."""
     rng = np.random.default_rng(seed)
@@ -44,6 +49,8 @@ def data(loss: Any, lead: Any, shape: Any, dtype: Any = "float64", seed: int = 0
         target = rng.integers(shape[-1], size=lead)
     elif loss.target == "binary":
         target = rng.integers(2, size=(*lead, *shape)).astype(dtype)
+    elif loss.target == "classes":
+        target = one_hot_groups(loss, rng, lead).astype(dtype)
     elif loss.target == "distribution":
         target = rng.dirichlet(np.ones(shape[-1]), size=lead)
         target[..., 0, :] = np.eye(shape[-1])[1]
@@ -149,7 +156,8 @@ def test_far_outputs_stay_finite(loss: Any, shape: Any) -> None:
         return
     assert ((prediction >= 0) & (prediction <= 1)).all()
     if loss.target != "binary":
-        np.testing.assert_allclose(prediction.sum(axis=-1), 1, rtol=1e-6)
+        targets = len(loss.groups) if loss.target == "classes" else 1
+        np.testing.assert_allclose(prediction.sum(axis=-1), targets, rtol=1e-6)
 
 
 @every_case

@@ -48,6 +48,14 @@ def test_what_cannot_be_noted_makes_it_unsound(compute) -> None:
     assert not tape.sound
 
 
+def test_adding_at_indices_is_done_and_makes_it_unsound() -> None:
+    tape, total = Tape(), np.zeros(3)
+    with tape:
+        np.add.at(total, np.array([0, 2, 2]), recorded(np.ones(3)))
+    assert total.tolist() == [1, 0, 2]
+    assert not tape.sound
+
+
 def test_writing_into_a_recorded_array_makes_it_unsound() -> None:
     tape = Tape()
     with tape:

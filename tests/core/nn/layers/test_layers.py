@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from core.errors import InvalidError
 from core.family import members
 from core.nn.activation import Activation
 from core.nn.array import Shape
@@ -170,7 +171,7 @@ def test_batch_norm_takes_a_batch_of_one() -> None:
 
 @pytest.mark.parametrize("bad", [-1.0, 5.0, np.nan, np.inf])
 def test_embedding_refuses_what_is_no_id(bad: float) -> None:
-    with pytest.raises(ValueError, match="ids from 0 to 4"):
+    with pytest.raises(InvalidError, match="ids from 0 to 4"):
         bind(Embedding(vocabulary=5, units=2), (1,)).forward(np.array([[bad]]))
 
 

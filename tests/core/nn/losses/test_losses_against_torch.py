@@ -37,6 +37,11 @@ def hinge(o: Any, y: Any, t: Any) -> Any:
     return (margin**2 if o.squared else margin).mean()
 
 
+def grouped(o: Any, y: Any, t: Any) -> Any:
+    pairs = zip(y.split(o.groups, dim=-1), t.split(o.groups, dim=-1), strict=True)
+    return sum(F.cross_entropy(*pair) for pair in pairs)
+
+
 PEERS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "mean_squared_error": lambda o, y, t: F.mse_loss(y, t),
     "half_squared_error": lambda o, y, t: F.mse_loss(y, t, reduction="sum") / 2 / len(y),
@@ -63,6 +68,7 @@ PEERS: dict[str, Callable[[Any, Any, Any], Any]] = {
         label_smoothing=o.label_smoothing,
         weight=None if o.class_weights is None else torch.tensor(o.class_weights).double(),
     ),
+    "grouped_cross_entropy": grouped,
     "focal": focal,
     "kl_divergence": lambda o, y, t: F.kl_div(F.log_softmax(y, dim=-1), t, reduction="batchmean"),
 }
@@ -81,6 +87,9 @@ def test_loss_and_gradient_agree(kind: str) -> None:
             "class": lambda shape=shape: rng.integers(shape[-1], size=7),
             "binary": lambda shape=shape: rng.integers(2, size=(7, *shape)).astype(float),
             "number": lambda shape=shape: rng.normal(size=(7, *shape)),
+            "classes": lambda loss=loss: np.concatenate(
+                [np.eye(size)[rng.integers(size, size=7)] for size in loss.groups], axis=-1
+            ),
             "distribution": lambda shape=shape: rng.dirichlet(np.ones(shape[-1]), size=7),
         }[loss.target]()
         value, dy = loss.forward(y, target, Scope(np, np.dtype("f8"), (), shape))
