@@ -94,6 +94,7 @@ def rows(
     title = f"{case.name} {threads}t"
     ours = times["chainrule"]
     found = [figure(f"{title}: chainrule", statistics.median(ours) * 1e6, "us/step")]
+    found.append(figure(f"{title}: peak memory", sides["chainrule"].peak_bytes / 1e6, "MB"))
     ratios: dict[str, float] = {}
     own = OWN.get(case.name, ())
     for name in times:

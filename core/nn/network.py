@@ -124,14 +124,14 @@ class BoundNetwork:
         ):
             drawn = generators(seeds, INITIAL)
             for name, weight in layout.items():
-                arrays = [
-                    one_of(weight.initializer, network).draw(
+                for network, rng in enumerate(drawn):  # one at a time: large ones fill memory
+                    first = one_of(weight.initializer, network).draw(
                         rng, weight.shape, weight.fan_in, weight.fan_out
                     )
-                    for network, rng in enumerate(drawn)
-                ]
-                together = np.stack(arrays).reshape(*self.stack, *weight.shape)
-                views[name][...] = self.xp.asarray(together.astype(self.dtype))
+                    place: Any = (
+                        (*np.unravel_index(network, self.stack), ...) if self.stack else ...
+                    )
+                    views[name][place] = self.xp.asarray(first.astype(self.dtype))
         chance = generators(seeds, CHANCE)
         for scope in self.all_scopes():
             scope.generators = chance

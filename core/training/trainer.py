@@ -263,7 +263,8 @@ class Trainer:
         else:
             orders = [permutation(rows, spec.seed, "order", self.epoch) for spec in self.specs]
         self._order = self.xp.asarray(np.stack(orders).reshape(*self.stack, rows))
-        if self.train.x.nbytes * len(self.specs) <= GATHER_BYTES:
+        size = self.train.x.nbytes + self.train.y.nbytes  # images may be what comes out
+        if size * len(self.specs) <= GATHER_BYTES:
             gathered = _rows(self.train, self._order)
             self._parts = [_rows(gathered, self._range(batch)) for batch in range(self.batches)]
 
