@@ -4,7 +4,7 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli import datasets, demo, jobs, nodes, sweeps, up
+from chainrule.cli import comparing, datasets, demo, jobs, nodes, sweeps, up
 from chainrule.cli.typers import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
@@ -24,6 +24,7 @@ up.install(app)
 demo.install(app)
 datasets.install(app)
 jobs.install(app)
+comparing.install(app)
 nodes.install(app)
 sweeps.install(app)
 
