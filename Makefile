@@ -83,3 +83,6 @@ clean: ## remove what make made
 
 bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
 	@$(BIN)/python -m benchmarks.core $(ARGS)
+
+bench-predictions: $(VENV)/dev.stamp ## one row at a time, against mlflow models serve
+	@$(BIN)/python -m benchmarks.predictions $(ARGS)

@@ -19,7 +19,19 @@ from api.edge import Edge
 from api.instruments import Instruments
 from api.methods import Methods
 from api.origin import LOOPBACK, SameOrigin
-from api.routes import datasets, experiments, health, jobs, metrics, nodes, predictions, sweeps
+from api.routes import (
+    datasets,
+    evaluations,
+    experiments,
+    health,
+    jobs,
+    metrics,
+    models,
+    nodes,
+    predictions,
+    retention,
+    sweeps,
+)
 from api.uploads import sweep
 from core.data.cache import Cache
 from core.data.stores import open_store
@@ -35,7 +47,19 @@ MODEL_CACHE_BYTES = 4 * 2**30
 
 ROUTERS = tuple(
     module.router
-    for module in (health, datasets, jobs, metrics, predictions, experiments, nodes, sweeps)
+    for module in (
+        health,
+        datasets,
+        jobs,
+        metrics,
+        models,
+        predictions,
+        evaluations,
+        experiments,
+        nodes,
+        retention,
+        sweeps,
+    )
 )
 
 
@@ -82,6 +106,7 @@ def make_context(settings: Settings) -> Context:
         engine=engine,
         store=store,
         models=Models(store, cache),
+        data_cache=Cache(settings.data_dir / "cache" / "evaluated", MODEL_CACHE_BYTES),
         doorbell=Doorbell(celery, instruments),
         instruments=instruments,
         prober=readiness.Prober(probes),

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from api.doorbell import Doorbell
 from api.instruments import Instruments
 from api.readiness import Prober
+from core.data.cache import Cache
 from core.data.stores import Store
 from core.models import Models
 from core.settings import Settings
@@ -32,6 +33,7 @@ class Context:
     engine: Engine
     store: Store
     models: Models
+    data_cache: Cache
     doorbell: Doorbell
     instruments: Instruments
     prober: Prober

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.errors import FieldError, InvalidError, NotFoundError
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}(@[A-Za-z0-9_][A-Za-z0-9._\-]{0,127})?")
 
 
 def _job_id(
@@ -32,6 +33,18 @@ SweepId = Annotated[str, Depends(_sweep_id)]
 
 JobId = Annotated[str, Depends(_job_id)]
 """Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
+
+
+def _model_reference(
+    reference: Annotated[str, Path(max_length=257, examples=["pets@champion"])],
+) -> str:
+    if not _REFERENCE.fullmatch(reference):
+        raise NotFoundError(f"there is no model {reference!r}: name@3, name@alias or name")
+    return reference
+
+
+ModelReference = Annotated[str, Depends(_model_reference)]
+"""Parameter of an endpoint: `name@3`, `name@alias` or `name`, perhaps of what is not there."""
 
 
 class Paging(BaseModel):

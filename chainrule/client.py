@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from chainrule.models import Models
 from chainrule.problem import DeadlineError
 from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, Transport
@@ -54,6 +55,7 @@ class Client:
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.sweeps = Sweeps(self._transport)
+        self.models = Models(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +79,10 @@ class Client:
     def experiments(self) -> Iterator[Document]:
         """The experiments."""
         return self._transport.items("/v1/experiments")
+
+    def collect_garbage(self, rules: Mapping[str, Any]) -> Document:
+        """Erase what `rules` say nobody needs, or with `dry_run` only say what that is."""
+        return self._transport.post("/v1/retention", dict(rules))
 
     def ready(self) -> Document:
         """Whether all that the server needs answers. Raises ProblemError (503) if not."""

@@ -65,10 +65,18 @@ class Transport:
                 return
 
     def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Document:
-        """The JSON object that a request answers.
+        """The JSON object that a request answers. Raises as `content` does."""
+        document: Document = self._answer(method, path, repeatable, **options).json()
+        return document
+
+    def content(self, path: str) -> bytes:
+        """The bytes at `path`.
 
         Raises ProblemError when the server refuses, UnreachableError when none answers.
         """
+        return self._answer("GET", path, repeatable=True).content
+
+    def _answer(self, method: str, path: str, repeatable: bool, **options: Any) -> httpx.Response:
         for attempt in range(1, (_ATTEMPTS if repeatable else 1) + 1):
             if attempt > 1:
                 time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
@@ -78,8 +86,7 @@ class Transport:
                 failure: Exception = self._unreachable(error)
                 continue
             if response.is_success:
-                document: Document = response.json()
-                return document
+                return response
             failure = ProblemError.of(response)
             if response.status_code not in _AGAIN:
                 break

@@ -4,7 +4,7 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli import comparing, datasets, demo, jobs, nodes, sweeps, up
+from chainrule.cli import comparing, datasets, demo, gc, jobs, models, nodes, sweeps, up
 from chainrule.cli.typers import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
@@ -27,6 +27,8 @@ jobs.install(app)
 comparing.install(app)
 nodes.install(app)
 sweeps.install(app)
+models.install(app)
+gc.install(app)
 
 
 def main() -> int:

@@ -195,7 +195,12 @@ def predict(
         views.ERRORS.print(f"not shown to the network: {', '.join(dropped)}", style="dim")
     if as_json:
         views.print_json(answer)
-        return
+    else:
+        show_predictions(answer)
+
+
+def show_predictions(answer: Document) -> None:
+    """Predictions, one a line, with the likeliest labels if they were asked for."""
     chances = answer.get("probabilities") or [{}] * len(answer["predictions"])
     for prediction, chance in zip(answer["predictions"], chances, strict=True):
         likely = sorted(chance.items(), key=lambda pair: -float(pair[1]))[:3]

@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 
+from core.data import cells, columns
 from core.data.pipeline import ColumnCellError, Pipeline
 from core.data.schema import Label
 from core.data.standardizer import Standardizer
+from core.data.tensors import shape_of
 from core.errors import FieldError, InvalidError
 from core.nn.array import Array
 from core.nn.layer import Scope
@@ -53,6 +57,11 @@ class TrainedModel:
     def columns(self) -> tuple[str, ...]:
         """The columns a row must have."""
         return tuple(column.name for column in self.encoding.features)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.network.shape)
 
     @property
     def digest(self) -> str:
@@ -115,24 +124,36 @@ class TrainedModel:
 
         Also raised for regression, which has no labels.
         """
+        return self.chances(self.outputs(self.rows_to_array(rows)))
+
+    def chances(self, outputs: Array) -> list[Any]:
+        """As `probabilities`. Raises InvalidError for regression, which has none."""
         if self.spec.loss.target == "number":
             raise InvalidError("a regression has no probabilities: ask for predictions only")
-        return self.probabilities(self.outputs(self.rows_to_array(rows)))
+        return self.probabilities(outputs)
 
     def outputs(self, x: Array) -> Array:
         """Predictions `(rows, ...)` for features as `rows_to_array` gives them, standardized here.
 
         Safe to call from several threads: they take turns at the network's buffers.
         """
+        return self.raw_outputs(x)[1]
+
+    def raw_outputs(self, x: Array) -> tuple[Array, Array]:
+        """What the network gives out, and the predictions that this means; as `outputs`."""
         if self.encoding.standardizer is not None:
             x = self.encoding.standardizer.apply(x)
         scope = Scope(np, self.network.dtype, (), self.network.output_shape)
-        found = []
+        raw, found = [], []
         with self._turn:
             for start in range(0, len(x), BATCH):
                 y, _ = self.network.forward(x[start : start + BATCH])
+                raw.append(np.array(y))
                 found.append(np.array(self.spec.loss.prediction(y, scope)))
-        return np.concatenate(found) if found else np.empty((0, *self.network.output_shape))
+        if not found:
+            empty = np.empty((0, *self.network.output_shape))
+            return empty, empty
+        return np.concatenate(raw), np.concatenate(found)
 
     def answers(self, outputs: Array) -> list[Any]:
         """Outputs as labels or numbers; cells of zeros and ones come back as such."""
@@ -192,6 +213,33 @@ class TrainedModel:
         flat = [part.reshape(len(rows), -1) for part in parts.values()]
         laid = np.concatenate(flat, axis=1, dtype=self.network.dtype)
         return laid.reshape(len(rows), *self.network.shape)
+
+    def table_to_array(self, table: pa.Table) -> Array:
+        """The columns it knows as features `(rows, *shape)`. Raises InvalidError naming one."""
+        for column in self.encoding.features:
+            where = table.schema.get_field_index(column.name)
+            if where < 0:
+                message = f"the column {column.name!r} is missing"
+                raise InvalidError(message, [FieldError(column.name, message)])
+            found = table.schema.field(where)
+            shape = shape_of(found)
+            if shape != column.shape or columns.is_text(found.type) != column.text:
+                needed = "text is" if column.text else f"numbers of shape {column.shape} are"
+                message = f"{needed} needed, not {found.type}"
+                raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
+        dtype = self.network.dtype
+        if not self.encoding.pipeline.steps:
+            x = columns.features(table, self.columns, dtype=dtype)
+        else:
+            read = {name: cells.read(table, name, dtype) for name in self.columns}
+            try:
+                self.encoding.pipeline.apply(read)
+            except ColumnCellError as error:
+                message = f"row {error.row + 1}: {error.detail}"
+                wrong = FieldError(error.column, message)
+                raise InvalidError(f"{error.column}: {message}", [wrong]) from None
+            x = cells.lay(read, self.columns, dtype)
+        return x.reshape(len(x), *self.network.shape)
 
     def _by_target(self, outputs: Array) -> list[Array]:
         flat = outputs.reshape(len(outputs), -1)

@@ -25,6 +25,7 @@ TOKEN = "schema-token"
 EXAMPLES = int(os.environ.get("CHAINRULE_SCHEMA_EXAMPLES", "0"))
 """Set it for a thorough run: so many examples an operation, and every edge of the JobSpec."""
 
+FILE = "POST /v1/models/{reference}/predict/file"
 UPLOAD = "POST /v1/datasets/{name}/versions"
 
 # Whether these accept what the schema allows depends on data that no schema knows: the datasets
@@ -39,6 +40,16 @@ DEPENDENT = [
     "POST /v1/sweeps",
     "GET /v1/sweeps",
     "GET /v1/sweeps/{sweep_id}/trials",
+    "POST /v1/models/{reference}/predict",
+    "POST /v1/models/{reference}/evaluations",
+    FILE,
+    "POST /v1/jobs/{job_id}/evaluations",
+    "POST /v1/models/{name}/versions",
+    "PUT /v1/models/{name}/aliases/{alias}",
+    "POST /v1/models/{name}/aliases/{alias}/promote",
+    "GET /v1/models/{name}/versions",
+    "GET /v1/models/{reference}/evaluations",
+    "GET /v1/models/{name}/aliases/{alias}/history",
 ]
 
 
@@ -59,6 +70,9 @@ def configuration(job_id: str, examples: int) -> SchemathesisConfig:
     operations = [{"include-name": name, "checks": dependent} for name in DEPENDENT]
     # Each upload starts a process of its own.
     operations[0]["generation"] = {"max-examples": max(1, examples // 10)}
+    for one in operations:
+        if one["include-name"] == FILE:
+            one["generation"] = operations[0]["generation"]
     # The edges of a JobSpec are some 16,000 cases, more with each layer: minutes.
     operations[1]["phases"] = {"coverage": {"enabled": bool(EXAMPLES)}}
     operations[2]["parameters"] = {"path.job_id": job_id}

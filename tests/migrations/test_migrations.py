@@ -15,6 +15,7 @@ from core.db.tables import Base
 from core.errors import UnavailableError
 from migrations import runner
 
+MODELS = {"models", "model_versions", "model_aliases", "model_alias_changes", "evaluations"}
 TABLES = set(Base.metadata.tables) | {"alembic_version"}
 
 
@@ -39,7 +40,7 @@ def test_one_revision_at_a_time(empty_url: str) -> None:
     runner.upgrade(empty_url, "0001")
     runner.upgrade(empty_url)
     runner.downgrade(empty_url, "0001")
-    assert names(empty_url) == TABLES - {"sweeps", "trials"}
+    assert names(empty_url) == TABLES - {"sweeps", "trials"} - MODELS
     runner.upgrade(empty_url)
 
 

@@ -7,22 +7,34 @@ from core.db.tables.experiments import Experiment
 from core.db.tables.histories import JobEvent, MetricChunk
 from core.db.tables.idempotency import IdempotencyKey
 from core.db.tables.jobs import Job
+from core.db.tables.models import (
+    AliasChange,
+    Evaluation,
+    ModelAlias,
+    ModelVersion,
+    RegisteredModel,
+)
 from core.db.tables.nodes import Node, Worker
 from core.db.tables.sweeps import Sweep, Trial
 
 __all__ = [
     "Alias",
+    "AliasChange",
     "Attempt",
     "Base",
     "Checkpoint",
     "Dataset",
     "DatasetVersion",
+    "Evaluation",
     "Experiment",
     "IdempotencyKey",
     "Job",
     "JobEvent",
     "MetricChunk",
+    "ModelAlias",
+    "ModelVersion",
     "Node",
+    "RegisteredModel",
     "Sweep",
     "Trial",
     "Worker",

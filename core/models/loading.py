@@ -1,4 +1,4 @@
-"""Use case: answer rows with the network that a job trained."""
+"""Find the model that a job left, and keep loaded ones in memory."""
 
 import threading
 from collections import OrderedDict
@@ -27,10 +27,15 @@ def locate(session: Session, job_id: str) -> ModelFile:
     job = session.get(Job, job_id)
     if job is None:
         raise NotFoundError(f"there is no job {job_id}")
+    return file_of(job)
+
+
+def file_of(job: Job) -> ModelFile:
+    """The model file that a job left. Raises ConflictError while there is none."""
     result = job.result or {}
     if job.status is not JobStatus.FINISHED or "model_key" not in result:
         raise ConflictError(
-            f"job {job_id} is {job.status}: only a finished job has a model to predict with"
+            f"job {job.id} is {job.status}: only a finished job has a model to predict with"
         )
     return ModelFile(result["model_key"], result["model_digest"])
 

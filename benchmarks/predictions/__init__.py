@@ -1,0 +1,1 @@
+"""How long one row takes, through us and through `mlflow models serve`."""

@@ -1,0 +1,268 @@
+"""`chainrule model`: name what jobs learned, measure it, let the best one answer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from chainrule.cli import views
+from chainrule.cli.jobs import find, read_rows, show_predictions, without_targets
+from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.client import Client
+
+models = new_typer("Register models, compare them, let an alias point at the best.")
+
+Name = Annotated[str, typer.Argument(help="Name of the model, like digits.")]
+Version = Annotated[int, typer.Argument(help="Which version.")]
+Reference = Annotated[str, typer.Argument(help="digits@3, digits@champion, or digits: the latest.")]
+AliasName = Annotated[str, typer.Option("--alias", help="The alias that is moved.")]
+CHAMPION = "champion"
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(models, name="model")
+
+
+@models.command("register")
+def register(
+    name: Name,
+    job_id: Annotated[str, typer.Argument(help="A finished job: its id, its start, or `latest`.")],
+    description: Annotated[str, typer.Option(help="What is special about it.")] = "",
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Make a finished job's model the next version of a name.
+
+    [dim]chainrule model register digits latest[/]
+    """
+    with client(url, token) as server:
+        made = server.models.register(name, find(server, job_id), description=description)
+    if as_json:
+        views.print_json(made)
+        return
+    views.CONSOLE.print(f"[green]registered[/] {made['name']}@{made['version']}")
+
+
+@models.command("list")
+def list_models(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """List all models."""
+    with client(url, token) as server:
+        found = list(server.models.list())
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("name", "versions", "aliases", "created"),
+        (
+            (
+                one["name"],
+                str(one["latest_version"]),
+                "  ".join(f"{alias} {version}" for alias, version in one["aliases"].items()),
+                views.ago(one["created_at"]),
+            )
+            for one in found
+        ),
+        "no models yet: chainrule model register NAME JOB",
+    )
+
+
+@models.command("show")
+def show(name: Name, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Show the versions of a model side by side, with what was measured of each."""
+    with client(url, token) as server:
+        model = server.models.get(name)
+        versions = list(server.models.versions(name))
+        measured = list(server.models.evaluations(name))
+    if as_json:
+        views.print_json({**model, "versions": versions, "evaluations": measured})
+        return
+    pointing: dict[int, list[str]] = {}
+    for alias, version in model["aliases"].items():
+        pointing.setdefault(version, []).append(alias)
+    views.table(
+        ("version", "aliases", "job", "data", "measured on", "metrics", "registered"),
+        (
+            (
+                f"{name}@{one['version']}",
+                " ".join(pointing.get(one["version"], [])),
+                one["job_id"][:8],
+                one["dataset"],
+                on,
+                "  ".join(f"{key} {views.number(value)}" for key, value in metrics.items()),
+                views.ago(one["created_at"]),
+            )
+            for one in versions
+            for on, metrics in [
+                ("its job", one["metrics"]),
+                *(
+                    (found["dataset"], found["metrics"])
+                    for found in measured
+                    if found["job_id"] == one["job_id"]
+                ),
+            ]
+        ),
+        "no versions",
+    )
+
+
+@models.command("alias")
+def set_alias(
+    name: Name,
+    version: Version,
+    alias: AliasName = CHAMPION,
+    url: Url = URL,
+    token: Token = "",
+) -> None:
+    """Let an alias point at a version, whatever it is worth.
+
+    [dim]chainrule model alias digits 2 --alias staging[/]
+    """
+    with client(url, token) as server:
+        server.models.set_alias(name, alias, version)
+    views.CONSOLE.print(f"[green]set[/] {name}@{alias} is {name}@{version}")
+
+
+@models.command("evaluate")
+def evaluate(
+    reference: Reference,
+    dataset: Annotated[str, typer.Argument(help="The dataset version to measure on: digits@1.")],
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", help="Also by the values of this column.")
+    ] = None,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Measure a model on a dataset version.
+
+    [dim]chainrule model evaluate digits@champion digits@1 --slice label[/]
+    """
+    with client(url, token) as server:
+        found = server.models.evaluate(reference, dataset, slices=slices or [])
+    if as_json:
+        views.print_json(found)
+        return
+    keys = list(found["metrics"])
+    rows = [("all rows", found["rows"], found["metrics"])] + [
+        (f"{one['column']} = {one['value']}", one["rows"], one["metrics"])
+        for one in found["slices"]
+    ]
+    views.table(
+        ("", "rows", *keys),
+        (
+            (what, str(count), *(views.number(metrics[key]) for key in keys))
+            for what, count, metrics in rows
+        ),
+        "",
+    )
+
+
+@models.command("promote")
+def promote(
+    name: Name,
+    version: Version,
+    dataset: Annotated[str, typer.Option(help="Compare on this dataset version.")],
+    metric: Annotated[str, typer.Option(help="Compare by this metric.")] = "loss",
+    margin: Annotated[float, typer.Option(min=0, help="How much better it must be.")] = 0.0,
+    alias: AliasName = CHAMPION,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Measure a version and the present champion; move the alias if the version is better.
+
+    [dim]chainrule model promote digits 2 --dataset digits@1 --metric accuracy[/]
+    """
+    with client(url, token) as server:
+        rivals = {version}
+        present = server.models.get(name)["aliases"].get(alias)
+        if present is not None:
+            rivals.add(present)
+        for one in sorted(rivals):
+            server.models.evaluate(f"{name}@{one}", dataset)
+        found = server.models.promote(
+            name, version, alias, dataset=dataset, metric=metric, margin=margin
+        )
+    if as_json:
+        views.print_json(found)
+    else:
+        word = "[green]promoted[/]" if found["promoted"] else "[yellow]not promoted[/]"
+        views.CONSOLE.print(f"{word} {name}@{version}: {escape(found['reason'])}", soft_wrap=True)
+    if not found["promoted"]:
+        raise typer.Exit(1)
+
+
+@models.command("rollback")
+def roll_back(name: Name, alias: AliasName = CHAMPION, url: Url = URL, token: Token = "") -> None:
+    """Let an alias point where it did before."""
+    with client(url, token) as server:
+        version = server.models.roll_back(name, alias)["version"]
+    views.CONSOLE.print(f"[green]rolled back[/] {name}@{alias} is {name}@{version}")
+
+
+@models.command("predict")
+def predict(
+    reference: Reference,
+    file: Annotated[
+        Path, typer.Argument(help="Rows: CSV with a header, or JSON; -: stdin.", allow_dash=True)
+    ],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
+    ] = False,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Let a registered model answer for rows of data, one line each.
+
+    [dim]chainrule model predict digits@champion rows.csv[/]
+    """
+    rows = read_rows(file)
+    with client(url, token) as server:
+        rows, dropped = without_targets(rows, _targets(server, reference))
+        answer = server.models.predict(reference, rows, probabilities=probabilities)
+    if dropped:
+        views.ERRORS.print(f"not shown to the network: {', '.join(dropped)}", style="dim")
+    if as_json:
+        views.print_json(answer)
+    else:
+        show_predictions(answer)
+
+
+@models.command("export")
+def export(
+    reference: Reference,
+    file: Annotated[Path, typer.Argument(help="The .onnx file to write.", dir_okay=False)],
+    url: Url = URL,
+    token: Token = "",
+) -> None:
+    """Write a model as an ONNX file, which runs without Chainrule.
+
+    [dim]chainrule model export digits@champion digits.onnx[/]
+    """
+    name = reference.partition("@")[0]
+    with client(url, token) as server:
+        content = server.models.onnx(name, _version(server, reference))
+    file.write_bytes(content)
+    views.CONSOLE.print(f"[green]wrote[/] {file} ({views.size(len(content))})")
+
+
+def _version(server: Client, reference: str) -> int:
+    try:
+        return server.models.version(reference)
+    except LookupError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _targets(server: Client, reference: str) -> list[str]:
+    """The columns that the model predicts."""
+    number = _version(server, reference)
+    name = reference.partition("@")[0]
+    for one in server.models.versions(name):
+        if one["version"] == number:
+            target = server.jobs.get(one["job_id"])["spec"]["data"]["target"]
+            return [target] if isinstance(target, str) else list(target)
+    return []

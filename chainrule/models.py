@@ -1,0 +1,91 @@
+"""Registered models of a server, as methods of the client."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from chainrule.transport import Document, Transport
+
+
+class Models:
+    """Names for what jobs learned. A reference is `name@3`, `name@alias`, or `name`: the latest."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(self, name: str, job_id: str, *, description: str = "") -> Document:
+        """Make a finished job's model the next version of `name`; twice gives the same version."""
+        body = {"job_id": job_id, "description": description}
+        return self._transport.post(f"{_path(name)}/versions", body, repeatable=True)
+
+    def list(self) -> Iterator[Document]:
+        """All models."""
+        return self._transport.items("/v1/models")
+
+    def get(self, name: str) -> Document:
+        """One model: its latest version and its aliases."""
+        return self._transport.get(_path(name))
+
+    def versions(self, name: str) -> Iterator[Document]:
+        """The versions of a model, newest first."""
+        return self._transport.items(f"{_path(name)}/versions")
+
+    def set_alias(self, name: str, alias: str, version: int) -> Document:
+        """Let an alias point at a version."""
+        path = _alias(name, alias)
+        return self._transport.send("PUT", path, repeatable=True, json={"version": version})
+
+    def history(self, name: str, alias: str) -> Iterator[Document]:
+        """How an alias was moved, newest first."""
+        return self._transport.items(f"{_alias(name, alias)}/history")
+
+    def evaluate(self, reference: str, dataset: str, *, slices: Sequence[str] = ()) -> Document:
+        """Measure a model on a dataset version, overall and by the values of some columns."""
+        body = {"dataset": dataset, "slices": list(slices)}
+        return self._transport.post(f"{_path(reference)}/evaluations", body)
+
+    def evaluations(self, reference: str) -> Iterator[Document]:
+        """What was measured, newest first: of a version, or of all versions of a name."""
+        return self._transport.items(f"{_path(reference)}/evaluations")
+
+    def promote(
+        self, name: str, version: int, alias: str, *, dataset: str, metric: str, margin: float = 0.0
+    ) -> Document:
+        """Move an alias to a version if it is better. ProblemError (409): not evaluated yet."""
+        body = {"version": version, "dataset": dataset, "metric": metric, "margin": margin}
+        return self._transport.post(f"{_alias(name, alias)}/promote", body)
+
+    def roll_back(self, name: str, alias: str) -> Document:
+        """Move an alias back to where it pointed before; the version."""
+        return self._transport.post(f"{_alias(name, alias)}/rollback")
+
+    def predict(
+        self, reference: str, rows: Sequence[Mapping[str, Any]], *, probabilities: bool = False
+    ) -> Document:
+        """`{"predictions": [...]}`, one for each row; labels or numbers."""
+        body = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
+        return self._transport.post(f"{_path(reference)}/predict", body, repeatable=True)
+
+    def onnx(self, name: str, version: int) -> bytes:
+        """The model as an ONNX file."""
+        return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
+
+    def version(self, reference: str) -> int:
+        """The number of the version that a reference means. Raises LookupError."""
+        name, _, which = reference.partition("@")
+        if which.isdigit():
+            return int(which)
+        model = self.get(name)
+        if which in ("", "latest"):
+            return int(model["latest_version"])
+        if which not in model["aliases"]:
+            raise LookupError(f"model {name!r} has no alias {which!r}")
+        return int(model["aliases"][which])
+
+
+def _path(name: str) -> str:
+    return f"/v1/models/{quote(name, safe='@')}"
+
+
+def _alias(name: str, alias: str) -> str:
+    return f"{_path(name)}/aliases/{quote(alias, safe='')}"

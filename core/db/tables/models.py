@@ -1,0 +1,95 @@
+"""Registered models, their versions, names that point at a version, and what was measured."""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db.tables.base import Base, Big, Created, Key
+from core.db.tables.datasets import DatasetVersion
+from core.db.tables.jobs import Job
+
+
+class RegisteredModel(Base):
+    """A name under which versions of a trained model are kept."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    created_at: Mapped[Created]
+
+
+class ModelVersion(Base):
+    """What one finished job learned, as `name@version`; a job is at most one version of a model."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        Unique("model_id", "job_id"),
+        Index(None, "job_id"),
+        CheckConstraint("version >= 1", name="version_from_one"),
+    )
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))
+    owner: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(String(4096), default="")
+    created_at: Mapped[Created]
+
+    model: Mapped[RegisteredModel] = relationship(lazy="joined", innerjoin=True)
+    job: Mapped[Job] = relationship(lazy="joined", innerjoin=True)
+
+
+class ModelAlias(Base):
+    """A name that points at one version of a model: `digits@champion`."""
+
+    __tablename__ = "model_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["model_id", "version"], ["model_versions.model_id", "model_versions.version"]
+        ),
+    )
+
+    model_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    version: Mapped[int]
+    created_at: Mapped[Created]
+
+
+class AliasChange(Base):
+    """When an alias of a model was moved: to which version (None: taken away), and why."""
+
+    __tablename__ = "model_alias_changes"
+    __table_args__ = (Index(None, "model_id", "alias"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    alias: Mapped[str] = mapped_column(String(255))
+    version: Mapped[int | None]
+    before: Mapped[int | None]
+    reason: Mapped[str] = mapped_column(String(4096))
+    owner: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Created]
+
+
+class Evaluation(Base):
+    """What a job's model was worth on a dataset version: metrics of all rows and of slices."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        Index(None, "job_id", "dataset_version_id"),
+        CheckConstraint("rows >= 1", name="rows_from_one"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))
+    dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
+    rows: Mapped[Big]
+    metrics: Mapped[dict[str, Any]]
+    slices: Mapped[list[Any]]
+    owner: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Created]
+
+    dataset_version: Mapped[DatasetVersion] = relationship(lazy="joined", innerjoin=True)

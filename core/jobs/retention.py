@@ -1,0 +1,103 @@
+"""What jobs left behind and nobody needs any more: found, then erased one by one.
+
+Rows stay: they tell what there was. Only the bytes go.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.data.stores import Store
+from core.db.clock import later
+from core.db.tables import Checkpoint, Job, ModelVersion
+from core.errors import NotFoundError
+from core.jobs.effects import forget_checkpoint
+from core.status import JobStatus
+
+_DAY = 86_400.0
+TERMINAL = tuple(status for status in JobStatus if status.terminal)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """After how many days since a job ended its files are not needed; None: they are kept.
+
+    A model that is registered, under whatever name and version, is always kept.
+    """
+
+    checkpoints_days: float | None = 7.0
+    models_days: float | None = None
+    mirrored_only: bool = False
+    """Keep models that MLflow does not have yet."""
+
+
+@dataclass(frozen=True)
+class Disposable:
+    """A file in the store that may go. `checkpoint_id` is its row, if it has one."""
+
+    kind: Literal["checkpoint", "model"]
+    job_id: str
+    key: str
+    bytes: int
+    checkpoint_id: str | None = None
+
+
+def disposable(session: Session, store: Store, rules: Rules) -> list[Disposable]:
+    """The files that may go by `rules`, whose bytes are there. Changes nothing."""
+    return [*_checkpoints(session, rules), *_models(session, store, rules)]
+
+
+def erase(session: Session, store: Store, one: Disposable) -> bool:
+    """Delete a file; False when it came to be needed since it was found.
+
+    Raises UnavailableError when the store does not answer.
+    """
+    # The job's row is locked: nobody registers its model at the same moment.
+    session.scalars(select(Job.id).where(Job.id == one.job_id).with_for_update()).one()
+    if one.checkpoint_id is not None:
+        forget_checkpoint(session, one.checkpoint_id)
+    else:
+        statement = select(ModelVersion.version).where(ModelVersion.job_id == one.job_id).limit(1)
+        if session.scalar(statement) is not None:
+            return False
+    store.delete(one.key)
+    return True
+
+
+def _checkpoints(session: Session, rules: Rules) -> Iterator[Disposable]:
+    if rules.checkpoints_days is None:
+        return
+    statement = (
+        select(Checkpoint)
+        .join(Job, Job.id == Checkpoint.job_id)
+        .where(Checkpoint.erased_at.is_(None), Job.status.in_(TERMINAL))
+        .where(Job.finished_at <= later(-_DAY * rules.checkpoints_days))
+        .order_by(Checkpoint.created_at, Checkpoint.id)
+    )
+    for row in session.scalars(statement):
+        yield Disposable("checkpoint", row.job_id, row.key, row.bytes, row.id)
+
+
+def _models(session: Session, store: Store, rules: Rules) -> Iterator[Disposable]:
+    if rules.models_days is None:
+        return
+    registered = select(ModelVersion.job_id)
+    statement = (
+        select(Job)
+        .where(Job.status == JobStatus.FINISHED, Job.id.not_in(registered))
+        .where(Job.finished_at <= later(-_DAY * rules.models_days))
+        .order_by(Job.finished_at, Job.id)
+    )
+    if rules.mirrored_only:
+        statement = statement.where(Job.mirrored_status == JobStatus.FINISHED.value)
+    for job in session.scalars(statement):
+        key = (job.result or {}).get("model_key")
+        if key is None:
+            continue
+        try:
+            yield Disposable("model", job.id, key, store.size(key))
+        except NotFoundError:
+            continue

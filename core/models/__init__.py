@@ -1,0 +1,44 @@
+"""Use cases of trained models: load, register, point at, measure, promote."""
+
+from core.models.aliases import changes, remove_alias, roll_back, set_alias
+from core.models.evaluating import Asked, evaluate, evaluations, latest_evaluation, record
+from core.models.loading import ModelFile, Models, file_of, locate
+from core.models.promoting import Decision, promote
+from core.models.registry import (
+    Registered,
+    aliases,
+    get_model,
+    get_version,
+    list_models,
+    list_versions,
+    register,
+    resolve,
+    summary,
+)
+
+__all__ = [
+    "Asked",
+    "Decision",
+    "ModelFile",
+    "Models",
+    "Registered",
+    "aliases",
+    "changes",
+    "evaluate",
+    "evaluations",
+    "file_of",
+    "get_model",
+    "get_version",
+    "latest_evaluation",
+    "list_models",
+    "list_versions",
+    "locate",
+    "promote",
+    "record",
+    "register",
+    "remove_alias",
+    "resolve",
+    "roll_back",
+    "set_alias",
+    "summary",
+]
