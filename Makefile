@@ -4,9 +4,11 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Fast tests run in so many processes side by side.
+JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test
+.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test bench-core bench-predictions
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,11 +40,11 @@ up: $(VENV)/runtime.stamp ## start the whole stack on this machine and stay
 	@$(BIN)/chainrule up $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the tests, fast ones first
-	@$(BIN)/python -m pytest -q -m "not e2e and not faults and not browser and not peers" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not e2e and not faults and not browser and not peers" $(ARGS)
 	@$(BIN)/python -m pytest -q -m "e2e or faults or browser" $(ARGS)
 
 test-fast: $(VENV)/dev.stamp ## run only the fast tests
-	@$(BIN)/python -m pytest -q -m "not e2e and not faults and not browser and not peers" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not e2e and not faults and not browser and not peers" $(ARGS)
 
 check: format-check lint types contracts test ## format, lint, types, import contracts, tests
 

@@ -20,6 +20,7 @@ from api.instruments import Instruments
 from api.methods import Methods
 from api.origin import LOOPBACK, SameOrigin
 from api.routes import (
+    aliases,
     datasets,
     evaluations,
     experiments,
@@ -29,6 +30,7 @@ from api.routes import (
     models,
     nodes,
     predictions,
+    queries,
     retention,
     sweeps,
 )
@@ -57,6 +59,8 @@ ROUTERS = tuple(
         evaluations,
         experiments,
         nodes,
+        queries,
+        aliases,
         retention,
         sweeps,
     )

@@ -24,7 +24,7 @@ def _one_a_core() -> CapacityLimiter:
 
 @dataclass(frozen=True)
 class Context:
-    """Settings, database, store, broker and loaded models of one app.
+    """Settings, database, store, broker, cached files and loaded models of one app.
 
     `parsers` limits how many uploads are parsed at once, in a process each.
     """

@@ -47,6 +47,14 @@ class DatasetVersion(Read):
     erased_at: datetime | None = Field(None, description="when its bytes were deleted")
 
 
+class QueryResult(Read):
+    """What a query keeps of a dataset version."""
+
+    rows: Annotated[int, Field(ge=0, description="how many rows it keeps")]
+    of: Annotated[int, Field(ge=0, description="rows of the version")]
+    preview: list[dict[str, Any]] = Field(description="the first of the rows it keeps")
+
+
 class Dataset(Read):
     """A name under which versions of data are kept."""
 

@@ -123,6 +123,20 @@ class Datasets:
         """One version of a dataset, with its columns."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
 
+    def describe(self, name: str) -> Document:
+        """A dataset: its latest version and its aliases."""
+        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
+
+    def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Document:
+        """How many rows of a version a query keeps, and the first of them."""
+        path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
+        return self._transport.post(path, {"query": query, "preview": preview}, repeatable=True)
+
+    def set_alias(self, name: str, alias: str, version: int) -> Document:
+        """Let `name@alias` mean a version from now on."""
+        path = f"/v1/datasets/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
+        return self._transport.send("PUT", path, repeatable=True, json={"version": version})
+
 
 class Jobs:
     """What was asked for, and how far it has come."""

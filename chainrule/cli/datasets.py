@@ -7,6 +7,10 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.client import Client
+
+MOST_COLUMNS = 12
+CELL = 24
 
 datasets = new_typer("Upload datasets and see which there are.")
 
@@ -104,6 +108,74 @@ def show_dataset(
     if version:
         views.CONSOLE.print()
         views.table(("column", "type", "range", "classes"), map(_column, found[0]["columns"]), "")
+
+
+@datasets.command("query")
+def query_dataset(
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    query: Annotated[
+        str, typer.Argument(help="Which rows, like 'label:[0 TO 4]'; none: all.")
+    ] = "",
+    preview: Annotated[int, typer.Option(help="Rows to show.", min=0, max=100)] = 10,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Count the rows of a version that a query keeps, and show the first.
+
+    [dim]chainrule dataset query digits 'label:(0 1) AND NOT p00:>0 @sample:0.5 @seed:7'[/]
+    """
+    plain, _, which = name.partition("@")
+    with client(url, token) as server:
+        found = server.datasets.query(plain, _version(server, plain, which), query, preview=preview)
+    if as_json:
+        views.print_json(found)
+        return
+    views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows")
+    if found["preview"]:
+        shown = list(found["preview"][0])[:MOST_COLUMNS]
+        views.table(
+            shown, ([_cell(row[column]) for column in shown] for row in found["preview"]), ""
+        )
+
+
+@datasets.command("alias")
+def alias_dataset(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    alias: Annotated[str, typer.Argument(help="A name for it, like production.")],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Let a name of your own mean a version: jobs may then ask for digits@production.
+
+    [dim]chainrule dataset alias digits@1 production[/]
+    """
+    plain, _, version = name.partition("@")
+    if not version.isdigit():
+        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+    with client(url, token) as server:
+        found = server.datasets.set_alias(plain, alias, int(version))
+    if as_json:
+        views.print_json(found)
+        return
+    views.CONSOLE.print(f"{plain}@{alias} is now [green]{plain}@{version}[/]")
+
+
+def _version(server: Client, name: str, which: str) -> int:
+    """The number of the version that `which` means: a number, an alias, or nothing."""
+    if which.isdigit():
+        return int(which)
+    found = server.datasets.describe(name)
+    version = found["latest_version"] if which in ("", "latest") else found["aliases"].get(which)
+    if version is None:
+        raise typer.BadParameter(f"dataset {name!r} has no version {which or 'yet'!r}")
+    return int(version)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= CELL else text[: CELL - 3] + "..."
 
 
 def _column(column: dict[str, object]) -> tuple[str, str, str, str]:

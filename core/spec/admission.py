@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from core.data import query, selecting
 from core.data.pipeline import objections, plan
 from core.data.preparation import Feature
 from core.data.schema import DatasetSchema
@@ -56,7 +57,8 @@ def raw(spec: JobSpec, schema: DatasetSchema) -> list[Feature]:
             column.name,
             column.shape,
             text=not column.numeric,
-            gaps=bool(column.nulls or column.not_finite),
+            # A query may leave the rows out that have them.
+            gaps=bool(column.nulls or column.not_finite) and spec.data.query is None,
             classes=None if column.classes is None else len(column.classes),
         )
         for column in columns
@@ -86,6 +88,11 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for name in names:
         if name in spec.data.targets:
             yield FieldError("data.features", f"{name!r} is the target and cannot go in as well")
+    if spec.data.query is not None:
+        try:
+            selecting.check(query.parse(spec.data.query), schema)
+        except InvalidError as error:
+            yield FieldError("data.query", error.detail.removeprefix("query: "))
     if all(name in schema.names for name in names):
         yield from _preparation(spec, schema)
 
@@ -116,7 +123,11 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         if share and schema.rows < sum(1 for other in parts.values() if other):
             yield FieldError(f"data.split.{name}", f"no row is left of {schema.rows}")
     training = round(schema.rows * split.train)
-    if isinstance(spec.batch_size, int) and spec.batch_size > max(1, training):
+    if (
+        spec.data.query is None
+        and isinstance(spec.batch_size, int)
+        and spec.batch_size > max(1, training)
+    ):
         yield FieldError(
             "batch_size", f"{spec.batch_size} is more than the {training} training rows; say `full`"
         )
@@ -172,7 +183,7 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
         return
     if isinstance(spec.loss, GroupedCrossEntropy):
         found = tuple(len(schema.column(name).classes or ()) for name in spec.data.targets)
-        if spec.loss.groups != found:
+        if spec.data.query is None and spec.loss.groups != found:
             yield FieldError(
                 "loss.groups",
                 f"they are {list(spec.loss.groups)}; the targets have {list(found)} classes",
@@ -211,6 +222,8 @@ def _reason(spec: JobSpec, wanted: int) -> str:
 def expected_output(spec: JobSpec, schema: DatasetSchema) -> int | None:
     """How many outputs the targets need; None when the target cannot tell."""
     columns = [schema.column(name) for name in spec.data.targets]
+    if spec.loss.target in {"class", "classes"} and spec.data.query is not None:
+        return None  # known when the rows are chosen
     if spec.loss.target == "class":
         return len(columns[0].classes) if columns[0].classes else None
     if spec.loss.target == "classes":

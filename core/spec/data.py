@@ -2,12 +2,24 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 import core.data.preparations  # noqa: F401  (the members register themselves)
 from core.data.preparation import ColumnName, Preparation
+from core.data.query import MAX_CHARACTERS, parse
+from core.errors import InvalidError
 from core.spec.base import Spec
 
+
+def _parsed(text: str) -> str:
+    try:
+        parse(text)
+    except InvalidError as error:
+        raise ValueError(error.detail) from None
+    return text
+
+
+QueryText = Annotated[str, Field(max_length=MAX_CHARACTERS), AfterValidator(_parsed)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -37,6 +49,12 @@ class DataSpec(Spec):
     )
     sample_weight: ColumnName | None = Field(
         None, description="column that says how much each row counts"
+    )
+    query: QueryText | None = Field(
+        None,
+        description="rows to train, validate and test on, such as `label:[0 TO 4] AND "
+        "source:scanner @sample:0.5 @seed:7`; the split comes after it",
+        examples=["label:[0 TO 4]"],
     )
     split: SplitSpec = SplitSpec()
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -21,15 +21,27 @@ def refused_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError
             f"{loss.kind} takes one target column; grouped_cross_entropy takes several",
         )
     for name in names:
-        column = schema.column(name)
+        column = _known(spec, schema, name)
         yield from usable("data.target", column)
-        wrong = _unsuitable(loss.kind, loss.target, column)
+        wrong = _unsuitable(loss.kind, loss.target, column, exact=spec.data.query is None)
         if wrong:
             yield FieldError("data.target", f"column {name!r} {wrong}")
 
 
-def _unsuitable(kind: str, target: str, column: ColumnSchema) -> str | None:
-    """Why a loss cannot take a column for its target, or None if it can."""
+def _known(spec: JobSpec, schema: DatasetSchema, name: str) -> ColumnSchema:
+    """The column; with a query, which may leave rows out, without what single rows hold."""
+    column = schema.column(name)
+    if spec.data.query is None:
+        return column
+    unknown = {"nulls": 0, "not_finite": 0, "minimum": None, "maximum": None}
+    return column.model_copy(update=unknown)
+
+
+def _unsuitable(kind: str, target: str, column: ColumnSchema, *, exact: bool) -> str | None:
+    """Why a loss cannot take a column for its target, or None if it can.
+
+    Not `exact`: a query may leave out some of the classes.
+    """
     classes, lowest = column.classes, column.minimum
     if target in {"number", "distribution"}:
         if not column.numeric:
@@ -45,7 +57,7 @@ def _unsuitable(kind: str, target: str, column: ColumnSchema) -> str | None:
     elif column.shape:
         if not column.numeric or lowest not in {0, None} or column.maximum not in {0, 1, None}:
             return f"holds {_range(column)}; {kind} needs zeros and ones"
-    elif len(classes or ()) != 2:
+    elif exact and len(classes or ()) != 2:
         return f"has {len(classes or ()) or 'many'} distinct values; {kind} needs two"
     return None
 
@@ -54,7 +66,7 @@ def refused_weight(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]
     """What is wrong with the column that says how much each row counts."""
     if spec.data.sample_weight is None:
         return
-    path, column = "data.sample_weight", schema.column(spec.data.sample_weight)
+    path, column = "data.sample_weight", _known(spec, schema, spec.data.sample_weight)
     yield from usable(path, column)
     if not column.numeric or column.shape:
         yield FieldError(path, f"column {column.name!r} must hold one number in each row")
@@ -81,7 +93,7 @@ def refused_ids(
         path = f"network[{index}] (embedding)"
         if spec.data.standardize:
             yield FieldError("data.standardize", f"must be false: {path} reads ids as they are")
-        for column in map(schema.column, features):
+        for column in (_known(spec, schema, name) for name in features):
             low, high = column.minimum, column.maximum
             if low is None or high is None or (low >= 0 and high < layer.vocabulary):
                 continue

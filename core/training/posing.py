@@ -1,5 +1,6 @@
 """From a stored dataset version to arrays: split, prepared, targets as the loss wants them."""
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,12 +9,15 @@ from numpy.typing import NDArray
 
 from core.data import cells, columns
 from core.data.pipeline import Pipeline, plan
+from core.data.query import parse
 from core.data.schema import Label
+from core.data.selecting import select
 from core.data.splits import split
 from core.data.standardizer import Standardizer
 from core.data.tensors import shape_of
 from core.errors import InvalidError
-from core.nn.array import Array
+from core.nn.array import Array, Shape
+from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.spec import JobSpec
 from core.training.problem import Column, Encoding, Part, Problem
 
@@ -25,6 +29,10 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
 
     Raises InvalidError naming the column when something in it cannot be used.
     """
+    if spec.data.query is not None:
+        table = table.take(pa.array(select(parse(spec.data.query), table)))
+        if not table.num_rows:
+            raise InvalidError("data.query: no row of the dataset meets it")
     apart = {*spec.data.targets, spec.data.sample_weight}
     names = spec.data.features or tuple(n for n in table.column_names if n not in apart)
     y, classes, codes = _targets(spec, table)
@@ -63,7 +71,39 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     encoding = Encoding(
         _columns(table, names), _columns(table, spec.data.targets), classes, standardizer, pipeline
     )
+    _refuse_other_outputs(spec, train.x.shape[1:], classes)
     return Problem(train, part("valid"), part("test")), encoding
+
+
+def _refuse_other_outputs(
+    spec: JobSpec, shape: Shape, classes: tuple[tuple[Label, ...] | None, ...]
+) -> None:
+    """A query may leave fewer classes than the dataset has: the network must have an output each.
+
+    Without a query this was found out when the job was submitted.
+    """
+    if spec.data.query is None:
+        return
+    found = tuple(len(labels or ()) for labels in classes)
+    if isinstance(spec.loss, GroupedCrossEntropy) and spec.loss.groups != found:
+        raise InvalidError(
+            f"loss.groups are {list(spec.loss.groups)}; the rows that data.query keeps have "
+            f"{list(found)} classes"
+        )
+    if spec.loss.target == "class":
+        count = math.prod(spec.layers.output(shape))
+        if count != found[0]:
+            raise InvalidError(
+                f"the network ends with {count} outputs; the rows that data.query keeps have "
+                f"{found[0]} classes"
+            )
+    if spec.loss.target == "binary":
+        for name, labels in zip(spec.data.targets, classes, strict=True):
+            if labels is not None and len(labels) != 2:
+                raise InvalidError(
+                    f"column {name!r} has {len(labels)} distinct values in the rows that "
+                    f"data.query keeps; {spec.loss.kind} needs two"
+                )
 
 
 def _columns(table: pa.Table, names: tuple[str, ...]) -> tuple[Column, ...]:

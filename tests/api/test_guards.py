@@ -32,7 +32,14 @@ def operations(app):
         for method in item:
             yield (
                 method.upper(),
-                path.format(name="pets", version=1, job_id="0" * 32, sweep_id="0" * 32),
+                path.format(
+                    name="pets",
+                    version=1,
+                    alias="a",
+                    reference="a@1",
+                    job_id="0" * 32,
+                    sweep_id="0" * 32,
+                ),
             )
 
 

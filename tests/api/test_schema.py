@@ -114,7 +114,7 @@ def failures(schema) -> list[str]:
 @pytest.mark.timeout(3600)
 def test_every_operation_keeps_its_word(served):
     app, job_id = served
-    config = configuration(job_id, EXAMPLES or 25)
+    config = configuration(job_id, EXAMPLES or 8)
     found = failures(schemathesis.openapi.from_asgi("/openapi.json", app, config=config))
     assert not found, "\n\n".join(found)
 

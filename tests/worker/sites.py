@@ -40,13 +40,14 @@ class Site:
         """A worker that is there."""
         before = self.workers()
         process = self.start(**environment)
-        until(lambda: process.process.poll() is not None or self.workers() > before)
+        until(lambda: process.process.poll() is not None or self.workers() - before)
         assert process.process.poll() is None, process.said()
         return process
 
-    def workers(self) -> int:
+    def workers(self) -> set[str]:
+        """The ids of those that are there: one that is frozen leaves after a while."""
         with reading(self.bench.engine) as session:
-            return sum(len(node.workers) for node in nodes.list_nodes(session))
+            return {worker.id for node in nodes.list_nodes(session) for worker in node.workers}
 
     def ring(self, job_id: str) -> None:
         ring(self.celery, job_id, "cpu")

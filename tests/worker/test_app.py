@@ -24,7 +24,7 @@ def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site):
     assert worker.family()
     assert worker.stop() == 0
     assert not worker.family()
-    assert site.workers() == 0
+    assert not site.workers()
     assert not list((site.bench.settings.data_dir / "work").glob("*/*-1"))
 
 

@@ -91,7 +91,7 @@ def test_a_database_that_is_none_is_said_so(tmp_path: Path) -> None:
         CHAINRULE_DATABASE_URL="nonsense://",
     )
     assert ended.returncode == 1
-    assert "the database cannot be used" in ended.stderr
+    assert "the database URL names nonsense" in ended.stderr
 
 
 def test_ending_while_starting_is_no_error(tmp_path: Path) -> None:

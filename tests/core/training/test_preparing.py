@@ -143,3 +143,27 @@ def test_what_cannot_work_is_said_at_submission(steps, message, tmp_path):
     schema = describe(write(people(), tmp_path / "people.arrow"))
     with pytest.raises(InvalidError, match=message):
         admission.check(spec(steps), schema, 2**30)
+
+
+def test_a_query_chooses_the_rows_before_the_split():
+    table = people()
+    asked = spec(query="city:(Rome Oslo) AND pay:>1000 @sample:0.5 @seed:3")
+    problem, encoding = pose(asked, table)
+    matching = [r for r in table.to_pylist() if r["city"] in ("Rome", "Oslo") and r["pay"] > 1000]
+    parts = (problem.train, problem.valid, problem.test)
+    assert sum(map(len, parts)) == round(len(matching) / 2)
+    city = next(s for s in encoding.pipeline.steps if s.preparation.kind == "one_hot")
+    assert city.learned.words == ("Oslo", "Rome")
+
+
+def test_a_query_that_does_not_fit_is_refused(tmp_path):
+    schema = describe(write(people(), tmp_path / "people.arrow"))
+    with pytest.raises(InvalidError, match="no column 'town'") as caught:
+        admission.check(spec(query="town:Rome"), schema, 2**30)
+    assert caught.value.errors[0].path == "data.query"
+    with pytest.raises(ValueError, match="a value is missing"):
+        spec(query="city:")
+    with pytest.raises(InvalidError, match="no row"):
+        pose(spec(query="city:Paris"), people())
+    with pytest.raises(InvalidError, match=r"ends with 2 outputs; .* have 1 classes"):
+        pose(spec(query="label:yes"), people())

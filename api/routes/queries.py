@@ -1,0 +1,61 @@
+"""Queries: which rows of a dataset version are meant, and what they look like."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Path as PathParameter
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.openapi import ALWAYS, problems
+from core import datasets
+from core.data import columns
+from core.data.query import MAX_CHARACTERS, parse
+from core.data.selecting import select
+from core.datasets.names import MAX_VERSION
+from core.db.session import reading
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+MAX_PREVIEW = 100
+
+Name = Annotated[
+    str,
+    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["pets"]),
+]
+Version = Annotated[int, PathParameter(ge=1, le=MAX_VERSION, examples=[1])]
+
+
+class Asked(BaseModel):
+    """A query, and how many of the rows it keeps are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[
+        str,
+        Field(
+            max_length=MAX_CHARACTERS,
+            description="as in a JobSpec's `data.query`; empty: all rows",
+            examples=["height:[1.4 TO 1.6] @limit:100"],
+        ),
+    ] = ""
+    preview: Annotated[int, Field(strict=True, ge=0, le=MAX_PREVIEW)] = 10
+
+
+@router.post("/{name}/versions/{version}/query", responses=problems(403, 404, 413, 415, 422))
+def query_version(
+    name: Name, version: Version, asked: Asked, here: Here, _: Owner
+) -> schemas.QueryResult:
+    """How many rows a query keeps, and the first of them: the very rows a job would get."""
+    query = parse(asked.query)
+    with reading(here.engine) as session:
+        digest = datasets.resolve(session, f"{name}@{version}").digest
+    with here.data_cache.held(here.store, datasets.key_of(digest), digest) as path:
+        table = columns.load(path)
+        rows = select(query, table)
+        preview = table.take(rows[: asked.preview]).to_pylist()
+        return schemas.QueryResult(
+            rows=len(rows), of=table.num_rows, preview=[views.words(row) for row in preview]
+        )
