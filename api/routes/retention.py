@@ -14,7 +14,7 @@ from core.jobs.retention import Rules, disposable, erase
 
 router = APIRouter(prefix="/v1/retention", tags=["retention"], responses=problems(*ALWAYS))
 
-Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] | None
+Days = Annotated[float, Field(strict=True, ge=0, le=36_500, allow_inf_nan=False)] | None
 
 
 class RetentionRules(BaseModel):
