@@ -1,0 +1,49 @@
+"""Fifteen faults in one stack: every job ends once, with the points and weights of a calm run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.matrix import FAULTS
+from tests.faults.nemesis import Nemesis
+from tests.faults.stack import Stack
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+IN_CI = (
+    "runner_killed",
+    "runner_crashed",
+    "slot_killed",
+    "worker_tree_killed",
+    "worker_main_killed",
+    "worker_terminated",
+    "worker_frozen_past_its_lease",
+    "paused_and_resumed",
+    "scheduler_and_worker_killed",
+    "broker_restarted_empty",
+    "broker_fed_garbage",
+    "bells_doubled",
+    "postgres_restarted",
+    "newest_checkpoint_damaged",
+    "database_link_blackhole_long",
+)
+
+
+@pytest.fixture(scope="module")
+def nemesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nemesis]:
+    """One stack for all faults; each is healed before the next."""
+    stack = Stack(tmp_path_factory.mktemp("faults"))
+    try:
+        yield Nemesis(stack)
+    finally:
+        stack.close()
+
+
+def test_there_are_at_least_thirty_faults():
+    assert len(FAULTS) >= 30
+
+
+@pytest.mark.parametrize("name", IN_CI)
+def test_nothing_is_lost_doubled_or_wrong(nemesis: Nemesis, name: str):
+    outcome = nemesis.run(name, seed=1)
+    assert not outcome.broken, "\n".join([*outcome.history, *outcome.broken])
