@@ -1,7 +1,7 @@
 """From a stored dataset version to arrays: split, prepared, targets as the loss wants them."""
 
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,9 @@ from core.errors import InvalidError
 from core.nn.array import Array, Shape
 from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.spec import JobSpec
+from core.training import targets
 from core.training.problem import Column, Encoding, Part, Problem
-
-Classes: TypeAlias = tuple[tuple[Label, ...] | None, ...]
+from core.training.targets import Classes
 
 
 def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
@@ -35,12 +35,12 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
             raise InvalidError("data.query: no row of the dataset meets it")
     apart = {*spec.data.targets, spec.data.sample_weight}
     names = spec.data.features or tuple(n for n in table.column_names if n not in apart)
-    y, classes, codes = _targets(spec, table)
+    target = targets.read(spec, table)
+    y, classes = target.y, target.classes
     weight = None
     if spec.data.sample_weight is not None:
-        weight = columns.features(table, [spec.data.sample_weight], dtype=np.dtype(spec.precision))[
-            :, 0
-        ]
+        dtype = np.dtype(spec.precision)
+        weight = columns.features(table, [spec.data.sample_weight], dtype=dtype)[:, 0]
         if (weight < 0).any():
             raise InvalidError(f"column {spec.data.sample_weight!r} has weights below 0")
     single = spec.loss.target == "class" or (spec.loss.target == "binary" and y[0:1].size == 1)
@@ -53,7 +53,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     )
     for column, labels in zip(spec.data.targets, classes, strict=True):
         if labels is not None:
-            _refuse_unseen(column, labels, codes[column][parts["train"]])
+            _refuse_unseen(column, labels, target.codes[column][parts["train"]])
     if weight is not None:
         _refuse_weightless(weight, parts)
     x, standardizer, pipeline = _features(spec, table, names, parts["train"])
@@ -75,9 +75,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     return Problem(train, part("valid"), part("test")), encoding
 
 
-def _refuse_other_outputs(
-    spec: JobSpec, shape: Shape, classes: tuple[tuple[Label, ...] | None, ...]
-) -> None:
+def _refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None:
     """A query may leave fewer classes than the dataset has: the network must have an output each.
 
     Without a query this was found out when the job was submitted.
@@ -128,44 +126,6 @@ def _features(
     if not spec.data.standardize or finished.all():
         return x, None, pipeline
     return x, Standardizer.fit(x[training]).sparing(finished), pipeline
-
-
-def _targets(spec: JobSpec, table: pa.Table) -> tuple[Array, Classes, dict[str, Array]]:
-    """Targets as the loss wants them; of each target column its labels, and where it has them
-
-    the number of each row's label.
-    """
-    names, kind = spec.data.targets, spec.loss.target
-    if kind in {"number", "distribution"}:
-        numbers = columns.features(table, names, dtype=np.dtype(spec.precision))
-        return numbers, (None,) * len(names), {}
-    parts: list[Array] = []
-    classes: list[tuple[Label, ...] | None] = []
-    codes: dict[str, Array] = {}
-    for name in names:
-        if kind == "binary" and shape_of(table.schema.field(name)):
-            parts.append(_switches(spec, table, name))
-            classes.append(None)
-            continue
-        values = columns.labels(table, name)
-        labels: tuple[Label, ...] = tuple(np.unique(values).tolist())
-        code = codes[name] = columns.codes(values, labels, name)
-        classes.append(labels)
-        if kind == "class":
-            return code, tuple(classes), codes
-        parts.append(np.eye(len(labels))[code] if kind == "classes" else code[:, None])
-    y: Array = np.concatenate(parts, axis=1).astype(spec.precision)
-    return y, tuple(classes), codes
-
-
-def _switches(spec: JobSpec, table: pa.Table, name: str) -> Array:
-    """A tensor column of zeros and ones, flattened to `(rows, n)`."""
-    values = columns.features(table, [name], dtype=np.dtype(spec.precision))
-    if not ((values == 0) | (values == 1)).all():
-        raise InvalidError(
-            f"column {name!r} holds numbers other than 0 and 1; {spec.loss.kind} needs these"
-        )
-    return values.reshape(len(values), -1)
 
 
 def _refuse_unseen(column: str, labels: tuple[Label, ...], training: Array) -> None:

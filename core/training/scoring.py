@@ -12,6 +12,7 @@ from core.family import members
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.metric import Metric, Tally
+from core.training import targets
 from core.training.model import TrainedModel
 
 MOST_SLICES = 50
@@ -54,7 +55,7 @@ def score(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) ->
     if not table.num_rows:
         raise InvalidError("the dataset version has no rows")
     x = model.table_to_array(table)
-    y = _targets(model, table)
+    y = targets.read(model.spec, table, model.encoding.classes).y
     raw, outputs = model.raw_outputs(x)
     found = _measure(model, raw, outputs, y)
     parts = []
@@ -63,22 +64,6 @@ def score(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) ->
             metrics = _measure(model, raw[rows], outputs[rows], y[rows])
             parts.append(Slice(name, value, len(rows), metrics))
     return Scores(table.num_rows, found, parts)
-
-
-def _targets(model: TrainedModel, table: pa.Table) -> Array:
-    """Targets as the loss wants them, coded as the model's labels are."""
-    encoding, kind = model.encoding, model.spec.loss.target
-    names = [column.name for column in encoding.targets]
-    if kind in {"number", "distribution"}:
-        return columns.features(table, names, dtype=model.network.dtype)
-    codes = [
-        columns.codes(columns.labels(table, name), classes or (), name)
-        for name, classes in zip(names, encoding.classes, strict=True)
-    ]
-    if kind == "class":
-        return codes[0]
-    together: Array = np.stack(codes, axis=-1).astype(model.network.dtype)
-    return together
 
 
 def _measure(model: TrainedModel, raw: Array, outputs: Array, y: Array) -> dict[str, float]:

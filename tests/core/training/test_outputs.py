@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from core.data import columns
 from core.data.describe import describe
 from core.data.tensors import tensor_array, tensor_field
 from core.errors import InvalidError
@@ -15,6 +16,7 @@ from core.spec import JobSpec
 from core.spec.admission import check
 from core.training.loop import train
 from core.training.model import TrainedModel
+from core.training.scoring import score
 from tests.core.training.conftest import write
 
 ROWS = 300
@@ -152,6 +154,7 @@ def test_several_categories(table: Path, tmp_path: Path) -> None:
     assert sum(chances["size"].values()) == pytest.approx(1)
     assert max(chances["size"], key=lambda name: chances["size"][name]) == "m"
     assert chances["number"]["7"] > 0.9
+    assert score(model, columns.load(table)).metrics["f1"] > 0.85
 
 
 @pytest.mark.parametrize("reshaped", [False, True])
@@ -190,6 +193,7 @@ def test_an_image_of_booleans(table: Path, tmp_path: Path) -> None:
     chances = np.array(model.predict_proba([row(0, 0)])[0])
     assert chances.shape == SHAPE
     assert chances[0, 0] < 0.3 < 0.7 < chances[-1, -1]
+    assert score(model, columns.load(table)).metrics["f1"] > 0.9
 
 
 def test_an_image_from_an_image(table: Path, tmp_path: Path) -> None:
