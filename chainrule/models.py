@@ -30,6 +30,10 @@ class Models:
         """The versions of a model, newest first."""
         return self._transport.items(f"{_path(name)}/versions")
 
+    def version(self, name: str, version: int) -> Document:
+        """One version of a model."""
+        return self._transport.get(f"{_path(name)}/versions/{version}")
+
     def set_alias(self, name: str, alias: str, version: int) -> Document:
         """Let an alias point at a version."""
         path = _alias(name, alias)
@@ -69,18 +73,6 @@ class Models:
     def onnx(self, name: str, version: int) -> bytes:
         """The model as an ONNX file."""
         return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
-
-    def version(self, reference: str) -> int:
-        """The number of the version that a reference means. Raises LookupError."""
-        name, _, which = reference.partition("@")
-        if which.isdigit():
-            return int(which)
-        model = self.get(name)
-        if which in ("", "latest"):
-            return int(model["latest_version"])
-        if which not in model["aliases"]:
-            raise LookupError(f"model {name!r} has no alias {which!r}")
-        return int(model["aliases"][which])
 
 
 def _path(name: str) -> str:

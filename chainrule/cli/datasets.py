@@ -1,13 +1,14 @@
 """`chainrule dataset`: put data into the server and see what is there."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chainrule.cli import views
+from chainrule.cli.references import version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
-from chainrule.client import Client
 
 MOST_COLUMNS = 12
 CELL = 24
@@ -72,7 +73,9 @@ def list_datasets(url: Url = URL, token: Token = "", as_json: Json = False) -> N
 
 @datasets.command("show")
 def show_dataset(
-    name: Annotated[str, typer.Argument(help="Name of the dataset, or one version: digits@1.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the dataset, or one version: digits@1 or digits@alias.")
+    ],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -80,12 +83,10 @@ def show_dataset(
     """Show the versions of a dataset, or the columns of one version."""
     plain, _, version = name.partition("@")
     with client(url, token) as server:
-        if not version:
-            found = list(server.datasets.versions(plain))
-        elif version.isdigit():
-            found = [server.datasets.get(plain, int(version))]
+        if version:
+            found = [server.datasets.get(*version_of(name, server.datasets.describe))]
         else:
-            raise typer.BadParameter(f"{version!r} is no version number, as in digits@1")
+            found = list(server.datasets.versions(plain))
     if as_json:
         views.print_json(found[0] if version else found)
         return
@@ -125,15 +126,17 @@ def query_dataset(
 
     [dim]chainrule dataset query digits 'label:(0 1) AND NOT p00:>0 @sample:0.5 @seed:7'[/]
     """
-    plain, _, which = name.partition("@")
     with client(url, token) as server:
-        found = server.datasets.query(plain, _version(server, plain, which), query, preview=preview)
+        plain, version = version_of(name, server.datasets.describe)
+        found = server.datasets.query(plain, version, query, preview=preview)
     if as_json:
         views.print_json(found)
         return
     views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows")
     if found["preview"]:
-        shown = list(found["preview"][0])[:MOST_COLUMNS]
+        # The columns that the query names come first: they are what it is about.
+        named = set(re.findall(r"[^\s:()\[\]{}]+", query))
+        shown = sorted(found["preview"][0], key=lambda column: column not in named)[:MOST_COLUMNS]
         views.table(
             shown, ([_cell(row[column]) for column in shown] for row in found["preview"]), ""
         )
@@ -160,17 +163,6 @@ def alias_dataset(
         views.print_json(found)
         return
     views.CONSOLE.print(f"{plain}@{alias} is now [green]{plain}@{version}[/]")
-
-
-def _version(server: Client, name: str, which: str) -> int:
-    """The number of the version that `which` means: a number, an alias, or nothing."""
-    if which.isdigit():
-        return int(which)
-    found = server.datasets.describe(name)
-    version = found["latest_version"] if which in ("", "latest") else found["aliases"].get(which)
-    if version is None:
-        raise typer.BadParameter(f"dataset {name!r} has no version {which or 'yet'!r}")
-    return int(version)
 
 
 def _cell(value: object) -> str:

@@ -1,15 +1,19 @@
 """Commands about jobs: submit, list, show, watch, cancel, predict."""
 
-import csv
-import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from chainrule.cli import views
+from chainrule.cli.predicting import (
+    Probabilities,
+    RowsFile,
+    json_file,
+    read_rows,
+    show_predictions,
+    without_targets,
+)
 from chainrule.cli.progress import follow
 from chainrule.cli.typers import URL, Json, Token, Url, client
 from chainrule.client import Client
@@ -51,7 +55,7 @@ def submit(
 
     [dim]chainrule submit job.json --watch[/]
     """
-    spec = _json_file(file)
+    spec = json_file(file)
     if not isinstance(spec, dict):
         raise typer.BadParameter(f"{file}: a JobSpec is a JSON object")
     with client(url, token) as server:
@@ -167,17 +171,8 @@ def cancel(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = Fal
 
 def predict(
     job_id: JobId,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="Rows: CSV with a header, or JSON (a list of objects); - reads JSON from standard "
-            "input.",
-            allow_dash=True,
-        ),
-    ],
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
-    ] = False,
+    file: RowsFile,
+    probabilities: Probabilities = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -189,26 +184,9 @@ def predict(
     rows = read_rows(file)
     with client(url, token) as server:
         job = server.jobs.get(find(server, job_id))
-        rows, dropped = without_targets(rows, job["spec"]["data"]["target"])
+        rows = without_targets(rows, job["spec"]["data"]["target"])
         answer = server.jobs.predict(job["id"], rows, probabilities=probabilities)
-    if dropped:
-        views.ERRORS.print(f"not shown to the network: {', '.join(dropped)}", style="dim")
-    if as_json:
-        views.print_json(answer)
-    else:
-        show_predictions(answer)
-
-
-def show_predictions(answer: Document) -> None:
-    """Predictions, one a line, with the likeliest labels if they were asked for."""
-    chances = answer.get("probabilities") or [{}] * len(answer["predictions"])
-    for prediction, chance in zip(answer["predictions"], chances, strict=True):
-        likely = sorted(chance.items(), key=lambda pair: -float(pair[1]))[:3]
-        said = "  ".join(f"{label} {views.number(share)}" for label, share in likely)
-        shown = prediction if isinstance(prediction, str) else json.dumps(prediction)
-        views.CONSOLE.print(
-            escape(shown) + (f"  [dim]{escape(said)}[/]" if said else ""), soft_wrap=True
-        )
+    show_predictions(answer, as_json=as_json)
 
 
 def find(server: Client, given: str) -> str:
@@ -229,49 +207,3 @@ def find(server: Client, given: str) -> str:
 def _exit_as(job: Document, watched: bool) -> None:
     if watched and JobStatus(job["status"]) not in _ENDED_WELL:
         raise typer.Exit(1)
-
-
-def _json_file(file: Path) -> Any:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return json.loads(text)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
-
-
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV or JSON file, cells by column. Raises BadParameter when it holds none."""
-    if file.suffix.lower() == ".csv":
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return [
-                {name: _cell(text) for name, text in row.items()} for row in csv.DictReader(lines)
-            ]
-    rows = _json_file(file)
-    if isinstance(rows, dict):
-        rows = rows.get("rows", [rows])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise typer.BadParameter(f"{file}: rows are a JSON list of objects, column by name")
-    return rows
-
-
-def without_targets(
-    rows: list[dict[str, Any]], target: str | list[str]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows without the columns that are to be predicted, and which of those they had."""
-    targets = [target] if isinstance(target, str) else target
-    had = [name for name in targets if any(name in row for row in rows)]
-    return [{name: row[name] for name in row if name not in had} for row in rows], had
-
-
-def _cell(text: str) -> Any:
-    """A cell of a CSV file: a number if it reads as one, else its text."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text

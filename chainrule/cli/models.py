@@ -7,7 +7,15 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli import views
-from chainrule.cli.jobs import find, read_rows, show_predictions, without_targets
+from chainrule.cli.jobs import find
+from chainrule.cli.predicting import (
+    Probabilities,
+    RowsFile,
+    read_rows,
+    show_predictions,
+    without_targets,
+)
+from chainrule.cli.references import version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 from chainrule.client import Client
 
@@ -206,12 +214,8 @@ def roll_back(name: Name, alias: AliasName = CHAMPION, url: Url = URL, token: To
 @models.command("predict")
 def predict(
     reference: Reference,
-    file: Annotated[
-        Path, typer.Argument(help="Rows: CSV with a header, or JSON; -: stdin.", allow_dash=True)
-    ],
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
-    ] = False,
+    file: RowsFile,
+    probabilities: Probabilities = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -222,14 +226,11 @@ def predict(
     """
     rows = read_rows(file)
     with client(url, token) as server:
-        rows, dropped = without_targets(rows, _targets(server, reference))
+        version = server.models.version(*_version(server, reference))
+        job = server.jobs.get(version["job_id"])
+        rows = without_targets(rows, job["spec"]["data"]["target"])
         answer = server.models.predict(reference, rows, probabilities=probabilities)
-    if dropped:
-        views.ERRORS.print(f"not shown to the network: {', '.join(dropped)}", style="dim")
-    if as_json:
-        views.print_json(answer)
-    else:
-        show_predictions(answer)
+    show_predictions(answer, as_json=as_json)
 
 
 @models.command("export")
@@ -243,26 +244,11 @@ def export(
 
     [dim]chainrule model export digits@champion digits.onnx[/]
     """
-    name = reference.partition("@")[0]
     with client(url, token) as server:
-        content = server.models.onnx(name, _version(server, reference))
+        content = server.models.onnx(*_version(server, reference))
     file.write_bytes(content)
     views.CONSOLE.print(f"[green]wrote[/] {file} ({views.size(len(content))})")
 
 
-def _version(server: Client, reference: str) -> int:
-    try:
-        return server.models.version(reference)
-    except LookupError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _targets(server: Client, reference: str) -> list[str]:
-    """The columns that the model predicts."""
-    number = _version(server, reference)
-    name = reference.partition("@")[0]
-    for one in server.models.versions(name):
-        if one["version"] == number:
-            target = server.jobs.get(one["job_id"])["spec"]["data"]["target"]
-            return [target] if isinstance(target, str) else list(target)
-    return []
+def _version(server: Client, reference: str) -> tuple[str, int]:
+    return version_of(reference, server.models.get)
