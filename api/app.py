@@ -45,7 +45,8 @@ from core.settings import Settings
 MAX_BODY_BYTES = 256 * 2**10
 """Bytes of a body, where a route does not say otherwise."""
 
-MODEL_CACHE_BYTES = 4 * 2**30
+CACHE_BYTES = 4 * 2**30
+"""Models and dataset versions that an api keeps on its disk; the least used go first."""
 
 ROUTERS = tuple(
     module.router
@@ -98,7 +99,7 @@ def make_context(settings: Settings) -> Context:
     celery = _celery(settings)
     engine = make_engine(settings.resolved_database_url)
     store = open_store(settings.resolved_store_url)
-    cache = Cache(settings.data_dir / "cache" / "models", MODEL_CACHE_BYTES)
+    cache = Cache(settings.data_dir / "cache" / "api", CACHE_BYTES)
     probes = {
         "database": readiness.database(engine),
         "store": readiness.store(store),
@@ -110,7 +111,7 @@ def make_context(settings: Settings) -> Context:
         engine=engine,
         store=store,
         models=Models(store, cache),
-        data_cache=Cache(settings.data_dir / "cache" / "evaluated", MODEL_CACHE_BYTES),
+        cache=cache,
         doorbell=Doorbell(celery, instruments),
         instruments=instruments,
         prober=readiness.Prober(probes),

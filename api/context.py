@@ -33,7 +33,7 @@ class Context:
     engine: Engine
     store: Store
     models: Models
-    data_cache: Cache
+    cache: Cache
     doorbell: Doorbell
     instruments: Instruments
     prober: Prober

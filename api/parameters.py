@@ -7,9 +7,9 @@ from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import FieldError, InvalidError, NotFoundError
+from core.spec.names import ALIAS, MAX_VERSION, NAME, parse_reference
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}(@[A-Za-z0-9_][A-Za-z0-9._\-]{0,127})?")
 
 
 def _job_id(
@@ -35,16 +35,38 @@ JobId = Annotated[str, Depends(_job_id)]
 """Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
 
 
+Name = Annotated[str, Path(max_length=128, pattern=f"^{NAME.pattern}$", examples=["pets"])]
+"""Parameter of an endpoint: the name of a dataset or a model."""
+
+Version = Annotated[int, Path(ge=1, le=MAX_VERSION, examples=[1])]
+"""Parameter of an endpoint: the number of a version."""
+
+Alias = Annotated[str, Path(max_length=128, pattern=f"^{ALIAS.pattern}$", examples=["champion"])]
+"""Parameter of an endpoint: a name of one's own for a version."""
+
+
 def _model_reference(
     reference: Annotated[str, Path(max_length=257, examples=["pets@champion"])],
 ) -> str:
-    if not _REFERENCE.fullmatch(reference):
-        raise NotFoundError(f"there is no model {reference!r}: name@3, name@alias or name")
+    try:
+        parse_reference(reference)
+    except InvalidError:
+        raise NotFoundError(
+            f"there is no model {reference!r}: name@3, name@alias or name"
+        ) from None
     return reference
 
 
 ModelReference = Annotated[str, Depends(_model_reference)]
 """Parameter of an endpoint: `name@3`, `name@alias` or `name`, perhaps of what is not there."""
+
+
+class VersionNumber(BaseModel):
+    """Body of a request: the version that an alias is to point at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION, examples=[1])]
 
 
 class Paging(BaseModel):
@@ -59,9 +81,12 @@ class Paging(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500, description="items a page")] = 50
 
 
-def position(cursor: str) -> int:
-    """The number that a cursor of a numbered list stands for. Raises InvalidError."""
+def position(cursor: str, most: int = MAX_VERSION) -> int:
+    """The number that a cursor of a numbered list stands for, `most` for any beyond.
+
+    What a column cannot hold must not be compared with it. Raises InvalidError.
+    """
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         message = "not a cursor of this list; leave it out to begin at the first page"
         raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
-    return int(cursor)
+    return min(int(cursor), most)

@@ -5,30 +5,22 @@ from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Query, Request
-from fastapi import Path as PathParameter
 
 from api import schemas, views
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
-from api.parameters import Paging, position
+from api.parameters import Name, Paging, Version, position
 from api.uploads import received
 from core import datasets
 from core.data.intake import parse
 from core.datasets.lookup import summary
-from core.datasets.names import MAX_VERSION, check_name
 from core.db.session import reading, transaction
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
 
 UNLIMITED = 2**63 - 1
 """What the general limit of bodies is lifted to: uploads have a limit of their own."""
-
-Name = Annotated[
-    str,
-    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["pets"]),
-]
-Version = Annotated[int, PathParameter(ge=1, le=MAX_VERSION, examples=[1])]
 
 CSV = "height,width,label\n1.5,0.4,cat\n1.7,0.3,dog\n"
 BODY = {
@@ -59,7 +51,6 @@ async def upload_version(
     `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
     The same content as the latest version makes no new one.
     """
-    check_name(name)
     content_type = request.headers.get("content-type", "")
     async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
         return await anyio.to_thread.run_sync(

@@ -15,8 +15,6 @@ from core.db.session import reading, transaction
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
 
-MOST = 2**31 - 1
-
 
 class EvaluationSpec(BaseModel):
     """Where to measure."""
@@ -38,7 +36,10 @@ class EvaluationSpec(BaseModel):
 def evaluate_model(
     reference: ModelReference, asked: EvaluationSpec, here: Here, owner: Owner
 ) -> registered.Evaluation:
-    """Measure a registered model on a dataset version: its job's metrics and the usual ones."""
+    """Measure a registered model on a dataset version: its job's metrics and the usual ones.
+
+    What was measured before is not measured again.
+    """
     with reading(here.engine) as session:
         job_id = models.resolve(session, reference).job_id
     return _evaluate(here, job_id, asked, owner)
@@ -59,7 +60,7 @@ def list_evaluations(
     reference: ModelReference, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[registered.Evaluation]:
     """Evaluations of a version (`name@3`), or of all versions (`name`), newest first."""
-    before = None if paging.cursor is None else min(position(paging.cursor), MOST)
+    before = None if paging.cursor is None else position(paging.cursor)
     with reading(here.engine) as session:
         if "@" in reference:
             job_ids = [models.resolve(session, reference).job_id]
@@ -78,8 +79,11 @@ def _evaluate(
     with reading(here.engine) as session:
         file = models.locate(session, job_id)
         version = datasets.resolve(session, asked.dataset)
-    wanted = models.Asked(file, version, tuple(dict.fromkeys(asked.slices)))
+        wanted = models.Asked(file, version, tuple(dict.fromkeys(asked.slices)))
+        before = models.known(session, job_id, wanted)
+        if before is not None:
+            return registered.evaluation(before)
     key = datasets.key_of(version.digest)
-    found = models.evaluate(here.models, here.store, here.data_cache, key, wanted)
+    found = models.evaluate(here.models, here.store, here.cache, key, wanted)
     with transaction(here.engine) as session:
         return registered.evaluation(models.record(session, job_id, version, found, owner=owner))

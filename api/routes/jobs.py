@@ -213,7 +213,10 @@ def list_events(
     with reading(here.engine) as session:
         jobs.get(session, job_id)
         rows = jobs.events(
-            session, job_id, after=position(paging.cursor or "0"), limit=paging.limit + 1
+            session,
+            job_id,
+            after=position(paging.cursor or "0", most=2**63 - 1),
+            limit=paging.limit + 1,
         )
         items = [views.event(row) for row in rows[: paging.limit]]
     more = len(rows) > paging.limit

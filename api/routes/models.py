@@ -2,53 +2,37 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import registered, schemas
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, Responses, problems
-from api.parameters import Paging, position
+from api.parameters import Alias, Name, Paging, Version, VersionNumber, position
 from core import datasets, models
 from core.db.session import reading, transaction
 from core.exporting import to_onnx
-from core.models.registry import MAX_VERSION
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=problems(*ALWAYS))
 
-WORD = r"^[A-Za-z0-9][A-Za-z0-9._\-]*$"
-Name = Annotated[str, Path(max_length=128, pattern=WORD, examples=["pets"])]
-Version = Annotated[int, Path(ge=1, le=MAX_VERSION, examples=[1])]
-Alias = Annotated[
-    str, Path(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9._\-]*$", examples=["champion"])
-]
 ONNX: Responses = {
     200: {"content": {"application/octet-stream": {}}, "description": "the `.onnx` file"}
 }
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Registration(_Asked):
+class Registration(BaseModel):
     """Which job's model becomes a version."""
+
+    model_config = ConfigDict(extra="forbid")
 
     job_id: Annotated[str, Field(min_length=1, max_length=32)]
     description: Annotated[str, Field(max_length=4096)] = ""
 
 
-class Pointed(_Asked):
-    """Where an alias points."""
-
-    version: Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)]
-
-
-class Candidate(_Asked):
+class Candidate(VersionNumber):
     """Who may take an alias, and on which condition."""
 
-    version: Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)]
     dataset: Annotated[
         str, Field(max_length=300, description="on which both were evaluated", examples=["pets@1"])
     ]
@@ -128,7 +112,7 @@ def read_onnx(name: Name, version: Version, here: Here, _: Owner) -> Response:
 
 @router.put("/{name}/aliases/{alias}", responses=problems(403, 404, 413, 415, 422))
 def set_model_alias(
-    name: Name, alias: Alias, asked: Pointed, here: Here, owner: Owner
+    name: Name, alias: Alias, asked: VersionNumber, here: Here, owner: Owner
 ) -> registered.Model:
     """Let an alias point at a version, unconditionally."""
     with transaction(here.engine) as session:
@@ -148,7 +132,7 @@ def list_alias_changes(
     name: Name, alias: Alias, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[registered.AliasChange]:
     """How an alias was moved and why, newest first."""
-    before = None if paging.cursor is None else min(position(paging.cursor), MAX_VERSION)
+    before = None if paging.cursor is None else position(paging.cursor)
     with reading(here.engine) as session:
         rows = models.changes(session, name, alias, before=before, limit=paging.limit + 1)
         items = [registered.alias_change(row) for row in rows[: paging.limit]]

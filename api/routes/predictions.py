@@ -16,7 +16,9 @@ from api.uploads import received
 from core.data.columns import load
 from core.data.intake import parse
 from core.db.session import reading
-from core.models import ModelFile, file_of, locate, resolve
+from core.models import file_of, locate, resolve
+from core.nn.array import Array
+from core.training.model import TrainedModel
 
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(*ALWAYS))
 
@@ -59,7 +61,7 @@ def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> schemas.Predict
     """Labels as in the data, or numbers for regression; one a row, in order."""
     with reading(here.engine) as session:
         file = locate(session, job_id)
-    return _predictions(here, file, asked)
+    return _for_rows(here.models.load(file), asked)
 
 
 @router.post(
@@ -72,9 +74,7 @@ def predict_with_model(
     reference: ModelReference, asked: Rows, here: Here, _: Owner
 ) -> schemas.Predictions:
     """The same by a registered model: `name@3`, `name@alias`, or the latest version of `name`."""
-    with reading(here.engine) as session:
-        file = file_of(resolve(session, reference).job)
-    return _predictions(here, file, asked)
+    return _for_rows(_registered(here, reference), asked)
 
 
 @router.post(
@@ -91,36 +91,35 @@ async def predict_for_file(
 
     Columns that the model does not know are passed over.
     """
-    file = await anyio.to_thread.run_sync(_file, here, reference)
+    model = await anyio.to_thread.run_sync(_registered, here, reference)
     content_type = request.headers.get("content-type", "")
     async with received(request, here.uploads, MAX_BODY_BYTES) as body:
         return await anyio.to_thread.run_sync(
-            _for_table, here, file, content_type, body, probabilities, limiter=here.parsers
+            _for_file, model, content_type, body, probabilities, limiter=here.parsers
         )
 
 
-def _file(here: Context, reference: str) -> ModelFile:
+def _registered(here: Context, reference: str) -> TrainedModel:
     with reading(here.engine) as session:
-        return file_of(resolve(session, reference).job)
+        file = file_of(resolve(session, reference).job)
+    return here.models.load(file)
 
 
-def _for_table(
-    here: Context, file: ModelFile, content_type: str, body: Path, probabilities: bool
+def _for_rows(model: TrainedModel, asked: Rows) -> schemas.Predictions:
+    return _answers(model, model.rows_to_array(asked.rows), asked.probabilities)
+
+
+def _for_file(
+    model: TrainedModel, content_type: str, body: Path, probabilities: bool
 ) -> schemas.Predictions:
     """Parse in a process of its own, as uploads are, and answer."""
-    model = here.models.load(file)
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    outputs = model.outputs(model.table_to_array(load(parsed.path)))
+    return _answers(model, model.table_to_array(load(parsed.path)), probabilities)
+
+
+def _answers(model: TrainedModel, x: Array, probabilities: bool) -> schemas.Predictions:
+    outputs = model.outputs(x)
     return schemas.Predictions(
         predictions=views.words(model.answers(outputs)),
         probabilities=views.words(model.chances(outputs)) if probabilities else None,
-    )
-
-
-def _predictions(here: Context, file: ModelFile, asked: Rows) -> schemas.Predictions:
-    model = here.models.load(file)
-    outputs = model.outputs(model.rows_to_array(asked.rows))
-    return schemas.Predictions(
-        predictions=views.words(model.answers(outputs)),
-        probabilities=views.words(model.chances(outputs)) if asked.probabilities else None,
     )

@@ -3,29 +3,22 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import schemas, views
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
+from api.parameters import Name, Version
 from core import datasets
 from core.data import columns
 from core.data.query import MAX_CHARACTERS, parse
 from core.data.selecting import select
-from core.datasets.names import MAX_VERSION
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
 
 MAX_PREVIEW = 100
-
-Name = Annotated[
-    str,
-    PathParameter(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$", examples=["pets"]),
-]
-Version = Annotated[int, PathParameter(ge=1, le=MAX_VERSION, examples=[1])]
 
 
 class Asked(BaseModel):
@@ -52,7 +45,7 @@ def query_version(
     query = parse(asked.query)
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
-    with here.data_cache.held(here.store, datasets.key_of(digest), digest) as path:
+    with here.cache.held(here.store, datasets.key_of(digest), digest) as path:
         table = columns.load(path)
         rows = select(query, table)
         preview = table.take(rows[: asked.preview]).to_pylist()

@@ -102,7 +102,7 @@ def list_trials(
     sweep_id: SweepId, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[schemas.Trial]:
     """The trials of a sweep, by number: where each is, how it stands, what came of it."""
-    after = -1 if paging.cursor is None else min(position(paging.cursor), 2**31 - 1)
+    after = -1 if paging.cursor is None else position(paging.cursor)
     with reading(here.engine) as session:
         sweeps.get(session, sweep_id)
         rows = sweeps.trials(session, sweep_id, after=after, limit=paging.limit + 1)

@@ -265,4 +265,4 @@ def _tokens(text: str) -> list[_Token]:
 
 def invalid(message: str) -> InvalidError:
     """What is wrong with a query, as an error of the field `query`."""
-    return InvalidError(f"query: {message}", [FieldError("query", message)])
+    return InvalidError(message, [FieldError("query", message)])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.data import columns
 from core.data.query import Both, Compare, Condition, Not, Present, Query, invalid
-from core.data.schema import DatasetSchema
+from core.data.schema import DatasetSchema, listed
 from core.data.shuffles import words
 from core.data.tensors import shape_of, tensor_field
 
@@ -111,7 +111,7 @@ def _value(condition: Compare, kind: pa.DataType) -> pa.Scalar:
 
 def _scalar(table: pa.Table, name: str) -> None:
     if table.schema.get_field_index(name) < 0:
-        known = ", ".join(table.column_names[:12])
+        known = listed(tuple(table.column_names))
         raise invalid(f"there is no column {name!r}; the columns are {known}")
     if shape := shape_of(table.schema.field(name)):
         raise invalid(f"column {name!r} holds arrays of shape {shape}: they cannot be queried")

@@ -3,9 +3,9 @@
 from sqlalchemy.orm import Session
 
 from core.datasets.lookup import get_dataset, get_version
-from core.datasets.names import ALIAS, LATEST
 from core.db.tables import Alias
-from core.errors import FieldError, InvalidError, NotFoundError
+from core.errors import NotFoundError
+from core.spec.names import check_alias
 
 
 def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
@@ -14,12 +14,7 @@ def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
     Raises NotFoundError for a version that is not there or was erased, InvalidError for a name
     that cannot be an alias.
     """
-    if alias == LATEST or not ALIAS.fullmatch(alias):
-        message = (
-            f"{alias[:140]!r} cannot be an alias: letters, digits, dots, dashes and underscores, "
-            f"the first no digit, and not {LATEST!r}"
-        )
-        raise InvalidError(message, [FieldError("alias", message)])
+    check_alias(alias)
     target = get_version(session, name, version)
     if target.erased_at is not None:
         raise NotFoundError(f"{name}@{version} was erased")

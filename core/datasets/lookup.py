@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from core.datasets.names import parse_reference
 from core.db.tables import Alias, Dataset, DatasetVersion
 from core.errors import NotFoundError
+from core.spec.names import parse_reference
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.data.intake import ParsedDataset
-from core.datasets.names import check_name
 from core.db.tables import Dataset, DatasetVersion
 from core.db.upsert import upsert
+from core.spec.names import check_name
 
 
 def register(

@@ -1,12 +1,11 @@
 """Use cases of trained models: load, register, point at, measure, promote."""
 
 from core.models.aliases import changes, remove_alias, roll_back, set_alias
-from core.models.evaluating import Asked, evaluate, evaluations, latest_evaluation, record
+from core.models.evaluating import Asked, evaluate, evaluations, known, latest_evaluation, record
 from core.models.loading import ModelFile, Models, file_of, locate
 from core.models.promoting import Decision, promote
 from core.models.registry import (
     Registered,
-    aliases,
     get_model,
     get_version,
     list_models,
@@ -22,13 +21,13 @@ __all__ = [
     "ModelFile",
     "Models",
     "Registered",
-    "aliases",
     "changes",
     "evaluate",
     "evaluations",
     "file_of",
     "get_model",
     "get_version",
+    "known",
     "latest_evaluation",
     "list_models",
     "list_versions",

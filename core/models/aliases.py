@@ -4,8 +4,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.tables import AliasChange, ModelAlias, ModelVersion, RegisteredModel
-from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
-from core.models.registry import ALIAS, LATEST, get_model, get_version
+from core.errors import ConflictError, NotFoundError
+from core.models.registry import get_model, get_version
+from core.spec.names import check_alias
 
 
 def set_alias(
@@ -16,12 +17,7 @@ def set_alias(
     Raises NotFoundError for a version that is not there, InvalidError for a name that cannot be an
     alias.
     """
-    if alias == LATEST or not ALIAS.fullmatch(alias):
-        message = (
-            f"{alias[:140]!r} cannot be an alias: letters, digits, dots, dashes and underscores, "
-            f"the first no digit, and not {LATEST!r}"
-        )
-        raise InvalidError(message, [FieldError("alias", message)])
+    check_alias(alias)
     target = get_version(session, name, version)
     model = _locked(session, name)
     present = session.get(ModelAlias, (model.id, alias))

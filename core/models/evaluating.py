@@ -64,6 +64,14 @@ def record(
     return row
 
 
+def known(session: Session, job_id: str, asked: Asked) -> Evaluation | None:
+    """What was measured before and has all that is asked: neither model nor data ever change."""
+    found = latest_evaluation(session, job_id, asked.dataset)
+    if found is None or not {one["column"] for one in found.slices} >= set(asked.slices):
+        return None
+    return found
+
+
 def latest_evaluation(session: Session, job_id: str, dataset: DatasetVersion) -> Evaluation | None:
     """The newest evaluation of a job's model on a dataset version, or None."""
     statement = (

@@ -1,6 +1,5 @@
 """Names for what jobs learned: `digits@3`, `digits@champion`, `digits`: the latest."""
 
-import re
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -8,13 +7,9 @@ from sqlalchemy.orm import Session
 
 from core.db.tables import Job, ModelAlias, ModelVersion, RegisteredModel
 from core.db.upsert import upsert
-from core.errors import FieldError, InvalidError, NotFoundError
+from core.errors import NotFoundError
 from core.models.loading import locate
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
-ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9._\-]{0,127}")
-LATEST = "latest"
-MAX_VERSION = 2**31 - 1
+from core.spec.names import check_name, parse_reference
 
 
 @dataclass(frozen=True)
@@ -34,12 +29,7 @@ def register(
     Raises NotFoundError for a job that is not there, ConflictError for one without a model,
     InvalidError for a name that is no plain word.
     """
-    if not NAME.fullmatch(name):
-        message = (
-            "a model's name is up to 128 letters, digits, dots, dashes and underscores, the first "
-            f"a letter or digit; {name[:140]!r} is not"
-        )
-        raise InvalidError(message, [FieldError("name", message)])
+    check_name(name)
     locate(session, job_id)
     # Locked as well: whoever erases models of jobs without a name must see this one or wait.
     session.scalars(select(Job.id).where(Job.id == job_id).with_for_update()).one()
@@ -85,29 +75,22 @@ def get_version(session: Session, name: str, version: int) -> ModelVersion:
 def resolve(session: Session, reference: str) -> ModelVersion:
     """The version that `digits@3`, `digits@champion` or `digits` (the latest) refers to.
 
-    Raises NotFoundError.
+    Raises InvalidError for what is no reference, NotFoundError for what it does not find.
     """
-    name, separator, which = reference.partition("@")
-    model = get_model(session, name)
-    if not separator or which == LATEST:
-        return get_version(session, name, _latest(session, model))
-    if which.isascii() and which.isdigit() and len(which) <= len(str(MAX_VERSION)):
-        return get_version(session, name, min(int(which), MAX_VERSION))
-    alias = session.get(ModelAlias, (model.id, which)) if ALIAS.fullmatch(which) else None
-    if alias is None:
-        raise NotFoundError(f"model {name!r} has no version or alias {which[:140]!r}")
-    return get_version(session, name, alias.version)
-
-
-def aliases(session: Session, model: RegisteredModel) -> dict[str, int]:
-    """The versions that aliases of a model point at."""
-    statement = select(ModelAlias).where(ModelAlias.model_id == model.id).order_by(ModelAlias.name)
-    return {alias.name: alias.version for alias in session.scalars(statement)}
+    wanted = parse_reference(reference, "reference")
+    model = get_model(session, wanted.name)
+    version = wanted.version
+    if wanted.alias is not None:
+        alias = session.get(ModelAlias, (model.id, wanted.alias))
+        if alias is None:
+            raise NotFoundError(f"model {wanted.name!r} has no alias {wanted.alias!r}")
+        version = alias.version
+    return get_version(session, wanted.name, version or _latest(session, model))
 
 
 def summary(session: Session, model: RegisteredModel) -> Registered:
     """A model with its latest version and its aliases."""
-    return Registered(model, _latest(session, model), aliases(session, model))
+    return _summaries(session, [model])[0]
 
 
 def list_models(session: Session, *, after: str | None = None, limit: int = 50) -> list[Registered]:
@@ -115,7 +98,7 @@ def list_models(session: Session, *, after: str | None = None, limit: int = 50) 
     statement = select(RegisteredModel).order_by(RegisteredModel.name).limit(limit)
     if after is not None:
         statement = statement.where(RegisteredModel.name > after)
-    return [summary(session, model) for model in session.scalars(statement)]
+    return _summaries(session, list(session.scalars(statement)))
 
 
 def list_versions(
@@ -131,6 +114,22 @@ def list_versions(
     if before is not None:
         statement = statement.where(ModelVersion.version < before)
     return list(session.scalars(statement))
+
+
+def _summaries(session: Session, models: list[RegisteredModel]) -> list[Registered]:
+    """The models with what is known of them, in two statements whatever their number."""
+    wanted = [model.id for model in models]
+    latest = (
+        select(ModelVersion.model_id, func.max(ModelVersion.version))
+        .where(ModelVersion.model_id.in_(wanted))
+        .group_by(ModelVersion.model_id)
+    )
+    numbers = {row[0]: row[1] for row in session.execute(latest)}
+    aliases: dict[int, dict[str, int]] = {}
+    pointing = select(ModelAlias).where(ModelAlias.model_id.in_(wanted)).order_by(ModelAlias.name)
+    for alias in session.scalars(pointing):
+        aliases.setdefault(alias.model_id, {})[alias.name] = alias.version
+    return [Registered(one, numbers.get(one.id, 0), aliases.get(one.id, {})) for one in models]
 
 
 def _latest(session: Session, model: RegisteredModel) -> int:

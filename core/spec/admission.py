@@ -92,7 +92,7 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         try:
             selecting.check(query.parse(spec.data.query), schema)
         except InvalidError as error:
-            yield FieldError("data.query", error.detail.removeprefix("query: "))
+            yield FieldError("data.query", error.detail)
     if all(name in schema.names for name in names):
         yield from _preparation(spec, schema)
 

@@ -135,7 +135,8 @@ def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pet
     sixes = np.array([row["p0"] == 6 for row in rows])
     assert slices["p0", 6]["rows"] == sixes.sum()
     assert slices["p0", 6]["metrics"]["accuracy"] == pytest.approx(right[sixes].mean())
-    assert found == http.get("/v1/models/pets/evaluations").json()["items"][0]
+    assert evaluated(http, "pets@1", slices=["label"]) == found
+    assert http.get("/v1/models/pets/evaluations").json()["items"] == [found]
     assert_problem(
         http.post("/v1/models/pets/evaluations", {"dataset": "pets@1", "slices": ["none"]}), 422
     )

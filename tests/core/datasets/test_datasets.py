@@ -8,11 +8,11 @@ from sqlalchemy import update
 from core import datasets
 from core.data.intake import parse
 from core.data.stores import open_store
-from core.datasets.names import Reference, parse_reference
 from core.db.clock import now
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion
 from core.errors import InvalidError, NotFoundError
+from core.spec.names import Reference, parse_reference
 
 
 @pytest.fixture(scope="module")
