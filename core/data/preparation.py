@@ -6,7 +6,7 @@ cell is empty, or objects that are text or None.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -80,14 +80,7 @@ class Preparation(Family, ABC):
 
     def after(self, feature: Feature) -> Feature:
         """The column as the step leaves it."""
-        return Feature(
-            feature.name,
-            feature.shape,
-            feature.text,
-            feature.gaps,
-            feature.classes,
-            feature.done or self.finishes,
-        )
+        return replace(feature, done=feature.done or self.finishes)
 
     @abstractmethod
     def learn(self, cells: Cells) -> Learned:
@@ -103,6 +96,16 @@ class Preparation(Family, ABC):
         """Steps and cells they can learn from, for tests that every step must pass."""
 
 
+class Encoder(Preparation, ABC):
+    """A step that makes numbers of categories: text by default, numbers where they are named."""
+
+    text: ClassVar[bool] = True
+    finishes: ClassVar[bool] = True
+
+    def fits(self, feature: Feature) -> bool:
+        return not feature.shape and (feature.text or bool(self.columns))
+
+
 def present(cells: Cells) -> Cells:
     """The numbers that are there, as float64 in one row. Raises InvalidError when there is none."""
     flat = cells.reshape(-1)
@@ -110,8 +113,3 @@ def present(cells: Cells) -> Cells:
     if not len(found):
         raise InvalidError("all training rows are empty")
     return found
-
-
-def broadcast_cells(rows: int, values: NDArray[Any]) -> Cells:
-    """`rows` equal cells."""
-    return np.broadcast_to(values, (rows, *values.shape))

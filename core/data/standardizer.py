@@ -39,9 +39,7 @@ class Standardizer:
         mean = np.asarray(x.mean(axis=axes, dtype=np.float64))
         squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
         deviation = np.sqrt(squares * (mean.size / x.size))
-        # A constant feature keeps a deviation of some 1e-17 by rounding: no divisor.
-        floor = np.finfo(np.float64).eps * np.maximum(np.abs(mean), 1.0) * 8
-        return cls(mean, np.where(deviation > floor, deviation, 1.0))
+        return cls(mean, divisor(mean, deviation))
 
     def sparing(self, finished: NDArray[np.bool_]) -> Self:
         """It without effect where `finished` (one for each feature) says so."""
@@ -69,6 +67,12 @@ class Standardizer:
         return cls(
             np.asarray(arrays[cls.MEAN], np.float64), np.asarray(arrays[cls.SCALE], np.float64)
         )
+
+
+def divisor(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The deviation, or 1 of what never varies: rounding leaves it some 1e-17, no divisor."""
+    floor = np.finfo(np.float64).eps * np.maximum(np.abs(mean), 1.0) * 8
+    return np.where(deviation > floor, deviation, 1.0)
 
 
 def _blocks(x: Floats) -> Iterator[Floats]:

@@ -91,6 +91,20 @@ def shares(sample_weight: Array, dtype: Any) -> Array:
     return weight / (weight.sum(axis=-1, keepdims=True) + SMALLEST)
 
 
+def mean_over_samples(each: Array, dy: Array, sample_weight: Array | None) -> Array:
+    """The mean of `each (*stack, batch)` over samples, weighted if there are weights.
+
+    `dy (*stack, batch, outputs)`, the gradient of each sample's own value, becomes the mean's.
+    """
+    if sample_weight is None:
+        share: float | Array = 1.0 / each.shape[-1]
+        dy *= share
+    else:
+        share = shares(sample_weight, each.dtype)
+        dy *= share[..., None]
+    return (each * share).sum(axis=-1)
+
+
 def plain(value: Any, number: float) -> bool:
     """Whether a hyperparameter is this one number for all networks: its work can be left out."""
     return isinstance(value, float | int) and value == number

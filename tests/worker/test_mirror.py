@@ -1,9 +1,5 @@
 """What MLflow shows of jobs: all of it, once, and true."""
 
-import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -13,7 +9,7 @@ from core import jobs
 from core.db.session import reading, transaction
 from core.status import JobStatus
 from core.training.model import TrainedModel
-from tests.core.exporting.test_folder import SCORER
+from tests.core.exporting.elsewhere import scored
 from tests.trackers import Tracker
 from tests.workercases import DIGITS_CSV, LONG, Bench, until
 from worker.mirror import Mirror
@@ -83,19 +79,9 @@ def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Trac
     rows = [{k: v for k, v in row.items() if k != job.spec["data"]["target"]} for row in rows]
     site.store.get_file(job.result["model_key"], tmp_path / "model")
 
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-I", SCORER, f"runs:/{job.mlflow_run_id}/model"],
-        input=json.dumps(rows),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=tmp_path,
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracker.url},
-    )
+    address = f"runs:/{job.mlflow_run_id}/model"
+    found = scored(address, rows, tmp_path, MLFLOW_TRACKING_URI=tracker.url)
 
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
     assert found["answers"]["prediction"] == TrainedModel.load(tmp_path / "model").predict(rows)
 
 

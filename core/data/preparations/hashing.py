@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
-from core.data.preparation import CellError, Cells, Columns, Feature, Learned, Preparation
+from core.data.preparation import CellError, Cells, Columns, Encoder, Feature, Learned, Preparation
 from core.family import member
 
 
 @member
-class Hashing(Preparation):
+class Hashing(Encoder):
     """1 in the bucket that the value's BLAKE2b hash names, 0 in the others: learns nothing.
 
     For columns of very many values, and values that are still to come; different values may share
@@ -21,16 +21,10 @@ class Hashing(Preparation):
     columns of text.
     """
 
-    text: ClassVar[bool] = True
-    finishes: ClassVar[bool] = True
-
     kind: Literal["hashing"] = "hashing"
     columns: Columns = ()
     buckets: Annotated[int, Ge(2), Le(65_536)] = 64
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
-
-    def fits(self, feature: Feature) -> bool:
-        return not feature.shape and (feature.text or bool(self.columns))
 
     def after(self, feature: Feature) -> Feature:
         return replace(feature, shape=(self.buckets,), text=False, done=True)

@@ -2,32 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from core.data import categories
-from core.data.preparation import Cells, Columns, Feature, Learned, Preparation
+from core.data.preparation import Cells, Columns, Encoder, Feature, Learned, Preparation
 from core.data.schema import MAX_CLASSES
 from core.family import member
 
 
 @member
-class OneHot(Preparation):
+class OneHot(Encoder):
     """1 in the place of the cell's value among the values of the training rows, 0 elsewhere.
 
     A value that no training row has is all zeros, or an error. By default the columns of text.
     """
 
-    text: ClassVar[bool] = True
-    finishes: ClassVar[bool] = True
-
     kind: Literal["one_hot"] = "one_hot"
     columns: Columns = ()
     unknown: Literal["zeros", "error"] = "zeros"
-
-    def fits(self, feature: Feature) -> bool:
-        return not feature.shape and (feature.text or bool(self.columns))
 
     def objection(self, feature: Feature) -> str | None:
         if feature.classes is None:

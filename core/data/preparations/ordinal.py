@@ -2,34 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from core.data import categories
-from core.data.preparation import Cells, Columns, Feature, Learned, Preparation
+from core.data.preparation import Cells, Columns, Encoder, Feature, Learned, Preparation
 from core.family import member
 
 MAX_CATEGORIES = 1_000_000
 
 
 @member
-class Ordinal(Preparation):
+class Ordinal(Encoder):
     """The place of the cell's value among the n values of the training rows, from 0.
 
     A value that no training row has is n, or an error; an embedding then needs n + 1 places. By
     default the columns of text.
     """
 
-    text: ClassVar[bool] = True
-    finishes: ClassVar[bool] = True
-
     kind: Literal["ordinal"] = "ordinal"
     columns: Columns = ()
     unknown: Literal["last", "error"] = "last"
-
-    def fits(self, feature: Feature) -> bool:
-        return not feature.shape and (feature.text or bool(self.columns))
 
     def after(self, feature: Feature) -> Feature:
         return replace(feature, text=False, done=True)

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from core.data.preparation import Cells, Columns, Learned, Preparation, present
+from core.data.standardizer import divisor
 from core.family import member
 
 
@@ -24,11 +25,8 @@ class Standardize(Preparation):
 
     def learn(self, cells: Cells) -> Learned:
         values = present(cells)
-        mean, deviation = values.mean(), values.std()
-        # Rounding leaves a constant column a deviation of some 1e-17: no divisor.
-        floor = np.finfo(np.float64).eps * max(abs(mean), 1.0) * 8
-        scale = deviation if deviation > floor else 1.0
-        return Learned({"mean": np.array(mean), "scale": np.array(scale)})
+        mean = np.array(values.mean())
+        return Learned({"mean": mean, "scale": divisor(mean, np.array(values.std()))})
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         moved: Cells = (cells - learned.arrays["mean"]) / learned.arrays["scale"]

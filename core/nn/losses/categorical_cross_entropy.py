@@ -17,7 +17,7 @@ from core.nn.logits import (
     exponentials,
     softmax,
 )
-from core.nn.loss import Loss, plain, shares
+from core.nn.loss import Loss, mean_over_samples, plain
 
 
 @member
@@ -57,13 +57,7 @@ class CategoricalCrossEntropy(Loss):
         z *= target
         dy *= mass / total
         dy -= target
-        share: float | Array = 1.0 / y.shape[-2]
-        if sample_weight is None:
-            dy *= share
-        else:
-            share = shares(sample_weight, y.dtype)
-            dy *= share[..., None]
-        return -(z.sum(axis=-1) * share).sum(axis=-1), dy
+        return -mean_over_samples(z.sum(axis=-1), dy, sample_weight), dy
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return softmax(y, scope)

@@ -10,7 +10,7 @@ from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope, ShapeError
 from core.nn.logits import softmax
-from core.nn.loss import Loss, shares
+from core.nn.loss import Loss, mean_over_samples
 
 
 @member
@@ -56,13 +56,7 @@ class GroupedCrossEntropy(Loss):
             part -= xp.log(total)
         z *= target
         dy -= target
-        share: float | Array = 1.0 / y.shape[-2]
-        if sample_weight is None:
-            dy *= share
-        else:
-            share = shares(sample_weight, y.dtype)
-            dy *= share[..., None]
-        return -(z.sum(axis=-1) * share).sum(axis=-1), dy
+        return -mean_over_samples(z.sum(axis=-1), dy, sample_weight), dy
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return scope.xp.concatenate([softmax(y[..., s], scope) for s in self.spans()], axis=-1)

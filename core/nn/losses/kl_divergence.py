@@ -7,7 +7,7 @@ from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.logits import check_classes, exponentials, softmax
-from core.nn.loss import Loss, shares
+from core.nn.loss import Loss, mean_over_samples
 
 TINY = 1e-37
 """Stands for a share of nothing, whose logarithm is not needed: it is multiplied by zero."""
@@ -39,13 +39,7 @@ class KlDivergence(Loss):
         each *= target
         dy *= target.sum(axis=-1, keepdims=True) / total
         dy -= target
-        share: float | Array = 1.0 / y.shape[-2]
-        if sample_weight is None:
-            dy *= share
-        else:
-            share = shares(sample_weight, y.dtype)
-            dy *= share[..., None]
-        return (each.sum(axis=-1) * share).sum(axis=-1), dy
+        return mean_over_samples(each.sum(axis=-1), dy, sample_weight), dy
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return softmax(y, scope)

@@ -1,32 +1,18 @@
 """MLflow loads the folder and scores raw rows with none of our code."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from core.exporting import model_folder
+from tests.core.exporting import elsewhere
 from tests.core.exporting.models import model, rows_of
-
-SCORER = Path(__file__).with_name("scorer.py")
 
 
 def scored(folder: Path, files: dict[str, bytes], rows: list) -> dict:
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-I", SCORER, folder],
-        input=json.dumps(rows),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return elsewhere.scored(folder, rows, folder)
 
 
 def test_a_table_is_scored_by_mlflow_as_by_us(tmp_path):

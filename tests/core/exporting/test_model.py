@@ -50,48 +50,37 @@ def test_numbers_come_back_as_numbers(precision):
     np.testing.assert_allclose(found["prediction"], made.predict(rows), rtol=1e-5, atol=1e-5)
 
 
-def test_several_targets_are_outputs_of_their_names():
+@pytest.mark.parametrize(
+    ("loss", "outputs", "classes"),
+    [
+        ("binary_cross_entropy", 2, {"ill": (False, True), "old": ("no", "yes")}),
+        (
+            {"kind": "grouped_cross_entropy", "groups": [3, 2]},
+            5,
+            {"size": ("l", "m", "s"), "number": (3, 7)},
+        ),
+    ],
+)
+def test_several_targets_are_outputs_of_their_names(loss, outputs, classes):
     features = {"a": (), "b": ()}
     made = model(
         features,
-        loss="binary_cross_entropy",
-        outputs=2,
-        targets=("ill", "old"),
-        classes=((False, True), ("no", "yes")),
+        loss=loss,
+        outputs=outputs,
+        targets=tuple(classes),
+        classes=tuple(classes.values()),
     )
     rows = rows_of(features)
 
     found = score(to_onnx(made), rows)
 
     answers, chances = made.predict(rows), made.predict_proba(rows)
-    for target in ("ill", "old"):
+    for target, labels in classes.items():
         assert found[target].tolist() == [row[target] for row in answers]
-    expected = [row["old"]["yes"] for row in chances]
-    np.testing.assert_allclose(found["probability_old_yes"], expected, rtol=1e-5, atol=1e-6)
-    expected = [row["ill"]["False"] for row in chances]
-    np.testing.assert_allclose(found["probability_ill_False"], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_several_categories_are_outputs_of_their_names():
-    features = {"a": (), "b": ()}
-    made = model(
-        features,
-        loss={"kind": "grouped_cross_entropy", "groups": [3, 2]},
-        outputs=5,
-        targets=("size", "number"),
-        classes=(("l", "m", "s"), (3, 7)),
-    )
-    rows = rows_of(features)
-
-    found = score(to_onnx(made), rows)
-
-    answers, chances = made.predict(rows), made.predict_proba(rows)
-    for target in ("size", "number"):
-        assert found[target].tolist() == [row[target] for row in answers]
-    expected = [row["size"]["m"] for row in chances]
-    np.testing.assert_allclose(found["probability_size_m"], expected, rtol=1e-5, atol=1e-6)
-    expected = [row["number"]["7"] for row in chances]
-    np.testing.assert_allclose(found["probability_number_7"], expected, rtol=1e-5, atol=1e-6)
+        for label in labels:
+            expected = [row[target][str(label)] for row in chances]
+            given = found[f"probability_{target}_{label}"]
+            np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_image_of_booleans_comes_back_as_zeros_and_ones():
