@@ -77,7 +77,7 @@ lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 	@$(LOCK) requirements/compose-test.in -c requirements/dev.lock -o requirements/compose-test.lock
 	@$(LOCK) requirements/gpu.in -c requirements/runtime.lock -o requirements/gpu.lock
 
-faults: $(VENV)/dev.stamp ## break a real stack in all known ways and check that no job is lost
+faults: $(VENV)/dev.stamp ## do every fault of tests/faults to a real stack; no job may be lost
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)

@@ -80,13 +80,14 @@ class Paging(BaseModel):
     ) = None
     limit: Annotated[int, Field(ge=1, le=500, description="items a page")] = 50
 
+    def number(self, most: int = MAX_VERSION) -> int | None:
+        """What the cursor of a numbered list stands for, `most` for any beyond; None without one.
 
-def position(cursor: str, most: int = MAX_VERSION) -> int:
-    """The number that a cursor of a numbered list stands for, `most` for any beyond.
-
-    What a column cannot hold must not be compared with it. Raises InvalidError.
-    """
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        message = "not a cursor of this list; leave it out to begin at the first page"
-        raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
-    return min(int(cursor), most)
+        A number that its column cannot hold must not be compared with it. Raises InvalidError.
+        """
+        if self.cursor is None:
+            return None
+        if not (self.cursor.isascii() and self.cursor.isdigit() and len(self.cursor) < 19):
+            message = "not a cursor of this list; leave it out to begin at the first page"
+            raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
+        return min(int(self.cursor), most)

@@ -10,7 +10,8 @@ from api import schemas, views
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
-from api.parameters import Name, Paging, Version, position
+from api.pages import page
+from api.parameters import Name, Paging, Version
 from api.uploads import received
 from core import datasets
 from core.data.intake import parse
@@ -73,9 +74,7 @@ def list_all_datasets(
     """Datasets, by name."""
     with reading(here.engine) as session:
         found = datasets.list_datasets(session, after=paging.cursor, limit=paging.limit + 1)
-        items = [views.dataset(one) for one in found[: paging.limit]]
-    more = len(found) > paging.limit
-    return schemas.Page(items=items, next=items[-1].name if more else None)
+        return page(found, paging.limit, views.dataset, lambda one: one.dataset.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
@@ -90,12 +89,10 @@ def list_all_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[schemas.DatasetVersion]:
     """The versions of a dataset, newest first."""
-    before = None if paging.cursor is None else position(paging.cursor)
+    before = paging.number()
     with reading(here.engine) as session:
         rows = datasets.list_versions(session, name, before=before, limit=paging.limit + 1)
-        items = [views.dataset_version(row) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(items[-1].version) if more else None)
+        return page(rows, paging.limit, views.dataset_version, lambda row: row.version)
 
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))

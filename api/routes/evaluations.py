@@ -9,7 +9,8 @@ from api import registered, schemas
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
-from api.parameters import JobId, ModelReference, Paging, position
+from api.pages import page
+from api.parameters import JobId, ModelReference, Paging
 from core import datasets, models
 from core.db.session import reading, transaction
 
@@ -60,7 +61,7 @@ def list_evaluations(
     reference: ModelReference, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[registered.Evaluation]:
     """Evaluations of a version (`name@3`), or of all versions (`name`), newest first."""
-    before = None if paging.cursor is None else position(paging.cursor)
+    before = paging.number()
     with reading(here.engine) as session:
         if "@" in reference:
             job_ids = [models.resolve(session, reference).job_id]
@@ -68,9 +69,7 @@ def list_evaluations(
             versions = models.list_versions(session, reference, limit=1000)
             job_ids = [version.job_id for version in versions]
         rows = models.evaluations(session, job_ids, before=before, limit=paging.limit + 1)
-        items = [registered.evaluation(row) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(items[-1].id) if more else None)
+        return page(rows, paging.limit, registered.evaluation, lambda row: row.id)
 
 
 def _evaluate(

@@ -8,6 +8,7 @@ from api import schemas, views
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
+from api.pages import page
 from api.parameters import Paging
 from core.db.session import reading
 from core.jobs.experiments import list_experiments
@@ -22,6 +23,9 @@ def list_all_experiments(
     """Experiments, by name."""
     with reading(here.engine) as session:
         rows = list_experiments(session, after=paging.cursor, limit=paging.limit + 1)
-        items = [views.experiment(row, here.settings) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=items[-1].name if more else None)
+        return page(
+            rows,
+            paging.limit,
+            lambda row: views.experiment(row, here.settings),
+            lambda row: row.name,
+        )

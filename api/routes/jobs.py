@@ -11,7 +11,8 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.parameters import JobId, Paging, position
+from api.pages import page
+from api.parameters import JobId, Paging
 from core import jobs
 from core.data.schema import DatasetSchema
 from core.datasets import resolve
@@ -215,12 +216,10 @@ def list_events(
         rows = jobs.events(
             session,
             job_id,
-            after=position(paging.cursor or "0", most=2**63 - 1),
+            after=paging.number(2**63 - 1) or 0,
             limit=paging.limit + 1,
         )
-        items = [views.event(row) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(items[-1].id) if more else None)
+        return page(rows, paging.limit, views.event, lambda row: row.id)
 
 
 def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:

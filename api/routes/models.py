@@ -9,7 +9,8 @@ from api import registered, schemas
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, Responses, problems
-from api.parameters import Alias, Name, Paging, Version, VersionNumber, position
+from api.pages import page
+from api.parameters import Alias, Name, Paging, Version, VersionNumber
 from core import datasets, models
 from core.db.session import reading, transaction
 from core.exporting import to_onnx
@@ -63,9 +64,7 @@ def list_models(
     """Models, by name."""
     with reading(here.engine) as session:
         found = models.list_models(session, after=paging.cursor, limit=paging.limit + 1)
-        items = [registered.model(one) for one in found[: paging.limit]]
-    more = len(found) > paging.limit
-    return schemas.Page(items=items, next=items[-1].name if more else None)
+        return page(found, paging.limit, registered.model, lambda one: one.model.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
@@ -80,12 +79,10 @@ def list_model_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[registered.ModelVersion]:
     """The versions of a model with the metrics they ended with, newest first: to compare them."""
-    before = None if paging.cursor is None else position(paging.cursor)
+    before = paging.number()
     with reading(here.engine) as session:
         rows = models.list_versions(session, name, before=before, limit=paging.limit + 1)
-        items = [registered.model_version(row) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(items[-1].version) if more else None)
+        return page(rows, paging.limit, registered.model_version, lambda row: row.version)
 
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
@@ -132,12 +129,10 @@ def list_alias_changes(
     name: Name, alias: Alias, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[registered.AliasChange]:
     """How an alias was moved and why, newest first."""
-    before = None if paging.cursor is None else position(paging.cursor)
+    before = paging.number()
     with reading(here.engine) as session:
         rows = models.changes(session, name, alias, before=before, limit=paging.limit + 1)
-        items = [registered.alias_change(row) for row in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(rows[paging.limit - 1].id) if more else None)
+        return page(rows, paging.limit, registered.alias_change, lambda row: row.id)
 
 
 @router.post("/{name}/aliases/{alias}/promote", responses=problems(403, 404, 409, 413, 415, 422))

@@ -8,6 +8,7 @@ from api import schemas, views
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
+from api.pages import page
 from api.parameters import Paging
 from core import nodes
 from core.db.session import reading, transaction
@@ -25,9 +26,7 @@ def list_all_nodes(
     with reading(here.engine) as session:
         states = nodes.list_nodes(session)
         later = [state for state in states if state.node.name > (paging.cursor or "")]
-        items = [views.node(state) for state in later[: paging.limit]]
-    more = len(later) > paging.limit
-    return schemas.Page(items=items, next=items[-1].name if more else None)
+        return page(later, paging.limit, views.node, lambda state: state.node.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))

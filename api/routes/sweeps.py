@@ -10,7 +10,8 @@ from api.auth import Owner
 from api.context import Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.parameters import Paging, SweepId, position
+from api.pages import page
+from api.parameters import Paging, SweepId
 from core import jobs, sweeps
 from core.datasets import resolve
 from core.db import tables
@@ -102,13 +103,13 @@ def list_trials(
     sweep_id: SweepId, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> schemas.Page[schemas.Trial]:
     """The trials of a sweep, by number: where each is, how it stands, what came of it."""
-    after = -1 if paging.cursor is None else position(paging.cursor)
+    after = paging.number()
     with reading(here.engine) as session:
         sweeps.get(session, sweep_id)
         rows = sweeps.trials(session, sweep_id, after=after, limit=paging.limit + 1)
-        items = [views.trial(row, job) for row, job in rows[: paging.limit]]
-    more = len(rows) > paging.limit
-    return schemas.Page(items=items, next=str(items[-1].number) if more else None)
+        return page(
+            rows, paging.limit, lambda found: views.trial(*found), lambda found: found[0].number
+        )
 
 
 @router.get("/{sweep_id}/best", responses=problems(404, 409, 422))

@@ -33,7 +33,8 @@ def diff(
 def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """Train a finished job again, on the same data version, and compare the weights.
 
-    Ends with 0 when they are identical, else with 1 and the first metric that differs.
+    Ends with 0 when they are identical, else with 1 and the first metric that differs, or why the
+    new job has no weights.
     """
     with client(url, token) as server:
         before = server.jobs.get(find(server, job_id))
@@ -51,11 +52,15 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
     found = differences(before, after)
     if as_json:
         listed = [dataclasses.asdict(difference) for difference in found]
-        views.print_json({"job": after["id"], "identical": bool(same), "differences": listed})
+        first = parting and {"epoch": parting[0], **dataclasses.asdict(parting[1])}
+        views.print_json(
+            {"job": after["id"], "identical": bool(same), "first": first, "differences": listed}
+        )
     elif same:
         views.CONSOLE.print(f"[green]identical weights[/] {after['weights_digest']}")
     else:
-        views.CONSOLE.print("[red]the weights differ[/]")
+        told = "the weights differ" if same is False else f"the new job is {after['status']}"
+        views.CONSOLE.print(f"[red]{told}[/]")
         if parting is not None:
             epoch, at = parting
             views.CONSOLE.print(f"first in epoch {epoch}: {at.path} {at.left} | {at.right}")

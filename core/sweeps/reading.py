@@ -48,14 +48,12 @@ def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50)
 
 
 def trials(
-    session: Session, sweep_id: str, *, after: int = -1, limit: int | None = None
+    session: Session, sweep_id: str, *, after: int | None = None, limit: int | None = None
 ) -> list[tuple[Trial, Job | None]]:
     """The trials of a sweep numbered above `after`, in order, each with its job."""
-    statement = (
-        select(Trial).where(Trial.sweep_id == sweep_id, Trial.number > after).order_by(Trial.number)
-    )
-    if limit is not None:
-        statement = statement.limit(limit)
+    statement = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number).limit(limit)
+    if after is not None:
+        statement = statement.where(Trial.number > after)
     found = list(session.scalars(statement))
     # Not joined: what a job is always loaded with would leave out trials without one.
     wanted = select(Job).join(Trial, Trial.job_id == Job.id).where(Trial.sweep_id == sweep_id)

@@ -1,0 +1,231 @@
+"""The commands of README and docs, typed as they stand against a running `chainrule up`."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.brokers import free_port
+from tests.house.snippets import ROOT, SHELL, snippets
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+PROGRAMS = Path(sys.executable).parent
+
+
+def page(name, *languages):
+    """The snippets of a page."""
+    return [one for one in snippets(*languages) if one.page == name]
+
+
+README = page("README.md", *SHELL)
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    """Of the api and of MLflow, in a stack that stays, as `make up` starts it."""
+    port, tracker, folder = free_port(), free_port(), tmp_path_factory.mktemp("stack")
+    options = ["--data-dir", str(folder), "--port", str(port), "--mlflow-port", str(tracker)]
+    with (folder / "up.log").open("w") as log:
+        stack = subprocess.Popen([PROGRAMS / "chainrule", "up", *options], stdout=log, stderr=log)
+    try:
+        give_up_at = time.monotonic() + 120
+        while time.monotonic() < give_up_at:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
+                    break
+            assert stack.poll() is None, (folder / "up.log").read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{tracker}"
+    finally:
+        stack.send_signal(signal.SIGTERM)
+        stack.wait(60)
+
+
+@pytest.fixture
+def url(addresses):
+    """The api's address."""
+    return addresses[0]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Where a reader would type: the examples at hand, and some rows without labels."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    with (ROOT / "examples" / "digits.csv").open(newline="") as source:
+        rows = list(csv.DictReader(source))[:5]
+    names = [name for name in rows[0] if name != "label"]
+    with (tmp_path / "rows.csv").open("w", newline="") as target:
+        writer = csv.DictWriter(target, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    cells = [{name: int(row[name]) for name in names} for row in rows]
+    (tmp_path / "rows.json").write_text(json.dumps({"rows": cells, "probabilities": True}))
+    return tmp_path
+
+
+def statements(text):
+    """The statements of a shell text, a quoted text over several lines being in one of them."""
+    gathered = ""
+    for line in text.splitlines():
+        gathered += line + "\n"
+        checked = subprocess.run(["bash", "-n"], input=gathered, text=True, capture_output=True)
+        if checked.returncode == 0 and not checked.stderr and not gathered.endswith("\\\n"):
+            yield gathered
+            gathered = ""
+    assert not gathered
+
+
+def bash(statement, desk, **variables):
+    """Run one statement and return what it printed."""
+    path = f"{PROGRAMS}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", statement],
+        cwd=desk,
+        env={**os.environ, "PATH": path, "NO_COLOR": "1", **variables},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{statement}{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_curl_lines_work(url, desk):
+    [snippet] = [one for one in README if "curl" in one.text]
+    variables = {"API": url}
+    answers = []
+    for statement in statements(snippet.text):
+        if statement.startswith(("API=", "#")):
+            continue
+        answers.append(json.loads(bash(statement, desk, **variables)))
+        if "id" in answers[-1]:
+            variables["ID"] = answers[-1]["id"]
+    uploaded, submitted, looked, measured = answers
+    assert uploaded["version"] == 1
+    assert submitted["status"] == "queued"
+    assert looked["id"] == submitted["id"]
+    assert "items" in measured or "metrics" in measured
+
+
+def test_command_line_works(url, desk):
+    [snippet] = [one for one in README if "chainrule submit" in one.text]
+    printed = [bash(statement, desk, CHAINRULE_URL=url) for statement in statements(snippet.text)]
+    assert len(printed) == 3
+    assert "finished" in printed[1]
+
+
+def trained(desk, **variables):
+    """The id of a job that a reader of the pages in docs has trained."""
+    bash("chainrule dataset add digits examples/digits.csv", desk, **variables)
+    said = bash("chainrule submit examples/digits.json --watch --json", desk, **variables)
+    return json.loads(said)["id"]
+
+
+def typed(name, desk, **variables):
+    """What each statement of a page prints."""
+    text = "".join(snippet.text for snippet in page(name, *SHELL))
+    return {one.strip(): bash(one, desk, **variables) for one in statements(text)}
+
+
+def test_data_page(url, desk):
+    said = typed("docs/data.md", desk, CHAINRULE_URL=url)
+    assert (
+        "901 of 1797 rows" in said["chainrule dataset query digits 'label:[0 TO 4] AND NOT p00:>0'"]
+    )
+    assert (
+        "digits@production is now digits@1" in said["chainrule dataset alias digits@1 production"]
+    )
+    few = said["chainrule dataset query digits@production 'label:3 @limit:5'"].splitlines()
+    assert few[0] == "5 of 1797 rows"
+    assert few[1].split()[0] == "label"
+
+
+def test_tracking_page(url, desk):
+    first = trained(desk, CHAINRULE_URL=url)
+    said = typed("docs/tracking.md", desk, CHAINRULE_URL=url, ID=first)
+    assert "identical weights" in said["chainrule reproduce latest"]
+
+
+def test_what_cannot_be_reproduced_is_said(url, desk):
+    trained(desk, CHAINRULE_URL=url)
+    spec = json.loads((desk / "examples" / "digits.json").read_text())
+    (desk / "timed.json").write_text(json.dumps({**spec, "epochs": 10**6, "max_seconds": 1.5}))
+    bash("chainrule submit timed.json --watch", desk, CHAINRULE_URL=url)
+    said = bash("chainrule reproduce latest || echo code $?", desk, CHAINRULE_URL=url)
+    assert "the weights differ" in said
+    assert "first in epoch" in said
+    assert "code 1" in said
+
+
+def test_models_page(addresses, desk):
+    url, tracker = addresses
+    variables = {"CHAINRULE_URL": url, "API": url}
+    said = typed("docs/models.md", desk, **variables, ID=trained(desk, **variables))
+    of = {words: text for words, text in said.items() if words.startswith("chainrule model")}
+    first, measured, champion, second, taken, shown, predicted, back, _ = of.values()
+    assert "registered digits@1" in first
+    assert "all rows" in measured
+    assert "label = 9" in measured
+    assert "there is no other champion" in champion
+    assert "registered digits@2" in second
+    assert taken.startswith("promoted digits@2")
+    assert "champion" in shown
+    assert len(predicted.splitlines()) == 5
+    assert "digits@champion is digits@1" in back
+    assert (desk / "digits.onnx").stat().st_size > 1000
+    answers = [json.loads(text) for words, text in said.items() if words.startswith("curl")]
+    assert all(len(answer["predictions"]) == 5 for answer in answers)
+
+    worse = "chainrule model promote digits 1 --dataset digits@1 --metric loss"
+    bash("chainrule model alias digits 2", desk, **variables)
+    refused = bash(f"{worse} || echo code $?", desk, **variables)
+    assert "not promoted" in refused
+    assert "code 1" in refused
+
+    [snippet] = page("docs/models.md", "python")
+    bash(f"chainrule watch {trained(desk, **variables)}", desk, **variables)
+    mirrored(tracker)
+    output = python(snippet, desk, MLFLOW_TRACKING_URI=tracker)
+    assert "prediction" in output
+    assert "probability_9" in output
+
+
+def mirrored(tracker):
+    """Wait until MLflow shows a run as finished."""
+    give_up_at = time.monotonic() + 120
+    while time.monotonic() < give_up_at:
+        with suppress(httpx.HTTPError, KeyError):
+            asked = {"experiment_ids": ["1"], "filter": "attributes.status = 'FINISHED'"}
+            found = httpx.post(f"{tracker}/api/2.0/mlflow/runs/search", json=asked)
+            if found.json()["runs"]:
+                return
+        time.sleep(0.5)
+    raise AssertionError("no run is finished in MLflow")
+
+
+def python(snippet, desk, **variables):
+    """What a Python snippet prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", snippet.text],
+        cwd=desk,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("snippet", page("README.md", "python"), ids=str)
+def test_python_runs(snippet, desk):
+    assert python(snippet, desk)
