@@ -81,7 +81,7 @@ class TrainedModel:
             "shape": json.dumps(self.network.shape),
             "features": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.features]),
             "prepare": self.encoding.pipeline.dumps(),
-            "targets": json.dumps([[c.name, c.shape] for c in self.encoding.targets]),
+            "targets": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.targets]),
             "classes": json.dumps(self.encoding.classes),
         }
         return save(path, {n: np.ascontiguousarray(a) for n, a in arrays.items()}, metadata)
@@ -99,7 +99,7 @@ class TrainedModel:
             targets=_columns(metadata["targets"]),
             classes=tuple(None if c is None else tuple(c) for c in classes),
             standardizer=Standardizer.from_arrays(arrays),
-            pipeline=Pipeline.loads(metadata.get("prepare", "[]"), arrays),
+            pipeline=Pipeline.loads(metadata["prepare"], arrays),
         )
         shape = tuple(json.loads(metadata["shape"]))
         model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()))
@@ -206,12 +206,11 @@ class TrainedModel:
             self.encoding.pipeline.apply(parts)
         except ColumnCellError as error:
             raise _wrong(error.row, error.column, error.detail) from None
-        for name, part in parts.items():
-            finite = np.isfinite(part.reshape(len(rows), -1)).all(axis=1)
-            if not finite.all():
-                raise _wrong(int(np.argmin(finite)), name, "the number is missing or not finite")
-        flat = [part.reshape(len(rows), -1) for part in parts.values()]
-        laid = np.concatenate(flat, axis=1, dtype=self.network.dtype)
+        flat = {name: part.reshape(len(rows), -1) for name, part in parts.items()}
+        with np.errstate(over="ignore"):
+            laid = np.concatenate(list(flat.values()), axis=1, dtype=self.network.dtype)
+        if not np.isfinite(laid).all():
+            _refuse_gap(flat, laid)
         return laid.reshape(len(rows), *self.network.shape)
 
     def table_to_array(self, table: pa.Table) -> Array:
@@ -270,6 +269,16 @@ def _wrong(row: int, column: str, message: str) -> InvalidError:
     return InvalidError(f"{path}: {message}", [FieldError(path, message)])
 
 
+def _refuse_gap(flat: Mapping[str, Array], laid: Array) -> None:
+    """Name the first column, and its first row, where `laid` has no finite number."""
+    start = 0
+    for name, part in flat.items():
+        finite = np.isfinite(laid[:, start : start + part.shape[1]]).all(axis=1)
+        if not finite.all():
+            raise _wrong(int(np.argmin(finite)), name, "the number is missing or not finite")
+        start += part.shape[1]
+
+
 def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
     if column.name not in row:
         raise _wrong(index, column.name, f"the column {column.name!r} is missing")
@@ -277,8 +286,8 @@ def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
 
 
 def _columns(document: str) -> tuple[Column, ...]:
-    """What `save` wrote of columns; older models say nothing of text."""
-    return tuple(Column(name, tuple(shape), *text) for name, shape, *text in json.loads(document))
+    """What `save` wrote of columns."""
+    return tuple(Column(name, tuple(shape), text) for name, shape, text in json.loads(document))
 
 
 def _cells(raw: list[Any], column: Column, encoding: Encoding, dtype: Any) -> Array:
