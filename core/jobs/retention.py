@@ -15,10 +15,9 @@ from core.db.clock import later
 from core.db.tables import Checkpoint, Job, ModelVersion
 from core.errors import NotFoundError
 from core.jobs.effects import forget_checkpoint
-from core.status import JobStatus
+from core.status import TERMINAL, JobStatus
 
 _DAY = 86_400.0
-TERMINAL = tuple(status for status in JobStatus if status.terminal)
 
 
 @dataclass(frozen=True)
