@@ -193,9 +193,11 @@ def test_a_database_away_for_longer_than_the_lease_ends_the_runner_and_writes_no
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
 ):
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
-    calm = bench.submit(**STEPS)
+    # It must not have ended before the lease has.
+    steps = {**STEPS, "epochs": 1000}
+    calm = bench.submit(**steps)
     bench.slot.work(calm)
-    job_id = bench.submit(**STEPS)
+    job_id = bench.submit(**steps)
     with bench.working(job_id) as thread:
         until(lambda: checkpointed(bench, job_id))
         runner = bench.equipment.runner_pid
