@@ -45,7 +45,7 @@ class Elementwise:
         self._dtype = arrays[0].dtype
         self._stack = arrays[0].shape[:-1]
         suits = xp is np and arrays[0].size > 0 and fuse is not False
-        self._gain = fused.Gain(arrays[0].size) if suits else None
+        self._gain = fused.Gain(arrays[0].size, calls=6) if suits else None
         self._at_once = fuse
         self._kernel: fused.Kernel | None = None
         self._numbers: Any = None

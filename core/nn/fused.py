@@ -16,33 +16,38 @@ import numpy as np
 from core.nn.array import Array
 from core.nn.trace import Program, Statement
 
-START_SECONDS = 0.15
-"""About what importing LLVM and compiling a first program takes."""
+START_SECONDS, COMPILE_SECONDS = 0.15, 0.01
+"""About what importing LLVM takes, and compiling a program."""
 
-CALL_SECONDS, NUMBER_SECONDS = 6e-6, 1.2e-9
-"""About what one fused pass saves against array calls: for each pass, and for each number."""
+CALL_SECONDS, NUMBER_SECONDS = 1e-6, 1.2e-9
+"""About what fusing saves: for each array call, and for each number of a pass."""
 
 TYPES = {"float32": ("float", "f32", 4), "float64": ("double", "f64", 8)}
 PLAIN = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 
 
 class Gain:
-    """Decides when fusing has paid for itself: once it would have saved what it costs to start."""
+    """Decides when fusing has paid for itself: once it would have saved what it costs to start.
 
-    def __init__(self, numbers: int) -> None:
-        self._left = START_SECONDS
-        self._saves = CALL_SECONDS + numbers * NUMBER_SECONDS
+    A pass fused saves `calls` array calls for `numbers` numbers; `programs` are to be compiled.
+    """
+
+    def __init__(self, numbers: int, calls: int, programs: int = 0) -> None:
+        self._saved = 0.0
+        self._saves = calls * CALL_SECONDS + numbers * NUMBER_SECONDS
+        self._compiling = programs * COMPILE_SECONDS
 
     def reached(self) -> bool:
         """Count one more pass done by array calls; True once fusing would have been worth it."""
-        self._left -= self._saves
-        return self._left <= 0 or _library.cache_info().currsize > 0
+        self._saved += self._saves
+        starting = 0.0 if _library.cache_info().currsize > 0 else START_SECONDS
+        return self._saved >= starting + self._compiling
 
 
 class Kernel:
     """A compiled program bound to arrays: call it to run over all of them once.
 
-    Arrays are `(rows, length)`, all with the same strides and contiguous along the last axis;
+    Whole arrays are `(rows, length)`, all with the same strides and contiguous along the last axis;
     `coefficients` is C-contiguous `(rows, count)` of the same dtype, read anew at each call.
     """
 
@@ -59,22 +64,38 @@ class Kernel:
     def __call__(self) -> None:
         self._function(self._arguments)
 
+    def call(self) -> tuple[Any, tuple[Any, ...]]:
+        """The same as a function and its arguments; they are good as long as the kernel lives."""
+        return self._function, (self._arguments,)
+
 
 def bind(program: Program, arrays: Sequence[Array], coefficients: Array) -> Kernel | None:
-    """`program` over these arrays, or None where it cannot be compiled or they do not suit it."""
+    """`program` over these arrays, or None where it cannot be compiled or they do not suit it.
+
+    The first array must be a whole one.
+    """
     first = arrays[0]
     name = first.dtype.name
     if _library() is None or name not in TYPES:
         return None
-    for array in arrays:
+    for number, array in enumerate(arrays):
         if type(array) is not np.ndarray or array.dtype != first.dtype:
             return None
-        if array.shape != first.shape or array.strides != first.strides:
+        if array.shape != program.shape(number, *first.shape):
+            return None
+        if array.shape == first.shape and array.strides != first.strides:
+            return None
+        if number in program.every_column and not array.flags.c_contiguous:
             return None
         if array.strides[-1] != array.itemsize:
             return None
     function = _compiled(program, name)
     return None if function is None else Kernel(function, arrays, coefficients)
+
+
+def is_compiled(program: Program, dtype: Any) -> bool:
+    """Whether `program` was compiled before for this dtype."""
+    return (program, np.dtype(dtype).name) in _known
 
 
 @functools.cache
@@ -107,11 +128,11 @@ def _compiled(program: Program, name: str) -> Any:
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("run"))
-    _engines.append(engine)
+    _known[program, name] = engine
     return function
 
 
-_engines: list[Any] = []
+_known: dict[tuple[Program, str], Any] = {}
 """The owners of all code compiled so far: it lives as long as the process."""
 
 
@@ -126,7 +147,12 @@ def source(program: Program, name: str) -> str:
     arrays = range(program.arrays)
     parameters = "".join(f"ptr noalias %p{i}, " for i in arrays)
     parameters += "ptr noalias %numbers, i64 %rows, i64 %length, i64 %step"
-    read = [_load(f"a{i}", f"p{i}", "at", kind, width) for i in arrays]
+    index = {
+        **dict.fromkeys(arrays, "at"),
+        **dict.fromkeys(program.every_row, "i"),
+        **dict.fromkeys(program.every_column, "r"),
+    }
+    read = [_load(f"a{i}", f"p{i}", index[i], kind, width) for i in arrays]
     coefficients = range(program.coefficients)
     numbers = [_load(f"c{i}", "row", i, kind, width) for i in coefficients]
     lines = [line for one in program.statements for line in _operation(one, kind, suffix)]

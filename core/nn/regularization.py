@@ -69,13 +69,9 @@ class Regularizer:
             for _ in range(chosen.clip_value is not None)
         ]
         self._decaying = weights
-
-    @property
-    def active(self) -> bool:
-        """Whether there is anything to do."""
-        chosen = self.regularization
         bounds = (chosen.max_norm, chosen.clip_value, chosen.clip_norm, chosen.clip_global_norm)
-        return bool(self._penalties or self._decays or any(b is not None for b in bounds))
+        self.active = bool(self._penalties or self._decays or any(b is not None for b in bounds))
+        """Whether there is anything to do."""
 
     def before(self, rate: Any) -> None:
         """Add the penalties' gradients, clip, and decay the weights at learning rate `rate`."""

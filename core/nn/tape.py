@@ -111,12 +111,12 @@ class _Namespace:
     @staticmethod
     def take(array: Array, indices: Array, **options: Any) -> Array:
         """`numpy.take`, noted on the tape."""
-        given = plain(array), plain(indices)
-        result = np.asarray(np.take(*given, **options))
+        array, indices = plain(array), plain(indices)
+        result = np.asarray(np.take(array, indices, **options))
         if Tape.current is None:
             return result
         # Without clipping NumPy would copy what it takes once more; no index is out of bounds.
-        Tape.current.note(np.take, *given, **options, out=result, mode="clip")
+        Tape.current.note(array.take, indices, **options, out=result, mode="clip")
         return recorded(result)
 
 

@@ -29,13 +29,21 @@ class Program:
     """What a function did to its arrays.
 
     Array `i` is read as value `a<i>` and coefficient `i` as `c<i>`; `stores` names, for every
-    array that ended with a new content, the value it ends with. Hashable: equal programs are one.
+    array that ended with a new content, the value it ends with. Arrays are `(rows, length)`, but
+    for those in `every_row`, `(1, length)`, and in `every_column`, `(rows, 1)`, which are read
+    again for each. Hashable: equal programs are one.
     """
 
     arrays: int
     coefficients: int
     statements: tuple[Statement, ...]
     stores: tuple[tuple[int, str], ...]
+    every_row: frozenset[int] = frozenset()
+    every_column: frozenset[int] = frozenset()
+
+    def shape(self, array: int, rows: int, length: int) -> tuple[int, int]:
+        """The shape that an array has where whole ones are `(rows, length)`."""
+        return 1 if array in self.every_row else rows, 1 if array in self.every_column else length
 
 
 @dataclass

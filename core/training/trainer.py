@@ -187,8 +187,9 @@ class Trainer:
         """Add a batch to what the epoch reports."""
         count = part.x.shape[len(self.stack)]
         mass = count if part.weight is None else part.weight.sum(axis=-1)
-        self.loss_sum += loss * mass if self.loss.averages else loss
-        self.weight_sum += mass
+        # Anew, not in place: a sum of a single network becomes a number, which is quicker.
+        self.loss_sum = self.loss_sum + (loss * mass if self.loss.averages else loss)
+        self.weight_sum = self.weight_sum + mass
         if not self.tallies:
             return
         weight = part.weight

@@ -92,8 +92,12 @@ def weights(learner: Trainer, steps: int) -> bytes:
 
 @pytest.mark.parametrize("seeds", [(0,), (1, 2, 3)], ids=["alone", "stack"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_playing_changes_no_bit(name: str, seeds: tuple[int, ...], monkeypatch: Any) -> None:
+@pytest.mark.parametrize("fuses", [False, True], ids=["calls", "fused"])
+def test_playing_changes_no_bit(
+    name: str, seeds: tuple[int, ...], fuses: bool, monkeypatch: Any
+) -> None:
     network, plays = NETWORKS[name]
+    monkeypatch.setattr(computing.Fusing, "pays", lambda fusing: fuses)
     learner = trainer(network, seeds)
     played = weights(learner, 60)
     assert learner.plays == plays
@@ -105,6 +109,7 @@ def test_playing_changes_no_bit(name: str, seeds: tuple[int, ...], monkeypatch: 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_no_member_trains_otherwise_beyond_the_recording(name: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(computing.Fusing, "pays", lambda fusing: True)
     played = weights(family_trainer(name), 25)
     monkeypatch.setattr(computing, "SMALL", 0)
     assert weights(family_trainer(name), 25) == played
