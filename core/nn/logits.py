@@ -17,15 +17,43 @@ ClassWeights: TypeAlias = (
 """How much each class counts; `balanced`: by how rare it is among the training rows."""
 
 
+FEW = 4
+"""So few classes are added up one after the other: a reduction would take longer for each row."""
+
+ROWS = 64
+"""From so many rows for each class on, the largest is found class by class."""
+
+
+def _largest(y: Array, xp: ModuleType) -> Array:
+    """The largest score of each row, `(..., 1)`."""
+    classes = y.shape[-1]
+    if classes > FEW and y.size < ROWS * classes * classes:
+        return y.max(axis=-1, keepdims=True)
+    return _by_class(xp.maximum, y)
+
+
+def _total(e: Array, xp: ModuleType) -> Array:
+    """The sum of each row, `(..., 1)`. The order depends on nothing but the number of classes."""
+    return e.sum(axis=-1, keepdims=True) if e.shape[-1] > FEW else _by_class(xp.add, e)
+
+
+def _by_class(operation: Any, y: Array) -> Array:
+    """`y[..., 0]`, then `y[..., 1]` and so on taken together, `(..., 1)`."""
+    found: Array = operation(y[..., :1], y[..., 1:2]) if y.shape[-1] > 1 else +y
+    for number in range(2, y.shape[-1]):
+        operation(found, y[..., number : number + 1], out=found)
+    return found
+
+
 def exponentials(y: Array, scope: Scope) -> tuple[Array, Array, Array]:
     """`z = y - max(y)`, `exp(z)` and its sum over classes `(..., 1)`, the first two in buffers.
 
     `log softmax(y) = z - log(sum)` and `softmax(y) = exp(z) / sum`.
     """
     xp = scope.xp
-    z = xp.subtract(y, y.max(axis=-1, keepdims=True), out=scope.buffer("z", y.shape))
+    z = xp.subtract(y, _largest(y, xp), out=scope.buffer("z", y.shape))
     e = xp.exp(z, out=scope.buffer("dy", y.shape))
-    return z, e, e.sum(axis=-1, keepdims=True)
+    return z, e, _total(e, xp)
 
 
 def softmax(y: Array, scope: Scope) -> Array:
