@@ -32,6 +32,7 @@ from api.routes import (
     predictions,
     queries,
     retention,
+    sweep_results,
     sweeps,
 )
 from api.uploads import sweep
@@ -64,6 +65,7 @@ ROUTERS = tuple(
         aliases,
         retention,
         sweeps,
+        sweep_results,
     )
 )
 

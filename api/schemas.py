@@ -192,6 +192,7 @@ class Sweep(Read):
     dataset: Annotated[str, Field(examples=["digits@1"])]
     owner: str
     spec: dict[str, Any] = Field(description="the SweepSpec with all defaults filled in")
+    plots: list[str] = Field(description="where pictures of it are: pages for a browser")
     created_at: datetime
     finished_at: datetime | None = None
 

@@ -9,6 +9,7 @@ from core.db import tables
 from core.db.types import from_milliseconds
 from core.jobs import Point
 from core.nodes import NodeState
+from core.search.plots import kinds
 from core.settings import Settings
 from core.status import JobStatus
 
@@ -155,6 +156,8 @@ def trial(row: tables.Trial, job: tables.Job | None) -> schemas.Trial:
 def sweep(row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial]) -> schemas.Sweep:
     """A sweep as the api shows it."""
     version = row.dataset_version
+    given = row.spec["objective"]
+    pictures = kinds(len(row.spec["search_space"]), len(given) if isinstance(given, list) else 1)
     return schemas.Sweep(
         id=row.id,
         name=row.name,
@@ -166,6 +169,7 @@ def sweep(row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial]) -
         dataset=f"{version.dataset.name}@{version.version}",
         owner=row.owner,
         spec=row.spec,
+        plots=[f"/v1/sweeps/{row.id}/plots/{kind}" for kind in pictures],
         created_at=row.created_at,
         finished_at=row.finished_at,
     )

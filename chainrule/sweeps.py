@@ -27,6 +27,20 @@ class Sweeps:
         """The best `trial`, and its `job`: a JobSpec. ProblemError (409): none yet."""
         return self._transport.get(f"{_path(sweep_id)}/best")
 
+    def plot(self, sweep_id: str, kind: str, *, objective: int = 0) -> str:
+        """A picture as a web page; a sweep's `plots` says which there are."""
+        path = f"{_path(sweep_id)}/plots/{quote(kind, safe='')}?objective={objective}"
+        return self._transport.content(path).decode()
+
+    def study(self, sweep_id: str) -> bytes:
+        """All trials as an SQLite file that Optuna opens."""
+        return self._transport.content(f"{_path(sweep_id)}/optuna")
+
+    def promote(self, sweep_id: str, name: str, *, alias: str | None = None) -> Document:
+        """Make the best trial's model the next version of `name`; the alias then points at it."""
+        body = {"name": name, "alias": alias}
+        return self._transport.post(f"{_path(sweep_id)}/promote", body, repeatable=True)
+
     def trials(self, sweep_id: str, *, after: int = -1) -> list[Document]:
         """The trials numbered above `after`, in order."""
         found: list[Document] = []

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chainrule.cli import views
+from chainrule.cli import sweep_results, views
+from chainrule.cli.sweep_results import SweepId, find
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 from chainrule.client import Client
 from chainrule.transport import Document
@@ -21,8 +22,6 @@ from core.status import SweepStatus
 _PAUSE_SECONDS = 0.5
 _SHOWN_TRIALS = 10
 
-SweepId = Annotated[str, typer.Argument(help="Id of the sweep, its first characters, or `latest`.")]
-
 
 def install(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -30,6 +29,7 @@ def install(app: typer.Typer) -> None:
     sweep.command("run")(run)
     sweep.command("show")(show)
     sweep.command("list")(list_sweeps)
+    sweep_results.install(sweep)
     app.add_typer(sweep, name="sweep")
 
 
@@ -63,7 +63,7 @@ def run(
 def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """Show one sweep: its state, its trials by state and the best of them."""
     with client(url, token) as server:
-        sweep = server.sweeps.get(_find(server, sweep_id))
+        sweep = server.sweeps.get(find(server, sweep_id))
     if as_json:
         views.print_json(sweep)
     else:
@@ -156,16 +156,6 @@ def _ended(sweep: Document) -> int:
 
 
 _NOT_ENDED = {"queued", "running", "paused", "open"}
-
-
-def _find(server: Client, given: str) -> str:
-    recent = [sweep["id"] for _, sweep in zip(range(500), server.sweeps.list(), strict=False)]
-    if given == "latest" and recent:
-        return str(recent[0])
-    matches = [one for one in recent if one.startswith(given)]
-    if len(matches) > 1:
-        raise typer.BadParameter(f"{len(matches)} sweeps begin with {given}: give more of the id")
-    return str(matches[0]) if matches else given
 
 
 def _spec(file: Path) -> dict[str, Any]:

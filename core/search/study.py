@@ -95,9 +95,9 @@ def ask(
     `tried` holds all trials so far, numbered from 0 without a gap. Points of `baseline` come first
     and may leave fields to the sampler.
     """
-    with _quiet():
+    with quiet():
         sampler = search.sampler.make(_distributions(search))
-        study = _study(search, tried, sampler)
+        study = study_of(search, tried, sampler)
         _restore(study, sampler, state or {})
         found = []
         for number in range(len(tried), len(tried) + count):
@@ -119,8 +119,8 @@ def judge(
     Judged are the epochs it reported after `seen`, one after another, so how often one looks
     decides nothing about that trial's own reports.
     """
-    with _quiet():
-        study = _study(search, tried, optuna.samplers.RandomSampler(seed=0))
+    with quiet():
+        study = study_of(search, tried)
         pruner = study.pruner
         trial_id = study.get_trials(deepcopy=False)[number]._trial_id
         mine = tried[number]
@@ -139,13 +139,14 @@ def _seen_until(trial: FrozenTrial, mine: Tried, epoch: int) -> FrozenTrial:
     return trial
 
 
-def _study(
-    search: Search, tried: Sequence[Tried], sampler: optuna.samplers.BaseSampler
+def study_of(
+    search: Search, tried: Sequence[Tried], sampler: optuna.samplers.BaseSampler | None = None
 ) -> optuna.Study:
+    """An Optuna study in memory that has tried the same."""
     study = optuna.create_study(
         study_name=search.name,
         directions=list(search.directions),
-        sampler=sampler,
+        sampler=sampler or optuna.samplers.RandomSampler(seed=0),
         pruner=search.pruner.make(search.epochs),
     )
     distributions = _distributions(search)
@@ -234,7 +235,7 @@ def finite(values: Sequence[float | None]) -> bool:
     return all(value is not None and math.isfinite(value) for value in values)
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801
+class quiet(warnings.catch_warnings):  # noqa: N801
     """Without Optuna's remarks about what it may change one day."""
 
     def __enter__(self) -> None:

@@ -16,19 +16,23 @@ from core.sweeps.reading import (
     trial_of,
     trials,
 )
+from core.sweeps.results import Findings, findings, register_best
 from core.sweeps.starting import start, started
 
 __all__ = [
     "Advance",
+    "Findings",
     "SweepPage",
     "advance",
     "best",
     "best_job",
     "cancel",
     "counts",
+    "findings",
     "get",
     "list_sweeps",
     "pause",
+    "register_best",
     "resume",
     "start",
     "started",

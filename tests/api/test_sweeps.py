@@ -111,3 +111,26 @@ def test_a_sweep_that_is_not_there(http: Http) -> None:
         assert_problem(http.get(f"/v1/sweeps/{'0' * 32}{path}"), 404)
     assert_problem(http.get("/v1/sweeps/x"), 404)
     assert_problem(http.post(f"/v1/sweeps/{'0' * 32}/cancel"), 404)
+
+
+def test_pictures_the_study_and_the_best_model(everywhere: Http) -> None:
+    http = everywhere
+    sweep_id = begun(http)
+    place = f"/v1/sweeps/{sweep_id}"
+    assert_problem(http.get(f"{place}/plots/history"), 409)
+    assert_problem(http.post(f"{place}/promote", {"name": "pets"}), 409)
+    for _ in range(3):
+        train(http, sweep_id)
+    for path in http.get(place).json()["plots"]:
+        page = http.get(path)
+        wanted = 409 if path.endswith("learning_curves") else 200  # these workers reported nothing
+        assert page.status_code == wanted, page.text
+        if wanted == 200:
+            assert page.headers["content-type"].startswith("text/html")
+            assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert_problem(http.get(f"{place}/plots/pareto_front"), 422)
+    assert_problem(http.get(f"{place}/plots/history?objective=1"), 422)
+    assert_problem(http.get(f"{place}/plots/sunset"), 422)
+    study = http.get(f"{place}/optuna")
+    assert study.content.startswith(b"SQLite format 3\x00")
+    assert study.headers["content-disposition"] == f"attachment; filename={sweep_id[:8]}.db"

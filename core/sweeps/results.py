@@ -1,0 +1,84 @@
+"""What came of a sweep: pictures, the study for Optuna, the best trial as a registered model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import models
+from core.db.tables import ModelVersion, Trial
+from core.errors import ConflictError
+from core.search.exporting import export
+from core.search.plots import PlotKind, plot
+from core.search.study import Search, Tried
+from core.spec.sweep import SweepSpec
+from core.sweeps.reading import best, get
+from core.sweeps.telling import reports, tried
+
+MOST_CURVES = 200
+"""Learning curves are drawn of so many trials at most, the newest ones."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A search with what it has tried so far, read from the rows at one moment."""
+
+    name: str
+    search: Search
+    metrics: tuple[str, ...]
+    tried: tuple[Tried, ...]
+
+    def page(self, kind: PlotKind, objective: int = 0) -> str:
+        """A picture as a web page. Raises as `core.search.plots.plot` does."""
+        return plot(self.search, self.tried, kind, self.metrics, objective)
+
+    def export(self, path: Path) -> None:
+        """Write an Optuna storage of one study to an SQLite file."""
+        export(self.search, self.tried, path, self.name)
+
+
+def findings(session: Session, sweep_id: str, *, curves: bool = False) -> Findings:
+    """What a sweep has tried. With `curves` also what the newest trials reported each epoch.
+
+    Raises NotFoundError.
+    """
+    sweep = get(session, sweep_id)
+    spec = SweepSpec.model_validate(sweep.spec)
+    statement = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
+    rows = list(session.scalars(statement))
+    metric = spec.objectives[0].metric
+    drawn = {trial.number for trial in rows[-MOST_CURVES:] if curves and trial.job_id}
+    return Findings(
+        f"{sweep.name}-{sweep.id[:8]}",
+        spec.search(sweep_id),
+        tuple(objective.metric for objective in spec.objectives),
+        tuple(
+            tried(
+                row,
+                reports(session, row.job_id, metric)
+                if row.job_id and row.number in drawn
+                else None,
+            )
+            for row in rows
+        ),
+    )
+
+
+def register_best(
+    session: Session, sweep_id: str, name: str, *, owner: str, alias: str | None = None
+) -> ModelVersion:
+    """Make the best trial's model the next version of `name`, and let an alias point at it.
+
+    Raises NotFoundError, ConflictError while no trial has finished, InvalidError for a bad name.
+    """
+    sweep = get(session, sweep_id)
+    found = best(session, sweep)
+    if not found or found[0].job_id is None:
+        raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
+    description = f"trial {found[0].number} of sweep {sweep.name} ({sweep_id})"
+    made = models.register(session, name, found[0].job_id, owner=owner, description=description)
+    if alias is not None:
+        reason = f"best of sweep {sweep_id[:8]}"
+        models.set_alias(session, name, alias, made.version, owner=owner, reason=reason)
+    return made

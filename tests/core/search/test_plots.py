@@ -1,0 +1,97 @@
+"""Pictures of a search and its Optuna file: made of what was tried, readable by Optuna itself."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from core.errors import ConflictError, InvalidError
+from core.search.exporting import export
+from core.search.plots import KINDS, PlotKind, kinds, plot
+from core.search.study import Search, Tried
+from core.spec.sweep import EXAMPLE, SweepSpec
+
+SPEC = SweepSpec.model_validate(EXAMPLE)
+SEARCH = SPEC.search("digits")
+METRICS = ["valid/accuracy"]
+
+
+def trial(number: int, *objectives: float, outcome: Any = "finished") -> Tried:
+    values = {"optimizer.learning_rate": 0.001 * (number + 1), "network[0].units": 16 << number % 3}
+    reports = {epoch: objectives[0] / 2 + epoch / 100 for epoch in (1, 2)} if objectives else {}
+    return Tried(number, values, outcome, objectives, reports)
+
+
+TRIED = [
+    *(trial(number, 0.5 + number / 100) for number in range(8)),
+    trial(8, 0.4, outcome="pruned"),
+    trial(9, outcome="failed"),
+    trial(10, outcome="open"),
+]
+
+
+def drawn(page: str) -> list[Any]:
+    """The data of a page's picture."""
+    found = re.search(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{', page, re.S)
+    assert found is not None
+    data: list[Any] = json.loads(found.group(1))
+    return data
+
+
+@pytest.mark.parametrize("kind", kinds(2, 1))
+def test_every_picture_of_one_objective_is_a_page_of_its_own(kind: PlotKind) -> None:
+    page = plot(SEARCH, TRIED, kind, METRICS, 0)
+    assert "<script" in page
+    assert not re.search(r"<script[^>]+src=", page)
+    assert drawn(page)
+
+
+def test_the_history_shows_every_finished_trial_and_the_best_so_far() -> None:
+    points = drawn(plot(SEARCH, TRIED, "history", METRICS, 0))[0]
+    assert points["x"] == list(range(8))
+
+
+def test_a_front_is_of_several_objectives() -> None:
+    search = Search(
+        "two", SEARCH.space, ["maximize", "minimize"], SEARCH.sampler, SEARCH.pruner, epochs=2
+    )
+    tried = [trial(number, 0.5 + number / 100, 1.0 + number % 3) for number in range(6)]
+    names = ["valid/accuracy", "valid/loss"]
+    assert set(kinds(2, 2)) == set(KINDS)
+    for kind in kinds(2, 2):
+        assert drawn(plot(search, tried, kind, names, 1))
+    with pytest.raises(InvalidError, match="no objective 2"):
+        plot(search, tried, "history", names, 2)
+    with pytest.raises(InvalidError, match="two or three"):
+        plot(SEARCH, TRIED, "pareto_front", METRICS, 0)
+
+
+@pytest.mark.parametrize("kind", kinds(2, 1))
+def test_while_nothing_ended_there_is_no_picture(kind: PlotKind) -> None:
+    with pytest.raises(ConflictError, match="no trial has"):
+        plot(SEARCH, [trial(0, outcome="open")], kind, METRICS, 0)
+
+
+def test_equal_results_say_nothing_about_importance() -> None:
+    same = [trial(number, 0.5) for number in range(4)]
+    with pytest.raises(ConflictError, match="differ"):
+        plot(SEARCH, same, "importances", METRICS, 0)
+
+
+def test_names_cannot_become_markup() -> None:
+    page = plot(SEARCH, TRIED, "history", ["</script><b>valid"], 0)
+    assert "</script><b>" not in page
+
+
+def test_optuna_opens_the_file_and_finds_every_trial(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    export(SEARCH, TRIED, path, "digits-1")
+    study = optuna.load_study(study_name="digits-1", storage=f"sqlite:///{path}")
+    assert study.best_trial.number == 7
+    assert study.best_params["network[0].units"] == 16 << 7 % 3
+    states = [one.state.name for one in study.get_trials()]
+    assert states == ["COMPLETE"] * 8 + ["PRUNED", "FAIL", "RUNNING"]
+    assert study.trials[3].intermediate_values == TRIED[3].reports
