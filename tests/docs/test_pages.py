@@ -199,6 +199,20 @@ def test_models_page(addresses, desk):
     assert "probability_9" in output
 
 
+def test_sweeps_page(url, desk):
+    trained(desk, CHAINRULE_URL=url)
+    said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
+    assert "12/12" in said["chainrule sweep run examples/sweep.json"]
+    for name in ("history", "importances", "curves"):
+        assert "Plotly.newPlot" in (desk / f"{name}.html").read_text()
+    [snippet] = page("docs/sweeps.md", "python")
+    assert "optimizer.learning_rate" in python(snippet, desk)
+    registered = said["chainrule sweep promote latest recogniser --alias champion"]
+    assert "registered recogniser@1, recogniser@champion points at it" in registered
+    assert len(said["chainrule model predict recogniser@champion rows.csv"].splitlines()) == 5
+    assert "finished" in said["chainrule submit best.json --watch"]
+
+
 def mirrored(tracker):
     """Wait until MLflow shows a run as finished."""
     give_up_at = time.monotonic() + 120
