@@ -40,6 +40,18 @@ class EpochEnded(Event):
 
 
 @dataclass(frozen=True)
+class StackReported(Event):
+    """A step or an epoch of all `networks` still in training, in one: thousands of values a second.
+
+    Each metric has one value for each of them, in their order. `epoch_ended` tells which it was.
+    """
+
+    networks: tuple[int, ...]
+    metrics: dict[str, list[float]]
+    epoch_ended: bool
+
+
+@dataclass(frozen=True)
 class CheckpointSaved(Event):
     """A file from which training resumes lies at `path`; `best` if no earlier one was better."""
 
@@ -75,6 +87,7 @@ _KINDS: dict[str, type[Event]] = {
         TrainingStarted,
         StepEnded,
         EpochEnded,
+        StackReported,
         CheckpointSaved,
         TrainingEnded,
         TrainingFailed,

@@ -50,10 +50,12 @@ class Bench:
         self.equipment = Equipment(self.settings, self.drain, "bench-1")
         self.slot = Slot(self.equipment)
 
-    def submit(self, **fields: Any) -> str:
+    def submit(self, *, stack_key: str | None = None, **fields: Any) -> str:
         """Queue a job; its id."""
         with transaction(self.engine) as session:
-            return jobs.submit(session, spec(**fields), self.version, owner="local").id
+            job = spec(**fields)
+            made = jobs.submit(session, job, self.version, owner="local", stack_key=stack_key)
+            return made.id
 
     def job(self, job_id: str) -> Job:
         """The row as it is now."""

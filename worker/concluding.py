@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from core import jobs
+from core.data.stores import Store
 from core.db.session import transaction
 from core.errors import SupersededError, UnavailableError
 from core.events import TrainingEnded
@@ -37,6 +38,30 @@ class KeptModel:
     bytes: int
 
 
+def keep_model(store: Store, claim: jobs.Claim, path: Path) -> KeptModel:
+    """Bring an attempt's model file to the store, once. Raises UnavailableError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    key = f"models/{claim.job_id}/{claim.attempt}/model.safetensors"
+    store.put_file(path, key)
+    return KeptModel(key, digest, path.stat().st_size)
+
+
+def outcome(ended: TrainingEnded, model: KeptModel) -> dict[str, Any]:
+    """The `result` of a job whose training ended with this model."""
+    return {
+        "weights_digest": ended.weights_digest,
+        "model_key": model.key,
+        "model_digest": model.digest,
+        "model_bytes": model.bytes,
+        "metrics": ended.metrics,
+        "reason": ended.reason,
+        "step": ended.step,
+        "epoch": ended.epoch,
+        **ended.details,
+    }
+
+
 class Conclusion:
     """The ends that an attempt may come to. Points are written before the end is told."""
 
@@ -59,13 +84,9 @@ class Conclusion:
 
         Raises UnavailableError after that.
         """
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        key = f"models/{self._claim.job_id}/{self._claim.attempt}/model.safetensors"
         while True:
             try:
-                self._equipment.store.put_file(path, key)
-                return KeptModel(key, digest, path.stat().st_size)
+                return keep_model(self._equipment.store, self._claim, path)
             except UnavailableError as error:
                 if self._lease.lost:
                     raise
@@ -74,18 +95,7 @@ class Conclusion:
 
     def finished(self, ended: TrainingEnded, model: KeptModel, peak: int | None) -> None:
         """Training ended with a model."""
-        result = {
-            "weights_digest": ended.weights_digest,
-            "model_key": model.key,
-            "model_digest": model.digest,
-            "model_bytes": model.bytes,
-            "metrics": ended.metrics,
-            "reason": ended.reason,
-            "step": ended.step,
-            "epoch": ended.epoch,
-            **ended.details,
-        }
-        self._finish(JobStatus.FINISHED, result=result, peak_memory_bytes=peak)
+        self._finish(JobStatus.FINISHED, result=outcome(ended, model), peak_memory_bytes=peak)
 
     def failed(self, cause: Cause, peak: int | None) -> None:
         """What the client asked for cannot be trained."""

@@ -13,7 +13,8 @@ _IDLE_SECONDS = 3600.0
 class Inbox:
     """Listens to the parent's end of a channel.
 
-    `stop` and `checkpoint` are flags that training looks at. When the parent is gone, or has not
+    `stop` and `checkpoint` are flags that training looks at, `leaving` the networks that are to
+    leave a stack. When the parent is gone, or has not
     said that the lease still holds until the moment it named, the process ends at once: nobody
     would take what it computes.
     """
@@ -21,6 +22,7 @@ class Inbox:
     def __init__(self, channel: Channel) -> None:
         self.stop = threading.Event()
         self.checkpoint = threading.Event()
+        self.leaving: SimpleQueue[int] = SimpleQueue()
         self._channel = channel
         self._work: SimpleQueue[Message] = SimpleQueue()
         self._alive_until: float | None = None
@@ -54,12 +56,15 @@ class Inbox:
             case "train":
                 self.stop.clear()
                 self.checkpoint.clear()
+                self.leaving = SimpleQueue()
                 self._alive_until = message["alive_until"]
                 self._work.put(message)
             case "alive":
                 # One that was under way when training ended must not wake the watch again.
                 if self._alive_until is not None:
                     self._alive_until = message["until"]
+            case "leave":
+                self.leaving.put(message["network"])
             case "stop":
                 if message["checkpoint"]:
                     self.checkpoint.set()

@@ -17,8 +17,8 @@ from typing import Any
 from core.errors import InvalidError, TrainingError
 from core.events import CheckpointSaved, Codec, Event
 from core.spec import JobSpec
-from core.training.loop import train
-from core.training.run import Command, Events
+from core.training.loop import train, train_stack
+from core.training.run import Command, Events, Leave
 from worker.channel import Channel, ChannelClosedError, Message
 from worker.confinement import confine
 from worker.inbox import Inbox
@@ -54,7 +54,7 @@ def _serve(channel: Channel, inbox: Inbox) -> bool:
     _forget_peak()
     fit = True
     try:
-        end = _train(channel, inbox, work)
+        end = (_train_stack if "specs" in work else _train)(channel, inbox, work)
     except (TrainingError, InvalidError) as error:
         end = {"how": "failed", "kind": "user_error", "message": error.detail}
     except BadCheckpointError as error:
@@ -100,6 +100,31 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
                 event = events.send(command)
             except StopIteration:
                 return {"how": "finished"}
+
+
+def _train_stack(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """As `_train`, for several networks side by side; without checkpoints."""
+    specs = [JobSpec.model_validate(spec) for spec in work["specs"]]
+    events = train_stack(specs, Path(work["table"]), Path(work["workdir"]), together=True)
+    said_at = time.monotonic()
+    with closing(events):
+        event = next(events)
+        while not inbox.stop.is_set():
+            command: Command | None = None
+            if event is not None:
+                channel.send({"say": "event", **Codec.encode(event)})
+                said_at = time.monotonic()
+            else:
+                if not inbox.leaving.empty():
+                    command = Leave(inbox.leaving.get())
+                if time.monotonic() - said_at > _SILENCE_SECONDS:
+                    channel.send({"say": "alive"})
+                    said_at = time.monotonic()
+            try:
+                event = events.send(command)
+            except StopIteration:
+                return {"how": "finished"}
+    return {"how": "stopped"}
 
 
 def _first(events: Events, resume: Path | None) -> Event | None:

@@ -1,5 +1,6 @@
 """One slot of a worker: it is woken by a bell, claims a job, trains it, and looks for the next."""
 
+import math
 import os
 import time
 from contextlib import suppress
@@ -7,12 +8,13 @@ from typing import Any
 
 import structlog
 
-from core import jobs
+from core import jobs, nodes
 from core.db.session import reading, transaction
 from core.errors import ChainruleError, UnavailableError
 from worker import logs
 from worker.attempt import Attempt
 from worker.equipment import Equipment
+from worker.group import Group, room_for
 
 log = structlog.get_logger()
 
@@ -78,22 +80,50 @@ class Slot:
         if claim is None:
             return False
         structlog.contextvars.bind_contextvars(job=claim.job_id, attempt=claim.attempt)
+        claims = [claim]
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
             equipment.counts.set("busy", 1)
-            Attempt(equipment, claim, claimed_at).run()
+            claims += self._beside(claim)
+            if len(claims) > 1:
+                log.info("trained side by side", jobs=len(claims))
+                Group(equipment, claims, claimed_at).run()
+            else:
+                Attempt(equipment, claim, claimed_at).run()
         except Exception as error:
             # A slot that dies of one job would take the next ones with it.
             log.exception("the attempt went wrong")
-            self._lose(
-                claim, {"kind": "worker_error", "message": f"{type(error).__name__}: {error}"}
-            )
+            cause = {"kind": "worker_error", "message": f"{type(error).__name__}: {error}"}
+            for one in claims:
+                self._lose(one, cause)
         finally:
             equipment.counts.set("busy", 0)
             logs.forget_job()
             # Warm before the next job asks for it.
             equipment.runner()
         return True
+
+    def _beside(self, first: jobs.Claim) -> list[jobs.Claim]:
+        """Claim what can be trained together with a job: this slot's share of what waits."""
+        if first.stack_key is None or first.checkpoint is not None:
+            return []
+        equipment = self._equipment
+        try:
+            with transaction(equipment.engine) as session:
+                slots = nodes.slots(session).get(equipment.queues[0], 1)
+                waiting = jobs.waiting_beside(session, first.stack_key)
+                share = math.ceil((waiting + 1) / max(1, slots))
+                return jobs.claim_beside(
+                    session,
+                    first,
+                    min(room_for(first), share) - 1,
+                    lease_seconds=equipment.settings.lease_seconds,
+                    pid=os.getpid(),
+                    versions=equipment.versions,
+                )
+        except UnavailableError as error:
+            log.warning("a job is trained alone", reason=error.detail)
+            return []
 
     def _pass_on(self, job_id: str) -> None:
         """Let another worker hear the bell that a draining one took."""

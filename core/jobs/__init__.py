@@ -14,6 +14,17 @@ from core.jobs.effects import (
     spare_checkpoints,
 )
 from core.jobs.ending import OUT_OF_MEMORY, finish, lose, release
+from core.jobs.groups import (
+    Ended,
+    Written,
+    claim_beside,
+    finish_all,
+    record_all,
+    release_all,
+    renew_all,
+    waiting_beside,
+    wanted_of_all,
+)
 from core.jobs.history import events
 from core.jobs.metrics import History, metrics, record_metrics
 from core.jobs.mirroring import (
@@ -27,7 +38,7 @@ from core.jobs.mirroring import (
     record_run,
     unmirrored,
 )
-from core.jobs.points import Point
+from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
 from core.jobs.submitting import retry, spec_hash, submit, submitted
@@ -36,7 +47,9 @@ __all__ = [
     "CHANNEL",
     "LOST_WORKER",
     "OUT_OF_MEMORY",
+    "PACKED",
     "Claim",
+    "Ended",
     "History",
     "Page",
     "Point",
@@ -44,15 +57,18 @@ __all__ = [
     "Renewal",
     "SavedCheckpoint",
     "Unmirrored",
+    "Written",
     "attempts",
     "behind",
     "cancel",
     "checkpoints",
     "claim",
+    "claim_beside",
     "dispatch",
     "due",
     "events",
     "finish",
+    "finish_all",
     "forget_checkpoint",
     "forget_run",
     "get",
@@ -67,6 +83,7 @@ __all__ = [
     "prune",
     "queue_depths",
     "reap",
+    "record_all",
     "record_checkpoint",
     "record_metrics",
     "record_mirror_failure",
@@ -74,7 +91,9 @@ __all__ = [
     "record_progress",
     "record_run",
     "release",
+    "release_all",
     "renew",
+    "renew_all",
     "resume",
     "resumed",
     "retry",
@@ -85,5 +104,7 @@ __all__ = [
     "submitted",
     "unmirrored",
     "unring",
+    "waiting_beside",
     "wanted",
+    "wanted_of_all",
 ]

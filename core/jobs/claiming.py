@@ -52,6 +52,7 @@ class Claim:
     node: str
     worker: str
     claimed_at: datetime
+    stack_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def claim(
         return None
     job = get(session, job_id, lock=True)
     checkpoint = session.get(Checkpoint, job.checkpoint_id) if job.checkpoint_id else None
-    _begin(session, job, checkpoint, pid, versions)
-    return _described(session, job, checkpoint)
+    begin(session, job, checkpoint, pid, versions)
+    session.flush()
+    return described(job, checkpoint, session.execute(select(now())).scalar_one())
 
 
 def renew(session: Session, claim: Claim, lease_seconds: float) -> Renewal:
@@ -152,13 +154,14 @@ def resumed(session: Session, job_id: str, attempt: int, step: int) -> None:
     )
 
 
-def _begin(
+def begin(
     session: Session,
     job: Job,
     checkpoint: Checkpoint | None,
     pid: int | None,
     versions: dict[str, Any] | None,
 ) -> None:
+    """Note on a job just taken, and in its history, that an attempt begins; the caller flushes."""
     step = checkpoint.step if checkpoint else 0
     epoch = checkpoint.epoch if checkpoint else 0
     node, name = job.node or "", job.worker or ""
@@ -177,10 +180,10 @@ def _begin(
     if job.progress is not None:
         job.progress = {**job.progress, "step": step, "epoch": epoch}
     log(session, job, "claimed", worker(node, name), {"resumed_from_step": step})
-    session.flush()
 
 
-def _described(session: Session, job: Job, checkpoint: Checkpoint | None) -> Claim:
+def described(job: Job, checkpoint: Checkpoint | None, moment: datetime) -> Claim:
+    """The claim on a job that was taken at `moment`, the database's time."""
     version = job.dataset_version
     return Claim(
         job_id=job.id,
@@ -199,7 +202,8 @@ def _described(session: Session, job: Job, checkpoint: Checkpoint | None) -> Cla
         progress=job.progress,
         node=job.node or "",
         worker=job.worker or "",
-        claimed_at=session.execute(select(now())).scalar_one(),
+        claimed_at=moment,
+        stack_key=job.stack_key,
     )
 
 

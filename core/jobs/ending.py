@@ -45,7 +45,7 @@ def finish(
         if ours is None:
             raise
         return ours
-    status = _as_wished(job, status)
+    status = as_wished(job, status)
     job.result = result
     _end_attempt(session, job, AttemptStatus(status.value), cause, exit_code, peak_memory_bytes)
     _end_job(session, job, status, worker(job.node or "", job.worker or ""), cause)
@@ -176,7 +176,7 @@ def _wait_again(
 ) -> None:
     if job.cancel_requested_at is not None:
         log(session, job, kind, actor, cause)
-        _end_job(session, job, _as_wished(job, JobStatus.CANCELLED), actor, cause)
+        _end_job(session, job, as_wished(job, JobStatus.CANCELLED), actor, cause)
         return
     job.status = JobStatus.QUEUED if job.pause_requested_at is None else JobStatus.PAUSED
     job.pause_requested_at = None
@@ -187,8 +187,8 @@ def _wait_again(
     session.flush()
 
 
-def _as_wished(job: Job, status: JobStatus) -> JobStatus:
-    """A job that was to be pruned is stopped like a cancelled one, and ends as pruned."""
+def as_wished(job: Job, status: JobStatus) -> JobStatus:
+    """The status that a job ends with: to be pruned it is stopped like a cancelled one."""
     pruned = status is JobStatus.CANCELLED and job.prune_requested_at is not None
     return JobStatus.PRUNED if pruned else status
 
@@ -197,7 +197,7 @@ def _ended_by(session: Session, job_id: str, attempt: int, status: JobStatus) ->
     """The job if it was exactly this attempt that ended it as `status`."""
     row = session.get(Attempt, (job_id, attempt))
     job = get(session, job_id)
-    status = _as_wished(job, status)
+    status = as_wished(job, status)
     if row is None or row.status.value != status.value:
         return None
     return job if job.status is status and job.attempt == attempt else None

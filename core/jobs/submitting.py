@@ -29,12 +29,14 @@ def submit(
     priority: int | None = None,
     max_attempts: int = 3,
     max_queued: int | None = None,
+    stack_key: str | None = None,
 ) -> Job:
     """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may ring.
 
     The same `idempotency_key` of the same `owner` with the same `request_hash` gives the job it
     made before (ask `submitted` first to know which). `priority` goes before the spec's,
-    `max_attempts` counts where the spec names none. Raises InvalidError when the key came with
+    `max_attempts` counts where the spec names none; jobs of one `stack_key` may be trained side by
+    side. Raises InvalidError when the key came with
     another request, UnavailableError when `max_queued` jobs already wait.
     """
     job_id = uuid.uuid4().hex
@@ -59,6 +61,7 @@ def submit(
         queue=spec.device,
         priority=spec.priority if priority is None else priority,
         max_attempts=spec.max_attempts or max_attempts,
+        stack_key=stack_key,
     )
     return _queue(session, job)
 

@@ -13,11 +13,13 @@ from sqlalchemy import Engine, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
+from core.data.schema import DatasetSchema
 from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import SupersededError
 from core.search.study import Search, Suggestion, Tried, ask, judge
+from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.status import SweepStatus
 from core.sweeps.reading import get
@@ -170,6 +172,7 @@ def _begin(
     """Make trials of what was suggested, each within the budget; how many."""
     if sweep.status is not SweepStatus.RUNNING or not found:
         return 0
+    schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     for suggestion in found:
         _spend(session, sweep, suggestion.number)
         trial = Trial(
@@ -199,6 +202,7 @@ def _begin(
                 sweep.dataset_version,
                 owner=sweep.owner,
                 max_attempts=sweep.max_attempts,
+                stack_key=stack_key(job, schema, sweep.id),
             )
             trial.job_id = row.id
         session.add(trial)

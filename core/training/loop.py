@@ -44,15 +44,18 @@ def train(
         command = yield event
 
 
-def train_stack(specs: Sequence[JobSpec], table_path: Path, workdir: Path) -> Events:
+def train_stack(
+    specs: Sequence[JobSpec], table_path: Path, workdir: Path, *, together: bool = False
+) -> Events:
     """Train networks of one shape side by side on one dataset version; each as it would alone.
 
     The specs may differ in seeds, names and in numbers of optimizer, schedule and layers. Every
     event says which `network` it is about; `send(Leave(network))` takes one out, TrainingFailed
-    tells of one whose loss is no number any more. Raises StackError when the specs do not fit
+    tells of one whose loss is no number any more. `together`: steps and epochs of all are told in
+    one StackReported each. Raises StackError when the specs do not fit
     together, InvalidError for data that cannot be used.
     """
-    yield from _run(specs, table_path, workdir, None, stacked=True).events()
+    yield from _run(specs, table_path, workdir, None, stacked=True, together=together).events()
 
 
 def _run(
@@ -62,6 +65,7 @@ def _run(
     checkpoint_seconds: float | None,
     *,
     stacked: bool,
+    together: bool = False,
 ) -> Run:
     first = specs[0]
     problem, encoding = pose(first, columns.load(table_path))
@@ -76,4 +80,4 @@ def _run(
         model.save(path)
         return path
 
-    return Run(specs, problem, save_model, policy, stacked=stacked)
+    return Run(specs, problem, save_model, policy, stacked=stacked, together=together)

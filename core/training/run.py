@@ -12,6 +12,7 @@ from core.events import (
     CheckpointSaved,
     EpochEnded,
     Event,
+    StackReported,
     StepEnded,
     TrainingEnded,
     TrainingFailed,
@@ -73,11 +74,14 @@ class Run:
         policy: CheckpointPolicy | None = None,
         *,
         stacked: bool = False,
+        together: bool = False,
     ) -> None:
+        """`together`: steps and epochs of all networks are told in one event each."""
         self.problem = problem
         self.trainer = Trainer(specs, problem, stacked_axis=stacked)
         self.members = [Member(i, spec, Judge(spec)) for i, spec in enumerate(specs)]
         self.policy = policy
+        self._together = together
         self.best: Array | None = None
         self._save_model = save_model
         self._before = 0.0
@@ -119,10 +123,14 @@ class Run:
             ended = dict.fromkeys(range(len(self.members)), reason or "steps")
         else:
             reports = self._end_epoch()
+            if self._together:
+                found = {name: [report[name] for report in reports] for name in reports[0]}
+                yield self._reported(found, epoch_ended=True)
             for row, (member, metrics) in enumerate(zip(self.members, reports, strict=True)):
-                yield EpochEnded(
-                    self.trainer.step, self.trainer.epoch, metrics, network=member.number
-                )
+                if not self._together:
+                    yield EpochEnded(
+                        self.trainer.step, self.trainer.epoch, metrics, network=member.number
+                    )
                 verdict = reason or member.judge.verdict(self.trainer.epoch, metrics)
                 if verdict:
                     ended[row] = verdict
@@ -150,7 +158,14 @@ class Run:
             reason = judge.within(self.trainer.step, self._seconds())
         return reason
 
+    def _reported(self, metrics: dict[str, list[float]], *, epoch_ended: bool) -> StackReported:
+        numbers = tuple(member.number for member in self.members)
+        return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, epoch_ended)
+
     def _step_ended(self, loss: Array) -> Events:
+        if self._together:
+            yield self._reported({"train/loss": _numbers(loss)}, epoch_ended=False)
+            return
         for member, value in zip(self.members, _numbers(loss), strict=True):
             yield StepEnded(
                 self.trainer.step,

@@ -28,7 +28,8 @@ class Job(Base):
     refused once the row has a higher one or no longer runs. `priority`: higher goes first.
     `infra_failures` counts attempts lost since the checkpoint last advanced. `progress` holds
     epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
-    `cause` why it failed. `mirrored_status` is the last status that MLflow confirmed.
+    `cause` why it failed. Jobs with the same `stack_key` may be trained side by side, as a stack.
+    `mirrored_status` is the last status that MLflow confirmed.
     """
 
     __tablename__ = "jobs"
@@ -42,6 +43,8 @@ class Job(Base):
         ),
         CheckConstraint("attempt >= 0", name="attempt_from_zero"),
         Index("ix_jobs_waiting", "queue", "priority", "created_at",
+              sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("ix_jobs_stacks", "stack_key", "created_at",
               sqlite_where=_QUEUED, postgresql_where=_QUEUED),
         Index("ix_jobs_leased", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
         Index("ix_jobs_unmirrored", "created_at",
@@ -63,6 +66,7 @@ class Job(Base):
     priority: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
     retry_of: Mapped[str | None] = mapped_column(String(32))
+    stack_key: Mapped[str | None] = mapped_column(String(64))
 
     status: Mapped[JobStatus] = mapped_column(
         Enum(

@@ -1,0 +1,346 @@
+"""One attempt at each of several jobs that are trained side by side, as a stack of networks.
+
+All in one thread: the runner computes, this one listens, renews, writes and ends. No checkpoints:
+stacks are of small networks, and one that broke off begins anew.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.orm import Session
+
+from core import jobs
+from core.data.schema import DatasetSchema
+from core.db.session import transaction
+from core.db.types import to_milliseconds
+from core.errors import InvalidError, NotFoundError, UnavailableError
+from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
+from core.jobs import Ended, Written
+from core.spec import JobSpec
+from core.spec.admission import input_shape
+from core.status import JobStatus
+from worker.causes import USER_ERROR, Cause, death
+from worker.channel import ChannelClosedError, Message
+from worker.columns import Columns
+from worker.concluding import keep_model, outcome
+from worker.equipment import Equipment
+from worker.errand import Errand
+from worker.preparing import Materials, prepare
+from worker.spawning import RunnerProcess, say
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+MOST_MEMBERS = 64
+MOST_NUMBERS = 16_000_000
+"""Weights of all members together: with their gradients and slots some hundred megabytes."""
+
+_LISTEN_SECONDS = 0.05
+_LOOK_SECONDS = 0.25
+_RETRY_SECONDS = 0.25
+_STOP_SECONDS = 0.4
+_STALL_SECONDS = 1800.0
+_CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
+
+
+class LeaseLostError(Exception):
+    """Nothing more may be written for any member."""
+
+
+def room_for(claim: jobs.Claim) -> int:
+    """How many networks like that of `claim` are trained side by side at most."""
+    spec, schema = (
+        JobSpec.model_validate(claim.spec),
+        DatasetSchema.model_validate(claim.dataset_schema),
+    )
+    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(input_shape(spec, schema))))
+
+
+class Group:
+    """Trains claimed jobs of one stack key in a warm runner; each ends as it would alone."""
+
+    def __init__(self, equipment: Equipment, claims: list[jobs.Claim], claimed_at: float) -> None:
+        """`claimed_at` is the monotonic moment before the first claim was sent."""
+        self._equipment = equipment
+        self._claims = claims
+        self._network = {claim.job_id: number for number, claim in enumerate(claims)}
+        self._owned = {claim.job_id: claim.attempt for claim in claims}
+        self._columns = Columns(JobSpec.model_validate(claims[0].spec), len(claims))
+        self._claimed_at = claimed_at
+        self._start_ms = to_milliseconds(claims[0].claimed_at)
+        self._runner: RunnerProcess | None = None
+        self._hold(claimed_at)
+        self._looked = self._wrote = time.monotonic()
+        self._started: dict[str, Any] = {}
+        self._ended: dict[int, TrainingEnded] = {}
+        self._failed: dict[int, str] = {}
+        self._step = 0
+        self._peak: int | None = None
+
+    def run(self) -> None:
+        """Make all attempts. Whatever happens, they end here or their lease ends them."""
+        first = self._claims[0]
+        folder = self._equipment.workroom.folder(f"{first.job_id}-{first.attempt}")
+        try:
+            self._train_and_conclude(folder)
+        except LeaseLostError:
+            self._equipment.counts.add("attempts_superseded", len(self._owned))
+            log.warning("these attempts are over", jobs=len(self._owned))
+        finally:
+            if self._runner is not None and self._runner.busy:
+                self._runner.kill()
+            self._equipment.workroom.clear(folder)
+
+    def _train_and_conclude(self, folder: Path) -> None:
+        e = self._equipment
+        errand = Errand(lambda: prepare(e.engine, e.store, e.cache, self._claims[0]))
+        while not errand.wait(_LISTEN_SECONDS):
+            self._tend()
+        try:
+            materials = errand.result()
+        except (UnavailableError, NotFoundError, InvalidError) as error:
+            self._give_back({"kind": "data_unavailable", "message": error.detail}, alone=True)
+            return
+        with materials.keeping:
+            why = self._train(materials, folder)
+        self._conclude()
+        if why is None:
+            why, alone = {"kind": "left_out", "message": "the stack ended without it"}, True
+        else:
+            alone = why["kind"] != "drain"
+        if why["kind"] == USER_ERROR:
+            self._end({job_id: Ended(JobStatus.FAILED, cause=why) for job_id in self._owned})
+        elif self._owned:
+            self._give_back(why, alone=alone)
+
+    def _train(self, materials: Materials, folder: Path) -> Cause | None:
+        """Have the runner train; None when it did, or why it ended before that."""
+        runner = self._runner = self._equipment.runner()
+        runner.begin(
+            {
+                "specs": [claim.spec for claim in self._claims],
+                "table": str(materials.table),
+                "workdir": str(folder),
+                "alive_until": self._until,
+            }
+        )
+        stop_by = float("inf")
+        stopping = False
+        while True:
+            try:
+                message = runner.receive(_LISTEN_SECONDS)
+            except ChannelClosedError:
+                exit_ = runner.kill()
+                self._peak = exit_.peak_memory_bytes
+                return death(exit_.code, runner.memory, exit_.peak_memory_bytes)
+            if message is not None and message["say"] == "ended":
+                return self._told(message)
+            if message is not None and message["say"] == "event":
+                self._hear({key: value for key, value in message.items() if key != "say"})
+            self._tend()
+            if not stopping and (self._equipment.drain.begun or not self._owned):
+                stopping, stop_by = True, time.monotonic() + _STOP_SECONDS
+                say(runner, {"do": "stop", "checkpoint": False})
+            if time.monotonic() > stop_by:
+                runner.kill()
+                return {"kind": "drain"}
+            if time.monotonic() > runner.heard_at + _STALL_SECONDS:
+                runner.kill()
+                message_ = f"the runner said nothing for {_STALL_SECONDS:.0f} seconds"
+                return {"kind": "stalled", "message": message_}
+
+    def _told(self, message: Message) -> Cause | None:
+        """How the runner says that training ended."""
+        self._peak = message["peak_memory_bytes"]
+        if message["how"] == "finished":
+            return None
+        if message["how"] == "stopped":
+            return {"kind": "drain"}
+        return {key: value for key, value in message.items() if key in _CAUSE_FIELDS}
+
+    def _hear(self, document: dict[str, Any]) -> None:
+        match Codec.decode(document):
+            case StackReported() as report:
+                at_ms = self._start_ms + round(1000 * (time.monotonic() - self._claimed_at))
+                self._columns.add(report, at_ms)
+                counts, members = self._equipment.counts, len(report.networks)
+                counts.add("points", members * len(report.metrics))
+                counts.add("steps", members * max(0, report.step - self._step))
+                self._step = report.step
+            case TrainingStarted() as event:
+                self._started = {
+                    "weights": event.weights,
+                    "steps_total": event.steps_total,
+                    "epochs_total": event.epochs_total,
+                }
+            case TrainingEnded() as event:
+                self._ended[event.network] = event
+            case TrainingFailed() as event:
+                self._failed[event.network] = event.detail
+
+    def _tend(self) -> None:
+        """What is due: renew the lease, hear what is wanted, write. Raises LeaseLostError."""
+        now = time.monotonic()
+        settings = self._equipment.settings
+        try:
+            if now >= self._renew_at:
+                with transaction(self._equipment.engine) as session:
+                    wanted = jobs.renew_all(session, self._owned, settings.lease_seconds)
+                self._hold(now)
+            elif now - self._looked >= _LOOK_SECONDS:
+                with transaction(self._equipment.engine) as session:
+                    wanted = jobs.wanted_of_all(session, self._owned)
+            else:
+                wanted = None
+        except UnavailableError as error:
+            log.warning("the lease was not renewed", reason=error.detail)
+            wanted = None
+        if wanted is not None:
+            self._looked = now
+            self._obey(wanted)
+        if now >= self._until:
+            raise LeaseLostError
+        due = self._columns.empty is False or self._ended or self._failed
+        if due and now - self._wrote >= settings.chunk_seconds:
+            self._conclude()
+
+    def _hold(self, sent_at: float) -> None:
+        """The lease was taken or renewed by what was sent at this monotonic moment."""
+        settings = self._equipment.settings
+        self._until = sent_at + settings.self_fence_seconds
+        self._renew_at = sent_at + settings.renew_seconds
+        if self._runner is not None:
+            say(self._runner, {"do": "alive", "until": self._until})
+
+    def _obey(self, wanted: dict[str, jobs.Renewal]) -> None:
+        """Let go of members that are not ours any more, or that somebody wants to end or pause."""
+        self._forget(set(self._owned) - set(wanted))
+        cancelled = [job_id for job_id, wish in wanted.items() if wish.cancel_requested]
+        paused = [
+            job_id
+            for job_id, wish in wanted.items()
+            if wish.pause_requested and not wish.cancel_requested
+        ]
+        if not cancelled and not paused:
+            return
+        self._write()
+        if cancelled:
+            end = Ended(JobStatus.CANCELLED, cause={"kind": "cancelled"})
+            self._end(dict.fromkeys(cancelled, end))
+        if paused:
+            self._give_back({"kind": "pause"}, only=paused)
+
+    def _conclude(self) -> None:
+        """Write what was reported, and end the members that are through."""
+        self._write()
+        e = self._equipment
+        number = {network: job_id for job_id, network in self._network.items()}
+        ends: dict[str, Ended] = {}
+        for network, detail in self._failed.items():
+            cause = {"kind": USER_ERROR, "message": detail}
+            ends[number[network]] = Ended(JobStatus.FAILED, cause=cause)
+        for network, event in self._ended.items():
+            claim = self._claims[network]
+            if claim.job_id not in self._owned:
+                continue
+            model = self._retried(partial(keep_model, e.store, claim, Path(event.path)))
+            ends[claim.job_id] = Ended(JobStatus.FINISHED, result=outcome(event, model))
+            Path(event.path).unlink(missing_ok=True)
+        self._failed.clear()
+        self._ended.clear()
+        self._end({job_id: end for job_id, end in ends.items() if job_id in self._owned})
+
+    def _write(self) -> None:
+        """Bring the reports since the last time to the database, and what the ended ones add."""
+        self._wrote = time.monotonic()
+        if self._columns.empty and not self._ended:
+            return
+        written = self._columns.take([self._network[job_id] for job_id in self._owned])
+        for network, event in self._ended.items():
+            if network in written:
+                written[network] = self._with_end(written[network], network, event)
+        reports = {
+            job_id: self._with_totals(written[self._network[job_id]]) for job_id in self._owned
+        }
+        ours = self._settled(lambda session: jobs.record_all(session, self._owned, reports))
+        self._forget(set(self._owned) - ours)
+
+    def _with_totals(self, written: Written) -> Written:
+        progress = {**self._started, **written.progress}
+        return Written(written.sequence, written.keys, written.points, progress)
+
+    def _with_end(self, written: Written, network: int, event: TrainingEnded) -> Written:
+        """What a member that has ended tells besides: metrics that no epoch told."""
+        at_ms = self._start_ms + round(1000 * (time.monotonic() - self._claimed_at))
+        last = self._columns.last(network)
+        return written.joined(
+            [
+                jobs.Point(key, event.step, event.epoch, at_ms, value)
+                for key, value in event.metrics.items()
+                if key not in last
+            ],
+            {
+                "step": event.step,
+                "epoch": event.epoch,
+                "last": last | event.metrics,
+                "best": event.details.get("best_metrics") or self._columns.best(network),
+            },
+        )
+
+    def _end(self, ends: dict[str, Ended]) -> None:
+        """End members for good and let go of them."""
+        if not ends:
+            return
+        peak = self._peak
+        self._settled(
+            lambda session: jobs.finish_all(session, self._owned, ends, peak_memory_bytes=peak)
+        )
+        for end in ends.values():
+            self._equipment.counts.add(f"attempts_{end.status.value}")
+        self._leave(ends)
+
+    def _give_back(
+        self, cause: Cause, *, only: Collection[str] | None = None, alone: bool = False
+    ) -> None:
+        """Release members, or all that are left; they wait again, or pause."""
+        some = {job_id: self._owned[job_id] for job_id in only or list(self._owned)}
+        log.info("jobs of a stack are given back", jobs=len(some), **cause)
+        self._settled(lambda session: jobs.release_all(session, some, cause=cause, alone=alone))
+        self._equipment.counts.add("attempts_released", len(some))
+        self._leave(some)
+
+    def _forget(self, job_ids: Collection[str]) -> None:
+        """These are not ours any more: nothing is written for them."""
+        if job_ids:
+            self._equipment.counts.add("attempts_superseded", len(job_ids))
+            self._leave(job_ids)
+
+    def _leave(self, job_ids: Collection[str]) -> None:
+        for job_id in list(job_ids):
+            self._owned.pop(job_id, None)
+            if self._runner is not None and self._runner.busy:
+                say(self._runner, {"do": "leave", "network": self._network[job_id]})
+
+    def _settled(self, work: Callable[[Session], Result]) -> Result:
+        """Do `work` in a transaction until it is done. Raises LeaseLostError."""
+
+        def once() -> Result:
+            with transaction(self._equipment.engine) as session:
+                return work(session)
+
+        return self._retried(once)
+
+    def _retried(self, work: Callable[[], Result]) -> Result:
+        while True:
+            try:
+                return work()
+            except UnavailableError as error:
+                if time.monotonic() >= self._until:
+                    raise LeaseLostError from error
+                log.warning("a stack waits", reason=error.detail)
+                time.sleep(_RETRY_SECONDS)
