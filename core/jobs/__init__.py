@@ -41,7 +41,7 @@ from core.jobs.mirroring import (
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
-from core.jobs.submitting import retry, spec_hash, submit, submitted
+from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
 
 __all__ = [
     "CHANNEL",
@@ -101,6 +101,7 @@ __all__ = [
     "spare_checkpoints",
     "spec_hash",
     "submit",
+    "submit_all",
     "submitted",
     "unmirrored",
     "unring",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -48,22 +49,30 @@ def submit(
             return get(session, earlier)
     if max_queued is not None:
         _refuse_flood(session, max_queued)
-    document = spec.model_dump(mode="json")
-    job = Job(
-        id=job_id,
-        owner=owner,
-        experiment_id=_experiment(session, spec.experiment),
-        dataset_version_id=dataset_version.id,
-        name=spec.name,
-        tags=dict(spec.tags),
-        spec=document,
-        spec_hash=spec_hash(document),
-        queue=spec.device,
-        priority=spec.priority if priority is None else priority,
-        max_attempts=spec.max_attempts or max_attempts,
-        stack_key=stack_key,
-    )
-    return _queue(session, job)
+    job = _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+    job.id = job_id
+    job.priority = spec.priority if priority is None else priority
+    _queue(session, [job])
+    # The rows it points at belong to what a reader of the job sees.
+    session.refresh(job, ["experiment", "dataset_version"])
+    return job
+
+
+def submit_all(
+    session: Session,
+    specs: Sequence[tuple[JobSpec, str | None]],
+    dataset_version: DatasetVersion,
+    *,
+    owner: str,
+    max_attempts: int = 3,
+) -> list[str]:
+    """Queue many jobs, each with its stack key, as `submit` does; their ids, in order."""
+    made = [
+        _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+        for spec, stack_key in specs
+    ]
+    _queue(session, made)
+    return [job.id for job in made]
 
 
 def submitted(
@@ -104,7 +113,9 @@ def retry(session: Session, job_id: str, *, owner: str) -> Job:
         },
     )  # fmt: skip
     log(session, old, "retried", client(owner), {"job": job.id})
-    return _queue(session, job)
+    _queue(session, [job])
+    session.refresh(job, ["experiment", "dataset_version"])
+    return job
 
 
 def spec_hash(document: dict[str, Any]) -> str:
@@ -113,14 +124,40 @@ def spec_hash(document: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _queue(session: Session, job: Job) -> Job:
-    session.add(job)
+def _made(
+    session: Session,
+    spec: JobSpec,
+    dataset_version: DatasetVersion,
+    owner: str,
+    max_attempts: int,
+    stack_key: str | None,
+) -> Job:
+    """A row for a spec that nobody has seen yet."""
+    document = spec.model_dump(mode="json")
+    return Job(
+        id=uuid.uuid4().hex,
+        owner=owner,
+        experiment_id=_experiment(session, spec.experiment),
+        dataset_version_id=dataset_version.id,
+        name=spec.name,
+        tags=dict(spec.tags),
+        spec=document,
+        spec_hash=spec_hash(document),
+        queue=spec.device,
+        priority=spec.priority,
+        max_attempts=spec.max_attempts or max_attempts,
+        stack_key=stack_key,
+        status=JobStatus.QUEUED,
+        attempt=0,
+    )
+
+
+def _queue(session: Session, made: Sequence[Job]) -> None:
+    session.add_all(made)
     session.flush()
-    log(session, job, "submitted", client(job.owner))
+    for job in made:
+        log(session, job, "submitted", client(job.owner))
     session.flush()
-    # The rows it points at belong to what a reader of the job sees.
-    session.refresh(job, ["experiment", "dataset_version"])
-    return job
 
 
 def _experiment(session: Session, name: str) -> int:

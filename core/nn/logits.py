@@ -58,8 +58,8 @@ def exponentials(y: Array, scope: Scope) -> tuple[Array, Array, Array]:
 
 def softmax(y: Array, scope: Scope) -> Array:
     """Probabilities of the classes, a fresh array."""
-    p = scope.xp.exp(y - y.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
+    p = scope.xp.exp(y - _largest(y, scope.xp))
+    p /= _total(p, scope.xp)
     return p
 
 

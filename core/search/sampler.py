@@ -23,6 +23,8 @@ class Sampler(Family):
 
     adaptive: ClassVar[bool] = False
     counted: ClassVar[bool] = False
+    blind: ClassVar[bool] = False
+    """Whether it looks at no trial at all: then it need not be shown any."""
     objectives: ClassVar[int] = 8
     """How many objectives it copes with at most."""
     seed: Any

@@ -89,10 +89,12 @@ def ask(
     *,
     state: Mapping[str, Any] | None = None,
     baseline: Sequence[Mapping[str, Any]] = (),
+    begun: int | None = None,
 ) -> tuple[list[Suggestion], dict[str, Any]]:
     """The next `count` points, and the state to ask with next time.
 
-    `tried` holds all trials so far, numbered from 0 without a gap. Points of `baseline` come first
+    `tried` holds all trials so far, numbered from 0 without a gap; a sampler that is blind need not
+    be told more than that `begun` were. Points of `baseline` come first
     and may leave fields to the sampler.
     """
     with quiet():
@@ -100,14 +102,13 @@ def ask(
         study = study_of(search, tried, sampler)
         _restore(study, sampler, state or {})
         found = []
-        for number in range(len(tried), len(tried) + count):
+        first = len(tried) if begun is None else begun
+        for number in range(first, first + count):
             if number < len(baseline):
                 study.enqueue_trial(_encoded(search, baseline[number]))
             trial = study.ask(dict(_distributions(search)))
             attributes = study._storage.get_trial_system_attrs(trial._trial_id)
-            found.append(
-                Suggestion(trial.number, _decoded(search, trial.params), _kept(attributes))
-            )
+            found.append(Suggestion(number, _decoded(search, trial.params), _kept(attributes)))
         return found, _state(study, sampler)
 
 

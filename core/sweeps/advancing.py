@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Engine, exists, or_, select, update
+from sqlalchemy import Engine, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
@@ -19,6 +19,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import SupersededError
 from core.search.study import Search, Suggestion, Tried, ask, judge
+from core.spec import JobSpec
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.status import SweepStatus
@@ -49,6 +50,7 @@ class _Look:
     spec: SweepSpec
     search: Search
     wanted: int
+    issued: int
     told: int
     state: dict[str, Any] | None
     tried: list[Tried]
@@ -80,7 +82,12 @@ def advance(engine: Engine, sweep_id: str) -> Advance:
     state = look.state
     if look.wanted:
         found, state = ask(
-            look.search, look.tried, look.wanted, state=state, baseline=look.spec.baseline
+            look.search,
+            look.tried,
+            look.wanted,
+            state=state,
+            baseline=look.spec.baseline,
+            begun=look.issued,
         )
     with transaction(engine) as session:
         sweep = _own(session, sweep_id, turn)
@@ -118,25 +125,48 @@ def _tell(session: Session, sweep_id: str) -> int:
         .where(Trial.sweep_id == sweep_id, Trial.status == "open")
         .order_by(Trial.number)
     )
-    return sum(tell(session, spec, trial, job) for trial, job in session.execute(statement))
+    moment = session.execute(select(now())).scalar_one()
+    told = sum(tell(spec, trial, job, moment) for trial, job in session.execute(statement))
+    session.flush()
+    return told
 
 
 def _look(session: Session, sweep_id: str, turn: int, told: int) -> _Look:
     sweep = get(session, sweep_id)
     spec = SweepSpec.model_validate(sweep.spec)
+    needless = spec.sampler.blind and not spec.pruner.prunes
+    found, judged = ([], {}) if needless else _history(session, sweep_id, spec)
+    still_open = (Trial.sweep_id == sweep_id, Trial.status == "open")
+    running = session.execute(select(func.count()).where(*still_open)).scalar_one()
+    free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, _MOST_AT_ONCE)
+    wanted_now = max(0, free) if sweep.status is SweepStatus.RUNNING else 0
+    return _Look(
+        turn,
+        spec,
+        spec.search(sweep_id),
+        wanted_now,
+        sweep.issued,
+        told,
+        sweep.state,
+        found,
+        judged,
+    )
+
+
+def _history(
+    session: Session, sweep_id: str, spec: SweepSpec
+) -> tuple[list[Tried], dict[int, int]]:
+    """All trials as the search knows them; of the open ones the last epoch that was judged."""
     metric = spec.objectives[0].metric
-    found, judged, running = [], {}, 0
+    found, judged = [], {}
     rows = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
     for trial in session.scalars(rows):
         # What a pruner compares with: of those that ended, and those that run.
         compared = trial.job_id if spec.pruner.prunes else None
         found.append(tried(trial, reports(session, compared, metric) if compared else None))
-        running += trial.open
         if trial.open:
             judged[trial.number] = trial.judged_epoch
-    free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, _MOST_AT_ONCE)
-    wanted_now = max(0, free) if sweep.status is SweepStatus.RUNNING else 0
-    return _Look(turn, spec, spec.search(sweep_id), wanted_now, told, sweep.state, found, judged)
+    return found, judged
 
 
 def _judge(look: _Look) -> Verdicts:
@@ -172,55 +202,58 @@ def _begin(
     """Make trials of what was suggested, each within the budget; how many."""
     if sweep.status is not SweepStatus.RUNNING or not found:
         return 0
+    _spend(session, sweep, found[0].number, len(found))
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
+    made: list[Trial] = []
+    wanted: list[tuple[Trial, JobSpec]] = []
     for suggestion in found:
-        _spend(session, sweep, suggestion.number)
         trial = Trial(
             sweep_id=sweep.id,
             number=suggestion.number,
             point=suggestion.values,
             attributes=suggestion.attributes,
+            status="open",
         )
+        made.append(trial)
         try:
-            job = spec.at(suggestion.values)
+            wanted.append((trial, _named(spec.at(suggestion.values), sweep, trial.number)))
         except ValidationError as error:
             # Each value fits alone; together they do not.
             reason = error.errors(include_url=False, include_context=False)[0]
             message = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
             trial.status, trial.told_at = "failed", now()
             trial.cause = {"kind": "user_error", "message": message}
-        else:
-            named = job.model_copy(
-                update={
-                    "name": f"{sweep.name[:230]} {suggestion.number}",
-                    "tags": {**job.tags, "chainrule.sweep": sweep.id},
-                }
-            )
-            row = jobs.submit(
-                session,
-                named,
-                sweep.dataset_version,
-                owner=sweep.owner,
-                max_attempts=sweep.max_attempts,
-                stack_key=stack_key(job, schema, sweep.id),
-            )
-            trial.job_id = row.id
-        session.add(trial)
+    job_ids = jobs.submit_all(
+        session,
+        [(job, stack_key(job, schema, sweep.id)) for _, job in wanted],
+        sweep.dataset_version,
+        owner=sweep.owner,
+        max_attempts=sweep.max_attempts,
+    )
+    for (trial, _), job_id in zip(wanted, job_ids, strict=True):
+        trial.job_id = job_id
+    session.add_all(made)
     sweep.state = state
     session.flush()
     return len(found)
 
 
-def _spend(session: Session, sweep: Sweep, number: int) -> None:
-    """Take one trial from the budget. Raises SupersededError when it is not the next one."""
+def _named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
+    """The job of a trial, with its number in the name and its sweep among the tags."""
+    tags = {**job.tags, "chainrule.sweep": sweep.id}
+    return job.model_copy(update={"name": f"{sweep.name[:230]} {number}", "tags": tags})
+
+
+def _spend(session: Session, sweep: Sweep, first: int, count: int) -> None:
+    """Take trials from the budget. Raises SupersededError when `first` is not the next one."""
     statement = (
         update(Sweep)
-        .where(Sweep.id == sweep.id, Sweep.issued == number, Sweep.issued < Sweep.n_trials)
-        .values(issued=Sweep.issued + 1)
+        .where(Sweep.id == sweep.id, Sweep.issued == first, Sweep.issued + count <= Sweep.n_trials)
+        .values(issued=Sweep.issued + count)
         .returning(Sweep.issued)
     )
     if session.scalar(statement) is None:
-        raise SupersededError(f"trial {number} of sweep {sweep.id} was begun by somebody else")
+        raise SupersededError(f"trial {first} of sweep {sweep.id} was begun by somebody else")
 
 
 def _conclude(session: Session, sweep: Sweep) -> None:

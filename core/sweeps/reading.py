@@ -85,22 +85,30 @@ def counts(session: Session, sweep_id: str) -> dict[str, int]:
 
 def best(session: Session, sweep: Sweep) -> list[Trial]:
     """The best finished trial, the first of equals; of several objectives all on the front."""
-    statement = select(Trial).where(Trial.sweep_id == sweep.id, Trial.status == "finished")
-    finished = list(session.scalars(statement.order_by(Trial.number)))
-    spec = SweepSpec.model_validate(sweep.spec)
-    signs = [1.0 if one.direction == "minimize" else -1.0 for one in spec.objectives]
-
-    def cost(trial: Trial) -> tuple[float, ...]:
-        return tuple(s * v for s, v in zip(signs, trial.objectives or (), strict=True))
-
+    statement = (
+        select(Trial.number, Trial.objectives)
+        .where(Trial.sweep_id == sweep.id, Trial.status == "finished")
+        .order_by(Trial.number)
+    )
+    given = sweep.spec["objective"]
+    directions = [one["direction"] for one in (given if isinstance(given, list) else [given])]
+    signs = [1.0 if direction == "minimize" else -1.0 for direction in directions]
+    costs = {
+        number: tuple(sign * value for sign, value in zip(signs, objectives or (), strict=True))
+        for number, objectives in session.execute(statement)
+    }
+    if not costs:
+        return []
     if len(signs) == 1:
-        return [min(finished, key=cost)] if finished else []
-    costs = [cost(trial) for trial in finished]
-    return [
-        trial
-        for trial, mine in zip(finished, costs, strict=True)
-        if not any(_dominates(other, mine) for other in costs)
-    ]
+        numbers = [min(costs, key=lambda number: costs[number])]
+    else:
+        numbers = [
+            number
+            for number, mine in costs.items()
+            if not any(_dominates(other, mine) for other in costs.values())
+        ]
+    wanted = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(numbers))
+    return list(session.scalars(wanted.order_by(Trial.number)))
 
 
 def best_job(session: Session, sweep_id: str) -> tuple[Trial, dict[str, Any]]:

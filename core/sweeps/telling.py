@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from core import jobs
-from core.db.clock import now
 from core.db.tables import Job, Trial
 from core.search.study import Outcome, Tried
 from core.spec.sweep import SweepSpec
@@ -21,7 +21,7 @@ _OUTCOMES: Mapping[str, Outcome] = {
 }
 
 
-def tell(session: Session, spec: SweepSpec, trial: Trial, job: Job) -> bool:
+def tell(spec: SweepSpec, trial: Trial, job: Job, moment: datetime) -> bool:
     """Let an open trial end as its job did; whether it did. Telling twice changes nothing."""
     if not trial.open or not job.status.terminal:
         return False
@@ -36,8 +36,7 @@ def tell(session: Session, spec: SweepSpec, trial: Trial, job: Job) -> bool:
     elif job.status is JobStatus.PRUNED:
         value = measured(job, spec.objectives[0].metric)
         found = [value] if value is not None and math.isfinite(value) else None
-    trial.status, trial.objectives, trial.cause, trial.told_at = status, found, cause, now()
-    session.flush()
+    trial.status, trial.objectives, trial.cause, trial.told_at = status, found, cause, moment
     return True
 
 

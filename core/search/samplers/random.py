@@ -1,7 +1,7 @@
 """Points by chance."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from optuna.samplers import BaseSampler, RandomSampler
 
@@ -13,6 +13,7 @@ from core.search.sampler import Sampler, Seed, Space
 class Random(Sampler):
     """Each point by chance alone (Bergstra and Bengio, 2012)."""
 
+    blind: ClassVar[bool] = True
     kind: Literal["random"] = "random"
     seed: Seed = 0
 
