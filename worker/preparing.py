@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from core import jobs
 from core.data.cache import Cache
+from core.data.copies import held
 from core.data.stores import Store
-from core.datasets.blobs import key_of
 from core.db.session import reading, repeated
 from core.errors import InvalidError, NotFoundError
 
@@ -36,8 +36,7 @@ def prepare(engine: Engine, store: Store, cache: Cache, claim: jobs.Claim) -> Ma
     SupersededError.
     """
     with ExitStack() as stack:
-        digest = claim.dataset_digest
-        table = stack.enter_context(cache.held(store, key_of(digest), digest))
+        table = stack.enter_context(held(cache, store, claim.dataset_digest))
         found = _checkpoint(engine, store, cache, claim, stack)
         path, checkpoint_id = found or (None, None)
         return Materials(table, path, checkpoint_id, stack.pop_all())

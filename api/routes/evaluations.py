@@ -82,7 +82,6 @@ def _evaluate(
         before = models.known(session, job_id, wanted)
         if before is not None:
             return registered.evaluation(before)
-    key = datasets.key_of(version.digest)
-    found = models.evaluate(here.models, here.store, here.cache, key, wanted)
+    found = models.evaluate(here.models, here.store, here.cache, wanted)
     with transaction(here.engine) as session:
         return registered.evaluation(models.record(session, job_id, version, found, owner=owner))

@@ -12,6 +12,7 @@ from api.openapi import ALWAYS, problems
 from api.parameters import Name, Version
 from core import datasets
 from core.data import columns
+from core.data.copies import held
 from core.data.query import MAX_CHARACTERS, parse
 from core.data.selecting import select
 from core.db.session import reading
@@ -45,7 +46,7 @@ def query_version(
     query = parse(asked.query)
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
-    with here.cache.held(here.store, datasets.key_of(digest), digest) as path:
+    with held(here.cache, here.store, digest) as path:
         table = columns.load(path)
         rows = select(query, table)
         preview = table.take(rows[: asked.preview]).to_pylist()

@@ -1,6 +1,7 @@
 """Files of the store on this machine, by digest: fetched once by however many processes need them.
 
 objects/ab/<digest>        whole and checked
+manifests/<digest>.chunks  which objects make up a dataset version; they stay while it is pinned
 partial/<digest>.<bytes>   on its way; goes on where a killed process stopped
 locks/                     one lock while a digest is fetched, one while it is used
 quarantine/                what turned out to be other bytes than its name says
@@ -12,11 +13,13 @@ import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from core.data.chunks import SUFFIX, Manifest
 from core.data.locks import attempted, exclusive, shared
 from core.data.stores import NO_SPACE, Store
 from core.errors import InvalidError, TooLargeError, UnavailableError
@@ -31,6 +34,9 @@ class Cache:
 
     The files longest unused make room first; a file that is held stays. `reserve_bytes` of the
     disk are left free.
+
+    A file that was verified is sealed: its time of change is made of its digest. Whoever writes to
+    it breaks the seal, so no process reads a sound file again only to verify it.
     """
 
     def __init__(self, root: Path, limit_bytes: int = 0, reserve_bytes: int = 0) -> None:
@@ -42,7 +48,7 @@ class Cache:
     def fetch(self, store: Store, key: str, digest: str) -> Path:
         """The file with the SHA-256 `digest`, from this machine or else from `key` of `store`.
 
-        Its bytes are verified when this process first sees it, and again when it was touched.
+        Its bytes are verified when they arrive, and again when it was touched.
         Raises NotFoundError or UnavailableError as the store does, UnavailableError when there is
         no room on the disk, TooLargeError for a file beyond the limit, InvalidError when the store
         holds other bytes than `digest` says.
@@ -65,6 +71,50 @@ class Cache:
         """Like `fetch`; the file cannot be pushed out by others until the context ends."""
         with shared(self._lock(digest, "use")):
             yield self.fetch(store, key, digest)
+
+    @contextmanager
+    def pinned(self, digest: str) -> Iterator[None]:
+        """While it lasts, nothing that the manifest of this version lists is pushed out."""
+        with ExitStack() as stack:
+            # Nobody is just choosing what to push out, not knowing of this pin.
+            with exclusive(self._root / "locks" / "room"):
+                stack.enter_context(shared(self._lock(digest, "use")))
+            yield
+
+    def keep_manifest(self, digest: str, content: bytes) -> Path:
+        """Note which files the pinned version `digest` is made of; where that is written."""
+        path = self._manifest(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != content:
+            partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+            try:
+                partial.write_bytes(content)
+                partial.replace(path)
+            except OSError as error:
+                partial.unlink(missing_ok=True)
+                raise UnavailableError(f"the cache cannot be written: {error}") from error
+        return path
+
+    def manifest(self, digest: str) -> bytes | None:
+        """The manifest of a version if this machine has it whole."""
+        try:
+            content = self._manifest(digest).read_bytes()
+            Manifest.loads(content, digest)
+        except (FileNotFoundError, InvalidError):
+            return None
+        return content
+
+    def fetched(self, digest: str) -> Path:
+        """Where a file lies that was fetched and is held or pinned."""
+        return self._place(digest)
+
+    def touch(self, digest: str) -> bool:
+        """Whether the file is here, known to be sound, and so used now."""
+        path = self._place(digest)
+        known = self._known(path, digest)
+        if known:
+            _use(path)
+        return known
 
     def forget(self, digest: str) -> bool:
         """Delete a file unless it is held; whether it is gone."""
@@ -97,7 +147,7 @@ class Cache:
         path = self._place(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(path)
-        self._sound[digest] = _stamp(path)
+        self._seal(path, digest)
 
     def _fill(self, store: Store, key: str, partial: Path) -> str:
         """Append to `partial` what it lacks; the digest of the whole."""
@@ -107,7 +157,9 @@ class Cache:
             except OSError as error:
                 if error.errno not in NO_SPACE:
                     raise UnavailableError(f"the cache cannot be written: {error}") from error
-                if not self._push_out_one():
+                with exclusive(self._root / "locks" / "room"):
+                    pushed = self._push_out_one()
+                if not pushed:
                     partial.unlink(missing_ok=True)
                     raise UnavailableError("no space left on the disk of the cache") from error
 
@@ -129,9 +181,10 @@ class Cache:
         if self._limit and self.bytes() + size > self._limit:
             return True
         free = shutil.disk_usage(self._root).free - self._reserve
-        arriving = sum(
-            expected - path.stat().st_size for path, expected in self._expected().items()
-        )
+        arriving = 0
+        for path, expected in self._expected().items():
+            with suppress(FileNotFoundError):  # it may just have arrived
+                arriving += expected - path.stat().st_size
         return size > free - arriving
 
     def _push_out_one(self) -> bool:
@@ -141,7 +194,23 @@ class Cache:
                 if free:
                     path.unlink(missing_ok=True)
                     return True
-        return any(self.forget(path.name) for _, _, path in sorted(self._objects()))
+        pinned = self._pinned()
+        others = (path for _, _, path in sorted(self._objects()) if path.name not in pinned)
+        return any(self.forget(path.name) for path in others)
+
+    def _pinned(self) -> set[str]:
+        """What the versions in use are made of.
+
+        The caller holds the lock on room.
+        """
+        found: set[str] = set()
+        for path in (self._root / "manifests").glob(f"*{SUFFIX}"):
+            digest = path.name.removesuffix(SUFFIX)
+            with attempted(self._lock(digest, "use")) as free:
+                content = None if free else self.manifest(digest)
+                if content is not None:
+                    found.update(one.digest for one in Manifest.loads(content).all())
+        return found
 
     def _objects(self) -> list[tuple[int, int, Path]]:
         """Last use, size and path of every whole file."""
@@ -161,9 +230,10 @@ class Cache:
         }
 
     def _known(self, path: Path, digest: str) -> bool:
-        """Whether this process verified the file and nobody touched it since."""
+        """Whether the file was verified and nobody touched it since."""
         try:
-            return digest in self._sound and self._sound[digest] == _stamp(path)
+            stamp = _stamp(path)
+            return stamp[1] == _sealed_at(digest) or self._sound.get(digest) == stamp
         except FileNotFoundError:
             return False
 
@@ -172,9 +242,15 @@ class Cache:
         stamp = _stamp(path)
         with path.open("rb") as file:
             sound = hashlib.file_digest(file, "sha256").hexdigest() == digest
-        if sound:
-            self._sound[digest] = stamp
+        if sound and stamp == _stamp(path):
+            self._seal(path, digest)
         return sound
+
+    def _seal(self, path: Path, digest: str) -> None:
+        """Let all processes know that the file is sound."""
+        with suppress(OSError):
+            os.utime(path, ns=(time.time_ns(), _sealed_at(digest)))
+        self._sound[digest] = _stamp(path)
 
     def _quarantine(self, path: Path) -> None:
         """Move a file with wrong bytes out of the way; only the newest one is kept."""
@@ -188,6 +264,11 @@ class Cache:
         if not DIGEST.fullmatch(digest):
             raise InvalidError(f"{digest[:80]!r} is no SHA-256")
         return self._root / "objects" / digest[:2] / digest
+
+    def _manifest(self, digest: str) -> Path:
+        """Where the manifest of a version lies."""
+        self._place(digest)
+        return self._root / "manifests" / f"{digest}{SUFFIX}"
 
     def _lock(self, digest: str, purpose: str) -> Path:
         return self._root / "locks" / f"{digest}.{purpose}"
@@ -218,6 +299,11 @@ def _stamp(path: Path) -> Stamp:
     """What changes when somebody writes to the file or replaces it."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _sealed_at(digest: str) -> int:
+    """A moment in nanoseconds, years ago, that stands for the digest."""
+    return 10**18 + int(digest[:14], 16)
 
 
 def _use(path: Path) -> None:

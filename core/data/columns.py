@@ -10,25 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
+from core.data.blocks import blocks
 from core.data.schema import listed
 from core.data.tensors import shape_of
-from core.errors import InvalidError, NotFoundError
+from core.errors import InvalidError
 
 Array = NDArray[Any]
 
 
 def load(path: Path) -> pa.Table:
-    """The table in the canonical Arrow file at `path`, memory-mapped: nothing is copied.
+    """The table in the canonical file or manifest at `path`, memory-mapped: nothing is copied.
 
-    Raises NotFoundError when there is no such file, InvalidError when it is not a whole Arrow file.
+    Waits for chunks that are still arriving. Raises NotFoundError when there is no such file,
+    InvalidError when it is not whole.
     """
-    try:
-        with pa.memory_map(str(path), "r") as source:
-            return pa.ipc.open_file(source).read_all()
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no dataset file {path.name}") from error
-    except pa.ArrowInvalid as error:
-        raise InvalidError(f"{path.name} is not a whole Arrow file: {error}") from error
+    return blocks(path).table()
 
 
 def features(

@@ -1,26 +1,123 @@
-"""The bytes of dataset versions in the store, named by their digest."""
+"""The bytes of dataset versions in the store: chunks by digest, and a manifest for each version.
 
+datasets/ab/<digest>.chunks   the manifest: which chunks, in order
+datasets/ab/<digest>.arrow    the whole canonical file, as versions were kept before chunks
+chunks/cd/<digest>            a chunk, however many versions hold it
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from core.data import chunks, copies
+from core.data.chunks import Manifest
+from core.data.copies import chunk_key, manifest_key, whole_key
 from core.data.intake import ParsedDataset
-from core.data.stores import Store
-from core.errors import NotFoundError
+from core.data.stores import BLOCK_BYTES, Store
+from core.errors import InvalidError, NotFoundError
+
+PUTTERS = 4
 
 
 def key_of(digest: str) -> str:
-    """Where in the store the canonical file with this digest lies."""
-    return f"datasets/{digest[:2]}/{digest}.arrow"
+    """Where in the store the manifest of the version with this digest lies."""
+    return manifest_key(digest)
 
 
 def keep(store: Store, parsed: ParsedDataset) -> str:
-    """Bring a parsed dataset's bytes to the store, unless they are there; the key.
+    """Bring a parsed dataset's bytes to the store, all but the chunks that are there; the key.
 
-    Do this before `register`, so that no row ever points to bytes that are missing. Raises
-    UnavailableError when the store does not answer or is full.
+    The manifest comes first, so that `unheld` sees chunks as held while they arrive. Do this before
+    `register`, so that no row ever points to bytes that are missing. Raises UnavailableError when
+    the store does not answer or is full.
     """
     key = key_of(parsed.digest)
-    try:
-        present = store.size(key) == parsed.bytes
-    except NotFoundError:
-        present = False
-    if not present:
-        store.put_file(parsed.path, key)
+    manifest = chunks.cut(parsed.path, parsed.digest)
+    document = manifest.dumps()
+    if not _has(store, key, len(document)):
+        store.put_bytes(document, key)
+    found = chunks.contents(parsed.path, manifest)
+    with ThreadPoolExecutor(PUTTERS) as pool:
+        # Some at a time: what waits for the store lies in memory.
+        while some := list(islice(found, PUTTERS)):
+            list(pool.map(lambda one: _put(store, *one), some))
     return key
+
+
+def read(store: Store, digest: str) -> Iterator[bytes]:
+    """The canonical Arrow file of a version, a piece at a time, each chunk held against its digest.
+
+    Raises NotFoundError for a version that is not kept, InvalidError for one that is damaged.
+    """
+    manifest = copies.manifest(store, digest)
+    if manifest is None:
+        with store.open(whole_key(digest)) as source:
+            while block := source.read(BLOCK_BYTES):
+                yield block
+        return
+    yield manifest.head
+    for chunk in manifest.chunks:
+        content = store.get_bytes(chunk_key(chunk.digest))
+        if chunks.sha256(content) != chunk.digest:
+            raise InvalidError("the store holds other bytes for a dataset's chunk than its digest")
+        yield content
+    yield manifest.tail
+
+
+def unheld(store: Store, digest: str) -> list[str]:
+    """The keys of the store that nobody needs once the version `digest` is gone.
+
+    These are its chunks but for those that the manifest of another version lists, its whole file if
+    it was kept before there were chunks, and its manifest. Uploads that are just being kept have a
+    manifest already, so what they share is not listed. Delete in the order given: the manifest
+    comes last, so that a call after an interruption lists what is left. Nobody may keep or register
+    the same `digest` meanwhile.
+    """
+    own = _own(store, digest)
+    held = {chunk.digest for other in _others(store, digest) for chunk in other.all()}
+    freed = [one.digest for one in own.all() if one.digest not in held] if own else []
+    keys = (*map(chunk_key, freed), whole_key(digest), key_of(digest))
+    return [key for key in keys if store.exists(key)]
+
+
+def strays(store: Store, live: Iterable[str]) -> list[str]:
+    """The keys of dataset bytes that none of the versions with the digests `live` holds.
+
+    Left by uploads that died before they were registered. An upload that is under way looks the
+    same: delete only what is listed twice, with longer between than an upload takes.
+    """
+    staying = set(live)
+    held = {key for digest in staying for key in (key_of(digest), whole_key(digest))}
+    for digest in staying:
+        own = _own(store, digest)
+        held.update(chunk_key(one.digest) for one in (own.all() if own else ()))
+    return [k for folder in ("chunks", "datasets") for k in store.keys(folder) if k not in held]
+
+
+def _own(store: Store, digest: str) -> Manifest | None:
+    return copies.manifest(store, digest)
+
+
+def _others(store: Store, digest: str) -> Iterator[Manifest]:
+    """The manifests of all other versions in the store."""
+    own = key_of(digest)
+    for key in store.keys("datasets"):
+        if key.endswith(chunks.SUFFIX) and key != own:
+            try:
+                yield Manifest.loads(store.get_bytes(key))
+            except NotFoundError:
+                continue
+
+
+def _put(store: Store, chunk: chunks.Chunk, content: bytes) -> None:
+    """Keep a chunk unless it is there whole."""
+    key = chunk_key(chunk.digest)
+    if not _has(store, key, chunk.size):
+        store.put_bytes(content, key)
+
+
+def _has(store: Store, key: str, size: int) -> bool:
+    try:
+        return store.size(key) == size
+    except NotFoundError:
+        return False

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.data import columns
 from core.data.cache import Cache
+from core.data.copies import held
 from core.data.stores import Store
 from core.db.tables import DatasetVersion, Evaluation
 from core.errors import TooLargeError
@@ -26,8 +27,8 @@ class Asked:
     slices: tuple[str, ...] = ()
 
 
-def evaluate(models: Models, store: Store, cache: Cache, key: str, asked: Asked) -> Scores:
-    """Measure; the dataset's bytes lie in the store under `key`. Touches no database.
+def evaluate(models: Models, store: Store, cache: Cache, asked: Asked) -> Scores:
+    """Measure. Touches no database.
 
     Raises InvalidError naming a column that does not fit, TooLargeError beyond `MOST_NUMBERS`,
     UnavailableError when the store does not answer.
@@ -39,7 +40,7 @@ def evaluate(models: Models, store: Store, cache: Cache, key: str, asked: Asked)
             f"{asked.dataset.rows:,} rows have {size:,} numbers: more than {MOST_NUMBERS:,} are "
             "not evaluated while somebody waits"
         )
-    with cache.held(store, key, asked.dataset.digest) as path:
+    with held(cache, store, asked.dataset.digest) as path:
         return score(model, columns.load(path), asked.slices)
 
 

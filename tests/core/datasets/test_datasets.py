@@ -199,11 +199,14 @@ def test_bytes_are_kept_once(parsed, tmp_path):
     store = open_store(f"file://{tmp_path / 'store'}")
     key = datasets.keep(store, parsed[0])
     assert key == datasets.key_of(parsed[0].digest)
-    assert store.get_bytes(key) == parsed[0].path.read_bytes()
-    path = tmp_path / "store" / key
-    before = path.stat().st_ino
+    content = parsed[0].path.read_bytes()
+    assert b"".join(datasets.read(store, parsed[0].digest)) == content
+    chunks = [tmp_path / "store" / one for one in store.keys("chunks")]
+    before = [path.stat().st_ino for path in chunks]
     assert datasets.keep(store, parsed[0]) == key
-    assert path.stat().st_ino == before
-    path.write_bytes(b"cut")
+    assert [path.stat().st_ino for path in chunks] == before
+    chunks[0].write_bytes(b"cut")
+    with pytest.raises(InvalidError, match="other bytes"):
+        b"".join(datasets.read(store, parsed[0].digest))
     datasets.keep(store, parsed[0])
-    assert store.get_bytes(key) == parsed[0].path.read_bytes()
+    assert b"".join(datasets.read(store, parsed[0].digest)) == content

@@ -1,0 +1,135 @@
+"""A dataset version on this machine: its chunks in the cache, fetched once, held while used."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from core.data.cache import Cache
+from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
+from core.data.stores import Store
+from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
+
+FETCHERS = 4
+
+
+def manifest_key(digest: str) -> str:
+    """Where in the store the manifest of a version lies."""
+    return f"datasets/{digest[:2]}/{digest}{SUFFIX}"
+
+
+def whole_key(digest: str) -> str:
+    """Where in the store the canonical file of a version lies, if it was never cut into chunks."""
+    return f"datasets/{digest[:2]}/{digest}.arrow"
+
+
+def chunk_key(digest: str) -> str:
+    """Where in the store a chunk lies."""
+    return f"chunks/{digest[:2]}/{digest}"
+
+
+def manifest(store: Store, digest: str) -> Manifest | None:
+    """The chunks of a version; None for one that was never cut into chunks."""
+    try:
+        return Manifest.loads(store.get_bytes(manifest_key(digest)), digest)
+    except NotFoundError:
+        return None
+
+
+class Copy:
+    """The copy of a version on this machine while it is used; it may still be arriving.
+
+    `path` is what `core.data.columns.load` reads. `start` has the chunks fetched by threads;
+    `failed` tells when they cannot be. What is here stays until the copy is closed.
+    """
+
+    def __init__(self, cache: Cache, store: Store, digest: str) -> None:
+        """Raises NotFoundError or UnavailableError as the store does, InvalidError for damage."""
+        self._cache, self._store, self._digest = cache, store, digest
+        self._stack = ExitStack()
+        self._ended = threading.Event()
+        self._error: ChainruleError | None = None
+        self._thread: threading.Thread | None = None
+        self.manifest: Manifest | None = None
+        with ExitStack() as stack:
+            stack.enter_context(cache.pinned(digest))
+            content = cache.manifest(digest)
+            if content is None:
+                try:
+                    content = store.get_bytes(manifest_key(digest))
+                except NotFoundError:
+                    key = whole_key(digest)
+                    self.path: Path = stack.enter_context(cache.held(store, key, digest))
+            if content is not None:
+                self.manifest = Manifest.loads(content, digest)
+                self.path = cache.keep_manifest(digest, content)
+            self._stack = stack.pop_all()
+
+    @property
+    def failed(self) -> ChainruleError | None:
+        """Why the chunks do not arrive, or None."""
+        return self._error
+
+    def fetch(self, order: Sequence[int] | None = None) -> bool:
+        """Bring all chunks here: the narrow ones first, the others in `order`, then the rest.
+
+        Whether any was missing. Raises as the store does, UnavailableError when there is no room.
+        """
+        if self.manifest is None:
+            return False
+        ahead = [self.manifest.chunks[place] for place in order or ()]
+        wanted = dict.fromkeys((*self.manifest.narrow, *ahead, *self.manifest.chunks))
+        missing = [one for one in wanted if not self._cache.touch(one.digest)]
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            for _ in pool.map(self._one, missing):
+                pass
+        return bool(missing)
+
+    def verify(self) -> None:
+        """Hold the whole file against the version's digest. Raises InvalidError."""
+        if self.manifest is not None:
+            paths = [self._cache.fetched(one.digest) for one in self.manifest.chunks]
+            found = digest_of(self.manifest, (path.read_bytes() for path in paths))
+            if found != self._digest:
+                raise InvalidError("the chunks of the dataset do not make up its digest")
+
+    def start(self, order: Sequence[int] | None = None) -> None:
+        """Have the chunks fetched while the caller goes on."""
+        self._thread = threading.Thread(target=self._fetch, args=(order,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let the cache push the chunks out again; fetching ends soon."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._stack.close()
+
+    def _fetch(self, order: Sequence[int] | None) -> None:
+        try:
+            self.fetch(order)
+        except ChainruleError as error:
+            self._error = error
+        except OSError as error:
+            self._error = UnavailableError(f"the cache cannot be used: {error}")
+
+    def _one(self, chunk: Chunk) -> None:
+        if not self._ended.is_set() and self._error is None:
+            try:
+                self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
+            except ChainruleError as error:
+                self._error = error
+                raise
+
+
+@contextmanager
+def held(cache: Cache, store: Store, digest: str) -> Iterator[Path]:
+    """What `core.data.columns.load` reads of the version, whole, until the context ends."""
+    copy = Copy(cache, store, digest)
+    try:
+        if copy.fetch():
+            copy.verify()
+        yield copy.path
+    finally:
+        copy.close()
