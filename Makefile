@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test bench-core bench-predictions
+.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test bench-core bench-predictions bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -91,3 +91,6 @@ bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
 
 bench-predictions: $(VENV)/dev.stamp ## one row at a time, against mlflow models serve
 	@$(BIN)/python -m benchmarks.predictions $(ARGS)
+
+bench-sweeps: peers ## trials a minute, against Optuna and Ray Tune
+	@$(BIN)/python -m benchmarks.sweeps $(ARGS)

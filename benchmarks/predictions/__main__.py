@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from benchmarks.ports import free_port
 from benchmarks.results import Row, at_most, figure, publish
 from core import datasets, jobs, models
 from core.data.intake import ParsedDataset, parse
@@ -176,13 +176,6 @@ def wait(ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
             pass
         time.sleep(0.2)
     raise RuntimeError("the server did not start")
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 if __name__ == "__main__":

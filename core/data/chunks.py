@@ -8,9 +8,6 @@ all that follow, and shares nothing: the boundaries are fixed rows, not found in
 
 A manifest lists the chunks in order. Head, chunks and tail one after the other are the canonical
 file again, byte for byte: its digest is the version's identity, with chunks as without.
-
-Where most of a row is arrays (images), what is not (labels, groups) is kept a second time as
-narrow chunks, some per cent of the bytes at most: rows can be split before the arrays are here.
 """
 
 import base64
@@ -24,15 +21,12 @@ from typing import Self
 
 import pyarrow as pa
 
-from core.data.tensors import shape_of
 from core.errors import InvalidError
 
 FORMAT = "chainrule.chunks.1"
 SUFFIX = ".chunks"
 START = 8
 END = b"\xff\xff\xff\xff\0\0\0\0"
-NARROW_SHARE = 20
-"""Narrow chunks are kept where they are this many times smaller than the wide ones, or more."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +47,6 @@ class Manifest:
     head: bytes
     tail: bytes
     chunks: tuple[Chunk, ...]
-    narrow: tuple[Chunk, ...] = ()
-    """Of each chunk only the columns that are no arrays; empty when that would save little."""
 
     @property
     def rows(self) -> int:
@@ -66,14 +58,9 @@ class Manifest:
         """The columns."""
         return pa.ipc.read_schema(pa.py_buffer(self.head[START:]))
 
-    @property
-    def narrow_schema(self) -> pa.Schema:
-        """The columns of narrow chunks."""
-        return _narrowed(self.schema)
-
     def all(self) -> tuple[Chunk, ...]:
         """Every chunk that is kept for the version, each once."""
-        return tuple(dict.fromkeys((*self.narrow, *self.chunks)))
+        return tuple(dict.fromkeys(self.chunks))
 
     def dumps(self) -> bytes:
         """The manifest as bytes that carry their own digest."""
@@ -101,8 +88,7 @@ class Manifest:
             raise InvalidError("the list of a dataset's chunks is of another dataset")
         for name in ("head", "tail"):
             document[name] = base64.b64decode(document[name])
-        for name in ("chunks", "narrow"):
-            document[name] = tuple(Chunk(**one) for one in document[name])
+        document["chunks"] = tuple(Chunk(**one) for one in document["chunks"])
         return cls(**document)
 
 
@@ -112,43 +98,23 @@ def cut(path: Path, digest: str) -> Manifest:
     Raises InvalidError when the bytes are not a whole canonical file.
     """
     chunks: list[Chunk] = []
-    narrow: list[Chunk] = []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
         places, schema = _places(path, len(whole))
         for start, end in places:
             content = whole[start:end]
             batch = batch_of(content, schema)
             chunks.append(Chunk(sha256(content), len(content), batch.num_rows))
-            small = narrowed(batch)
-            if small is not None:
-                narrow.append(Chunk(sha256(small), len(small), batch.num_rows))
         head, tail = whole[: places[0][0]], whole[places[-1][1] :]
         size = len(whole)
-    if sum(one.size for one in narrow) * NARROW_SHARE > size or len(narrow) < len(chunks):
-        narrow = []
-    return Manifest(digest, size, head, tail, tuple(chunks), tuple(narrow))
+    return Manifest(digest, size, head, tail, tuple(chunks))
 
 
 def contents(path: Path, manifest: Manifest) -> Iterator[tuple[Chunk, bytes]]:
     """Every chunk of the canonical file at `path` with its bytes."""
-    at, schema = len(manifest.head), manifest.schema
-    small = iter(manifest.narrow)
     with path.open("rb") as file:
+        file.seek(len(manifest.head))
         for chunk in manifest.chunks:
-            file.seek(at)
-            content = file.read(chunk.size)
-            at += chunk.size
-            if manifest.narrow:
-                yield next(small), narrowed(batch_of(content, schema)) or b""
-            yield chunk, content
-
-
-def narrowed(batch: pa.RecordBatch) -> bytes | None:
-    """The bytes of a narrow chunk, or None when the batch has no arrays or nothing else."""
-    schema = _narrowed(batch.schema)
-    if not 0 < len(schema) < len(batch.schema):
-        return None
-    return bytes(batch.select(schema.names).serialize())
+            yield chunk, file.read(chunk.size)
 
 
 def batch_of(content: bytes | pa.Buffer, schema: pa.Schema) -> pa.RecordBatch:
@@ -167,11 +133,6 @@ def digest_of(manifest: Manifest, chunks: Iterator[bytes]) -> str:
         whole.update(content)
     whole.update(manifest.tail)
     return whole.hexdigest()
-
-
-def _narrowed(schema: pa.Schema) -> pa.Schema:
-    """The fields whose cells are no arrays."""
-    return pa.schema([one for one in schema if not shape_of(one)], metadata=schema.metadata)
 
 
 def _places(path: Path, size: int) -> tuple[list[tuple[int, int]], pa.Schema]:

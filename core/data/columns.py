@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from core.data.blocks import blocks
+from core.data import blocks
 from core.data.schema import listed
 from core.data.tensors import shape_of
 from core.errors import InvalidError
@@ -21,10 +21,9 @@ Array = NDArray[Any]
 def load(path: Path) -> pa.Table:
     """The table in the canonical file or manifest at `path`, memory-mapped: nothing is copied.
 
-    Waits for chunks that are still arriving. Raises NotFoundError when there is no such file,
-    InvalidError when it is not whole.
+    Raises NotFoundError when there is no such file, InvalidError when it is not whole.
     """
-    return blocks(path).table()
+    return blocks.table(path)
 
 
 def features(

@@ -1,7 +1,7 @@
 """A dataset version on this machine: its chunks in the cache, fetched once, held while used."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from core.data.cache import Cache
 from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
 from core.data.stores import Store
-from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
+from core.errors import ChainruleError, InvalidError, NotFoundError
 
 FETCHERS = 4
 
@@ -38,19 +38,15 @@ def manifest(store: Store, digest: str) -> Manifest | None:
 
 
 class Copy:
-    """The copy of a version on this machine while it is used; it may still be arriving.
+    """The copy of a version on this machine while it is used.
 
-    `path` is what `core.data.columns.load` reads. `start` has the chunks fetched by threads;
-    `failed` tells when they cannot be. What is here stays until the copy is closed.
+    `path` is what `core.data.columns.load` reads. What is here stays until the copy is closed.
     """
 
     def __init__(self, cache: Cache, store: Store, digest: str) -> None:
         """Raises NotFoundError or UnavailableError as the store does, InvalidError for damage."""
         self._cache, self._store, self._digest = cache, store, digest
         self._stack = ExitStack()
-        self._ended = threading.Event()
-        self._error: ChainruleError | None = None
-        self._thread: threading.Thread | None = None
         self.manifest: Manifest | None = None
         with ExitStack() as stack:
             stack.enter_context(cache.pinned(digest))
@@ -66,23 +62,27 @@ class Copy:
                 self.path = cache.keep_manifest(digest, content)
             self._stack = stack.pop_all()
 
-    @property
-    def failed(self) -> ChainruleError | None:
-        """Why the chunks do not arrive, or None."""
-        return self._error
+    def fetch(self) -> bool:
+        """Bring all chunks here; whether any was missing.
 
-    def fetch(self, order: Sequence[int] | None = None) -> bool:
-        """Bring all chunks here: the narrow ones first, the others in `order`, then the rest.
-
-        Whether any was missing. Raises as the store does, UnavailableError when there is no room.
+        Raises as the store does, UnavailableError when there is no room.
         """
         if self.manifest is None:
             return False
-        ahead = [self.manifest.chunks[place] for place in order or ()]
-        wanted = dict.fromkeys((*self.manifest.narrow, *ahead, *self.manifest.chunks))
-        missing = [one for one in wanted if not self._cache.touch(one.digest)]
+        missing = [one for one in self.manifest.all() if not self._cache.touch(one.digest)]
+        failed = threading.Event()
+
+        def bring(chunk: Chunk) -> None:
+            if failed.is_set():
+                return
+            try:
+                self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
+            except ChainruleError:
+                failed.set()  # the others that wait need not be tried
+                raise
+
         with ThreadPoolExecutor(FETCHERS) as pool:
-            for _ in pool.map(self._one, missing):
+            for _ in pool.map(bring, missing):
                 pass
         return bool(missing)
 
@@ -94,33 +94,9 @@ class Copy:
             if found != self._digest:
                 raise InvalidError("the chunks of the dataset do not make up its digest")
 
-    def start(self, order: Sequence[int] | None = None) -> None:
-        """Have the chunks fetched while the caller goes on."""
-        self._thread = threading.Thread(target=self._fetch, args=(order,), daemon=True)
-        self._thread.start()
-
     def close(self) -> None:
-        """Let the cache push the chunks out again; fetching ends soon."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        """Let the cache push the chunks out again."""
         self._stack.close()
-
-    def _fetch(self, order: Sequence[int] | None) -> None:
-        try:
-            self.fetch(order)
-        except ChainruleError as error:
-            self._error = error
-        except OSError as error:
-            self._error = UnavailableError(f"the cache cannot be used: {error}")
-
-    def _one(self, chunk: Chunk) -> None:
-        if not self._ended.is_set() and self._error is None:
-            try:
-                self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
-            except ChainruleError as error:
-                self._error = error
-                raise
 
 
 @contextmanager

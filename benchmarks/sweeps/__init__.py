@@ -1,0 +1,1 @@
+"""Sweeps of small networks: trials a minute, beside Optuna and Ray Tune."""
