@@ -39,6 +39,7 @@ def operations(app):
                     reference="a@1",
                     job_id="0" * 32,
                     sweep_id="0" * 32,
+                    kind="history",
                 ),
             )
 

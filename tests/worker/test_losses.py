@@ -126,9 +126,8 @@ def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench,
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).progress_step > 600 and _checkpoints(bench, job_id) >= 2)
         (folder,) = bench.settings.data_dir.rglob(f"{job_id}-1")
-        os.kill(bench.equipment.runner_pid, signal.SIGSTOP)
         # All that the runner had saved is kept: nothing newer comes after the one that is damaged.
-        until(lambda: not list(folder.glob("checkpoint-*.safetensors")))
+        until(lambda: _stopped_between_checkpoints(bench.equipment.runner_pid, folder))
         assert _checkpoints(bench, job_id) >= 2
         damaged = _damage_newest(bench, job_id)
         os.kill(bench.equipment.runner_pid, signal.SIGKILL)
@@ -136,6 +135,18 @@ def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench,
     second = bench.attempts(job_id)[1]
     assert 0 < second.resumed_from_step < damaged
     equals(bench, job_id, calm)
+
+
+def _stopped_between_checkpoints(pid: int, folder: Path) -> bool:
+    """Stop the runner; it goes on when it was about to tell of a file that it had written."""
+    os.kill(pid, signal.SIGSTOP)
+    give_up_at = time.monotonic() + 3
+    while list(folder.glob("checkpoint-*.safetensors")):
+        if time.monotonic() > give_up_at:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _checkpoints(bench: Bench, job_id: str) -> int:
