@@ -114,11 +114,20 @@ def ray_torch(case: Case, trials: int) -> float:
 
         def run(count: int) -> float:
             config = tune.TuneConfig(
-                num_samples=count, max_concurrent_trials=2, metric="accuracy", mode="max"
+                num_samples=count,
+                max_concurrent_trials=2,
+                metric="accuracy",
+                mode="max",
+                reuse_actors=True,  # so that a trial need not import PyTorch
             )
             trainable = tune.with_resources(_ray_trial, {"cpu": 1})
             begun = time.perf_counter()
-            found = tune.Tuner(trainable, param_space=space, tune_config=config).fit()
+            found = tune.Tuner(
+                trainable,
+                param_space=space,
+                tune_config=config,
+                run_config=tune.RunConfig(verbose=0),
+            ).fit()
             took = time.perf_counter() - begun
             if found.num_errors or not np.isfinite(found.get_best_result().metrics["accuracy"]):
                 raise RuntimeError("Ray Tune lost trials")
