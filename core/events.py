@@ -1,6 +1,6 @@
 """What happens during training, as values: equal seeds give equal lists of events."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 
@@ -102,8 +102,9 @@ class Codec:
 
     @classmethod
     def encode(cls, event: Event) -> dict[str, Any]:
-        """`event` as a dictionary with its class name under `event`."""
-        return {cls.KEY: type(event).__name__, **asdict(event)}
+        """`event` as a dictionary, its class name under `event`; the values are the event's own."""
+        named = {field.name: getattr(event, field.name) for field in fields(event)}
+        return {cls.KEY: type(event).__name__, **named}
 
     @classmethod
     def decode(cls, message: dict[str, Any]) -> Event:

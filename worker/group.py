@@ -6,6 +6,7 @@ stacks are of small networks, and one that broke off begins anew.
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import jobs
 from core.data.schema import DatasetSchema
-from core.db.session import transaction
+from core.db.session import reading, transaction
 from core.db.types import to_milliseconds
 from core.errors import InvalidError, NotFoundError, UnavailableError
 from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
@@ -26,7 +27,7 @@ from core.status import JobStatus
 from worker.causes import USER_ERROR, Cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
-from worker.concluding import keep_model, outcome
+from worker.concluding import KeptModel, keep_model, outcome
 from worker.equipment import Equipment
 from worker.errand import Errand
 from worker.preparing import Materials, prepare
@@ -45,6 +46,7 @@ _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 0.25
 _STOP_SECONDS = 0.4
 _STALL_SECONDS = 1800.0
+_UPLOADS = 4
 _CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
 
 
@@ -193,7 +195,7 @@ class Group:
                     wanted = jobs.renew_all(session, self._owned, settings.lease_seconds)
                 self._hold(now)
             elif now - self._looked >= _LOOK_SECONDS:
-                with transaction(self._equipment.engine) as session:
+                with reading(self._equipment.engine) as session:
                     wanted = jobs.wanted_of_all(session, self._owned)
             else:
                 wanted = None
@@ -238,22 +240,33 @@ class Group:
     def _conclude(self) -> None:
         """Write what was reported, and end the members that are through."""
         self._write()
-        e = self._equipment
         number = {network: job_id for job_id, network in self._network.items()}
         ends: dict[str, Ended] = {}
         for network, detail in self._failed.items():
             cause = {"kind": USER_ERROR, "message": detail}
             ends[number[network]] = Ended(JobStatus.FAILED, cause=cause)
-        for network, event in self._ended.items():
-            claim = self._claims[network]
-            if claim.job_id not in self._owned:
-                continue
-            model = self._retried(partial(keep_model, e.store, claim, Path(event.path)))
-            ends[claim.job_id] = Ended(JobStatus.FINISHED, result=outcome(event, model))
-            Path(event.path).unlink(missing_ok=True)
+        ended = {
+            self._claims[network].job_id: event
+            for network, event in self._ended.items()
+            if self._claims[network].job_id in self._owned
+        }
+        for job_id, model in self._keep_models(ended).items():
+            ends[job_id] = Ended(JobStatus.FINISHED, result=outcome(ended[job_id], model))
         self._failed.clear()
         self._ended.clear()
         self._end({job_id: end for job_id, end in ends.items() if job_id in self._owned})
+
+    def _keep_models(self, ended: dict[str, TrainingEnded]) -> dict[str, KeptModel]:
+        """Bring the models of members to the store; several at once, for the store may be far."""
+
+        def keep(job_id: str) -> KeptModel:
+            claim, path = self._claims[self._network[job_id]], Path(ended[job_id].path)
+            model = self._retried(partial(keep_model, self._equipment.store, claim, path))
+            path.unlink(missing_ok=True)
+            return model
+
+        with ThreadPoolExecutor(_UPLOADS) as pool:
+            return dict(zip(ended, pool.map(keep, ended), strict=True))
 
     def _write(self) -> None:
         """Bring the reports since the last time to the database, and what the ended ones add."""

@@ -59,7 +59,9 @@ class TrainingSpec(Spec):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
     report_steps: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="updates between two reports; by default about ten reports an epoch"
+        None,
+        description="updates between two reports of the training loss, beside one an epoch; "
+        "by default a tenth of an epoch, but at least 50",
     )
     precision: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "gpu"] = "cpu"

@@ -61,14 +61,22 @@ def _vectors(trainer: Trainer) -> dict[str, Array]:
     return arrays
 
 
-def save(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> str:
-    """Write atomically and durably: whole or not at all. Returns the SHA-256 of the file."""
+def save(
+    path: Path, arrays: dict[str, Array], metadata: dict[str, str], *, durable: bool = True
+) -> str:
+    """Write whole or not at all. Returns the SHA-256 of the file.
+
+    Without `durable` a loss of power may take it back: for files that are copied on at once.
+    """
     partial = path.with_name(path.name + ".partial")
     save_file(arrays, partial, metadata)
     with partial.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
-        os.fsync(written.fileno())
+        if durable:
+            os.fsync(written.fileno())
     partial.replace(path)
+    if not durable:
+        return digest
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the new name lasts as well

@@ -77,7 +77,7 @@ def _run(
     def save_model(number: int, weights: Array, state: Array) -> Path:
         model = TrainedModel(specs[number], encoding, problem.shape, weights, state)
         path = workdir / (f"model-{number}.safetensors" if stacked else "model.safetensors")
-        model.save(path)
+        model.save(path, durable=False)  # the store's copy is what lasts
         return path
 
     return Run(specs, problem, save_model, policy, stacked=stacked, together=together)

@@ -68,8 +68,8 @@ class TrainedModel:
         """The digest of the weights."""
         return weights_digest(self.network.weights, self.network.state)
 
-    def save(self, path: Path) -> str:
-        """Write the model as safetensors. Returns the SHA-256 of the file."""
+    def save(self, path: Path, *, durable: bool = True) -> str:
+        """Write the model as safetensors, as `checkpoint.save` does: the SHA-256 of the file."""
         arrays = {f"network{name}": view for name, view in self.network.views.items()}
         arrays.update({f"state{name}": view for name, view in self.network.state_views.items()})
         if self.encoding.standardizer is not None:
@@ -84,7 +84,8 @@ class TrainedModel:
             "targets": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.targets]),
             "classes": json.dumps(self.encoding.classes),
         }
-        return save(path, {n: np.ascontiguousarray(a) for n, a in arrays.items()}, metadata)
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        return save(path, contiguous, metadata, durable=durable)
 
     @classmethod
     def load(cls, path: Path) -> Self:

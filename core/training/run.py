@@ -41,6 +41,9 @@ Events: TypeAlias = Generator[Event | None, Command | None, None]
 SaveModel: TypeAlias = Callable[[int, Array, Array], Path]
 """Writes the model of a network (its number, weights, state) and says where."""
 
+REPORT_STEPS = 50
+"""Updates between two reports at least, unless the spec says otherwise: epochs are told anyway."""
+
 BREATH_SECONDS = 0.1
 """The loop pauses at least this often, with None, so that its caller can speak."""
 
@@ -141,7 +144,7 @@ class Run:
         """The batches of an epoch; why they stopped short, or None."""
         trainer = self.trainer
         spec = trainer.spec
-        every = spec.report_steps or max(1, trainer.steps_an_epoch // 10)
+        every = spec.report_steps or max(REPORT_STEPS, trainer.steps_an_epoch // 10)
         judge = self.members[0].judge
         reason = judge.within(trainer.step, self._seconds())
         while reason is None and self.members and self.trainer.batch < trainer.batches:

@@ -3,9 +3,13 @@
 import os
 import signal
 import time
+from contextlib import suppress
+
+from sqlalchemy import select
 
 from core import jobs, nodes
 from core.db.session import reading, transaction
+from core.errors import UnavailableError
 from core.queue import KEY_PREFIX
 from core.status import AttemptStatus, JobStatus
 from tests.worker.sites import Site
@@ -114,6 +118,18 @@ def test_the_scheduler_rings_and_takes_back(site: Site):
     until(lambda: site.running(job_id))
 
 
+def frozen_between_writes(site: Site, pids: list[int]) -> bool:
+    """Freeze processes, unless one holds SQLite's only lock: that would freeze everybody."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    with suppress(UnavailableError), transaction(site.bench.engine) as session:
+        session.execute(select(1))
+        return True
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    return False
+
+
 def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site):
     site.start("worker.scheduler", CHAINRULE_LEASE_SECONDS="2")
     frozen = site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="frozen")
@@ -121,14 +137,14 @@ def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site):
     until(lambda: site.running(job_id))
     family = frozen.family()
     runner = next(one for one in family if "worker.runner" in one.cmdline())
-    for one in (frozen.pid, *(one.pid for one in family if one.pid != runner.pid)):
-        os.kill(one, signal.SIGSTOP)
+    pids = [frozen.pid, *(one.pid for one in family if one.pid != runner.pid)]
+    until(lambda: frozen_between_writes(site, pids))
     # Nobody tells it that the lease holds: it ends although its parent cannot end it.
     until(lambda: runner not in frozen.family())
     site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="awake")
     until(lambda: site.bench.job(job_id).node == "awake" and site.running(job_id))
-    for one in (frozen.pid, *(one.pid for one in family if one.pid != runner.pid)):
-        os.kill(one, signal.SIGCONT)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
     until(lambda: "this attempt is over" in frozen.said() or "why=lost" in frozen.said())
     job = site.bench.job(job_id)
     assert (job.status, job.node) == (JobStatus.RUNNING, "awake")

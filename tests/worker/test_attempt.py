@@ -70,9 +70,9 @@ def test_cancelling_stops_training(bench: Bench):
 
 
 def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(bench: Bench):
-    calm = bench.submit(epochs=60)
+    calm = bench.submit(epochs=250)
     bench.slot.work(calm)
-    job_id = bench.submit(epochs=60, checkpoint={"every_steps": 40})
+    job_id = bench.submit(epochs=250, checkpoint={"every_steps": 100})
     first = bench.equipment.runner().pid
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).checkpoint_id)
@@ -83,7 +83,7 @@ def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(be
     assert [one.status for one in attempts] == [AttemptStatus.LOST, AttemptStatus.FINISHED]
     assert attempts[0].cause["signal"] == "SIGKILL"
     assert attempts[0].exit_code == -signal.SIGKILL
-    assert attempts[1].resumed_from_step >= 40
+    assert attempts[1].resumed_from_step >= 100
     assert job.result["weights_digest"] == bench.job(calm).result["weights_digest"]
     assert bench.history(job_id) == bench.history(calm)
 
