@@ -27,20 +27,22 @@ EXAMPLES = int(os.environ.get("CHAINRULE_SCHEMA_EXAMPLES", "0"))
 
 FILE = "POST /v1/models/{reference}/predict/file"
 UPLOAD = "POST /v1/datasets/{name}/versions"
+PREDICT = "POST /v1/jobs/{job_id}/predict"
+# The edges of a JobSpec are some 16,000 cases, more with each layer: minutes.
+HOLDING_A_SPEC = ("POST /v1/jobs", "POST /v1/sweeps")
 
 # Whether these accept what the schema allows depends on data that no schema knows: the datasets
 # there are and their columns, what a file holds, which cursors were given out.
 DEPENDENT = [
     UPLOAD,
-    "POST /v1/jobs",
-    "POST /v1/jobs/{job_id}/predict",
+    *HOLDING_A_SPEC,
+    PREDICT,
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/datasets/{name}/versions",
     "POST /v1/datasets/{name}/versions/{version}/query",
     "PUT /v1/datasets/{name}/aliases/{alias}",
     "DELETE /v1/datasets/{name}/aliases/{alias}",
-    "POST /v1/sweeps",
     "GET /v1/sweeps",
     "GET /v1/sweeps/{sweep_id}/trials",
     "POST /v1/models/{reference}/predict",
@@ -75,9 +77,10 @@ def configuration(job_id: str, examples: int) -> SchemathesisConfig:
     for one in operations:
         if one["include-name"] in (UPLOAD, FILE):
             one["generation"] = {"max-examples": max(1, examples // 10)}
-    # The edges of a JobSpec are some 16,000 cases, more with each layer: minutes.
-    operations[1]["phases"] = {"coverage": {"enabled": bool(EXAMPLES)}}
-    operations[2]["parameters"] = {"path.job_id": job_id}
+        if one["include-name"] in HOLDING_A_SPEC:
+            one["phases"] = {"coverage": {"enabled": bool(EXAMPLES)}}
+        if one["include-name"] == PREDICT:
+            one["parameters"] = {"path.job_id": job_id}
     return SchemathesisConfig.from_dict(
         {
             "headers": {"Authorization": f"Bearer {TOKEN}"},
