@@ -1,8 +1,11 @@
 """Runs the api: `python -m api`, configured by CHAINRULE_* variables."""
 
 import sys
+from contextlib import suppress
+from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
@@ -24,7 +27,7 @@ def main() -> int:
     except ChainruleError as error:
         print(f"chainrule api: {error.detail}", file=sys.stderr)  # noqa: T201
         return 2
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -34,7 +37,23 @@ def main() -> int:
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=64 * 2**10,
     )
-    return 0
+    server = _Server(config, app)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    return 0 if server.started else 3
+
+
+class _Server(uvicorn.Server):
+    """Tells the app when it is to end, so that nobody waits for what goes on until then."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal asks the server to end."""
+        self._app.state.context.closing.set()
+        super().handle_exit(sig, frame)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 from anyio import CapacityLimiter
@@ -17,6 +18,8 @@ from core.data.stores import Store
 from core.models import Models
 from core.settings import Settings
 
+MOST_STREAMS = 500
+
 
 def _one_a_core() -> CapacityLimiter:
     return CapacityLimiter(os.cpu_count() or 1)
@@ -26,7 +29,9 @@ def _one_a_core() -> CapacityLimiter:
 class Context:
     """Settings, database, store, broker, cached files and loaded models of one app.
 
-    `parsers` limits how many uploads are parsed at once, in a process each.
+    `parsers` limits how many uploads are parsed at once, in a process each, `streams` how many
+    jobs are followed live, `stream_readers` in how many threads. `closing` is set when the server
+    is told to end: streams end then.
     """
 
     settings: Settings
@@ -38,6 +43,9 @@ class Context:
     instruments: Instruments
     prober: Prober
     parsers: CapacityLimiter = field(default_factory=_one_a_core)
+    streams: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_STREAMS))
+    stream_readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    closing: Event = field(default_factory=Event)
 
     @property
     def uploads(self) -> Path:

@@ -164,6 +164,16 @@ class JobEvent(Read):
     reason: dict[str, Any] | None = None
 
 
+class LogLine(Read):
+    """Something an attempt said for people to read."""
+
+    id: int
+    at: datetime
+    attempt: int
+    level: Literal["info", "warning", "error"]
+    text: Annotated[str, Field(examples=["the dataset was in this node's cache"])]
+
+
 class Trial(Read):
     """One point of a sweep; a job tries it."""
 

@@ -93,6 +93,11 @@ def event(row: tables.JobEvent) -> schemas.JobEvent:
     )
 
 
+def log_line(row: tables.LogLine) -> schemas.LogLine:
+    """A line of a job's log as the api shows it."""
+    return schemas.LogLine.model_validate(row, from_attributes=True)
+
+
 def point(one: Point) -> schemas.MetricPoint:
     """A metric point as the api shows it."""
     return schemas.MetricPoint(

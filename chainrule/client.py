@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import httpx
@@ -76,6 +76,11 @@ class Client:
         """The machines that have or had workers."""
         return self._transport.items("/v1/nodes")
 
+    def drain(self, node: str, *, undo: bool = False) -> Document:
+        """Let a machine give back what it trains and take nothing new; `undo`: let it work."""
+        verb = "undrain" if undo else "drain"
+        return self._transport.post(f"/v1/nodes/{quote(node, safe='')}/{verb}", repeatable=True)
+
     def experiments(self) -> Iterator[Document]:
         """The experiments."""
         return self._transport.items("/v1/experiments")
@@ -87,6 +92,14 @@ class Client:
     def ready(self) -> Document:
         """Whether all that the server needs answers. Raises ProblemError (503) if not."""
         return self._transport.get("/readyz")
+
+
+class Happening(NamedTuple):
+    """An event of a job's stream: `kind` is state, metrics, log or end; `data` as in the api."""
+
+    kind: str
+    data: Document
+    id: str
 
 
 class Datasets:
@@ -199,9 +212,39 @@ class Jobs:
             if cursor is None or not page["items"]:
                 return
 
+    def events(self, job_id: str, *, after: str | None = None) -> Iterator[Happening]:
+        """What happens to the job, live, until it has ended: without gap or repeat.
+
+        `after` is the id of the last one that was seen. A server that is away for a while is waited
+        for.
+        """
+        for event in self._transport.stream(f"{_path(job_id)}/events", after):
+            yield Happening(event.event, event.json(), event.id)
+
+    def logs(self, job_id: str) -> Iterator[Document]:
+        """What the job's attempts said so far, line by line."""
+        return self._transport.items(f"{_path(job_id)}/logs", limit=500)
+
     def cancel(self, job_id: str) -> Document:
         """Ask for the job to end. Raises ProblemError (409) when it already has."""
         return self._transport.post(f"{_path(job_id)}/cancel", repeatable=True)
+
+    def pause(self, job_id: str) -> Document:
+        """Keep the job from running; one that runs saves a checkpoint and stops."""
+        return self._transport.post(f"{_path(job_id)}/pause", repeatable=True)
+
+    def resume(self, job_id: str) -> Document:
+        """Let a paused job go on from its last checkpoint."""
+        return self._transport.post(f"{_path(job_id)}/resume", repeatable=True)
+
+    def retry(self, job_id: str) -> Document:
+        """The job that tries a failed or cancelled one again."""
+        return self._transport.post(f"{_path(job_id)}/retry")
+
+    def move(self, job_id: str, priority: int) -> Document:
+        """Let a waiting job go before others (above 0) or after them."""
+        path = f"{_path(job_id)}/priority"
+        return self._transport.post(path, {"priority": priority}, repeatable=True)
 
     def predict(
         self, job_id: str, rows: Sequence[Mapping[str, Any]], *, probabilities: bool = False

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
+from httpx_sse import ServerSentEvent, connect_sse
 
 from chainrule.problem import ProblemError, UnreachableError
 
@@ -14,6 +15,9 @@ Document = dict[str, Any]
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.3
 _CONNECT_SECONDS = 5.0
+_RECONNECTIONS = 7
+_LONGEST_PAUSE_SECONDS = 5.0
+_SILENCE_SECONDS = 60.0
 _AGAIN = frozenset({502, 503, 504})
 
 
@@ -75,6 +79,45 @@ class Transport:
         Raises ProblemError when the server refuses, UnreachableError when none answers.
         """
         return self._answer("GET", path, repeatable=True).content
+
+    def stream(self, path: str, after: str | None = None) -> Iterator[ServerSentEvent]:
+        """The server-sent events at `path` until the server ends them, those after id `after`.
+
+        A connection that breaks is made again where it broke. Raises as `content` does.
+        """
+        failures = 0
+        while True:
+            try:
+                for event in self._events(path, after):
+                    failures, after = 0, event.id or after
+                    yield event
+                return
+            except httpx.TransportError as error:
+                failure: Exception = self._unreachable(error)
+            except ProblemError as error:
+                if error.status not in _AGAIN:
+                    raise
+                failure = error
+            failures += 1
+            if failures > _RECONNECTIONS:
+                raise failure
+            time.sleep(min(_PAUSE_SECONDS * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS))
+
+    def _events(self, path: str, after: str | None) -> Iterator[ServerSentEvent]:
+        """The events of one connection, up to one called `end`. Raises httpx.TransportError."""
+        headers = {} if after is None else {"Last-Event-ID": after}
+        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+        with connect_sse(self._http, "GET", path, headers=headers, timeout=timeout) as source:
+            if source.response.status_code == httpx.codes.NO_CONTENT:
+                return
+            if not source.response.is_success:
+                source.response.read()
+                raise ProblemError.of(source.response)
+            for event in source.iter_sse():
+                yield event
+                if event.event == "end":
+                    return
+        raise httpx.RemoteProtocolError("the stream broke off")
 
     def _answer(self, method: str, path: str, repeatable: bool, **options: Any) -> httpx.Response:
         for attempt in range(1, (_ATTEMPTS if repeatable else 1) + 1):

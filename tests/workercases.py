@@ -67,6 +67,11 @@ class Bench:
         with reading(self.engine) as session:
             return jobs.attempts(session, job_id)
 
+    def said(self, job_id: str) -> list[str]:
+        """The lines of a job's log."""
+        with reading(self.engine) as session:
+            return [line.text for line in jobs.log_lines(session, job_id)]
+
     def history(self, job_id: str) -> dict[str, list[tuple[int, float]]]:
         """The surviving points of a job: step and value by metric."""
         with reading(self.engine) as session:

@@ -18,6 +18,7 @@ from worker.channel import ChannelClosedError, Message
 from worker.concluding import Conclusion
 from worker.equipment import Equipment
 from worker.errand import Errand
+from worker.journal import cause_text, line
 from worker.keeper import Keeper
 from worker.lease import Lease
 from worker.preparing import Materials, forget, prepare
@@ -84,6 +85,8 @@ class Attempt:
         for part in (self._lease, self._recorder, self._keeper):
             part.start()
         self._equipment.mirror.watch(self._claim.job_id)
+        where = f"attempt {self._claim.attempt} on {self._equipment.node}"
+        self._recorder.say(f"{where}: fetching the data")
         folder = self._equipment.workroom.folder(f"{self._claim.job_id}-{self._claim.attempt}")
         conclusion = Conclusion(
             self._equipment, self._claim, self._lease, self._recorder, self._keeper
@@ -110,13 +113,17 @@ class Attempt:
         try:
             materials = self._attend(errand)
         except (UnavailableError, NotFoundError, InvalidError) as error:
+            self._recorder.say(error.detail, "error")
             conclusion.lost({"kind": "data_unavailable", "message": error.detail})
             return
         stack.callback(materials.keeping.close)
         ending = self._train(materials, folder)
+        if ending.cause is not None:
+            self._recorder.say(cause_text(ending.cause), "error")
         if ending.model is not None:
             self._finish(ending.model, ending.peak_memory_bytes, conclusion)
         elif ending.stopped_for is not None:
+            self._recorder.say(f"training stopped: {ending.stopped_for}")
             raise Interrupted(ending.stopped_for)
         elif ending.cause is not None and ending.cause["kind"] == USER_ERROR:
             conclusion.failed(ending.cause, ending.peak_memory_bytes)
@@ -200,6 +207,8 @@ class Attempt:
         """Take what the runner says; how training ended if it did."""
         if message["say"] == "event":
             self._take_event({k: v for k, v in message.items() if k != "say"})
+        if message["say"] == "log":
+            self._recorder.say(message["text"], message["level"])
         if message["say"] != "ended":
             return None
         peak = message["peak_memory_bytes"]
@@ -224,6 +233,8 @@ class Attempt:
         self._equipment.counts.add("points", len(points))
         self._equipment.counts.add("steps", max(0, event.step - self._step))
         self._step = event.step
+        if (said := line(event, self._spec)) is not None:
+            self._recorder.say(said)
         self._recorder.add(points, progress)
         if isinstance(event, TrainingEnded):
             self._ended = event

@@ -138,6 +138,7 @@ class Keeper:
                 digest=saved.digest,
                 best=saved.best,
             )
+        self._recorder.say(f"a checkpoint of step {saved.step:,} is kept")
 
     def _collect(self) -> None:
         """Erase the checkpoints that nobody needs any more."""

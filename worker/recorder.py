@@ -1,4 +1,4 @@
-"""Bring what an attempt measures to the database: packed chunks, in order, each written once."""
+"""Bring what an attempt measures and says to the database: in order, each thing written once."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from core import jobs
 from core.db.session import transaction
 from core.errors import ChainruleError, SupersededError, UnavailableError
-from core.jobs import Point
+from core.jobs import MOST_LINES, Line, Point
 
 log = structlog.get_logger()
 
@@ -32,6 +32,8 @@ class Recorder:
         self._claim = claim
         self._chunk_seconds = chunk_seconds
         self._waiting: list[Point] = []
+        self._lines: list[Line] = []
+        self._said = 0
         self._progress: dict[str, Any] | None = None
         self._since = 0.0
         self._added = self._written = 0
@@ -48,12 +50,24 @@ class Recorder:
     def add(self, points: list[Point], progress: dict[str, Any] | None = None) -> None:
         """Take points, and what the job row is to show from then on. Never waits."""
         with self._changed:
-            if not self._waiting and self._progress is None:
-                self._since = time.monotonic()
+            self._begin_chunk()
             self._waiting += points
             self._added += len(points) + (progress is not None)
             if progress is not None:
                 self._progress = {**(self._progress or {}), **progress}
+            self._changed.notify_all()
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Take a line of the job's log; beyond MOST_LINES nothing more is taken. Never waits."""
+        with self._changed:
+            if self._said >= MOST_LINES:
+                return
+            self._begin_chunk()
+            self._said += 1
+            last = self._said == MOST_LINES
+            shown = ("warning", "the log is full: nothing more is kept") if last else (level, text)
+            self._lines.append(Line(self._said, *shown))
+            self._added += 1
             self._changed.notify_all()
 
     def ticket(self) -> int:
@@ -83,14 +97,23 @@ class Recorder:
 
     def _write_on(self) -> None:
         while (taken := self._take()) is not None:
-            points, progress, through = taken
-            if not self._write(points, progress):
+            points, lines, progress, through = taken
+            if not self._write(points, lines, progress):
                 return
             with self._changed:
                 self._written = through
                 self._changed.notify_all()
 
-    def _take(self) -> tuple[list[Point], dict[str, Any] | None, int] | None:
+    def _begin_chunk(self) -> None:
+        """Note since when something waits, if this is the first."""
+        if self._empty:
+            self._since = time.monotonic()
+
+    @property
+    def _empty(self) -> bool:
+        return not self._waiting and not self._lines and self._progress is None
+
+    def _take(self) -> tuple[list[Point], list[Line], dict[str, Any] | None, int] | None:
         """The next chunk when it is due; None when there will be none."""
         with self._changed:
             while not self._ended and not self._due():
@@ -99,15 +122,16 @@ class Recorder:
                 return None
             points = self._waiting[:_MOST_POINTS]
             del self._waiting[:_MOST_POINTS]
+            lines, self._lines = self._lines, []
             # The row must not run ahead of the points; it is written with the last of them.
             progress = None if self._waiting else self._progress
             if not self._waiting:
                 self._progress = None
-                return points, progress, self._added
-            return points, progress, self._written
+                return points, lines, progress, self._added
+            return points, lines, progress, self._written
 
     def _due(self) -> bool:
-        if not self._waiting and self._progress is None:
+        if self._empty:
             return False
         return (
             len(self._waiting) >= _CHUNK_POINTS
@@ -116,11 +140,13 @@ class Recorder:
         )
 
     def _patience(self) -> float | None:
-        if not self._waiting and self._progress is None:
+        if self._empty:
             return None
         return max(0.001, self._since + self._chunk_seconds - time.monotonic())
 
-    def _write(self, points: list[Point], progress: dict[str, Any] | None) -> bool:
+    def _write(
+        self, points: list[Point], lines: list[Line], progress: dict[str, Any] | None
+    ) -> bool:
         """Write one chunk, however often that has to be tried; whether it is in the database."""
         self._sequence += 1
         while not self._ended:
@@ -133,6 +159,7 @@ class Recorder:
                         self._sequence,
                         points,
                         progress=progress,
+                        lines=lines,
                     )
                 return True
             except UnavailableError as error:

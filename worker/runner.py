@@ -6,6 +6,7 @@ goes over the channel, so whatever kills it (memory, a crash in native code) kil
 
 import argparse
 import errno
+import logging
 import resource
 import sys
 import time
@@ -41,11 +42,26 @@ def main() -> None:
     confine(given.memory_bytes)
     channel = Channel.inherited(given.descriptor)
     inbox = Inbox(channel)
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(_Telling(channel))
     with suppress(ChannelClosedError):
         channel.send({"say": "ready"})
         fit = True
         while fit:
             fit = _serve(channel, inbox)
+
+
+class _Telling(logging.Handler):
+    """Tells the worker what libraries warn of: it goes into the job's log."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(logging.WARNING)
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record on."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._channel.send({"say": "log", "level": level, "text": record.getMessage()})
 
 
 def _serve(channel: Channel, inbox: Inbox) -> bool:

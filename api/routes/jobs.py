@@ -11,7 +11,6 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.pages import page
 from api.parameters import JobId, Paging
 from core import jobs
 from core.data.schema import DatasetSchema
@@ -204,22 +203,6 @@ def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -
     with transaction(here.engine) as session:
         row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)
         return _view(session, row, here)
-
-
-@router.get("/{job_id}/events", responses=problems(404, 422))
-def list_events(
-    job_id: JobId, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.JobEvent]:
-    """Everything that changed the job's state, oldest first: what, who and why."""
-    with reading(here.engine) as session:
-        jobs.get(session, job_id)
-        rows = jobs.events(
-            session,
-            job_id,
-            after=paging.number(2**63 - 1) or 0,
-            limit=paging.limit + 1,
-        )
-        return page(rows, paging.limit, views.event, lambda row: row.id)
 
 
 def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:

@@ -4,7 +4,19 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli import comparing, datasets, demo, gc, jobs, models, nodes, sweeps, up
+from chainrule.cli import (
+    comparing,
+    datasets,
+    demo,
+    gc,
+    jobs,
+    models,
+    nodes,
+    steering,
+    sweeps,
+    up,
+    watching,
+)
 from chainrule.cli.typers import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
@@ -24,6 +36,8 @@ up.install(app)
 demo.install(app)
 datasets.install(app)
 jobs.install(app)
+watching.install(app)
+steering.install(app)
 comparing.install(app)
 nodes.install(app)
 sweeps.install(app)

@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, list, show, watch, cancel, predict."""
+"""Commands about jobs: submit, list, show, cancel, predict."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,6 @@ def install(app: typer.Typer) -> None:
     app.command("submit")(submit)
     app.command("jobs")(list_jobs)
     app.command("job")(show)
-    app.command("watch")(watch)
     app.command("cancel")(cancel)
     app.command("predict")(predict)
 
@@ -67,7 +66,7 @@ def submit(
         elif not watching:
             views.CONSOLE.print(f"[green]queued[/] {job['id']}")
             views.CONSOLE.print(f"[dim]see it train: chainrule watch {job['id'][:8]}[/]")
-    _exit_as(job, watching)
+    exit_as(job, watching)
 
 
 def list_jobs(
@@ -148,15 +147,6 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
         )
 
 
-def watch(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Follow a job until it ended; exit code 1 unless it ended well."""
-    with client(url, token) as server:
-        job = follow(server, find(server, job_id), visible=not as_json)
-    if as_json:
-        views.print_json(job)
-    _exit_as(job, watched=True)
-
-
 def cancel(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """End a job: one that waits at once, one that runs within about a second."""
     with client(url, token) as server:
@@ -204,6 +194,7 @@ def find(server: Client, given: str) -> str:
     return str(matches[0]) if matches else given
 
 
-def _exit_as(job: Document, watched: bool) -> None:
+def exit_as(job: Document, watched: bool) -> None:
+    """End with exit code 1 when the job that was watched did not end well."""
     if watched and JobStatus(job["status"]) not in _ENDED_WELL:
         raise typer.Exit(1)

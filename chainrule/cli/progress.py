@@ -26,18 +26,19 @@ def follow(
     """Show a job until it ended; the job as it ended. Raises DeadlineError after the timeout."""
     if not visible:
         return server.jobs.wait(job_id, timeout_seconds=timeout_seconds)
-    with _bar(console) as bar:
-        task = bar.add_task("", total=None, state="queued", metrics="waiting for a worker")
+    with bar(console) as line:
+        task = line.add_task("", total=None, state="queued", metrics="waiting for a worker")
         job = server.jobs.wait(
             job_id,
             timeout_seconds=timeout_seconds,
-            on_change=lambda now: bar.update(task, **_fields(now)),
+            on_change=lambda now: line.update(task, **fields(now)),
         )
-    _conclude(job, console)
+    conclude(job, console)
     return job
 
 
-def _bar(console: Console) -> Progress:
+def bar(console: Console) -> Progress:
+    """The line of a job, to be updated with `fields`."""
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.fields[state]}"),
@@ -49,7 +50,8 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _fields(job: Document) -> dict[str, Any]:
+def fields(job: Document) -> dict[str, Any]:
+    """What the line of a job shows of it."""
     status = JobStatus(job["status"])
     total, done = job.get("epochs_total"), job.get("epochs", 0)
     if not status.terminal and not job.get("last_metrics"):
@@ -78,7 +80,8 @@ def _steady(value: Any) -> str:
     return f"{value:.4f}" if 1e-3 <= math.fabs(value) < 1000 or value == 0 else f"{value:.2e}"
 
 
-def _conclude(job: Document, console: Console) -> None:
+def conclude(job: Document, console: Console) -> None:
+    """How a job ended, and why."""
     console.print(views.status(job), views.metrics(job.get("last_metrics") or {}), soft_wrap=True)
     why = views.cause(job.get("cause"))
     if why:

@@ -14,6 +14,7 @@ from core.jobs.effects import (
     spare_checkpoints,
 )
 from core.jobs.ending import OUT_OF_MEMORY, finish, lose, release
+from core.jobs.following import Look, News, Place, look
 from core.jobs.groups import (
     Ended,
     Written,
@@ -26,6 +27,7 @@ from core.jobs.groups import (
     wanted_of_all,
 )
 from core.jobs.history import events
+from core.jobs.logs import MOST_LINES, Line, log_lines
 from core.jobs.metrics import History, metrics, record_metrics
 from core.jobs.mirroring import (
     Unmirrored,
@@ -46,12 +48,17 @@ from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
 __all__ = [
     "CHANNEL",
     "LOST_WORKER",
+    "MOST_LINES",
     "OUT_OF_MEMORY",
     "PACKED",
     "Claim",
     "Ended",
     "History",
+    "Line",
+    "Look",
+    "News",
     "Page",
+    "Place",
     "Point",
     "Reaper",
     "Renewal",
@@ -73,6 +80,8 @@ __all__ = [
     "forget_run",
     "get",
     "list_jobs",
+    "log_lines",
+    "look",
     "lose",
     "mark_mirrored",
     "mark_rung",

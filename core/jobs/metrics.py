@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.db.tables import Attempt, MetricChunk
 from core.jobs.effects import apply_progress
+from core.jobs.logs import Line, add_lines
 from core.jobs.points import PACKED, Point, pack, unpack
 from core.jobs.reading import own
 
@@ -43,13 +44,16 @@ def record_metrics(
     points: Sequence[Point],
     *,
     progress: dict[str, Any] | None = None,
+    lines: Sequence[Line] = (),
 ) -> int | None:
-    """Write one chunk of points, and `progress` as record_progress does; the chunk's id.
+    """Write one chunk of points, lines of the log, and `progress` as record_progress does.
 
-    `sequence` counts the attempt's chunks; one that was written before is not written again, so an
-    unknown outcome is met by another call. None when `points` is empty. Raises SupersededError.
+    `sequence` counts the attempt's chunks; what was written before is not written again, so an
+    unknown outcome is met by another call. Returns the chunk's id, None when `points` is empty.
+    Raises SupersededError.
     """
     job = own(session, job_id, attempt)
+    add_lines(session, job_id, attempt, lines)
     if progress is not None:
         apply_progress(job, progress)
         session.flush()

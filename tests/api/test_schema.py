@@ -39,6 +39,7 @@ DEPENDENT = [
     PREDICT,
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}/events",
+    "GET /v1/jobs/{job_id}/logs",
     "GET /v1/datasets/{name}/versions",
     "POST /v1/datasets/{name}/versions/{version}/query",
     "PUT /v1/datasets/{name}/aliases/{alias}",

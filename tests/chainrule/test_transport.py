@@ -12,11 +12,12 @@ import pytest
 from chainrule.client import Client
 from chainrule.problem import ProblemError, UnreachableError
 
-CUT = 0
+CUT, BROKEN = 0, 1
 
 
 class Scripted(ThreadingHTTPServer):
-    """Answers requests from a list of (status, body); status CUT closes the connection instead."""
+    """Answers requests from a list of (status, body); status CUT closes the connection instead,
+    BROKEN after the body."""
 
     daemon_threads = True
 
@@ -41,9 +42,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_response(200 if status == BROKEN else status)
+        if status != BROKEN:
+            self.send_header("Content-Length", str(len(content)))
+        if b"event:" in content:
+            self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
+        self.close_connection = status == BROKEN
         self.wfile.write(content)
 
     do_GET = do_POST = _answer
@@ -163,3 +168,27 @@ def test_nobody_there() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with Client(url) as client, pytest.raises(UnreachableError, match=url):
             client.jobs.get("a")
+
+
+def test_a_stream_that_breaks_goes_on_after_the_last_event(server: Scripted) -> None:
+    one = b'event: log\ndata: {"text": "one"}\nid: 1.0.1\n\n'
+    two = b'event: log\ndata: {"text": "two"}\nid: 1.0.2\n\n'
+    end = b'event: end\ndata: {"status": "finished"}\nid: 1.0.2\n\n'
+    server.answers = [(BROKEN, one), (CUT, b""), (503, {"detail": "away"}), (200, two + end)]
+    with Client(server.url) as client:
+        found = list(client.jobs.events("abc"))
+    assert [(event.kind, event.data) for event in found] == [
+        ("log", {"text": "one"}),
+        ("log", {"text": "two"}),
+        ("end", {"status": "finished"}),
+    ]
+    asked = [request[2].get("Last-Event-ID") for request in server.requests]
+    assert asked == [None, "1.0.1", "1.0.1", "1.0.1"]
+
+
+def test_a_stream_that_is_refused_says_why_and_one_that_is_over_is_empty(server: Scripted) -> None:
+    server.answers = [(404, {"title": "Not found", "detail": "there is no job abc"}), (204, b"")]
+    with Client(server.url) as client:
+        with pytest.raises(ProblemError, match="there is no job abc"):
+            list(client.jobs.events("abc"))
+        assert list(client.jobs.events("abc", after="9.9.9")) == []

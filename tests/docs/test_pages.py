@@ -151,7 +151,12 @@ def test_data_page(url, desk):
 
 def test_tracking_page(url, desk):
     first = trained(desk, CHAINRULE_URL=url)
-    said = typed("docs/tracking.md", desk, CHAINRULE_URL=url, ID=first)
+    said = typed("docs/tracking.md", desk, CHAINRULE_URL=url, API=url, ID=first)
+    assert "finished" in said["chainrule watch latest"]
+    assert "training ended" in said["chainrule logs latest"]
+    streamed = next(text for words, text in said.items() if words.startswith("curl"))
+    assert "event: metrics" in streamed
+    assert streamed.rstrip().splitlines()[-2] == 'data: {"status": "finished"}'
     assert "identical weights" in said["chainrule reproduce latest"]
 
 

@@ -31,6 +31,11 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path):
     assert attempt.status is AttemptStatus.FINISHED
     assert attempt.node == "bench"
     assert attempt.peak_memory_bytes > 10_000_000
+    said = bench.said(job_id)
+    assert said[0] == "attempt 1 on bench: fetching the data"
+    assert said[1].startswith("training begins: ")
+    assert said[2].startswith("epoch 1/3: train/loss ")
+    assert said[-1].startswith("training ended at step 135: all epochs are done; ")
 
 
 def test_what_waits_is_taken_without_another_bell(bench: Bench):
@@ -54,6 +59,7 @@ def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench):
     assert job.status is JobStatus.FAILED
     assert job.cause["kind"] == "user_error"
     assert "learning rate" in job.cause["message"]
+    assert job.cause["message"] in bench.said(job_id)
     assert job.attempt == 1
 
 

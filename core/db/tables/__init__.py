@@ -4,7 +4,7 @@ from core.db.tables.attempts import Attempt, Checkpoint
 from core.db.tables.base import Base
 from core.db.tables.datasets import Alias, Dataset, DatasetVersion
 from core.db.tables.experiments import Experiment
-from core.db.tables.histories import JobEvent, MetricChunk
+from core.db.tables.histories import JobEvent, LogLine, MetricChunk
 from core.db.tables.idempotency import IdempotencyKey
 from core.db.tables.jobs import Job
 from core.db.tables.models import (
@@ -30,6 +30,7 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "JobEvent",
+    "LogLine",
     "MetricChunk",
     "ModelAlias",
     "ModelVersion",

@@ -1,10 +1,10 @@
-"""What happened to a job: packed metric points, and every change of its state."""
+"""What happened to a job: packed metric points, every change of its state, what was said of it."""
 
 import builtins
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -59,3 +59,25 @@ class JobEvent(Base):
     attempt: Mapped[int]
     actor: Mapped[str] = mapped_column(String(255))
     reason: Mapped[dict[str, Any] | None]
+
+
+class LogLine(Base):
+    """Something an attempt said for people to read; `level` is `info`, `warning` or `error`.
+
+    `number` counts the attempt's lines from 1.
+    """
+
+    __tablename__ = "log_lines"
+    __table_args__ = (
+        Unique("job_id", "attempt", "number"),
+        Index(None, "job_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Increasing, primary_key=True, autoincrement=True)
+    job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int]
+    number: Mapped[int]
+    at: Mapped[Created]
+    level: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str] = mapped_column(Text)

@@ -41,11 +41,24 @@ def test_it_imports_nothing_heavy() -> None:
 
 def test_help_names_every_command() -> None:
     output = run("--help").stdout
-    for command in ("up", "demo", "submit", "jobs", "job", "watch", "cancel", "predict", "dataset"):
+    for command in (
+        "up",
+        "demo",
+        "submit",
+        "jobs",
+        "job",
+        "watch",
+        "logs",
+        "pause",
+        "drain",
+        "dataset",
+    ):
         assert command in output
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "submit", "predict", "watch"])
+@pytest.mark.parametrize(
+    "command", ["up", "demo", "submit", "predict", "watch", "logs", "priority"]
+)
 def test_every_command_has_help(command: str) -> None:
     ended = run(command, "--help")
     assert ended.returncode == 0

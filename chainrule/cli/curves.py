@@ -1,0 +1,59 @@
+"""Metrics as curves in the terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotext
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+_COLOURS = ("cyan", "orange", "magenta", "green")
+_MOST_POINTS = 400
+_HEIGHT = 11
+
+
+class Curves:
+    """Losses in one picture, what comes first of the other metrics in a second one below."""
+
+    def __init__(self) -> None:
+        self._curves: dict[str, list[tuple[float, float]]] = {}
+
+    def add(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Take points as the api gives them. Those that are no finite numbers are left out."""
+        for point in points:
+            value = point["value"]
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                continue
+            curve = self._curves.setdefault(point["key"], [])
+            while curve and curve[-1][0] >= point["step"]:
+                curve.pop()  # a later attempt went back to a checkpoint and tells it again
+            curve.append((point["step"], value))
+            if len(curve) > 2 * _MOST_POINTS:
+                del curve[1:-1:2]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        losses = [key for key in self._curves if key.endswith("/loss")]
+        others = [key for key in self._curves if key not in losses]
+        measured = others[0].rpartition("/")[2] if others else ""
+        pictures = [losses, [key for key in others if key.rpartition("/")[2] == measured]]
+        for keys in pictures:
+            drawn = {k: self._curves[k] for k in keys if len(self._curves[k]) > 1}
+            if drawn:
+                yield Text.from_ansi(_picture(drawn, options.max_width))
+
+
+def _picture(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> str:
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(width, _HEIGHT)
+    values = [value for curve in curves.values() for _, value in curve]
+    if 0 < 100 * min(values) < max(values):
+        plotext.yscale("log")
+    ends = [step for curve in curves.values() for step, _ in (curve[0], curve[-1])]
+    plotext.xticks([round(min(ends) + part * (max(ends) - min(ends)) / 4) for part in range(5)])
+    for (key, curve), colour in zip(sorted(curves.items()), _COLOURS, strict=False):
+        plotext.plot(
+            *map(list, zip(*curve, strict=True)), label=key, color=colour, marker="braille"
+        )
+    return str(plotext.build())
