@@ -6,7 +6,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from email.message import Message
+from pathlib import Path, PurePath
 from typing import IO
 
 from fastapi import HTTPException, Request
@@ -33,6 +34,13 @@ async def received(request: Request, folder: Path, max_bytes: int) -> AsyncItera
         with path.open("wb") as file:
             await _pour(request, file, max_bytes)
         yield path
+
+
+def filename(request: Request) -> str:
+    """The name that the client says its file has, without folders; empty when it says none."""
+    message = Message()
+    message["content-disposition"] = request.headers.get("content-disposition", "")
+    return PurePath(message.get_filename() or "").name
 
 
 def sweep(folder: Path) -> None:

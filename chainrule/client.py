@@ -1,6 +1,5 @@
 """The Python client: everything that the REST api can do, as methods."""
 
-import mimetypes
 import os
 import time
 import uuid
@@ -20,12 +19,8 @@ from core.status import JobStatus
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
-CONTENT_TYPES = {
-    ".csv": "text/csv",
-    ".parquet": "application/vnd.apache.parquet",
-    ".npz": "application/x-npz",
-}
-"""What a dataset file is sent as, by its ending."""
+UNTYPED = "application/octet-stream"
+"""What a dataset file is sent as when nobody said its type: the server finds out by its name."""
 
 _UPLOAD_SECONDS = 600.0
 
@@ -109,18 +104,21 @@ class Datasets:
         self._transport = transport
 
     def upload(self, name: str, path: Path | str, content_type: str | None = None) -> Document:
-        """Send a CSV, Parquet or NPZ file as the next version of `name`.
+        """Send a file as the next version of `name`.
 
-        Raises ValueError when the file's ending does not tell its type and none is given.
+        The server knows its format by `content_type`, or else by the file's name and first bytes.
         """
         file = Path(path)
-        kind = content_type or _content_type(file)
         with file.open("rb") as body:
             return self._transport.send(
                 "POST",
                 f"/v1/datasets/{quote(name, safe='')}/versions",
                 content=body,
-                headers={"Content-Type": kind, "Content-Length": str(file.stat().st_size)},
+                headers={
+                    "Content-Type": content_type or UNTYPED,
+                    "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
+                    "Content-Length": str(file.stat().st_size),
+                },
                 timeout=_UPLOAD_SECONDS,
             )
 
@@ -258,12 +256,3 @@ class Jobs:
 
 def _path(job_id: str) -> str:
     return f"/v1/jobs/{quote(job_id, safe='')}"
-
-
-def _content_type(file: Path) -> str:
-    known = CONTENT_TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0]
-    if known is None:
-        raise ValueError(
-            f"{file.name}: what is it? Name it {', '.join(CONTENT_TYPES)}, or give its content type"
-        )
-    return known

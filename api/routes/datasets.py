@@ -12,8 +12,9 @@ from api.context import Context, Here
 from api.openapi import ALWAYS, problems
 from api.pages import page
 from api.parameters import Name, Paging, Version
-from api.uploads import received
+from api.uploads import filename, received
 from core import datasets
+from core.data.formats import known, typed
 from core.data.intake import parse
 from core.datasets.lookup import summary
 from core.db.session import reading, transaction
@@ -27,11 +28,15 @@ CSV = "height,width,label\n1.5,0.4,cat\n1.7,0.3,dog\n"
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "the file itself; `Content-Type` says what it is",
+        "description": "the file itself, plain or as gzip or Zstandard: "
+        f"{', '.join(one.title for one in known())}. `Content-Type` says what it is, or the file's "
+        "name in `Content-Disposition`, or else its first bytes",
         "content": {
+            **{
+                one.content_types[0]: {"schema": {"type": "string", "format": "binary"}}
+                for one in known()
+            },
             "text/csv": {"schema": {"type": "string", "minLength": 1}, "example": CSV},
-            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
-            "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
@@ -47,12 +52,12 @@ BODY = {
 async def upload_version(
     name: Name, request: Request, here: Here, _: Owner
 ) -> schemas.DatasetVersion:
-    """Register a CSV, Parquet or NPZ file as the next version of a dataset, made when it is new.
+    """Register a file as the next version of a dataset, made when it is new.
 
     `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
     The same content as the latest version makes no new one.
     """
-    content_type = request.headers.get("content-type", "")
+    content_type = typed(request.headers.get("content-type", ""), filename(request))
     async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
         return await anyio.to_thread.run_sync(
             _register, here, name, content_type, body, limiter=here.parsers

@@ -13,6 +13,22 @@ from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 MOST_COLUMNS = 12
 CELL = 24
 
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip of pictures or IDX files; gzip or "
+        "Zstandard are fine.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+ContentType = Annotated[
+    str | None,
+    typer.Option(
+        "--type", help="Content type, if name and first bytes do not tell it, or with options."
+    ),
+]
+
 datasets = new_typer("Upload datasets and see which there are.")
 
 
@@ -24,13 +40,8 @@ def install(app: typer.Typer) -> None:
 @datasets.command("add")
 def add_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
-    file: Annotated[
-        Path, typer.Argument(help="A CSV, Parquet or NPZ file.", exists=True, dir_okay=False)
-    ],
-    content_type: Annotated[
-        str | None,
-        typer.Option("--type", help="Content type, if the file's ending does not tell it."),
-    ] = None,
+    file: File,
+    content_type: ContentType = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -40,10 +51,7 @@ def add_dataset(
     [dim]chainrule dataset add digits examples/digits.csv[/]
     """
     with client(url, token) as server:
-        try:
-            version = server.datasets.upload(name, file, content_type)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        version = server.datasets.upload(name, file, content_type)
     if as_json:
         views.print_json(version)
         return

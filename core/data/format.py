@@ -17,12 +17,15 @@ MAX_NAME = 250
 class Format(Family, ABC):
     """Base of all formats. A member's fields are its options, set by content type parameters.
 
-    `magic` is how its files begin, after inflating; an archive is of the format whose `suffixes`
-    its files have. A format without either is known by its content type only.
+    `title` is what people call it. `magic` is how its files begin, after inflating; an archive is
+    of the format whose `suffixes` its files have. A format without either is known by its content
+    type, or by one of the `endings` that names of its files have.
     """
 
     kind: Any
+    title: ClassVar[str]
     content_types: ClassVar[tuple[str, ...]]
+    endings: ClassVar[tuple[str, ...]] = ()
     magic: ClassVar[tuple[bytes, ...]] = ()
     suffixes: ClassVar[tuple[str, ...]] = ()
 

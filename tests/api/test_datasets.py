@@ -1,9 +1,11 @@
 """Datasets over HTTP: upload, list, read, and everything wrong that can be sent."""
 
+import gzip
 import io
 import os
 import time
 from dataclasses import replace
+from urllib.parse import quote
 
 import anyio
 import numpy as np
@@ -45,6 +47,25 @@ def test_parquet_and_npz_are_taken_too(empty):
     assert (answer.json()["format"], answer.json()["rows"]) == ("parquet", 2)
     answer = empty.upload("b", npz.getvalue(), "application/x-npz")
     assert answer.json()["columns"][0]["shape"] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("cats.jsonl", b'{"x": 1}\n{"x": 2}\n', "jsonl"),
+        ("cats.csv.gz", gzip.compress(b"x,y\n1,2\n"), "csv"),
+        ("größe.tsv", b"x\ty\n1\t2\n", "csv"),
+        ("labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x02\x01\x02", "idx"),
+    ],
+)
+def test_the_name_of_a_file_tells_its_format(empty, name, content, kind):
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+    }
+    answer = empty.post("/v1/datasets/named/versions", content=content, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["format"] == kind
 
 
 def test_lists_come_in_pages(everywhere, pets):

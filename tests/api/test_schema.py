@@ -162,7 +162,7 @@ def test_the_document_lists_every_content_type_of_uploads(served, tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"a,b\n1,2\n")
     for content_type in operation["requestBody"]["content"]:
-        assert choose(content_type, file).content_types[0] == content_type
+        assert content_type in choose(content_type, file).content_types
 
 
 def test_all_errors_are_documented_as_problems(served):

@@ -102,7 +102,8 @@ def test_an_upload_is_not_repeated(server: Scripted, client: Client, tmp_path: A
     with pytest.raises(UnreachableError):
         client.datasets.upload("a", file)
     assert len(server.requests) == 1
-    assert server.requests[0][2]["Content-Type"] == "text/csv"
+    assert server.requests[0][2]["Content-Type"] == "application/octet-stream"
+    assert server.requests[0][2]["Content-Disposition"].endswith("a.csv")
 
 
 def test_the_token_is_sent(server: Scripted, client: Client) -> None:

@@ -1,7 +1,7 @@
 """The formats a dataset may be uploaded in, one file each; the content type chooses."""
 
 from email.message import Message
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,7 +19,31 @@ UNTYPED = frozenset(
     {"", "application/octet-stream", "application/x-www-form-urlencoded"}
     | {"application/gzip", "application/x-gzip", "application/zstd"}
 )
+PACKED = frozenset({".gz", ".zst"})
 HEAD_BYTES = 16
+
+
+def known() -> tuple[type[Format], ...]:
+    """All formats."""
+    return tuple(members(Format).values())  # type: ignore[type-abstract]
+
+
+def typed(content_type: str, filename: str) -> str:
+    """The content type of an upload: the one given, or if it tells nothing the name's ending's.
+
+    A name without a known ending leaves the choice to the first bytes.
+    """
+    message = Message()
+    message["content-type"] = content_type or "application/octet-stream"
+    if message.get_content_type() not in UNTYPED or not filename:
+        return content_type
+    endings = [ending.lower() for ending in PurePath(filename).suffixes]
+    if endings and endings[-1] in PACKED:
+        endings.pop()
+    for one in known():
+        if endings and endings[-1] in one.endings:
+            return one.content_types[0]
+    return content_type
 
 
 def choose(content_type: str, source: Path) -> Format:
@@ -36,7 +60,7 @@ def choose(content_type: str, source: Path) -> Format:
     seen = _by_bytes(source)
     family = members(Format)  # type: ignore[type-abstract]
     if essence in UNTYPED:
-        named = seen or family["csv"]
+        named = seen or _text(source, family)
     else:
         named = _by_type(essence, family, seen)
         if seen is not None and seen is not named and not named.magic:
@@ -61,8 +85,17 @@ def _by_type(
         return seen
     if claiming:
         return claiming[0]
-    known = listed(tuple(one.content_types[0] for one in family.values()))
-    raise InvalidError(f"content type {essence!r} is not one of {known}")
+    names = listed(tuple(one.content_types[0] for one in family.values()))
+    raise InvalidError(f"content type {essence!r} is not one of {names}")
+
+
+def _text(source: Path, family: dict[str, type[Format]]) -> type[Format]:
+    """CSV, for text that nothing else was said about. Raises InvalidError for what is no text."""
+    with plain(source) as file:
+        if b"\0" in file.read(HEAD_BYTES):
+            titles = listed(tuple(one.title for one in family.values()))
+            raise InvalidError(f"the file is none of the kinds that are read here: {titles}")
+    return family["csv"]
 
 
 def _by_bytes(source: Path) -> type[Format] | None:

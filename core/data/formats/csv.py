@@ -42,12 +42,14 @@ class Csv(Format):
     decimal: Literal[".", ","] = "."
     charset: Literal["utf-8", "UTF-8", "utf8", "us-ascii"] = "utf-8"
     text: str = ""
+    title: ClassVar[str] = "CSV"
     content_types: ClassVar[tuple[str, ...]] = (
         "text/csv",
         "application/csv",
         "text/plain",
         "text/tab-separated-values",
     )
+    endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".txt")
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
         """See Format.read. Three passes: bytes, types, values; memory stays bounded."""

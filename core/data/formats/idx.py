@@ -38,6 +38,7 @@ class Idx(Format):
     """
 
     kind: Literal["idx"] = "idx"
+    title: ClassVar[str] = "IDX"
     content_types: ClassVar[tuple[str, ...]] = ("application/x-idx", "application/zip")
     magic: ClassVar[tuple[bytes, ...]] = (
         *ZIP,

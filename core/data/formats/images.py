@@ -49,6 +49,7 @@ class Images(Format):
     width: Annotated[int, Ge(0), Le(MAX_SIDE)] = 0
     height: Annotated[int, Ge(0), Le(MAX_SIDE)] = 0
     color: Literal["auto", "gray", "rgb"] = "auto"
+    title: ClassVar[str] = "pictures"
     content_types: ClassVar[tuple[str, ...]] = ("application/zip", "application/x-zip-compressed")
     magic: ClassVar[tuple[bytes, ...]] = ZIP
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg")

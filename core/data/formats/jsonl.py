@@ -29,12 +29,14 @@ class Jsonl(Format):
 
     kind: Literal["jsonl"] = "jsonl"
     charset: Literal["utf-8", "UTF-8", "utf8"] = "utf-8"
+    title: ClassVar[str] = "JSON lines"
     content_types: ClassVar[tuple[str, ...]] = (
         "application/jsonl",
         "application/x-ndjson",
         "application/x-jsonlines",
         "application/json",
     )
+    endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
         """See Format.read. Three passes: bytes, types, values; memory stays bounded."""

@@ -27,7 +27,9 @@ class NpyFile(Format):
 
     kind: Literal["npy"] = "npy"
     name: Annotated[str, Len(1, 250)] = "x"
+    title: ClassVar[str] = "NPY"
     content_types: ClassVar[tuple[str, ...]] = ("application/x-npy",)
+    endings: ClassVar[tuple[str, ...]] = (".npy",)
     magic: ClassVar[tuple[bytes, ...]] = (b"\x93NUMPY",)
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:

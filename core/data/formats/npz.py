@@ -25,7 +25,9 @@ class Npz(Format):
     """A zip of `.npy` arrays of equal length; an array of more than one axis is a tensor column."""
 
     kind: Literal["npz"] = "npz"
+    title: ClassVar[str] = "NPZ"
     content_types: ClassVar[tuple[str, ...]] = ("application/x-npz", "application/zip")
+    endings: ClassVar[tuple[str, ...]] = (".npz",)
     magic: ClassVar[tuple[bytes, ...]] = ZIP
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
 

@@ -21,11 +21,13 @@ class Parquet(Format):
     """Apache Parquet, any compression PyArrow reads."""
 
     kind: Literal["parquet"] = "parquet"
+    title: ClassVar[str] = "Parquet"
     content_types: ClassVar[tuple[str, ...]] = (
         "application/vnd.apache.parquet",
         "application/parquet",
         "application/x-parquet",
     )
+    endings: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
     magic: ClassVar[tuple[bytes, ...]] = (b"PAR1",)
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:

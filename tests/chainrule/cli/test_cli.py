@@ -12,6 +12,7 @@ import pytest
 
 from chainrule.cli import predicting, views
 from chainrule.cli.app import main
+from core.data.formats import known
 
 HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
 UP = (sys.executable, "-m", "chainrule.cli", "up", "--data-dir")
@@ -63,6 +64,12 @@ def test_every_command_has_help(command: str) -> None:
     ended = run(command, "--help")
     assert ended.returncode == 0
     assert "--help" in ended.stdout
+
+
+def test_the_help_of_uploads_names_every_format() -> None:
+    shown = " ".join(run("dataset", "add", "--help", COLUMNS="200").stdout.split())
+    for one in known():
+        assert one.title in shown
 
 
 def test_no_server_is_one_line_that_helps() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.data.confined import parse
 from core.data.format import Format
+from core.data.formats import typed
 from core.data.limits import Limits
 from core.data.schema import DatasetSchema
 from core.errors import InvalidError, TooLargeError
@@ -91,3 +92,22 @@ def test_damaged_files_raise_nothing_but_our_errors(form, content, folder, data)
 def test_a_member_of_each_format_has_examples():
     assert set(members(Format)) == {"csv", "idx", "images", "jsonl", "npy", "npz", "parquet"}
     assert all(list(one.examples()) for one in members(Format).values())
+
+
+def test_the_name_tells_the_format_where_the_type_does_not():
+    for one in members(Format).values():
+        for ending in one.endings:
+            assert (
+                typed("application/octet-stream", f"data{ending.upper()}") == one.content_types[0]
+            )
+            assert typed("", f"a.b{ending}.gz") == one.content_types[0]
+    assert typed("text/csv; header=absent", "x.jsonl") == "text/csv; header=absent"
+    for name in ("", "train-images-idx3-ubyte", "pictures.zip", "letters.xyz"):
+        assert typed("application/octet-stream", name) == "application/octet-stream"
+    endings = [ending for one in members(Format).values() for ending in one.endings]
+    assert len(endings) == len(set(endings))
+
+
+def test_what_is_none_of_them_is_said_so(folder):
+    with pytest.raises(InvalidError, match="none of the kinds that are read here: CSV, IDX"):
+        parsed(folder, b"GIF89a\x00\x00nothing", "application/octet-stream")
