@@ -1,8 +1,9 @@
 """The app: routes, what stands around them, and the context they share."""
 
+import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from celery import Celery
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from api.origin import LOOPBACK, SameOrigin
 from api.routes import (
     aliases,
     datasets,
+    erasures,
     evaluations,
     experiments,
     happenings,
@@ -38,8 +40,12 @@ from api.routes import (
 )
 from api.uploads import sweep
 from core.data.cache import Cache
+from core.data.purging import purge
 from core.data.stores import open_store
+from core.datasets import erased_digests
 from core.db.engine import make_engine
+from core.db.session import reading
+from core.errors import ChainruleError
 from core.models import Models
 from core.queue import make_celery
 from core.settings import Settings
@@ -50,11 +56,14 @@ MAX_BODY_BYTES = 256 * 2**10
 CACHE_BYTES = 4 * 2**30
 """Models and dataset versions that an api keeps on its disk; the least used go first."""
 
+PURGE_SECONDS = 20.0
+
 ROUTERS = tuple(
     module.router
     for module in (
         health,
         datasets,
+        erasures,
         jobs,
         happenings,
         metrics,
@@ -145,10 +154,25 @@ def _around(settings: Settings, instruments: Instruments) -> list[Middleware]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     sweep(context.uploads)
+    purging = asyncio.create_task(_purge(context))
     yield
+    context.closing.set()
+    purging.cancel()
     context.doorbell.close()
     context.prober.close()
     context.engine.dispose()
+
+
+async def _purge(context: Context) -> None:
+    """Take dataset versions that were erased out of this server's cache, now and then."""
+
+    def once() -> None:
+        with suppress(ChainruleError), reading(context.engine) as session:
+            purge(context.cache, erased_digests(session))
+
+    while True:
+        await asyncio.to_thread(once)
+        await asyncio.sleep(PURGE_SECONDS)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -44,7 +44,34 @@ class DatasetVersion(Read):
     format: Annotated[str, Field(examples=["csv"], description="what was uploaded")]
     columns: list[ColumnSchema]
     created_at: datetime
+    erase_requested_at: datetime | None = Field(None, description="when somebody erased it")
+    erase_cause: dict[str, Any] | None = Field(None, description="who erased it, and why")
     erased_at: datetime | None = Field(None, description="when its bytes were deleted")
+
+
+class TrainedModel(Read):
+    """A registered model and the job it is of."""
+
+    model: Annotated[str, Field(examples=["digits@3"])]
+    job_id: str
+
+
+class DatasetUses(Read):
+    """Who uses a dataset version."""
+
+    jobs: Annotated[dict[str, int], Field(description="jobs that have it, by status")]
+    holding: Annotated[
+        list[str], Field(description="jobs and sweeps that have not ended, 1,000 of each at most")
+    ]
+    models: Annotated[list[TrainedModel], Field(description="all that learned from it")]
+    aliases: Annotated[list[str], Field(description="names that point at it")]
+
+
+class DatasetErasure(Read):
+    """A version that is being erased, and whom that concerns."""
+
+    version: DatasetVersion
+    uses: DatasetUses
 
 
 class QueryResult(Read):

@@ -47,6 +47,8 @@ def dataset_version(row: tables.DatasetVersion) -> schemas.DatasetVersion:
         format=row.format,
         columns=row.schema["columns"],
         created_at=row.created_at,
+        erase_requested_at=row.erase_requested_at,
+        erase_cause=row.erase_cause,
         erased_at=row.erased_at,
     )
 

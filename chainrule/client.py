@@ -138,6 +138,18 @@ class Datasets:
         """A dataset: its latest version and its aliases."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
 
+    def uses(self, name: str, version: int) -> Document:
+        """The jobs and models that learned from a version, and what still needs it."""
+        return self._transport.get(f"{_version(name, version)}/uses")
+
+    def erase(self, name: str, version: int, *, reason: str = "") -> Document:
+        """Erase a version as soon as no job needs it; new jobs cannot have it from now on.
+
+        Raises ProblemError (409) while an alias points at it.
+        """
+        path = f"{_version(name, version)}?reason={quote(reason, safe='')}"
+        return self._transport.send("DELETE", path, repeatable=True)
+
     def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Document:
         """How many rows of a version a query keeps, and the first of them."""
         path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
@@ -252,6 +264,10 @@ class Jobs:
         if probabilities:
             body["probabilities"] = True
         return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
+
+
+def _version(name: str, version: int) -> str:
+    return f"/v1/datasets/{quote(name, safe='')}/versions/{version}"
 
 
 def _path(job_id: str) -> str:

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(30.0, gt=0, description="default pause between checkpoints")
     max_attempts: int = Field(3, ge=1, description="attempts lost before a job counts as failed")
 
+    cache_bytes: int = Field(
+        0, ge=0, description="most that a worker keeps of datasets on its disk; 0: what fits"
+    )
     max_upload_bytes: int = Field(10 * 2**30, gt=0)
     max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
     max_queued_jobs: int = Field(100_000, gt=0)

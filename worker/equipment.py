@@ -45,7 +45,7 @@ class Equipment:
             statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
         )
         self.store: Store = open_store(settings.resolved_store_url)
-        self.cache = Cache(settings.data_dir / "cache")
+        self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes)
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
         self.versions = {

@@ -1,4 +1,4 @@
-"""Say every few seconds that a worker is there, and hear whether its node is to be drained."""
+"""Say every few seconds that a worker is there; hear whether to drain, and what was erased."""
 
 import platform
 import threading
@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 
-from core import nodes
+from core import datasets, nodes
+from core.data.purging import purge
 from core.db.session import reading, repeated, transaction
 from core.errors import ChainruleError
 from worker.equipment import Equipment
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 _PAUSE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
+_PURGE_SECONDS = 20.0
 
 
 class Presence:
@@ -35,7 +37,7 @@ class Presence:
         self._ended.set()
 
     def _run(self) -> None:
-        beat_at = 0.0
+        beat_at = purge_at = 0.0
         while not self._ended.is_set():
             try:
                 if time.monotonic() >= beat_at:
@@ -43,6 +45,9 @@ class Presence:
                     beat_at = time.monotonic() + _PAUSE_SECONDS
                 else:
                     self._look()
+                if time.monotonic() >= purge_at:
+                    self._purge()
+                    purge_at = time.monotonic() + _PURGE_SECONDS
             except ChainruleError as error:
                 log.warning("the heartbeat failed", reason=error.detail)
             except Exception:
@@ -66,6 +71,13 @@ class Presence:
                 versions=equipment.versions,
                 devices=_devices(equipment.queues),
             )
+
+    def _purge(self) -> None:
+        """Take what was erased out of this machine's cache."""
+        with reading(self._equipment.engine) as session:
+            erased = datasets.erased_digests(session)
+        if count := purge(self._equipment.cache, erased):
+            log.info("erased dataset versions left the cache", versions=count)
 
     def _look(self) -> None:
         with reading(self._equipment.engine) as session:

@@ -14,7 +14,7 @@ import structlog
 from celery import Celery
 from sqlalchemy import Engine
 
-from core import jobs, nodes, sweeps
+from core import datasets, jobs, nodes, sweeps
 from core.data.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
@@ -37,6 +37,7 @@ _MIRROR_SECONDS = 1.0
 _SWEEP_SECONDS = 0.25
 _MIRROR_MOST_SECONDS = 30.0
 _RECONCILE_SECONDS = 60.0
+_ERASE_SECONDS = 2.0
 _FORGET_SECONDS = 600.0
 _FORGET_AFTER = timedelta(days=7)
 _END_SECONDS = 5.0
@@ -55,13 +56,15 @@ class Scheduler:
         )
         self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
         self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
-        self._mirror = Mirror(self._engine, open_store(settings.resolved_store_url), settings)
+        self._store = open_store(settings.resolved_store_url)
+        self._mirror = Mirror(self._engine, self._store, settings)
         self._instruments = Instruments(self._engine)
         self._tracker: MlflowServer | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
             Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
+            Loop("erase", _ERASE_SECONDS, self.erase),
             Loop("forget", _FORGET_SECONDS, self.forget),
         ]
         if self._mirror.on:
@@ -135,6 +138,14 @@ class Scheduler:
         for job_id in behind:
             if time.monotonic() < stop_at:
                 self._mirror.turn(job_id)
+
+    def erase(self) -> None:
+        """Erase dataset versions that were to go and that nobody needs. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            waiting = datasets.erasable(session)
+        for version_id in waiting:
+            if datasets.erase(self._engine, self._store, version_id):
+                log.info("a dataset version was erased", version_id=version_id)
 
     def forget(self) -> None:
         """Delete the rows of workers that are long gone. Raises UnavailableError."""

@@ -67,9 +67,10 @@ async def upload_version(
 def _register(here: Context, name: str, content_type: str, body: Path) -> schemas.DatasetVersion:
     """Parse the file, keep its bytes, and only then make the version known."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    datasets.keep(here.store, parsed)
-    with transaction(here.engine) as session:
-        return views.dataset_version(datasets.register(session, name, parsed))
+    with datasets.keeping(here.engine):
+        datasets.keep(here.store, parsed)
+        with transaction(here.engine) as session:
+            return views.dataset_version(datasets.register(session, name, parsed))
 
 
 @router.get("", responses=problems(422))

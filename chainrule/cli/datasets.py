@@ -9,6 +9,7 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.references import version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.transport import Document
 
 MOST_COLUMNS = 12
 CELL = 24
@@ -171,6 +172,96 @@ def alias_dataset(
         views.print_json(found)
         return
     views.CONSOLE.print(f"{plain}@{alias} is now [green]{plain}@{version}[/]")
+
+
+@datasets.command("replace")
+def replace_dataset(
+    name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
+    file: File,
+    alias: Annotated[
+        str | None, typer.Option(help="Let this alias point at the new version as well.")
+    ] = None,
+    content_type: ContentType = None,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Put a file in the place of what a dataset's name, and an alias, mean until now.
+
+    Jobs that were submitted keep the version they have. [dim]erase[/] takes away the old one.
+
+    [dim]chainrule dataset replace digits better.csv --alias production[/]
+    """
+    with client(url, token) as server:
+        version = server.datasets.upload(name, file, content_type)
+        if alias is not None:
+            server.datasets.set_alias(name, alias, version["version"])
+    if as_json:
+        views.print_json(version)
+        return
+    names = name if alias is None else f"{name} and {name}@{alias}"
+    rows = f"{version['rows']} rows"
+    views.CONSOLE.print(f"{names} now mean [green]{name}@{version['version']}[/]: {rows}")
+
+
+@datasets.command("uses")
+def dataset_uses(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Show who learned from a version: jobs, models; and what keeps it from being erased."""
+    with client(url, token) as server:
+        found = server.datasets.uses(*version_of(name, server.datasets.describe))
+    if as_json:
+        views.print_json(found)
+    else:
+        _show_uses(found)
+
+
+@datasets.command("erase")
+def erase_dataset(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with what remains.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Erase a version for good, from the store and from all machines.
+
+    Jobs that have it are let finish first; models stay and are listed.
+
+    [dim]chainrule dataset erase digits@1 --reason "asked for by its owner"[/]
+    """
+    if not name.partition("@")[2].isdigit():
+        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+    with client(url, token) as server:
+        plain, version = version_of(name, server.datasets.describe)
+        if not yes and not as_json:
+            _show_uses(server.datasets.uses(plain, version))
+            typer.confirm(f"Erase {plain}@{version} for good?", abort=True)
+        found = server.datasets.erase(plain, version, reason=reason)
+    if as_json:
+        views.print_json(found)
+        return
+    waiting = len(found["uses"]["holding"])
+    when = f"when {waiting} jobs and sweeps have ended" if waiting else "in a moment"
+    views.CONSOLE.print(f"[green]{plain}@{version}[/] will be erased {when}")
+    _show_uses({**found["uses"], "holding": []})
+
+
+def _show_uses(uses: Document) -> None:
+    jobs = ", ".join(f"{count} {status}" for status, count in sorted(uses["jobs"].items()))
+    views.facts(
+        (
+            ("jobs", jobs or "none"),
+            ("still needed by", ", ".join(one[:8] for one in uses["holding"][:10])),
+            ("models", ", ".join(one["model"] for one in uses["models"]) or "none"),
+            ("aliases", ", ".join(uses["aliases"])),
+        )
+    )
 
 
 def _cell(value: object) -> str:

@@ -124,6 +124,19 @@ class Cache:
                 path.unlink(missing_ok=True)
             return free
 
+    def versions(self) -> set[str]:
+        """The digests of the versions whose manifests are here."""
+        return {
+            path.name.removesuffix(SUFFIX) for path in (self._root / "manifests").glob(f"*{SUFFIX}")
+        }
+
+    def forget_version(self, digest: str) -> bool:
+        """Delete the manifest of a version unless it is pinned; whether it is gone."""
+        with attempted(self._lock(digest, "use")) as free:
+            if free:
+                self._manifest(digest).unlink(missing_ok=True)
+            return free
+
     def bytes(self) -> int:
         """How many bytes lie in the cache, and are on their way to it."""
         return sum(size for _, size, _ in self._objects()) + sum(self._expected().values())

@@ -2,6 +2,15 @@
 
 from core.datasets.aliases import remove_alias, set_alias
 from core.datasets.blobs import keep, key_of, read, strays, unheld
+from core.datasets.erasing import (
+    Uses,
+    erasable,
+    erase,
+    erased_digests,
+    request_erasure,
+    uses,
+)
+from core.datasets.gates import keeping
 from core.datasets.lookup import (
     DatasetSummary,
     get_dataset,
@@ -15,18 +24,25 @@ from core.datasets.registering import register
 
 __all__ = [
     "DatasetSummary",
+    "Uses",
+    "erasable",
+    "erase",
+    "erased_digests",
     "get_dataset",
     "get_version",
     "keep",
+    "keeping",
     "key_of",
     "list_datasets",
     "list_versions",
     "read",
     "register",
     "remove_alias",
+    "request_erasure",
     "resolve",
     "set_alias",
     "strays",
     "summary",
     "unheld",
+    "uses",
 ]

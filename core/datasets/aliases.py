@@ -16,8 +16,8 @@ def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
     """
     check_alias(alias)
     target = get_version(session, name, version)
-    if target.erased_at is not None:
-        raise NotFoundError(f"{name}@{version} was erased")
+    if target.erase_requested_at is not None:
+        raise NotFoundError(f"{name}@{version} was erased, or is about to be")
     return session.merge(Alias(dataset_id=target.dataset_id, name=alias, version=version))
 
 

@@ -35,7 +35,7 @@ def resolve(session: Session, reference: str) -> DatasetVersion:
         number = alias.version
     versions = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id)
     if number is None:
-        versions = versions.where(DatasetVersion.erased_at.is_(None))
+        versions = versions.where(DatasetVersion.erase_requested_at.is_(None))
         versions = versions.order_by(DatasetVersion.version.desc()).limit(1)
     else:
         versions = versions.where(DatasetVersion.version == number)
@@ -47,6 +47,8 @@ def resolve(session: Session, reference: str) -> DatasetVersion:
         raise NotFoundError(
             f"{wanted.name}@{found.version} was erased at {found.erased_at:%Y-%m-%d %H:%M:%SZ}"
         )
+    if found.erase_requested_at is not None:
+        raise NotFoundError(f"{wanted.name}@{found.version} is being erased: take another version")
     return found
 
 
@@ -107,7 +109,7 @@ def _summaries(session: Session, datasets: list[Dataset]) -> list[DatasetSummary
     wanted = [dataset.id for dataset in datasets]
     highest = (
         select(DatasetVersion.dataset_id, func.max(DatasetVersion.version).label("version"))
-        .where(DatasetVersion.dataset_id.in_(wanted), DatasetVersion.erased_at.is_(None))
+        .where(DatasetVersion.dataset_id.in_(wanted), DatasetVersion.erase_requested_at.is_(None))
         .group_by(DatasetVersion.dataset_id)
         .subquery()
     )

@@ -24,7 +24,7 @@ def register(
         .order_by(DatasetVersion.version.desc())
         .limit(1)
     )
-    if latest is not None and latest.digest == parsed.digest and latest.erased_at is None:
+    if latest is not None and latest.digest == parsed.digest and latest.erase_requested_at is None:
         return latest
     version = DatasetVersion(
         dataset=dataset,

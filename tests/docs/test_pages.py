@@ -147,6 +147,14 @@ def test_data_page(url, desk):
     few = said["chainrule dataset query digits@production 'label:3 @limit:5'"].splitlines()
     assert few[0] == "5 of 1797 rows"
     assert few[1].split()[0] == "label"
+    replaced = said["chainrule dataset replace scans newer.csv --alias production"]
+    assert "now mean scans@2: 1000 rows" in replaced
+    path = f"{url}/v1/datasets/scans/versions/1"
+    give_up_at = time.monotonic() + 60
+    while not (gone := httpx.get(path).json())["erased_at"]:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.2)
+    assert gone["erase_cause"] == {"actor": "local", "reason": "asked for by its owner"}
 
 
 def test_tracking_page(url, desk):

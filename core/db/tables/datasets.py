@@ -25,7 +25,8 @@ class DatasetVersion(Base):
     """One immutable state of a dataset, `name@version`, known by the digest of its content.
 
     `digest` names the bytes in the store; `schema` is the DatasetSchema document; `format` is what
-    was uploaded; `erased_at` is set when the bytes were deleted and only this row remains.
+    was uploaded. `erase_requested_at` is set when it is to be erased, `erase_cause` says who wants
+    it and why, `erased_at` is set when the bytes were deleted and only this row remains.
     """
 
     __tablename__ = "dataset_versions"
@@ -45,6 +46,8 @@ class DatasetVersion(Base):
     schema: Mapped[dict[str, Any]]
     format: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[Created]
+    erase_requested_at: Mapped[datetime | None]
+    erase_cause: Mapped[dict[str, Any] | None]
     erased_at: Mapped[datetime | None]
 
     dataset: Mapped[Dataset] = relationship(lazy="joined", innerjoin=True)

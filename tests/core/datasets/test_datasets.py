@@ -104,7 +104,9 @@ def test_what_cannot_be_an_alias(engine, digits, alias):
 def test_what_was_erased_is_not_used(engine, digits):
     with transaction(engine) as session:
         session.execute(
-            update(DatasetVersion).where(DatasetVersion.version == 2).values(erased_at=now())
+            update(DatasetVersion)
+            .where(DatasetVersion.version == 2)
+            .values(erase_requested_at=now(), erased_at=now())
         )
     with reading(engine) as session:
         assert datasets.resolve(session, "digits").version == 1
@@ -119,7 +121,9 @@ def test_what_was_erased_is_not_used(engine, digits):
 def test_erased_bytes_sent_again_are_a_new_version(engine, digits, parsed):
     with transaction(engine) as session:
         session.execute(
-            update(DatasetVersion).where(DatasetVersion.version == 2).values(erased_at=now())
+            update(DatasetVersion)
+            .where(DatasetVersion.version == 2)
+            .values(erase_requested_at=now(), erased_at=now())
         )
     with transaction(engine) as session:
         assert datasets.register(session, "digits", parsed[1]).version == 3
