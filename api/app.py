@@ -35,6 +35,7 @@ from api.routes import (
     predictions,
     queries,
     retention,
+    sweep_edits,
     sweep_results,
     sweeps,
 )
@@ -76,6 +77,7 @@ ROUTERS = tuple(
         aliases,
         retention,
         sweeps,
+        sweep_edits,
         sweep_results,
     )
 )

@@ -1,7 +1,7 @@
 """Sweeps of a server, as methods of the client."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -63,6 +63,19 @@ class Sweeps:
     def resume(self, sweep_id: str) -> Document:
         """Begin trials again."""
         return self._transport.post(f"{_path(sweep_id)}/resume", repeatable=True)
+
+    def edit(self, sweep_id: str, changes: Mapping[str, Any]) -> Document:
+        """Change `n_trials`, `max_parallel`, `search_space`, `sampler` or `pruner`."""
+        return self._transport.send("PATCH", _path(sweep_id), repeatable=True, json=dict(changes))
+
+    def add(self, sweep_id: str, points: Sequence[Mapping[str, Any]]) -> Document:
+        """Try these points next, each as a trial more."""
+        body = {"points": [dict(point) for point in points]}
+        return self._transport.post(f"{_path(sweep_id)}/trials", body)
+
+    def retry(self, sweep_id: str) -> Document:
+        """Try again each trial whose job failed."""
+        return self._transport.post(f"{_path(sweep_id)}/retry", repeatable=True)
 
     def list(self) -> Iterator[Document]:
         """Sweeps, newest first."""

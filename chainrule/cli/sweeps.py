@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chainrule.cli import sweep_results, views
+from chainrule.cli import sweep_edits, sweep_results, views
 from chainrule.cli.sweep_results import SweepId, find
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 from chainrule.client import Client
@@ -29,6 +29,7 @@ def install(app: typer.Typer) -> None:
     sweep.command("run")(run)
     sweep.command("show")(show)
     sweep.command("list")(list_sweeps)
+    sweep_edits.install(sweep)
     sweep_results.install(sweep)
     app.add_typer(sweep, name="sweep")
 

@@ -88,14 +88,14 @@ def ask(
     count: int,
     *,
     state: Mapping[str, Any] | None = None,
-    baseline: Sequence[Mapping[str, Any]] = (),
+    wanted: Mapping[int, Mapping[str, Any]] | None = None,
     begun: int | None = None,
 ) -> tuple[list[Suggestion], dict[str, Any]]:
     """The next `count` points, and the state to ask with next time.
 
     `tried` holds all trials so far, numbered from 0 without a gap; a sampler that is blind need not
-    be told more than that `begun` were. Points of `baseline` come first
-    and may leave fields to the sampler.
+    be told more than that `begun` were. `wanted` are points that somebody chose, by number; they
+    may leave fields to the sampler.
     """
     with quiet():
         sampler = search.sampler.make(_distributions(search))
@@ -104,8 +104,8 @@ def ask(
         found = []
         first = len(tried) if begun is None else begun
         for number in range(first, first + count):
-            if number < len(baseline):
-                study.enqueue_trial(_encoded(search, baseline[number]))
+            if wanted is not None and number in wanted:
+                study.enqueue_trial(_encoded(search, wanted[number]))
             trial = study.ask(dict(_distributions(search)))
             attributes = study._storage.get_trial_system_attrs(trial._trial_id)
             found.append(Suggestion(number, _decoded(search, trial.params), _kept(attributes)))
@@ -159,18 +159,43 @@ def study_of(
 
 
 def _frozen(search: Search, one: Tried, distributions: Mapping[str, Any]) -> FrozenTrial:
+    """A trial as Optuna knows it. One that the space, edited since, has no place for counts as
+    failed: what came of it says nothing about the space."""
+    placed = {
+        path: _reaching(search.space[path], distributions[path], value)
+        for path, value in one.values.items()
+        if path in search.space
+    }
+    outcome = one.outcome
+    if None in placed.values() and outcome != "open":
+        outcome = "failed"
+    known = {path: value for path, value in placed.items() if value is not None}
     values = list(one.objectives) or None
     made = create_trial(
-        state=_STATES[one.outcome],
-        params=_encoded(search, one.values),
-        distributions={name: distributions[name] for name in one.values},
-        values=values if one.outcome in ("finished", "pruned") else None,
+        state=_STATES[outcome],
+        params=_encoded(search, {path: one.values[path] for path in known}),
+        distributions=known,
+        values=values if outcome in ("finished", "pruned") else None,
         intermediate_values=dict(one.reports),
         system_attrs=dict(one.attributes),
     )
-    if one.outcome == "open":
+    if outcome == "open":
         made.datetime_complete = None
     return made
+
+
+def _reaching(dimension: Dimension, distribution: Any, value: Any) -> Any:
+    """The dimension's distribution, wide enough for a value of an earlier one; None: it cannot."""
+    if dimension.contains(value):
+        return distribution
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or not hasattr(distribution, "low") or (distribution.log and value <= 0):
+        return None
+    whole = isinstance(distribution, optuna.distributions.IntDistribution)
+    if whole and not float(value).is_integer():
+        return None
+    low, high = min(distribution.low, value), max(distribution.high, value)
+    return type(distribution)(low, high, log=distribution.log)
 
 
 def _distributions(search: Search) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Not imported by `core.spec` itself: whoever trains need not load the samplers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -117,6 +117,47 @@ class SweepSpec(Spec):
         return self
 
 
+class SweepChanges(Spec):
+    """What may change about a sweep that has begun; a field left out stays as it is."""
+
+    n_trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="trials in all, those begun included; more let a finished sweep go on"
+    )
+    max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
+    search_space: Annotated[dict[Path, Dimension], Field(min_length=1, max_length=100)] | None = (
+        Field(None, description="the whole new space; what was tried stays known where it fits")
+    )
+    sampler: Sampler | None = None
+    pruner: Pruner | None = None
+
+
+class Points(Spec):
+    """Points to try next, beside what the sampler suggests."""
+
+    points: Annotated[
+        tuple[dict[Path, JsonValue], ...],
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="each adds a trial; a field left out is the sampler's choice",
+            examples=[[{"optimizer.learning_rate": 0.01}]],
+        ),
+    ]
+
+
+def misplaced(
+    sweep: SweepSpec, points: Sequence[Mapping[str, Any]], name: str
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where in the list `name` a point lies beside the search space, and how."""
+    for index, point in enumerate(points):
+        for path, value in point.items():
+            known = sweep.search_space.get(path)
+            if known is None:
+                yield (name, index, path), "not in the search space"
+            elif not known.contains(value):
+                yield (name, index, path), f"{value!r} is outside the search space"
+
+
 def _wrong(message: str, *place: str | int, value: Any = None) -> InitErrorDetails:
     return {
         "type": PydanticCustomError("sweep", "{message}", {"message": message}),
@@ -155,15 +196,8 @@ def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
             except ValidationError as error:
                 reason = error.errors(include_url=False, include_context=False)[0]["msg"]
                 yield _wrong(f"{value!r} makes no valid job: {reason}", "search_space", path)
-    for index, point in enumerate(sweep.baseline):
-        for path, value in point.items():
-            known = sweep.search_space.get(path)
-            if known is None:
-                yield _wrong("not in the search space", "baseline", index, path)
-            elif not known.contains(value):
-                yield _wrong(
-                    f"{value!r} is outside the search space", "baseline", index, path
-                )  # fmt: skip
+    for place, message in misplaced(sweep, sweep.baseline, "baseline"):
+        yield _wrong(message, *place)
 
 
 def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:

@@ -6,6 +6,7 @@ somebody else had a later one. A trial is a job, and how it ends is read from it
 
 from core.sweeps.advancing import Advance, advance, unfinished
 from core.sweeps.control import cancel, pause, resume
+from core.sweeps.editing import add_points, edit, retry_failed
 from core.sweeps.reading import (
     SweepPage,
     best,
@@ -23,17 +24,20 @@ __all__ = [
     "Advance",
     "Findings",
     "SweepPage",
+    "add_points",
     "advance",
     "best",
     "best_job",
     "cancel",
     "counts",
+    "edit",
     "findings",
     "get",
     "list_sweeps",
     "pause",
     "register_best",
     "resume",
+    "retry_failed",
     "start",
     "started",
     "trial_of",

@@ -53,6 +53,7 @@ class _Look:
     issued: int
     told: int
     state: dict[str, Any] | None
+    chosen: dict[int, dict[str, Any]]
     tried: list[Tried]
     judged: dict[int, int]
 
@@ -86,7 +87,7 @@ def advance(engine: Engine, sweep_id: str) -> Advance:
             look.tried,
             look.wanted,
             state=state,
-            baseline=look.spec.baseline,
+            wanted=look.chosen,
             begun=look.issued,
         )
     with transaction(engine) as session:
@@ -148,9 +149,16 @@ def _look(session: Session, sweep_id: str, turn: int, told: int) -> _Look:
         sweep.issued,
         told,
         sweep.state,
+        chosen(sweep, spec),
         found,
         judged,
     )
+
+
+def chosen(sweep: Sweep, spec: SweepSpec) -> dict[int, dict[str, Any]]:
+    """The points that somebody chose, by number: the baseline, and what was added since."""
+    added = {int(number): point for number, point in (sweep.added or {}).items()}
+    return dict(enumerate(spec.baseline)) | added
 
 
 def _history(
@@ -216,7 +224,7 @@ def _begin(
         )
         made.append(trial)
         try:
-            wanted.append((trial, _named(spec.at(suggestion.values), sweep, trial.number)))
+            wanted.append((trial, named(spec.at(suggestion.values), sweep, trial.number)))
         except ValidationError as error:
             # Each value fits alone; together they do not.
             reason = error.errors(include_url=False, include_context=False)[0]
@@ -238,7 +246,7 @@ def _begin(
     return len(found)
 
 
-def _named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
+def named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
     """The job of a trial, with its number in the name and its sweep among the tags."""
     tags = {**job.tags, "chainrule.sweep": sweep.id}
     return job.model_copy(update={"name": f"{sweep.name[:230]} {number}", "tags": tags})

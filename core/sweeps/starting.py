@@ -30,7 +30,7 @@ def start(
     Raises InvalidError with the path of what cannot work on the data: a field of the job, or an
     end or choice of the search space. An `idempotency_key` works as that of a job does.
     """
-    _check(spec, dataset_version, max_weights_bytes)
+    check_on_data(spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
     if idempotency_key is not None:
         earlier = idempotency.reserve(
@@ -62,7 +62,8 @@ def started(
     return None if earlier is None else get(session, earlier)
 
 
-def _check(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:
+def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:
+    """Raise InvalidError with the path of what cannot work on this version of the data."""
     schema = DatasetSchema.model_validate(version.schema)
     errors = _misfits(spec, {}, "job.", schema, max_weights_bytes)
     if not errors:

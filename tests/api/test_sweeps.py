@@ -82,6 +82,26 @@ def test_pause_resume_cancel(http: Http) -> None:
     assert_problem(http.post(f"/v1/sweeps/{sweep_id}/resume"), 409)
 
 
+def test_a_sweep_is_edited_and_what_failed_tried_again(everywhere: Http) -> None:
+    sweep_id = begun(everywhere)
+    path = f"/v1/sweeps/{sweep_id}"
+    train(everywhere, sweep_id)
+    edited = everywhere.request("PATCH", path, json={"n_trials": 3, "max_parallel": 1}).json()
+    assert (edited["n_trials"], edited["max_parallel"], edited["status"]) == (3, 1, "running")
+    assert edited["spec"]["n_trials"] == 3
+    added = everywhere.post(f"{path}/trials", {"points": [{"network[0].units": 8}]})
+    assert (added.status_code, added.json()["n_trials"]) == (202, 4)
+    assert everywhere.post(f"{path}/retry").json()["trials"] == {"finished": 2}
+    wrong = everywhere.request("PATCH", path, json={"n_trials": 1})
+    assert_problem(wrong, 422, "n_trials")
+    unknown = everywhere.request("PATCH", path, json={"trials": 1})
+    assert_problem(unknown, 422, "trials")
+    point = {"points": [{"network[0].units": 5}]}
+    assert_problem(everywhere.post(f"{path}/trials", point), 422, "points[0].network[0].units")
+    everywhere.post(f"{path}/cancel")
+    assert_problem(everywhere.request("PATCH", path, json={"n_trials": 9}), 409)
+
+
 def test_wrong_fields_are_named_and_nothing_is_started(http: Http) -> None:
     def refused(path: str, **changes: Any) -> None:
         assert_problem(http.post("/v1/sweeps", {**SWEEP, **changes}), 422, path)

@@ -216,6 +216,11 @@ def test_sweeps_page(url, desk):
     trained(desk, CHAINRULE_URL=url)
     said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
     assert "12/12" in said["chainrule sweep run examples/sweep.json"]
+    edited = said["chainrule sweep edit latest --n-trials 14 --max-parallel 8"]
+    assert edited.startswith("running")
+    assert "14 trials" in edited
+    added = said["""chainrule sweep add latest '{"optimizer.learning_rate": 0.02}'"""]
+    assert "15 trials" in added
     for name in ("history", "importances", "curves"):
         assert "Plotly.newPlot" in (desk / f"{name}.html").read_text()
     [snippet] = page("docs/sweeps.md", "python")

@@ -24,7 +24,7 @@ class Sweep(Base):
 
     `issued` of at most `n_trials` trials were begun: the budget. `turn` counts the turns of those
     who advanced it and is their fencing token; a turn lasts until `turn_until`. `state` is what the
-    sampler has to remember.
+    sampler has to remember, `added` are points that somebody wants tried, by the trial's number.
     """
 
     __tablename__ = "sweeps"
@@ -57,6 +57,7 @@ class Sweep(Base):
     turn: Mapped[int] = mapped_column(default=0)
     turn_until: Mapped[datetime] = mapped_column(Timestamp, default=now())
     state: Mapped[dict[str, Any] | None]
+    added: Mapped[dict[str, Any] | None]
     created_at: Mapped[Created]
     finished_at: Mapped[datetime | None]
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))

@@ -112,7 +112,7 @@ def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimensio
 def test_baselines_come_first_and_may_leave_fields_open() -> None:
     s = search(Random(seed=5))
     first = {"x": 0.5, "y": 2, "z": {"kind": "a"}}
-    found, _ = ask(s, [], 3, baseline=[first, {"y": 6}])
+    found, _ = ask(s, [], 3, wanted={0: first, 1: {"y": 6}})
     assert found[0].values == first
     assert found[1].values["y"] == 6
     assert SPACE["x"].contains(found[1].values["x"])

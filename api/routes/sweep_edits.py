@@ -1,0 +1,55 @@
+"""Change a sweep that has begun: its budget and space, points of one's own, failed trials again."""
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.exact import Exact
+from api.openapi import ALWAYS, problems
+from api.parameters import SweepId
+from core import sweeps
+from core.db import tables
+from core.db.session import transaction
+from core.spec.sweep import Points, SweepChanges
+
+router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
+
+
+@router.patch("/{sweep_id}", responses=problems(403, 404, 409, 413, 415, 422))
+def edit_sweep(
+    sweep_id: SweepId, changes: Exact[SweepChanges], here: Here, _: Owner
+) -> schemas.Sweep:
+    """Change how many trials there will be, how many at once, the space, sampler or pruner.
+
+    What was tried is kept and stays known to the sampler where it fits the space. More trials let a
+    sweep that has finished go on.
+    """
+    with transaction(here.engine) as session:
+        row = sweeps.edit(
+            session, sweep_id, changes, max_weights_bytes=here.settings.max_weights_bytes
+        )
+        return _view(session, row)
+
+
+@router.post(
+    "/{sweep_id}/trials", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
+)
+def add_trials(sweep_id: SweepId, given: Exact[Points], here: Here, _: Owner) -> schemas.Sweep:
+    """Try these points next: each is a trial more."""
+    with transaction(here.engine) as session:
+        return _view(session, sweeps.add_points(session, sweep_id, given.points))
+
+
+@router.post("/{sweep_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
+def retry_trials(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+    """Try again each trial whose job failed, under its number; the others are left alone."""
+    with transaction(here.engine) as session:
+        sweeps.retry_failed(session, sweep_id)
+        return _view(session, sweeps.get(session, sweep_id))
+
+
+def _view(session: Session, row: tables.Sweep) -> schemas.Sweep:
+    session.refresh(row)
+    return views.sweep(row, sweeps.counts(session, row.id), sweeps.best(session, row))

@@ -1,0 +1,145 @@
+"""Change a sweep that has begun. What was tried is kept, and stays known to the search.
+
+Every change takes a turn: who is just advancing the sweep as it was begins nothing any more.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import jobs
+from core.data.schema import DatasetSchema
+from core.db.clock import now
+from core.db.tables import Job, Sweep, Trial
+from core.errors import ConflictError, FieldError, InvalidError
+from core.spec.stacking import stack_key
+from core.spec.sweep import SweepChanges, SweepSpec, misplaced
+from core.status import SweepStatus
+from core.sweeps.advancing import chosen, named
+from core.sweeps.reading import get
+from core.sweeps.starting import check_on_data
+
+
+def edit(
+    session: Session, sweep_id: str, changes: SweepChanges, *, max_weights_bytes: int
+) -> Sweep:
+    """Change budget, parallelism, search space, sampler or pruner of a sweep.
+
+    More trials let one that has finished go on. Raises NotFoundError, ConflictError when it was
+    cancelled, InvalidError naming the field when the sweep cannot be like that.
+    """
+    sweep = _taken(session, sweep_id)
+    before = SweepSpec.model_validate(sweep.spec)
+    given = changes.model_dump(mode="json").items()
+    document = dict(sweep.spec) | {name: value for name, value in given if value is not None}
+    # What was begun already need not lie in the new space.
+    document["baseline"] = [
+        {} if number < sweep.issued else point
+        for number, point in enumerate(sweep.spec.get("baseline", []))
+    ]
+    try:
+        spec = SweepSpec.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(error) from error
+    searched = changes.search_space is not None or changes.sampler is not None
+    if searched and (before.sampler.counted or spec.sampler.counted) and sweep.issued:
+        field = "sampler" if changes.sampler is not None else "search_space"
+        raise _refused(field, "a sampler that visits each point once cannot change: begin anew")
+    if spec.trials < sweep.issued:
+        raise _refused("n_trials", f"{sweep.issued} trials have begun already")
+    later = {n: point for n, point in chosen(sweep, spec).items() if n >= sweep.issued}
+    for place, message in misplaced(spec, list(later.values()), "added"):
+        raise _refused("search_space", f"a point that waits to be tried: {place[-1]}: {message}")
+    check_on_data(spec, sweep.dataset_version, max_weights_bytes)
+    if changes.sampler is not None:
+        sweep.state = None  # another sampler's random numbers mean nothing to it
+    sweep.spec = spec.model_dump(mode="json")
+    sweep.n_trials, sweep.max_parallel = spec.trials, spec.max_parallel
+    _go_on(sweep, sweep.issued < sweep.n_trials)
+    session.flush()
+    return sweep
+
+
+def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, Any]]) -> Sweep:
+    """Try these points next, each as a trial more. Raises as `edit` does."""
+    sweep = _taken(session, sweep_id)
+    spec = SweepSpec.model_validate(sweep.spec)
+    wrong = [
+        FieldError(f"points[{place[1]}].{place[2]}", message)
+        for place, message in misplaced(spec, points, "points")
+    ]
+    if wrong:
+        raise InvalidError(f"{wrong[0].path}: {wrong[0].message}", wrong)
+    if spec.sampler.counted:
+        raise _refused("points", f"{spec.sampler.kind} visits each point of its space anyway")
+    taken = [number for number in chosen(sweep, spec) if number >= sweep.issued]
+    first = max([sweep.issued - 1, *taken]) + 1
+    sweep.added = (sweep.added or {}) | {
+        str(number): dict(point) for number, point in enumerate(points, first)
+    }
+    sweep.n_trials = max(sweep.n_trials + len(points), first + len(points))
+    sweep.spec = {**sweep.spec, "n_trials": sweep.n_trials}
+    _go_on(sweep, True)
+    session.flush()
+    return sweep
+
+
+def retry_failed(session: Session, sweep_id: str) -> int:
+    """Try again each trial whose job failed; how many. A trial keeps its number and its point.
+
+    Raises NotFoundError, ConflictError when the sweep was cancelled.
+    """
+    sweep = _taken(session, sweep_id)
+    spec = SweepSpec.model_validate(sweep.spec)
+    schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
+    statement = (
+        select(Trial)
+        .where(Trial.sweep_id == sweep_id, Trial.status == "failed", Trial.job_id.is_not(None))
+        .order_by(Trial.number)
+    )
+    failed = list(session.scalars(statement))
+    again = [named(spec.at(trial.point), sweep, trial.number) for trial in failed]
+    made = jobs.submit_all(
+        session,
+        [(job, stack_key(job, schema, sweep.id)) for job in again],
+        sweep.dataset_version,
+        owner=sweep.owner,
+        max_attempts=sweep.max_attempts,
+    )
+    for trial, job_id in zip(failed, made, strict=True):
+        session.get_one(Job, job_id).retry_of = trial.job_id
+        trial.job_id, trial.status, trial.judged_epoch = job_id, "open", 0
+        trial.told_at = trial.objectives = trial.cause = None
+    _go_on(sweep, bool(failed))
+    session.flush()
+    return len(failed)
+
+
+def _taken(session: Session, sweep_id: str) -> Sweep:
+    """The locked sweep, whose turn is over for everybody else."""
+    sweep = get(session, sweep_id, lock=True)
+    if sweep.status is SweepStatus.CANCELLED:
+        raise ConflictError(f"sweep {sweep_id} is cancelled and cannot be changed any more")
+    sweep.turn += 1
+    sweep.turn_until = now()
+    return sweep
+
+
+def _go_on(sweep: Sweep, more: bool) -> None:
+    if more and sweep.status is SweepStatus.FINISHED:
+        sweep.status, sweep.finished_at = SweepStatus.RUNNING, None
+
+
+def _refused(field: str, message: str) -> InvalidError:
+    return InvalidError(f"{field}: {message}", [FieldError(field, message)])
+
+
+def _invalid(error: ValidationError) -> InvalidError:
+    found = [
+        FieldError(".".join(map(str, one["loc"])), one["msg"])
+        for one in error.errors(include_url=False, include_context=False)
+    ]
+    return InvalidError("; ".join(f"{one.path}: {one.message}" for one in found), found)
