@@ -38,6 +38,7 @@ from api.routes import (
     sweep_edits,
     sweep_results,
     sweeps,
+    webhooks,
 )
 from api.uploads import sweep
 from core.data.cache import Cache
@@ -79,6 +80,7 @@ ROUTERS = tuple(
         sweeps,
         sweep_edits,
         sweep_results,
+        webhooks,
     )
 )
 

@@ -28,6 +28,17 @@ def _sweep_id(
     return sweep_id
 
 
+def _webhook_id(
+    webhook_id: Annotated[str, Path(description="as the answer that made it said")],
+) -> str:
+    if not _ID.fullmatch(webhook_id):
+        raise NotFoundError(f"there is no webhook {webhook_id}")
+    return webhook_id
+
+
+WebhookId = Annotated[str, Depends(_webhook_id)]
+"""Parameter of an endpoint: the id of a webhook, perhaps of one that is not there."""
+
 SweepId = Annotated[str, Depends(_sweep_id)]
 """Parameter of an endpoint: the id of a sweep, perhaps of one that is not there."""
 

@@ -15,6 +15,7 @@ from chainrule.models import Models
 from chainrule.problem import DeadlineError
 from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, Transport
+from chainrule.webhooks import Webhooks
 from core.status import JobStatus
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -51,6 +52,7 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.sweeps = Sweeps(self._transport)
         self.models = Models(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def __enter__(self) -> Self:
         return self

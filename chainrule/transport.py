@@ -73,6 +73,10 @@ class Transport:
         document: Document = self._answer(method, path, repeatable, **options).json()
         return document
 
+    def delete(self, path: str) -> None:
+        """Delete what is at `path`. Raises as `content` does."""
+        self._answer("DELETE", path, repeatable=False)
+
     def content(self, path: str) -> bytes:
         """The bytes at `path`.
 

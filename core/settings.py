@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
     max_queued_jobs: int = Field(100_000, gt=0)
     runner_memory_bytes: int = Field(0, ge=0, description="address space of a runner; 0: no limit")
+    webhooks_allow_private: bool = Field(
+        False, description="let webhooks lead to this machine and its private networks"
+    )
+    webhook_retry_seconds: float = Field(
+        5.0, gt=0, description="pause after the first failure of a webhook; later ones grow"
+    )
 
     @property
     def resolved_database_url(self) -> str:

@@ -14,7 +14,7 @@ import structlog
 from celery import Celery
 from sqlalchemy import Engine
 
-from core import datasets, jobs, nodes, sweeps
+from core import datasets, jobs, nodes, notices, sweeps
 from core.data.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
@@ -23,6 +23,7 @@ from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
 from core.settings import Settings
 from core.tracking import MlflowServer
 from worker import logs
+from worker.courier import Courier
 from worker.gauges import Instruments
 from worker.loops import Loop
 from worker.mirror import Mirror
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 _LEAST_WINDOW = 2
 _MIRROR_SECONDS = 1.0
 _SWEEP_SECONDS = 0.25
+_COURIER_SECONDS = 1.0
 _MIRROR_MOST_SECONDS = 30.0
 _RECONCILE_SECONDS = 60.0
 _ERASE_SECONDS = 2.0
@@ -59,12 +61,14 @@ class Scheduler:
         self._store = open_store(settings.resolved_store_url)
         self._mirror = Mirror(self._engine, self._store, settings)
         self._instruments = Instruments(self._engine)
+        self._courier = Courier(self._engine, settings)
         self._tracker: MlflowServer | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
             Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
             Loop("erase", _ERASE_SECONDS, self.erase),
+            Loop("webhooks", _COURIER_SECONDS, self._courier.turn),
             Loop("forget", _FORGET_SECONDS, self.forget),
         ]
         if self._mirror.on:
@@ -87,6 +91,7 @@ class Scheduler:
                 beat(self._settings.pulse_file)
         for loop in self._loops:
             loop.end(_END_SECONDS)
+        self._courier.close()
         self._mirror.close()
         if self._tracker is not None:
             self._tracker.close()
@@ -148,9 +153,10 @@ class Scheduler:
                 log.info("a dataset version was erased", version_id=version_id)
 
     def forget(self) -> None:
-        """Delete the rows of workers that are long gone. Raises UnavailableError."""
+        """Delete rows of workers long gone and of old messages. Raises UnavailableError."""
         with transaction(self._engine) as session:
             nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
+            notices.forget(session)
 
 
 def main() -> int:

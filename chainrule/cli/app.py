@@ -16,6 +16,7 @@ from chainrule.cli import (
     sweeps,
     up,
     watching,
+    webhooks,
 )
 from chainrule.cli.typers import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
@@ -43,6 +44,7 @@ nodes.install(app)
 sweeps.install(app)
 models.install(app)
 gc.install(app)
+webhooks.install(app)
 
 
 def main() -> int:

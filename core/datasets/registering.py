@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import notices
 from core.data.intake import ParsedDataset
 from core.db.tables import Dataset, DatasetVersion
 from core.db.upsert import upsert
@@ -37,6 +38,15 @@ def register(
     )
     session.add(version)
     session.flush()
+    told = {
+        "name": name,
+        "version": version.version,
+        "digest": version.digest,
+        "rows": version.rows,
+        "bytes": version.bytes,
+        "format": version.format,
+    }
+    notices.announce(session, "dataset.registered", lambda: told)
     return version
 
 

@@ -1,10 +1,11 @@
-"""The event log of jobs: every change, who made it and why."""
+"""The event log of jobs: every change, who made it and why. Webhooks are told of the ends."""
 
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import notices
 from core.db.tables import Job, JobEvent
 
 SCHEDULER = "scheduler"
@@ -35,6 +36,27 @@ def log(
             reason=reason,
         )
     )
+    # A member of a stack that is cancelled ends by being released.
+    if job.status.terminal and kind in (job.status.value, "released"):
+        notices.announce(session, f"job.{job.status.value}", lambda: _told(job))
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """What a message says about a job that has ended."""
+    result, version = job.result or {}, job.dataset_version
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "experiment": job.experiment.name,
+        "name": job.name,
+        "dataset": f"{version.dataset.name}@{version.version}",
+        "tags": job.tags,
+        "owner": job.owner,
+        "attempt": job.attempt,
+        "metrics": result.get("metrics"),
+        "weights_digest": result.get("weights_digest"),
+        "cause": job.cause,
+    }
 
 
 def events(session: Session, job_id: str, *, after: int = 0, limit: int = 1000) -> list[JobEvent]:

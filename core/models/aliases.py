@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import notices
 from core.db.tables import AliasChange, ModelAlias, ModelVersion, RegisteredModel
 from core.errors import ConflictError, NotFoundError
 from core.models.registry import get_model, get_version
@@ -105,3 +106,12 @@ def _remember(
         )
     )
     session.flush()
+    told = {
+        "name": model.name,
+        "alias": alias,
+        "version": version,
+        "before": before,
+        "reason": reason,
+        "owner": owner,
+    }
+    notices.announce(session, "model.alias_moved", lambda: told)

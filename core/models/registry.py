@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core import notices
 from core.db.tables import Job, ModelAlias, ModelVersion, RegisteredModel
 from core.db.upsert import upsert
 from core.errors import NotFoundError
@@ -52,6 +53,8 @@ def register(
     session.add(made)
     session.flush()
     session.refresh(made)
+    told = {"name": name, "version": made.version, "job_id": job_id, "owner": owner}
+    notices.announce(session, "model.registered", lambda: told)
     return made
 
 

@@ -23,6 +23,7 @@ from core.spec import JobSpec
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.status import SweepStatus
+from core.sweeps.announcing import announce_end
 from core.sweeps.reading import get
 from core.sweeps.telling import reports, tell, tried
 
@@ -273,3 +274,4 @@ def _conclude(session: Session, sweep: Sweep) -> None:
     if session.scalar(left) is None:
         sweep.status, sweep.finished_at = SweepStatus.FINISHED, now()
         session.flush()
+        announce_end(session, sweep)

@@ -8,6 +8,7 @@ from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.status import TERMINAL, SweepStatus
+from core.sweeps.announcing import announce_end
 from core.sweeps.reading import get
 
 
@@ -23,6 +24,7 @@ def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     sweep.status = SweepStatus.CANCELLED
     sweep.finished_at = now()
     session.flush()
+    announce_end(session, sweep)
     statement = (
         select(Trial.job_id)
         .join(Job, Job.id == Trial.job_id)

@@ -56,6 +56,8 @@ DEPENDENT = [
     "GET /v1/models/{name}/versions",
     "GET /v1/models/{reference}/evaluations",
     "GET /v1/models/{name}/aliases/{alias}/history",
+    "POST /v1/webhooks",
+    "GET /v1/webhooks/{webhook_id}/deliveries",
 ]
 
 

@@ -166,6 +166,7 @@ def test_tracking_page(url, desk):
     assert "event: metrics" in streamed
     assert streamed.rstrip().splitlines()[-2] == 'data: {"status": "finished"}'
     assert "identical weights" in said["chainrule reproduce latest"]
+    assert "example.com" in said["chainrule webhooks list"]
 
 
 def test_what_cannot_be_reproduced_is_said(url, desk):

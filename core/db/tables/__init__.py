@@ -16,6 +16,7 @@ from core.db.tables.models import (
 )
 from core.db.tables.nodes import Node, Worker
 from core.db.tables.sweeps import Sweep, Trial
+from core.db.tables.webhooks import Delivery, Webhook
 
 __all__ = [
     "Alias",
@@ -25,6 +26,7 @@ __all__ = [
     "Checkpoint",
     "Dataset",
     "DatasetVersion",
+    "Delivery",
     "Evaluation",
     "Experiment",
     "IdempotencyKey",
@@ -38,5 +40,6 @@ __all__ = [
     "RegisteredModel",
     "Sweep",
     "Trial",
+    "Webhook",
     "Worker",
 ]

@@ -1,0 +1,51 @@
+"""Webhooks of a server, as methods of the client."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from chainrule.transport import Document, Transport
+
+
+class Webhooks:
+    """Addresses that are told of what happens."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def add(
+        self, url: str, *, events: Sequence[str] | None = None, description: str = ""
+    ) -> Document:
+        """Let `url` be told of events (None: of all). `secret` is in this answer and no other."""
+        body: Document = {"url": url, "description": description}
+        if events is not None:
+            body["events"] = list(events)
+        return self._transport.post("/v1/webhooks", body)
+
+    def list(self) -> Iterator[Document]:
+        """All webhooks."""
+        return self._transport.items("/v1/webhooks")
+
+    def get(self, webhook_id: str) -> Document:
+        """One webhook."""
+        return self._transport.get(_path(webhook_id))
+
+    def remove(self, webhook_id: str) -> None:
+        """Tell it nothing any more, also not what still waits."""
+        self._transport.delete(_path(webhook_id))
+
+    def ping(self, webhook_id: str) -> Document:
+        """Send it a message, to see whether it arrives."""
+        return self._transport.post(f"{_path(webhook_id)}/ping")
+
+    def deliveries(self, webhook_id: str) -> Iterator[Document]:
+        """What it was told or is still to be told, newest first."""
+        return self._transport.items(f"{_path(webhook_id)}/deliveries")
+
+    def replay(self, webhook_id: str, delivery_id: int) -> Document:
+        """Send it a message once more, under the id it had."""
+        path = f"{_path(webhook_id)}/deliveries/{delivery_id}/replay"
+        return self._transport.post(path, repeatable=True)
+
+
+def _path(webhook_id: str) -> str:
+    return f"/v1/webhooks/{quote(webhook_id, safe='')}"
