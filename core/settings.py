@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     store_url: str = Field("", description="fsspec URL of the store; empty: the data folder")
     mlflow_url: str = Field("", description="URL of the MLflow server; empty: nothing is mirrored")
     mlflow_public_url: str = Field("", description="the MLflow address a browser uses")
+    public_url: str = Field("", description="the api's address for a browser; shown in MLflow")
     host: str = Field("127.0.0.1", description="address the api binds to")
     port: int = Field(8000, ge=0, le=65535, description="port of the api")
     api_token: SecretStr = Field(

@@ -1,9 +1,7 @@
 """What a slot keeps between jobs: connections, folders, the mirror and a warm runner."""
 
 import os
-import platform
 import socket
-from importlib.metadata import version
 
 from sqlalchemy import Engine
 
@@ -14,6 +12,7 @@ from core.settings import Settings
 from worker.confinement import share_of_cores
 from worker.counts import Counts, Row
 from worker.drain import Drain
+from worker.environment import versions
 from worker.mirror import Mirror, MirrorThread
 from worker.spawning import RunnerProcess
 from worker.timings import STATEMENT_SHARE
@@ -48,11 +47,7 @@ class Equipment:
         self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes)
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
-        self.versions = {
-            **{name: version(name) for name in ("chainrule", "numpy")},
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        }
+        self.versions = versions()
         self._runner: RunnerProcess | None = None
 
     def runner(self) -> RunnerProcess:

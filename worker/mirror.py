@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
 
 from core import jobs
 from core.data.stores import Store
 from core.db.session import reading, transaction
-from core.db.tables import Experiment, Job
+from core.db.tables import Experiment, Job, Sweep
 from core.db.types import to_milliseconds
 from core.errors import ChainruleError, InvalidError, NotFoundError
 from core.jobs.turns import end_turn, extend_turn, take_turn
@@ -27,12 +28,15 @@ from core.tracking import (
     MetricPoint,
     MlflowServer,
     RunDescription,
+    dataset_profile,
+    dataset_schema,
     end_run,
     ensure_run,
     flatten,
     is_deleted,
 )
 from worker.modelfiles import model_artifacts
+from worker.runfiles import run_files
 
 log = structlog.get_logger()
 
@@ -43,6 +47,8 @@ _CHUNKS = 50
 _END_SECONDS = 3.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _WAIT_SECONDS = 60.0
+_MOST_CAUSE = 2000
+MOST_TRIALS_WITH_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class _Subject:
     spec: dict[str, object]
     model_key: str | None
     schema: dict[str, object]
+    files: bool
 
 
 class Mirror:
@@ -67,6 +74,7 @@ class Mirror:
     def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
         self._engine = engine
         self._store = store
+        self._settings = settings
         self._server = MlflowServer(settings.mlflow_url) if settings.mlflow_url else None
         self._there = False
         self._pause = 1.0
@@ -147,7 +155,8 @@ class Mirror:
 
     def _read(self, job_id: str) -> _Subject:
         with reading(self._engine) as session:
-            return _subject(jobs.get(session, job_id))
+            job = jobs.get(session, job_id)
+            return _subject(job, self._settings, files=_leaves_files(session, job))
 
     def _begin(self, server: MlflowServer, subject: _Subject) -> str:
         """Make the run of a job and let its rows point at it."""
@@ -180,18 +189,23 @@ class Mirror:
         return False
 
     def _artifacts(self, subject: _Subject, run_id: str) -> list[Artifact]:
-        """The files of a run that ended with a model."""
-        if subject.status is not JobStatus.FINISHED or subject.model_key is None:
+        """The files that an ended run leaves: what was asked and done, and the model if any."""
+        if not subject.status.terminal or not subject.files:
             return []
         with transaction(self._engine) as session:
             extend_turn(session, subject.job_id, _UPLOAD_SECONDS)
-        return model_artifacts(
-            self._store,
-            subject.model_key,
-            spec=subject.spec,
-            schema=subject.schema,
-            run_id=run_id,
-        )
+        with reading(self._engine) as session:
+            attempts = jobs.attempts(session, subject.job_id)
+            found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
+        if subject.status is JobStatus.FINISHED and subject.model_key is not None:
+            found += model_artifacts(
+                self._store,
+                subject.model_key,
+                spec=subject.spec,
+                schema=subject.schema,
+                run_id=run_id,
+            )
+        return found
 
 
 class MirrorThread:
@@ -262,14 +276,35 @@ class MirrorThread:
                 del self._watched[job_id]
 
 
-def _subject(job: Job) -> _Subject:
+def _leaves_files(session: Session, job: Job) -> bool:
+    """Trials of a large sweep leave none in MLflow: thousands of models would only be in its way.
+
+    The store has their models all the same.
+    """
+    sweep = session.get(Sweep, job.tags.get("chainrule.sweep", ""))
+    return sweep is None or sweep.n_trials <= MOST_TRIALS_WITH_FILES
+
+
+def _note(job: Job, settings: Settings) -> str:
+    """What MLflow's page of a run says on top: its description, why it failed, where it is here."""
+    parts = [str(job.spec.get("description") or "")]
+    if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+        said = str(job.cause.get("message") or job.cause.get("kind") or "")
+        parts.append(f"**{job.status.value}:** {said[:_MOST_CAUSE]}")
+    if settings.public_url:
+        parts.append(f"[job {job.id[:8]}]({settings.public_url.rstrip('/')}/v1/jobs/{job.id})")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _subject(job: Job, settings: Settings, *, files: bool) -> _Subject:
     version = job.dataset_version
     dataset = DatasetInput(
         version.dataset.name,
         version.version,
         version.digest,
-        json.dumps({"columns": [c["name"] for c in version.schema.get("columns", [])]})[:65_000],
+        dataset_schema(version.schema),
         f"{version.dataset.name}@{version.version}",
+        dataset_profile(version.schema),
     )
     description = RunDescription(
         job_id=job.id,
@@ -280,7 +315,7 @@ def _subject(job: Job) -> _Subject:
         tags={
             **job.tags,
             "mlflow.user": job.owner,
-            "mlflow.note.content": str(job.spec.get("description", "")),
+            "mlflow.note.content": _note(job, settings),
             "chainrule.dataset_digest": version.digest,
         },
         dataset=dataset,
@@ -300,10 +335,12 @@ def _subject(job: Job) -> _Subject:
             "chainrule.weights_digest": str(result.get("weights_digest", "")),
             "chainrule.reason": str(result.get("reason", "")),
             "chainrule.cause": json.dumps(job.cause) if job.cause else "",
+            "mlflow.note.content": _note(job, settings),
         },
         spec=job.spec,
         model_key=result.get("model_key"),
         schema=version.schema,
+        files=files,
     )
 
 

@@ -13,6 +13,7 @@ from core.errors import InvalidError
 from core.exporting import model_folder
 from core.tracking import Artifact
 from core.training.model import TrainedModel
+from worker.runfiles import learned_files
 
 log = structlog.get_logger()
 
@@ -27,7 +28,7 @@ def model_artifacts(
     schema: Mapping[str, Any],
     run_id: str | None,
 ) -> list[Artifact]:
-    """The model in the store under `key` as artifacts below `model/`.
+    """The model in the store under `key` as artifacts below `model/`, and what tells of it.
 
     `schema` is that of the dataset version it learned from. A model that has no form in ONNX comes
     without one. Raises as the store does.
@@ -39,9 +40,10 @@ def model_artifacts(
             "spec.json": json.dumps(spec, indent=2).encode(),
             "model.safetensors": path.read_bytes(),
         }
+        model = TrainedModel.load(path)
         try:
             made = model_folder(
-                TrainedModel.load(path),
+                model,
                 run_id=run_id,
                 kinds=column_kinds(schema),
                 example=typical_row(schema),
@@ -51,7 +53,10 @@ def model_artifacts(
             made = {}
     # MLmodel last: who sees it finds the rest.
     ordered = sorted({**files, **made}.items(), key=lambda one: one[0] == "MLmodel")
-    return [Artifact(f"model/{name}", content) for name, content in ordered]
+    return [
+        *learned_files(model),
+        *(Artifact(f"model/{name}", content) for name, content in ordered),
+    ]
 
 
 def column_kinds(schema: Mapping[str, Any]) -> dict[str, str]:

@@ -67,6 +67,7 @@ def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dic
         "CHAINRULE_STORE_URL": options.store_url,
         "CHAINRULE_MLFLOW_URL": addresses.mlflow_url,
         "CHAINRULE_MLFLOW_PUBLIC_URL": addresses.mlflow_public_url,
+        "CHAINRULE_PUBLIC_URL": os.environ.get("CHAINRULE_PUBLIC_URL") or addresses.api_url,
         "CHAINRULE_HOST": addresses.host,
         "CHAINRULE_PORT": str(addresses.port),
         # What a killed process leaves lying about is swept away at the next start.

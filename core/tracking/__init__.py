@@ -12,6 +12,7 @@ from core.tracking.runs import (
     is_deleted,
     mlflow_status,
 )
+from core.tracking.schemas import dataset_profile, dataset_schema
 
 __all__ = [
     "JOB_TAG",
@@ -20,6 +21,8 @@ __all__ = [
     "MetricPoint",
     "MlflowServer",
     "RunDescription",
+    "dataset_profile",
+    "dataset_schema",
     "end_run",
     "ensure_run",
     "flatten",

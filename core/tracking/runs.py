@@ -33,6 +33,7 @@ class DatasetInput:
     digest: str
     schema: str
     source: str
+    profile: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,4 +136,5 @@ def _input(dataset: DatasetInput) -> dict[str, str]:
         "source_type": "chainrule",
         "source": dataset.source,
         "schema": dataset.schema,
+        "profile": dataset.profile,
     }

@@ -1,5 +1,6 @@
 """What MLflow shows of jobs: all of it, once, and true."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -18,7 +19,8 @@ from worker.mirror import Mirror
 @pytest.fixture
 def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) -> Bench:
     """A bench that mirrors to a real MLflow."""
-    return make_bench(database_url, mlflow_url=tracker.url)
+    address = "https://chainrule.example/"
+    return make_bench(database_url, mlflow_url=tracker.url, public_url=address)
 
 
 @pytest.fixture
@@ -66,6 +68,35 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
         "spec.json",
     }
     assert {file["path"] for file in files} == {f"model/{name}" for name in expected}
+    top = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
+    told = {file["path"] for file in top if not file.get("is_dir")}
+    assert told == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
+                    "preparation.json", "weights.svg"}  # fmt: skip
+    dataset = run["inputs"]["dataset_inputs"][0]["dataset"]
+    columns = json.loads(dataset["schema"])["mlflow_colspec"]
+    assert (columns[-1]["name"], columns[-1]["type"], len(columns)) == ("label", "long", 65)
+    assert json.loads(dataset["profile"]) == {"num_rows": 1797, "num_elements": 1797 * 65}
+
+
+def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker):
+    job_id = site.submit(
+        epochs=3,
+        experiment="failed",
+        description="too fast",
+        optimizer={"kind": "sgd", "learning_rate": 1e30},
+        network=[{"kind": "dense", "units": 8}, {"kind": "dense", "units": 10}],
+    )
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    run = tracker.run(job.mlflow_run_id)
+    assert run["info"]["status"] == "FAILED"
+    note = {t["key"]: t["value"] for t in run["data"]["tags"]}["mlflow.note.content"]
+    assert note.startswith("too fast\n\n**failed:** ")
+    assert job.cause["message"] in note
+    assert f"](https://chainrule.example/v1/jobs/{job_id})" in note
+    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
+    assert {file["path"] for file in files} >= {"spec.json", "environment.json"}
 
 
 def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Tracker, tmp_path):

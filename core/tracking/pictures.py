@@ -1,0 +1,173 @@
+"""Pictures of a run as SVG, which MLflow shows in place: curves, confusion matrix, histograms."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+WIDTH, HEIGHT = 460, 260
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 34
+_COLOURS = ("#2272b4", "#e65b77", "#00a972", "#8a63d2", "#c9810a", "#5f7281")
+MOST_CLASSES = 50
+"""Larger confusion matrices are not drawn."""
+
+Points = Sequence[tuple[float, float]]
+
+
+def curves(panels: Mapping[str, Mapping[str, Points]]) -> str:
+    """Curves `name -> points (x, y)` in a panel for each title; numbers that are none are gaps."""
+    drawn = [_panel(title, series) for title, series in panels.items()]
+    return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
+
+
+def histograms(panels: Mapping[str, tuple[Sequence[int], float, float]]) -> str:
+    """Bars for each title: counts in equal bins from a least to a largest value."""
+    drawn = [_bars(title, *found) for title, found in panels.items()]
+    return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
+
+
+def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """How often label `row` was answered by label `column`, darker for larger shares of a row."""
+    size = max(18, min(46, 640 // max(1, len(labels))))
+    margin = 90
+    parts = [_text(margin, 18, "rows: truth, columns: answer", size=13, bold=True)]
+    for row, (label, line) in enumerate(zip(labels, counts, strict=True)):
+        y, total = margin + row * size, sum(line)
+        parts.append(_text(margin - 6, y + size * 0.62, label[:12], anchor="end"))
+        x = margin + row * size + size * 0.6
+        turn = f' transform="rotate(-60 {x:.1f} {margin - 6})"'
+        parts.append(_text(x, margin - 6, label[:12], more=turn))
+        for column, count in enumerate(line):
+            share = count / total if total else 0.0
+            left = margin + column * size
+            parts.append(
+                f'<rect x="{left}" y="{y}" width="{size}" height="{size}" fill="#2272b4"'
+                f' fill-opacity="{share:.3f}" stroke="#d1d9e1"/>'
+            )
+            if count:
+                colour = "#fff" if share > 0.5 else "#11171c"
+                parts.append(
+                    _text(
+                        left + size / 2, y + size * 0.62, str(count), anchor="middle", fill=colour
+                    )
+                )
+    edge = margin + size * len(labels) + 20
+    return _svg(edge, edge, "".join(parts))
+
+
+def _panel(title: str, series: Mapping[str, Points]) -> str:
+    finite = [(x, y) for points in series.values() for x, y in points if math.isfinite(y)]
+    if not finite:
+        return _text(_LEFT, 18, f"{title}: no numbers", size=13, bold=True)
+    box = _Box([x for x, _ in finite], [y for _, y in finite])
+    parts = [_text(_LEFT, 18, title, size=13, bold=True), box.frame()]
+    for index, (name, points) in enumerate(series.items()):
+        colour = _COLOURS[index % len(_COLOURS)]
+        for piece in _unbroken(points):
+            places = " ".join(f"{box.x(x):.1f},{box.y(y):.1f}" for x, y in piece)
+            parts.append(
+                f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+            )
+            if len(piece) == 1:
+                x, y = piece[0]
+                parts.append(
+                    f'<circle cx="{box.x(x):.1f}" cy="{box.y(y):.1f}" r="2.5" fill="{colour}"/>'
+                )
+        parts.append(
+            _text(WIDTH - _RIGHT, _TOP + 14 * (index + 1), name, anchor="end", fill=colour)
+        )
+    return "".join(parts)
+
+
+def _bars(title: str, counts: Sequence[int], low: float, high: float) -> str:
+    box = _Box([low, high], [0.0, float(max(counts, default=1) or 1)])
+    wide = (WIDTH - _LEFT - _RIGHT) / max(1, len(counts))
+    parts = [_text(_LEFT, 18, title, size=13, bold=True), box.frame()]
+    for index, count in enumerate(counts):
+        top = box.y(count)
+        parts.append(
+            f'<rect x="{_LEFT + index * wide:.1f}" y="{top:.1f}" width="{max(0.5, wide - 1):.1f}"'
+            f' height="{HEIGHT - _BOTTOM - top:.1f}" fill="{_COLOURS[0]}"/>'
+        )
+    return "".join(parts)
+
+
+class _Box:
+    """Where values lie in a panel."""
+
+    def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
+        self._x0, self._x1 = _spread(min(xs), max(xs))
+        self._y0, self._y1 = _spread(min(ys), max(ys))
+
+    def x(self, value: float) -> float:
+        share = (value - self._x0) / (self._x1 - self._x0)
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        share = (value - self._y0) / (self._y1 - self._y0)
+        return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
+
+    def frame(self) -> str:
+        """Axes, with their ends written beside them."""
+        base = HEIGHT - _BOTTOM
+        return (
+            f'<path d="M{_LEFT} {_TOP}V{base}H{WIDTH - _RIGHT}" fill="none" stroke="#8c9baa"/>'
+            + _text(_LEFT - 5, base, _number(self._y0), anchor="end")
+            + _text(_LEFT - 5, _TOP + 9, _number(self._y1), anchor="end")
+            + _text(_LEFT, base + 16, _number(self._x0))
+            + _text(WIDTH - _RIGHT, base + 16, _number(self._x1), anchor="end")
+        )
+
+
+def _spread(low: float, high: float) -> tuple[float, float]:
+    """Ends that are apart and whose distance is a number."""
+    low, high = max(low, -1e300) / 1.0, min(high, 1e300) / 1.0
+    return (low, high) if high > low else (low - (abs(low) or 1.0) / 2, low + (abs(low) or 1.0) / 2)
+
+
+def _unbroken(points: Points) -> list[list[tuple[float, float]]]:
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for x, y in points:
+        if math.isfinite(y):
+            pieces[-1].append((x, max(-1e300, min(1e300, y))))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: int = 11,
+    anchor: str = "start",
+    fill: str = "#11171c",
+    bold: bool = False,
+    more: str = "",
+) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}"'
+        f' fill="{fill}"{weight}{more}>{escape(text)}</text>'
+    )
+
+
+def _page(panels: Sequence[str], *, columns: int, width: int, height: int) -> str:
+    placed = [
+        f'<g transform="translate({index % columns * width} {index // columns * height})">{one}</g>'
+        for index, one in enumerate(panels)
+    ]
+    rows = math.ceil(len(panels) / columns) or 1
+    return _svg(width * min(columns, max(1, len(panels))), height * rows, "".join(placed))
+
+
+def _svg(width: float, height: float, body: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
+        f' height="{height}" font-family="sans-serif"><rect width="100%" height="100%"'
+        f' fill="#fff"/>{body}</svg>'
+    )

@@ -1,0 +1,126 @@
+"""The files that every ended run leaves in MLflow, and those that tell of what it learned."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.db.tables import Attempt
+from core.jobs import History
+from core.tracking import Artifact, pictures
+from core.training.model import TrainedModel
+
+BINS = 40
+MOST_POINTS = 400
+"""Points of a curve in the picture; MLflow has them all."""
+MOST_PANELS = 12
+MOST_LAYERS = 40
+
+
+def run_files(
+    spec: Mapping[str, Any], attempts: Sequence[Attempt], history: History
+) -> list[Artifact]:
+    """What was asked for, what it was computed with, and the curves as far as it came."""
+    files = {
+        "spec.json": json.dumps(spec, indent=2),
+        "environment.json": json.dumps([_environment(one) for one in attempts], indent=2),
+    }
+    panels = _panels(history)
+    if panels:
+        files["curves.svg"] = pictures.curves(panels)
+    return [Artifact(name, text.encode()) for name, text in files.items()]
+
+
+def learned_files(model: TrainedModel) -> list[Artifact]:
+    """Its layers, how rows are prepared for it, and how its weights are spread."""
+    encoding = model.encoding
+    scale = encoding.standardizer
+    prepared = {
+        "features": [[c.name, list(c.shape), "text" if c.text else "numbers"]
+                     for c in encoding.features],
+        "targets": [c.name for c in encoding.targets],
+        "classes": [None if one is None else list(one) for one in encoding.classes],
+        "split": model.spec.data.split.model_dump(),
+        "split_seed": model.spec.data.split_seed,
+        "query": model.spec.data.query,
+        "prepare": json.loads(encoding.pipeline.dumps()),
+        "standardizer": None if scale is None
+        else {name: array.tolist() for name, array in scale.arrays().items()},
+    }  # fmt: skip
+    files = {
+        "model-summary.txt": summary(model),
+        "preparation.json": json.dumps(prepared, indent=2, default=str),
+        "weights.svg": pictures.histograms(dict(_spreads(model))),
+    }
+    return [Artifact(name, text.encode()) for name, text in files.items()]
+
+
+def summary(model: TrainedModel) -> str:
+    """A line for each layer: its path and kind, the shapes it takes and gives, its weights."""
+    network = model.network
+    rows = [("layer", "kind", "input", "output", "weights")]
+    for place in network.places:
+        rows.append(
+            (
+                f"network{place.path}",
+                str(place.layer.kind),
+                str(tuple(place.shape)),
+                str(tuple(place.layer.output(place.shape))),
+                f"{_size(w.shape for w in place.layer.weights(place.shape).values()):,}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    total = network.weights.shape[-1]
+    return "\n".join([*lines, "", f"{total:,} weights, {model.spec.precision}"]) + "\n"
+
+
+def _environment(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "node": attempt.node,
+        "worker": attempt.worker,
+        "status": attempt.status.value,
+        "resumed_from_step": attempt.resumed_from_step,
+        "peak_memory_bytes": attempt.peak_memory_bytes,
+        "versions": attempt.versions,
+    }
+
+
+def _panels(history: History) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Metrics of one name together: `train/loss` beside `valid/loss`."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for key, packed in history.series.items():
+        part, _, name = key.partition("/")
+        title = name or part
+        if title in panels or len(panels) < MOST_PANELS:
+            chosen = np.unique(np.linspace(0, len(packed) - 1, MOST_POINTS).astype(int))
+            points = zip(packed["step"][chosen].tolist(), packed["value"][chosen].tolist(),
+                         strict=True)  # fmt: skip
+            panels.setdefault(title, {})[key] = list(points)
+    return panels
+
+
+def _spreads(model: TrainedModel) -> Iterator[tuple[str, tuple[list[int], float, float]]]:
+    for name, values in list(model.network.views.items())[:MOST_LAYERS]:
+        finite = _finite(values)
+        if not finite.size:
+            continue
+        low, high = float(finite.min()), float(finite.max())
+        counts, _ = np.histogram(finite, bins=BINS, range=(low, high))
+        title = f"network{name}: mean {finite.mean():.3g}, deviation {finite.std():.3g}"
+        yield title, (counts.tolist(), low, high)
+
+
+def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
+    flat = np.asarray(values, np.float64).ravel()
+    return flat[np.isfinite(flat)]
+
+
+def _size(shapes: Any) -> int:
+    return sum(int(np.prod(shape, dtype=object)) for shape in shapes)
