@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from chainrule.models import Models
-from chainrule.problem import DeadlineError
+from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, Transport
 from chainrule.webhooks import Webhooks
@@ -24,6 +24,7 @@ UNTYPED = "application/octet-stream"
 """What a dataset file is sent as when nobody said its type: the server finds out by its name."""
 
 _UPLOAD_SECONDS = 600.0
+_ABSENT_SECONDS = 20.0
 
 
 class Client:
@@ -184,9 +185,20 @@ class Jobs:
         return self._transport.items("/v1/jobs", **filters)
 
     def watch(self, job_id: str, *, pause_seconds: float = 0.3) -> Iterator[Document]:
-        """The job again and again, last in its terminal state."""
+        """The job again and again, last in its terminal state.
+
+        A server that answered once and is then away, to be started anew, is waited for a while.
+        """
+        give_up_at = 0.0
         while True:
-            job = self.get(job_id)
+            try:
+                job = self.get(job_id)
+            except (ProblemError, UnreachableError) as error:
+                if not is_away(error) or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(pause_seconds)
+                continue
+            give_up_at = time.monotonic() + _ABSENT_SECONDS
             yield job
             if JobStatus(job["status"]).terminal:
                 return

@@ -46,5 +46,14 @@ class UnreachableError(Exception):
     """No server answered at the address."""
 
 
+AWAY = frozenset({502, 503, 504})
+"""Statuses that say: not now. Asking again later helps."""
+
+
+def is_away(error: ProblemError | UnreachableError) -> bool:
+    """Whether the server may answer later, as one that is started anew does."""
+    return isinstance(error, UnreachableError) or error.status in AWAY
+
+
 class DeadlineError(Exception):
     """What was waited for did not happen in time."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-from chainrule.problem import ProblemError, UnreachableError
+from chainrule.problem import AWAY, ProblemError, UnreachableError
 
 Document = dict[str, Any]
 """A JSON object as the api returns it."""
@@ -18,7 +18,6 @@ _CONNECT_SECONDS = 5.0
 _RECONNECTIONS = 7
 _LONGEST_PAUSE_SECONDS = 5.0
 _SILENCE_SECONDS = 60.0
-_AGAIN = frozenset({502, 503, 504})
 
 
 class Transport:
@@ -99,7 +98,7 @@ class Transport:
             except httpx.TransportError as error:
                 failure: Exception = self._unreachable(error)
             except ProblemError as error:
-                if error.status not in _AGAIN:
+                if error.status not in AWAY:
                     raise
                 failure = error
             failures += 1
@@ -135,7 +134,7 @@ class Transport:
             if response.is_success:
                 return response
             failure = ProblemError.of(response)
-            if response.status_code not in _AGAIN:
+            if response.status_code not in AWAY:
                 break
         raise failure
 

@@ -43,6 +43,14 @@ class Curves:
                 yield Text.from_ansi(_picture(drawn, options.max_width))
 
 
+def _decades(lowest: float, highest: float) -> tuple[list[float], list[str]]:
+    """Where and how to label a logarithmic axis: at powers of ten, some five at most."""
+    first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
+    every = max(1, math.ceil((last - first) / 5))
+    ticks = [10.0**power for power in range(first, last + 1, every)]
+    return ticks, [f"{tick:g}" for tick in ticks]
+
+
 def _picture(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> str:
     plotext.clear_figure()
     plotext.theme("clear")
@@ -50,6 +58,7 @@ def _picture(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) ->
     values = [value for curve in curves.values() for _, value in curve]
     if 0 < 100 * min(values) < max(values):
         plotext.yscale("log")
+        plotext.yticks(*_decades(min(values), max(values)))
     ends = [step for curve in curves.values() for step, _ in (curve[0], curve[-1])]
     plotext.xticks([round(min(ends) + part * (max(ends) - min(ends)) / 4) for part in range(5)])
     for (key, curve), colour in zip(sorted(curves.items()), _COLOURS, strict=False):

@@ -13,7 +13,9 @@ from chainrule.cli.jobs import JobId, exit_as, find
 from chainrule.cli.progress import bar, conclude, fields, follow
 from chainrule.cli.typers import URL, Json, Token, Url, client
 from chainrule.client import Client
+from chainrule.problem import ProblemError, UnreachableError, is_away
 from chainrule.transport import Document
+from core.status import JobStatus
 
 _LEVELS = {"warning": "yellow", "error": "red"}
 
@@ -41,15 +43,23 @@ def watch(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = Fals
 def draw(server: Client, job_id: str) -> Document:
     """Show a job's curves above its line of progress until it ended; the job as it ended."""
     curves, progress = Curves(), bar(views.CONSOLE)
-    task = progress.add_task("", total=None, **_shown(server.jobs.get(job_id)))
+    job = server.jobs.get(job_id)
+    task = progress.add_task("", total=None, **_shown(job))
     with Live(Group(curves, progress), console=views.CONSOLE, refresh_per_second=4):
         for event in server.jobs.events(job_id):
             if event.kind == "metrics":
                 curves.add(event.data["points"])
             elif event.kind == "log":
                 continue
-            progress.update(task, **fields(server.jobs.get(job_id)))
-    job = server.jobs.get(job_id)
+            # The stream waits for a server that is started anew; what is known is shown till then.
+            try:
+                job = server.jobs.get(job_id)
+            except (ProblemError, UnreachableError) as error:
+                if not is_away(error):
+                    raise
+            progress.update(task, **fields(job))
+    if not JobStatus(job["status"]).terminal:
+        job = server.jobs.wait(job_id)
     conclude(job, views.CONSOLE)
     return job
 

@@ -98,8 +98,12 @@ def look(session: Session, job_id: str, place: Place) -> Look:
         place = replace(place, **{name: row.id})
         if not isinstance(row, MetricChunk):
             news.append(News(row, place))
-        elif kept := list(points(row.keys, surviving(row, cutoffs))):
-            news.append(News(kept, place))
+        else:
+            # The end of an epoch tells a metric better than the step that it ends with: as in the
+            # history, the last point of a metric at a step stays.
+            kept = {(one.key, one.step): one for one in points(row.keys, surviving(row, cutoffs))}
+            if kept:
+                news.append(News(list(kept.values()), place))
     return Look(news, status, status.terminal and not full)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chainrule.cli.watching import draw
 from chainrule.client import Client
 from chainrule.problem import ProblemError, UnreachableError
 
@@ -160,6 +161,28 @@ def test_waiting_tells_each_change_once(server: Scripted, client: Client) -> Non
     seen: list[Any] = []
     assert client.jobs.wait("a", on_change=seen.append) == ended
     assert seen == [running, ended]
+
+
+def test_waiting_outlives_a_restart_of_the_server(server: Scripted, client: Client) -> None:
+    running, ended = {"id": "a", "status": "running"}, {"id": "a", "status": "finished"}
+    away = [(CUT, None)] * 4 + [(503, {"title": "away"})] * 3
+    server.answers = [(200, running), *away, (200, ended)]
+    assert client.jobs.wait("a") == ended
+    server.answers = [(CUT, None)] * 3
+    with pytest.raises(UnreachableError):
+        client.jobs.wait("a")  # one that never answered is not waited for
+
+
+def test_drawing_outlives_a_restart_of_the_server(server: Scripted, client: Client) -> None:
+    running, ended = {"id": "a", "status": "running"}, {"id": "a", "status": "finished"}
+    point = b'event: metrics\ndata: {"points": []}\nid: 0.1.0\n\n'
+    end = b'event: end\ndata: {"status": "finished"}\nid: 0.1.0\n\n'
+    away = [(CUT, None)] * 3
+    server.answers = [
+        (200, running), (BROKEN, point), *away, (503, {}), (200, end), *away, (200, ended),
+    ]  # fmt: skip
+    assert draw(client, "a") == ended
+    assert server.answers == []
 
 
 def test_nobody_there() -> None:

@@ -90,6 +90,15 @@ def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
     assert [one for one in found if one[0].isdigit()] == ["1 2", "3 4"]
 
 
+def test_of_two_points_of_a_metric_at_one_step_the_last_is_told(engine: Engine) -> None:
+    claim = claimed(engine)
+    step, epoch = (jobs.Point("train/loss", 7, 1, 0, value) for value in (0.5, 0.25))
+    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])
+    [news] = [one.what for one in looked(engine, claim.job_id).news if isinstance(one.what, list)]
+    assert {(point.step, point.value) for point in news} >= {(7, 0.25)}
+    assert [point.step for point in news] == [7, 8]
+
+
 def test_a_line_is_kept_once_however_often_it_is_written(engine: Engine) -> None:
     claim = claimed(engine)
     lines = [Line(number, "info", f"said {number}") for number in (1, 2)]
