@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.orm import Session
 
+from core import notices
 from core.data.stores import Store
 from core.datasets import blobs
 from core.datasets.gates import erasing
@@ -108,7 +109,10 @@ def erase(engine: Engine, store: Store, version_id: int) -> bool:
             for key in blobs.unheld(store, row.digest):
                 store.delete(key)
         with transaction(engine) as session:
-            session.get_one(DatasetVersion, version_id, with_for_update=True).erased_at = now()
+            row = session.get_one(DatasetVersion, version_id, with_for_update=True)
+            row.erased_at = now()
+            told = {"name": row.dataset.name, "version": row.version, "digest": row.digest}
+            notices.announce(session, "dataset.erased", lambda: told)
         return True
 
 

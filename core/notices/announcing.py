@@ -18,6 +18,7 @@ Event = Literal[
     "sweep.finished",
     "sweep.cancelled",
     "dataset.registered",
+    "dataset.erased",
     "model.registered",
     "model.alias_moved",
 ]

@@ -10,6 +10,8 @@ PATH = "/v1/datasets/pets/versions/1"
 
 
 def test_a_version_is_erased_once_its_jobs_have_ended(everywhere):
+    hook = {"url": "https://example.com", "events": ["dataset.erased"]}
+    key = everywhere.post("/v1/webhooks", hook).json()["id"]
     job = everywhere.submitted()
     asked = everywhere.request("DELETE", PATH, params={"reason": "too old"})
     assert asked.status_code == 202
@@ -26,6 +28,8 @@ def test_a_version_is_erased_once_its_jobs_have_ended(everywhere):
     assert everywhere.get(PATH).json()["erased_at"]
     assert everywhere.get(f"{PATH}/uses").json()["jobs"] == {"cancelled": 1}
     assert everywhere.get("/v1/datasets/pets").json()["latest_version"] is None
+    [message] = everywhere.get(f"/v1/webhooks/{key}/deliveries").json()["items"]
+    assert (message["event"], message["data"]["version"]) == ("dataset.erased", 1)
 
 
 def test_what_cannot_be_erased_is_a_problem(http):
