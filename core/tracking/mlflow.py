@@ -21,6 +21,9 @@ MOST_METRICS = 1000
 MOST_PARAMS = 100
 MOST_TAGS = 100
 
+_TRAINING = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
+"""Has MLflow's pages show runs, charts and models first, not what is for language models."""
+
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _PRESENT = "RESOURCE_ALREADY_EXISTS"
 _PROXIED = "mlflow-artifacts:"
@@ -74,7 +77,8 @@ class MlflowServer:
             found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]
         except NotFoundError:
             try:
-                return str(self._post("experiments/create", name=name)["experiment_id"])
+                made = self._post("experiments/create", name=name, tags=[_TRAINING])
+                return str(made["experiment_id"])
             except ExistsError:
                 # Another one made it this moment.
                 found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]

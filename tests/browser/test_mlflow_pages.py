@@ -1,0 +1,57 @@
+"""What a researcher sees of jobs in MLflow, looked at with a real browser."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PICTURES, RATES, Shown
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of what is to be seen, for people to look at."""
+    close = page.get_by_role("button", name="Close", exact=True)
+    if close.count():
+        close.first.click()  # MLflow's own advertisement
+        page.wait_for_timeout(1500)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def test_the_list_names_runs_data_and_results(page: Page, shown: Shown) -> None:
+    page.goto(f"{shown.experiment}/runs")
+    for rate in RATES:
+        expect(page.get_by_text(f"rate {rate}", exact=True).first).to_be_visible()
+    expect(page.get_by_text("digits@1").first).to_be_visible()
+    keep(page, "runs")
+
+
+def test_charts_compare_the_runs(page: Page, shown: Shown) -> None:
+    page.goto(f"{shown.experiment}/runs?compareRunsMode=CHART")
+    expect(page.get_by_role("button", name="Add chart").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot").nth(1)).to_be_attached()
+    page.mouse.move(900, 600)
+    page.mouse.wheel(0, 440)  # to the curves
+    page.wait_for_timeout(1500)
+    keep(page, "charts")
+
+
+def test_a_run_tells_what_became_of_a_job(page: Page, shown: Shown) -> None:
+    job = shown.jobs[1]
+    page.goto(job["mlflow_url"])
+    expect(page.get_by_text("Finished").first).to_be_visible()
+    expect(page.get_by_text("seen in a browser")).to_be_visible()
+    link = page.get_by_role("link", name=f"job {job['id'][:8]}")
+    assert str(link.get_attribute("href")).endswith(f"/v1/jobs/{job['id']}")
+    expect(page.get_by_text("optimizer.learning_rate")).to_be_visible()
+    keep(page, "run")
+
+
+def test_its_files_are_shown_in_place(page: Page, shown: Shown) -> None:
+    page.goto(f"{shown.jobs[1]['mlflow_url']}/artifacts/curves.svg")
+    expect(page.get_by_text("model-summary.txt")).to_be_visible()
+    picture = page.locator("img[src^='blob:'], img[src*='curves.svg']").first
+    expect(picture).to_be_visible()
+    width = picture.evaluate("image => image.naturalWidth")
+    assert width > 400
+    keep(page, "files")
