@@ -22,6 +22,7 @@ from api.methods import Methods
 from api.origin import LOOPBACK, SameOrigin
 from api.routes import (
     aliases,
+    contents,
     datasets,
     erasures,
     evaluations,
@@ -65,6 +66,7 @@ ROUTERS = tuple(
     for module in (
         health,
         datasets,
+        contents,
         erasures,
         jobs,
         happenings,

@@ -141,6 +141,24 @@ class Datasets:
         """A dataset: its latest version and its aliases."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
 
+    def pull(
+        self,
+        name: str,
+        version: int,
+        target: Path | str,
+        *,
+        kind: str = "parquet",
+        query: str = "",
+        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> None:
+        """Write a version's rows, or those a query keeps, to a file: `parquet`, `csv` or `arrow`.
+
+        `on_bytes` hears how many bytes have come, of how many.
+        """
+        wanted = f"format={quote(kind, safe='')}&query={quote(query, safe='')}"
+        path = f"{_version(name, version)}/content?{wanted}"
+        self._transport.download(path, Path(target), on_bytes)
+
     def uses(self, name: str, version: int) -> Document:
         """The jobs and models that learned from a version, and what still needs it."""
         return self._transport.get(f"{_version(name, version)}/uses")

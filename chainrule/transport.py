@@ -1,7 +1,8 @@
 """HTTP to the api: one place for its address, the token, retries and errors."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -82,6 +83,29 @@ class Transport:
         Raises ProblemError when the server refuses, UnreachableError when none answers.
         """
         return self._answer("GET", path, repeatable=True).content
+
+    def download(
+        self, path: str, target: Path, on_bytes: Callable[[int, int | None], None]
+    ) -> None:
+        """Bring the bytes at `path` to the file `target`, whole or not at all.
+
+        `on_bytes` hears how many have come, of how many if that is known. Raises as `content` does.
+        """
+        partial = target.with_name(f"{target.name}.partial")
+        try:
+            with self._http.stream("GET", path) as response, partial.open("wb") as file:
+                if not response.is_success:
+                    response.read()
+                    raise ProblemError.of(response)
+                length = response.headers.get("Content-Length")
+                for block in response.iter_bytes():
+                    file.write(block)
+                    on_bytes(file.tell(), int(length) if length else None)
+            partial.replace(target)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def stream(self, path: str, after: str | None = None) -> Iterator[ServerSentEvent]:
         """The server-sent events at `path` until the server ends them, those after id `after`.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import DownloadColumn, Progress
 
 from chainrule.cli import views
 from chainrule.cli.references import version_of
@@ -202,6 +203,38 @@ def replace_dataset(
     names = name if alias is None else f"{name} and {name}@{alias}"
     rows = f"{version['rows']} rows"
     views.CONSOLE.print(f"{names} now mean [green]{name}@{version['version']}[/]: {rows}")
+
+
+@datasets.command("pull")
+def pull_dataset(
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    file: Annotated[Path, typer.Argument(help="Where to; its ending is .parquet, .csv or .arrow.")],
+    query: Annotated[str, typer.Option(help="Only the rows that this query keeps.")] = "",
+    url: Url = URL,
+    token: Token = "",
+) -> None:
+    """Bring a version, or some of its rows, to a file on this machine.
+
+    [dim]chainrule dataset pull digits@1 threes.csv --query 'label:3'[/]
+    """
+    kind = file.suffix.lstrip(".").lower()
+    if kind not in ("parquet", "csv", "arrow"):
+        raise typer.BadParameter(f"{file}: call it .parquet, .csv or .arrow")
+    with client(url, token) as server, Progress(
+        *Progress.get_default_columns(), DownloadColumn(), console=views.CONSOLE, transient=True
+    ) as progress:  # fmt: skip
+        plain, version = version_of(name, server.datasets.describe)
+        task = progress.add_task(f"{plain}@{version}", total=None)
+        server.datasets.pull(
+            plain,
+            version,
+            file,
+            kind=kind,
+            query=query,
+            on_bytes=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    size = views.size(file.stat().st_size)
+    views.CONSOLE.print(f"[green]{file}[/]: {plain}@{version}, {size}", soft_wrap=True)
 
 
 @datasets.command("uses")

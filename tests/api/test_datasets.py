@@ -53,10 +53,11 @@ def test_parquet_and_npz_are_taken_too(empty):
     ("name", "content", "kind"),
     [
         ("cats.jsonl", b'{"x": 1}\n{"x": 2}\n', "jsonl"),
-        ("cats.csv.gz", gzip.compress(b"x,y\n1,2\n"), "csv"),
+        ("cats.csv.gz", gzip.compress(b"x,y\n1,2\n", mtime=0), "csv"),
         ("größe.tsv", b"x\ty\n1\t2\n", "csv"),
         ("labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x02\x01\x02", "idx"),
     ],
+    ids=["jsonl", "gzip", "tsv", "idx"],
 )
 def test_the_name_of_a_file_tells_its_format(empty, name, content, kind):
     headers = {

@@ -147,6 +147,8 @@ def test_data_page(url, desk):
     few = said["chainrule dataset query digits@production 'label:3 @limit:5'"].splitlines()
     assert few[0] == "5 of 1797 rows"
     assert few[1].split()[0] == "label"
+    threes = (desk / "threes.csv").read_text().splitlines()[1:]
+    assert {line.rpartition(",")[2] for line in threes} == {"3"}
     replaced = said["chainrule dataset replace scans newer.csv --alias production"]
     assert "now mean scans@2: 1000 rows" in replaced
     path = f"{url}/v1/datasets/scans/versions/1"

@@ -1,0 +1,78 @@
+"""A dataset version as a file to take away."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
+
+from api.auth import Owner
+from api.context import Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Name, Version
+from core import datasets
+from core.data import columns
+from core.data.copies import held
+from core.data.query import MAX_CHARACTERS, parse
+from core.data.selecting import select
+from core.data.writing import MEDIA_TYPES, FileKind, write
+from core.db.session import reading
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the file",
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in MEDIA_TYPES.values()
+        },
+    }
+}
+
+
+class Wanted(BaseModel):
+    """Which rows, and in which form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: FileKind = "parquet"
+    query: Annotated[
+        str, Field(max_length=MAX_CHARACTERS, description="rows to keep, in the query's order")
+    ] = ""
+
+
+@router.get(
+    "/{name}/versions/{version}/content",
+    response_class=FileResponse,
+    responses={**FILE, **problems(404, 413, 422)},
+)
+def read_content(
+    name: Name, version: Version, wanted: Annotated[Wanted, Query()], here: Here, _: Owner
+) -> FileResponse:
+    """The rows of a version, or those that a query keeps, as Parquet, CSV or Arrow."""
+    query = parse(wanted.query)
+    with reading(here.engine) as session:
+        digest = datasets.resolve(session, f"{name}@{version}").digest
+    here.uploads.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
+    try:
+        path = folder / f"{name}-{version}.{wanted.format}"
+        with held(here.cache, here.store, digest) as source:
+            table = columns.load(source)
+            if wanted.query.strip():
+                table = table.take(select(query, table))
+            write(table, path, wanted.format)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        path,
+        media_type=MEDIA_TYPES[wanted.format],
+        filename=path.name,
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
