@@ -108,12 +108,10 @@ def mirrored(mlflow: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def artifacts(mlflow: httpx.Client, run: dict[str, Any]) -> list[str]:
-    """The paths of the files in the first folder of a run."""
-    number = run["info"]["run_id"]
-    listed = mlflow.get("/api/2.0/mlflow/artifacts/list", params={"run_id": number})
-    folder = listed.raise_for_status().json()["files"][0]["path"]
-    inside = mlflow.get("/api/2.0/mlflow/artifacts/list", params={"run_id": number, "path": folder})
-    return [file["path"] for file in inside.raise_for_status().json()["files"]]
+    """The paths of the files of a run's model."""
+    inside = {"run_id": run["info"]["run_id"], "path": "model"}
+    listed = mlflow.get("/api/2.0/mlflow/artifacts/list", params=inside)
+    return [file["path"] for file in listed.raise_for_status().json()["files"]]
 
 
 def main() -> None:
