@@ -6,6 +6,7 @@ keep their trials in memory; ours are stored, and shown in MLflow meanwhile.
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.ports import free_port
@@ -13,6 +14,9 @@ from benchmarks.results import Row, at_least, at_most, figure, publish
 from benchmarks.sweeps import ours
 from benchmarks.sweeps.cases import CASES
 from benchmarks.sweeps.peers import PEERS
+
+SETTLE_SECONDS = 20.0
+"""After the warm-up MLflow is still being told of it."""
 
 GOALS = {"Optuna + PyTorch": 10.0, "Ray Tune + PyTorch": 50.0}
 
@@ -36,6 +40,7 @@ def main() -> None:
             case = CASES[name]
             ours.upload(client, case, Path(folder))
             ours.seconds(client, case, ours.WARM_UP, seed=1)
+            time.sleep(SETTLE_SECONDS)
             rates[name] = 60 * given.trials / ours.seconds(client, case, given.trials, seed=2)
             title = f"{name}: ours"
             if name == "iris":
