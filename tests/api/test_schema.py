@@ -42,6 +42,7 @@ DEPENDENT = [
     "GET /v1/jobs/{job_id}/logs",
     "GET /v1/datasets/{name}/versions",
     "POST /v1/datasets/{name}/versions/{version}/query",
+    "GET /v1/datasets/{name}/versions/{version}/content",
     "PUT /v1/datasets/{name}/aliases/{alias}",
     "DELETE /v1/datasets/{name}/aliases/{alias}",
     "GET /v1/sweeps",
