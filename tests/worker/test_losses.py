@@ -205,9 +205,10 @@ def test_a_database_away_for_longer_than_the_lease_ends_the_runner_and_writes_no
 ):
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
     # It must not have ended before the lease has.
-    steps = {**STEPS, "epochs": 1000}
-    calm = bench.submit(**steps)
-    bench.slot.work(calm)
+    steps = {**STEPS, "epochs": 4000, "checkpoint": {"every_steps": 2000}}
+    patient = make_bench(postgres_url)  # a calm run must not lose so short a lease
+    calm = patient.submit(**steps)
+    patient.slot.work(calm)
     job_id = bench.submit(**steps)
     with bench.working(job_id) as thread:
         until(lambda: checkpointed(bench, job_id))
