@@ -33,6 +33,10 @@ _STATES = {
 }
 
 
+_RUNG = "completed_rung_"
+"""What successive halving and Hyperband note on a trial: its value at the end of each rung."""
+
+
 @dataclass(frozen=True)
 class Search:
     """What is searched: fields by path, by which sampler and pruner, towards which directions.
@@ -132,6 +136,11 @@ def judge(
                 verdict = epoch
                 break
         return verdict, _kept(study._storage.get_trial_system_attrs(trial_id))
+
+
+def unjudged(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sampler noted on a trial, without the rungs that a pruner let it pass."""
+    return {key: value for key, value in attributes.items() if not key.startswith(_RUNG)}
 
 
 def _seen_until(trial: FrozenTrial, mine: Tried, epoch: int) -> FrozenTrial:

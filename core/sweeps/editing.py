@@ -15,9 +15,10 @@ from core.data.schema import DatasetSchema
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError
+from core.search.study import unjudged
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
-from core.status import SweepStatus
+from core.status import JobStatus, SweepStatus
 from core.sweeps.advancing import chosen, named
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
@@ -51,6 +52,11 @@ def edit(
     if spec.trials < sweep.issued:
         raise _refused("n_trials", f"{sweep.issued} trials have begun already")
     later = {n: point for n, point in chosen(sweep, spec).items() if n >= sweep.issued}
+    if later and spec.trials <= max(later):
+        raise _refused(
+            "n_trials",
+            f"points wait to be tried until trial {max(later)}: {max(later) + 1} at least",
+        )
     for place, message in misplaced(spec, list(later.values()), "added"):
         raise _refused("search_space", f"a point that waits to be tried: {place[-1]}: {message}")
     check_on_data(spec, sweep.dataset_version, max_weights_bytes)
@@ -90,6 +96,7 @@ def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, An
 def retry_failed(session: Session, sweep_id: str) -> int:
     """Try again each trial whose job failed; how many. A trial keeps its number and its point.
 
+    One whose job finished without a number that counts is left alone: it would end so again.
     Raises NotFoundError, ConflictError when the sweep was cancelled.
     """
     sweep = _taken(session, sweep_id)
@@ -97,7 +104,12 @@ def retry_failed(session: Session, sweep_id: str) -> int:
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     statement = (
         select(Trial)
-        .where(Trial.sweep_id == sweep_id, Trial.status == "failed", Trial.job_id.is_not(None))
+        .join(Job, Job.id == Trial.job_id)
+        .where(
+            Trial.sweep_id == sweep_id,
+            Trial.status == "failed",
+            Job.status == JobStatus.FAILED,
+        )
         .order_by(Trial.number)
     )
     failed = list(session.scalars(statement))
@@ -113,6 +125,7 @@ def retry_failed(session: Session, sweep_id: str) -> int:
         session.get_one(Job, job_id).retry_of = trial.job_id
         trial.job_id, trial.status, trial.judged_epoch = job_id, "open", 0
         trial.told_at = trial.objectives = trial.cause = None
+        trial.attributes = unjudged(trial.attributes or {})
     _go_on(sweep, bool(failed))
     session.flush()
     return len(failed)

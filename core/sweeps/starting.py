@@ -30,6 +30,9 @@ def start(
     Raises InvalidError with the path of what cannot work on the data: a field of the job, or an
     end or choice of the search space. An `idempotency_key` works as that of a job does.
     """
+    if len(spec.baseline) > spec.trials:
+        message = f"{len(spec.baseline)} points, but only {spec.trials} trials"
+        raise InvalidError(f"baseline: {message}", [FieldError("baseline", message)])
     check_on_data(spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
     if idempotency_key is not None:

@@ -105,6 +105,54 @@ def test_only_what_failed_is_tried_again_under_its_number(engine: Engine) -> Non
     assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
 
 
+def test_a_trial_tried_again_is_judged_as_if_it_were_new(engine: Engine) -> None:
+    pruner = {"kind": "successive_halving", "reduction": 2}
+    sweep_id = started(engine, n_trials=2, max_parallel=2, pruner=pruner,
+                       sampler={"kind": "cma_es", "population": 2})  # fmt: skip
+    sweeps.advance(engine, sweep_id)
+    claims = [claimed(engine, job.id) for _, job in table(engine, sweep_id)]
+    for claim, level in zip(claims, (0.9, 0.1), strict=True):
+        reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in (1, 2, 3)]
+        do(engine, jobs.record_metrics, claim.job_id, 1, 1, reported)
+    sweeps.advance(engine, sweep_id)
+    noted = dict(table(engine, sweep_id)[0][0].attributes)
+    rungs = {key for key in noted if key.startswith("completed_rung_")}
+    assert rungs
+    do(engine, jobs.finish, claims[0].job_id, 1, JobStatus.FAILED, cause={"kind": "user_error"})
+    sweeps.advance(engine, sweep_id)
+    assert do(engine, sweeps.retry_failed, sweep_id) == 1
+    trial = table(engine, sweep_id)[0][0]
+    assert trial.attributes == {key: noted[key] for key in noted if key not in rungs}
+    assert trial.judged_epoch == 0
+
+
+def test_a_job_that_finished_is_not_tried_again(engine: Engine) -> None:
+    sweep_id = started(engine, n_trials=2, max_parallel=2)
+    sweeps.advance(engine, sweep_id)
+    finish(engine, sweep_id, value=float("nan"))
+    sweeps.advance(engine, sweep_id)
+    before = [job.id for _, job in table(engine, sweep_id)]
+    assert do(engine, sweeps.counts, sweep_id) == {"failed": 2}
+    assert do(engine, sweeps.retry_failed, sweep_id) == 0
+    assert [job.id for _, job in table(engine, sweep_id)] == before
+    assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
+
+
+def test_points_that_wait_are_never_left_out(engine: Engine) -> None:
+    with pytest.raises(InvalidError) as caught:
+        started(engine, n_trials=1, baseline=[{UNITS: 16}, {UNITS: 64}])
+    assert [one.path for one in caught.value.errors] == ["baseline"]
+    sweep_id = started(engine, n_trials=3, max_parallel=2)
+    sweeps.advance(engine, sweep_id)
+    do(engine, sweeps.add_points, sweep_id, [{UNITS: 32}, {UNITS: 64}])
+    assert refused(engine, sweep_id, n_trials=3) == "n_trials"
+    assert edit(engine, sweep_id, n_trials=4).n_trials == 4
+    assert do(engine, sweeps.add_points, sweep_id, [{UNITS: 16}]).n_trials == 5
+    rounds(engine, sweep_id)
+    found = [point[UNITS] for _, point, _ in points(engine, sweep_id)]
+    assert found[2:] == [32, 64, 16]
+
+
 def test_what_a_sweep_cannot_become_is_refused_by_its_field(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=5, max_parallel=3, baseline=[{}, {}, {}, {UNITS: 64}])
     sweeps.advance(engine, sweep_id)
