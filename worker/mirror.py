@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine, update
-from sqlalchemy.orm import Session
 
 from core import jobs
 from core.data.stores import Store
 from core.db.session import reading, transaction
-from core.db.tables import Experiment, Job, Sweep
+from core.db.tables import DatasetVersion, Experiment, Job
 from core.db.types import to_milliseconds
-from core.errors import ChainruleError, InvalidError, NotFoundError
+from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
 from core.jobs.turns import end_turn, extend_turn, take_turn
 from core.settings import Settings
 from core.status import JobStatus
 from core.tracking import (
+    PARENT_TAG,
     Artifact,
     DatasetInput,
     MetricPoint,
@@ -65,7 +65,15 @@ class _Subject:
     spec: dict[str, object]
     model_key: str | None
     schema: dict[str, object]
-    files: bool
+    nesting: jobs.Nesting
+
+    @property
+    def files(self) -> bool:
+        """Whether it leaves files: thousands of models of one sweep would only be in the way.
+
+        The store has their models all the same.
+        """
+        return self.nesting.beside <= MOST_TRIALS_WITH_FILES
 
 
 class Mirror:
@@ -136,6 +144,11 @@ class Mirror:
 
     def _turn(self, server: MlflowServer, job_id: str) -> bool:
         subject = self._read(job_id)
+        if not subject.nesting.shown:
+            with transaction(self._engine) as session:
+                return jobs.pass_over(session, job_id, subject.status)
+        if subject.nesting.waits:
+            raise UnavailableError("the run of its sweep is still to be made")
         run_id = subject.run_id or self._begin(server, subject)
         if not self._send_points(server, run_id, job_id):
             return False
@@ -156,7 +169,7 @@ class Mirror:
     def _read(self, job_id: str) -> _Subject:
         with reading(self._engine) as session:
             job = jobs.get(session, job_id)
-            return _subject(job, self._settings, files=_leaves_files(session, job))
+            return _subject(job, self._settings, jobs.nesting(session, job))
 
     def _begin(self, server: MlflowServer, subject: _Subject) -> str:
         """Make the run of a job and let its rows point at it."""
@@ -276,15 +289,6 @@ class MirrorThread:
                 del self._watched[job_id]
 
 
-def _leaves_files(session: Session, job: Job) -> bool:
-    """Trials of a large sweep leave none in MLflow: thousands of models would only be in its way.
-
-    The store has their models all the same.
-    """
-    sweep = session.get(Sweep, job.tags.get("chainrule.sweep", ""))
-    return sweep is None or sweep.n_trials <= MOST_TRIALS_WITH_FILES
-
-
 def _note(job: Job, settings: Settings) -> str:
     """What MLflow's page of a run says on top: its description, why it failed, where it is here."""
     parts = [str(job.spec.get("description") or "")]
@@ -296,9 +300,9 @@ def _note(job: Job, settings: Settings) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _subject(job: Job, settings: Settings, *, files: bool) -> _Subject:
-    version = job.dataset_version
-    dataset = DatasetInput(
+def dataset_input(version: DatasetVersion) -> DatasetInput:
+    """A dataset version as MLflow is told of it."""
+    return DatasetInput(
         version.dataset.name,
         version.version,
         version.digest,
@@ -306,6 +310,10 @@ def _subject(job: Job, settings: Settings, *, files: bool) -> _Subject:
         f"{version.dataset.name}@{version.version}",
         dataset_profile(version.schema),
     )
+
+
+def _subject(job: Job, settings: Settings, nesting: jobs.Nesting) -> _Subject:
+    version = job.dataset_version
     description = RunDescription(
         job_id=job.id,
         experiment=job.experiment.name,
@@ -317,8 +325,9 @@ def _subject(job: Job, settings: Settings, *, files: bool) -> _Subject:
             "mlflow.user": job.owner,
             "mlflow.note.content": _note(job, settings),
             "chainrule.dataset_digest": version.digest,
+            PARENT_TAG: nesting.parent or "",
         },
-        dataset=dataset,
+        dataset=dataset_input(version),
     )
     result = job.result or {}
     return _Subject(
@@ -336,11 +345,12 @@ def _subject(job: Job, settings: Settings, *, files: bool) -> _Subject:
             "chainrule.reason": str(result.get("reason", "")),
             "chainrule.cause": json.dumps(job.cause) if job.cause else "",
             "mlflow.note.content": _note(job, settings),
+            PARENT_TAG: nesting.parent or "",
         },
         spec=job.spec,
         model_key=result.get("model_key"),
         schema=version.schema,
-        files=files,
+        nesting=nesting,
     )
 
 

@@ -29,6 +29,7 @@ from worker.loops import Loop
 from worker.mirror import Mirror
 from worker.pulse import beat
 from worker.reconciling import Reconciler
+from worker.sweepmirror import SweepMirror, SweepReconciler
 from worker.timings import STATEMENT_SHARE, check
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ class Scheduler:
         self._instruments = Instruments(self._engine)
         self._courier = Courier(self._engine, settings)
         self._tracker: MlflowServer | None = None
+        self._sweep_mirror: SweepMirror | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
@@ -73,10 +75,14 @@ class Scheduler:
         ]
         if self._mirror.on:
             self._tracker = MlflowServer(settings.mlflow_url)
-            reconciler = Reconciler(self._engine, self._tracker)
+            self._sweep_mirror = SweepMirror(self._engine, settings)
+            reconcile = Reconciler(self._engine, self._tracker).look
+            reconcile_sweeps = SweepReconciler(self._engine, self._tracker).look
             self._loops += [
                 Loop("mirror", _MIRROR_SECONDS, self.mirror),
-                Loop("reconcile", _RECONCILE_SECONDS, reconciler.look),
+                Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
+                Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
+                Loop("reconcile", _RECONCILE_SECONDS, reconcile),
             ]
 
     def run(self, ended: threading.Event) -> None:
@@ -93,8 +99,9 @@ class Scheduler:
             loop.end(_END_SECONDS)
         self._courier.close()
         self._mirror.close()
-        if self._tracker is not None:
-            self._tracker.close()
+        for used in (self._tracker, self._sweep_mirror):
+            if used is not None:
+                used.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:

@@ -40,6 +40,7 @@ from core.jobs.mirroring import (
     record_run,
     unmirrored,
 )
+from core.jobs.nesting import Nesting, most_shown, nesting, pass_over
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
@@ -56,6 +57,7 @@ __all__ = [
     "History",
     "Line",
     "Look",
+    "Nesting",
     "News",
     "Page",
     "Place",
@@ -88,6 +90,9 @@ __all__ = [
     "may_ring",
     "metrics",
     "mirror_lag",
+    "most_shown",
+    "nesting",
+    "pass_over",
     "pause",
     "prune",
     "queue_depths",

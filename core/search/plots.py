@@ -4,6 +4,7 @@ What they show: https://optuna.readthedocs.io, "Visualization".
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias, get_args
 
 import optuna
@@ -56,11 +57,41 @@ def plot(
     if kind != "learning_curves" and not ended:
         raise ConflictError("no trial has finished yet")
     with quiet():
-        study = study_of(search, tried)
-        figure = _DRAWN[kind](study, list(metrics), objective)
-    figure.update_layout(title={"text": f"{kind.replace('_', ' ')}: {', '.join(metrics)}"})
+        figure = _figure(study_of(search, tried), kind, metrics, objective)
     page: str = figure.to_html(full_html=True, include_plotlyjs=True)
     return page
+
+
+def album(search: Search, tried: Sequence[Tried], metrics: Sequence[str]) -> str:
+    """One web page with each picture that there can be; empty while nothing has finished."""
+    parts: list[str] = []
+    if not any(one.outcome == "finished" for one in tried):
+        return ""
+    with quiet():
+        study = study_of(search, tried)
+        for kind in kinds(len(search.space), len(metrics)):
+            if kind == "learning_curves" and not any(one.reports for one in tried):
+                continue
+            several = kind not in ("learning_curves", "pareto_front")
+            for objective in range(len(metrics) if several else 1):
+                with suppress(ConflictError, InvalidError):
+                    figure = _figure(study, kind, metrics, objective)
+                    parts.append(figure.to_html(full_html=False, include_plotlyjs=not parts))
+    return _PAGE.format("\n".join(parts))
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Sweep</title></head>
+<body>
+{}
+</body></html>
+"""
+
+
+def _figure(study: optuna.Study, kind: PlotKind, metrics: Sequence[str], objective: int) -> Any:
+    figure = _DRAWN[kind](study, list(metrics), objective)
+    figure.update_layout(title={"text": f"{kind.replace('_', ' ')}: {', '.join(metrics)}"})
+    return figure
 
 
 def _one(study: optuna.Study, metrics: list[str], objective: int) -> dict[str, Any]:

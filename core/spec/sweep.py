@@ -79,6 +79,11 @@ class SweepSpec(Spec):
     baseline: Annotated[tuple[dict[Path, JsonValue], ...], Field(max_length=1000)] = Field(
         (), description="points to try first; a field left out is the sampler's choice"
     )
+    mlflow: Annotated[str, Field(pattern=r"^(all|none|best:[1-9][0-9]{0,4})$")] = Field(
+        "all",
+        description="which trials have runs of their own below the sweep's in MLflow: `all`, "
+        "`none`, or `best:10` for the ten best once it has ended",
+    )
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -222,6 +222,7 @@ def _begin(
             point=suggestion.values,
             attributes=suggestion.attributes,
             status="open",
+            shown=spec.mlflow == "all",
         )
         made.append(trial)
         try:

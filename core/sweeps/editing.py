@@ -144,6 +144,7 @@ def _taken(session: Session, sweep_id: str) -> Sweep:
 def _go_on(sweep: Sweep, more: bool) -> None:
     if more and sweep.status is SweepStatus.FINISHED:
         sweep.status, sweep.finished_at = SweepStatus.RUNNING, None
+        sweep.mirrored_status = None  # MLflow has an end of it that was none
 
 
 def _refused(field: str, message: str) -> InvalidError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 from sqlalchemy import func, select
@@ -83,8 +84,8 @@ def counts(session: Session, sweep_id: str) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def best(session: Session, sweep: Sweep) -> list[Trial]:
-    """The best finished trial, the first of equals; of several objectives all on the front."""
+def best(session: Session, sweep: Sweep, *, most: int = 1) -> list[Trial]:
+    """The `most` best finished trials, the first of equals; of several objectives the front."""
     statement = (
         select(Trial.number, Trial.objectives)
         .where(Trial.sweep_id == sweep.id, Trial.status == "finished")
@@ -100,7 +101,7 @@ def best(session: Session, sweep: Sweep) -> list[Trial]:
     if not costs:
         return []
     if len(signs) == 1:
-        numbers = [min(costs, key=lambda number: costs[number])]
+        numbers = nsmallest(most, costs, key=lambda number: (costs[number], number))
     else:
         numbers = [
             number

@@ -1,7 +1,11 @@
 """What came of a sweep: pictures, the study for Optuna, the best trial as a registered model."""
 
+import csv
+import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,7 +14,7 @@ from core import models
 from core.db.tables import ModelVersion, Trial
 from core.errors import ConflictError
 from core.search.exporting import export
-from core.search.plots import PlotKind, plot
+from core.search.plots import PlotKind, album, plot
 from core.search.study import Search, Tried
 from core.spec.sweep import SweepSpec
 from core.sweeps.reading import best, get
@@ -32,6 +36,23 @@ class Findings:
     def page(self, kind: PlotKind, objective: int = 0) -> str:
         """A picture as a web page. Raises as `core.search.plots.plot` does."""
         return plot(self.search, self.tried, kind, self.metrics, objective)
+
+    def album(self) -> str:
+        """All pictures that there can be, on one web page; empty if there are none."""
+        return album(self.search, self.tried, self.metrics)
+
+    def table(self) -> str:
+        """The trials as CSV: number, how each ended, its objectives and its point."""
+        fields = list(dict.fromkeys(path for one in self.tried for path in one.values))
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["trial", "status", *self.metrics, *fields])
+        for one in self.tried:
+            objectives: list[Any] = list(one.objectives) or [""] * len(self.metrics)
+            point = [one.values.get(path, "") for path in fields]
+            written = [json.dumps(v) if isinstance(v, dict | list) else v for v in point]
+            writer.writerow([one.number, one.outcome, *objectives, *written])
+        return text.getvalue()
 
     def export(self, path: Path) -> None:
         """Write an Optuna storage of one study to an SQLite file."""

@@ -4,6 +4,8 @@ from core.tracking.hyperparameters import flatten
 from core.tracking.mlflow import MetricPoint, MlflowServer
 from core.tracking.runs import (
     JOB_TAG,
+    PARENT_TAG,
+    SWEEP_TAG,
     Artifact,
     DatasetInput,
     RunDescription,
@@ -16,6 +18,8 @@ from core.tracking.schemas import dataset_profile, dataset_schema
 
 __all__ = [
     "JOB_TAG",
+    "PARENT_TAG",
+    "SWEEP_TAG",
     "Artifact",
     "DatasetInput",
     "MetricPoint",

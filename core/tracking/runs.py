@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.status import JobStatus
+from core.status import JobStatus, SweepStatus
 from core.tracking.mlflow import MlflowServer
 
 JOB_TAG = "chainrule.job_id"
 """The tag by which a run is found again; it makes creation repeatable."""
 
-_STATUSES = {
+SWEEP_TAG = "chainrule.sweep_id"
+"""The same for the run of a sweep."""
+
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag by which MLflow shows a run below another one."""
+
+_STATUSES: Mapping[str, str] = {
     JobStatus.QUEUED: "SCHEDULED",
     JobStatus.PAUSED: "SCHEDULED",
     JobStatus.RUNNING: "RUNNING",
@@ -38,7 +44,7 @@ class DatasetInput:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What MLflow is told of a job when its run begins."""
+    """What MLflow is told of a job when its run begins; of a sweep under another `mark`."""
 
     job_id: str
     experiment: str
@@ -47,6 +53,7 @@ class RunDescription:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     dataset: DatasetInput
+    mark: str = JOB_TAG
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,8 @@ class KnownRun:
     artifact_uri: str
 
 
-def mlflow_status(status: JobStatus) -> str:
-    """MLflow's word for the state of a job."""
+def mlflow_status(status: JobStatus | SweepStatus) -> str:
+    """MLflow's word for the state of a job or sweep."""
     return _STATUSES[status]
 
 
@@ -78,10 +85,14 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
     make two runs: callers take turns. Raises as MlflowServer does.
     """
     experiment_id = server.experiment_id(description.experiment)
-    tags = {**description.tags, JOB_TAG: description.job_id}
-    found = server.find_runs([experiment_id], f"tags.`{JOB_TAG}` = '{description.job_id}'")
+    mark = description.mark
+    tags = {**description.tags, mark: description.job_id}
+    found = server.find_runs([experiment_id], f"tags.`{mark}` = '{description.job_id}'")
+    told: set[str] = set()
     if found:
         info = found[0]["info"]
+        # What was told stays: a sweep may have been edited since.
+        told = {param["key"] for param in found[0]["data"].get("params", [])}
     else:
         info = server.create_run(
             experiment_id,
@@ -90,7 +101,8 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
             tags={key: value[:_MOST_TAG] for key, value in tags.items() if value},
         )
     run_id = str(info["run_id"])
-    server.log_params(run_id, description.params)
+    params = {key: value for key, value in description.params.items() if key not in told}
+    server.log_params(run_id, params)
     server.log_input(run_id, _input(description.dataset), "training")
     return KnownRun(run_id, experiment_id, str(info["artifact_uri"]))
 
@@ -98,7 +110,7 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
 def end_run(
     server: MlflowServer,
     run_id: str,
-    status: JobStatus,
+    status: JobStatus | SweepStatus,
     *,
     ended_at_ms: int | None,
     tags: Mapping[str, str],

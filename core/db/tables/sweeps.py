@@ -25,6 +25,7 @@ class Sweep(Base):
     `issued` of at most `n_trials` trials were begun: the budget. `turn` counts the turns of those
     who advanced it and is their fencing token; a turn lasts until `turn_until`. `state` is what the
     sampler has to remember, `added` are points that somebody wants tried, by the trial's number.
+    `mirrored_status` is the last status that MLflow confirmed.
     """
 
     __tablename__ = "sweeps"
@@ -62,6 +63,8 @@ class Sweep(Base):
     finished_at: Mapped[datetime | None]
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirrored_status: Mapped[str | None] = mapped_column(String(16))
+    mirror_failures: Mapped[int] = mapped_column(default=0)
+    mirror_not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
 
     dataset_version: Mapped[DatasetVersion] = relationship(lazy="joined", innerjoin=True)
 
@@ -91,6 +94,7 @@ class Trial(Base):
     objectives: Mapped[list[Any] | None]
     attributes: Mapped[dict[str, Any] | None]
     judged_epoch: Mapped[int] = mapped_column(default=0)
+    shown: Mapped[bool] = mapped_column(default=True)
     cause: Mapped[dict[str, Any] | None]
     created_at: Mapped[Created]
     told_at: Mapped[datetime | None]
