@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         0, ge=0, description="most that a worker keeps of datasets on its disk; 0: what fits"
     )
+    data_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="memory a slot has for training rows; more are read from the disk as they are "
+        "needed; 0: half of its part of the machine",
+    )
     max_upload_bytes: int = Field(10 * 2**30, gt=0)
     max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
     max_queued_jobs: int = Field(100_000, gt=0)

@@ -170,6 +170,8 @@ class Attempt:
                 "workdir": str(folder),
                 "resume": str(materials.resume) if materials.resume else None,
                 "checkpoint_seconds": self._equipment.settings.checkpoint_seconds,
+                "data_memory_bytes": self._spec.data.memory_bytes
+                or self._equipment.data_memory_bytes,
                 "alive_until": self._lease.until,
             }
         )

@@ -13,6 +13,7 @@ from worker.confinement import share_of_cores
 from worker.counts import Counts, Row
 from worker.drain import Drain
 from worker.environment import versions
+from worker.memory import for_rows
 from worker.mirror import Mirror, MirrorThread
 from worker.spawning import RunnerProcess
 from worker.timings import STATEMENT_SHARE
@@ -62,6 +63,12 @@ class Equipment:
             os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
         )
         return self._runner
+
+    @property
+    def data_memory_bytes(self) -> int:
+        """Memory for the rows of a job."""
+        given = self.settings
+        return for_rows(given.data_memory_bytes, given.runner_memory_bytes, given.slots)
 
     @property
     def runner_pid(self) -> int | None:

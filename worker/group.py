@@ -4,6 +4,7 @@ All in one thread: the runner computes, this one listens, renews, writes and end
 stacks are of small networks, and one that broke off begins anew.
 """
 
+import math
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,9 @@ from core.errors import InvalidError, NotFoundError, UnavailableError
 from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
 from core.jobs import Ended, Written
 from core.spec import JobSpec
-from core.spec.admission import input_shape
+from core.spec.admission import BYTES, input_shape
 from core.status import JobStatus
+from core.training.problem import COPIES
 from worker.causes import USER_ERROR, Cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
@@ -54,13 +56,21 @@ class LeaseLostError(Exception):
     """Nothing more may be written for any member."""
 
 
-def room_for(claim: jobs.Claim) -> int:
-    """How many networks like that of `claim` are trained side by side at most."""
+def room_for(claim: jobs.Claim, data_memory_bytes: int) -> int:
+    """How many networks like that of `claim` are trained side by side at most.
+
+    One alone, when its rows do not fit into `data_memory_bytes`: only a stack of one reads them
+    from the disk.
+    """
     spec, schema = (
         JobSpec.model_validate(claim.spec),
         DatasetSchema.model_validate(claim.dataset_schema),
     )
-    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(input_shape(spec, schema))))
+    shape = input_shape(spec, schema)
+    memory = spec.data.memory_bytes or data_memory_bytes
+    if schema.rows * math.prod(shape) * BYTES[spec.precision] * COPIES > memory:
+        return 1
+    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(shape)))
 
 
 class Group:

@@ -94,6 +94,7 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
         Path(work["workdir"]),
         resume=resume,
         checkpoint_seconds=work["checkpoint_seconds"],
+        data_memory_bytes=work["data_memory_bytes"],
     )
     with closing(events):
         said_at = time.monotonic()

@@ -116,7 +116,7 @@ class Slot:
                 return jobs.claim_beside(
                     session,
                     first,
-                    min(room_for(first), share) - 1,
+                    min(room_for(first, equipment.data_memory_bytes), share) - 1,
                     lease_seconds=equipment.settings.lease_seconds,
                     pid=os.getpid(),
                     versions=equipment.versions,

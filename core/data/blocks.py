@@ -30,11 +30,12 @@ def _of_chunks(path: Path) -> pa.Table:
     """The chunks lie in the cache whose manifest this is."""
     manifest = Manifest.loads(path.read_bytes())
     schema = manifest.schema
-    batches = [_batch(path.parent.parent / "objects", one, schema) for one in manifest.chunks]
+    batches = [batch(path.parent.parent / "objects", one, schema) for one in manifest.chunks]
     return pa.Table.from_batches(batches, schema)
 
 
-def _batch(objects: Path, chunk: Chunk, schema: pa.Schema) -> pa.RecordBatch:
+def batch(objects: Path, chunk: Chunk, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows of a chunk that lies below `objects`, memory-mapped."""
     try:
         with pa.memory_map(str(objects / chunk.digest[:2] / chunk.digest), "r") as source:
             return batch_of(source.read_buffer(), schema)

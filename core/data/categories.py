@@ -1,5 +1,7 @@
 """The distinct values of a column, learned from the training rows, and the place of each cell."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,12 +11,23 @@ from core.errors import InvalidError
 
 def learn(cells: Cells, most: int) -> Learned:
     """The distinct values in order. Raises InvalidError when there are more than `most`."""
-    _refuse_empty(cells)
-    if cells.dtype == object:
-        words = tuple(sorted(set(cells.tolist())))
-        learned = Learned({}, words)
-    else:
-        learned = Learned({"categories": np.unique(cells.astype(np.float64))})
+    return learn_blocks([cells], most)
+
+
+def learn_blocks(blocks: Iterable[Cells], most: int) -> Learned:
+    """As `learn`, of cells that come some at a time."""
+    words: set[str] = set()
+    numbers: NDArray[np.float64] = np.empty(0)
+    rows, text = 0, False
+    for cells in blocks:
+        _refuse_empty(cells, rows)
+        rows += len(cells)
+        if cells.dtype == object:
+            text = True
+            words.update(cells.tolist())
+        else:
+            numbers = np.unique(np.concatenate([numbers, np.unique(cells.astype(np.float64))]))
+    learned = Learned({}, tuple(sorted(words))) if text else Learned({"categories": numbers})
     count = size(learned)
     if count > most:
         raise InvalidError(f"there are {count} distinct values, more than {most}: use hashing")
@@ -50,11 +63,11 @@ def codes(cells: Cells, learned: Learned, *, strict: bool) -> NDArray[np.int64]:
     return found
 
 
-def _refuse_empty(cells: Cells) -> None:
+def _refuse_empty(cells: Cells, before: int = 0) -> None:
     if cells.dtype == object:
         empty = np.fromiter((cell is None for cell in cells.tolist()), bool, len(cells))
     else:
         empty = np.isnan(cells)
     if empty.any():
         row = int(np.argmax(empty))
-        raise CellError(row, "the cell is empty: put an impute step before this one")
+        raise CellError(before + row, "the cell is empty: put an impute step before this one")

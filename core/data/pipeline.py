@@ -5,7 +5,7 @@ what each learned.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -124,6 +124,36 @@ class Pipeline:
                     raise _at_row(name, error.row, one, error.detail) from None
         return cls(tuple(steps))
 
+    @classmethod
+    def fit_blocks(
+        cls,
+        preparations: Sequence[Preparation],
+        features: Sequence[Feature],
+        read: Callable[[str], Iterable[Cells]],
+        training: NDArray[np.int64],
+    ) -> Self:
+        """As `fit`, without having all cells: `read` gives a column's training cells in blocks.
+
+        Each call reads them anew. `training` are the numbers of their rows.
+        """
+        steps: list[Step] = []
+        chosen = plan(preparations, features).chosen
+        for one, names in zip(preparations, chosen, strict=True):
+            for name in names:
+                before = [step for step in steps if step.column == name]
+                try:
+                    if one.learns:
+                        learned = one.learn_blocks(_prepared(read(name), before))
+                    else:
+                        learned = one.learn(np.empty(0))
+                except CellError as error:
+                    row = int(training[error.row])
+                    raise _at_row(name, row, one, error.detail) from None
+                except InvalidError as error:
+                    raise InvalidError(f"column {name!r}, {one.kind}: {error.detail}") from None
+                steps.append(Step(name, one, learned))
+        return cls(tuple(steps))
+
     def apply(self, cells: dict[str, Cells]) -> None:
         """Prepare the cells of every column. Raises ColumnCellError."""
         for step in self.steps:
@@ -171,6 +201,20 @@ class ColumnCellError(CellError):
     def __init__(self, column: str, row: int, message: str) -> None:
         super().__init__(row, message)
         self.column = column
+
+
+def _prepared(blocks: Iterable[Cells], steps: Sequence[Step]) -> Iterator[Cells]:
+    """The blocks of a column after these steps. Raises CellError with the row among all."""
+    rows = 0
+    for cells in blocks:
+        now = cells
+        try:
+            for step in steps:
+                now = step.preparation.apply(now, step.learned)
+        except CellError as error:
+            raise CellError(rows + error.row, error.detail) from None
+        yield now
+        rows += len(cells)
 
 
 def _at_row(name: str, row: int, one: Preparation, reason: str) -> InvalidError:

@@ -5,7 +5,7 @@ cell is empty, or objects that are text or None.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
@@ -69,6 +69,8 @@ class Preparation(Family, ABC):
     """Takes columns of text."""
     finishes: ClassVar[bool] = False
     """What comes out is encoded or scaled, and is not standardised by default."""
+    learns: ClassVar[bool] = True
+    """Needs to see the training rows."""
 
     def fits(self, feature: Feature) -> bool:
         """Whether the step can be applied to such a column."""
@@ -85,6 +87,10 @@ class Preparation(Family, ABC):
     @abstractmethod
     def learn(self, cells: Cells) -> Learned:
         """What the training rows teach. Raises CellError or InvalidError."""
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        """As `learn`, of cells that come some at a time; by default all of them are kept."""
+        return self.learn(np.concatenate(list(blocks)))
 
     @abstractmethod
     def apply(self, cells: Cells, learned: Learned) -> Cells:

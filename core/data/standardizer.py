@@ -1,12 +1,13 @@
 """The default: features shifted and scaled by what the training rows teach."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.moments import Moments
 from core.errors import InvalidError
 
 Floats = NDArray[np.floating[Any]]
@@ -40,6 +41,16 @@ class Standardizer:
         squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
         deviation = np.sqrt(squares * (mean.size / x.size))
         return cls(mean, divisor(mean, deviation))
+
+    @classmethod
+    def fit_blocks(cls, blocks: Iterable[Floats]) -> Self:
+        """As `fit`, of rows that come some at a time; the last digits may differ from its."""
+        moments = Moments()
+        for x in blocks:
+            moments.add(x, tuple(range(x.ndim - 1)) if x.ndim >= 4 else (0,))
+        if not moments.count:
+            raise InvalidError("no rows to learn the preparation from")
+        return cls(moments.mean, divisor(moments.mean, moments.deviation))
 
     def sparing(self, finished: NDArray[np.bool_]) -> Self:
         """It without effect where `finished` (one for each feature) says so."""

@@ -64,6 +64,11 @@ class DataSpec(Spec):
         description="shift and scale features to mean 0 and deviation 1 on the training rows; not "
         "what a step of `prepare` has encoded or scaled",
     )
+    memory_bytes: Annotated[int, Field(ge=2**20)] | None = Field(
+        None,
+        description="memory for the rows; by default what the worker has. More are read from the "
+        "disk while training goes on, shuffled in an order that depends on this number",
+    )
     prepare: Annotated[tuple[Preparation, ...], Field(max_length=64)] = Field(
         (),
         description="what is done to the features, in order: learned on the training rows, kept "

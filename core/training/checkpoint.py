@@ -124,6 +124,15 @@ def select(snapshot: Snapshot, rows: list[int]) -> Snapshot:
     return {name: array[rows] for name, array in arrays.items()}, {**metadata, **changed}
 
 
+def data_memory_bytes(path: Path) -> int:
+    """The memory for rows read from the disk that the order of rows depends on; 0: does not.
+
+    Raises InvalidError when the checkpoint is damaged.
+    """
+    progress = json.loads(read(path)[1].get("progress", "{}"))
+    return int(progress.get("data_memory_bytes", 0))
+
+
 def _loss(value: Any) -> Any:
     """A remembered loss as it was: one number, or an array with one for each network."""
     return np.array(value) if isinstance(value, list) else value

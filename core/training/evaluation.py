@@ -1,5 +1,6 @@
 """How good a network is on rows it does not learn from."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ def evaluate(
     total = xp.zeros(stack, np.float64)
     mass: Any = 0.0
     tallies = [Tally(metric, xp, stack) for metric in metrics]
-    size = max(1, NUMBERS // max(1, part.x[0].size * max(1, len(stack) and stack[0])))
+    size = max(1, NUMBERS // max(1, math.prod(part.x.shape[1:]) * max(1, len(stack) and stack[0])))
     for start in range(0, len(part), size):
         rows = slice(start, min(start + size, len(part)))
-        x = _shared(xp, part.x[rows], stack)
+        x = _shared(xp, xp.asarray(part.x[rows]), stack)
         target = _shared(xp, part.y[rows], stack)
         count = x.shape[len(stack)]
         weight = xp.ones((*stack, count), network.dtype)

@@ -1,16 +1,17 @@
 """The loop: training as a generator of events. Whoever pulls it controls it."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from core.data import columns
 from core.errors import TrainingError
 from core.events import TrainingFailed
 from core.nn.array import Array
 from core.spec import JobSpec
+from core.training import checkpoint
 from core.training.model import TrainedModel
-from core.training.posing import pose
 from core.training.run import CheckpointPolicy, Events, Run
+from core.training.streaming import posed
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     *,
     resume: Path | None = None,
     checkpoint_seconds: float = 30.0,
+    data_memory_bytes: int = 0,
 ) -> Events:
     """Train what `spec` says on the dataset version stored at `table_path`.
 
@@ -28,20 +30,26 @@ def train(
     Files are written into `workdir`. With `resume`, a checkpoint of the same spec and data, goes
     on from there as if it had never stopped. Raises InvalidError for data that cannot be used,
     TrainingError when the loss is no number any more. Closing the generator stops training.
+
+    Features that take more than `data_memory_bytes` (0: there is no limit) are read from the disk
+    while training goes on. Rows are then shuffled by windows, and the order depends on that number;
+    a checkpoint knows the one it was taken with.
     """
-    run = _run([spec], table_path, workdir, checkpoint_seconds, stacked=False)
-    if resume is not None:
-        run.resume(resume)
-    events = run.events()
-    command = None
-    while True:
-        try:
-            event = events.send(command)
-        except StopIteration:
-            return
-        if isinstance(event, TrainingFailed):
-            raise TrainingError(event.detail)
-        command = yield event
+    memory = data_memory_bytes if resume is None else checkpoint.data_memory_bytes(resume)
+    run = _run([spec], table_path, workdir, checkpoint_seconds, memory, stacked=False)
+    with closing(run):
+        if resume is not None:
+            run.resume(resume)
+        events = run.events()
+        command = None
+        while True:
+            try:
+                event = events.send(command)
+            except StopIteration:
+                return
+            if isinstance(event, TrainingFailed):
+                raise TrainingError(event.detail)
+            command = yield event
 
 
 def train_stack(
@@ -63,12 +71,13 @@ def _run(
     table_path: Path,
     workdir: Path,
     checkpoint_seconds: float | None,
+    data_memory_bytes: int = 0,
     *,
     stacked: bool,
     together: bool = False,
 ) -> Run:
     first = specs[0]
-    problem, encoding = pose(first, columns.load(table_path))
+    problem, encoding = posed(first, table_path, data_memory_bytes)
     policy = None
     if checkpoint_seconds is not None:
         seconds = first.checkpoint.every_seconds or checkpoint_seconds

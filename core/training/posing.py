@@ -1,6 +1,7 @@
 """From a stored dataset version to arrays: split, prepared, targets as the loss wants them."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,65 @@ from core.training.problem import Column, Encoding, Part, Problem
 from core.training.targets import Classes
 
 
+@dataclass(frozen=True)
+class Dealt:
+    """All but the features: targets, weights, and which rows each part has."""
+
+    y: Array
+    classes: Classes
+    weight: Array | None
+    parts: dict[str, NDArray[np.int64]]
+
+
 def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
     """Split the rows, learn the preparation on the training rows alone, and apply it to all.
 
     Raises InvalidError naming the column when something in it cannot be used.
     """
     if spec.data.query is not None:
-        table = table.take(pa.array(select(parse(spec.data.query), table)))
-        if not table.num_rows:
-            raise InvalidError("data.query: no row of the dataset meets it")
+        table = table.take(pa.array(kept(spec, table)))
+    names = feature_names(spec, table.schema)
+    dealt = deal(spec, table)
+    x, standardizer, pipeline = _features(spec, table, names, dealt.parts["train"])
+
+    def part(name: str) -> Part | None:
+        rows = dealt.parts[name]
+        if not len(rows):
+            return None
+        features = x[rows] if standardizer is None else standardizer.apply(x[rows])
+        weight = None if dealt.weight is None else dealt.weight[rows]
+        return Part(features, dealt.y[rows], weight)
+
+    train = part("train")
+    if train is None:
+        raise InvalidError("the training split is empty")
+    encoding = Encoding(
+        described(table.schema, names),
+        described(table.schema, spec.data.targets),
+        dealt.classes,
+        standardizer,
+        pipeline,
+    )
+    refuse_other_outputs(spec, train.x.shape[1:], dealt.classes)
+    return Problem(train, part("valid"), part("test")), encoding
+
+
+def kept(spec: JobSpec, table: pa.Table) -> NDArray[np.int64]:
+    """The numbers of the rows that the query keeps. Raises InvalidError when there is none."""
+    found = select(parse(spec.data.query or ""), table)
+    if not len(found):
+        raise InvalidError("data.query: no row of the dataset meets it")
+    return found
+
+
+def feature_names(spec: JobSpec, schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that go in, in order."""
     apart = {*spec.data.targets, spec.data.sample_weight}
-    names = spec.data.features or tuple(n for n in table.column_names if n not in apart)
+    return spec.data.features or tuple(name for name in schema.names if name not in apart)
+
+
+def deal(spec: JobSpec, table: pa.Table) -> Dealt:
+    """Read targets and weights, and split the rows. `table` need not have the features."""
     target = targets.read(spec, table)
     y, classes = target.y, target.classes
     weight = None
@@ -56,26 +105,10 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
             _refuse_unseen(column, labels, target.codes[column][parts["train"]])
     if weight is not None:
         _refuse_weightless(weight, parts)
-    x, standardizer, pipeline = _features(spec, table, names, parts["train"])
-
-    def part(name: str) -> Part | None:
-        rows = parts[name]
-        if not len(rows):
-            return None
-        features = x[rows] if standardizer is None else standardizer.apply(x[rows])
-        return Part(features, y[rows], None if weight is None else weight[rows])
-
-    train = part("train")
-    if train is None:
-        raise InvalidError("the training split is empty")
-    encoding = Encoding(
-        _columns(table, names), _columns(table, spec.data.targets), classes, standardizer, pipeline
-    )
-    _refuse_other_outputs(spec, train.x.shape[1:], classes)
-    return Problem(train, part("valid"), part("test")), encoding
+    return Dealt(y, classes, weight, parts)
 
 
-def _refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None:
+def refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None:
     """A query may leave fewer classes than the dataset has: the network must have an output each.
 
     Without a query this was found out when the job was submitted.
@@ -104,8 +137,9 @@ def _refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None
                 )
 
 
-def _columns(table: pa.Table, names: tuple[str, ...]) -> tuple[Column, ...]:
-    fields = [columns.field(table, name) for name in names]
+def described(schema: pa.Schema, names: tuple[str, ...]) -> tuple[Column, ...]:
+    """Columns as rows of a prediction must have them."""
+    fields = [schema.field(name) for name in names]
     return tuple(Column(f.name, shape_of(f), columns.is_text(f.type)) for f in fields)
 
 

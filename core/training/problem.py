@@ -1,18 +1,25 @@
 """The rows to learn from as arrays, and how rows became arrays."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.data.pipeline import Pipeline
 from core.data.schema import Label
 from core.data.standardizer import Standardizer
 from core.nn.array import Array, Shape
 
+COPIES = 3
+"""How often all features lie in memory while they are prepared: read, split, standardized."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that train, validate or test: `x (rows, *shape)`, `y` as the loss wants it, weights."""
+    """Rows that train, validate or test: `x (rows, *shape)`, `y` as the loss wants it, weights.
 
-    x: Array
+    `x` is an array, or a `Prepared` that reads slices of one from the disk.
+    """
+
+    x: Any
     y: Array
     weight: Array | None = None
 
@@ -27,11 +34,13 @@ class Problem:
     train: Part
     valid: Part | None = None
     test: Part | None = None
+    memory_bytes: int | None = None
+    """The memory that rows read from the disk are for; None: all rows are arrays."""
 
     @property
     def shape(self) -> Shape:
         """The feature shape of one row."""
-        return self.train.x.shape[1:]
+        return tuple(self.train.x.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,10 @@ class Run:
         while self.members:
             yield from self._epoch()
 
+    def close(self) -> None:
+        """Let go of files that are read from."""
+        self.trainer.close()
+
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint. Raises InvalidError when it is damaged or does not fit."""
         progress, self.best = checkpoint.restore(self.trainer, *checkpoint.read(path))
@@ -245,10 +249,12 @@ class Run:
 
     def _checkpoint(self, policy: CheckpointPolicy) -> CheckpointSaved:
         trainer = self.trainer
-        progress = {
+        progress: dict[str, Any] = {
             "seconds": self._seconds(),
             "judges": [member.judge.state() for member in self.members],
         }
+        if self.problem.memory_bytes is not None:
+            progress["data_memory_bytes"] = self.problem.memory_bytes  # the order depends on it
         path = policy.folder / f"checkpoint-{trainer.step}.safetensors"
         digest = checkpoint.save(path, *checkpoint.capture(trainer, progress, self.best))
         self._saved, self._saved_step = time.monotonic(), trainer.step

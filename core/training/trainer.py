@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from core.data.prepared import Prepared
 from core.data.shuffles import permutation
+from core.data.windows import Windows
 from core.nn.array import Array, Shape, all_finite, namespace, to_host
 from core.nn.layer import Scope
 from core.nn.loss import occurrences
@@ -17,10 +19,13 @@ from core.nn.optimizer import Updater
 from core.nn.regularization import Averaging, Regularizer
 from core.nn.schedule import Progress
 from core.nn.schedules.constant import Constant
-from core.nn.stack import stacked
+from core.nn.stack import StackError, stacked
 from core.spec import TrainingSpec
 from core.training.computing import Computation
 from core.training.problem import Part, Problem
+
+WINDOW = 0.35
+"""Share of the memory for rows that a window of them takes; two are there at a time."""
 
 GATHER_BYTES = 64 * 2**20
 """An epoch's rows are put in order at once when they take less than this."""
@@ -61,11 +66,9 @@ class Trainer:
             self.xp, self.network.dtype, self.stack, self.network.output_shape, training=True
         )
         self.regularizer = Regularizer(stacked([s.regularization for s in specs]), self.network)
-        self.averaging = (
-            None
-            if spec.averaging is None
-            else Averaging(self.network.weights, self.xp, spec.averaging)
-        )
+        self.averaging: Averaging | None = None
+        if spec.averaging is not None:
+            self.averaging = Averaging(self.network.weights, self.xp, spec.averaging)
         rows = len(problem.train)
         self.batch_size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
         self.batches = math.ceil(rows / self.batch_size)
@@ -73,6 +76,7 @@ class Trainer:
         self.epoch = 0
         self.batch = 0
         self.losses: tuple[Any, ...] = ()
+        self._windows = self._streamed(problem)
         self.train = self._on_device(problem.train)
         self.valid = None if problem.valid is None else self._on_device(problem.valid)
         self.test = None if problem.test is None else self._on_device(problem.test)
@@ -239,10 +243,35 @@ class Trainer:
         if self.spec.loss.target != "class":
             y = y.reshape(len(y), *self.network.output_shape)
         weight = None if part.weight is None else self.xp.asarray(part.weight)
-        return Part(self.xp.asarray(part.x), self.xp.asarray(y), weight)
+        x = part.x if isinstance(part.x, Prepared) else self.xp.asarray(part.x)
+        return Part(x, self.xp.asarray(y), weight)
+
+    def _streamed(self, problem: Problem) -> Windows | None:
+        """The windows of rows that are read from the disk; None for rows in memory."""
+        if problem.memory_bytes is None or not isinstance(problem.train.x, Prepared):
+            return None
+        if self.stack:
+            raise StackError("rows that do not fit into memory are for one network at a time")
+        return Windows(
+            problem.train.x,
+            self.batch_size,
+            int(problem.memory_bytes * WINDOW),
+            seed=self.spec.seed,
+            shuffled=self.spec.order == "shuffle",
+            epochs=self.spec.epochs,
+        )
+
+    def close(self) -> None:
+        """Read no more rows ahead."""
+        if self._windows is not None:
+            self._windows.close()
 
     def current_rows(self) -> Part:
         """The rows of the coming batch, `(*stack, batch, ...)`."""
+        if self._windows is not None:
+            x, places = self._windows.batch(self.epoch, self.batch)
+            weight = None if self.train.weight is None else self.train.weight[places]
+            return Part(self.xp.asarray(x), self.train.y[places], weight)
         if self._order is None:
             self._arrange()
         if self._parts:
@@ -264,6 +293,7 @@ class Trainer:
         else:
             orders = [permutation(rows, spec.seed, "order", self.epoch) for spec in self.specs]
         self._order = self.xp.asarray(np.stack(orders).reshape(*self.stack, rows))
+        assert not isinstance(self.train.x, Prepared)
         size = self.train.x.nbytes + self.train.y.nbytes  # images may be what comes out
         if size * len(self.specs) <= GATHER_BYTES:
             gathered = _rows(self.train, self._order)

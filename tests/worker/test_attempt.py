@@ -7,6 +7,7 @@ import pytest
 
 from core import jobs
 from core.db.session import reading, transaction
+from core.spec.job import DIGITS
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
 from tests.workercases import LONG, Bench, until
@@ -75,10 +76,15 @@ def test_cancelling_stops_training(bench: Bench):
     assert bench.equipment.runner().pid > 0
 
 
-def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(bench: Bench):
-    calm = bench.submit(epochs=250)
+@pytest.mark.parametrize("memory_bytes", [None, 2**20])
+def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
+    bench: Bench, memory_bytes
+):
+    """With 1 MB of memory for them the rows are read from the disk."""
+    data = {**DIGITS["data"], "memory_bytes": memory_bytes}
+    calm = bench.submit(epochs=250, data=data)
     bench.slot.work(calm)
-    job_id = bench.submit(epochs=250, checkpoint={"every_steps": 100})
+    job_id = bench.submit(epochs=250, data=data, checkpoint={"every_steps": 100})
     first = bench.equipment.runner().pid
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).checkpoint_id)

@@ -13,6 +13,7 @@ from core.data.intake import ParsedDataset
 from core.spec.job import DIGITS
 from tests.workercases import LONG, until
 from worker.confinement import environment, share_of_cores
+from worker.memory import for_rows, there_is
 from worker.spawning import RunnerProcess
 
 SECRETS = {
@@ -84,3 +85,11 @@ def test_cores_are_shared_evenly():
     assert share_of_cores(0, 1) == cores
     assert share_of_cores(0, 1000) == 1
     assert share_of_cores(3, 2) == 3
+
+
+def test_rows_have_half_of_what_a_slot_has():
+    machine = there_is()
+    assert machine > 2**28
+    assert for_rows(7, 0, 1) == 7
+    assert for_rows(0, 0, 2) == machine // 4
+    assert for_rows(0, 2**20, 1) == 2**19

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -20,6 +20,8 @@ class Hashing(Encoder):
     a bucket. A number is hashed by its text, whole numbers without a fraction. By default the
     columns of text.
     """
+
+    learns: ClassVar[bool] = False
 
     kind: Literal["hashing"] = "hashing"
     columns: Columns = ()

@@ -1,7 +1,7 @@
 """Logarithm."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from core.family import member
 @member
 class Log(Preparation):
     """`log(x + offset)`: for amounts of which few are large. `x + offset` must be above 0."""
+
+    learns: ClassVar[bool] = False
 
     kind: Literal["log"] = "log"
     columns: Columns = ()

@@ -1,11 +1,12 @@
 """Smallest and largest value to given ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from core.data.preparation import Cells, Columns, Learned, Preparation, present
+from core.errors import InvalidError
 from core.family import member
 
 
@@ -29,7 +30,19 @@ class MinMax(Preparation):
 
     def learn(self, cells: Cells) -> Learned:
         values = present(cells)
-        minimum, extent = values.min(), np.ptp(values)
+        return self._between(values.min(), values.max())
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        ends = np.array([np.inf, -np.inf])
+        for cells in blocks:
+            found = cells[~np.isnan(cells)].astype(np.float64)
+            ends[0], ends[1] = found.min(initial=ends[0]), found.max(initial=ends[1])
+        if ends[0] > ends[1]:
+            raise InvalidError("all training rows are empty")
+        return self._between(ends[0], ends[1])
+
+    def _between(self, minimum: np.float64, maximum: np.float64) -> Learned:
+        extent = maximum - minimum
         factor = (self.high - self.low) / extent if extent > 0 else 0.0
         return Learned({"minimum": np.array(minimum), "factor": np.array(factor)})
 

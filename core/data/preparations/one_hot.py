@@ -1,6 +1,6 @@
 """A column for each category."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -33,6 +33,9 @@ class OneHot(Encoder):
 
     def learn(self, cells: Cells) -> Learned:
         return categories.learn(cells, MAX_CLASSES)
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        return categories.learn_blocks(blocks, MAX_CLASSES)
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         codes = categories.codes(cells, learned, strict=self.unknown == "error")

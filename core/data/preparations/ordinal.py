@@ -1,6 +1,6 @@
 """A number for each category."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -30,6 +30,9 @@ class Ordinal(Encoder):
 
     def learn(self, cells: Cells) -> Learned:
         return categories.learn(cells, MAX_CATEGORIES)
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        return categories.learn_blocks(blocks, MAX_CATEGORIES)
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         return categories.codes(cells, learned, strict=self.unknown == "error").astype(np.float64)

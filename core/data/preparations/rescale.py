@@ -15,6 +15,7 @@ class Rescale(Preparation):
     """`x / divisor`: pixels from 0 to 255 become numbers from 0 to 1."""
 
     finishes: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
 
     kind: Literal["rescale"] = "rescale"
     columns: Columns = ()

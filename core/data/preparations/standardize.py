@@ -1,12 +1,14 @@
 """Mean 0 and deviation 1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from core.data.moments import Moments
 from core.data.preparation import Cells, Columns, Learned, Preparation, present
 from core.data.standardizer import divisor
+from core.errors import InvalidError
 from core.family import member
 
 
@@ -27,6 +29,15 @@ class Standardize(Preparation):
         values = present(cells)
         mean = np.array(values.mean())
         return Learned({"mean": mean, "scale": divisor(mean, np.array(values.std()))})
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        moments = Moments()
+        for cells in blocks:
+            flat = cells.reshape(-1)
+            moments.add(flat[~np.isnan(flat)], (0,))
+        if not moments.count:
+            raise InvalidError("all training rows are empty")
+        return Learned({"mean": moments.mean, "scale": divisor(moments.mean, moments.deviation)})
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         moved: Cells = (cells - learned.arrays["mean"]) / learned.arrays["scale"]

@@ -1,0 +1,151 @@
+"""Training on more rows than memory holds: targets in memory, features read as they are needed."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from core.data import cells, columns
+from core.data.pipeline import Pipeline, plan
+from core.data.preparation import Feature
+from core.data.preparations.one_hot import OneHot
+from core.data.prepared import Prepared
+from core.data.query import parse
+from core.data.standardizer import Standardizer
+from core.data.stretches import Stretches
+from core.errors import InvalidError
+from core.nn.array import Shape
+from core.spec import JobSpec
+from core.training.posing import (
+    Dealt,
+    deal,
+    described,
+    feature_names,
+    kept,
+    pose,
+    refuse_other_outputs,
+)
+from core.training.problem import COPIES, Encoding, Part, Problem
+
+MEASURED = 1 / 16
+"""Share of the memory up to which rows that only validate or test stay there, prepared."""
+
+Rows = NDArray[np.int64]
+
+
+def posed(spec: JobSpec, path: Path, memory_bytes: int) -> tuple[Problem, Encoding]:
+    """As `pose`, of the version at `path`, in about `memory_bytes` of memory; 0: as much as it is.
+
+    What fits is posed in memory. Otherwise features stay where they are: a problem of that kind
+    says how much memory it is for, and has to be closed. Targets and weights are in memory anyway.
+    """
+    if not memory_bytes or _fits(spec, stretches := Stretches(path), None, memory_bytes):
+        return pose(spec, columns.load(path))
+    small = stretches.whole(_apart(spec))
+    numbers: Rows = np.arange(len(stretches))
+    if spec.data.query is not None:
+        numbers = kept(spec, small)
+        if _fits(spec, stretches, numbers, memory_bytes):
+            return pose(spec, columns.load(path))
+        small = small.take(pa.array(numbers))
+    return _streamed(spec, stretches, numbers, deal(spec, small), memory_bytes)
+
+
+def _streamed(
+    spec: JobSpec, stretches: Stretches, numbers: Rows, dealt: Dealt, memory_bytes: int
+) -> tuple[Problem, Encoding]:
+    if not len(dealt.parts["train"]):
+        raise InvalidError("the training split is empty")
+    features = _learned(spec, stretches, numbers[dealt.parts["train"]])
+    refuse_other_outputs(spec, features.row_shape, dealt.classes)
+
+    def part(name: str) -> Part | None:
+        rows = dealt.parts[name]
+        if not len(rows):
+            return None
+        weight = None if dealt.weight is None else dealt.weight[rows]
+        x: Any = features.of(numbers[rows])
+        if name != "train" and len(x) * x.row_bytes <= memory_bytes * MEASURED:
+            x = x[0 : len(x)]
+        return Part(x, dealt.y[rows], weight)
+
+    train = part("train")
+    assert train is not None
+    encoding = Encoding(
+        described(stretches.schema, features.names),
+        described(stretches.schema, spec.data.targets),
+        dealt.classes,
+        features.standardizer,
+        features.pipeline,
+    )
+    return Problem(train, part("valid"), part("test"), memory_bytes), encoding
+
+
+def _learned(spec: JobSpec, stretches: Stretches, training: Rows) -> Prepared:
+    """The training rows, with what passes over them taught."""
+    names = feature_names(spec, stretches.schema)
+    raw = Prepared(stretches, training, names, np.dtype(spec.precision))
+    read = _described(stretches.schema, names)
+    pipeline = Pipeline.fit_blocks(spec.data.prepare, read, raw.column, training)
+    prepared = Prepared(stretches, training, names, raw.dtype, pipeline)
+    first = prepared[0:1]  # what one row becomes is known only now
+    prepared = Prepared(stretches, training, names, raw.dtype, pipeline, row_shape=first.shape[1:])
+    if not spec.data.standardize:
+        return prepared
+    finished = np.zeros(first[0].size, bool)
+    if spec.data.prepare:
+        finished = _finished(spec, stretches, prepared)
+    if finished.all():
+        return prepared
+    standardizer = Standardizer.fit_blocks(prepared.blocks()).sparing(finished)
+    return Prepared(
+        stretches, training, names, raw.dtype, pipeline, standardizer, prepared.row_shape
+    )
+
+
+def _finished(spec: JobSpec, stretches: Stretches, prepared: Prepared) -> NDArray[np.bool_]:
+    """For each number of a prepared row, whether a step finished it."""
+    table = stretches.rows(prepared.numbers[:1], prepared.names)
+    row = {name: cells.read(table, name, prepared.dtype) for name in prepared.names}
+    prepared.pipeline.apply(row)
+    features = _described(stretches.schema, prepared.names)
+    return cells.finished(row, plan(spec.data.prepare, features).features)
+
+
+def _described(schema: pa.Schema, names: tuple[str, ...]) -> list[Feature]:
+    table = schema.empty_table()
+    return [cells.feature(table, name) for name in names]
+
+
+def _apart(spec: JobSpec) -> list[str]:
+    """The columns that are wanted in memory."""
+    names = [*spec.data.targets]
+    if spec.data.sample_weight is not None:
+        names.append(spec.data.sample_weight)
+    if spec.data.query is not None:
+        names += parse(spec.data.query).columns
+    return names
+
+
+def _fits(spec: JobSpec, stretches: Stretches, numbers: Rows | None, memory_bytes: int) -> bool:
+    """Whether the features can be prepared in memory."""
+    rows = len(stretches) if numbers is None else len(numbers)
+    names = feature_names(spec, stretches.schema)
+    features = _described(stretches.schema, names)
+    if any(isinstance(one, OneHot) for one in spec.data.prepare):
+        features = [_counted(one, stretches) if one.text else one for one in features]
+    shapes: list[Shape] = [one.shape for one in plan(spec.data.prepare, features).features]
+    raw = sum(math.prod(one.shape) for one in features)
+    numbers_a_row = max(raw, sum(map(math.prod, shapes)))
+    return rows * numbers_a_row * np.dtype(spec.precision).itemsize * COPIES <= memory_bytes
+
+
+def _counted(feature: Feature, stretches: Stretches) -> Feature:
+    """The feature with the number of its distinct values: what a one-hot code of it takes."""
+    found: set[Any] = set()
+    for batch in stretches.batches():
+        found.update(batch.column(feature.name).unique().to_pylist())
+    return Feature(feature.name, feature.shape, text=True, classes=len(found))
