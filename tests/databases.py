@@ -88,11 +88,21 @@ class PostgresServer:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def disconnect(self, database: str) -> None:
-        """Cut all connections to a database."""
-        self.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
-        )
+    def disconnect(self, database: str) -> int:
+        """Cut all connections to a database; how many there were."""
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+        return self._count(ended, database)
+
+    def connections(self, database: str) -> int:
+        """How many connections to a database are open."""
+        return self._count("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", database)
+
+    def _count(self, statement: str, database: str) -> int:
+        server = f"host=127.0.0.1 port={self.port} user=postgres connect_timeout=5 dbname=postgres"
+        with psycopg.connect(server, autocommit=True) as connection:
+            row = connection.execute(statement.encode(), (database,)).fetchone()
+            assert row is not None
+            return int(row[0])
 
     def remove(self) -> None:
         """Stop it and delete all it wrote."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.results import Row, at_least, at_most, figure, publish
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
-from tests.faults.stack import Stack
+from tests.faults.stack import LEASE_SECONDS, Stack
+from tests.faults.verdict import DOUBLED, LOST, WRONG
 
 
 def main() -> int:
@@ -39,35 +40,56 @@ def main() -> int:
 
 
 def _say(outcome: Outcome) -> None:
-    recovery = outcome.recovery_seconds
-    again = "" if recovery is None else f", training again after {recovery:.1f} s"
-    print(f"{outcome.fault} seed {outcome.seed}: {outcome.attempts} attempts{again}", flush=True)
+    again = outcome.from_fault_seconds
+    after = "" if again is None else f", trained again {again:.1f} s after it"
+    tries = f", struck at try {len(outcome.missed) + 1}" if outcome.missed else ""
+    what = outcome.struck[0] if outcome.struck else "nothing struck"
+    attempts = f"{outcome.verdict.attempts} attempts"
+    print(f"{outcome.fault} seed {outcome.seed}: {what}; {attempts}{after}{tries}", flush=True)
     if outcome.broken:
-        print("\n".join([*outcome.history, *outcome.broken]), flush=True)
+        print("\n".join([*outcome.verdict.history, *outcome.broken]), flush=True)
 
 
 def _rows(outcomes: list[Outcome]) -> list[Row]:
-    kinds = {one.fault for one in outcomes}
-    recoveries = sorted(
-        one.recovery_seconds for one in outcomes if one.recovery_seconds is not None
-    )
+    struck = [one for one in outcomes if one.struck]
     rows = [
-        at_least("faults", len(kinds), "", 30),
-        figure("runs", len(outcomes), ""),
-        figure("jobs", sum(one.jobs for one in outcomes), ""),
-        figure("attempts", sum(one.attempts for one in outcomes), ""),
-        at_most("lost", sum(len(one.lost) for one in outcomes), "jobs", 0),
-        at_most("doubled", sum(len(one.doubled) for one in outcomes), "jobs", 0),
-        at_most("wrong", sum(len(one.wrong) for one in outcomes), "jobs", 0),
+        at_least("faults that struck", len({one.fault for one in struck}), "", 30),
+        figure("runs that struck", len(struck), ""),
+        at_most("runs that struck nothing", len(outcomes) - len(struck), "", 0),
+        figure("jobs", sum(one.verdict.jobs for one in outcomes), ""),
+        figure("attempts", sum(one.verdict.attempts for one in outcomes), ""),
     ]
-    if recoveries:
-        rows.append(figure("healed to training p50", statistics.median(recoveries), "s"))
-        rows.append(figure("healed to training p99", _ninety_nine(recoveries), "s"))
+    for kind in (LOST, DOUBLED, WRONG):
+        count = sum(one.verdict.count(kind) for one in outcomes)
+        rows.append(at_most(kind, count, "jobs", 0))
+    for name, seconds in (
+        ("fault to training", [one.from_fault_seconds for one in struck]),
+        ("healing to training", [one.from_healing_seconds for one in struck]),
+    ):
+        rows += _spread(name, [one for one in seconds if one is not None])
+    killed = [one.from_fault_seconds for one in struck if one.fault == "runner_killed"]
+    gone = [one.from_fault_seconds for one in struck if one.fault == "worker_tree_killed"]
+    if killed:
+        rows.append(at_most("runner killed to training, longest", _longest(killed), "s", 5))
+    if gone:
+        most = LEASE_SECONDS + 5
+        rows.append(at_most("machine gone to training, longest", _longest(gone), "s", most))
     return rows
 
 
-def _ninety_nine(ascending: list[float]) -> float:
-    return ascending[min(len(ascending) - 1, int(len(ascending) * 0.99))]
+def _longest(seconds: list[float | None]) -> float:
+    return max((one for one in seconds if one is not None), default=float("inf"))
+
+
+def _spread(name: str, seconds: list[float]) -> list[Row]:
+    if not seconds:
+        return []
+    ascending = sorted(seconds)
+    last = ascending[min(len(ascending) - 1, int(len(ascending) * 0.99))]
+    return [
+        figure(f"{name} p50", statistics.median(ascending), "s"),
+        figure(f"{name} p99", last, "s"),
+    ]
 
 
 if __name__ == "__main__":

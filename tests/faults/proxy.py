@@ -17,10 +17,12 @@ class Proxy:
     open: forwarded. refuse: new connections end at once. blackhole: nothing passes. deaf: what
     clients send is swallowed. mute: what servers answer is swallowed. slow: each piece is late.
     cut: a connection ends as soon as the server answers, so nobody knows what it did.
+    `harmed` counts the connections ended and the pieces swallowed or late.
     """
 
     def __init__(self, target: int) -> None:
         self.mode: Mode = "open"
+        self.harmed = 0
         self.port = 0
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
@@ -43,6 +45,7 @@ class Proxy:
 
         async def abort() -> None:
             for writer in list(self._writers):
+                self.harmed += 1
                 writer.transport.abort()
 
         self._do(abort)
@@ -72,6 +75,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode == "refuse":
+            self.harmed += 1
             writer.transport.abort()
             return
         try:
@@ -96,10 +100,13 @@ class Proxy:
         with suppress(OSError):
             while piece := await source.read(65536):
                 if self.mode == "cut" and answers:
+                    self.harmed += 1
                     break
                 if self.mode == "slow":
+                    self.harmed += 1
                     await asyncio.sleep(_SLOW_SECONDS)
                 if self.mode == "blackhole" or self.mode == ("mute" if answers else "deaf"):
+                    self.harmed += 1
                     continue
                 sink.write(piece)
                 await sink.drain()

@@ -2,13 +2,12 @@
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 
-from core import jobs, nodes
+from core import nodes
 from core.db.session import transaction
 from core.errors import ChainruleError
 from migrations import runner
@@ -27,38 +26,41 @@ class Stack(Site):
     """One stack for many faults; `heal` makes it whole again whatever was done to it."""
 
     def __init__(self, folder: Path) -> None:
-        self.postgres = PostgresServer()
-        self.postgres.execute("CREATE DATABASE faults")
-        direct = self.postgres.url("faults")
-        runner.upgrade(direct)
-        broker = Broker(folder, free_port())
-        broker.start()
-        digits = parse_digits(folder)
-        super().__init__(Bench(direct, folder / "bench", digits, lease_seconds=60), broker, folder)
-        self.database_link = Proxy(self.postgres.port)
-        self.broker_link = Proxy(broker.port)
-        port = str(self.postgres.port)
-        self.environment |= {
-            "CHAINRULE_DATABASE_URL": direct.replace(port, str(self.database_link.port)),
-            "CHAINRULE_BROKER_URL": broker.url.replace(
-                str(broker.port), str(self.broker_link.port)
-            ),
-            "CHAINRULE_LEASE_SECONDS": str(LEASE_SECONDS),
-            "CHAINRULE_RING_AGAIN_SECONDS": "3",
-            "CHAINRULE_DISPATCH_SECONDS": "0.3",
-        }
-        self.workers_by_node: dict[str, Process] = {}
-        self.scheduler: Process | None = None
-        self.heal()
+        with ExitStack() as opened:
+            self.postgres = PostgresServer()
+            opened.callback(self.postgres.remove)
+            self.postgres.execute("CREATE DATABASE faults")
+            direct = self.postgres.url("faults")
+            runner.upgrade(direct)
+            broker = Broker(folder, free_port())
+            opened.callback(_end_broker, broker)
+            broker.start()
+            bench = Bench(direct, folder / "bench", parse_digits(folder), lease_seconds=60)
+            opened.callback(bench.close)
+            super().__init__(bench, broker, folder)
+            self.links = {"database": Proxy(self.postgres.port), "broker": Proxy(broker.port)}
+            for link in self.links.values():
+                opened.callback(link.close)
+            self.environment |= {
+                "CHAINRULE_DATABASE_URL": self._through("database", direct, self.postgres.port),
+                "CHAINRULE_BROKER_URL": self._through("broker", broker.url, broker.port),
+                "CHAINRULE_LEASE_SECONDS": str(LEASE_SECONDS),
+                "CHAINRULE_RING_AGAIN_SECONDS": "3",
+                "CHAINRULE_DISPATCH_SECONDS": "0.3",
+            }
+            self.workers_by_node: dict[str, Process] = {}
+            self.scheduler: Process | None = None
+            self.remains: list[Process] = []
+            opened.callback(self._end_processes)
+            self.heal()
+            self._opened = opened.pop_all()
 
-    @property
-    def links(self) -> tuple[Proxy, Proxy]:
-        """What connects the workers and the scheduler with their servers."""
-        return self.database_link, self.broker_link
+    def _through(self, link: str, url: str, port: int) -> str:
+        return url.replace(f":{port}", f":{self.links[link].port}")
 
     def heal(self) -> None:
         """Undo every fault: all servers, links, workers and the scheduler are there again."""
-        for link in self.links:
+        for link in self.links.values():
             link.heal()
         if self.postgres.process is None:
             self.postgres.start()
@@ -69,7 +71,10 @@ class Stack(Site):
             client.config_set("maxmemory", "0")
         for process in self.processes:
             thaw(process)
-        self.processes = [one for one in self.processes if one.process.poll() is None]
+        # A main process that is gone may have left others: they are watched until they end.
+        gone = [one for one in self.processes if one.process.poll() is not None]
+        self.remains = [one for one in (*self.remains, *gone) if one.family()]
+        self.processes = [one for one in self.processes if one not in gone]
         for node in WORKERS:
             process = self.workers_by_node.get(node)
             if process is None or process.process.poll() is not None:
@@ -79,58 +84,37 @@ class Stack(Site):
         if self.scheduler is None or self.scheduler.process.poll() is not None:
             self.scheduler = self.start("worker.scheduler")
 
-    def trainer(self, job_id: str) -> Process:
-        """The worker that has the job now, or the first one."""
-        return self.workers_by_node[self.bench.job(job_id).node or WORKERS[0]]
+    def schedulers_at_work(self) -> int:
+        """How many schedulers have ever begun to work here."""
+        return (self.folder / "log").read_text().count("the scheduler works")
 
-    def runner_of(self, job_id: str) -> psutil.Process | None:
-        """The process that trains the job now."""
-        return self._child(job_id, lambda line: "worker.runner" in line)
-
-    def slot_of(self, job_id: str) -> psutil.Process | None:
-        """The pool process that watches over the job now."""
-        return self._child(job_id, lambda line: "worker.runner" not in line and "worker" in line)
-
-    def _child(self, job_id: str, fits: Callable[[list[str]], bool]) -> psutil.Process | None:
-        for one in self.trainer(job_id).family():
-            with suppress(psutil.Error):
-                if fits(one.cmdline()):
-                    return one
-        return None
-
-    def cancel(self, job_id: str) -> None:
-        """Want the job to end."""
-        with transaction(self.bench.engine) as session:
-            jobs.cancel(session, job_id)
+    def orphans(self) -> list[psutil.Process]:
+        """Processes that live on after the main process that started them."""
+        self.remains = [one for one in self.remains if one.family()]
+        return [one for process in self.remains for one in process.family()]
 
     def close(self) -> None:
         """End everything."""
-        for process in self.processes:
+        self._opened.close()
+
+    def _end_processes(self) -> None:
+        for process in (*self.processes, *self.remains):
             thaw(process)
             process.kill()
-        for link in self.links:
-            link.close()
-        self.bench.close()
-        self.broker.thaw()
-        self.broker.stop()
-        self.postgres.remove()
 
 
-def freeze(process: Process) -> None:
-    """Stop a process and all it started where they are."""
-    _tell_all(process, signal.SIGSTOP)
+def _end_broker(broker: Broker) -> None:
+    if broker.process is not None:
+        broker.thaw()
+    broker.stop()
 
 
 def thaw(process: Process) -> None:
-    """Let all that was frozen go on."""
-    _tell_all(process, signal.SIGCONT)
-
-
-def _tell_all(process: Process, number: int) -> None:
+    """Let all that was frozen of a process of ours go on."""
     for pid in (process.pid, *(one.pid for one in process.family())):
         if process.process.poll() is None or pid != process.pid:
             with suppress(ProcessLookupError):
-                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)
 
 
 def training(stack: Stack, job_id: str) -> bool:

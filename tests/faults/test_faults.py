@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.matrix import FAULTS, Fault
 from tests.faults.nemesis import Nemesis
 from tests.faults.stack import Stack
 
@@ -41,4 +42,11 @@ def nemesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nemesis]:
 @pytest.mark.parametrize("name", IN_CI)
 def test_nothing_is_lost_doubled_or_wrong(nemesis: Nemesis, name: str):
     outcome = nemesis.run(name, seed=1)
-    assert not outcome.broken, "\n".join([*outcome.history, *outcome.broken])
+    assert not outcome.broken, "\n".join([*outcome.verdict.history, *outcome.broken])
+
+
+def test_a_fault_that_strikes_nothing_fails(nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(FAULTS, "idle", Fault("idle", lambda scene: None))
+    outcome = nemesis.run("idle", seed=1, tries=1)
+    assert not outcome.verdict.bad
+    assert outcome.broken == ["idle struck nothing: it did not say what it struck"]

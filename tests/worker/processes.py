@@ -35,7 +35,7 @@ class Process:
         if self.process.poll() is None:
             for one in psutil.Process(self.pid).children(recursive=True):
                 self._seen[one.pid] = one
-        return [one for one in self._seen.values() if _lives(one)]
+        return [one for one in self._seen.values() if lives(one)]
 
     def signal(self, number: int) -> None:
         """Send a signal to the main process only."""
@@ -53,7 +53,7 @@ class Process:
         self.process.kill()
         self.process.wait()
         for one in family:
-            if _lives(one):
+            if lives(one):
                 one.kill()
 
     def said(self) -> str:
@@ -61,7 +61,8 @@ class Process:
         return self.log.read_text()
 
 
-def _lives(one: psutil.Process) -> bool:
+def lives(one: psutil.Process) -> bool:
+    """Whether a process is there and no zombie."""
     try:
         return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
