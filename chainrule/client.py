@@ -13,6 +13,7 @@ import httpx
 
 from chainrule.models import Models
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
+from chainrule.sources import Sources
 from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, Transport
 from chainrule.webhooks import Webhooks
@@ -32,7 +33,8 @@ class Client:
 
     `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, `url` in the end to the
     address of `chainrule up`. Methods raise ProblemError when the server refuses and
-    UnreachableError when none answers.
+    UnreachableError when none answers. The code of the project one is in goes with what
+    is submitted; `source=False`, or CHAINRULE_SOURCE=off, keeps it here.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Client:
         *,
         timeout_seconds: float = 60.0,
         transport: httpx.BaseTransport | None = None,
+        source: bool | None = None,
     ) -> None:
         address = url or os.environ.get("CHAINRULE_URL") or DEFAULT_URL
         secret = token if token is not None else os.environ.get("CHAINRULE_API_TOKEN", "")
@@ -50,8 +53,9 @@ class Client:
         )
         self.url = self._transport.url
         self.datasets = Datasets(self._transport)
-        self.jobs = Jobs(self._transport)
-        self.sweeps = Sweeps(self._transport)
+        self.sources = Sources(self._transport, attached=source)
+        self.jobs = Jobs(self._transport, self.sources)
+        self.sweeps = Sweeps(self._transport, self.sources)
         self.models = Models(self._transport)
         self.webhooks = Webhooks(self._transport)
 
@@ -185,14 +189,15 @@ class Datasets:
 class Jobs:
     """What was asked for, and how far it has come."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, sources: Sources) -> None:
         self._transport = transport
+        self._sources = sources
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
-        """Queue a job. Sending it again under the same key gives the same job."""
-        key = idempotency_key or str(uuid.uuid4())
-        headers = {"Idempotency-Key": key}
-        return self._transport.post("/v1/jobs", dict(spec), repeatable=True, headers=headers)
+        """Queue a job, with its source. The same again under the same key gives the same job."""
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        body = self._sources.attach(spec)
+        return self._transport.post("/v1/jobs", body, repeatable=True, headers=headers)
 
     def get(self, job_id: str) -> Document:
         """One job, with its spec and attempts."""
@@ -266,6 +271,10 @@ class Jobs:
     def logs(self, job_id: str) -> Iterator[Document]:
         """What the job's attempts said so far, line by line."""
         return self._transport.items(f"{_path(job_id)}/logs", limit=500)
+
+    def source(self, job_id: str) -> Document:
+        """The code the job was submitted from. Raises ProblemError (404) when nobody sent it."""
+        return self._transport.get(f"{_path(job_id)}/source")
 
     def cancel(self, job_id: str) -> Document:
         """Ask for the job to end. Raises ProblemError (409) when it already has."""

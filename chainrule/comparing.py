@@ -1,5 +1,6 @@
 """Compare two jobs: what was asked for, where it ran, what came of it."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,15 @@ class Difference:
 
 
 def differences(left: Document, right: Document) -> list[Difference]:
-    """All that differs between two jobs: data and spec, environment, results; in this order."""
+    """All that differs between two jobs: data, spec, source, environment, results.
+
+    The source of a job is expected under `source`, as the api tells it.
+    """
     found: list[Difference] = []
     for name, pick in (
         ("dataset", lambda job: job.get("dataset")),
         ("spec", lambda job: job.get("spec")),
+        ("source", _source),
         ("environment", _environment),
         ("result", _result),
     ):
@@ -53,6 +58,19 @@ def first_difference(
 
 def _points(items: Iterable[Document]) -> dict[tuple[int, int, str], Any]:
     return {(item["epoch"], item["step"], item["key"]): item["value"] for item in items}
+
+
+def _source(job: Document) -> Document:
+    """Where the code stood; its texts as digests, for whole files say little in a table."""
+    found = job.get("source") or {}
+    named = {name: found[name] for name in ("repository", "commit", "branch") if name in found}
+    texts = {"changes": found.get("diff") or "", **(found.get("files") or {})}
+    digests = {
+        name: f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        for name, text in texts.items()
+        if text
+    }
+    return named | digests
 
 
 def _environment(job: Document) -> Document:

@@ -5,19 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from chainrule.sources import Sources
 from chainrule.transport import Document, Transport
 
 
 class Sweeps:
     """Searches over hyperparameters. Answers are the JSON objects of the api."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, sources: Sources) -> None:
         self._transport = transport
+        self._sources = sources
 
     def begin(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
-        """Begin a sweep. Sending it again under the same key gives the same sweep."""
+        """Begin a sweep. The same again under the same key gives the same sweep."""
+        body = dict(spec)
+        if isinstance(body.get("job"), Mapping):
+            body["job"] = self._sources.attach(body["job"])
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return self._transport.post("/v1/sweeps", dict(spec), repeatable=True, headers=headers)
+        return self._transport.post("/v1/sweeps", body, repeatable=True, headers=headers)
 
     def get(self, sweep_id: str) -> Document:
         """One sweep: its state, its trials by state, the best of them."""

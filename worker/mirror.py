@@ -36,6 +36,7 @@ from core.tracking import (
     is_deleted,
 )
 from worker.modelfiles import model_artifacts
+from worker.provenance import source_files, source_tags
 from worker.runfiles import run_files
 
 log = structlog.get_logger()
@@ -169,7 +170,8 @@ class Mirror:
     def _read(self, job_id: str) -> _Subject:
         with reading(self._engine) as session:
             job = jobs.get(session, job_id)
-            return _subject(job, self._settings, jobs.nesting(session, job))
+            tags = source_tags(jobs.source_of(session, job))
+            return _subject(job, self._settings, jobs.nesting(session, job), tags)
 
     def _begin(self, server: MlflowServer, subject: _Subject) -> str:
         """Make the run of a job and let its rows point at it."""
@@ -210,6 +212,7 @@ class Mirror:
         with reading(self._engine) as session:
             attempts = jobs.attempts(session, subject.job_id)
             found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
+            found += source_files(jobs.source_of(session, jobs.get(session, subject.job_id)))
         if subject.status is JobStatus.FINISHED and subject.model_key is not None:
             found += model_artifacts(
                 self._store,
@@ -312,7 +315,9 @@ def dataset_input(version: DatasetVersion) -> DatasetInput:
     )
 
 
-def _subject(job: Job, settings: Settings, nesting: jobs.Nesting) -> _Subject:
+def _subject(
+    job: Job, settings: Settings, nesting: jobs.Nesting, source: dict[str, str]
+) -> _Subject:
     version = job.dataset_version
     description = RunDescription(
         job_id=job.id,
@@ -321,6 +326,7 @@ def _subject(job: Job, settings: Settings, nesting: jobs.Nesting) -> _Subject:
         started_at_ms=to_milliseconds(job.started_at or job.created_at),
         params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_PARAMS}),
         tags={
+            **source,
             **job.tags,
             "mlflow.user": job.owner,
             "mlflow.note.content": _note(job, settings),
@@ -354,4 +360,6 @@ def _subject(job: Job, settings: Settings, nesting: jobs.Nesting) -> _Subject:
     )
 
 
-_NOT_PARAMS = frozenset({"tags", "name", "description", "experiment", "priority", "max_attempts"})
+_NOT_PARAMS = frozenset(
+    {"tags", "name", "description", "experiment", "priority", "source", "max_attempts"}
+)

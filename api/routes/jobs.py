@@ -117,6 +117,7 @@ def _admitted(session: Session, spec: JobSpec, here: Context) -> tables.DatasetV
         raise InvalidError(
             f"dataset: {error.detail}", [FieldError("dataset", error.detail)]
         ) from error
+    jobs.check_source(session, spec.source, "source")
     check(spec, DatasetSchema.model_validate(version.schema), here.settings.max_weights_bytes)
     return version
 

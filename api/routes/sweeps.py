@@ -72,6 +72,7 @@ def begin_sweep(
 
 
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
+    jobs.check_source(session, spec.job.source, "job.source")
     try:
         return resolve(session, spec.job.dataset)
     except NotFoundError as error:

@@ -12,6 +12,7 @@ from chainrule.cli import (
     jobs,
     models,
     nodes,
+    sources,
     steering,
     sweeps,
     up,
@@ -39,6 +40,7 @@ datasets.install(app)
 jobs.install(app)
 watching.install(app)
 steering.install(app)
+sources.install(app)
 comparing.install(app)
 nodes.install(app)
 sweeps.install(app)

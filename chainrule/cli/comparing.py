@@ -8,7 +8,9 @@ from chainrule.cli import views
 from chainrule.cli.jobs import JobId, find
 from chainrule.cli.progress import follow
 from chainrule.cli.typers import URL, Json, Token, Url, client
+from chainrule.client import Client
 from chainrule.comparing import Difference, differences, first_difference, identical_weights
+from chainrule.transport import Document
 
 
 def install(app: typer.Typer) -> None:
@@ -20,9 +22,9 @@ def install(app: typer.Typer) -> None:
 def diff(
     left: JobId, right: JobId, url: Url = URL, token: Token = "", as_json: Json = False
 ) -> None:
-    """Show what differs between two jobs: data, specs, environments, results."""
+    """Show what differs between two jobs: data, specs, sources, environments, results."""
     with client(url, token) as server:
-        one, other = (server.jobs.get(find(server, given)) for given in (left, right))
+        one, other = (_with_source(server, find(server, given)) for given in (left, right))
     found = differences(one, other)
     if as_json:
         views.print_json([dataclasses.asdict(difference) for difference in found])
@@ -67,6 +69,11 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
         _show(found, before["id"], after["id"])
     if not same:
         raise typer.Exit(1)
+
+
+def _with_source(server: Client, job_id: str) -> Document:
+    job = server.jobs.get(job_id)
+    return {**job, "source": server.jobs.source(job_id) if job["spec"].get("source") else None}
 
 
 def _show(found: list[Difference], left: str, right: str) -> None:

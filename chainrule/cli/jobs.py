@@ -15,7 +15,7 @@ from chainrule.cli.predicting import (
     without_targets,
 )
 from chainrule.cli.progress import follow
-from chainrule.cli.typers import URL, Json, Token, Url, client
+from chainrule.cli.typers import URL, Json, Source, Token, Url, client
 from chainrule.client import Client
 from chainrule.transport import Document
 from core.status import JobStatus
@@ -44,6 +44,7 @@ def submit(
         str | None,
         typer.Option("--key", help="Idempotency key: sent again, it makes no second job."),
     ] = None,
+    source: Source = True,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -57,7 +58,7 @@ def submit(
     spec = json_file(file)
     if not isinstance(spec, dict):
         raise typer.BadParameter(f"{file}: a JobSpec is a JSON object")
-    with client(url, token) as server:
+    with client(url, token, source=source) as server:
         job = server.jobs.submit(spec, idempotency_key=key)
         if watching:
             job = follow(server, job["id"], visible=not as_json)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from chainrule.cli import sweep_edits, sweep_results, views
 from chainrule.cli.sweep_results import SweepId, find
-from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.cli.typers import URL, Json, Source, Token, Url, client, new_typer
 from chainrule.client import Client
 from chainrule.transport import Document
 from core.status import SweepStatus
@@ -38,6 +38,7 @@ def run(
     file: Annotated[
         Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
     ],
+    source: Source = True,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -47,7 +48,7 @@ def run(
     [dim]chainrule sweep run sweep.json[/]
     """
     spec = _spec(file)
-    with client(url, token) as server:
+    with client(url, token, source=source) as server:
         sweep = server.sweeps.begin(spec)
         if as_json:
             while not SweepStatus(sweep["status"]).terminal:

@@ -34,9 +34,18 @@ Token = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
+Source = Annotated[
+    bool,
+    typer.Option(
+        "--source/--no-source",
+        envvar="CHAINRULE_SOURCE",
+        help="Send the code along: commit, changes, new files; never what looks like a secret.",
+    ),
+]
+
 URL = DEFAULT_URL
 
 
-def client(url: str, token: str) -> Client:
-    """The server that the options name."""
-    return Client(url, token)
+def client(url: str, token: str, *, source: bool | None = None) -> Client:
+    """The server that the options name; `source`: whether the code goes with what is submitted."""
+    return Client(url, token, source=source)

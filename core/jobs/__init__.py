@@ -44,6 +44,7 @@ from core.jobs.nesting import Nesting, most_shown, nesting, pass_over
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
+from core.jobs.sources import check_source, get_source, keep_source, source_of
 from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "attempts",
     "behind",
     "cancel",
+    "check_source",
     "checkpoints",
     "claim",
     "claim_beside",
@@ -81,6 +83,8 @@ __all__ = [
     "forget_checkpoint",
     "forget_run",
     "get",
+    "get_source",
+    "keep_source",
     "list_jobs",
     "log_lines",
     "look",
@@ -112,6 +116,7 @@ __all__ = [
     "resumed",
     "retry",
     "set_priority",
+    "source_of",
     "spare_checkpoints",
     "spec_hash",
     "submit",

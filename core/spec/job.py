@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from core.spec.base import Name, Spec
 from core.spec.data import DataSpec
+from core.spec.source import SourceDigest
 from core.spec.training import TrainingSpec
 
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
@@ -61,3 +62,6 @@ class JobSpec(TrainingSpec):
         None, description="lost attempts before the job counts as failed"
     )
     checkpoint: CheckpointSpec = CheckpointSpec()
+    source: SourceDigest | None = Field(
+        None, description="the code it is submitted from, as the answer of `POST /v1/sources` said"
+    )

@@ -13,7 +13,7 @@ SMALL = 4_000_000
 """Products of weights and rows in a batch up to which a stack is worth more than its members."""
 
 _NUMBERS = ("loss", "network", "optimizer", "regularization", "schedule")
-_FREE = ("description", "name", "priority", "seed", "tags")
+_FREE = ("description", "name", "priority", "seed", "source", "tags")
 
 
 def stack_key(spec: JobSpec, schema: DatasetSchema, family: str) -> str | None:

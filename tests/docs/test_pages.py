@@ -160,8 +160,14 @@ def test_data_page(url, desk):
 
 
 def test_tracking_page(url, desk):
-    first = trained(desk, CHAINRULE_URL=url)
-    said = typed("docs/tracking.md", desk, CHAINRULE_URL=url, API=url, ID=first)
+    bash("git init -q . && git add examples", desk)
+    bash("git -c user.name=a -c user.email=a@example.com commit -qm Begin", desk)
+    (desk / "train.py").write_text("rate = 1\n")
+    variables = {"CHAINRULE_URL": url, "CHAINRULE_SOURCE": "on"}
+    first = trained(desk, **variables)
+    said = typed("docs/tracking.md", desk, **variables, API=url, ID=first)
+    assert bash("git rev-parse HEAD", desk).strip() in said["chainrule source latest"]
+    assert (desk / "then" / "train.py").read_text() == "rate = 1\n"
     assert "finished" in said["chainrule watch latest"]
     assert "training ended" in said["chainrule logs latest"]
     streamed = next(text for words, text in said.items() if words.startswith("curl"))

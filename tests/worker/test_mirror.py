@@ -8,6 +8,7 @@ import pytest
 
 from core import jobs
 from core.db.session import reading, transaction
+from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
 from tests.core.exporting.elsewhere import scored
@@ -39,6 +40,33 @@ def mirrored(bench: Bench, job_id: str) -> bool:
 def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
     history = tracker.history(bench.job(job_id).mlflow_run_id, key)
     return [(step, value) for step, value, _ in history]
+
+
+def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker):
+    source = SourceSpec(
+        repository="https://example.com/net.git",
+        commit="a" * 40,
+        branch="work",
+        command="submit.py",
+        diff="diff --git a/t.py b/t.py\n",
+        files={"lib/new.py": "units = 4\n"},
+    )
+    with transaction(site.engine) as session:
+        digest = jobs.keep_source(session, source, owner="local").digest
+    job_id = site.submit(epochs=1, source=digest)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    run_id = site.job(job_id).mlflow_run_id
+    data = tracker.run(run_id)["data"]
+    tags = {t["key"]: t["value"] for t in data["tags"]}
+    assert tags["mlflow.source.git.commit"] == "a" * 40
+    assert tags["mlflow.source.name"] == "submit.py"
+    assert tags["chainrule.source_dirty"] == "true"
+    assert "source" not in {p["key"] for p in data["params"]}
+    files = tracker.get("artifacts/list", run_id=run_id, path="source")["files"]
+    assert {file["path"] for file in files} == {
+        "source/changes.diff.txt", "source/new", "source/source.json"
+    }  # fmt: skip
 
 
 def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):

@@ -15,6 +15,7 @@ from core.db.tables.models import (
     RegisteredModel,
 )
 from core.db.tables.nodes import Node, Worker
+from core.db.tables.sources import Source
 from core.db.tables.sweeps import Sweep, Trial
 from core.db.tables.webhooks import Delivery, Webhook
 
@@ -38,6 +39,7 @@ __all__ = [
     "ModelVersion",
     "Node",
     "RegisteredModel",
+    "Source",
     "Sweep",
     "Trial",
     "Webhook",

@@ -1,0 +1,89 @@
+"""Sources: the code that jobs were submitted from."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+
+from api.auth import Owner
+from api.context import Here
+from api.exact import Exact
+from api.openapi import ALWAYS, problems
+from api.parameters import JobId
+from api.schemas import Read
+from core import jobs
+from core.db import tables
+from core.db.session import reading, transaction
+from core.errors import NotFoundError
+from core.spec.source import MOST_BYTES, SourceSpec
+
+router = APIRouter(prefix="/v1", tags=["sources"], responses=problems(*ALWAYS))
+
+MAX_BODY_BYTES = 2 * MOST_BYTES + 2**18
+"""Text as JSON is longer than the text: line ends and quotes are escaped."""
+
+Digest = Annotated[str, Path(max_length=64, description="as the answer that kept it said")]
+
+
+class OmittedFile(Read):
+    """A file that is not in a source, and why."""
+
+    path: str
+    reason: str
+
+
+class Source(Read):
+    """The code of a project at the moment it asked for training."""
+
+    digest: Annotated[str, Field(description="what a JobSpec names as its `source`")]
+    owner: str
+    repository: str
+    commit: Annotated[str, Field(description="empty: not under version control")]
+    branch: str
+    command: str
+    dirty: Annotated[bool, Field(description="whether there was more than the commit")]
+    diff: str
+    files: dict[str, str]
+    omitted: list[OmittedFile]
+    created_at: datetime
+
+
+@router.post(
+    "/sources",
+    status_code=201,
+    max_body_size=MAX_BODY_BYTES,
+    responses=problems(403, 413, 415, 422),
+)
+def keep_source(spec: Exact[SourceSpec], here: Here, owner: Owner) -> Source:
+    """Keep a source, for jobs and sweeps to name it. The same one again is harmless."""
+    with transaction(here.engine) as session:
+        return _view(jobs.keep_source(session, spec, owner=owner))
+
+
+@router.get("/sources/{digest}", responses=problems(404, 422))
+def read_source(digest: Digest, here: Here, _: Owner) -> Source:
+    """A source by its digest."""
+    with reading(here.engine) as session:
+        return _view(jobs.get_source(session, digest))
+
+
+@router.get("/jobs/{job_id}/source", responses=problems(404, 422))
+def read_source_of_job(job_id: JobId, here: Here, _: Owner) -> Source:
+    """The source a job was submitted from."""
+    with reading(here.engine) as session:
+        found = jobs.source_of(session, jobs.get(session, job_id))
+        if found is None:
+            raise NotFoundError(f"job {job_id} was submitted without its source")
+        return _view(found)
+
+
+def _view(row: tables.Source) -> Source:
+    return Source(
+        **{
+            name: getattr(row, name)
+            for name in ("digest", "owner", "repository", "commit", "branch", "command", "dirty")
+        },
+        **{name: row.document[name] for name in ("diff", "files", "omitted")},
+        created_at=row.created_at,
+    )

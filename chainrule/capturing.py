@@ -1,0 +1,218 @@
+"""The source code of the project that submits: commit, changes since, and files in no commit.
+
+Git itself is asked, without running anything that the project configures for it. What looks like a
+secret is left out, and said to be.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.secrets import secret_in, secret_name
+
+SWITCH = "CHAINRULE_SOURCE"
+"""Environment variable: `off` keeps the source where it is."""
+
+MOST_BYTES = 2**20
+MOST_FILES = 500
+"""What the api takes; its specs are not imported, for the command line starts fast."""
+
+MOST_FILE_BYTES = 256 * 2**10
+REPORTED = 100
+"""Files left out that are named one by one."""
+FRESH_SECONDS = 5.0
+_GIT_SECONDS = 10.0
+_TEXT = 2000
+
+_found: dict[Path, tuple[float, dict[str, Any] | None]] = {}
+
+
+def switched_on() -> bool:
+    """Whether the source goes with what is submitted: yes, unless CHAINRULE_SOURCE says `off`."""
+    return os.environ.get(SWITCH, "on").strip().lower() not in {"off", "0", "false", "no"}
+
+
+def capture(folder: Path | None = None) -> dict[str, Any] | None:
+    """The source of the project that `folder` (here) is in, as the api takes it.
+
+    Outside a git repository it is the script that runs, if one does. None when there is neither.
+    What was found counts for some seconds: a loop that submits a thousand jobs asks git once.
+    """
+    place = (folder or Path.cwd()).resolve()
+    since, known = _found.get(place, (0.0, None))
+    if since and time.monotonic() - since < FRESH_SECONDS:
+        return known
+    source = _of_repository(place) or _of_script()
+    _found[place] = (time.monotonic(), source)
+    return source
+
+
+def _of_repository(folder: Path) -> dict[str, Any] | None:
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if not top:
+        return None
+    root = Path(top.strip())
+    commit = (_git(root, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
+    gathered = _Gathered()
+    if commit:
+        gathered.add_diff(_git(root, *_DIFF, "HEAD") or "")
+    listed = ("--others",) if commit else ("--others", "--cached")
+    names = _git(root, "ls-files", "-z", "--exclude-standard", *listed) or ""
+    for name in sorted(filter(None, names.split("\0"))):
+        gathered.add_file(name, root / name)
+    branch = (_git(root, "symbolic-ref", "--short", "--quiet", "HEAD") or "").strip()
+    remote = (_git(root, "config", "--get", "remote.origin.url") or "").strip()
+    return gathered.source(
+        repository=_without_password(remote) or root.name, commit=commit, branch=branch
+    )
+
+
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+
+
+def _of_script() -> dict[str, Any] | None:
+    """The Python file that was started, where it is a person's and not an installed command."""
+    script = Path(sys.argv[0] or ".")
+    if script.suffix != ".py" or not script.is_file():
+        return None
+    gathered = _Gathered()
+    gathered.add_file(script.name, script)
+    return gathered.source(repository="", commit="", branch="")
+
+
+class _Gathered:
+    """Texts that fit, and the names of what was left out."""
+
+    def __init__(self) -> None:
+        self._diff = ""
+        self._files: dict[str, str] = {}
+        self._omitted: dict[str, str] = {}
+        self._left = MOST_BYTES
+
+    def add_diff(self, diff: str) -> None:
+        """Take the changes, file by file."""
+        for part in re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE):
+            if part:
+                path = _changed_file(part)
+                if self._fits(path, part):
+                    self._diff += part
+
+    def add_file(self, name: str, path: Path) -> None:
+        """Take the text of a file that is in no commit."""
+        if len(self._files) == MOST_FILES:
+            self._omit(name, f"more than {MOST_FILES} files")
+            return
+        text = _text(path)
+        if isinstance(text, _Reason):
+            self._omit(name, text)
+        elif self._fits(name, text):
+            self._files[name] = text
+
+    def source(self, *, repository: str, commit: str, branch: str) -> dict[str, Any]:
+        """All of it, as the api takes it."""
+        omitted = [{"path": path, "reason": why} for path, why in self._omitted.items()]
+        return {
+            "repository": _line(repository),
+            "commit": commit,
+            "branch": _line(branch),
+            "command": _command(),
+            "diff": self._diff,
+            "files": self._files,
+            "omitted": omitted[:REPORTED],
+        }
+
+    def _fits(self, name: str, text: str) -> bool:
+        size = len(text.encode())
+        found = secret_in(text)
+        if secret_name(name) or found:
+            self._omit(name, f"looks like {found or 'a file of secrets'}")
+        elif "\0" in text:
+            self._omit(name, "no text")
+        elif size > min(self._left, MOST_FILE_BYTES):
+            self._omit(name, f"{size:,} bytes are too many")
+        elif not _speakable(name):
+            self._omit(name, "a name that is not kept")
+        else:
+            self._left -= size
+            return True
+        return False
+
+    def _omit(self, name: str, reason: str) -> None:
+        self._omitted[name if _speakable(name) else ascii(name).replace("\\", "?")[:400]] = reason
+
+
+class _Reason(str):
+    """Why there is no text."""
+
+    __slots__ = ()
+
+
+def _text(path: Path) -> str:
+    """The text of a file, or the _Reason why there is none."""
+    if path.is_symlink() or not path.is_file():
+        return _Reason("no regular file")
+    try:
+        size = path.stat().st_size
+        if size > MOST_FILE_BYTES:
+            return _Reason(f"{size:,} bytes are too many")
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return _Reason("no text")
+    except OSError as error:
+        return _Reason(f"cannot be read ({type(error).__name__})")
+
+
+def _changed_file(part: str) -> str:
+    """The file that a part of a diff is about."""
+    for line in part.splitlines()[:8]:
+        if line.startswith(("+++ b/", "--- a/")):
+            return line[6:]
+    head = part.splitlines()[0]
+    return head[len("diff --git a/") :].partition(" b/")[0]
+
+
+def _speakable(name: str) -> bool:
+    return len(name) <= 400 and "\\" not in name and name.isprintable()
+
+
+def _without_password(url: str) -> str:
+    """The address of a remote without who reads it."""
+    return re.sub(r"://[^/@]*@", "://", url)
+
+
+def _command() -> str:
+    """What was run, by its name; what is given to it may hold anything."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv and sys.argv[0] else []
+    text = _line(" ".join(words))
+    return text if secret_in(text) is None else _line(words[0])
+
+
+def _line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:_TEXT]
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git prints, or None when it is missing, slow or fails."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    quiet: Mapping[str, str] = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        ran = subprocess.run(
+            [git, "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *words],
+            cwd=folder,
+            env={**os.environ, **quiet},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else None

@@ -1,0 +1,45 @@
+"""The source code a job was submitted from: kept once, found again through the job's spec."""
+
+from sqlalchemy.orm import Session
+
+from core.db.tables import Job, Source
+from core.db.upsert import upsert
+from core.errors import FieldError, InvalidError, NotFoundError
+from core.spec.source import SourceSpec
+
+
+def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
+    """The row of this source, made unless it is there already."""
+    values = {
+        "digest": spec.digest,
+        "owner": owner,
+        "repository": spec.repository,
+        "commit": spec.commit,
+        "branch": spec.branch,
+        "command": spec.command,
+        "dirty": spec.dirty,
+        "document": spec.model_dump(mode="json"),
+    }
+    session.execute(upsert(session, Source).values(**values).on_conflict_do_nothing())
+    return get_source(session, spec.digest)
+
+
+def get_source(session: Session, digest: str) -> Source:
+    """The source of this digest. Raises NotFoundError."""
+    found = session.get(Source, digest)
+    if found is None:
+        raise NotFoundError(f"there is no source {digest[:64]}")
+    return found
+
+
+def source_of(session: Session, job: Job) -> Source | None:
+    """What a job was submitted from, or None when nobody said it."""
+    digest = job.spec.get("source")
+    return session.get(Source, digest) if digest else None
+
+
+def check_source(session: Session, digest: str | None, path: str) -> None:
+    """Raise InvalidError, naming the field `path`, when a spec names a source that nobody sent."""
+    if digest is not None and session.get(Source, digest) is None:
+        message = "nobody sent this source; POST it to /v1/sources first"
+        raise InvalidError(f"{path}: {message}", [FieldError(path, message)])
