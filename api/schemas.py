@@ -216,6 +216,13 @@ class Trial(Read):
     ended_at: datetime | None = None
 
 
+class Spent(Read):
+    """What a sweep has spent so far; its spec's `budget` says how much it may."""
+
+    seconds: Annotated[float, Field(description="time it has been running, pauses left out")]
+    epochs: Annotated[int, Field(description="epochs its trials trained")]
+
+
 class Sweep(Read):
     """A search over hyperparameters and how far it has come."""
 
@@ -230,6 +237,8 @@ class Sweep(Read):
     owner: str
     spec: dict[str, Any] = Field(description="the SweepSpec with all defaults filled in")
     plots: list[str] = Field(description="where pictures of it are: pages for a browser")
+    spent: Spent
+    stopped_by: str | None = Field(None, description="the budget that ended it early, if one did")
     created_at: datetime
     finished_at: datetime | None = None
 

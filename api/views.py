@@ -12,6 +12,7 @@ from core.nodes import NodeState
 from core.search.plots import kinds
 from core.settings import Settings
 from core.status import JobStatus
+from core.sweeps import Spent
 
 
 def experiment(row: tables.Experiment, settings: Settings) -> schemas.Experiment:
@@ -160,7 +161,9 @@ def trial(row: tables.Trial, job: tables.Job | None) -> schemas.Trial:
     )
 
 
-def sweep(row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial]) -> schemas.Sweep:
+def sweep(
+    row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial], spent: Spent
+) -> schemas.Sweep:
     """A sweep as the api shows it."""
     version = row.dataset_version
     given = row.spec["objective"]
@@ -177,6 +180,8 @@ def sweep(row: tables.Sweep, counts: dict[str, int], best: list[tables.Trial]) -
         owner=row.owner,
         spec=row.spec,
         plots=[f"/v1/sweeps/{row.id}/plots/{kind}" for kind in pictures],
+        spent=schemas.Spent(seconds=spent.seconds, epochs=spent.epochs),
+        stopped_by=row.stopped_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
     )

@@ -70,7 +70,7 @@ class Sweeps:
         return self._transport.post(f"{_path(sweep_id)}/resume", repeatable=True)
 
     def edit(self, sweep_id: str, changes: Mapping[str, Any]) -> Document:
-        """Change `n_trials`, `max_parallel`, `search_space`, `sampler` or `pruner`."""
+        """Change `n_trials`, `max_parallel`, `search_space`, `sampler`, `pruner` or `budget`."""
         return self._transport.send("PATCH", _path(sweep_id), repeatable=True, json=dict(changes))
 
     def add(self, sweep_id: str, points: Sequence[Mapping[str, Any]]) -> Document:

@@ -1,16 +1,15 @@
 """Change a sweep that has begun: its budget and space, points of one's own, failed trials again."""
 
 from fastapi import APIRouter
-from sqlalchemy.orm import Session
 
-from api import schemas, views
+from api import schemas
 from api.auth import Owner
 from api.context import Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
 from api.parameters import SweepId
+from api.searches import shown
 from core import sweeps
-from core.db import tables
 from core.db.session import transaction
 from core.spec.sweep import Points, SweepChanges
 
@@ -30,7 +29,7 @@ def edit_sweep(
         row = sweeps.edit(
             session, sweep_id, changes, max_weights_bytes=here.settings.max_weights_bytes
         )
-        return _view(session, row)
+        return shown(session, row)
 
 
 @router.post(
@@ -39,7 +38,7 @@ def edit_sweep(
 def add_trials(sweep_id: SweepId, given: Exact[Points], here: Here, _: Owner) -> schemas.Sweep:
     """Try these points next: each is a trial more."""
     with transaction(here.engine) as session:
-        return _view(session, sweeps.add_points(session, sweep_id, given.points))
+        return shown(session, sweeps.add_points(session, sweep_id, given.points))
 
 
 @router.post("/{sweep_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
@@ -47,9 +46,4 @@ def retry_trials(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
     """Try again each trial whose job failed, under its number; the others are left alone."""
     with transaction(here.engine) as session:
         sweeps.retry_failed(session, sweep_id)
-        return _view(session, sweeps.get(session, sweep_id))
-
-
-def _view(session: Session, row: tables.Sweep) -> schemas.Sweep:
-    session.refresh(row)
-    return views.sweep(row, sweeps.counts(session, row.id), sweeps.best(session, row))
+        return shown(session, sweeps.get(session, sweep_id))

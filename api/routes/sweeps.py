@@ -12,6 +12,7 @@ from api.exact import Exact
 from api.openapi import ALWAYS, problems
 from api.pages import page
 from api.parameters import Paging, SweepId
+from api.searches import shown
 from core import jobs, sweeps
 from core.datasets import resolve
 from core.db import tables
@@ -64,7 +65,7 @@ def begin_sweep(
                 idempotency_key=idempotency_key,
                 request_hash=request_hash,
             )
-        sweep = _view(session, row)
+        sweep = shown(session, row)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
@@ -88,7 +89,7 @@ def list_all_sweeps(
     """Sweeps, newest first."""
     with reading(here.engine) as session:
         page = sweeps.list_sweeps(session, cursor=paging.cursor, limit=paging.limit)
-        items = [_view(session, row) for row in page.items]
+        items = [shown(session, row) for row in page.items]
     return schemas.Page(items=items, next=page.next)
 
 
@@ -96,7 +97,7 @@ def list_all_sweeps(
 def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
     """A sweep: its state, how many trials are in which state, and the best one."""
     with reading(here.engine) as session:
-        return _view(session, sweeps.get(session, sweep_id))
+        return shown(session, sweeps.get(session, sweep_id))
 
 
 @router.get("/{sweep_id}/trials", responses=problems(404, 422))
@@ -125,24 +126,18 @@ def read_best(sweep_id: SweepId, here: Here, _: Owner) -> schemas.BestTrial:
 def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
     """Begin no more trials and end those begun. 409 when the sweep has finished."""
     with transaction(here.engine) as session:
-        return _view(session, sweeps.cancel(session, sweep_id, owner=owner))
+        return shown(session, sweeps.cancel(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/pause", responses=problems(403, 404, 409, 422))
 def pause_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
     """Begin no more trials until the sweep is resumed; those begun go on."""
     with transaction(here.engine) as session:
-        return _view(session, sweeps.pause(session, sweep_id))
+        return shown(session, sweeps.pause(session, sweep_id))
 
 
 @router.post("/{sweep_id}/resume", responses=problems(403, 404, 409, 422))
 def resume_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
     """Begin trials again."""
     with transaction(here.engine) as session:
-        return _view(session, sweeps.resume(session, sweep_id))
-
-
-def _view(session: Session, row: tables.Sweep) -> schemas.Sweep:
-    # A row that this transaction changed has columns to be read again.
-    session.refresh(row)
-    return views.sweep(row, sweeps.counts(session, row.id), sweeps.best(session, row))
+        return shown(session, sweeps.resume(session, sweep_id))

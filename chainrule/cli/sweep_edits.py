@@ -48,6 +48,9 @@ def edit(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="As JSON, or only its kind.")] = None,
     pruner: Annotated[str | None, typer.Option(help="As JSON, or only its kind.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="The whole new budget as JSON: seconds, epochs.")
+    ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -62,6 +65,7 @@ def edit(
         "search_space": None if search_space is None else _json(search_space),
         "sampler": None if sampler is None else _member(sampler),
         "pruner": None if pruner is None else _member(pruner),
+        "budget": None if budget is None else _json(budget),
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:

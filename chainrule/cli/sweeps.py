@@ -122,6 +122,7 @@ def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Gro
     left = sweep["n_trials"] - _ended(sweep)
     if rate and left and not SweepStatus(sweep["status"]).terminal:
         head.append(f"  {rate:.0f} a minute, {60 * left / rate:.0f} s left")
+    head.append(_spent(sweep))
     table = Table("trial", "status", "epochs", *_objective_names(sweep), "point",
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
     best = [{**one, "best": True} for one in sweep["best"][:_SHOWN_TRIALS]]
@@ -135,6 +136,19 @@ def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Gro
             Text(_point(trial), style="bold" if trial.get("best") else ""),
         )
     return Group(head, table)
+
+
+def _spent(sweep: Document) -> str:
+    """What is spent of the budgets that it has, and which of them ended it."""
+    budget, spent = sweep["spec"].get("budget") or {}, sweep["spent"]
+    parts = [
+        f"{spent[name]:,.0f} of {most:,.0f} {name}"
+        for name, most in budget.items()
+        if most is not None
+    ]
+    if sweep["stopped_by"]:
+        parts.append(f"stopped by its {sweep['stopped_by']}")
+    return "".join(f"  {part}" for part in parts)
 
 
 def _objective_names(sweep: Document) -> list[str]:

@@ -5,7 +5,7 @@ one: a worker that was frozen, cut off or thought dead cannot write over its suc
 """
 
 from core.jobs.claiming import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
-from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority
+from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
 from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths, unring
 from core.jobs.effects import (
     forget_checkpoint,
@@ -119,6 +119,7 @@ __all__ = [
     "source_of",
     "spare_checkpoints",
     "spec_hash",
+    "stop",
     "submit",
     "submit_all",
     "submitted",

@@ -46,12 +46,28 @@ def prune(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
     job = get(session, job_id, lock=True)
     if job.status.terminal or job.cancel_requested_at is not None:
         return job
-    job.cancel_requested_at = job.prune_requested_at = now()
-    log(session, job, "prune_requested", SCHEDULER, reason)
+    job.prune_requested_at = now()
+    return _end_early(session, job, JobStatus.PRUNED, "prune_requested", reason)
+
+
+def stop(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
+    """End a job because its sweep has spent what it may. As `prune`, but its end is `cancelled`."""
+    job = get(session, job_id, lock=True)
+    if job.status.terminal or job.cancel_requested_at is not None:
+        return job
+    return _end_early(session, job, JobStatus.CANCELLED, "cancel_requested", reason)
+
+
+def _end_early(
+    session: Session, job: Job, status: JobStatus, asked: str, reason: dict[str, Any]
+) -> Job:
+    """Ask the attempt of a job that runs to end; one that waits ends here."""
+    job.cancel_requested_at = now()
+    log(session, job, asked, SCHEDULER, reason)
     if job.status is not JobStatus.RUNNING:
-        job.status = JobStatus.PRUNED
+        job.status, job.cause = status, reason
         job.finished_at = now()
-        log(session, job, "pruned", SCHEDULER, reason)
+        log(session, job, status.value, SCHEDULER, reason)
     session.flush()
     _notify(session, job)
     return job

@@ -58,6 +58,17 @@ class Objective(Spec):
     direction: Literal["minimize", "maximize"]
 
 
+class Budget(Spec):
+    """What a sweep may spend besides its trials; whatever runs out first ends it."""
+
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="time that it runs, pauses left out; trials that train then are stopped"
+    )
+    epochs: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="epochs that all trials train together"
+    )
+
+
 class SweepSpec(Spec):
     """What a client asks for: a job, which of its fields to search, and what is better."""
 
@@ -73,6 +84,7 @@ class SweepSpec(Spec):
     sampler: Sampler = Tpe()
     pruner: Pruner = NoPruner()
     n_trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    budget: Budget = Budget()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="trials that wait or run at once"
     )
@@ -134,6 +146,7 @@ class SweepChanges(Spec):
     )
     sampler: Sampler | None = None
     pruner: Pruner | None = None
+    budget: Budget | None = Field(None, description="the whole new budget")
 
 
 class Points(Spec):

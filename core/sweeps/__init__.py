@@ -5,6 +5,7 @@ somebody else had a later one. A trial is a job, and how it ends is read from it
 """
 
 from core.sweeps.advancing import Advance, advance, unfinished
+from core.sweeps.budget import Spent, spent
 from core.sweeps.control import cancel, pause, resume
 from core.sweeps.editing import add_points, edit, retry_failed
 from core.sweeps.mirroring import (
@@ -38,6 +39,7 @@ __all__ = [
     "Advance",
     "Findings",
     "Mark",
+    "Spent",
     "SweepPage",
     "add_points",
     "advance",
@@ -62,6 +64,7 @@ __all__ = [
     "resume",
     "retry_failed",
     "show_best",
+    "spent",
     "start",
     "started",
     "take_mirror_turn",

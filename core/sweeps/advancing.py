@@ -22,8 +22,9 @@ from core.search.study import Search, Suggestion, Tried, ask, judge
 from core.spec import JobSpec
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
-from core.status import SweepStatus
+from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
+from core.sweeps.budget import affordable, exhausted, going, limited, spent, stop, stop_clock
 from core.sweeps.reading import get
 from core.sweeps.telling import reports, tell, tried
 
@@ -124,12 +125,19 @@ def _tell(session: Session, sweep_id: str) -> int:
     statement = (
         select(Trial, Job)
         .join(Job, Job.id == Trial.job_id)
-        .where(Trial.sweep_id == sweep_id, Trial.status == "open")
+        .where(Trial.sweep_id == sweep_id, Trial.status == "open", Job.status.in_(list(TERMINAL)))
         .order_by(Trial.number)
     )
     moment = session.execute(select(now())).scalar_one()
-    told = sum(tell(spec, trial, job, moment) for trial, job in session.execute(statement))
+    told = 0
+    for trial, job in session.execute(statement):
+        told += tell(spec, trial, job, moment)
+        sweep.epochs_told += int((job.progress or {}).get("epoch", 0))
     session.flush()
+    if going(sweep) and limited(spec):
+        gone = exhausted(spec, spent(session, sweep))
+        if gone is not None:
+            stop(session, sweep, gone)
     return told
 
 
@@ -141,7 +149,10 @@ def _look(session: Session, sweep_id: str, turn: int, told: int) -> _Look:
     still_open = (Trial.sweep_id == sweep_id, Trial.status == "open")
     running = session.execute(select(func.count()).where(*still_open)).scalar_one()
     free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, _MOST_AT_ONCE)
-    wanted_now = max(0, free) if sweep.status is SweepStatus.RUNNING else 0
+    if limited(spec):
+        most = affordable(spec, spent(session, sweep))
+        free = free if most is None else min(free, most)
+    wanted_now = max(0, free) if going(sweep) else 0
     return _Look(
         turn,
         spec,
@@ -209,7 +220,7 @@ def _begin(
     state: dict[str, Any] | None,
 ) -> int:
     """Make trials of what was suggested, each within the budget; how many."""
-    if sweep.status is not SweepStatus.RUNNING or not found:
+    if not going(sweep) or not found:
         return 0
     _spend(session, sweep, found[0].number, len(found))
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
@@ -267,12 +278,13 @@ def _spend(session: Session, sweep: Sweep, first: int, count: int) -> None:
 
 
 def _conclude(session: Session, sweep: Sweep) -> None:
-    """A sweep has finished when its budget is spent and no trial is open."""
+    """A sweep has finished when a budget is spent and no trial is open."""
     session.refresh(sweep, ["issued"])
-    if sweep.status.terminal or sweep.issued < sweep.n_trials:
+    if sweep.status.terminal or (sweep.issued < sweep.n_trials and not sweep.stopped_by):
         return
     left = select(Trial.number).where(Trial.sweep_id == sweep.id, Trial.status == "open").limit(1)
     if session.scalar(left) is None:
+        stop_clock(session, sweep)
         sweep.status, sweep.finished_at = SweepStatus.FINISHED, now()
         session.flush()
         announce_end(session, sweep)

@@ -9,6 +9,7 @@ from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
+from core.sweeps.budget import start_clock, stop_clock
 from core.sweeps.reading import get
 
 
@@ -21,6 +22,7 @@ def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     if sweep.status is SweepStatus.CANCELLED:
         return sweep
     _refuse_ended(sweep, "cancelled")
+    stop_clock(session, sweep)
     sweep.status = SweepStatus.CANCELLED
     sweep.finished_at = now()
     session.flush()
@@ -45,6 +47,7 @@ def pause(session: Session, sweep_id: str) -> Sweep:
     """
     sweep = get(session, sweep_id, lock=True)
     _refuse_ended(sweep, "paused")
+    stop_clock(session, sweep)
     sweep.status = SweepStatus.PAUSED
     session.flush()
     return sweep
@@ -54,6 +57,7 @@ def resume(session: Session, sweep_id: str) -> Sweep:
     """Begin trials again. Raises NotFoundError, ConflictError when it has ended."""
     sweep = get(session, sweep_id, lock=True)
     _refuse_ended(sweep, "resumed")
+    start_clock(session, sweep)
     sweep.status = SweepStatus.RUNNING
     session.flush()
     return sweep

@@ -20,6 +20,7 @@ from core.spec.stacking import stack_key
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
 from core.status import JobStatus, SweepStatus
 from core.sweeps.advancing import chosen, named
+from core.sweeps.budget import refuse_spent, start_clock
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
 
@@ -27,7 +28,7 @@ from core.sweeps.starting import check_on_data
 def edit(
     session: Session, sweep_id: str, changes: SweepChanges, *, max_weights_bytes: int
 ) -> Sweep:
-    """Change budget, parallelism, search space, sampler or pruner of a sweep.
+    """Change budgets, parallelism, search space, sampler or pruner of a sweep.
 
     More trials let one that has finished go on. Raises NotFoundError, ConflictError when it was
     cancelled, InvalidError naming the field when the sweep cannot be like that.
@@ -64,7 +65,9 @@ def edit(
         sweep.state = None  # another sampler's random numbers mean nothing to it
     sweep.spec = spec.model_dump(mode="json")
     sweep.n_trials, sweep.max_parallel = spec.trials, spec.max_parallel
-    _go_on(sweep, sweep.issued < sweep.n_trials)
+    if changes.budget is not None:
+        sweep.stopped_by = None
+    _go_on(session, sweep, sweep.stopped_by is None and sweep.issued < sweep.n_trials)
     session.flush()
     return sweep
 
@@ -72,6 +75,7 @@ def edit(
 def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, Any]]) -> Sweep:
     """Try these points next, each as a trial more. Raises as `edit` does."""
     sweep = _taken(session, sweep_id)
+    refuse_spent(sweep)
     spec = SweepSpec.model_validate(sweep.spec)
     wrong = [
         FieldError(f"points[{place[1]}].{place[2]}", message)
@@ -88,7 +92,7 @@ def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, An
     }
     sweep.n_trials = max(sweep.n_trials + len(points), first + len(points))
     sweep.spec = {**sweep.spec, "n_trials": sweep.n_trials}
-    _go_on(sweep, True)
+    _go_on(session, sweep, True)
     session.flush()
     return sweep
 
@@ -100,6 +104,7 @@ def retry_failed(session: Session, sweep_id: str) -> int:
     Raises NotFoundError, ConflictError when the sweep was cancelled.
     """
     sweep = _taken(session, sweep_id)
+    refuse_spent(sweep)
     spec = SweepSpec.model_validate(sweep.spec)
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     statement = (
@@ -126,7 +131,7 @@ def retry_failed(session: Session, sweep_id: str) -> int:
         trial.job_id, trial.status, trial.judged_epoch = job_id, "open", 0
         trial.told_at = trial.objectives = trial.cause = None
         trial.attributes = unjudged(trial.attributes or {})
-    _go_on(sweep, bool(failed))
+    _go_on(session, sweep, bool(failed))
     session.flush()
     return len(failed)
 
@@ -141,8 +146,9 @@ def _taken(session: Session, sweep_id: str) -> Sweep:
     return sweep
 
 
-def _go_on(sweep: Sweep, more: bool) -> None:
+def _go_on(session: Session, sweep: Sweep, more: bool) -> None:
     if more and sweep.status is SweepStatus.FINISHED:
+        start_clock(session, sweep)
         sweep.status, sweep.finished_at = SweepStatus.RUNNING, None
         sweep.mirrored_status = None  # MLflow has an end of it that was none
 

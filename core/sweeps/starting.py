@@ -11,6 +11,7 @@ from core.db.tables import DatasetVersion, Sweep
 from core.errors import FieldError, InvalidError
 from core.spec.admission import check
 from core.spec.sweep import SweepSpec
+from core.sweeps.budget import start_clock
 from core.sweeps.reading import get
 
 
@@ -52,6 +53,7 @@ def start(
         max_attempts=spec.job.max_attempts or max_attempts,
     )
     session.add(sweep)
+    start_clock(session, sweep)
     session.flush()
     session.refresh(sweep, ["dataset_version"])
     return sweep

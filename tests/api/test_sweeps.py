@@ -102,6 +102,25 @@ def test_a_sweep_is_edited_and_what_failed_tried_again(everywhere: Http) -> None
     assert_problem(everywhere.request("PATCH", path, json={"n_trials": 9}), 409)
 
 
+def test_a_budget_is_shown_and_ends_a_sweep(http: Http) -> None:
+    epochs = SPEC["epochs"]
+    sweep_id = begun(http, budget={"epochs": epochs})
+    engine = http.app.state.context.engine
+    assert sweeps.advance(engine, sweep_id).begun == 1
+    (trial,) = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
+    claim = http.claimed(trial["job_id"])
+    with transaction(engine) as session:
+        jobs.record_progress(session, claim.job_id, 1, {"step": 9, "epoch": epochs})
+        result = {"metrics": {"valid/accuracy": 0.5}}
+        jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+    sweeps.advance(engine, sweep_id)
+    sweep = http.get(f"/v1/sweeps/{sweep_id}").json()
+    assert (sweep["status"], sweep["stopped_by"]) == ("finished", "epochs")
+    assert sweep["spent"]["epochs"] == sweep["spec"]["budget"]["epochs"] == epochs
+    wrong = http.post("/v1/sweeps", {**SWEEP, "budget": {"seconds": 0}})
+    assert_problem(wrong, 422, "budget.seconds")
+
+
 def test_wrong_fields_are_named_and_nothing_is_started(http: Http) -> None:
     def refused(path: str, **changes: Any) -> None:
         assert_problem(http.post("/v1/sweeps", {**SWEEP, **changes}), 422, path)

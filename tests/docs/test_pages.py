@@ -225,7 +225,8 @@ def test_sweeps_page(url, desk):
     trained(desk, CHAINRULE_URL=url)
     said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
     assert "12/12" in said["chainrule sweep run examples/sweep.json"]
-    edited = said["chainrule sweep edit latest --n-trials 14 --max-parallel 8"]
+    command = "chainrule sweep edit latest --n-trials 14 --max-parallel 8"
+    edited = said[command + """ --budget '{"seconds": 3600}'"""]
     assert edited.startswith("running")
     assert "14 trials" in edited
     added = said["""chainrule sweep add latest '{"optimizer.learning_rate": 0.02}'"""]

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.clock import now
-from core.db.tables.base import Base, Created, Key
+from core.db.tables.base import Base, Big, Created, Key
 from core.db.tables.datasets import DatasetVersion
 from core.db.types import Timestamp
 from core.status import JobStatus, SweepStatus
@@ -25,7 +25,9 @@ class Sweep(Base):
     `issued` of at most `n_trials` trials were begun: the budget. `turn` counts the turns of those
     who advanced it and is their fencing token; a turn lasts until `turn_until`. `state` is what the
     sampler has to remember, `added` are points that somebody wants tried, by the trial's number.
-    `mirrored_status` is the last status that MLflow confirmed.
+    `mirrored_status` is the last status that MLflow confirmed. It ran for `spent_ms` and since
+    `running_since`; trials that ended trained `epochs_told` epochs; `stopped_by` names the budget
+    that ended it early.
     """
 
     __tablename__ = "sweeps"
@@ -61,6 +63,10 @@ class Sweep(Base):
     added: Mapped[dict[str, Any] | None]
     created_at: Mapped[Created]
     finished_at: Mapped[datetime | None]
+    spent_ms: Mapped[Big] = mapped_column(default=0)
+    running_since: Mapped[datetime | None]
+    epochs_told: Mapped[Big] = mapped_column(default=0)
+    stopped_by: Mapped[str | None] = mapped_column(String(16))
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirrored_status: Mapped[str | None] = mapped_column(String(16))
     mirror_failures: Mapped[int] = mapped_column(default=0)

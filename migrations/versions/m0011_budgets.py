@@ -1,0 +1,27 @@
+"""Count what a sweep spends: the time it has been running, the epochs its trials trained."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go one revision up."""
+    for name in ("spent_ms", "epochs_told"):
+        op.add_column(
+            "sweeps",
+            sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        )
+    op.add_column("sweeps", sa.Column("running_since", sa.BigInteger(), nullable=True))
+    op.add_column("sweeps", sa.Column("stopped_by", sa.String(length=16), nullable=True))
+    op.execute("UPDATE sweeps SET running_since = created_at WHERE status = 'running'")
+
+
+def downgrade() -> None:
+    """Go one revision back."""
+    for name in ("stopped_by", "running_since", "epochs_told", "spent_ms"):
+        op.drop_column("sweeps", name)
