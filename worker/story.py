@@ -29,6 +29,8 @@ class Story:
         self._start_ms = to_milliseconds(claimed_at)
         self._monotonic = claimed_monotonic
         self._last: dict[str, float] = dict((progress or {}).get("last") or {})
+        # Not of earlier attempts: what they told beyond the checkpoint is superseded.
+        self._told: set[str] = set()
         self._best: dict[str, float] = dict((progress or {}).get("best") or {})
 
     def take(self, event: Event, at: float) -> tuple[list[Point], dict[str, Any]]:
@@ -45,12 +47,13 @@ class Story:
             case StepEnded() | EpochEnded():
                 metrics = event.metrics
                 self._last.update(metrics)
+                self._told.update(metrics)
                 progress["last"] = dict(self._last)
                 if isinstance(event, EpochEnded):
                     progress["best"] = self._best = self._better(metrics)
             case TrainingEnded():
                 # What an epoch already told at this step stands in its curve.
-                metrics = {k: v for k, v in event.metrics.items() if k not in self._last}
+                metrics = {k: v for k, v in event.metrics.items() if k not in self._told}
                 progress["last"] = self._last | event.metrics
                 progress["best"] = event.details.get("best_metrics") or self._best
         at_ms = self._start_ms + round(1000 * (at - self._monotonic))

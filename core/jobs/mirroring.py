@@ -57,8 +57,14 @@ def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
     chunks = list(session.scalars(statement))
     last = last_steps(session, job_id)
     shown = _shown_before(session, job_id, chunks, last)
-    fresh = [point for chunk in chunks for point in points(chunk.keys, surviving(chunk, last))]
-    return Unmirrored([chunk.id for chunk in chunks], [_as_shown(point, shown) for point in fresh])
+    # A checkpoint at the last step of an epoch comes before the epoch's points: who resumes from it
+    # tells them again at that step, where those of the attempt before survive as well.
+    fresh: dict[tuple[str, int, float], Point] = {}
+    for chunk in chunks:
+        for point in points(chunk.keys, surviving(chunk, last)):
+            place = (point.key, point.step, point.value)
+            fresh.setdefault(place, shown.get(place, point))
+    return Unmirrored([chunk.id for chunk in chunks], list(fresh.values()))
 
 
 def mark_mirrored(session: Session, chunk_ids: list[int]) -> None:
@@ -136,7 +142,7 @@ def mirror_lag(session: Session) -> tuple[int, float]:
 def _shown_before(
     session: Session, job_id: str, chunks: list[MetricChunk], last: dict[int, int]
 ) -> dict[tuple[str, int, float], Point]:
-    """Superseded points that MLflow has, by what a repetition of them equals."""
+    """Points that MLflow has and that are told again, by what a repetition of them equals."""
     newest = max((chunk.attempt for chunk in chunks), default=0)
     if newest <= 1:
         return {}
@@ -150,11 +156,7 @@ def _shown_before(
     shown = {}
     for chunk in session.scalars(statement):
         packed = unpack(chunk.points)
-        gone = packed[packed["step"] > last.get(chunk.attempt, 0)]
-        for point in points(chunk.keys, gone):
+        again = packed[packed["step"] >= last.get(chunk.attempt, 0)]
+        for point in points(chunk.keys, again):
             shown[point.key, point.step, point.value] = point
     return shown
-
-
-def _as_shown(point: Point, shown: dict[tuple[str, int, float], Point]) -> Point:
-    return shown.get((point.key, point.step, point.value), point)

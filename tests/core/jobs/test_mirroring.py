@@ -1,5 +1,6 @@
 """Mirroring: MLflow is told everything once, with the moments it was told before."""
 
+import pytest
 from sqlalchemy import Engine
 
 from core import jobs
@@ -45,6 +46,19 @@ def test_what_was_shown_before_is_shown_with_the_same_moment(engine: Engine) -> 
     second = resume_at(engine, claim, 2)
     record(engine, second, 0, points(3, 4, 5, at_ms=2000))
     assert [p.at_ms for p in mirror(engine, claim.job_id)] == [1003, 1004, 2005]
+
+
+@pytest.mark.parametrize("mirrored_between", [True, False])
+def test_a_point_told_again_at_the_step_of_a_checkpoint_is_shown_once(
+    engine: Engine, mirrored_between: bool
+) -> None:
+    claim = claimed(engine)
+    record(engine, claim, 0, points(1, 2, at_ms=1000))
+    shown = mirror(engine, claim.job_id) if mirrored_between else []
+    second = resume_at(engine, claim, 2)
+    record(engine, second, 0, points(2, 3, at_ms=2000))
+    shown += mirror(engine, claim.job_id)
+    assert sorted({(p.step, p.at_ms) for p in shown}) == [(1, 1001), (2, 1002), (3, 2003)]
 
 
 def test_a_job_is_behind_until_its_end_and_all_points_are_told(engine: Engine) -> None:
