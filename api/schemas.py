@@ -43,6 +43,9 @@ class DatasetVersion(Read):
     bytes: Annotated[int, Field(ge=0)]
     format: Annotated[str, Field(examples=["csv"], description="what was uploaded")]
     columns: list[ColumnSchema]
+    made_from: dict[str, Any] | None = Field(
+        None, description="the version and query it came from, or the address; null: an upload"
+    )
     created_at: datetime
     erase_requested_at: datetime | None = Field(None, description="when somebody erased it")
     erase_cause: dict[str, Any] | None = Field(None, description="who erased it, and why")
@@ -87,8 +90,11 @@ class Dataset(Read):
 
     name: Annotated[str, Field(examples=["digits"])]
     description: str
+    tags: Annotated[dict[str, str], Field(examples=[{"team": "a"}])]
+    owner: Annotated[str, Field(description="who made it")]
     latest_version: int | None = Field(None, description="what its name alone refers to")
     rows: int | None = Field(None, description="rows of the latest version")
+    bytes: int | None = Field(None, description="bytes of the latest version")
     aliases: Annotated[dict[str, int], Field(description="versions by names of their own")]
     created_at: datetime
 

@@ -30,8 +30,11 @@ def dataset(found: DatasetSummary) -> schemas.Dataset:
     return schemas.Dataset(
         name=found.dataset.name,
         description=found.dataset.description,
+        tags=found.dataset.tags,
+        owner=found.dataset.owner,
         latest_version=found.latest.version if found.latest else None,
         rows=found.latest.rows if found.latest else None,
+        bytes=found.latest.bytes if found.latest else None,
         aliases=found.aliases,
         created_at=found.dataset.created_at,
     )
@@ -47,6 +50,7 @@ def dataset_version(row: tables.DatasetVersion) -> schemas.DatasetVersion:
         bytes=row.bytes,
         format=row.format,
         columns=row.schema["columns"],
+        made_from=row.made_from,
         created_at=row.created_at,
         erase_requested_at=row.erase_requested_at,
         erase_cause=row.erase_cause,

@@ -4,13 +4,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import httpx
 
+from chainrule.datasets import Datasets
 from chainrule.models import Models
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.sources import Sources
@@ -21,10 +21,6 @@ from core.status import JobStatus
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
-UNTYPED = "application/octet-stream"
-"""What a dataset file is sent as when nobody said its type: the server finds out by its name."""
-
-_UPLOAD_SECONDS = 600.0
 _ABSENT_SECONDS = 20.0
 
 
@@ -102,88 +98,6 @@ class Happening(NamedTuple):
     kind: str
     data: Document
     id: str
-
-
-class Datasets:
-    """Named data in immutable versions."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def upload(self, name: str, path: Path | str, content_type: str | None = None) -> Document:
-        """Send a file as the next version of `name`.
-
-        The server knows its format by `content_type`, or else by the file's name and first bytes.
-        """
-        file = Path(path)
-        with file.open("rb") as body:
-            return self._transport.send(
-                "POST",
-                f"/v1/datasets/{quote(name, safe='')}/versions",
-                content=body,
-                headers={
-                    "Content-Type": content_type or UNTYPED,
-                    "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
-                    "Content-Length": str(file.stat().st_size),
-                },
-                timeout=_UPLOAD_SECONDS,
-            )
-
-    def list(self) -> Iterator[Document]:
-        """All datasets."""
-        return self._transport.items("/v1/datasets")
-
-    def versions(self, name: str) -> Iterator[Document]:
-        """All versions of a dataset."""
-        return self._transport.items(f"/v1/datasets/{quote(name, safe='')}/versions")
-
-    def get(self, name: str, version: int) -> Document:
-        """One version of a dataset, with its columns."""
-        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
-
-    def describe(self, name: str) -> Document:
-        """A dataset: its latest version and its aliases."""
-        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
-
-    def pull(
-        self,
-        name: str,
-        version: int,
-        target: Path | str,
-        *,
-        kind: str = "parquet",
-        query: str = "",
-        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
-    ) -> None:
-        """Write a version's rows, or those a query keeps, to a file: `parquet`, `csv` or `arrow`.
-
-        `on_bytes` hears how many bytes have come, of how many.
-        """
-        wanted = f"format={quote(kind, safe='')}&query={quote(query, safe='')}"
-        path = f"{_version(name, version)}/content?{wanted}"
-        self._transport.download(path, Path(target), on_bytes)
-
-    def uses(self, name: str, version: int) -> Document:
-        """The jobs and models that learned from a version, and what still needs it."""
-        return self._transport.get(f"{_version(name, version)}/uses")
-
-    def erase(self, name: str, version: int, *, reason: str = "") -> Document:
-        """Erase a version as soon as no job needs it; new jobs cannot have it from now on.
-
-        Raises ProblemError (409) while an alias points at it.
-        """
-        path = f"{_version(name, version)}?reason={quote(reason, safe='')}"
-        return self._transport.send("DELETE", path, repeatable=True)
-
-    def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Document:
-        """How many rows of a version a query keeps, and the first of them."""
-        path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
-        return self._transport.post(path, {"query": query, "preview": preview}, repeatable=True)
-
-    def set_alias(self, name: str, alias: str, version: int) -> Document:
-        """Let `name@alias` mean a version from now on."""
-        path = f"/v1/datasets/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
-        return self._transport.send("PUT", path, repeatable=True, json={"version": version})
 
 
 class Jobs:
@@ -305,10 +219,6 @@ class Jobs:
         if probabilities:
             body["probabilities"] = True
         return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
-
-
-def _version(name: str, version: int) -> str:
-    return f"/v1/datasets/{quote(name, safe='')}/versions/{version}"
 
 
 def _path(job_id: str) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 
 from api import schemas, views
 from api.auth import Owner
@@ -20,6 +21,20 @@ from core.datasets.lookup import summary
 from core.db.session import reading, transaction
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+
+class Filters(Paging):
+    """Which datasets to list."""
+
+    tag: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
+        Field(
+            default_factory=list,
+            max_length=16,
+            description="`key:value`; may be given several times",
+        ),
+    ]
+
 
 UNLIMITED = 2**63 - 1
 """What the general limit of bodies is lifted to: uploads have a limit of their own."""
@@ -50,7 +65,7 @@ BODY = {
     responses=problems(403, 408, 409, 413, 422),
 )
 async def upload_version(
-    name: Name, request: Request, here: Here, _: Owner
+    name: Name, request: Request, here: Here, owner: Owner
 ) -> schemas.DatasetVersion:
     """Register a file as the next version of a dataset, made when it is new.
 
@@ -60,27 +75,32 @@ async def upload_version(
     content_type = typed(request.headers.get("content-type", ""), filename(request))
     async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
         return await anyio.to_thread.run_sync(
-            _register, here, name, content_type, body, limiter=here.parsers
+            _register, here, name, owner, content_type, body, limiter=here.parsers
         )
 
 
-def _register(here: Context, name: str, content_type: str, body: Path) -> schemas.DatasetVersion:
+def _register(
+    here: Context, name: str, owner: str, content_type: str, body: Path
+) -> schemas.DatasetVersion:
     """Parse the file, keep its bytes, and only then make the version known."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
     with datasets.keeping(here.engine):
         datasets.keep(here.store, parsed)
         with transaction(here.engine) as session:
-            return views.dataset_version(datasets.register(session, name, parsed))
+            return views.dataset_version(datasets.register(session, name, parsed, owner=owner))
 
 
 @router.get("", responses=problems(422))
 def list_all_datasets(
-    paging: Annotated[Paging, Query()], here: Here, _: Owner
+    filters: Annotated[Filters, Query()], here: Here, _: Owner
 ) -> schemas.Page[schemas.Dataset]:
     """Datasets, by name."""
+    tags = dict(one.split(":", 1) for one in filters.tag)
     with reading(here.engine) as session:
-        found = datasets.list_datasets(session, after=paging.cursor, limit=paging.limit + 1)
-        return page(found, paging.limit, views.dataset, lambda one: one.dataset.name)
+        found = datasets.list_datasets(
+            session, after=filters.cursor, limit=filters.limit + 1, tags=tags
+        )
+        return page(found, filters.limit, views.dataset, lambda one: one.dataset.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.progress import DownloadColumn, Progress
 
-from chainrule.cli import views
+from chainrule.cli import dataset_edits, dataset_pages, views
+from chainrule.cli.dataset_edits import Description, Tags, tags_of
 from chainrule.cli.references import version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 from chainrule.transport import Document
@@ -35,7 +36,9 @@ datasets = new_typer("Upload datasets and see which there are.")
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Add the commands of datasets."""
+    dataset_pages.install(datasets)
+    dataset_edits.install(datasets)
     app.add_typer(datasets, name="dataset")
 
 
@@ -44,6 +47,8 @@ def add_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
     file: File,
     content_type: ContentType = None,
+    description: Description = None,
+    tag: Tags = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -53,7 +58,10 @@ def add_dataset(
     [dim]chainrule dataset add digits examples/digits.csv[/]
     """
     with client(url, token) as server:
+        tags = tags_of(tag)
         version = server.datasets.upload(name, file, content_type)
+        if description is not None or tags:
+            server.datasets.change(name, description=description, tags=tags)
     if as_json:
         views.print_json(version)
         return
@@ -61,64 +69,6 @@ def add_dataset(
         f"[green]added[/] {version['name']}@{version['version']}: {version['rows']} rows, "
         f"{len(version['columns'])} columns"
     )
-
-
-@datasets.command("list")
-def list_datasets(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """List all datasets."""
-    with client(url, token) as server:
-        found = list(server.datasets.list())
-    if as_json:
-        views.print_json(found)
-        return
-    views.table(
-        ("name", "versions", "created"),
-        (
-            (one["name"], str(one.get("latest_version") or 0), views.ago(one.get("created_at")))
-            for one in found
-        ),
-        "no datasets yet: chainrule dataset add NAME FILE",
-    )
-
-
-@datasets.command("show")
-def show_dataset(
-    name: Annotated[
-        str, typer.Argument(help="Name of the dataset, or one version: digits@1 or digits@alias.")
-    ],
-    url: Url = URL,
-    token: Token = "",
-    as_json: Json = False,
-) -> None:
-    """Show the versions of a dataset, or the columns of one version."""
-    plain, _, version = name.partition("@")
-    with client(url, token) as server:
-        if version:
-            found = [server.datasets.get(*version_of(name, server.datasets.describe))]
-        else:
-            found = list(server.datasets.versions(plain))
-    if as_json:
-        views.print_json(found[0] if version else found)
-        return
-    views.table(
-        ("version", "rows", "columns", "bytes", "format", "digest", "created"),
-        (
-            (
-                f"{one['name']}@{one['version']}",
-                str(one["rows"]),
-                str(len(one["columns"])),
-                views.size(one.get("bytes", 0)),
-                one.get("format", ""),
-                one["digest"][:12],
-                views.ago(one.get("created_at")),
-            )
-            for one in found
-        ),
-        "no versions",
-    )
-    if version:
-        views.CONSOLE.print()
-        views.table(("column", "type", "range", "classes"), map(_column, found[0]["columns"]), "")
 
 
 @datasets.command("query")
@@ -300,14 +250,3 @@ def _show_uses(uses: Document) -> None:
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
     return text if len(text) <= CELL else text[: CELL - 3] + "..."
-
-
-def _column(column: dict[str, object]) -> tuple[str, str, str, str]:
-    classes = column.get("classes")
-    low, high = column.get("minimum"), column.get("maximum")
-    return (
-        str(column["name"]),
-        str(column["dtype"]),
-        f"{views.number(low)} to {views.number(high)}" if low is not None else "",
-        str(len(classes)) if isinstance(classes, list) else "",
-    )

@@ -2,6 +2,8 @@
 
 from core.datasets.aliases import remove_alias, set_alias
 from core.datasets.blobs import keep, key_of, read, strays, unheld
+from core.datasets.deriving import derive
+from core.datasets.describing import describe
 from core.datasets.erasing import (
     Uses,
     erasable,
@@ -25,6 +27,8 @@ from core.datasets.registering import register
 __all__ = [
     "DatasetSummary",
     "Uses",
+    "derive",
+    "describe",
     "erasable",
     "erase",
     "erased_digests",

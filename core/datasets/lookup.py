@@ -1,8 +1,9 @@
 """Find and list datasets and their versions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import JSON, and_, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from core.db.tables import Alias, Dataset, DatasetVersion
@@ -79,12 +80,21 @@ def summary(session: Session, dataset: Dataset) -> DatasetSummary:
 
 
 def list_datasets(
-    session: Session, *, after: str | None = None, limit: int = 50
+    session: Session,
+    *,
+    after: str | None = None,
+    limit: int = 50,
+    tags: Mapping[str, str] | None = None,
 ) -> list[DatasetSummary]:
-    """Datasets by name with their latest versions, those whose name comes after `after`."""
+    """Datasets by name with their latest versions, those whose name comes after `after`.
+
+    `tags`: only those that have all of these.
+    """
     statement = select(Dataset).order_by(Dataset.name).limit(limit)
     if after is not None:
         statement = statement.where(Dataset.name > after)
+    for key, value in (tags or {}).items():
+        statement = statement.where(type_coerce(Dataset.tags, JSON)[key].as_string() == value)
     return _summaries(session, list(session.scalars(statement)))
 
 

@@ -1,5 +1,7 @@
 """Make a new version of a dataset known."""
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -11,14 +13,21 @@ from core.spec.names import check_name
 
 
 def register(
-    session: Session, name: str, parsed: ParsedDataset, *, description: str = ""
+    session: Session,
+    name: str,
+    parsed: ParsedDataset,
+    *,
+    description: str = "",
+    owner: str = "local",
+    made_from: dict[str, Any] | None = None,
 ) -> DatasetVersion:
     """The version of dataset `name` with the parsed content: the latest, or a new one after it.
 
-    The dataset is made when it is new. Sending the bytes of the latest version again makes no
+    The dataset is made when it is new, and then `owner`'s. `made_from` is kept with a new version.
+    Sending the bytes of the latest version again makes no
     second version. Raises InvalidError for a name that is no plain word.
     """
-    dataset = _dataset(session, check_name(name), description)
+    dataset = _dataset(session, check_name(name), description, owner)
     latest = session.scalar(
         select(DatasetVersion)
         .where(DatasetVersion.dataset_id == dataset.id)
@@ -35,6 +44,7 @@ def register(
         bytes=parsed.bytes,
         schema=parsed.schema.model_dump(mode="json"),
         format=parsed.format,
+        made_from=made_from,
     )
     session.add(version)
     session.flush()
@@ -50,8 +60,8 @@ def register(
     return version
 
 
-def _dataset(session: Session, name: str, description: str) -> Dataset:
+def _dataset(session: Session, name: str, description: str, owner: str) -> Dataset:
     """The row of the dataset, locked until the transaction ends: versions are numbered in turn."""
-    values = {"name": name, "description": description}
+    values = {"name": name, "description": description, "owner": owner, "tags": {}}
     session.execute(upsert(session, Dataset).values(**values).on_conflict_do_nothing())
     return session.scalars(select(Dataset).where(Dataset.name == name).with_for_update()).one()

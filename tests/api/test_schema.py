@@ -43,6 +43,8 @@ DEPENDENT = [
     "GET /v1/datasets/{name}/versions",
     "POST /v1/datasets/{name}/versions/{version}/query",
     "GET /v1/datasets/{name}/versions/{version}/content",
+    "POST /v1/datasets/{name}/versions/{version}/derive",
+    "PATCH /v1/datasets/{name}",
     "PUT /v1/datasets/{name}/aliases/{alias}",
     "DELETE /v1/datasets/{name}/aliases/{alias}",
     "GET /v1/sweeps",

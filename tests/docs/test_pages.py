@@ -149,6 +149,11 @@ def test_data_page(url, desk):
     assert few[1].split()[0] == "label"
     threes = (desk / "threes.csv").read_text().splitlines()[1:]
     assert {line.rpartition(",")[2] for line in threes} == {"3"}
+    made = said["chainrule dataset show binary@1"]
+    assert "zeros and ones" in made
+    assert "digits@1" in made
+    assert "█" in made
+    assert "binary" in said["chainrule dataset list --tag team:a"]
     replaced = said["chainrule dataset replace scans newer.csv --alias production"]
     assert "now mean scans@2: 1000 rows" in replaced
     path = f"{url}/v1/datasets/scans/versions/1"

@@ -18,6 +18,8 @@ class Dataset(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
     description: Mapped[str] = mapped_column(String(4096), default="")
+    owner: Mapped[str] = mapped_column(String(64), default="local")
+    tags: Mapped[dict[str, str]] = mapped_column(default=dict)
     created_at: Mapped[Created]
 
 
@@ -27,6 +29,7 @@ class DatasetVersion(Base):
     `digest` names the bytes in the store; `schema` is the DatasetSchema document; `format` is what
     was uploaded. `erase_requested_at` is set when it is to be erased, `erase_cause` says who wants
     it and why, `erased_at` is set when the bytes were deleted and only this row remains.
+    `made_from` says how it came from another version or from elsewhere; None for an upload.
     """
 
     __tablename__ = "dataset_versions"
@@ -45,6 +48,7 @@ class DatasetVersion(Base):
     bytes: Mapped[Big]
     schema: Mapped[dict[str, Any]]
     format: Mapped[str] = mapped_column(String(32))
+    made_from: Mapped[dict[str, Any] | None]
     created_at: Mapped[Created]
     erase_requested_at: Mapped[datetime | None]
     erase_cause: Mapped[dict[str, Any] | None]

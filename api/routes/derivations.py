@@ -1,0 +1,87 @@
+"""Versions made from other versions."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Context, Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Name, Version
+from core import datasets
+from core.data.copies import held
+from core.data.preparation import ColumnName
+from core.data.query import MAX_CHARACTERS, parse
+from core.db.session import reading, transaction
+from core.spec.names import NAME
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+
+class Derivation(BaseModel):
+    """Which rows and columns to keep, and the dataset whose next version they become."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[
+        str,
+        StringConstraints(max_length=128, pattern=f"^{NAME.pattern}$"),
+        Field(description="made when it is new; may be the dataset itself", examples=["cats"]),
+    ]
+    query: Annotated[
+        str,
+        Field(
+            max_length=MAX_CHARACTERS,
+            description="as in a JobSpec's `data.query`; empty: all rows",
+            examples=["height:[1.4 TO 1.6] @limit:100"],
+        ),
+    ] = ""
+    columns: Annotated[
+        list[ColumnName], Field(max_length=10_000, description="columns to keep; none: all")
+    ] = []
+
+
+@router.post(
+    "/{name}/versions/{version}/derive",
+    status_code=201,
+    responses=problems(403, 404, 413, 415, 422),
+)
+async def derive_version(
+    name: Name, version: Version, wanted: Derivation, here: Here, owner: Owner
+) -> schemas.DatasetVersion:
+    """Keep what a query finds as a version of its own, which remembers what it was made from."""
+    return await anyio.to_thread.run_sync(
+        _derive, here, (name, version), wanted, owner, limiter=here.parsers
+    )
+
+
+def _derive(
+    here: Context, source: tuple[str, int], wanted: Derivation, owner: str
+) -> schemas.DatasetVersion:
+    name, version = source
+    query = parse(wanted.query)
+    with reading(here.engine) as session:
+        digest = datasets.resolve(session, f"{name}@{version}").digest
+    made_from = {"dataset": name, "version": version, "query": wanted.query}
+    if wanted.columns:
+        made_from["columns"] = wanted.columns
+    here.uploads.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
+    try:
+        with held(here.cache, here.store, digest) as path:
+            parsed = datasets.derive(path, query, wanted.columns, folder / "canonical.arrow")
+        with datasets.keeping(here.engine):
+            datasets.keep(here.store, parsed)
+            with transaction(here.engine) as session:
+                row = datasets.register(
+                    session, wanted.name, parsed, owner=owner, made_from=made_from
+                )
+                return views.dataset_version(row)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

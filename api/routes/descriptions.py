@@ -1,0 +1,39 @@
+"""What people say about a dataset."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api import schemas, views
+from api.auth import Owner
+from api.context import Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Name
+from core import datasets
+from core.datasets.lookup import summary
+from core.db.session import transaction
+from core.spec.job import TagKey
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+Text = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class Change(BaseModel):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: Text | None = None
+    tags: dict[TagKey, Text | None] = Field(
+        {}, max_length=64, description="to set; null takes one away", examples=[{"team": "a"}]
+    )
+
+
+@router.patch("/{name}", responses=problems(403, 404, 413, 415, 422))
+def describe_dataset(name: Name, change: Change, here: Here, _: Owner) -> schemas.Dataset:
+    """Change the description or tags of a dataset."""
+    with transaction(here.engine) as session:
+        row = datasets.describe(session, name, description=change.description, tags=change.tags)
+        return views.dataset(summary(session, row))
