@@ -62,6 +62,7 @@ class Scheduler:
         self._store = open_store(settings.resolved_store_url)
         self._mirror = Mirror(self._engine, self._store, settings)
         self._instruments = Instruments(self._engine)
+        self._memory = sweeps.Memory()
         self._courier = Courier(self._engine, settings)
         self._tracker: MlflowServer | None = None
         self._sweep_mirror: SweepMirror | None = None
@@ -131,9 +132,10 @@ class Scheduler:
         """Advance all sweeps: tell, prune, begin. Raises UnavailableError."""
         with reading(self._engine) as session:
             unfinished = sweeps.unfinished(session)
+        self._memory.forget_others(unfinished)
         for sweep_id in unfinished:
             try:
-                sweeps.advance(self._engine, sweep_id)
+                sweeps.advance(self._engine, sweep_id, self._memory)
             except SupersededError as error:
                 log.info("another scheduler advances a sweep", sweep=sweep_id, why=error.detail)
             except UnavailableError:

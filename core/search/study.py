@@ -5,6 +5,7 @@ random numbers has to be kept (`state`), so that it draws on as if it had never 
 """
 
 import base64
+import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,19 +102,31 @@ def ask(
     be told more than that `begun` were. `wanted` are points that somebody chose, by number; they
     may leave fields to the sampler.
     """
+    first = len(tried) if begun is None else begun
     with quiet():
-        sampler = search.sampler.make(_distributions(search))
-        study = study_of(search, tried, sampler)
-        _restore(study, sampler, state or {})
-        found = []
-        first = len(tried) if begun is None else begun
-        for number in range(first, first + count):
-            if wanted is not None and number in wanted:
-                study.enqueue_trial(_encoded(search, wanted[number]))
-            trial = study.ask(dict(_distributions(search)))
-            attributes = study._storage.get_trial_system_attrs(trial._trial_id)
-            found.append(Suggestion(number, _decoded(search, trial.params), _kept(attributes)))
-        return found, _state(study, sampler)
+        return ask_study(search, study_of(search, tried), first, count, state, wanted)
+
+
+def ask_study(
+    search: Search,
+    study: optuna.Study,
+    first: int,
+    count: int,
+    state: Mapping[str, Any] | None = None,
+    wanted: Mapping[int, Mapping[str, Any]] | None = None,
+) -> tuple[list[Suggestion], dict[str, Any]]:
+    """As `ask`, of a study that has tried all so far; the first trial is number `first`."""
+    distributions = _distributions(search)
+    study.sampler = sampler = search.sampler.make(distributions)
+    _restore(study, sampler, state or {})
+    found = []
+    for number in range(first, first + count):
+        if wanted is not None and number in wanted:
+            study.enqueue_trial(_encoded(search, wanted[number]))
+        trial = study.ask(dict(distributions))
+        attributes = study._storage.get_trial_system_attrs(trial._trial_id)
+        found.append(Suggestion(number, _decoded(search, trial.params), _kept(attributes)))
+    return found, _state(study, sampler)
 
 
 def judge(
@@ -125,17 +138,21 @@ def judge(
     decides nothing about that trial's own reports.
     """
     with quiet():
-        study = study_of(search, tried)
-        pruner = study.pruner
-        trial_id = study.get_trials(deepcopy=False)[number]._trial_id
-        mine = tried[number]
-        verdict = None
-        for epoch in sorted(epoch for epoch in mine.reports if epoch > seen):
-            frozen = _seen_until(study._storage.get_trial(trial_id), mine, epoch)
-            if pruner.prune(study, frozen):
-                verdict = epoch
-                break
-        return verdict, _kept(study._storage.get_trial_system_attrs(trial_id))
+        return judge_study(study_of(search, tried), tried[number], seen=seen)
+
+
+def judge_study(
+    study: optuna.Study, mine: Tried, *, seen: int = 0
+) -> tuple[int | None, dict[str, Any]]:
+    """As `judge`, of a study that knows all trials, `mine` among them."""
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, mine.number)
+    verdict = None
+    for epoch in sorted(epoch for epoch in mine.reports if epoch > seen):
+        frozen = _seen_until(copy.copy(study._storage.get_trial(trial_id)), mine, epoch)
+        if study.pruner.prune(study, frozen):
+            verdict = epoch
+            break
+    return verdict, _kept(study._storage.get_trial_system_attrs(trial_id))
 
 
 def unjudged(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,14 +166,26 @@ def _seen_until(trial: FrozenTrial, mine: Tried, epoch: int) -> FrozenTrial:
     return trial
 
 
-def study_of(
-    search: Search, tried: Sequence[Tried], sampler: optuna.samplers.BaseSampler | None = None
-) -> optuna.Study:
+def put(search: Search, study: optuna.Study, one: Tried) -> None:
+    """Let a trial stand in the study as it does in the rows; one that is not there comes last."""
+    made = _frozen(search, one, _distributions(search))
+    storage, study_id = study._storage, study._study_id
+    if one.number >= storage.get_n_trials(study_id):
+        storage.create_new_trial(study_id, template_trial=made)
+        return
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, one.number)
+    made.number, made._trial_id = one.number, trial_id
+    # Its own ways to change a trial know no going back from an end, and no new attributes then.
+    storage._set_trial(trial_id, made)
+    storage._update_cache(trial_id, study_id)
+
+
+def study_of(search: Search, tried: Sequence[Tried]) -> optuna.Study:
     """An Optuna study in memory that has tried the same."""
     study = optuna.create_study(
         study_name=search.name,
         directions=list(search.directions),
-        sampler=sampler or optuna.samplers.RandomSampler(seed=0),
+        sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=search.pruner.make(search.epochs),
     )
     distributions = _distributions(search)

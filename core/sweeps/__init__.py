@@ -8,6 +8,7 @@ from core.sweeps.advancing import Advance, advance, unfinished
 from core.sweeps.budget import Spent, spent
 from core.sweeps.control import cancel, pause, resume
 from core.sweeps.editing import add_points, edit, retry_failed
+from core.sweeps.looking import Memory
 from core.sweeps.mirroring import (
     Mark,
     behind,
@@ -39,6 +40,7 @@ __all__ = [
     "Advance",
     "Findings",
     "Mark",
+    "Memory",
     "Spent",
     "SweepPage",
     "add_points",

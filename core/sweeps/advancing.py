@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Engine, exists, func, or_, select, update
+from sqlalchemy import Engine, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
@@ -18,18 +18,19 @@ from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import SupersededError
-from core.search.study import Search, Suggestion, Tried, ask, judge
+from core.search.notebook import Notebook
+from core.search.study import Suggestion
 from core.spec import JobSpec
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
-from core.sweeps.budget import affordable, exhausted, going, limited, spent, stop, stop_clock
-from core.sweeps.reading import get
-from core.sweeps.telling import reports, tell, tried
+from core.sweeps.budget import exhausted, going, limited, spent, stop, stop_clock
+from core.sweeps.looking import Look, Memory, look
+from core.sweeps.reading import get, spec_of
+from core.sweeps.telling import tell
 
 TURN_SECONDS = 60.0
-_MOST_AT_ONCE = 100
 
 Verdicts = Mapping[int, tuple[int | None, int, dict[str, Any]]]
 """By trial: the epoch to prune it at or None, the last one seen, and its attributes."""
@@ -44,22 +45,6 @@ class Advance:
     begun: int = 0
 
 
-@dataclass(frozen=True)
-class _Look:
-    """A sweep as it was read."""
-
-    turn: int
-    spec: SweepSpec
-    search: Search
-    wanted: int
-    issued: int
-    told: int
-    state: dict[str, Any] | None
-    chosen: dict[int, dict[str, Any]]
-    tried: list[Tried]
-    judged: dict[int, int]
-
-
 def unfinished(session: Session) -> list[str]:
     """The ids of sweeps that somebody should advance, oldest first."""
     left = exists().where(Trial.sweep_id == Sweep.id, Trial.status == "open")
@@ -67,38 +52,34 @@ def unfinished(session: Session) -> list[str]:
     return list(session.scalars(statement.order_by(Sweep.created_at, Sweep.id)))
 
 
-def advance(engine: Engine, sweep_id: str) -> Advance:
+def advance(engine: Engine, sweep_id: str, memory: Memory | None = None) -> Advance:
     """Take a turn at a sweep; what was done.
 
-    Nothing while somebody else has one. Raises UnavailableError when the database does not answer,
-    SupersededError when this took so long that another one took over: then nothing was begun.
+    What `memory` holds since the last turn is not read again. Nothing while somebody else has a
+    turn. Raises UnavailableError when the database does not answer, SupersededError when this took
+    so long that another one took over: then nothing was begun.
     """
     with transaction(engine) as session:
         turn = _take_turn(session, sweep_id)
         if turn is None:
             return Advance()
         told = _tell(session, sweep_id)
+    memory = memory or Memory()
+    held = memory.take(sweep_id, turn)
     with reading(engine) as session:
-        look = _look(session, sweep_id, turn, told)
-    verdicts = _judge(look)
-    found: list[Suggestion] = []
-    state = look.state
-    if look.wanted:
-        found, state = ask(
-            look.search,
-            look.tried,
-            look.wanted,
-            state=state,
-            wanted=look.chosen,
-            begun=look.issued,
-        )
+        seen = look(session, sweep_id, turn, held, told)
+    verdicts = _judge(seen)
+    found, state = _ask(sweep_id, seen)
     with transaction(engine) as session:
         sweep = _own(session, sweep_id, turn)
         pruned = _prune(session, sweep, verdicts)
-        begun = _begin(session, sweep, look.spec, found, state)
+        begun, refused = _begin(session, sweep, seen.spec, found, state)
         _conclude(session, sweep)
         sweep.turn_until = now()
-    return Advance(told, pruned, begun)
+    # One that no job can have has failed already: not as it was noted.
+    if not refused and begun == len(found):
+        memory.keep(sweep_id, seen.held)
+    return Advance(len(told), pruned, begun)
 
 
 def _take_turn(session: Session, sweep_id: str) -> int | None:
@@ -119,9 +100,10 @@ def _own(session: Session, sweep_id: str, turn: int) -> Sweep:
     return sweep
 
 
-def _tell(session: Session, sweep_id: str) -> int:
+def _tell(session: Session, sweep_id: str) -> list[int]:
+    """Let trials end whose jobs did; their numbers."""
     sweep = get(session, sweep_id, lock=True)
-    spec = SweepSpec.model_validate(sweep.spec)
+    spec = spec_of(sweep)
     statement = (
         select(Trial, Job)
         .join(Job, Job.id == Trial.job_id)
@@ -129,9 +111,10 @@ def _tell(session: Session, sweep_id: str) -> int:
         .order_by(Trial.number)
     )
     moment = session.execute(select(now())).scalar_one()
-    told = 0
+    told = []
     for trial, job in session.execute(statement):
-        told += tell(spec, trial, job, moment)
+        tell(spec, trial, job, moment)
+        told.append(trial.number)
         sweep.epochs_told += int((job.progress or {}).get("epoch", 0))
     session.flush()
     if going(sweep) and limited(spec):
@@ -141,69 +124,47 @@ def _tell(session: Session, sweep_id: str) -> int:
     return told
 
 
-def _look(session: Session, sweep_id: str, turn: int, told: int) -> _Look:
-    sweep = get(session, sweep_id)
-    spec = SweepSpec.model_validate(sweep.spec)
-    needless = spec.sampler.blind and not spec.pruner.prunes
-    found, judged = ([], {}) if needless else _history(session, sweep_id, spec)
-    still_open = (Trial.sweep_id == sweep_id, Trial.status == "open")
-    running = session.execute(select(func.count()).where(*still_open)).scalar_one()
-    free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, _MOST_AT_ONCE)
-    if limited(spec):
-        most = affordable(spec, spent(session, sweep))
-        free = free if most is None else min(free, most)
-    wanted_now = max(0, free) if going(sweep) else 0
-    return _Look(
-        turn,
-        spec,
-        spec.search(sweep_id),
-        wanted_now,
-        sweep.issued,
-        told,
-        sweep.state,
-        chosen(sweep, spec),
-        found,
-        judged,
-    )
-
-
-def chosen(sweep: Sweep, spec: SweepSpec) -> dict[int, dict[str, Any]]:
-    """The points that somebody chose, by number: the baseline, and what was added since."""
-    added = {int(number): point for number, point in (sweep.added or {}).items()}
-    return dict(enumerate(spec.baseline)) | added
-
-
-def _history(
-    session: Session, sweep_id: str, spec: SweepSpec
-) -> tuple[list[Tried], dict[int, int]]:
-    """All trials as the search knows them; of the open ones the last epoch that was judged."""
-    metric = spec.objectives[0].metric
-    found, judged = [], {}
-    rows = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
-    for trial in session.scalars(rows):
-        # What a pruner compares with: of those that ended, and those that run.
-        compared = trial.job_id if spec.pruner.prunes else None
-        found.append(tried(trial, reports(session, compared, metric) if compared else None))
-        if trial.open:
-            judged[trial.number] = trial.judged_epoch
-    return found, judged
-
-
-def _judge(look: _Look) -> Verdicts:
+def _judge(look: Look) -> Verdicts:
+    held = look.held
+    if held is None or not look.spec.pruner.prunes:
+        return {}
     verdicts = {}
-    for number, seen in look.judged.items() if look.spec.pruner.prunes else ():
-        mine = look.tried[number]
-        newest = max(mine.reports, default=0)
-        if newest > seen:
-            epoch, attributes = judge(look.search, look.tried, number, seen=seen)
+    for number in sorted(held.open):
+        newest = max(held.notebook[number].reports, default=0)
+        if newest > held.judged[number]:
+            epoch, attributes = held.notebook.judge(number, seen=held.judged[number])
             verdicts[number] = epoch, newest, attributes
+            held.judged[number] = newest
     return verdicts
+
+
+def _ask(sweep_id: str, look: Look) -> tuple[list[Suggestion], dict[str, Any] | None]:
+    if not look.wanted:
+        return [], look.state
+    held = look.held
+    notebook = Notebook(look.spec.search(sweep_id), []) if held is None else held.notebook
+    found, state = ask(
+        notebook, look.wanted, state=look.state, wanted=look.chosen, begun=look.issued
+    )
+    if held is not None:
+        held.open |= {one.number for one in found}
+        held.judged |= dict.fromkeys((one.number for one in found), 0)
+    return found, state
+
+
+def ask(
+    notebook: Notebook, count: int, **given: Any
+) -> tuple[list[Suggestion], dict[str, Any] | None]:
+    """The next points of a search: what takes long, and holds no transaction."""
+    return notebook.ask(count, **given)
 
 
 def _prune(session: Session, sweep: Sweep, verdicts: Verdicts) -> int:
     pruned = 0
+    rows = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(verdicts))
+    judged = {trial.number: trial for trial in session.scalars(rows)} if verdicts else {}
     for number, (epoch, seen, attributes) in verdicts.items():
-        trial = session.get_one(Trial, (sweep.id, number))
+        trial = judged[number]
         trial.attributes, trial.judged_epoch = attributes, seen
         if epoch is not None and trial.open and trial.job_id is not None:
             reason = {"kind": "pruned", "epoch": epoch, "sweep": sweep.id}
@@ -218,10 +179,10 @@ def _begin(
     spec: SweepSpec,
     found: list[Suggestion],
     state: dict[str, Any] | None,
-) -> int:
-    """Make trials of what was suggested, each within the budget; how many."""
+) -> tuple[int, int]:
+    """Make trials of what was suggested, each within the budget; how many, how many in vain."""
     if not going(sweep) or not found:
-        return 0
+        return 0, 0
     _spend(session, sweep, found[0].number, len(found))
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     made: list[Trial] = []
@@ -256,7 +217,7 @@ def _begin(
     session.add_all(made)
     sweep.state = state
     session.flush()
-    return len(found)
+    return len(found), len(found) - len(wanted)
 
 
 def named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:

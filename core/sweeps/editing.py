@@ -19,8 +19,9 @@ from core.search.study import unjudged
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
 from core.status import JobStatus, SweepStatus
-from core.sweeps.advancing import chosen, named
+from core.sweeps.advancing import named
 from core.sweeps.budget import refuse_spent, start_clock
+from core.sweeps.looking import chosen
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
 

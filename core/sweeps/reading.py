@@ -1,7 +1,9 @@
 """Read sweeps and their trials."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import nsmallest
 from typing import Any
 
@@ -30,6 +32,17 @@ def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
     if sweep is None:
         raise NotFoundError(f"there is no sweep {sweep_id}")
     return sweep
+
+
+def spec_of(sweep: Sweep) -> SweepSpec:
+    """What was asked for, with all edits since."""
+    return _parsed(json.dumps(sweep.spec))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> SweepSpec:
+    # Validating tries each end of the search space: too much to do at each turn.
+    return SweepSpec.model_validate_json(text)
 
 
 def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50) -> SweepPage:

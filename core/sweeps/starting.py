@@ -31,9 +31,7 @@ def start(
     Raises InvalidError with the path of what cannot work on the data: a field of the job, or an
     end or choice of the search space. An `idempotency_key` works as that of a job does.
     """
-    if len(spec.baseline) > spec.trials:
-        message = f"{len(spec.baseline)} points, but only {spec.trials} trials"
-        raise InvalidError(f"baseline: {message}", [FieldError("baseline", message)])
+    _check_baseline(spec)
     check_on_data(spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
     if idempotency_key is not None:
@@ -65,6 +63,16 @@ def started(
     """The sweep that this key began before, or None. Raises InvalidError for another request."""
     earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
     return None if earlier is None else get(session, earlier)
+
+
+def _check_baseline(spec: SweepSpec) -> None:
+    message = ""
+    if len(spec.baseline) > spec.trials:
+        message = f"{len(spec.baseline)} points, but only {spec.trials} trials"
+    elif spec.sampler.counted and any(spec.baseline):
+        message = f"{spec.sampler.kind} visits each point of its space anyway"
+    if message:
+        raise InvalidError(f"baseline: {message}", [FieldError("baseline", message)])
 
 
 def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:

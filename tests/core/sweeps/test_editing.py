@@ -142,6 +142,13 @@ def test_points_that_wait_are_never_left_out(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         started(engine, n_trials=1, baseline=[{UNITS: 16}, {UNITS: 64}])
     assert [one.path for one in caught.value.errors] == ["baseline"]
+    grid = {"search_space": {UNITS: {"kind": "categorical", "choices": [16, 32]}},
+            "sampler": {"kind": "grid"}}  # fmt: skip
+    with pytest.raises(InvalidError, match="visits each point"):
+        started(engine, n_trials=2, baseline=[{UNITS: 16}], **grid)
+    visited = started(engine, n_trials=2, baseline=[{}], **grid)
+    rounds(engine, visited)
+    assert {point[UNITS] for _, point, _ in points(engine, visited)} == {16, 32}
     sweep_id = started(engine, n_trials=3, max_parallel=2)
     sweeps.advance(engine, sweep_id)
     do(engine, sweeps.add_points, sweep_id, [{UNITS: 32}, {UNITS: 64}])

@@ -1,0 +1,73 @@
+"""What a search has tried, kept in memory between two looks: only what changed is written into it.
+
+What it gives is what a notebook begun anew from all trials would give.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.search.study import (
+    Search,
+    Suggestion,
+    Tried,
+    ask_study,
+    judge_study,
+    put,
+    quiet,
+    study_of,
+)
+
+
+class Notebook:
+    """An Optuna study that is told as the rows change, and asked as often as wanted."""
+
+    def __init__(self, search: Search, tried: Sequence[Tried]) -> None:
+        self._search = search
+        self._tried = list(tried)
+        with quiet():
+            self._study = study_of(search, tried)
+
+    def __len__(self) -> int:
+        """How many trials it knows."""
+        return len(self._tried)
+
+    def __getitem__(self, number: int) -> Tried:
+        return self._tried[number]
+
+    def write(self, changed: Iterable[Tried]) -> None:
+        """Note how trials stand now; new ones come after the last, without a gap."""
+        with quiet():
+            for one in changed:
+                if one.number == len(self._tried):
+                    self._tried.append(one)
+                else:
+                    self._tried[one.number] = one
+                put(self._search, self._study, one)
+
+    def ask(
+        self,
+        count: int,
+        *,
+        state: Mapping[str, Any] | None = None,
+        wanted: Mapping[int, Mapping[str, Any]] | None = None,
+        begun: int | None = None,
+    ) -> tuple[list[Suggestion], dict[str, Any]]:
+        """As `core.search.study.ask`. What was suggested is noted as trials that are open.
+
+        A blind sampler's trials need not be known: then `begun` says how many there were.
+        """
+        first = len(self._tried) if begun is None else begun
+        with quiet():
+            found, left = ask_study(self._search, self._study, first, count, state, wanted)
+        if first == len(self._tried):
+            self.write(Tried(one.number, one.values, attributes=one.attributes) for one in found)
+        return found, left
+
+    def judge(self, number: int, *, seen: int = 0) -> tuple[int | None, dict[str, Any]]:
+        """As `core.search.study.judge`; what the pruner notes on the trial stays noted."""
+        mine = self._tried[number]
+        with quiet():
+            verdict, attributes = judge_study(self._study, mine, seen=seen)
+        noted = Tried(number, mine.values, mine.outcome, mine.objectives, mine.reports, attributes)
+        self._tried[number] = noted
+        return verdict, attributes

@@ -1,0 +1,213 @@
+"""A sweep as one who advances it sees it, and what he remembers of it until his next turn.
+
+What is remembered counts only for the very next turn: whoever had one between, or edited the sweep,
+may have changed anything. Then all is read anew; else only what has changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Job, MetricChunk, Sweep, Trial
+from core.jobs.points import unpack
+from core.search.notebook import Notebook
+from core.search.study import Tried
+from core.spec.sweep import SweepSpec
+from core.sweeps.budget import affordable, going, limited, spent
+from core.sweeps.reading import get, spec_of
+from core.sweeps.telling import reports, tried
+
+MOST_AT_ONCE = 100
+
+
+@dataclass
+class Curve:
+    """What an open trial has reported so far: of which job and attempt, up to which chunk."""
+
+    job_id: str
+    attempt: int
+    cursor: int = 0
+    reports: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class Held:
+    """What is known of a sweep since the turn `turn`: its trials, and the curves of open ones."""
+
+    turn: int
+    notebook: Notebook
+    open: set[int]
+    judged: dict[int, int]
+    curves: dict[int, Curve]
+
+
+class Memory:
+    """What one who advances sweeps again and again remembers of each."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}
+
+    def take(self, sweep_id: str, turn: int) -> Held | None:
+        """What is still true in this turn. It is forgotten unless it is kept again."""
+        held = self._held.pop(sweep_id, None)
+        return held if held is not None and held.turn == turn - 1 else None
+
+    def keep(self, sweep_id: str, held: Held | None) -> None:
+        """Remember this until the next turn."""
+        if held is not None:
+            self._held[sweep_id] = held
+
+    def forget_others(self, sweep_ids: Iterable[str]) -> None:
+        """Forget all sweeps but these."""
+        self._held = {one: self._held[one] for one in sweep_ids if one in self._held}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A sweep as it was read. `held` is none for a search that looks at no trial."""
+
+    spec: SweepSpec
+    wanted: int
+    issued: int
+    state: dict[str, Any] | None
+    chosen: dict[int, dict[str, Any]]
+    held: Held | None
+
+
+def look(
+    session: Session, sweep_id: str, turn: int, held: Held | None, told: Iterable[int]
+) -> Look:
+    """Read a sweep: all of it, or if something is `held` what changed since; `told` just ended."""
+    sweep = get(session, sweep_id)
+    spec = spec_of(sweep)
+    if spec.sampler.blind and not spec.pruner.prunes:
+        held = None
+    else:
+        if held is None:
+            held = _anew(session, sweep, spec)
+        else:
+            _since(session, sweep, spec, held, told)
+        held.turn = turn
+    still_open = (Trial.sweep_id == sweep_id, Trial.status == "open")
+    running = session.execute(select(func.count()).where(*still_open)).scalar_one()
+    free = min(sweep.max_parallel - running, sweep.n_trials - sweep.issued, MOST_AT_ONCE)
+    if limited(spec):
+        most = affordable(spec, spent(session, sweep))
+        free = free if most is None else min(free, most)
+    return Look(
+        spec,
+        max(0, free) if going(sweep) else 0,
+        sweep.issued,
+        sweep.state,
+        chosen(sweep, spec),
+        held,
+    )
+
+
+def chosen(sweep: Sweep, spec: SweepSpec) -> dict[int, dict[str, Any]]:
+    """The points that somebody chose, by number: the baseline, and what was added since."""
+    added = {int(number): point for number, point in (sweep.added or {}).items()}
+    given = dict(enumerate(spec.baseline)) | added
+    # A point without fields is the sampler's choice altogether.
+    return {number: point for number, point in given.items() if point}
+
+
+def _anew(session: Session, sweep: Sweep, spec: SweepSpec) -> Held:
+    """All trials as the search knows them; of the open ones the last epoch that was judged."""
+    metric = spec.objectives[0].metric
+    found, judged, still_open = [], {}, set()
+    rows = select(Trial).where(Trial.sweep_id == sweep.id).order_by(Trial.number)
+    for trial in session.scalars(rows):
+        # What a pruner compares with: of those that ended, and those that run.
+        compared = trial.job_id if spec.pruner.prunes else None
+        found.append(tried(trial, reports(session, compared, metric) if compared else None))
+        if trial.open:
+            still_open.add(trial.number)
+            judged[trial.number] = trial.judged_epoch
+    return Held(sweep.turn, Notebook(spec.search(sweep.id), found), still_open, judged, {})
+
+
+def _since(
+    session: Session, sweep: Sweep, spec: SweepSpec, held: Held, told: Iterable[int]
+) -> None:
+    """Add to what is held what trials told just now came to, and what open ones reported."""
+    known = held.notebook
+    ended = set(told)
+    curves = _curves(session, sweep, spec, held) if spec.pruner.prunes else {}
+    rows = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(ended))
+    for trial in session.scalars(rows) if ended else ():
+        known.write([tried(trial, curves.get(trial.number, known[trial.number].reports))])
+    for number, reported in curves.items():
+        if number not in ended and reported != known[number].reports:
+            known.write([_reported(known[number], reported)])
+    held.open -= ended
+    for number in ended:
+        held.judged.pop(number, None)
+        held.curves.pop(number, None)
+
+
+def _reported(one: Tried, reported: Mapping[int, float]) -> Tried:
+    return Tried(
+        one.number, one.values, one.outcome, one.objectives, dict(reported), one.attributes
+    )
+
+
+def _curves(
+    session: Session, sweep: Sweep, spec: SweepSpec, held: Held
+) -> dict[int, dict[int, float]]:
+    """What the trials that were open so far have reported, by number; only new chunks are read."""
+    metric = spec.objectives[0].metric
+    statement = (
+        select(Trial.number, Job.id, Job.attempt)
+        .join(Job, Job.id == Trial.job_id)
+        .where(Trial.sweep_id == sweep.id, Trial.number.in_(held.open))
+    )
+    found: dict[int, dict[int, float]] = {}
+    growing: dict[str, Curve] = {}
+    for number, job_id, attempt in session.execute(statement) if held.open else ():
+        curve = held.curves.get(number)
+        if curve is None or (curve.job_id, curve.attempt) != (job_id, attempt):
+            curve = held.curves[number] = Curve(job_id, attempt)
+        if attempt > 1:
+            # Points of earlier attempts may be superseded now.
+            found[number] = reports(session, job_id, metric)
+            continue
+        growing[job_id] = curve
+        found[number] = curve.reports
+    _grow(session, growing, metric)
+    return {number: dict(reported) for number, reported in found.items()}
+
+
+def _grow(session: Session, growing: Mapping[str, Curve], metric: str) -> None:
+    """Add what was written since to the curves, by job."""
+    fresh = [job_id for job_id, curve in growing.items() if not curve.cursor]
+    begun = [job_id for job_id, curve in growing.items() if curve.cursor]
+    least = min((growing[job_id].cursor for job_id in begun), default=0)
+    for ids, after in ((fresh, 0), (begun, least)):
+        if not ids:
+            continue
+        statement = (
+            select(MetricChunk)
+            .where(MetricChunk.job_id.in_(ids), MetricChunk.id > after)
+            .order_by(MetricChunk.id)
+        )
+        for chunk in session.scalars(statement):
+            curve = growing[chunk.job_id]
+            if chunk.id <= curve.cursor:
+                continue
+            curve.cursor = chunk.id
+            _read(chunk, metric, curve.reports)
+
+
+def _read(chunk: MetricChunk, metric: str, into: dict[int, float]) -> None:
+    if metric not in chunk.keys:
+        return
+    packed = unpack(chunk.points)
+    mine = packed[packed["key"] == chunk.keys.index(metric)]
+    for epoch, value in zip(mine["epoch"].tolist(), mine["value"].tolist(), strict=True):
+        # An epoch's own report comes before those of the steps that follow it.
+        if epoch > 0:
+            into.setdefault(epoch, value)
