@@ -14,9 +14,13 @@ from benchmarks.results import Row, at_least, at_most, figure, publish
 from benchmarks.sweeps import ours
 from benchmarks.sweeps.cases import CASES
 from benchmarks.sweeps.peers import PEERS
+from chainrule.client import Client
 
 SETTLE_SECONDS = 20.0
 """After the warm-up MLflow is still being told of it."""
+
+PART = 1000
+"""Trials at the beginning and at the end of a long sweep whose cost is compared."""
 
 GOALS = {"Optuna + PyTorch": 10.0, "Ray Tune + PyTorch": 50.0}
 
@@ -29,6 +33,7 @@ def main() -> None:
     asked.add_argument("--case", choices=CASES, action="append")
     asked.add_argument("--no-peers", action="store_true")
     asked.add_argument("--long", type=int, default=0, help="also a sweep of so many trials")
+    asked.add_argument("--sampler", default="random", help="of the long sweep")
     given = asked.parse_args()
     rows: list[Row] = []
     rates: dict[str, float] = {}
@@ -48,10 +53,7 @@ def main() -> None:
             else:
                 rows.append(figure(title, rates[name], "trials/min"))
         if given.long:
-            small = ours.seconds(client, CASES["iris"], 100, seed=3) / 100
-            large = ours.seconds(client, CASES["iris"], given.long, seed=4) / given.long
-            name = f"iris: cost of a trial among {given.long} / among 100"
-            rows.append(at_most(name, large / small, "x", 1.1))
+            rows += flatness(client, given.long, given.sampler)
     for name in () if given.no_peers else given.case or CASES:
         for peer, measure in PEERS.items():
             try:
@@ -66,6 +68,25 @@ def main() -> None:
             else:
                 rows.append(figure(f"{name}: ours / {peer}", ratio, "x"))
     publish("sweeps", rows)
+
+
+def flatness(client: Client, trials: int, sampler: str) -> list[Row]:
+    """What a trial costs at the end of a long sweep, beside what it cost at its beginning."""
+    part = min(PART, trials // 4)
+    # Not the very first: workers that waited have to wake up.
+    start = part // 4
+    changes = {"sampler": {"kind": sampler, "seed": 4}}
+    found = ours.course(client, CASES["iris"], trials, seed=4, **changes)
+    first, last = (
+        1000 * ours.between(found, *ends)
+        for ends in ((start, start + part), (trials - part, trials))
+    )
+    name = f"iris, {sampler}: a trial of the {{}} {part} of {trials}"
+    return [
+        figure(name.format("first"), first, "ms"),
+        figure(name.format("last"), last, "ms"),
+        at_most(f"iris, {sampler}: last {part} / first {part}", last / first, "x", 1.1),
+    ]
 
 
 if __name__ == "__main__":

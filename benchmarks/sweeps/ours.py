@@ -53,17 +53,32 @@ def upload(client: Client, case: Case, folder: Path) -> None:
     client.datasets.upload(case.name, path)
 
 
-def seconds(client: Client, case: Case, trials: int, seed: int) -> float:
-    """How long a search of so many trials takes."""
+def seconds(client: Client, case: Case, trials: int, seed: int, **changes: Any) -> float:
+    """How long a search of so many trials takes. `changes` are of its SweepSpec."""
+    return course(client, case, trials, seed, **changes)[-1][1]
+
+
+def course(
+    client: Client, case: Case, trials: int, seed: int, **changes: Any
+) -> list[tuple[int, float]]:
+    """How many trials had finished after how many seconds, from none to all."""
     begun = time.perf_counter()
-    sweep = client.sweeps.begin(spec(case, trials, seed))
+    found = [(0, 0.0)]
+    sweep = client.sweeps.begin(spec(case, trials, seed) | changes)
     while sweep["status"] != "finished":
         time.sleep(0.1)
         sweep = client.sweeps.get(sweep["id"])
-    took = time.perf_counter() - begun
+        found.append((sweep["trials"].get("finished", 0), time.perf_counter() - begun))
     if sweep["trials"] != {"finished": trials}:
         raise RuntimeError(f"not all trials finished: {sweep['trials']}")
-    return took
+    return found
+
+
+def between(found: list[tuple[int, float]], first: int, last: int) -> float:
+    """The seconds a trial took on average from the `first` one that finished to the `last`."""
+    early = next(one for one in found if one[0] >= first)
+    late = next(one for one in found if one[0] >= last)
+    return (late[1] - early[1]) / (late[0] - early[0])
 
 
 def spec(case: Case, trials: int, seed: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
 from core.sweeps.budget import exhausted, going, limited, spent, stop, stop_clock
+from core.sweeps.leading import costs, joined
 from core.sweeps.looking import Look, Memory, look
 from core.sweeps.reading import get, spec_of
 from core.sweeps.telling import tell
@@ -115,6 +116,9 @@ def _tell(session: Session, sweep_id: str) -> list[int]:
     for trial, job in session.execute(statement):
         tell(spec, trial, job, moment)
         told.append(trial.number)
+        if trial.finished and sweep.leading is not None:
+            standing = trial.number, costs(sweep.spec, trial.objectives or ())
+            sweep.leading = joined([(n, tuple(c)) for n, c in sweep.leading], standing)
         sweep.epochs_told += int((job.progress or {}).get("epoch", 0))
     session.flush()
     if going(sweep) and limited(spec):

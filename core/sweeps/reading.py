@@ -1,7 +1,6 @@
 """Read sweeps and their trials."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nsmallest
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
+from core.sweeps.leading import costs, dominates
 
 
 @dataclass(frozen=True)
@@ -84,45 +84,54 @@ def trial_of(session: Session, job_id: str) -> Trial | None:
 
 def counts(session: Session, sweep_id: str) -> dict[str, int]:
     """How many trials there are in each state; one that is not over has its job's."""
-    statement = (
-        select(Trial.status, Job.status, func.count())
-        .outerjoin(Job, Job.id == Trial.job_id)
-        .where(Trial.sweep_id == sweep_id)
-        .group_by(Trial.status, Job.status)
-    )
-    found: dict[str, int] = {}
-    for status, job_status, count in session.execute(statement):
-        state = job_status.value if status == "open" and job_status else status
-        found[state] = found.get(state, 0) + count
+    mine = Trial.sweep_id == sweep_id
+    by_end = select(Trial.status, func.count()).where(mine).group_by(Trial.status)
+    found = {str(status): int(count) for status, count in session.execute(by_end)}
+    # Only of those that are open more has to be asked: an index has the others.
+    if found.pop("open", 0):
+        by_job = (
+            select(Job.status, func.count())
+            .select_from(Trial)
+            .outerjoin(Job, Job.id == Trial.job_id)
+            .where(mine, Trial.status == "open")
+            .group_by(Job.status)
+        )
+        for status, count in session.execute(by_job):
+            state = status.value if status else "open"
+            found[state] = found.get(state, 0) + count
     return dict(sorted(found.items()))
 
 
 def best(session: Session, sweep: Sweep, *, most: int = 1) -> list[Trial]:
     """The `most` best finished trials, the first of equals; of several objectives the front."""
+    if sweep.leading is not None and most == 1:
+        numbers = [number for number, _ in sweep.leading]
+    else:
+        numbers = _compared(session, sweep, most)
+    if not numbers:
+        return []
+    wanted = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(numbers))
+    return list(session.scalars(wanted.order_by(Trial.number)))
+
+
+def _compared(session: Session, sweep: Sweep, most: int) -> list[int]:
+    """The numbers of the best trials, all of them compared."""
     statement = (
         select(Trial.number, Trial.objectives)
         .where(Trial.sweep_id == sweep.id, Trial.status == "finished")
         .order_by(Trial.number)
     )
-    given = sweep.spec["objective"]
-    directions = [one["direction"] for one in (given if isinstance(given, list) else [given])]
-    signs = [1.0 if direction == "minimize" else -1.0 for direction in directions]
-    costs = {
-        number: tuple(sign * value for sign, value in zip(signs, objectives or (), strict=True))
+    found = {
+        number: costs(sweep.spec, objectives or ())
         for number, objectives in session.execute(statement)
     }
-    if not costs:
-        return []
-    if len(signs) == 1:
-        numbers = nsmallest(most, costs, key=lambda number: (costs[number], number))
-    else:
-        numbers = [
+    if any(len(mine) > 1 for mine in found.values()):
+        return [
             number
-            for number, mine in costs.items()
-            if not any(_dominates(other, mine) for other in costs.values())
+            for number, mine in found.items()
+            if not any(dominates(other, mine) for other in found.values())
         ]
-    wanted = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(numbers))
-    return list(session.scalars(wanted.order_by(Trial.number)))
+    return nsmallest(most, found, key=lambda number: (found[number], number))
 
 
 def best_job(session: Session, sweep_id: str) -> tuple[Trial, dict[str, Any]]:
@@ -136,7 +145,3 @@ def best_job(session: Session, sweep_id: str) -> tuple[Trial, dict[str, Any]]:
         raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
     spec = SweepSpec.model_validate(sweep.spec)
     return found[0], spec.at(found[0].point).model_dump(mode="json")
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

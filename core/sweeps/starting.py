@@ -49,6 +49,7 @@ def start(
         n_trials=spec.trials,
         max_parallel=spec.max_parallel,
         max_attempts=spec.job.max_attempts or max_attempts,
+        leading=[],
     )
     session.add(sweep)
     start_clock(session, sweep)

@@ -27,7 +27,8 @@ class Sweep(Base):
     sampler has to remember, `added` are points that somebody wants tried, by the trial's number.
     `mirrored_status` is the last status that MLflow confirmed. It ran for `spent_ms` and since
     `running_since`; trials that ended trained `epochs_told` epochs; `stopped_by` names the budget
-    that ended it early.
+    that ended it early. `leading` holds number and costs of the best trials told so far (none: told
+    before they were kept).
     """
 
     __tablename__ = "sweeps"
@@ -67,6 +68,7 @@ class Sweep(Base):
     running_since: Mapped[datetime | None]
     epochs_told: Mapped[Big] = mapped_column(default=0)
     stopped_by: Mapped[str | None] = mapped_column(String(16))
+    leading: Mapped[list[Any] | None]
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirrored_status: Mapped[str | None] = mapped_column(String(16))
     mirror_failures: Mapped[int] = mapped_column(default=0)
@@ -89,6 +91,7 @@ class Trial(Base):
         CheckConstraint(
             "status IN ('open', 'finished', 'failed', 'cancelled', 'pruned')", name="status_known"
         ),
+        Index(None, "sweep_id", "status"),
         Index("ix_trials_open", "sweep_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
