@@ -1,17 +1,76 @@
 """Run the faults and write benchmarks/results/faults.json: python -m tests.faults --help."""
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from benchmarks.results import Row, at_least, at_most, figure, publish
+from benchmarks.results import Row, publish
+from tests.faults import baseline, report
+from tests.faults.crashsite import CrashSite, Plan, Result, crash_points, random_kills
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
-from tests.faults.stack import LEASE_SECONDS, Stack
+from tests.faults.stack import Stack
 from tests.faults.verdict import DOUBLED, LOST, WRONG
+
+PARTS = ("matrix", "kills", "points", "naive")
+
+
+class Run:
+    """Everything that was asked for, one part after the other."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.rows: list[Row] = []
+        self.broken = False
+        self.outcomes: list[Outcome] = []
+        self.give_up_at = time.monotonic() + given.minutes * 60
+
+    def matrix(self, folder: Path) -> None:
+        """Every fault of the matrix, or those that were named."""
+        given = self.given
+        with closing(Stack(folder)) as stack:
+            nemesis = Nemesis(stack)
+            for seed in range(given.seed, given.seed + given.repeat):
+                for name in given.only or FAULTS:
+                    if time.monotonic() < self.give_up_at:
+                        self.outcomes.append(nemesis.run(name, seed))
+                        print(report.said(self.outcomes[-1]), flush=True)
+        self.broken |= any(one.broken for one in self.outcomes)
+        self.rows += report.of_matrix(self.outcomes)
+
+    def kills(self, folder: Path) -> None:
+        """Kills at random moments."""
+        given = self.given
+        self._crashes(
+            "random kills", folder, lambda site: random_kills(given.kills, given.seed, site.steps)
+        )
+
+    def points(self, folder: Path) -> None:
+        """Every named place, killed, unknown and paused."""
+        self._crashes("named crash points", folder, lambda site: crash_points())
+
+    def _crashes(self, name: str, folder: Path, plans: Callable[[CrashSite], list[Plan]]) -> None:
+        results: list[Result] = []
+        with closing(CrashSite(folder)) as site:
+            for result in site.run(plans(site)):
+                results.append(result)
+                print(f"{result.plan.name}: {result.verdict.attempts} attempts", flush=True)
+                if result.broken:
+                    print("\n".join([*result.verdict.history, *result.broken]), flush=True)
+        self.broken |= any(one.broken for one in results)
+        self.rows += report.of_crashes(name, results)
+
+    def naive(self, folder: Path) -> None:
+        """Faults of a naive Celery application: they have to do harm there."""
+        with closing(baseline.Naive(folder)) as application:
+            found: Counter[str] = baseline.run(application)
+        self.broken |= not any(found[kind] for kind in (LOST, DOUBLED, WRONG))
+        self.rows += report.of_naive(found, self.outcomes)
 
 
 def main() -> int:
@@ -20,76 +79,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides moments and victims")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; each has its own seed")
     parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="a fault; repeat")
+    parser.add_argument("--part", action="append", choices=PARTS, help="a part of all; repeat")
+    parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no fault after these")
     given = parser.parse_args()
-    give_up_at = time.monotonic() + given.minutes * 60
-    outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="chainrule-faults-") as folder:
-        stack = Stack(Path(folder))
-        try:
-            nemesis = Nemesis(stack)
-            for seed in range(given.seed, given.seed + given.repeat):
-                for name in given.only or FAULTS:
-                    if time.monotonic() < give_up_at:
-                        outcomes.append(nemesis.run(name, seed))
-                        _say(outcomes[-1])
-        finally:
-            stack.close()
-    publish("faults", _rows(outcomes))
-    return int(any(one.broken for one in outcomes))
-
-
-def _say(outcome: Outcome) -> None:
-    again = outcome.from_fault_seconds
-    after = "" if again is None else f", trained again {again:.1f} s after it"
-    tries = f", struck at try {len(outcome.missed) + 1}" if outcome.missed else ""
-    what = outcome.struck[0] if outcome.struck else "nothing struck"
-    attempts = f"{outcome.verdict.attempts} attempts"
-    print(f"{outcome.fault} seed {outcome.seed}: {what}; {attempts}{after}{tries}", flush=True)
-    if outcome.broken:
-        print("\n".join([*outcome.verdict.history, *outcome.broken]), flush=True)
-
-
-def _rows(outcomes: list[Outcome]) -> list[Row]:
-    struck = [one for one in outcomes if one.struck]
-    rows = [
-        at_least("faults that struck", len({one.fault for one in struck}), "", 30),
-        figure("runs that struck", len(struck), ""),
-        at_most("runs that struck nothing", len(outcomes) - len(struck), "", 0),
-        figure("jobs", sum(one.verdict.jobs for one in outcomes), ""),
-        figure("attempts", sum(one.verdict.attempts for one in outcomes), ""),
-    ]
-    for kind in (LOST, DOUBLED, WRONG):
-        count = sum(one.verdict.count(kind) for one in outcomes)
-        rows.append(at_most(kind, count, "jobs", 0))
-    for name, seconds in (
-        ("fault to training", [one.from_fault_seconds for one in struck]),
-        ("healing to training", [one.from_healing_seconds for one in struck]),
-    ):
-        rows += _spread(name, [one for one in seconds if one is not None])
-    killed = [one.from_fault_seconds for one in struck if one.fault == "runner_killed"]
-    gone = [one.from_fault_seconds for one in struck if one.fault == "worker_tree_killed"]
-    if killed:
-        rows.append(at_most("runner killed to training, longest", _longest(killed), "s", 5))
-    if gone:
-        most = LEASE_SECONDS + 5
-        rows.append(at_most("machine gone to training, longest", _longest(gone), "s", most))
-    return rows
-
-
-def _longest(seconds: list[float | None]) -> float:
-    return max((one for one in seconds if one is not None), default=float("inf"))
-
-
-def _spread(name: str, seconds: list[float]) -> list[Row]:
-    if not seconds:
-        return []
-    ascending = sorted(seconds)
-    last = ascending[min(len(ascending) - 1, int(len(ascending) * 0.99))]
-    return [
-        figure(f"{name} p50", statistics.median(ascending), "s"),
-        figure(f"{name} p99", last, "s"),
-    ]
+    run = Run(given)
+    for part in given.part or (("matrix",) if given.only else PARTS):
+        with tempfile.TemporaryDirectory(prefix="chainrule-faults-") as folder:
+            getattr(run, part)(Path(folder))
+    publish("faults", run.rows)
+    return int(run.broken)
 
 
 if __name__ == "__main__":

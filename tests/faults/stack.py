@@ -25,8 +25,14 @@ WORKERS = ("one", "two")
 class Stack(Site):
     """One stack for many faults; `heal` makes it whole again whatever was done to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, lease_seconds: float = LEASE_SECONDS, worker: str = "worker"
+    ) -> None:
+        """`worker` is the module of the workers' main process."""
+        self._worker = worker
         with ExitStack() as opened:
+            self.armed = folder / "armed"
+            self.armed.mkdir()
             self.postgres = PostgresServer()
             opened.callback(self.postgres.remove)
             self.postgres.execute("CREATE DATABASE faults")
@@ -44,7 +50,8 @@ class Stack(Site):
             self.environment |= {
                 "CHAINRULE_DATABASE_URL": self._through("database", direct, self.postgres.port),
                 "CHAINRULE_BROKER_URL": self._through("broker", broker.url, broker.port),
-                "CHAINRULE_LEASE_SECONDS": str(LEASE_SECONDS),
+                "CHAINRULE_LEASE_SECONDS": str(lease_seconds),
+                "FAULTS_ARMED": str(self.armed),
                 "CHAINRULE_RING_AGAIN_SECONDS": "3",
                 "CHAINRULE_DISPATCH_SECONDS": "0.3",
             }
@@ -71,6 +78,15 @@ class Stack(Site):
             client.config_set("maxmemory", "0")
         for process in self.processes:
             thaw(process)
+        self.replace_workers()
+        for node in WORKERS:
+            with suppress(ChainruleError), transaction(self.bench.engine) as session:
+                nodes.drain(session, node, on=False)
+        if self.scheduler is None or self.scheduler.process.poll() is not None:
+            self.scheduler = self.start("worker.scheduler")
+
+    def replace_workers(self) -> None:
+        """Start a worker where there is none."""
         # A main process that is gone may have left others: they are watched until they end.
         gone = [one for one in self.processes if one.process.poll() is not None]
         self.remains = [one for one in (*self.remains, *gone) if one.family()]
@@ -78,11 +94,7 @@ class Stack(Site):
         for node in WORKERS:
             process = self.workers_by_node.get(node)
             if process is None or process.process.poll() is not None:
-                self.workers_by_node[node] = self.start(CHAINRULE_NODE_NAME=node)
-            with suppress(ChainruleError), transaction(self.bench.engine) as session:
-                nodes.drain(session, node, on=False)
-        if self.scheduler is None or self.scheduler.process.poll() is not None:
-            self.scheduler = self.start("worker.scheduler")
+                self.workers_by_node[node] = self.start(self._worker, CHAINRULE_NODE_NAME=node)
 
     def schedulers_at_work(self) -> int:
         """How many schedulers have ever begun to work here."""

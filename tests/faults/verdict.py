@@ -1,5 +1,6 @@
 """What became of the jobs of a fault, held against what should have been."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -7,7 +8,7 @@ from sqlalchemy import select
 from core import jobs
 from core.db.session import reading
 from core.db.tables import MetricChunk
-from core.jobs.points import unpack
+from core.jobs.points import points, unpack
 from core.status import AttemptStatus, JobStatus
 from tests.workercases import Bench
 
@@ -51,6 +52,8 @@ class Verdict:
             self.against(job_id, DOUBLED, f"ended {len(ends)} times in {len(finished)} attempts")
         if bench.history(job_id) != bench.history(calm_id):
             self.against(job_id, WRONG, "has other points")
+        elif twice := _twice(bench, job_id):
+            self.against(job_id, DOUBLED, f"has {twice} points that one attempt wrote twice")
         order = [one.attempt for one in events]
         if order != sorted(order):
             self.against(job_id, WRONG, "was changed by an older attempt after a newer one")
@@ -58,6 +61,18 @@ class Verdict:
             self.against(job_id, WRONG, "has other weights")
         if any(one.status is AttemptStatus.RUNNING for one in attempts):
             self.against(job_id, WRONG, "has an attempt that still runs")
+
+
+def _twice(bench: Bench, job_id: str) -> int:
+    """How many points an attempt wrote twice; who reads the history sees them once."""
+    with reading(bench.engine) as session:
+        rows = session.scalars(select(MetricChunk).where(MetricChunk.job_id == job_id))
+        places = Counter(
+            (row.attempt, point.key, point.step, repr(point.value))
+            for row in rows
+            for point in points(row.keys, unpack(row.points))
+        )
+    return sum(count - 1 for count in places.values())
 
 
 def trained_again_at(bench: Bench, job_id: str, after_attempt: int) -> float | None:

@@ -13,11 +13,13 @@ import psutil
 class Process:
     """A process of ours with its log in a file; whatever it starts is ended with it."""
 
-    def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, environment: Mapping[str, str], log: Path, *arguments: str
+    ) -> None:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-m", module, *arguments],
                 env={**os.environ, **environment},
                 stdout=out,
                 stderr=out,
