@@ -4,6 +4,7 @@ What it gives is what a notebook begun anew from all trials would give.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.search.study import (
@@ -19,13 +20,21 @@ from core.search.study import (
 
 
 class Notebook:
-    """An Optuna study that is told as the rows change, and asked as often as wanted."""
+    """An Optuna study that is told as the rows change, and asked as often as wanted.
 
-    def __init__(self, search: Search, tried: Sequence[Tried]) -> None:
+    What others tried before (`prior`) comes first in it; a pruner never compares with that.
+    """
+
+    def __init__(self, search: Search, tried: Sequence[Tried], prior: Sequence[Tried] = ()) -> None:
         self._search = search
         self._tried = list(tried)
+        self._ahead = len(prior)
         with quiet():
-            self._study = study_of(search, tried)
+            self._judged = study_of(search, tried)
+            self._asked = self._judged
+            if prior:
+                later = [self._behind(one) for one in tried]
+                self._asked = study_of(search, [*prior, *later])
 
     def __len__(self) -> int:
         """How many trials it knows."""
@@ -42,7 +51,9 @@ class Notebook:
                     self._tried.append(one)
                 else:
                     self._tried[one.number] = one
-                put(self._search, self._study, one)
+                put(self._search, self._judged, one)
+                if self._asked is not self._judged:
+                    put(self._search, self._asked, self._behind(one))
 
     def ask(
         self,
@@ -58,7 +69,7 @@ class Notebook:
         """
         first = len(self._tried) if begun is None else begun
         with quiet():
-            found, left = ask_study(self._search, self._study, first, count, state, wanted)
+            found, left = ask_study(self._search, self._asked, first, count, state, wanted)
         if first == len(self._tried):
             self.write(Tried(one.number, one.values, attributes=one.attributes) for one in found)
         return found, left
@@ -67,7 +78,11 @@ class Notebook:
         """As `core.search.study.judge`; what the pruner notes on the trial stays noted."""
         mine = self._tried[number]
         with quiet():
-            verdict, attributes = judge_study(self._study, mine, seen=seen)
+            verdict, attributes = judge_study(self._judged, mine, seen=seen)
         noted = Tried(number, mine.values, mine.outcome, mine.objectives, mine.reports, attributes)
         self._tried[number] = noted
         return verdict, attributes
+
+    def _behind(self, one: Tried) -> Tried:
+        """A trial as it is numbered behind those of others."""
+        return replace(one, number=one.number + self._ahead)

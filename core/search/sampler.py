@@ -25,6 +25,8 @@ class Sampler(Family):
     counted: ClassVar[bool] = False
     blind: ClassVar[bool] = False
     """Whether it looks at no trial at all: then it need not be shown any."""
+    warms: ClassVar[bool] = False
+    """Whether it learns from trials of others as well."""
     objectives: ClassVar[int] = 8
     """How many objectives it copes with at most."""
     seed: Any

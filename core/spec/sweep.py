@@ -49,6 +49,9 @@ EXAMPLE: dict[str, JsonValue] = {
 Path = Annotated[str, Field(min_length=1, max_length=250)]
 
 
+SweepId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
 class Objective(Spec):
     """The metric that tells good trials from bad ones."""
 
@@ -90,6 +93,11 @@ class SweepSpec(Spec):
     )
     baseline: Annotated[tuple[dict[Path, JsonValue], ...], Field(max_length=1000)] = Field(
         (), description="points to try first; a field left out is the sampler's choice"
+    )
+    warm_start: Annotated[tuple[SweepId, ...], Field(max_length=20)] = Field(
+        (),
+        description="ids of earlier sweeps with the same objective: the sampler learns from what "
+        "they had tried when this one began",
     )
     mlflow: Annotated[str, Field(pattern=r"^(all|none|best:[1-9][0-9]{0,4})$")] = Field(
         "all",

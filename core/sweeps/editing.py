@@ -24,6 +24,7 @@ from core.sweeps.budget import refuse_spent, start_clock
 from core.sweeps.looking import chosen
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
+from core.sweeps.warming import check_warm_start
 
 
 def edit(
@@ -61,6 +62,8 @@ def edit(
         )
     for place, message in misplaced(spec, list(later.values()), "added"):
         raise _refused("search_space", f"a point that waits to be tried: {place[-1]}: {message}")
+    if changes.sampler is not None:
+        check_warm_start(session, spec)
     check_on_data(spec, sweep.dataset_version, max_weights_bytes)
     if changes.sampler is not None:
         sweep.state = None  # another sampler's random numbers mean nothing to it

@@ -19,6 +19,7 @@ from core.spec.sweep import SweepSpec
 from core.sweeps.budget import affordable, going, limited, spent
 from core.sweeps.reading import get, spec_of
 from core.sweeps.telling import reports, tried
+from core.sweeps.warming import prior
 
 MOST_AT_ONCE = 100
 
@@ -127,7 +128,8 @@ def _anew(session: Session, sweep: Sweep, spec: SweepSpec) -> Held:
         if trial.open:
             still_open.add(trial.number)
             judged[trial.number] = trial.judged_epoch
-    return Held(sweep.turn, Notebook(spec.search(sweep.id), found), still_open, judged, {})
+    notebook = Notebook(spec.search(sweep.id), found, prior(session, sweep, spec))
+    return Held(sweep.turn, notebook, still_open, judged, {})
 
 
 def _since(

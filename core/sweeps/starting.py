@@ -13,6 +13,7 @@ from core.spec.admission import check
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import start_clock
 from core.sweeps.reading import get
+from core.sweeps.warming import check_warm_start
 
 
 def start(
@@ -32,6 +33,7 @@ def start(
     end or choice of the search space. An `idempotency_key` works as that of a job does.
     """
     _check_baseline(spec)
+    check_warm_start(session, spec)
     check_on_data(spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
     if idempotency_key is not None:
