@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.transport import Document
+from core.events import MACHINE
 
 ABSENT = "-"
 """Stands for what one of two jobs does not have."""
@@ -57,7 +58,11 @@ def first_difference(
 
 
 def _points(items: Iterable[Document]) -> dict[tuple[int, int, str], Any]:
-    return {(item["epoch"], item["step"], item["key"]): item["value"] for item in items}
+    return {
+        (item["epoch"], item["step"], item["key"]): item["value"]
+        for item in items
+        if not item["key"].startswith(MACHINE)
+    }
 
 
 def _source(job: Document) -> Document:

@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+MACHINE = "system/"
+"""Begins the names of metrics that tell of a machine, not of the network: no two runs agree."""
+
+GAUGES = ("train/learning_rate", "train/gradient_norm", "train/update_ratio")
+"""Metrics of single updates, beside those that say how good the network is."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     dispatch_seconds: float = Field(1.0, gt=0, description="pause between two dispatches")
     ring_again_seconds: float = Field(30.0, gt=0, description="when a waiting job is rung again")
     chunk_seconds: float = Field(1.0, gt=0, description="how long metrics gather before a write")
+    system_metrics_seconds: float = Field(
+        5.0, ge=0, description="how often a job tells how its machine does; 0: never"
+    )
     checkpoint_seconds: float = Field(30.0, gt=0, description="default pause between checkpoints")
     max_attempts: int = Field(3, ge=1, description="attempts lost before a job counts as failed")
 

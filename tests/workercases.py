@@ -16,6 +16,7 @@ from core.datasets import blobs, register
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
 from core.db.tables import Attempt, Job
+from core.events import MACHINE
 from core.settings import Settings
 from tests.jobcases import spec
 from worker.drain import Drain
@@ -72,13 +73,14 @@ class Bench:
         with reading(self.engine) as session:
             return [line.text for line in jobs.log_lines(session, job_id)]
 
-    def history(self, job_id: str) -> dict[str, list[tuple[int, float]]]:
-        """The surviving points of a job: step and value by metric."""
+    def history(self, job_id: str, *, machine: bool = False) -> dict[str, list[tuple[int, float]]]:
+        """The surviving points of a job: step and value by metric; or those of its machine."""
         with reading(self.engine) as session:
             series = jobs.metrics(session, job_id).series
             return {
                 key: [(int(row["step"]), float(row["value"])) for row in packed]
                 for key, packed in series.items()
+                if key.startswith(MACHINE) == machine
             }
 
     @contextmanager

@@ -25,6 +25,7 @@ from worker.preparing import Materials, forget, prepare
 from worker.recorder import Recorder
 from worker.spawning import RunnerProcess, say
 from worker.story import Story
+from worker.vitals import Vitals
 
 log = structlog.get_logger()
 
@@ -79,6 +80,7 @@ class Attempt:
         self._runner: RunnerProcess | None = None
         self._ended: TrainingEnded | None = None
         self._step = claim.checkpoint.step if claim.checkpoint else 0
+        self._vitals = Vitals(settings.data_dir, seconds=settings.system_metrics_seconds)
 
     def run(self) -> None:
         """Make the attempt. Whatever happens, it ends here or its lease ends it."""
@@ -186,6 +188,7 @@ class Attempt:
                 ending = self._hear(message, stopping)
                 if ending is not None:
                     return ending
+            self._measure(runner)
             wish = self._wish()
             if wish == "lost":
                 raise Interrupted(wish)
@@ -197,6 +200,12 @@ class Attempt:
                 if stopping is not None:
                     return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
                 return _stalled(exit_.peak_memory_bytes)
+
+    def _measure(self, runner: RunnerProcess) -> None:
+        """Tell how the machine does, when it is time to."""
+        found = self._vitals.measure(runner.pid, self._step)
+        if found:
+            self._recorder.add(self._story.measured(found, time.monotonic()))
 
     def _tell_stop(self, runner: RunnerProcess, wish: str) -> float:
         """Ask the runner to stop; until when it may take."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.db.tables import Attempt
+from core.events import MACHINE
 from core.jobs import History
 from core.tracking import Artifact, pictures
 from core.training.model import TrainedModel
@@ -96,6 +97,8 @@ def _panels(history: History) -> dict[str, dict[str, list[tuple[float, float]]]]
     """Metrics of one name together: `train/loss` beside `valid/loss`."""
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for key, packed in history.series.items():
+        if key.startswith(MACHINE):  # MLflow has a page of its own for them
+            continue
         part, _, name = key.partition("/")
         title = name or part
         if title in panels or len(panels) < MOST_PANELS:

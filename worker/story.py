@@ -1,6 +1,7 @@
 """From events of training to metric points and to what the job's row shows of its progress."""
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,9 +33,11 @@ class Story:
         # Not of earlier attempts: what they told beyond the checkpoint is superseded.
         self._told: set[str] = set()
         self._best: dict[str, float] = dict((progress or {}).get("best") or {})
+        self._step, self._epoch = 0, 0
 
     def take(self, event: Event, at: float) -> tuple[list[Point], dict[str, Any]]:
         """The points in `event`, heard at the monotonic moment `at`, and the progress it means."""
+        self._step, self._epoch = event.step, event.epoch
         progress: dict[str, Any] = {"step": event.step, "epoch": event.epoch}
         metrics: dict[str, float] = {}
         match event:
@@ -56,11 +59,12 @@ class Story:
                 metrics = {k: v for k, v in event.metrics.items() if k not in self._told}
                 progress["last"] = self._last | event.metrics
                 progress["best"] = event.details.get("best_metrics") or self._best
+        return self.measured(metrics, at), progress
+
+    def measured(self, metrics: Mapping[str, float], at: float) -> list[Point]:
+        """Points at the step of the last event, measured at the monotonic moment `at`."""
         at_ms = self._start_ms + round(1000 * (at - self._monotonic))
-        points = [
-            Point(key, event.step, event.epoch, at_ms, value) for key, value in metrics.items()
-        ]
-        return points, progress
+        return [Point(key, self._step, self._epoch, at_ms, value) for key, value in metrics.items()]
 
     def _better(self, metrics: dict[str, float]) -> dict[str, float]:
         """The metrics of the better epoch: the best so far or this one."""

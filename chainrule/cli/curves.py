@@ -8,6 +8,8 @@ import plotext
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from core.events import GAUGES, MACHINE
+
 _COLOURS = ("cyan", "orange", "magenta", "green")
 _MOST_POINTS = 400
 _HEIGHT = 11
@@ -23,6 +25,8 @@ class Curves:
         """Take points as the api gives them. Those that are no finite numbers are left out."""
         for point in points:
             value = point["value"]
+            if point["key"].startswith(MACHINE):
+                continue
             if not isinstance(value, int | float) or not math.isfinite(value):
                 continue
             curve = self._curves.setdefault(point["key"], [])
@@ -34,7 +38,7 @@ class Curves:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         losses = [key for key in self._curves if key.endswith("/loss")]
-        others = [key for key in self._curves if key not in losses]
+        others = [key for key in self._curves if key not in (*losses, *GAUGES)]
         measured = others[0].rpartition("/")[2] if others else ""
         pictures = [losses, [key for key in others if key.rpartition("/")[2] == measured]]
         for keys in pictures:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chainrule.transport import Document
+from core.events import GAUGES
 
 CONSOLE = Console(highlight=False)
 ERRORS = Console(stderr=True)
@@ -63,7 +64,7 @@ def number(value: Any) -> str:
 def metrics(values: Document, limit: int = 20) -> str:
     """`valid/accuracy 0.975 · train/loss 0.08`, what people look at first."""
     order = [*(key for key in _PREFERRED if key in values)]
-    order += [key for key in values if key not in order]
+    order += [key for key in values if key not in order and key not in GAUGES]
     return " · ".join(f"{key} {number(values[key])}" for key in order[:limit])
 
 

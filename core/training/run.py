@@ -153,6 +153,7 @@ class Run:
         reason = judge.within(trainer.step, self._seconds())
         while reason is None and self.members and self.trainer.batch < trainer.batches:
             before = self.trainer.step
+            self.trainer.gauged = self._worth_gauging(every)
             loss = self.trainer.advance()
             if self.trainer.failed.any():
                 yield from self._failures()
@@ -160,7 +161,10 @@ class Run:
             if self.trainer.step == before:
                 continue
             if self.trainer.step % every == 0:
-                yield from self._step_ended(loss)
+                yield from self._step_ended({"loss": loss, **self.trainer.gauges})
+            elif self.trainer.gauges:
+                yield from self._step_ended(self.trainer.gauges)
+            self.trainer.gauges = {}
             yield from self._pause()
             reason = judge.within(self.trainer.step, self._seconds())
         return reason
@@ -169,17 +173,27 @@ class Run:
         numbers = tuple(member.number for member in self.members)
         return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, epoch_ended)
 
-    def _step_ended(self, loss: Array) -> Events:
+    def _worth_gauging(self, every: int) -> bool:
+        """Whether the coming update is to be measured: when it is reported, and at ends of epochs.
+
+        Not at each end where epochs are shorter than `every` updates, for it has its price.
+        """
+        trainer = self.trainer
+        step = trainer.step + 1
+        if step % every == 0:
+            return True
+        if trainer.batch < trainer.batches - 1:
+            return False
+        return trainer.epoch == 0 or step // every > (step - trainer.steps_an_epoch) // every
+
+    def _step_ended(self, metrics: dict[str, Array]) -> Events:
         if self._together:
-            yield self._reported({"train/loss": _numbers(loss)}, epoch_ended=False)
+            found = {f"train/{name}": _numbers(values) for name, values in metrics.items()}
+            yield self._reported(found, epoch_ended=False)
             return
-        for member, value in zip(self.members, _numbers(loss), strict=True):
-            yield StepEnded(
-                self.trainer.step,
-                self.trainer.epoch,
-                {"train/loss": value},
-                network=member.number,
-            )
+        reports = _split("train", metrics, len(self.members))
+        for member, report in zip(self.members, reports, strict=True):
+            yield StepEnded(self.trainer.step, self.trainer.epoch, report, network=member.number)
 
     def _failures(self) -> Events:
         """Say which networks cannot go on, and go on without them."""

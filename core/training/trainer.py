@@ -22,6 +22,7 @@ from core.nn.schedules.constant import Constant
 from core.nn.stack import StackError, stacked
 from core.spec import TrainingSpec
 from core.training.computing import Computation
+from core.training.gauging import Gauge
 from core.training.problem import Part, Problem
 
 WINDOW = 0.35
@@ -36,6 +37,7 @@ class Trainer:
 
     `specs` may differ in seeds and in the numbers of optimizer, schedule and layers; everything
     else must be equal (StackError). Without `stacked_axis` there is one network and no stack axis.
+    While `gauged` is set each update leaves its numbers in `gauges`, by name, of shape `stack`.
     """
 
     def __init__(
@@ -56,9 +58,8 @@ class Trainer:
         self.network.initialize([s.seed for s in specs])
         self.optimizer = stacked([s.optimizer for s in specs])
         self.schedule = stacked([s.schedule for s in specs])
-        counts = occurrences(
-            spec.loss.target, problem.train.y, math.prod(self.network.output_shape)
-        )
+        outputs = math.prod(self.network.output_shape)
+        counts = occurrences(spec.loss.target, problem.train.y, outputs)
         self._steady = isinstance(self.schedule, Constant)
         self.loss = stacked([s.loss.fitted(counts) for s in specs])
         self.updater = Updater(self.optimizer, self.xp, self.network.weights)
@@ -86,6 +87,8 @@ class Trainer:
             self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
         )
         self._compute = Computation(self.network, self.loss, self.scope)
+        self.gauged = False
+        self.gauges: dict[str, Array] = {}
         self.failed = np.zeros(len(self.specs), bool)
         self.failed_step = 0
         self.reset_sums()
@@ -212,6 +215,7 @@ class Trainer:
         rate = self.optimizer.learning_rate
         if not self._steady:
             rate = rate * self.schedule.factor(self.progress())
+        gauge = Gauge(self.xp, self.network.weights, gradients) if self.gauged else None
         if not self.regularizer.active:
             self.updater.update(gradients, rate)
         else:
@@ -220,6 +224,8 @@ class Trainer:
             self.regularizer.after()
         if self.averaging is not None:
             self.averaging.update()
+        if gauge is not None:
+            self.gauges = gauge.metrics(rate)
 
     def _accumulate(self) -> Array | None:
         """The gradients to move by now, or None while batches are still being gathered."""
