@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults peers test-peers lock clean compose-test bench-core bench-predictions bench-sweeps
+.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-predictions bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,6 +79,9 @@ lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 
 faults: $(VENV)/dev.stamp ## do every fault of tests/faults to a real stack; no job may be lost
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+chaos-sweeps: $(VENV)/dev.stamp ## sweeps of fifty trials under faults, each compared with a calm one
+	@$(BIN)/python -m tests.faults.sweeps $(ARGS)
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)
 	@$(BIN)/python -m tests.deploy.cluster $(ARGS)

@@ -1,0 +1,21 @@
+"""A sweep of fifty trials under faults: exactly fifty, each with the result of a calm run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.stack import Stack
+from tests.faults.sweeps import GRID, chaos, reference
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+
+def test_fifty_trials_whoever_dies(tmp_path: Path) -> None:
+    known = reference(tmp_path)
+    stack = Stack(tmp_path)
+    try:
+        outcome = chaos(stack, GRID, 1, known)
+    finally:
+        stack.close()
+    assert outcome.broken == []
+    assert len(outcome.struck) >= 4
