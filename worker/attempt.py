@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import structlog
 
 from core import jobs
+from core.data.schema import DatasetSchema
 from core.errors import InvalidError, NotFoundError, SupersededError, UnavailableError
 from core.events import CheckpointSaved, Codec, TrainingEnded
 from core.jobs import OUT_OF_MEMORY
 from core.spec import JobSpec
-from worker.causes import BAD_CHECKPOINT, USER_ERROR, Cause, death
+from worker.causes import BAD_CHECKPOINT, USER_ERROR, Cause, death, lacking
 from worker.channel import ChannelClosedError, Message
 from worker.concluding import Conclusion
 from worker.equipment import Equipment
@@ -21,7 +22,8 @@ from worker.errand import Errand
 from worker.journal import cause_text, line
 from worker.keeper import Keeper
 from worker.lease import Lease
-from worker.preparing import Materials, forget, prepare
+from worker.memory import fits
+from worker.preparing import Materials, arrival_of, forget, prepare
 from worker.recorder import Recorder
 from worker.spawning import RunnerProcess, say
 from worker.story import Story
@@ -111,14 +113,22 @@ class Attempt:
 
     def _train_and_conclude(self, folder: Path, stack: ExitStack, conclusion: Conclusion) -> None:
         e = self._equipment
-        errand = Errand(lambda: prepare(e.engine, e.store, e.cache, self._claim))
+        schema = DatasetSchema.model_validate(self._claim.dataset_schema)
+        small = fits(self._spec, schema, e.data_memory_bytes)
+        large = None if small else self._spec
+        errand = Errand(
+            lambda: prepare(e.engine, e.store, e.cache, self._claim, large=large, folder=folder)
+        )
         try:
             materials = self._attend(errand)
         except (UnavailableError, NotFoundError, InvalidError) as error:
             self._recorder.say(error.detail, "error")
-            conclusion.lost({"kind": "data_unavailable", "message": error.detail})
+            conclusion.lost(lacking(error))
             return
         stack.callback(materials.keeping.close)
+        if materials.arriving is not None:
+            count = materials.arriving.expected
+            self._recorder.say(f"training need not wait for the {count} chunks to come")
         ending = self._train(materials, folder)
         if ending.cause is not None:
             self._recorder.say(cause_text(ending.cause), "error")
@@ -174,6 +184,7 @@ class Attempt:
                 "checkpoint_seconds": self._equipment.settings.checkpoint_seconds,
                 "data_memory_bytes": self._spec.data.memory_bytes
                 or self._equipment.data_memory_bytes,
+                "arrival": arrival_of(materials),
                 "alive_until": self._lease.until,
             }
         )
@@ -184,6 +195,9 @@ class Attempt:
                 message = runner.receive(_LOOK_SECONDS)
             except ChannelClosedError:
                 return self._died(runner, stopping)
+            if materials.arriving is not None and materials.arriving.failure is not None:
+                peak = runner.kill().peak_memory_bytes
+                return Ending(cause=lacking(materials.arriving.failure), peak_memory_bytes=peak)
             if message is not None:
                 ending = self._hear(message, stopping)
                 if ending is not None:

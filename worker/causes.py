@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from core.errors import ChainruleError
 from core.jobs import OUT_OF_MEMORY
 
 Cause = dict[str, Any]
@@ -16,6 +17,11 @@ BAD_CHECKPOINT = "bad_checkpoint"
 """The checkpoint to go on from cannot be used; an older one or the beginning may."""
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+def lacking(error: ChainruleError) -> Cause:
+    """Why an attempt cannot have its data: another may."""
+    return {"kind": "data_unavailable", "message": error.detail}
 
 
 class MemoryWatch:

@@ -4,7 +4,6 @@ All in one thread: the runner computes, this one listens, renews, writes and end
 stacks are of small networks, and one that broke off begins anew.
 """
 
-import math
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -23,15 +22,15 @@ from core.errors import InvalidError, NotFoundError, UnavailableError
 from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
 from core.jobs import Ended, Written
 from core.spec import JobSpec
-from core.spec.admission import BYTES, input_shape
+from core.spec.admission import input_shape
 from core.status import JobStatus
-from core.training.problem import COPIES
 from worker.causes import USER_ERROR, Cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
 from worker.concluding import KeptModel, keep_model, outcome
 from worker.equipment import Equipment
 from worker.errand import Errand
+from worker.memory import fits
 from worker.preparing import Materials, prepare
 from worker.spawning import RunnerProcess, say
 
@@ -66,11 +65,9 @@ def room_for(claim: jobs.Claim, data_memory_bytes: int) -> int:
         JobSpec.model_validate(claim.spec),
         DatasetSchema.model_validate(claim.dataset_schema),
     )
-    shape = input_shape(spec, schema)
-    memory = spec.data.memory_bytes or data_memory_bytes
-    if schema.rows * math.prod(shape) * BYTES[spec.precision] * COPIES > memory:
+    if not fits(spec, schema, data_memory_bytes):
         return 1
-    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(shape)))
+    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(input_shape(spec, schema))))
 
 
 class Group:

@@ -1,8 +1,14 @@
 """How much memory a slot has for the rows it trains on."""
 
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from core.data.schema import DatasetSchema
+from core.spec import JobSpec
+from core.spec.admission import BYTES, input_shape
+from core.training.problem import COPIES
 
 SHARE = 0.5
 """Of a slot's memory: the rest is for the network, the optimizer and the interpreter."""
@@ -22,6 +28,15 @@ def for_rows(given: int, runner_bytes: int, slots: int) -> int:
         return given
     part = there_is() // max(1, slots)
     return int(SHARE * (min(part, runner_bytes) if runner_bytes else part))
+
+
+def fits(spec: JobSpec, schema: DatasetSchema, memory_bytes: int) -> bool:
+    """Whether the rows of a job can be prepared in memory, by what is known before they are read.
+
+    `memory_bytes` is what the slot has; the job may say otherwise.
+    """
+    numbers = schema.rows * math.prod(input_shape(spec, schema))
+    return numbers * BYTES[spec.precision] * COPIES <= (spec.data.memory_bytes or memory_bytes)
 
 
 def there_is() -> int:

@@ -3,16 +3,20 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
 from core import jobs
+from core.data.arriving import Arriving, arriving
 from core.data.cache import Cache
 from core.data.copies import held
 from core.data.stores import Store
 from core.db.session import reading, repeated
 from core.errors import InvalidError, NotFoundError
+from core.spec import JobSpec
+from core.training.streaming import apart
 
 log = structlog.get_logger()
 
@@ -26,20 +30,55 @@ class Materials:
     checkpoint_id: str | None
     keeping: ExitStack
     """Closing it lets the cache push the files out again."""
+    arriving: Arriving | None = None
+    """What brings the table here meanwhile, if it is not whole yet."""
 
 
-def prepare(engine: Engine, store: Store, cache: Cache, claim: jobs.Claim) -> Materials:
+def prepare(
+    engine: Engine,
+    store: Store,
+    cache: Cache,
+    claim: jobs.Claim,
+    *,
+    large: JobSpec | None = None,
+    folder: Path | None = None,
+) -> Materials:
     """Fetch the files of `claim`; checked against their digests, held until no longer needed.
+
+    A table that is not here comes while training goes on when it is read from the disk anyway:
+    then `large` is the spec, and what belongs to it goes into `folder`.
 
     A checkpoint that is gone or damaged is forgotten, and the one before it used. Raises
     UnavailableError when store or disk refuse, InvalidError when the dataset itself is damaged,
     SupersededError.
     """
     with ExitStack() as stack:
-        table = stack.enter_context(held(cache, store, claim.dataset_digest))
+        bringing = None
+        if large is None or folder is None:
+            table = stack.enter_context(held(cache, store, claim.dataset_digest))
+        else:
+            digest, names = claim.dataset_digest, apart(large)
+            copy, bringing = arriving(cache, store, digest, names, folder)
+            stack.callback(copy.close)
+            table = copy.path
+        if bringing is not None:
+            stack.callback(bringing.close)
+            bringing.start()
         found = _checkpoint(engine, store, cache, claim, stack)
         path, checkpoint_id = found or (None, None)
-        return Materials(table, path, checkpoint_id, stack.pop_all())
+        return Materials(table, path, checkpoint_id, stack.pop_all(), bringing)
+
+
+def arrival_of(materials: Materials) -> dict[str, Any] | None:
+    """What the runner is told of a table that is still on its way."""
+    if materials.arriving is None:
+        return None
+    arrival = materials.arriving.arrival
+    return {
+        "columns": str(arrival.columns),
+        "names": list(arrival.names),
+        "wanted": str(arrival.wanted),
+    }
 
 
 def _checkpoint(

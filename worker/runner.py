@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from core.data.stretches import Arrival
 from core.errors import InvalidError, TrainingError
 from core.events import CheckpointSaved, Codec, Event
 from core.spec import JobSpec
@@ -95,6 +96,7 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
         resume=resume,
         checkpoint_seconds=work["checkpoint_seconds"],
         data_memory_bytes=work["data_memory_bytes"],
+        arrival=_arrival(work["arrival"]),
     )
     with closing(events):
         said_at = time.monotonic()
@@ -117,6 +119,13 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
                 event = events.send(command)
             except StopIteration:
                 return {"how": "finished"}
+
+
+def _arrival(told: Message | None) -> Arrival | None:
+    """Where a table stands that is still on its way, as the worker says it."""
+    if told is None:
+        return None
+    return Arrival(Path(told["columns"]), tuple(told["names"]), Path(told["wanted"]))
 
 
 def _train_stack(channel: Channel, inbox: Inbox, work: Message) -> Message:

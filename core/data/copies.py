@@ -67,16 +67,14 @@ class Copy:
 
         Raises as the store does, UnavailableError when there is no room.
         """
-        if self.manifest is None:
-            return False
-        missing = [one for one in self.manifest.all() if not self._cache.touch(one.digest)]
+        missing = self.missing()
         failed = threading.Event()
 
         def bring(chunk: Chunk) -> None:
             if failed.is_set():
                 return
             try:
-                self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
+                self.bring(chunk)
             except ChainruleError:
                 failed.set()  # the others that wait need not be tried
                 raise
@@ -85,6 +83,15 @@ class Copy:
             for _ in pool.map(bring, missing):
                 pass
         return bool(missing)
+
+    def missing(self) -> list[Chunk]:
+        """The chunks that are not here, in order."""
+        chunks = self.manifest.all() if self.manifest is not None else ()
+        return [one for one in chunks if not self._cache.touch(one.digest)]
+
+    def bring(self, chunk: Chunk) -> None:
+        """Fetch one chunk. Raises as `fetch` does."""
+        self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
 
     def verify(self) -> None:
         """Hold the whole file against the version's digest. Raises InvalidError."""

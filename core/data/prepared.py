@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class Prepared:
     pipeline: Pipeline = field(default_factory=Pipeline)
     standardizer: Standardizer | None = None
     row_shape: tuple[int, ...] = ()
+    kept: bool = False
+    """Whether they stay in memory once they were read."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -49,6 +52,8 @@ class Prepared:
 
     def __getitem__(self, rows: slice) -> Floats:
         """Raises InvalidError naming column and row of what cannot be used."""
+        if self.kept:
+            return self._all[rows]
         chosen = self.numbers[rows]
         if not len(chosen):
             return np.empty((0, *self.row_shape), self.dtype)
@@ -63,9 +68,13 @@ class Prepared:
             raise _elsewhere(error, int(chosen[0])) from None
         return x if self.standardizer is None else self.standardizer.apply(x)
 
-    def of(self, numbers: NDArray[np.int64]) -> "Prepared":
+    def of(self, numbers: NDArray[np.int64], *, kept: bool = False) -> "Prepared":
         """The features of other rows, prepared in the same way."""
-        return replace(self, numbers=numbers)
+        return replace(self, numbers=numbers, kept=kept)
+
+    def want(self, places: NDArray[np.int64]) -> None:
+        """Say that these of the rows are needed next, for a version that is still arriving."""
+        self.stretches.want(self.numbers[places])
 
     def blocks(self) -> Iterator[Floats]:
         """All of them, some at a time."""
@@ -80,6 +89,11 @@ class Prepared:
                 yield cells.read(self.stretches.rows(chosen, [name]), name, self.dtype)
             except InvalidError as error:
                 raise _elsewhere(error, int(chosen[0])) from None
+
+    @cached_property
+    def _all(self) -> Floats:
+        """In memory from the first time on that somebody asks."""
+        return replace(self, kept=False)[0 : len(self)]
 
     def _some(self) -> Iterator[slice]:
         """Slices of rows, as many as take little memory; the same on every machine."""

@@ -89,6 +89,12 @@ class Store:
         with self.open(key) as source:
             return source.read()
 
+    def get_range(self, key: str, start: int, size: int) -> bytes:
+        """`size` bytes of those under `key`, from byte `start` on; no others are asked for."""
+        path = self._path(key)
+        with _asked(key):
+            return bytes(self._files.cat_file(path, start=start, end=start + size))
+
     def open(self, key: str, start: int = 0) -> "Reading":
         """The bytes under `key` from byte `start` on, to be read in order and closed."""
         path = self._path(key)

@@ -4,7 +4,10 @@ However large the version is, neither memory nor address space need more than a 
 columns that somebody asks for whole.
 """
 
+import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,36 @@ from core.data import blocks
 from core.data.chunks import SUFFIX, Manifest
 from core.errors import InvalidError, NotFoundError
 
+_LOOK_SECONDS = 0.01
+
 ReadBatch = Callable[[int], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where a version stands that is still on its way to this machine.
+
+    `columns` is an Arrow file of all rows with the columns `names`; into `wanted` goes which chunks
+    should come next.
+    """
+
+    columns: Path
+    names: tuple[str, ...]
+    wanted: Path
+
+    def ask(self, places: Sequence[int]) -> None:
+        """Note the chunks that are needed next, by their numbers."""
+        partial = self.wanted.with_name(f"{self.wanted.name}.partial")
+        partial.write_text(json.dumps(places))
+        partial.replace(self.wanted)
+
+    def asked(self) -> list[int]:
+        """What was noted last."""
+        try:
+            found: list[int] = json.loads(self.wanted.read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        return found
 
 
 class Stretches:
@@ -24,12 +56,15 @@ class Stretches:
     Raises NotFoundError when there is no such file, InvalidError when it is not whole.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arrival: Arrival | None = None) -> None:
+        """With `arrival` chunks that are not here yet are waited for, and asked for first."""
         if not path.exists():
             raise NotFoundError(f"there is no dataset file {path.name}")
         self.path = path
         opened = _chunks(path) if path.suffix == SUFFIX else _file(path)
-        self.schema, sizes, self._batch = opened
+        self.schema, sizes, self._read = opened
+        self._arrival = arrival
+        self._asked: tuple[int, ...] = ()
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
     def __len__(self) -> int:
@@ -43,6 +78,9 @@ class Stretches:
     def whole(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all rows, in memory."""
         wanted = list(dict.fromkeys(names))
+        if self._arrival is not None and set(wanted) <= set(self._arrival.names):
+            with pa.OSFile(str(self._arrival.columns), "rb") as source:
+                return pa.ipc.open_file(source).read_all().select(wanted)
         kept = []
         for batch in self.batches():
             some = batch.select(wanted)
@@ -69,6 +107,34 @@ class Stretches:
             else:
                 parts.append(batch.take(pa.array(chosen)))
         return pa.Table.from_batches(parts)
+
+    def want(self, numbers: NDArray[np.int64]) -> None:
+        """Say that these rows are needed next, in this order."""
+        if self._arrival is not None:
+            places = np.searchsorted(self._starts, numbers, side="right") - 1
+            self._ask(tuple(dict.fromkeys(places.tolist())))
+
+    def wait(self) -> None:
+        """Wait until all rows are here."""
+        for _ in self.batches():
+            pass
+
+    def _batch(self, place: int) -> pa.RecordBatch:
+        while True:
+            try:
+                return self._read(place)
+            except NotFoundError:
+                if self._arrival is None:
+                    raise
+            if place not in self._asked:
+                self._ask((place,))
+            time.sleep(_LOOK_SECONDS)
+
+    def _ask(self, places: tuple[int, ...]) -> None:
+        assert self._arrival is not None
+        if places != self._asked:
+            self._asked = places
+            self._arrival.ask(places)
 
 
 def _chunks(path: Path) -> tuple[pa.Schema, list[int], ReadBatch]:

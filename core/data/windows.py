@@ -134,6 +134,7 @@ class Windows:
         starts = blocks * self._block_rows
         stops = np.minimum(starts + self._block_rows, rows)
         places = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
+        self._features.want(places)
         x = np.empty((len(places), *self._features.row_shape), self._features.dtype)
         filled = 0
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):

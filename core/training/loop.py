@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from core.data.stretches import Arrival
 from core.errors import TrainingError
 from core.events import TrainingFailed
 from core.nn.array import Array
@@ -22,6 +23,7 @@ def train(
     resume: Path | None = None,
     checkpoint_seconds: float = 30.0,
     data_memory_bytes: int = 0,
+    arrival: Arrival | None = None,
 ) -> Events:
     """Train what `spec` says on the dataset version stored at `table_path`.
 
@@ -33,10 +35,10 @@ def train(
 
     Features that take more than `data_memory_bytes` (0: there is no limit) are read from the disk
     while training goes on. Rows are then shuffled by windows, and the order depends on that number;
-    a checkpoint knows the one it was taken with.
+    a checkpoint knows the one it was taken with. `arrival`: the version is still on its way here.
     """
     memory = data_memory_bytes if resume is None else checkpoint.data_memory_bytes(resume)
-    run = _run([spec], table_path, workdir, checkpoint_seconds, memory, stacked=False)
+    run = _run([spec], table_path, workdir, checkpoint_seconds, memory, arrival, stacked=False)
     with closing(run):
         if resume is not None:
             run.resume(resume)
@@ -72,12 +74,13 @@ def _run(
     workdir: Path,
     checkpoint_seconds: float | None,
     data_memory_bytes: int = 0,
+    arrival: Arrival | None = None,
     *,
     stacked: bool,
     together: bool = False,
 ) -> Run:
     first = specs[0]
-    problem, encoding = posed(first, table_path, data_memory_bytes)
+    problem, encoding = posed(first, table_path, data_memory_bytes, arrival)
     policy = None
     if checkpoint_seconds is not None:
         seconds = first.checkpoint.every_seconds or checkpoint_seconds

@@ -15,7 +15,7 @@ from core.data.preparations.one_hot import OneHot
 from core.data.prepared import Prepared
 from core.data.query import parse
 from core.data.standardizer import Standardizer
-from core.data.stretches import Stretches
+from core.data.stretches import Arrival, Stretches
 from core.errors import InvalidError
 from core.nn.array import Shape
 from core.spec import JobSpec
@@ -36,19 +36,25 @@ MEASURED = 1 / 16
 Rows = NDArray[np.int64]
 
 
-def posed(spec: JobSpec, path: Path, memory_bytes: int) -> tuple[Problem, Encoding]:
+def posed(
+    spec: JobSpec, path: Path, memory_bytes: int, arrival: Arrival | None = None
+) -> tuple[Problem, Encoding]:
     """As `pose`, of the version at `path`, in about `memory_bytes` of memory; 0: as much as it is.
 
     What fits is posed in memory. Otherwise features stay where they are: a problem of that kind
-    says how much memory it is for, and has to be closed. Targets and weights are in memory anyway.
+    says how much memory it is for. Targets and weights are in memory anyway. With `arrival` rows
+    that are not here yet are waited for when they are needed.
     """
-    if not memory_bytes or _fits(spec, stretches := Stretches(path), None, memory_bytes):
+    stretches = Stretches(path, arrival)
+    if not memory_bytes or _fits(spec, stretches, None, memory_bytes):
+        stretches.wait()
         return pose(spec, columns.load(path))
-    small = stretches.whole(_apart(spec))
+    small = stretches.whole(apart(spec))
     numbers: Rows = np.arange(len(stretches))
     if spec.data.query is not None:
         numbers = kept(spec, small)
         if _fits(spec, stretches, numbers, memory_bytes):
+            stretches.wait()
             return pose(spec, columns.load(path))
         small = small.take(pa.array(numbers))
     return _streamed(spec, stretches, numbers, deal(spec, small), memory_bytes)
@@ -67,9 +73,8 @@ def _streamed(
         if not len(rows):
             return None
         weight = None if dealt.weight is None else dealt.weight[rows]
-        x: Any = features.of(numbers[rows])
-        if name != "train" and len(x) * x.row_bytes <= memory_bytes * MEASURED:
-            x = x[0 : len(x)]
+        few = len(rows) * features.row_bytes <= memory_bytes * MEASURED
+        x = features.of(numbers[rows], kept=few and name != "train")
         return Part(x, dealt.y[rows], weight)
 
     train = part("train")
@@ -120,7 +125,7 @@ def _described(schema: pa.Schema, names: tuple[str, ...]) -> list[Feature]:
     return [cells.feature(table, name) for name in names]
 
 
-def _apart(spec: JobSpec) -> list[str]:
+def apart(spec: JobSpec) -> list[str]:
     """The columns that are wanted in memory."""
     names = [*spec.data.targets]
     if spec.data.sample_weight is not None:

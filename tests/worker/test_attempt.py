@@ -76,15 +76,15 @@ def test_cancelling_stops_training(bench: Bench):
     assert bench.equipment.runner().pid > 0
 
 
-@pytest.mark.parametrize("memory_bytes", [None, 2**20])
+@pytest.mark.parametrize(("memory_bytes", "epochs"), [(None, 250), (2**20, 30)])
 def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
-    bench: Bench, memory_bytes
+    bench: Bench, memory_bytes, epochs
 ):
     """With 1 MB of memory for them the rows are read from the disk."""
     data = {**DIGITS["data"], "memory_bytes": memory_bytes}
-    calm = bench.submit(epochs=250, data=data)
+    calm = bench.submit(epochs=epochs, data=data)
     bench.slot.work(calm)
-    job_id = bench.submit(epochs=250, data=data, checkpoint={"every_steps": 100})
+    job_id = bench.submit(epochs=epochs, data=data, checkpoint={"every_steps": 100})
     first = bench.equipment.runner().pid
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).checkpoint_id)

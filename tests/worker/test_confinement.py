@@ -67,6 +67,7 @@ def test_it_ends_when_nobody_says_that_the_lease_holds(
         "resume": None,
         "checkpoint_seconds": 1000,
         "data_memory_bytes": 0,
+        "arrival": None,
     }
     runner.begin({**work, "alive_until": time.monotonic() + 1})
     exit_ = until(runner.exited)
