@@ -35,6 +35,29 @@ def split(
     return parts
 
 
+def split_groups(
+    groups: NDArray[np.int64], fractions: Mapping[str, float], seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Deal whole groups of rows (the number of each row's group) to the named parts.
+
+    The groups come in a random order; each goes to the part in whose share the middle of its rows
+    falls. Raises InvalidError as `split` does.
+    """
+    _counts(len(groups), fractions)
+    count = int(groups.max()) + 1 if len(groups) else 0
+    order = permutation(count, seed, "split")
+    sizes = np.bincount(groups, minlength=count)[order]
+    middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(groups))
+    ends = np.cumsum(list(fractions.values()))
+    place = np.empty(count, np.int64)
+    place[order] = np.searchsorted(ends, middles, side="right")
+    parts = {name: np.flatnonzero(place[groups] == number) for number, name in enumerate(fractions)}
+    for name, rows in parts.items():
+        if fractions[name] > 0 and not len(rows):
+            raise InvalidError(f"{count} groups are too few: the {name} part would be empty")
+    return parts
+
+
 def _counts(rows: int, fractions: Mapping[str, float]) -> dict[str, int]:
     """Rows of each part by largest remainder; no wanted part is left empty."""
     for name, fraction in fractions.items():

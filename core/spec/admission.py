@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from core.data import query, selecting
 from core.data.pipeline import objections, plan
 from core.data.preparation import Feature
-from core.data.schema import DatasetSchema
+from core.data.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
 from core.nn.layer import ShapeError
@@ -34,7 +34,7 @@ def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
 
 def feature_names(spec: JobSpec, schema: DatasetSchema) -> tuple[str, ...]:
     """The columns that go in, in order."""
-    apart = {*spec.data.targets, spec.data.sample_weight}
+    apart = spec.data.apart
     return spec.data.features or tuple(n for n in schema.names if n not in apart)
 
 
@@ -82,6 +82,10 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for path, name in wanted:
         if name not in schema.names:
             yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
+    for path in ("column", "group_by"):
+        name = getattr(spec.data.split, path)
+        if name is not None:
+            yield from _split_column(spec, schema, f"data.split.{path}", name, known)
     names = feature_names(spec, schema)
     if not names:
         yield FieldError("data.features", "no column is left to go in")
@@ -95,6 +99,28 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
             yield FieldError("data.query", error.detail)
     if all(name in schema.names for name in names):
         yield from _preparation(spec, schema)
+
+
+def _split_column(
+    spec: JobSpec, schema: DatasetSchema, path: str, name: str, known: str
+) -> Iterator[FieldError]:
+    if name not in schema.names:
+        yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
+        return
+    column = schema.column(name)
+    if column.shape:
+        yield FieldError(path, f"column {name!r} holds arrays of shape {column.shape}")
+    elif path.endswith("column") and spec.data.query is None:
+        shares = spec.data.split.shares
+        lacking = [part for part, share in shares.items() if share and part not in _words(column)]
+        for part in lacking:
+            remedy = "" if part == "train" else f", or say split.{part} 0"
+            yield FieldError(path, f"no row has {part!r} in column {name!r}{remedy}")
+
+
+def _words(column: ColumnSchema) -> tuple[object, ...]:
+    """The distinct values of a column; those of a split if they are too many to be known."""
+    return ("train", "valid", "test") if column.classes is None else column.classes
 
 
 def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
@@ -118,13 +144,14 @@ def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
 
 def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     split = spec.data.split
-    parts = {"train": split.train, "valid": split.valid, "test": split.test}
+    parts = split.shares
     for name, share in parts.items():
         if share and schema.rows < sum(1 for other in parts.values() if other):
             yield FieldError(f"data.split.{name}", f"no row is left of {schema.rows}")
     training = round(schema.rows * split.train)
     if (
         spec.data.query is None
+        and split.column is None
         and isinstance(spec.batch_size, int)
         and spec.batch_size > max(1, training)
     ):
@@ -154,6 +181,9 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
     except LayerError as error:
         yield FieldError(f"network{error.path}", str(error))
         return
+    for index, one in enumerate(spec.data.augment):
+        if (reason := one.objection(shape)) is not None:
+            yield FieldError(f"data.augment[{index}]", f"{one.kind} {reason}")
     if size > max_bytes:
         yield FieldError(
             "network",

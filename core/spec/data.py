@@ -4,7 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+import core.data.augmentations
 import core.data.preparations  # noqa: F401  (the members register themselves)
+from core.data.augmentation import Augmentation
 from core.data.preparation import ColumnName, Preparation
 from core.data.query import MAX_CHARACTERS, parse
 from core.errors import InvalidError
@@ -24,17 +26,34 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class SplitSpec(Spec):
-    """Shares of the rows that train, that are watched while training, and that only test."""
+    """Shares of the rows that train, that are watched while training, and that only test.
+
+    With `column` the rows say it themselves, by `train`, `valid` or `test` in that column, and the
+    shares only whether there is such a part (above 0) or not. With `group_by` rows that have the
+    same value in that column stay together, and the shares are kept as well as groups allow.
+    """
 
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
     valid: Fraction = 0.1
     test: Fraction = 0.1
 
+    column: ColumnName | None = Field(None, description="column that says the part of each row")
+    group_by: ColumnName | None = Field(
+        None, description="column, such as a patient's number, whose groups are not torn apart"
+    )
+
     @model_validator(mode="after")
     def _sum(self) -> Self:
+        if self.column is not None and self.group_by is not None:
+            raise ValueError("a split is by column or by groups, not both")
         if self.train + self.valid + self.test > 1 + 1e-9:
             raise ValueError("train, valid and test sum to more than 1")
         return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each part by its name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
 
 
 class DataSpec(Spec):
@@ -45,7 +64,9 @@ class DataSpec(Spec):
 
     target: ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=10_000)]
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = Field(
-        None, description="columns that go in; by default all but target and sample_weight"
+        None,
+        description="columns that go in; by default all but target, sample_weight and those of "
+        "split",
     )
     sample_weight: ColumnName | None = Field(
         None, description="column that says how much each row counts"
@@ -74,6 +95,16 @@ class DataSpec(Spec):
         description="what is done to the features, in order: learned on the training rows, kept "
         "with the model, done again to the rows of a prediction",
     )
+
+    augment: Annotated[tuple[Augmentation, ...], Field(max_length=16)] = Field(
+        (), description="chance changes of the prepared training rows, anew in every epoch"
+    )
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The columns that do not go in unless they are named as features."""
+        others = (self.sample_weight, self.split.column, self.split.group_by)
+        return (*self.targets, *(name for name in others if name is not None))
 
     @property
     def targets(self) -> tuple[str, ...]:

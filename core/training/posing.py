@@ -13,7 +13,6 @@ from core.data.pipeline import Pipeline, plan
 from core.data.query import parse
 from core.data.schema import Label
 from core.data.selecting import select
-from core.data.splits import split
 from core.data.standardizer import Standardizer
 from core.data.tensors import shape_of
 from core.errors import InvalidError
@@ -21,6 +20,7 @@ from core.nn.array import Array, Shape
 from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.spec import JobSpec
 from core.training import targets
+from core.training.parting import parts_of
 from core.training.problem import Column, Encoding, Part, Problem
 from core.training.targets import Classes
 
@@ -65,7 +65,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
         pipeline,
     )
     refuse_other_outputs(spec, train.x.shape[1:], dealt.classes)
-    return Problem(train, part("valid"), part("test")), encoding
+    return Problem(train, part("valid"), part("test"), augment=spec.data.augment), encoding
 
 
 def kept(spec: JobSpec, table: pa.Table) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ def kept(spec: JobSpec, table: pa.Table) -> NDArray[np.int64]:
 
 def feature_names(spec: JobSpec, schema: pa.Schema) -> tuple[str, ...]:
     """The columns that go in, in order."""
-    apart = {*spec.data.targets, spec.data.sample_weight}
+    apart = spec.data.apart
     return spec.data.features or tuple(name for name in schema.names if name not in apart)
 
 
@@ -94,12 +94,7 @@ def deal(spec: JobSpec, table: pa.Table) -> Dealt:
             raise InvalidError(f"column {spec.data.sample_weight!r} has weights below 0")
     single = spec.loss.target == "class" or (spec.loss.target == "binary" and y[0:1].size == 1)
     by_class = spec.data.stratify and single
-    parts = split(
-        table.num_rows,
-        spec.data.split.model_dump(),
-        spec.data.split_seed,
-        labels=y.reshape(-1) if by_class else None,
-    )
+    parts = parts_of(spec.data, table, y.reshape(-1) if by_class else None)
     for column, labels in zip(spec.data.targets, classes, strict=True):
         if labels is not None:
             _refuse_unseen(column, labels, target.codes[column][parts["train"]])

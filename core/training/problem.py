@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.data.augmentation import Augmentation
 from core.data.pipeline import Pipeline
 from core.data.schema import Label
 from core.data.standardizer import Standardizer
@@ -36,6 +37,8 @@ class Problem:
     test: Part | None = None
     memory_bytes: int | None = None
     """The memory that rows read from the disk are for; None: all rows are arrays."""
+    augment: tuple[Augmentation, ...] = ()
+    """Chance changes of the training rows."""
 
     @property
     def shape(self) -> Shape:

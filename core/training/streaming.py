@@ -86,7 +86,8 @@ def _streamed(
         features.standardizer,
         features.pipeline,
     )
-    return Problem(train, part("valid"), part("test"), memory_bytes), encoding
+    problem = Problem(train, part("valid"), part("test"), memory_bytes, spec.data.augment)
+    return problem, encoding
 
 
 def _learned(spec: JobSpec, stretches: Stretches, training: Rows) -> Prepared:
@@ -127,9 +128,7 @@ def _described(schema: pa.Schema, names: tuple[str, ...]) -> list[Feature]:
 
 def apart(spec: JobSpec) -> list[str]:
     """The columns that are wanted in memory."""
-    names = [*spec.data.targets]
-    if spec.data.sample_weight is not None:
-        names.append(spec.data.sample_weight)
+    names = [*spec.data.apart]
     if spec.data.query is not None:
         names += parse(spec.data.query).columns
     return names

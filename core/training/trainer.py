@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.data.augmentation import augment
 from core.data.prepared import Prepared
 from core.data.shuffles import permutation
 from core.data.windows import Windows
@@ -273,7 +274,22 @@ class Trainer:
             self._windows.close()
 
     def current_rows(self) -> Part:
-        """The rows of the coming batch, `(*stack, batch, ...)`."""
+        """The rows of the coming batch, `(*stack, batch, ...)`, augmented if that is asked for."""
+        part = self._next_rows()
+        return self._augmented(part) if self.problem.augment else part
+
+    def _augmented(self, part: Part) -> Part:
+        """The batch as each network sees it in this epoch, by chance of its own."""
+        x, how = to_host(part.x), self.problem.augment
+        at = self.epoch, self.batch
+        if self.stack:
+            each = zip(self.specs, x, strict=True)
+            x = np.stack([augment(how, rows, spec.seed, *at) for spec, rows in each])
+        else:
+            x = augment(how, x, self.spec.seed, *at)
+        return Part(self.xp.asarray(x), part.y, part.weight)
+
+    def _next_rows(self) -> Part:
         if self._windows is not None:
             x, places = self._windows.batch(self.epoch, self.batch)
             weight = None if self.train.weight is None else self.train.weight[places]

@@ -69,6 +69,8 @@ def cases() -> dict[str, dict[str, Any]]:
             found[f"{kind}-{number}"] = {"schedule": json_of(Schedule, example)}
     for name, layers in LAYERS.items():
         found[name] = {"network": [*layers, {"kind": "dense", "units": 1}]}
+    augmented = {**BASE["data"], "augment": [{"kind": "noise", "deviation": 0.2}]}
+    found["augment"] = {"data": augmented}
     return found
 
 

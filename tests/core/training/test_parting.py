@@ -1,0 +1,117 @@
+"""Rows are split by what a column says, or by groups that stay together."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from core.data.describe import describe
+from core.errors import InvalidError
+from core.spec import JobSpec
+from core.spec.admission import check
+from core.training.posing import pose
+from core.training.streaming import posed
+from tests.core.training.conftest import write
+
+ROWS = 400
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    patient = rng.integers(0, 40, ROWS)
+    part = np.where(patient < 30, "train", np.where(patient < 35, "valid", "test"))
+    part[:7] = "none"
+    table = pa.table(
+        {
+            "a": rng.normal(size=ROWS),
+            "patient": patient,
+            "part": part,
+            "y": np.arange(ROWS, dtype=float),
+        }
+    )
+    return write(table, tmp_path_factory.mktemp("patients") / "p.arrow"), table
+
+
+def spec_of(split, **more):
+    return JobSpec.model_validate(
+        {
+            "experiment": "e",
+            "dataset": "d@1",
+            "data": {"target": "y", "split": split, **more},
+            "network": [{"kind": "dense", "units": 1}],
+            "loss": {"kind": "mean_squared_error"},
+        }
+    )
+
+
+def rows_of(part):
+    return set() if part is None else {int(y) for y in part.y.reshape(-1)}
+
+
+def test_a_column_says_the_part_of_each_row(patients):
+    path, table = patients
+    spec = spec_of({"column": "part"}, features=["a"])
+    check(spec, describe(path), 10**9)
+    for problem, encoding in (pose(spec, table), posed(spec, path, 2_000)):
+        for part in ("train", "valid", "test"):
+            wanted = set(np.flatnonzero(table.column("part").to_numpy() == part).tolist())
+            assert rows_of(getattr(problem, part)) == wanted
+        assert [column.name for column in encoding.features] == ["a"]
+    without_test = spec_of({"column": "part", "test": 0}, features=["a"])
+    assert pose(without_test, table)[0].test is None
+
+
+def test_the_columns_of_a_split_do_not_go_in(patients):
+    _, table = patients
+    _, encoding = pose(spec_of({"column": "part"}), table)
+    assert [column.name for column in encoding.features] == ["a", "patient"]
+    _, encoding = pose(spec_of({"group_by": "patient"}, features=["a"]), table)
+    assert [column.name for column in encoding.features] == ["a"]
+
+
+def test_groups_stay_together_and_shares_are_kept_about(patients):
+    path, table = patients
+    patient = table.column("patient").to_numpy()
+    spec = spec_of({"group_by": "patient", "train": 0.6, "valid": 0.2, "test": 0.2}, features=["a"])
+    check(spec, describe(path), 10**9)
+    problem, _ = pose(spec, table)
+    parts = [rows_of(problem.train), rows_of(problem.valid), rows_of(problem.test)]
+    assert sum(map(len, parts)) == ROWS
+    groups = [{int(patient[row]) for row in part} for part in parts]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+    assert abs(len(parts[0]) / ROWS - 0.6) < 0.1
+    other, _ = pose(spec_of({"group_by": "patient"}, features=["a"], split_seed=1), table)
+    assert rows_of(other.train) != parts[0]
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ({"column": "colour"}, "'colour' is not a column"),
+        ({"column": "patient"}, "no row has 'train' in column 'patient'"),
+        ({"group_by": "colour"}, "'colour' is not a column"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused_when_it_is_submitted(patients, split, told):
+    path, _ = patients
+    with pytest.raises(InvalidError, match=told):
+        check(spec_of(split, features=["a"]), describe(path), 10**9)
+
+
+def test_too_few_groups_are_said(patients):
+    _, table = patients
+    table = table.set_column(1, "patient", pa.array(np.zeros(ROWS, int)))
+    with pytest.raises(InvalidError, match="1 groups are too few"):
+        pose(spec_of({"group_by": "patient"}, features=["a"]), table)
+
+
+def test_both_ways_at_once_make_no_sense():
+    with pytest.raises(ValueError, match="not both"):
+        spec_of({"column": "part", "group_by": "patient"})
+
+
+def test_pictures_are_asked_for_by_what_needs_them(patients):
+    path, _ = patients
+    spec = spec_of({}, features=["a"], augment=[{"kind": "noise"}, {"kind": "flip"}])
+    with pytest.raises(InvalidError, match=r"data.augment\[1\]: flip needs pictures"):
+        check(spec, describe(path), 10**9)
