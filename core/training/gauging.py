@@ -38,5 +38,5 @@ class Gauge:
 
 
 def _norm(xp: Any, vector: Array) -> Array:
-    """The root of the sum of squares along the last axis, summed in float64."""
-    return xp.sqrt((vector * vector).sum(axis=-1, dtype=np.float64))
+    """The root of the sum of squares along the last axis."""
+    return xp.sqrt((vector * vector).sum(axis=-1))
