@@ -186,6 +186,10 @@ class Jobs:
         """What the job's attempts said so far, line by line."""
         return self._transport.items(f"{_path(job_id)}/logs", limit=500)
 
+    def insights(self, job_id: str) -> Document:
+        """Confusion matrix, hardest rows, spreads of a finished job. ProblemError (404): none."""
+        return self._transport.get(f"{_path(job_id)}/insights")
+
     def source(self, job_id: str) -> Document:
         """The code the job was submitted from. Raises ProblemError (404) when nobody sent it."""
         return self._transport.get(f"{_path(job_id)}/source")

@@ -70,7 +70,8 @@ class CheckpointSaved(Event):
 class TrainingEnded(Event):
     """Training ended. `reason` says why: `epochs`, `steps`, `seconds`, `target`, `patience`, ...
 
-    `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector.
+    `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector; `insights` is
+    what `core.training.insight` saw, of a network that trained alone.
     """
 
     reason: str
@@ -78,6 +79,7 @@ class TrainingEnded(Event):
     path: str
     weights_digest: str
     details: dict[str, Any] = field(default_factory=dict)
+    insights: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,12 @@ class Conclusion:
 
     def finished(self, ended: TrainingEnded, model: KeptModel, peak: int | None) -> None:
         """Training ended with a model."""
-        self._finish(JobStatus.FINISHED, result=outcome(ended, model), peak_memory_bytes=peak)
+        self._finish(
+            JobStatus.FINISHED,
+            result=outcome(ended, model),
+            insights=ended.insights,
+            peak_memory_bytes=peak,
+        )
 
     def failed(self, cause: Cause, peak: int | None) -> None:
         """What the client asked for cannot be trained."""

@@ -37,7 +37,7 @@ from core.tracking import (
 )
 from worker.modelfiles import model_artifacts
 from worker.provenance import source_files, source_tags
-from worker.runfiles import run_files
+from worker.runfiles import insight_files, run_files
 
 log = structlog.get_logger()
 
@@ -212,7 +212,8 @@ class Mirror:
         with reading(self._engine) as session:
             attempts = jobs.attempts(session, subject.job_id)
             found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
-            found += source_files(jobs.source_of(session, jobs.get(session, subject.job_id)))
+            job = jobs.get(session, subject.job_id)
+            found += source_files(jobs.source_of(session, job)) + insight_files(job.insights)
         if subject.status is JobStatus.FINISHED and subject.model_key is not None:
             found += model_artifacts(
                 self._store,

@@ -1,5 +1,7 @@
 """The files that every ended run leaves in MLflow, and those that tell of what it learned."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -127,3 +129,35 @@ def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def _size(shapes: Any) -> int:
     return sum(int(np.prod(shape, dtype=object)) for shape in shapes)
+
+
+def insight_files(insights: Mapping[str, Any] | None) -> list[Artifact]:
+    """What a network was seen to do, as pictures, and its hardest rows as a table."""
+    if not insights:
+        return []
+    files: dict[str, str] = {}
+    confusion = insights.get("confusion")
+    if confusion:
+        labels = [str(label) for label in confusion["labels"]]
+        files["confusion.svg"] = pictures.confusion(labels, confusion["counts"])
+    files["hardest.csv"] = _table(insights["hardest"])
+    for name in ("activations", "gradients"):
+        panels = {
+            f"{path}: mean {one['mean']:.3g}, deviation {one['deviation']:.3g}": (
+                one["counts"],
+                one["low"],
+                one["high"],
+            )
+            for path, one in insights[name].items()
+        }
+        if panels:
+            files[f"{name}.svg"] = pictures.histograms(panels)
+    return [Artifact(name, text.encode()) for name, text in files.items()]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["row", "loss", "truth", "answer"], restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

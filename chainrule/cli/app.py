@@ -9,6 +9,7 @@ from chainrule.cli import (
     datasets,
     demo,
     gc,
+    insights,
     jobs,
     models,
     nodes,
@@ -40,6 +41,7 @@ datasets.install(app)
 jobs.install(app)
 watching.install(app)
 steering.install(app)
+insights.install(app)
 sources.install(app)
 comparing.install(app)
 nodes.install(app)

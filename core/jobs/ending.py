@@ -26,6 +26,7 @@ def finish(
     status: JobStatus,
     *,
     result: dict[str, Any] | None = None,
+    insights: dict[str, Any] | None = None,
     cause: dict[str, Any] | None = None,
     exit_code: int | None = None,
     peak_memory_bytes: int | None = None,
@@ -33,8 +34,8 @@ def finish(
     """End the job for good as `status` (finished, failed, cancelled, pruned).
 
     Saying the same again is harmless, so an unknown outcome is met by another call. `result` is
-    what training gave, `cause` why it failed: {kind, message, ...}. Raises SupersededError when
-    the job is not this attempt's.
+    what training gave, `insights` what was seen of it, `cause` why it failed: {kind, message, ...}.
+    Raises SupersededError when the job is not this attempt's.
     """
     if not status.terminal:
         raise ValueError(f"{status} is not an end")
@@ -47,6 +48,7 @@ def finish(
         return ours
     status = as_wished(job, status)
     job.result = result
+    job.insights = insights or None
     _end_attempt(session, job, AttemptStatus(status.value), cause, exit_code, peak_memory_bytes)
     _end_job(session, job, status, worker(job.node or "", job.worker or ""), cause)
     return job

@@ -157,6 +157,13 @@ class BoundNetwork:
 
         return x, backward
 
+    def outputs(self, x: Array) -> Iterator[tuple[str, Array]]:
+        """The output of each layer in turn, by its place, in a buffer that is used again."""
+        for index, (layer, scope) in enumerate(zip(self.network.layers, self.scopes, strict=True)):
+            scope.training = False
+            x, _ = layer.forward(x, scope)
+            yield f"[{index}]", x
+
     def _flat(self, layout: dict[str, Weight]) -> Array:
         size = sum(int(np.prod(weight.shape)) for weight in layout.values())
         flat: Array = self.xp.zeros((*self.stack, size), self.dtype)

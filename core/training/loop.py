@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from core.data.stretches import Arrival
 from core.errors import TrainingError
@@ -10,9 +11,11 @@ from core.events import TrainingFailed
 from core.nn.array import Array
 from core.spec import JobSpec
 from core.training import checkpoint
+from core.training.insight import insights
 from core.training.model import TrainedModel
 from core.training.run import CheckpointPolicy, Events, Run
 from core.training.streaming import posed
+from core.training.trainer import Trainer
 
 
 def train(
@@ -92,4 +95,9 @@ def _run(
         model.save(path, durable=False)  # the store's copy is what lasts
         return path
 
-    return Run(specs, problem, save_model, policy, stacked=stacked, together=together)
+    def examine(trainer: Trainer) -> dict[str, Any]:
+        return insights(trainer, encoding)
+
+    return Run(
+        specs, problem, save_model, policy, examine=examine, stacked=stacked, together=together
+    )

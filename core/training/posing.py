@@ -40,8 +40,10 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
 
     Raises InvalidError naming the column when something in it cannot be used.
     """
+    numbers: NDArray[np.int64] = np.arange(table.num_rows)
     if spec.data.query is not None:
-        table = table.take(pa.array(kept(spec, table)))
+        numbers = kept(spec, table)
+        table = table.take(pa.array(numbers))
     names = feature_names(spec, table.schema)
     dealt = deal(spec, table)
     x, standardizer, pipeline = _features(spec, table, names, dealt.parts["train"])
@@ -52,7 +54,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
             return None
         features = x[rows] if standardizer is None else standardizer.apply(x[rows])
         weight = None if dealt.weight is None else dealt.weight[rows]
-        return Part(features, dealt.y[rows], weight)
+        return Part(features, dealt.y[rows], weight, numbers[rows])
 
     train = part("train")
     if train is None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.data.augmentation import Augmentation
 from core.data.pipeline import Pipeline
 from core.data.schema import Label
@@ -17,12 +20,14 @@ COPIES = 3
 class Part:
     """Rows that train, validate or test: `x (rows, *shape)`, `y` as the loss wants it, weights.
 
-    `x` is an array, or a `Prepared` that reads slices of one from the disk.
+    `x` is an array, or a `Prepared` that reads slices of one from the disk. `numbers` are those of
+    the rows in the dataset version, counted from 0.
     """
 
     x: Any
     y: Array
     weight: Array | None = None
+    numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)

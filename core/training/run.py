@@ -41,6 +41,9 @@ Events: TypeAlias = Generator[Event | None, Command | None, None]
 SaveModel: TypeAlias = Callable[[int, Array, Array], Path]
 """Writes the model of a network (its number, weights, state) and says where."""
 
+Examine: TypeAlias = Callable[[Trainer], dict[str, Any]]
+"""Looks at a single trained network."""
+
 REPORT_STEPS = 50
 """Updates between two reports at least, unless the spec says otherwise: epochs are told anyway."""
 
@@ -76,6 +79,7 @@ class Run:
         save_model: SaveModel,
         policy: CheckpointPolicy | None = None,
         *,
+        examine: Examine = lambda trainer: {},
         stacked: bool = False,
         together: bool = False,
     ) -> None:
@@ -87,6 +91,7 @@ class Run:
         self._together = together
         self.best: Array | None = None
         self._save_model = save_model
+        self._examine = examine
         self._before = 0.0
         self._started = self._saved = self._breathed = time.monotonic()
         self._saved_step = 0
@@ -290,14 +295,16 @@ class Run:
         for row, reason in reasons.items():
             member, chosen = self.members[row], (row,) if trainer.stack else ()
             path = self._save_model(member.number, weights[chosen], state[chosen])
+            digest = weights_digest(weights[chosen], state[chosen])
             yield TrainingEnded(
                 trainer.step,
                 trainer.epoch,
                 reason,
                 found[row],
                 str(path),
-                weights_digest(weights[chosen], state[chosen]),
+                digest,
                 member.judge.summary(),
+                {} if trainer.stack else self._examine(trainer),
                 network=member.number,
             )
         trainer.network.weights[...], trainer.network.state[...] = kept

@@ -75,7 +75,7 @@ def _streamed(
         weight = None if dealt.weight is None else dealt.weight[rows]
         few = len(rows) * features.row_bytes <= memory_bytes * MEASURED
         x = features.of(numbers[rows], kept=few and name != "train")
-        return Part(x, dealt.y[rows], weight)
+        return Part(x, dealt.y[rows], weight, numbers[rows])
 
     train = part("train")
     assert train is not None

@@ -179,6 +179,7 @@ def test_tracking_page(url, desk):
     assert "event: metrics" in streamed
     assert streamed.rstrip().splitlines()[-2] == 'data: {"status": "finished"}'
     assert "identical weights" in said["chainrule reproduce latest"]
+    assert "rows: truth, columns: answer" in said["chainrule insights latest"]
     assert "example.com" in said["chainrule webhooks list"]
 
 

@@ -99,7 +99,8 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
     top = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
     told = {file["path"] for file in top if not file.get("is_dir")}
     assert told == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
-                    "preparation.json", "weights.svg"}  # fmt: skip
+                    "preparation.json", "weights.svg", "confusion.svg", "hardest.csv",
+                    "activations.svg", "gradients.svg"}  # fmt: skip
     dataset = run["inputs"]["dataset_inputs"][0]["dataset"]
     columns = json.loads(dataset["schema"])["mlflow_colspec"]
     assert (columns[-1]["name"], columns[-1]["type"], len(columns)) == ("label", "long", 65)

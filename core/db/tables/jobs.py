@@ -28,7 +28,8 @@ class Job(Base):
     refused once the row has a higher one or no longer runs. `priority`: higher goes first.
     `infra_failures` counts attempts lost since the checkpoint last advanced. `progress` holds
     epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
-    `cause` why it failed. Jobs with the same `stack_key` may be trained side by side, as a stack.
+    `insights` what the trained network was seen to do; `cause` why it failed. Jobs with the same
+    `stack_key` may be trained side by side, as a stack.
     `mirrored_status` is the last status that MLflow confirmed.
     """
 
@@ -98,6 +99,7 @@ class Job(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(String(32))
     cause: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
+    insights: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
 
     created_at: Mapped[Created]
     started_at: Mapped[datetime | None]
