@@ -91,7 +91,7 @@ class Settings(BaseSettings):
 
     @property
     def self_fence_seconds(self) -> float:
-        """How long after its last successful renewal an attempt stops itself."""
+        """How long after its last successful renewal an attempt may act."""
         return self.lease_seconds - self.renew_seconds
 
     @property

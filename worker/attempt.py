@@ -191,6 +191,8 @@ class Attempt:
         stopping: str | None = None
         stop_by = float("inf")
         while True:
+            if self._lease.pausing:
+                self._wait_out(runner)
             try:
                 message = runner.receive(_LOOK_SECONDS)
             except ChannelClosedError:
@@ -220,6 +222,21 @@ class Attempt:
         found = self._vitals.measure(runner.pid, self._step)
         if found:
             self._recorder.add(self._story.measured(found, time.monotonic()))
+
+    def _wait_out(self, runner: RunnerProcess) -> None:
+        """Have training stand still until the lease is renewed, however long that takes.
+
+        Raises Interrupted when another attempt took over meanwhile, or when the worker is to end.
+        """
+        log.warning("training stands still: the lease could not be renewed")
+        runner.pause()
+        while self._lease.pausing:
+            if self._lease.superseded.wait(_LOOK_SECONDS) or self._equipment.drain.ending:
+                raise Interrupted("lost")
+        # First this: it ends itself when it wakes and has not heard that the lease holds.
+        say(runner, {"do": "alive", "until": self._lease.until})
+        runner.go_on()
+        log.info("training goes on: the lease holds")
 
     def _tell_stop(self, runner: RunnerProcess, wish: str) -> float:
         """Ask the runner to stop; until when it may take."""

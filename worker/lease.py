@@ -55,6 +55,15 @@ class Lease:
         return self._until
 
     @property
+    def pausing(self) -> bool:
+        """Whether it is so long since the last renewal that training should stand still.
+
+        The database does not answer. If the job is still this attempt's when it does, training
+        goes on: an outage of the database costs no attempt.
+        """
+        return time.monotonic() >= self._until - self._settings.renew_seconds / 2
+
+    @property
     def lost(self) -> bool:
         """Whether this attempt must stop at once and write nothing more."""
         return self.superseded.is_set() or time.monotonic() >= self._until

@@ -67,6 +67,15 @@ class RunnerProcess:
                 self.busy, self.fit = False, message["fit"]
         return message
 
+    def pause(self) -> None:
+        """Have it and all it started stand still."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after `pause`."""
+        self.heard_at = time.monotonic()
+        self._signal(signal.SIGCONT)
+
     def exited(self) -> Exit | None:
         """How it ended, None while it lives."""
         if self._exit is None:
@@ -76,12 +85,15 @@ class RunnerProcess:
     def kill(self) -> Exit:
         """End it and all it started, at once. Harmless when it has ended."""
         if self._exit is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._wait(0)
         self.channel.close()
         assert self._exit is not None
         return self._exit
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
 
     def _wait(self, options: int) -> None:
         # Popen would not tell how much memory this very process used.

@@ -131,17 +131,17 @@ def frozen_between_writes(site: Site, pids: list[int]) -> bool:
 
 
 def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site):
-    site.start("worker.scheduler", CHAINRULE_LEASE_SECONDS="2")
-    frozen = site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="frozen")
+    site.start("worker.scheduler", CHAINRULE_LEASE_SECONDS="4")
+    frozen = site.worker(CHAINRULE_LEASE_SECONDS="4", CHAINRULE_NODE_NAME="frozen")
     job_id = site.bench.submit(**LONG)
     until(lambda: site.running(job_id))
     family = frozen.family()
     runner = next(one for one in family if "worker.runner" in one.cmdline())
     pids = [frozen.pid, *(one.pid for one in family if one.pid != runner.pid)]
-    until(lambda: frozen_between_writes(site, pids))
+    until(lambda: frozen_between_writes(site, pids), seconds=200)
     # Nobody tells it that the lease holds: it ends although its parent cannot end it.
     until(lambda: runner not in frozen.family())
-    site.worker(CHAINRULE_LEASE_SECONDS="2", CHAINRULE_NODE_NAME="awake")
+    site.worker(CHAINRULE_LEASE_SECONDS="4", CHAINRULE_NODE_NAME="awake")
     until(lambda: site.bench.job(job_id).node == "awake" and site.running(job_id))
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
