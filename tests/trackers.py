@@ -1,6 +1,7 @@
 """Fixtures: a real MLflow server, one process, shared by all tests of a session."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -70,6 +71,23 @@ class Tracker:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def freeze(self) -> None:
+        """Let it hold its connections and answer nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen one go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def wipe(self) -> int:
+        """Delete the database of one that is stopped; how many files that was."""
+        files = list(self.folder.glob("mlflow.sqlite*"))
+        for file in files:
+            file.unlink()
+        return len(files)
 
     def get(self, what: str, **query: str) -> dict:
         """What its REST API says, asked without any code of ours."""

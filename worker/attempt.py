@@ -191,8 +191,6 @@ class Attempt:
         stopping: str | None = None
         stop_by = float("inf")
         while True:
-            if self._lease.pausing:
-                self._wait_out(runner)
             try:
                 message = runner.receive(_LOOK_SECONDS)
             except ChannelClosedError:
@@ -206,8 +204,9 @@ class Attempt:
                     return ending
             self._measure(runner)
             wish = self._wish()
-            if wish == "lost":
-                raise Interrupted(wish)
+            if wish == "lost" or self._lease.pausing:
+                self._wait_out(runner)
+                continue
             # A cancellation outranks whatever else the runner was told before.
             if wish is not None and (stopping is None or (wish == "cancel" != stopping)):
                 stopping, stop_by = wish, self._tell_stop(runner, wish)
@@ -230,7 +229,7 @@ class Attempt:
         """
         log.warning("training stands still: the lease could not be renewed")
         runner.pause()
-        while self._lease.pausing:
+        while self._lease.pausing or self._lease.superseded.is_set():
             if self._lease.superseded.wait(_LOOK_SECONDS) or self._equipment.drain.ending:
                 raise Interrupted("lost")
         # First this: it ends itself when it wakes and has not heard that the lease holds.

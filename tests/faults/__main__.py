@@ -1,6 +1,7 @@
 """Run the faults and write benchmarks/results/faults.json: python -m tests.faults --help."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -14,7 +15,7 @@ from tests.faults import baseline, report
 from tests.faults.crashsite import CrashSite, Plan, Result, crash_points, random_kills
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
-from tests.faults.stack import Stack
+from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import DOUBLED, LOST, WRONG
 
 PARTS = ("matrix", "kills", "points", "naive")
@@ -33,7 +34,7 @@ class Run:
     def matrix(self, folder: Path) -> None:
         """Every fault of the matrix, or those that were named."""
         given = self.given
-        with closing(Stack(folder)) as stack:
+        with closing(WholeStack(folder)) as stack:
             nemesis = Nemesis(stack)
             for seed in range(given.seed, given.seed + given.repeat):
                 for name in given.only or FAULTS:
@@ -83,6 +84,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no fault after these")
     given = parser.parse_args()
+    # Whoever ends it with SIGTERM is to find nothing left of it either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     run = Run(given)
     for part in given.part or (("matrix",) if given.only else PARTS):
         with tempfile.TemporaryDirectory(prefix="chainrule-faults-") as folder:

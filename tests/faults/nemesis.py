@@ -5,14 +5,15 @@ import time
 from dataclasses import dataclass, field
 
 from core.status import AttemptStatus, JobStatus
-from tests.faults.kinds import links, processes, servers
+from tests.faults.kinds import around, links, processes, servers
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.scene import Missed, Scene
 from tests.faults.stack import Stack, training
+from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import WRONG, Verdict, trained_again_at
 from tests.workercases import until
 
-KINDS = (processes, servers, links)
+KINDS = (processes, servers, links, around)
 """What fills the matrix."""
 
 SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}, "max_attempts": 20}
@@ -31,13 +32,15 @@ class Outcome:
     verdict: Verdict = field(default_factory=Verdict)
     struck: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    skipped: str = ""
     from_fault_seconds: float | None = None
     from_healing_seconds: float | None = None
+    mirrored_seconds: float | None = None
 
     @property
     def broken(self) -> list[str]:
         """Every invariant that did not hold; a fault that never struck is one, too."""
-        if self.struck:
+        if self.struck or self.skipped:
             return self.verdict.said
         return [*self.verdict.said, f"{self.fault} struck nothing: {'; '.join(self.missed)}"]
 
@@ -59,8 +62,12 @@ class Nemesis:
     def run(self, name: str, seed: int, *, tries: int = TRIES) -> Outcome:
         """One fault at a random moment of two jobs' training, until it has struck something."""
         outcome = Outcome(name, seed)
+        fault = FAULTS[name]
+        if fault.needs and (why := around.missing(fault.needs, self.stack)):
+            outcome.skipped = why
+            return outcome
         for number in range(tries):
-            if self._try(FAULTS[name], f"{name}/{seed}/{number}", outcome) or outcome.verdict.bad:
+            if self._try(fault, f"{name}/{seed}/{number}", outcome) or outcome.verdict.bad:
                 break
         return outcome
 
@@ -70,7 +77,7 @@ class Nemesis:
         job_ids = [stack.bench.submit(**SPEC, seed=number) for number in range(JOBS)]
         outcome.note(f"submitted {' '.join(job_ids)}")
         scene: Scene | None = None
-        why = ""
+        missed = ""
 
         def more() -> str:
             assert len(job_ids) < MOST_JOBS
@@ -84,8 +91,8 @@ class Nemesis:
             scene = Scene(stack, victim, more, seed)
             outcome.note(f"{fault.name} at step {scene.step} of {victim}, attempt {scene.attempt}")
             fault.do(scene)
-        except Missed as missed:
-            why = str(missed)
+        except Missed as error:
+            missed = str(error)
         stack.heal()
         healed_at = time.time()
         outcome.note("healed")
@@ -93,6 +100,10 @@ class Nemesis:
         self._end_orphans(outcome)
         for job_id, calm in zip(job_ids, self.calm, strict=False):
             outcome.verdict.judge(stack.bench, job_id, calm)
+            self._look_at_mlflow(job_id, healed_at, outcome)
+        for why in scene.wrong if scene else ():
+            outcome.verdict.against(f"a job of {fault.name}", WRONG, why)
+        why = missed
         if scene is not None and not why:
             why = self._escaped(fault, scene)
         if scene is None or why:
@@ -122,6 +133,15 @@ class Nemesis:
         if at is not None:
             outcome.from_fault_seconds = at - scene.strikes[0].at
             outcome.from_healing_seconds = max(0.0, at - healed_at)
+
+    def _look_at_mlflow(self, job_id: str, healed_at: float, outcome: Outcome) -> None:
+        """MLflow is to show the truth soon, if there is one."""
+        if not isinstance(self.stack, WholeStack) or job_id in outcome.verdict.bad:
+            return
+        if why := self.stack.shown_otherwise(job_id):
+            outcome.verdict.against(job_id, WRONG, why)
+        else:
+            outcome.mirrored_seconds = time.time() - healed_at
 
     def _end_orphans(self, outcome: Outcome) -> None:
         """Nothing that a dead worker started may live on for long."""

@@ -17,12 +17,12 @@ class Proxy:
     open: forwarded. refuse: new connections end at once. blackhole: nothing passes. deaf: what
     clients send is swallowed. mute: what servers answer is swallowed. slow: each piece is late.
     cut: a connection ends as soon as the server answers, so nobody knows what it did.
-    `harmed` counts the connections ended and the pieces swallowed or late.
+    `harmed` counts the connections ended and the pieces swallowed or late, `passed` the others.
     """
 
     def __init__(self, target: int) -> None:
         self.mode: Mode = "open"
-        self.harmed = 0
+        self.harmed = self.passed = 0
         self.port = 0
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
@@ -81,6 +81,7 @@ class Proxy:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
+            self.harmed += 1
             writer.transport.abort()
             return
         ends = (writer, back)
@@ -108,6 +109,7 @@ class Proxy:
                 if self.mode == "blackhole" or self.mode == ("mute" if answers else "deaf"):
                     self.harmed += 1
                     continue
+                self.passed += 1
                 sink.write(piece)
                 await sink.drain()
         for writer in ends:

@@ -14,6 +14,8 @@ from tests.faults.verdict import DOUBLED, LOST, WRONG, Verdict
 
 def said(outcome: Outcome) -> str:
     """One fault in a line, with its history when something is broken."""
+    if outcome.skipped:
+        return f"{outcome.fault}: skipped, {outcome.skipped}"
     again = outcome.from_fault_seconds
     after = "" if again is None else f", trained again {again:.1f} s after it"
     tries = f", struck at try {len(outcome.missed) + 1}" if outcome.missed else ""
@@ -26,12 +28,15 @@ def said(outcome: Outcome) -> str:
 
 def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     """What the faults of the matrix did."""
+    skipped = sum(bool(one.skipped) for one in outcomes)
+    outcomes = [one for one in outcomes if not one.skipped]
     struck = [one for one in outcomes if one.struck]
     verdicts = [one.verdict for one in outcomes]
     rows = [
         at_least("faults that struck", len({one.fault for one in struck}), "", 30),
         figure("runs that struck", len(struck), ""),
         at_most("runs that struck nothing", len(outcomes) - len(struck), "", 0),
+        figure("runs skipped for want of a tool", skipped, ""),
         figure("jobs", sum(one.jobs for one in verdicts), ""),
         figure("attempts", sum(one.attempts for one in verdicts), ""),
         *_bad("", verdicts),
@@ -39,6 +44,7 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     for name, seconds in (
         ("fault to training", [one.from_fault_seconds for one in struck]),
         ("healing to training", [one.from_healing_seconds for one in struck]),
+        ("healing to all in MLflow, training included", [one.mirrored_seconds for one in struck]),
     ):
         rows += spread(name, [one for one in seconds if one is not None])
     for name, fault, most in (

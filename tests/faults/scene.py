@@ -36,6 +36,7 @@ class Scene:
         self.rng = random.Random(seed)
         self.more = more
         self.strikes: list[Strike] = []
+        self.wrong: list[str] = []
         self.meet(job_id)
 
     def meet(self, job_id: str) -> None:

@@ -26,9 +26,14 @@ class Stack(Site):
     """One stack for many faults; `heal` makes it whole again whatever was done to it."""
 
     def __init__(
-        self, folder: Path, *, lease_seconds: float = LEASE_SECONDS, worker: str = "worker"
+        self,
+        folder: Path,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        worker: str = "worker",
+        **environment: str,
     ) -> None:
-        """`worker` is the module of the workers' main process."""
+        """`worker` is the module of the workers' main process; all get the `environment`."""
         self._worker = worker
         with ExitStack() as opened:
             self.armed = folder / "armed"
@@ -54,6 +59,7 @@ class Stack(Site):
                 "FAULTS_ARMED": str(self.armed),
                 "CHAINRULE_RING_AGAIN_SECONDS": "3",
                 "CHAINRULE_DISPATCH_SECONDS": "0.3",
+                **environment,
             }
             self.workers_by_node: dict[str, Process] = {}
             self.scheduler: Process | None = None

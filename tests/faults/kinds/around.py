@@ -1,0 +1,182 @@
+"""Faults of MLflow, of the api, of disks and of clocks."""
+
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
+from tests.faults.scene import Missed, Scene
+from tests.faults.surroundings import WholeStack
+from tests.jobcases import spec
+from tests.workercases import until
+
+SUBMISSIONS = 12
+MEET_SECONDS = 30.0
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+def _whole(scene: Scene) -> WholeStack:
+    assert isinstance(scene.stack, WholeStack)
+    return scene.stack
+
+
+def _met(harmed: Callable[[], int], what: str, scene: Scene) -> None:
+    """Wait until somebody met the fault. Raises Missed."""
+    give_up_at = time.monotonic() + MEET_SECONDS
+    while not harmed():
+        if time.monotonic() > give_up_at:
+            raise Missed(f"no {what}")
+        time.sleep(0.05)
+    scene.counted(harmed(), what)
+
+
+@fault(needs="mlflow")
+def mlflow_killed(scene: Scene) -> None:
+    stack = _whole(scene)
+    before = stack.mlflow_link.harmed
+    stack.tracker.stop()
+    stack.mlflow_link.reset()
+    scene.struck("SIGKILL to MLflow")
+    _met(lambda: stack.mlflow_link.harmed - before, "connections to MLflow failed", scene)
+    time.sleep(WITHIN_LEASE)
+
+
+@fault(needs="mlflow")
+def mlflow_frozen(scene: Scene) -> None:
+    stack = _whole(scene)
+    stack.tracker.freeze()
+    scene.struck("SIGSTOP to MLflow")
+    before = stack.mlflow_link.passed
+    _met(lambda: stack.mlflow_link.passed - before, "pieces sent to a frozen MLflow", scene)
+    time.sleep(PAST_LEASE)
+
+
+@fault(needs="mlflow")
+def mlflow_wiped(scene: Scene) -> None:
+    stack = _whole(scene)
+    until(lambda: stack.bench.job(scene.job_id).mlflow_run_id)
+    stack.tracker.stop()
+    count = stack.tracker.wipe()
+    scene.counted(count, "files of MLflow's database are gone")
+
+
+@fault(needs="mlflow")
+def mlflow_slow(scene: Scene) -> None:
+    stack = _whole(scene)
+    before = stack.mlflow_link.harmed
+    stack.mlflow_link.mode = "slow"
+    scene.struck("the link to MLflow is slow")
+    _met(lambda: stack.mlflow_link.harmed - before, "late pieces to or from MLflow", scene)
+    time.sleep(PAST_LEASE)
+
+
+def _submit(url: str, key: str) -> str | None:
+    """Ask the api for a job; its id, None when nobody knows what became of the request."""
+    body: dict[str, Any] = spec(epochs=1).model_dump(mode="json", exclude_none=True)
+    headers = {"Idempotency-Key": key}
+    try:
+        answer = httpx.post(f"{url}/v1/jobs", json=body, headers=headers, timeout=20)
+    except httpx.TransportError:
+        return None
+    assert answer.status_code in (200, 202), answer.text
+    return str(answer.json()["id"])
+
+
+@fault(needs="api")
+def api_killed_while_jobs_are_submitted(scene: Scene) -> None:
+    stack = _whole(scene)
+    assert stack.api is not None
+    keys = [uuid.uuid4().hex for _ in range(SUBMISSIONS)]
+    with ThreadPoolExecutor(SUBMISSIONS) as clients:
+        asked = [clients.submit(_submit, stack.url, key) for key in keys]
+        time.sleep(scene.rng.uniform(0.02, 0.4))
+        scene.kill_all(stack.api, "the api")
+        first = [one.result() for one in asked]
+    scene.counted(first.count(None), "requests that nobody answered")
+    stack.heal()
+    again = [_submit(stack.url, key) for key in keys]
+    repeated = [_submit(stack.url, key) for key in keys]
+    if again != repeated or len(set(again)) != SUBMISSIONS:
+        scene.wrong.append("one Idempotency-Key made several jobs")
+    if any(one not in (None, other) for one, other in zip(first, again, strict=True)):
+        scene.wrong.append("a job whose id was answered is not the one that is there")
+    until(lambda: all(one and stack.status(one).terminal for one in again), seconds=120)
+
+
+@fault(needs="api")
+def api_frozen(scene: Scene) -> None:
+    stack = _whole(scene)
+    assert stack.api is not None
+    scene.freeze_all(stack.api, "the api")
+    try:
+        httpx.get(f"{stack.url}/v1/jobs", timeout=PAST_LEASE)
+        raise Missed("it answered")
+    except httpx.TimeoutException:
+        scene.counted(1, "requests without an answer")
+
+
+def _full(scene: Scene, name: str, said: str) -> None:
+    stack = _whole(scene)
+    log = stack.folder / "log"
+    before = log.read_text().count(said)
+    scene.counted(stack.fill(name), f"bytes fill the disk of the {name}")
+    _met(lambda: log.read_text().count(said) - before, f"times a worker said: {said}", scene)
+
+
+@fault(needs="disks")
+def store_disk_full(scene: Scene) -> None:
+    _full(scene, "store", "waits")
+    time.sleep(scene.rng.uniform(0.5, 2.0))
+
+
+@fault(needs="disks")
+def work_disk_full(scene: Scene) -> None:
+    _full(scene, "work", "the attempt was lost")
+
+
+def _clock(scene: Scene, shift: str) -> None:
+    """Workers whose wall clock is wrong train a job."""
+    stack = _whole(scene)
+    for node, worker in list(stack.workers_by_node.items()):
+        worker.kill()
+        stack.workers_by_node[node] = stack.start(
+            LD_PRELOAD=str(FAKETIME),
+            FAKETIME=shift,
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+            CHAINRULE_NODE_NAME=node,
+        )
+    scene.meet_another()
+    maps = Path(f"/proc/{psutil.Process(scene.trainer.pid).pid}/maps").read_text()
+    if "libfaketime" not in maps:
+        raise Missed("the worker's clock is right")
+    scene.struck(f"the clock of pid {scene.trainer.pid} is wrong by {shift}")
+    until(lambda: stack.status(scene.job_id).terminal, seconds=120)
+    for worker in stack.workers_by_node.values():
+        worker.stop()
+
+
+@fault(needs="faketime")
+def worker_clock_two_hours_ahead(scene: Scene) -> None:
+    _clock(scene, "+2h")
+
+
+@fault(needs="faketime")
+def worker_clock_two_hours_behind(scene: Scene) -> None:
+    _clock(scene, "-2h")
+
+
+def missing(need: str, stack: object) -> str | None:
+    """Why a fault cannot be done here, if so."""
+    if need == "faketime" and not FAKETIME.exists():
+        return f"there is no {FAKETIME}: install faketime"
+    if not isinstance(stack, WholeStack):
+        return f"this stack has no {need}"
+    if need == "disks" and not stack.disks:
+        return "only root can mount small disks"
+    return None
