@@ -249,6 +249,30 @@ class Sweep(Read):
     finished_at: datetime | None = None
 
 
+class SweepChange(Read):
+    """Something that was done to a sweep."""
+
+    at: datetime
+    by: str
+    kind: Annotated[str, Field(examples=["edited", "points_added", "retried", "paused"])]
+    what: dict[str, Any]
+
+
+class Forecast(Read):
+    """What a sweep would take if no trial were pruned; null where it cannot be said."""
+
+    basis: Literal["history", "measured", "unknown"] = Field(
+        description="an earlier sweep like it, some batches timed, or nothing"
+    )
+    trials: int
+    slots: Annotated[int, Field(description="jobs that its workers train at once; 0: none there")]
+    trials_a_minute: float | None
+    seconds: float | None
+    finish_at: datetime | None
+    cpu_seconds: float | None
+    sweep_id: str | None = Field(description="the earlier sweep")
+
+
 class BestTrial(Read):
     """The best trial of a sweep, and the job to submit to train it again."""
 

@@ -24,6 +24,10 @@ class Sweeps:
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         return self._transport.post("/v1/sweeps", body, repeatable=True, headers=headers)
 
+    def forecast(self, spec: Mapping[str, Any]) -> Document:
+        """What a sweep would take; nothing is started."""
+        return self._transport.post("/v1/sweeps/forecast", dict(spec), repeatable=True)
+
     def get(self, sweep_id: str) -> Document:
         """One sweep: its state, its trials by state, the best of them."""
         return self._transport.get(_path(sweep_id))
@@ -81,6 +85,11 @@ class Sweeps:
     def retry(self, sweep_id: str) -> Document:
         """Try again each trial whose job failed."""
         return self._transport.post(f"{_path(sweep_id)}/retry", repeatable=True)
+
+    def changes(self, sweep_id: str) -> Sequence[Document]:
+        """Who changed it, when and how, the newest last."""
+        found: Any = self._transport.get(f"{_path(sweep_id)}/changes")
+        return found  # type: ignore[no-any-return]
 
     def list(self) -> Iterator[Document]:
         """Sweeps, newest first."""

@@ -10,7 +10,7 @@ from api.openapi import ALWAYS, problems
 from api.parameters import SweepId
 from api.searches import shown
 from core import sweeps
-from core.db.session import transaction
+from core.db.session import reading, transaction
 from core.spec.sweep import Points, SweepChanges
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALW
 
 @router.patch("/{sweep_id}", responses=problems(403, 404, 409, 413, 415, 422))
 def edit_sweep(
-    sweep_id: SweepId, changes: Exact[SweepChanges], here: Here, _: Owner
+    sweep_id: SweepId, changes: Exact[SweepChanges], here: Here, owner: Owner
 ) -> schemas.Sweep:
     """Change how many trials there will be, how many at once, the space, sampler or pruner.
 
@@ -27,7 +27,11 @@ def edit_sweep(
     """
     with transaction(here.engine) as session:
         row = sweeps.edit(
-            session, sweep_id, changes, max_weights_bytes=here.settings.max_weights_bytes
+            session,
+            sweep_id,
+            changes,
+            max_weights_bytes=here.settings.max_weights_bytes,
+            owner=owner,
         )
         return shown(session, row)
 
@@ -35,15 +39,23 @@ def edit_sweep(
 @router.post(
     "/{sweep_id}/trials", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def add_trials(sweep_id: SweepId, given: Exact[Points], here: Here, _: Owner) -> schemas.Sweep:
+def add_trials(sweep_id: SweepId, given: Exact[Points], here: Here, owner: Owner) -> schemas.Sweep:
     """Try these points next: each is a trial more."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.add_points(session, sweep_id, given.points))
+        return shown(session, sweeps.add_points(session, sweep_id, given.points, owner=owner))
 
 
 @router.post("/{sweep_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
-def retry_trials(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+def retry_trials(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
     """Try again each trial whose job failed, under its number; the others are left alone."""
     with transaction(here.engine) as session:
-        sweeps.retry_failed(session, sweep_id)
+        sweeps.retry_failed(session, sweep_id, owner=owner)
         return shown(session, sweeps.get(session, sweep_id))
+
+
+@router.get("/{sweep_id}/changes", responses=problems(404, 422))
+def read_changes(sweep_id: SweepId, here: Here, _: Owner) -> list[schemas.SweepChange]:
+    """Who edited, paused, resumed, cancelled or retried the sweep, and how; the newest last."""
+    with reading(here.engine) as session:
+        found = sweeps.get(session, sweep_id).changes or []
+    return [schemas.SweepChange.model_validate(one) for one in found]

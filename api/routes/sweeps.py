@@ -1,5 +1,6 @@
 """Sweeps: begin, read, cancel, pause, resume; their trials and the best of them."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -72,6 +73,18 @@ def begin_sweep(
     return sweep
 
 
+@router.post("/forecast", responses=problems(413, 415, 422))
+def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> schemas.Forecast:
+    """What this search would take on the workers there are; nothing is started.
+
+    Known from an earlier sweep over such networks, else from some batches of made-up rows.
+    """
+    with reading(here.engine) as session:
+        most = here.settings.max_weights_bytes
+        found = sweeps.forecast(session, spec, _version(session, spec), max_weights_bytes=most)
+    return schemas.Forecast(**asdict(found))
+
+
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
     jobs.check_source(session, spec.job.source, "job.source")
     try:
@@ -130,14 +143,14 @@ def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
 
 
 @router.post("/{sweep_id}/pause", responses=problems(403, 404, 409, 422))
-def pause_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+def pause_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
     """Begin no more trials until the sweep is resumed; those begun go on."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.pause(session, sweep_id))
+        return shown(session, sweeps.pause(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/resume", responses=problems(403, 404, 409, 422))
-def resume_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+def resume_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
     """Begin trials again."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.resume(session, sweep_id))
+        return shown(session, sweeps.resume(session, sweep_id, owner=owner))

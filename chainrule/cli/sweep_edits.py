@@ -19,6 +19,7 @@ def install(sweep: typer.Typer) -> None:
     sweep.command("edit")(edit)
     sweep.command("add")(add)
     sweep.command("retry")(retry)
+    sweep.command("changes")(changes)
 
 
 def pause(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
@@ -96,6 +97,20 @@ def retry(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = 
     """Try again each trial whose job failed, under its number; the others are left alone."""
     with client(url, token) as server:
         _say(server.sweeps.retry(find(server, sweep_id)), as_json)
+
+
+def changes(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """List who edited, paused, cancelled or retried a sweep, when and how."""
+    with client(url, token) as server:
+        found = server.sweeps.changes(find(server, sweep_id))
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("at", "by", "did", "what"),
+        ((one["at"], one["by"], one["kind"], json.dumps(one["what"])) for one in found),
+        "nobody changed it",
+    )
 
 
 def _say(sweep: Document, as_json: bool) -> None:

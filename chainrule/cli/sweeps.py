@@ -27,6 +27,7 @@ def install(app: typer.Typer) -> None:
     """Add the commands of this module."""
     sweep = new_typer("Search hyperparameters: many jobs, of which the best one counts.")
     sweep.command("run")(run)
+    sweep.command("forecast")(forecast)
     sweep.command("show")(show)
     sweep.command("list")(list_sweeps)
     sweep_edits.install(sweep)
@@ -60,6 +61,37 @@ def run(
             sweep = _watch(server, sweep)
     if not sweep["best"]:
         raise typer.Exit(1)
+
+
+def forecast(
+    file: Annotated[
+        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Say what a sweep would take: trials a minute, time, processor seconds. Nothing is started.
+
+    [dim]chainrule sweep forecast sweep.json[/]
+    """
+    with client(url, token) as server:
+        found = server.sweeps.forecast(_spec(file))
+    if as_json:
+        views.print_json(found)
+        return
+    known = {
+        "history": f"as sweep {str(found['sweep_id'])[:8]} was",
+        "measured": "by some batches timed now",
+        "unknown": "such trials cannot be timed here, and no sweep was like it",
+    }[found["basis"]]
+    views.CONSOLE.print(f"{found['trials']:,} trials, {known}")
+    if found["seconds"] is not None:
+        views.CONSOLE.print(
+            f"{found['trials_a_minute']:,.0f} a minute on {max(1, found['slots'])} slots: "
+            f"{found['seconds']:,.0f} s, until {found['finish_at']}; "
+            f"{found['cpu_seconds']:,.0f} s of processors"
+        )
 
 
 def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:

@@ -8,6 +8,7 @@ from core.sweeps.advancing import Advance, advance, unfinished
 from core.sweeps.budget import Spent, spent
 from core.sweeps.control import cancel, pause, resume
 from core.sweeps.editing import add_points, edit, retry_failed
+from core.sweeps.forecasting import Forecast, forecast
 from core.sweeps.looking import Memory
 from core.sweeps.mirroring import (
     Mark,
@@ -39,6 +40,7 @@ from core.sweeps.starting import start, started
 __all__ = [
     "Advance",
     "Findings",
+    "Forecast",
     "Mark",
     "Memory",
     "Spent",
@@ -52,6 +54,7 @@ __all__ = [
     "counts",
     "edit",
     "findings",
+    "forecast",
     "forget_sweep_run",
     "get",
     "list_sweeps",

@@ -10,6 +10,7 @@ from core.errors import ConflictError
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
 from core.sweeps.budget import start_clock, stop_clock
+from core.sweeps.changes import note
 from core.sweeps.reading import get
 
 
@@ -25,7 +26,7 @@ def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     stop_clock(session, sweep)
     sweep.status = SweepStatus.CANCELLED
     sweep.finished_at = now()
-    session.flush()
+    note(session, sweep, owner, "cancelled")
     announce_end(session, sweep)
     statement = (
         select(Trial.job_id)
@@ -40,7 +41,7 @@ def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     return sweep
 
 
-def pause(session: Session, sweep_id: str) -> Sweep:
+def pause(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     """Begin no more trials until it is resumed; those begun go on.
 
     Raises NotFoundError, ConflictError when it has ended.
@@ -48,18 +49,20 @@ def pause(session: Session, sweep_id: str) -> Sweep:
     sweep = get(session, sweep_id, lock=True)
     _refuse_ended(sweep, "paused")
     stop_clock(session, sweep)
-    sweep.status = SweepStatus.PAUSED
-    session.flush()
+    if sweep.status is SweepStatus.RUNNING:
+        sweep.status = SweepStatus.PAUSED
+        note(session, sweep, owner, "paused")
     return sweep
 
 
-def resume(session: Session, sweep_id: str) -> Sweep:
+def resume(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     """Begin trials again. Raises NotFoundError, ConflictError when it has ended."""
     sweep = get(session, sweep_id, lock=True)
     _refuse_ended(sweep, "resumed")
     start_clock(session, sweep)
-    sweep.status = SweepStatus.RUNNING
-    session.flush()
+    if sweep.status is SweepStatus.PAUSED:
+        sweep.status = SweepStatus.RUNNING
+        note(session, sweep, owner, "resumed")
     return sweep
 
 

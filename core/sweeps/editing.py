@@ -21,6 +21,7 @@ from core.spec.sweep import SweepChanges, SweepSpec, misplaced
 from core.status import JobStatus, SweepStatus
 from core.sweeps.advancing import named
 from core.sweeps.budget import refuse_spent, start_clock
+from core.sweeps.changes import note
 from core.sweeps.looking import chosen
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
@@ -28,7 +29,12 @@ from core.sweeps.warming import check_warm_start
 
 
 def edit(
-    session: Session, sweep_id: str, changes: SweepChanges, *, max_weights_bytes: int
+    session: Session,
+    sweep_id: str,
+    changes: SweepChanges,
+    *,
+    max_weights_bytes: int,
+    owner: str = "local",
 ) -> Sweep:
     """Change budgets, parallelism, search space, sampler or pruner of a sweep.
 
@@ -38,7 +44,9 @@ def edit(
     sweep = _taken(session, sweep_id)
     before = SweepSpec.model_validate(sweep.spec)
     given = changes.model_dump(mode="json").items()
-    document = dict(sweep.spec) | {name: value for name, value in given if value is not None}
+    wanted = {name: value for name, value in given if value is not None}
+    was = {name: sweep.spec.get(name) for name in wanted}
+    document = dict(sweep.spec) | wanted
     # What was begun already need not lie in the new space.
     document["baseline"] = [
         {} if number < sweep.issued else point
@@ -72,11 +80,13 @@ def edit(
     if changes.budget is not None:
         sweep.stopped_by = None
     _go_on(session, sweep, sweep.stopped_by is None and sweep.issued < sweep.n_trials)
-    session.flush()
+    note(session, sweep, owner, "edited", to=wanted, was=was)
     return sweep
 
 
-def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, Any]]) -> Sweep:
+def add_points(
+    session: Session, sweep_id: str, points: Sequence[Mapping[str, Any]], *, owner: str = "local"
+) -> Sweep:
     """Try these points next, each as a trial more. Raises as `edit` does."""
     sweep = _taken(session, sweep_id)
     refuse_spent(sweep)
@@ -97,11 +107,11 @@ def add_points(session: Session, sweep_id: str, points: Sequence[Mapping[str, An
     sweep.n_trials = max(sweep.n_trials + len(points), first + len(points))
     sweep.spec = {**sweep.spec, "n_trials": sweep.n_trials}
     _go_on(session, sweep, True)
-    session.flush()
+    note(session, sweep, owner, "points_added", first=first, points=[dict(one) for one in points])
     return sweep
 
 
-def retry_failed(session: Session, sweep_id: str) -> int:
+def retry_failed(session: Session, sweep_id: str, *, owner: str = "local") -> int:
     """Try again each trial whose job failed; how many. A trial keeps its number and its point.
 
     One whose job finished without a number that counts is left alone: it would end so again.
@@ -136,7 +146,7 @@ def retry_failed(session: Session, sweep_id: str) -> int:
         trial.told_at = trial.objectives = trial.cause = None
         trial.attributes = unjudged(trial.attributes or {})
     _go_on(session, sweep, bool(failed))
-    session.flush()
+    note(session, sweep, owner, "retried", trials=[trial.number for trial in failed])
     return len(failed)
 
 

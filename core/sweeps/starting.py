@@ -32,9 +32,7 @@ def start(
     Raises InvalidError with the path of what cannot work on the data: a field of the job, or an
     end or choice of the search space. An `idempotency_key` works as that of a job does.
     """
-    _check_baseline(spec)
-    check_warm_start(session, spec)
-    check_on_data(spec, dataset_version, max_weights_bytes)
+    check_new(session, spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
     if idempotency_key is not None:
         earlier = idempotency.reserve(
@@ -66,6 +64,15 @@ def started(
     """The sweep that this key began before, or None. Raises InvalidError for another request."""
     earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
     return None if earlier is None else get(session, earlier)
+
+
+def check_new(
+    session: Session, spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int
+) -> None:
+    """Raise InvalidError with the path of what keeps a sweep from beginning."""
+    _check_baseline(spec)
+    check_warm_start(session, spec)
+    check_on_data(spec, version, max_weights_bytes)
 
 
 def _check_baseline(spec: SweepSpec) -> None:

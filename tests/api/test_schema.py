@@ -29,7 +29,7 @@ FILE = "POST /v1/models/{reference}/predict/file"
 UPLOAD = "POST /v1/datasets/{name}/versions"
 PREDICT = "POST /v1/jobs/{job_id}/predict"
 # The edges of a JobSpec are some 16,000 cases, more with each layer: minutes.
-HOLDING_A_SPEC = ("POST /v1/jobs", "POST /v1/sweeps")
+HOLDING_A_SPEC = ("POST /v1/jobs", "POST /v1/sweeps", "POST /v1/sweeps/forecast")
 
 # Whether these accept what the schema allows depends on data that no schema knows: the datasets
 # there are and their columns, what a file holds, which cursors were given out.

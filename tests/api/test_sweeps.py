@@ -98,12 +98,19 @@ def test_a_sweep_is_edited_and_what_failed_tried_again(everywhere: Http) -> None
     assert_problem(unknown, 422, "trials")
     point = {"points": [{"network[0].units": 5}]}
     assert_problem(everywhere.post(f"{path}/trials", point), 422, "points[0].network[0].units")
+    changes = everywhere.get(f"{path}/changes").json()
+    assert [one["kind"] for one in changes] == ["edited", "points_added", "retried"]
+    assert changes[0]["what"]["to"] == {"n_trials": 3, "max_parallel": 1}
     everywhere.post(f"{path}/cancel")
     assert_problem(everywhere.request("PATCH", path, json={"n_trials": 9}), 409)
 
 
 def test_a_budget_is_shown_and_ends_a_sweep(http: Http) -> None:
     epochs = SPEC["epochs"]
+    forecast = http.post("/v1/sweeps/forecast", {**SWEEP, "budget": {"epochs": epochs}})
+    assert forecast.status_code == 200, forecast.text
+    assert (forecast.json()["basis"], forecast.json()["trials"]) == ("measured", 1)
+    assert http.get("/v1/sweeps").json()["items"] == []
     sweep_id = begun(http, budget={"epochs": epochs})
     engine = http.app.state.context.engine
     assert sweeps.advance(engine, sweep_id).begun == 1

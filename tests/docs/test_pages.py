@@ -230,6 +230,7 @@ def test_models_page(addresses, desk):
 def test_sweeps_page(url, desk):
     trained(desk, CHAINRULE_URL=url)
     said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
+    assert "a minute on" in said["chainrule sweep forecast examples/sweep.json"]
     assert "12/12" in said["chainrule sweep run examples/sweep.json"]
     command = "chainrule sweep edit latest --n-trials 14 --max-parallel 8"
     edited = said[command + """ --budget '{"seconds": 3600}'"""]

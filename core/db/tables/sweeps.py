@@ -28,7 +28,7 @@ class Sweep(Base):
     `mirrored_status` is the last status that MLflow confirmed. It ran for `spent_ms` and since
     `running_since`; trials that ended trained `epochs_told` epochs; `stopped_by` names the budget
     that ended it early. `leading` holds number and costs of the best trials told so far (none: told
-    before they were kept).
+    before they were kept), `changes` who did what to it.
     """
 
     __tablename__ = "sweeps"
@@ -69,6 +69,7 @@ class Sweep(Base):
     epochs_told: Mapped[Big] = mapped_column(default=0)
     stopped_by: Mapped[str | None] = mapped_column(String(16))
     leading: Mapped[list[Any] | None]
+    changes: Mapped[list[Any] | None]
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirrored_status: Mapped[str | None] = mapped_column(String(16))
     mirror_failures: Mapped[int] = mapped_column(default=0)

@@ -160,6 +160,30 @@ def test_points_that_wait_are_never_left_out(engine: Engine) -> None:
     assert found[2:] == [32, 64, 16]
 
 
+def test_who_changed_it_is_remembered(engine: Engine) -> None:
+    sweep_id = started(engine, n_trials=3, max_parallel=1)
+    assert do(engine, sweeps.get, sweep_id).changes is None
+    edit(engine, sweep_id, n_trials=5)
+    do(engine, sweeps.add_points, sweep_id, [{UNITS: 16}], owner="ada")
+    do(engine, sweeps.pause, sweep_id, owner="ada")
+    do(engine, sweeps.pause, sweep_id, owner="bob")
+    do(engine, sweeps.resume, sweep_id)
+    do(engine, sweeps.retry_failed, sweep_id)
+    do(engine, sweeps.cancel, sweep_id, owner="bob")
+    found = do(engine, sweeps.get, sweep_id).changes
+    assert [(one["by"], one["kind"]) for one in found] == [
+        ("local", "edited"),
+        ("ada", "points_added"),
+        ("ada", "paused"),
+        ("local", "resumed"),
+        ("local", "retried"),
+        ("bob", "cancelled"),
+    ]
+    assert found[0]["what"] == {"to": {"n_trials": 5}, "was": {"n_trials": 3}}
+    assert found[1]["what"] == {"first": 0, "points": [{UNITS: 16}]}
+    assert [one["at"] for one in found] == sorted(one["at"] for one in found)
+
+
 def test_what_a_sweep_cannot_become_is_refused_by_its_field(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=5, max_parallel=3, baseline=[{}, {}, {}, {UNITS: 64}])
     sweeps.advance(engine, sweep_id)

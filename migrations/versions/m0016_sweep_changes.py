@@ -1,0 +1,21 @@
+"""Remember who changed a sweep, when and how."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from core.db.types import Document
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go one revision up."""
+    op.add_column("sweeps", sa.Column("changes", Document(), nullable=True))
+
+
+def downgrade() -> None:
+    """Go one revision back."""
+    op.drop_column("sweeps", "changes")
