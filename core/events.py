@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 MACHINE = "system/"
 """Begins the names of metrics that tell of a machine, not of the network: no two runs agree."""
 
-GAUGES = ("train/learning_rate", "train/gradient_norm", "train/update_ratio")
+GAUGES = (
+    "train/batch_loss",
+    "train/learning_rate",
+    "train/gradient_norm",
+    "train/update_ratio",
+)
 """Metrics of single updates, beside those that say how good the network is."""
 
 
@@ -33,7 +38,7 @@ class TrainingStarted(Event):
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """One or more optimizer updates were made; metrics like `train/loss` at this step."""
+    """One or more optimizer updates were made; metrics like `train/batch_loss` at this step."""
 
     metrics: dict[str, float]
 

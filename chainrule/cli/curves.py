@@ -37,7 +37,7 @@ class Curves:
                 del curve[1:-1:2]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        losses = [key for key in self._curves if key.endswith("/loss")]
+        losses = [key for key in self._curves if key.endswith("loss")]
         others = [key for key in self._curves if key not in (*losses, *GAUGES)]
         measured = others[0].rpartition("/")[2] if others else ""
         pictures = [losses, [key for key in others if key.rpartition("/")[2] == measured]]

@@ -166,7 +166,7 @@ class Run:
             if self.trainer.step == before:
                 continue
             if self.trainer.step % every == 0:
-                yield from self._step_ended({"loss": loss, **self.trainer.gauges})
+                yield from self._step_ended({"batch_loss": loss, **self.trainer.gauges})
             elif self.trainer.gauges:
                 yield from self._step_ended(self.trainer.gauges)
             self.trainer.gauges = {}

@@ -1,0 +1,179 @@
+"""`make bench-tracking`: metric points to one MLflow server, by its client's ways and by ours.
+
+The same points to the same server from one process, the ways in turn, each warmed up. Ours is the
+whole way: chunks in a database first, then the mirror, until MLflow has them. Then a training run
+that reports every tenth update, with each way as its sink: what that costs the training itself.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from benchmarks.ports import free_port
+from benchmarks.predictions.__main__ import serving
+from benchmarks.results import Row, at_least, at_most, figure, publish
+from benchmarks.tracking.ours import Ours
+from chainrule.stack import mlflow as server
+from core.data.intake import parse
+from core.events import EpochEnded, Event, StepEnded
+from core.spec import JobSpec
+from core.spec.job import DIGITS
+from core.training.loop import train
+
+DIGITS_CSV = Path(__file__).parents[2] / "examples" / "digits.csv"
+KEYS = ("train/loss", "train/accuracy", "valid/loss", "valid/accuracy")
+BATCH = 1000
+
+Way = Callable[[int], None]
+"""Sends the metrics of so many steps and returns when the server has them."""
+Sink = Callable[[Event], None]
+
+
+def main() -> None:
+    """Measure and publish."""
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--steps", type=int, default=2500, help="steps of four points each")
+    asked.add_argument("--rounds", type=int, default=3)
+    given = asked.parse_args()
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    with tempfile.TemporaryDirectory() as folder, tracker(Path(folder) / "mlflow") as url:
+        mlflow.set_tracking_uri(url)
+        mlflow.set_experiment("bench")
+        with Ours(Path(folder) / "ours", DIGITS_CSV, url) as ours:
+            rows = rates(ours, given.steps, given.rounds)
+            rows += slowdowns(ours, Path(folder), given.rounds)
+    publish("tracking", rows)
+
+
+@contextmanager
+def tracker(folder: Path) -> Iterator[str]:
+    """The address of a server as `chainrule up` starts it."""
+    port = free_port()
+    command = server.command(folder, port, {})
+    with serving(list(command.argv), dict(command.env), f"http://127.0.0.1:{port}/health"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def values(step: int) -> dict[str, float]:
+    """What is told of a step."""
+    return {key: 1.0 / (step + number + 1) for number, key in enumerate(KEYS)}
+
+
+def log_metric(steps: int) -> None:
+    """One request for each point."""
+    with mlflow.start_run():
+        for step in range(steps):
+            for key, value in values(step).items():
+                mlflow.log_metric(key, value, step=step)
+
+
+def log_metrics(steps: int) -> None:
+    """One request for each step."""
+    with mlflow.start_run():
+        for step in range(steps):
+            mlflow.log_metrics(values(step), step=step)
+
+
+def asynchronous(steps: int) -> None:
+    """As log_metrics, from MLflow's own queue."""
+    with mlflow.start_run():
+        for step in range(steps):
+            mlflow.log_metrics(values(step), step=step, synchronous=False)
+        mlflow.flush_async_logging()
+
+
+def log_batch(steps: int) -> None:
+    """As many points in a request as the server takes."""
+    client = MlflowClient()
+    with mlflow.start_run() as run:
+        points = [
+            Metric(key, value, int(1000 * time.time()), step)
+            for step in range(steps)
+            for key, value in values(step).items()
+        ]
+        for start in range(0, len(points), BATCH):
+            client.log_batch(run.info.run_id, metrics=points[start : start + BATCH])
+
+
+def rates(ours: Ours, steps: int, rounds: int) -> list[Row]:
+    """Points a second of each way; slow ways send fewer."""
+    few = max(50, steps // 20)
+    ways: dict[str, tuple[Way, int]] = {
+        "log_metric": (log_metric, few),
+        "log_metrics": (log_metrics, few),
+        "asynchronous log_metrics": (asynchronous, few),
+        "log_batch": (log_batch, steps),
+        "ours": (lambda count: ours.send([values(step) for step in range(count)]), steps),
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, (way, count) in ways.items():
+            begun = time.perf_counter()
+            way(count)
+            if number:
+                found[name].append(count * len(KEYS) / (time.perf_counter() - begun))
+    rate = {name: statistics.median(measured) for name, measured in found.items()}
+    return [
+        *(figure(f"{name}, to MLflow", value, "points/s") for name, value in rate.items()),
+        at_least("ours / log_metric", rate["ours"] / rate["log_metric"], "x", 10.0),
+        at_least("ours / log_batch", rate["ours"] / rate["log_batch"], "x", 0.9),
+        figure("ours / asynchronous", rate["ours"] / rate["asynchronous log_metrics"], "x"),
+    ]
+
+
+def slowdowns(ours: Ours, folder: Path, rounds: int) -> list[Row]:
+    """How much longer training takes with each sink, against none."""
+    digits = parse(DIGITS_CSV, "text/csv", folder / "digits.arrow")
+    spec = JobSpec.model_validate({**DIGITS, "epochs": 200, "report_steps": 10})
+
+    def trained(sink: Sink) -> float:
+        begun = time.perf_counter()
+        for event in train(spec, digits.path, folder):
+            if isinstance(event, StepEnded | EpochEnded):
+                sink(event)
+        return time.perf_counter() - begun
+
+    def told(synchronous: bool) -> float:
+        with mlflow.start_run():
+            taken = trained(
+                lambda e: mlflow.log_metrics(e.metrics, step=e.step, synchronous=synchronous)  # type: ignore[attr-defined]
+            )
+            mlflow.flush_async_logging()
+        return taken
+
+    def recorded() -> float:
+        with ours.recording() as sink:
+            return trained(sink)
+
+    ways: dict[str, Callable[[], float]] = {
+        "nothing": lambda: trained(lambda event: None),
+        "log_metrics": lambda: told(True),
+        "asynchronous log_metrics": lambda: told(False),
+        "ours": recorded,
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            taken = way()
+            if number:
+                found[name].append(taken)
+    best = {name: min(measured) for name, measured in found.items()}
+    slower = {name: 100 * (taken / best["nothing"] - 1) for name, taken in best.items()}
+    return [
+        figure("training alone", best["nothing"], "s"),
+        *(figure(f"slower with {n}", slower[n], "%") for n in list(ways)[1:3]),
+        at_most("slower with ours", slower["ours"], "%", 2.0),
+    ]
+
+
+if __name__ == "__main__":
+    main()
