@@ -11,14 +11,16 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.results import Row, publish
-from tests.faults import baseline, report
+from tests.faults import baseline, pace, report
 from tests.faults.crashsite import CrashSite, Plan, Result, crash_points, random_kills
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
+from tests.faults.soak import Soak
+from tests.faults.stack import Stack
 from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import DOUBLED, LOST, WRONG
 
-PARTS = ("matrix", "kills", "points", "naive")
+PARTS = ("matrix", "around", "kills", "points", "naive", "cancels", "outage", "mlflow")
 
 
 class Run:
@@ -32,17 +34,29 @@ class Run:
         self.give_up_at = time.monotonic() + given.minutes * 60
 
     def matrix(self, folder: Path) -> None:
-        """Every fault of the matrix, or those that were named."""
-        given = self.given
+        """The faults of processes, PostgreSQL, the broker and links, or those that were named."""
+        names = self.given.only or [name for name in FAULTS if not FAULTS[name].needs]
+        whole = any(FAULTS[name].needs for name in names)
+        with closing(WholeStack(folder) if whole else Stack(folder)) as stack:
+            outcomes = self._faults(stack, names)
+        self.rows += report.of_matrix(outcomes)
+
+    def around(self, folder: Path) -> None:
+        """The faults of MLflow, the api, disks and clocks; what MLflow shows is looked at, too."""
         with closing(WholeStack(folder)) as stack:
-            nemesis = Nemesis(stack)
-            for seed in range(given.seed, given.seed + given.repeat):
-                for name in given.only or FAULTS:
-                    if time.monotonic() < self.give_up_at:
-                        self.outcomes.append(nemesis.run(name, seed))
-                        print(report.said(self.outcomes[-1]), flush=True)
-        self.broken |= any(one.broken for one in self.outcomes)
-        self.rows += report.of_matrix(self.outcomes)
+            outcomes = self._faults(stack, [name for name in FAULTS if FAULTS[name].needs])
+        self.rows += report.of_around(outcomes)
+
+    def _faults(self, stack: Stack, names: list[str]) -> list[Outcome]:
+        nemesis, outcomes = Nemesis(stack), []
+        for seed in range(self.given.seed, self.given.seed + self.given.repeat):
+            for name in names:
+                if time.monotonic() < self.give_up_at:
+                    outcomes.append(nemesis.run(name, seed))
+                    print(report.said(outcomes[-1]), flush=True)
+        self.broken |= any(one.broken for one in outcomes)
+        self.outcomes += outcomes
+        return outcomes
 
     def kills(self, folder: Path) -> None:
         """Kills at random moments."""
@@ -73,6 +87,29 @@ class Run:
         self.broken |= not any(found[kind] for kind in (LOST, DOUBLED, WRONG))
         self.rows += report.of_naive(found, self.outcomes)
 
+    def cancels(self, folder: Path) -> None:
+        """How fast cancelling is."""
+        with closing(Stack(folder)) as stack:
+            self.rows += pace.of_cancels(stack)
+
+    def outage(self, folder: Path) -> None:
+        """PostgreSQL away for 40 seconds, with the lease that is the default."""
+        self.rows += pace.of_outage(folder)
+
+    def mlflow(self, folder: Path) -> None:
+        """What MLflow being away costs training."""
+        with closing(WholeStack(folder)) as stack:
+            self.rows += pace.of_mlflow_away(stack)
+
+    def soak(self, folder: Path) -> None:
+        """Many jobs with one random fault after the other."""
+        with closing(Stack(folder)) as stack:
+            soak = Soak(stack, self.given.seed)
+            soak.run(self.given.soak, self.give_up_at)
+        self.broken |= bool(soak.verdict.bad)
+        print("\n".join(soak.verdict.said), flush=True)
+        self.rows += soak.rows()
+
 
 def main() -> int:
     """Run what was asked for; 1 when an invariant did not hold."""
@@ -82,12 +119,14 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="a fault; repeat")
     parser.add_argument("--part", action="append", choices=PARTS, help="a part of all; repeat")
     parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
+    parser.add_argument("--soak", type=int, default=0, help="only this: jobs with random faults")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no fault after these")
     given = parser.parse_args()
     # Whoever ends it with SIGTERM is to find nothing left of it either.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     run = Run(given)
-    for part in given.part or (("matrix",) if given.only else PARTS):
+    parts = ["soak"] if given.soak else given.part or (["matrix"] if given.only else PARTS)
+    for part in parts:
         with tempfile.TemporaryDirectory(prefix="chainrule-faults-") as folder:
             getattr(run, part)(Path(folder))
     publish("faults", run.rows)

@@ -28,15 +28,12 @@ def said(outcome: Outcome) -> str:
 
 def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     """What the faults of the matrix did."""
-    skipped = sum(bool(one.skipped) for one in outcomes)
-    outcomes = [one for one in outcomes if not one.skipped]
     struck = [one for one in outcomes if one.struck]
     verdicts = [one.verdict for one in outcomes]
     rows = [
         at_least("faults that struck", len({one.fault for one in struck}), "", 30),
         figure("runs that struck", len(struck), ""),
         at_most("runs that struck nothing", len(outcomes) - len(struck), "", 0),
-        figure("runs skipped for want of a tool", skipped, ""),
         figure("jobs", sum(one.jobs for one in verdicts), ""),
         figure("attempts", sum(one.attempts for one in verdicts), ""),
         *_bad("", verdicts),
@@ -44,7 +41,6 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     for name, seconds in (
         ("fault to training", [one.from_fault_seconds for one in struck]),
         ("healing to training", [one.from_healing_seconds for one in struck]),
-        ("healing to all in MLflow, training included", [one.mirrored_seconds for one in struck]),
     ):
         rows += spread(name, [one for one in seconds if one is not None])
     for name, fault, most in (
@@ -56,6 +52,22 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
             longest = max((one for one in taken if one is not None), default=float("inf"))
             rows.append(at_most(name, longest, "s", most))
     return rows
+
+
+def of_around(outcomes: Sequence[Outcome]) -> list[Row]:
+    """What faults of MLflow, the api, disks and clocks did."""
+    prefix = "around: "
+    done = [one for one in outcomes if not one.skipped]
+    struck = [one for one in done if one.struck]
+    mirrored = [one.mirrored_seconds for one in struck if one.mirrored_seconds is not None]
+    return [
+        figure(f"{prefix}faults that struck", len({one.fault for one in struck}), ""),
+        at_most(f"{prefix}runs that struck nothing", len(done) - len(struck), "", 0),
+        figure(f"{prefix}runs skipped for want of a tool", len(outcomes) - len(done), ""),
+        figure(f"{prefix}jobs", sum(one.verdict.jobs for one in done), ""),
+        *_bad(prefix, [one.verdict for one in done]),
+        *spread(f"{prefix}healing to all of it in MLflow, training included", mirrored),
+    ]
 
 
 def of_crashes(name: str, results: Sequence[Result]) -> list[Row]:
