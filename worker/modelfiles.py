@@ -71,9 +71,11 @@ def column_kinds(schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def typical_row(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The mean of every column that has one."""
-    return {
-        column["name"]: column["mean"]
-        for column in schema.get("columns", [])
-        if column.get("mean") is not None
-    }
+    """The mean of every column that has one, the first class of text."""
+    typical = {}
+    for column in schema.get("columns", []):
+        if column.get("mean") is not None:
+            typical[column["name"]] = column["mean"]
+        elif column.get("classes"):
+            typical[column["name"]] = column["classes"][0]
+    return typical

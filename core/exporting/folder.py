@@ -19,7 +19,7 @@ from core.training.model import TrainedModel
 REQUIREMENTS = ("mlflow", "numpy", "onnx")
 PROVIDERS = ("CPUExecutionProvider",)
 _NUMPY = {"float": "float32", "double": "float64", "long": "int64", "boolean": "bool"}
-ZEROS: dict[str, Any] = {"long": 0, "boolean": False}
+ZEROS: dict[str, Any] = {"long": 0, "boolean": False, "string": ""}
 
 
 def model_folder(
@@ -37,7 +37,7 @@ def model_folder(
     exported = to_onnx(model, kinds)
     written = _example(exported, example or {})
     served = "dataframe_split" if exported.tabular else "inputs"
-    needed = _requirements()
+    needed = _requirements(text=any(value.kind == "string" for value in exported.inputs))
     python = platform.python_version()
     return {
         "MLmodel": _json(_mlmodel(exported, run_id, python)),
@@ -136,9 +136,13 @@ def _cell(value: Value, example: Mapping[str, Any]) -> Any:
     return cell
 
 
-def _requirements() -> list[str]:
-    """What scores the model; nothing of ours. onnxruntime in any version of the last years."""
-    return [*(f"{name}=={version(name)}" for name in REQUIREMENTS), "onnxruntime>=1.18", "pandas"]
+def _requirements(*, text: bool) -> list[str]:
+    """What scores the model; nothing of ours. onnxruntime in any version of the last years.
+
+    MLflow hands columns of text to onnxruntime as pandas has them; those of pandas 3 it refuses.
+    """
+    pinned = [f"{name}=={version(name)}" for name in REQUIREMENTS]
+    return [*pinned, "onnxruntime>=1.18", "pandas<3" if text else "pandas"]
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 20
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
+"""Where nodes for categories are, in the version that all runtimes know."""
 IR_VERSION = 9
 """What onnxruntime has read since 2024: newer numbers would lock older runtimes out."""
 
@@ -79,7 +81,10 @@ class Graph:
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, initializer=self._constants
         )
+        domains = {node.domain for node in self._nodes}
         opset = [helper.make_opsetid("", OPSET)]
+        if ML_DOMAIN in domains:
+            opset.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
         model = helper.make_model(
             graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="chainrule"
         )

@@ -14,7 +14,7 @@ from core.data.schema import Label
 from core.errors import InvalidError
 from core.exporting.graph import Graph
 from core.exporting.member import Place, export_layer, export_prediction
-from core.exporting.preparation import export_standardizer
+from core.exporting.preparation import Prepared, export_standardizer, export_step, flat
 from core.nn.layer import Layer, Scope
 from core.training.model import TrainedModel
 
@@ -56,16 +56,15 @@ class Exported:
 def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Exported:
     """The model as ONNX: one input for each raw column, answers as outputs.
 
-    `kinds` says of columns which are `long` or `boolean`; others are `double`. The network
-    computes in float32. Raises InvalidError when the model is too large or has a layer that has no
-    form in ONNX.
+    `kinds` says of columns which are `long` or `boolean`; others are `double`, and text `string`.
+    The network computes in float32. Raises InvalidError when the model is too large or has a layer
+    or a step of preparation that has no form in ONNX.
     """
     if model.network.weights.nbytes > MOST_BYTES:
         raise InvalidError(f"a model of more than {MOST_BYTES:,} bytes is not made into ONNX")
-    if model.encoding.pipeline.steps:
-        raise InvalidError("a model with steps of preparation has no form in ONNX yet")
     graph, found = Graph(), Exported()
-    x = _features(graph, model, kinds or {}, found)
+    prepared = bool(model.encoding.pipeline.steps)
+    x = (_prepared if prepared else _features)(graph, model, kinds or {}, found)
     if model.encoding.standardizer is not None:
         x = export_standardizer(graph, x, model.encoding.standardizer)
     for layer, scope in zip(model.network.network.layers, model.network.scopes, strict=True):
@@ -108,6 +107,24 @@ def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found
         for one in found.inputs
     ]
     return graph.reshape(graph.add("Concat", *parts, axis=1), shape)
+
+
+def _prepared(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found: Exported) -> str:
+    """As `_features`, each column after its own steps."""
+    parts = []
+    for column in model.encoding.features:
+        kind = "string" if column.text else kinds.get(column.name, "double")
+        name = graph.input(column.name, kind, column.shape)
+        found.inputs.append(Value(name, kind, column.shape))
+        value = name if column.text else graph.cast(name, "double")
+        now = Prepared(value, column.shape, column.text)
+        for step in model.encoding.pipeline.steps:
+            if step.column == column.name:
+                now = export_step(graph, now, step)
+        parts.append(flat(graph, now))
+    together = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    shape = model.network.shape
+    return together if len(shape) == 1 else graph.reshape(together, shape)
 
 
 def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None:

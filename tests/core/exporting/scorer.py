@@ -21,6 +21,8 @@ def main() -> None:
     sys.meta_path.insert(0, Refusing())
     # After the way is barred, not before.
     np, pd = import_module("numpy"), import_module("pandas")
+    # As pandas was before 3: MLflow cannot hand its newer texts to onnxruntime.
+    pd.set_option("future.infer_string", False)
     read_example = import_module("mlflow.models.utils")._read_example
     model = import_module("mlflow.pyfunc").load_model(sys.argv[1])
     asked = json.load(sys.stdin)
