@@ -20,11 +20,12 @@ class Proxy:
     `harmed` counts the connections ended and the pieces swallowed or late, `passed` the others.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
         self.mode: Mode = "open"
         self.harmed = self.passed = 0
         self.port = 0
         self._target = target
+        self._host = host
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -36,7 +37,7 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(make(), self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, self._host, 0)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
