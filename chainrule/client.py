@@ -74,10 +74,18 @@ class Client:
         """The machines that have or had workers."""
         return self._transport.items("/v1/nodes")
 
-    def drain(self, node: str, *, undo: bool = False) -> Document:
-        """Let a machine give back what it trains and take nothing new; `undo`: let it work."""
+    def drain(self, node: str, *, worker: str = "", undo: bool = False) -> Document:
+        """Have a machine, or one `worker` of it, give its jobs back and take no new ones.
+
+        `undo`: let it take jobs again.
+        """
         verb = "undrain" if undo else "drain"
-        return self._transport.post(f"/v1/nodes/{quote(node, safe='')}/{verb}", repeatable=True)
+        whom = (
+            f"{quote(node, safe='')}/workers/{quote(worker, safe='')}"
+            if worker
+            else (quote(node, safe=""))
+        )
+        return self._transport.post(f"/v1/nodes/{whom}/{verb}", repeatable=True)
 
     def experiments(self) -> Iterator[Document]:
         """The experiments."""

@@ -56,7 +56,7 @@ def heartbeat(
 ) -> bool:
     """Say that `worker` (a name no other process has) lives on `node`; True if it is to drain.
 
-    A worker that drains finishes or releases what it trains and takes no new jobs.
+    A worker that drains keeps a checkpoint, gives back what it trains and takes no new jobs.
     """
     machine = {"host": host, "devices": list(devices), "versions": versions}
     draining_at = session.scalar(
@@ -96,7 +96,7 @@ def stopped(session: Session, worker: str) -> None:
 
 
 def drain(session: Session, name: str, *, on: bool = True) -> Node:
-    """Let the workers of a node take no new jobs (`on=False`: let them again).
+    """Let the workers of a node give their jobs back and take no new ones (`on=False`: take again).
 
     Raises NotFoundError.
     """
@@ -107,6 +107,17 @@ def drain(session: Session, name: str, *, on: bool = True) -> Node:
         node.draining_at = now() if on else None
         session.flush()
     return node
+
+
+def drain_worker(session: Session, node: str, name: str, *, on: bool = True) -> Worker:
+    """As `drain`, for one worker of a node; the others go on. Raises NotFoundError."""
+    worker = session.get(Worker, name)
+    if worker is None or worker.node != node:
+        raise NotFoundError(f"there is no worker {name} on node {node}")
+    if on != (worker.draining_at is not None):
+        worker.draining_at = now() if on else None
+        session.flush()
+    return worker
 
 
 def list_nodes(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[NodeState]:

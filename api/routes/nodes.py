@@ -16,6 +16,7 @@ from core.db.session import reading, transaction
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"], responses=problems(*ALWAYS))
 
 Name = Annotated[str, Path(max_length=255, description="name of the machine")]
+WorkerName = Annotated[str, Path(max_length=255, description="a worker's `id`, as its node shows")]
 
 
 @router.get("", responses=problems(422))
@@ -38,7 +39,7 @@ def read_node(name: Name, here: Here, _: Owner) -> schemas.Node:
 
 @router.post("/{name}/drain", responses=problems(403, 404, 422))
 def drain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
-    """Let the workers of a machine finish or give back what they train, and take nothing new."""
+    """Take a machine out: its workers keep a checkpoint, give their jobs back, take no new ones."""
     with transaction(here.engine) as session:
         nodes.drain(session, name)
         return views.node(nodes.get_node(session, name))
@@ -49,4 +50,20 @@ def undrain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
     """Let a machine take jobs again."""
     with transaction(here.engine) as session:
         nodes.drain(session, name, on=False)
+        return views.node(nodes.get_node(session, name))
+
+
+@router.post("/{name}/workers/{worker}/drain", responses=problems(403, 404, 422))
+def drain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> schemas.Node:
+    """Take one worker out: it keeps a checkpoint, gives its jobs back and takes no new ones."""
+    with transaction(here.engine) as session:
+        nodes.drain_worker(session, name, worker)
+        return views.node(nodes.get_node(session, name))
+
+
+@router.post("/{name}/workers/{worker}/undrain", responses=problems(403, 404, 422))
+def undrain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> schemas.Node:
+    """Let a worker take jobs again, unless its machine is drained."""
+    with transaction(here.engine) as session:
+        nodes.drain_worker(session, name, worker, on=False)
         return views.node(nodes.get_node(session, name))

@@ -61,6 +61,7 @@ def priority(
 
 def drain(
     node: Annotated[str, typer.Argument(help="Name of the machine, as `chainrule nodes` shows.")],
+    worker: Annotated[str, typer.Option(help="Only this worker: an id from `nodes --json`.")] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Let it take jobs again.")] = False,
     url: Url = URL,
     token: Token = "",
@@ -71,12 +72,12 @@ def drain(
     [dim]chainrule drain gpu-3[/]
     """
     with client(url, token) as server:
-        found = server.drain(node, undo=undo)
+        found = server.drain(node, worker=worker, undo=undo)
     if as_json:
         views.print_json(found)
     else:
         does = "takes jobs again" if undo else "gives its jobs to others"
-        views.CONSOLE.print(f"[green]{found['name']}[/] {does}")
+        views.CONSOLE.print(f"[green]{worker or found['name']}[/] {does}")
 
 
 def _say(job: Document, done: str, as_json: bool, asked: str = "") -> None:

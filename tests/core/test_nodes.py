@@ -63,6 +63,22 @@ def test_a_node_is_told_to_drain_at_its_next_heartbeat(engine: Engine) -> None:
     assert do(engine, nodes.slots) == {"cpu": 2}
 
 
+def test_one_worker_is_told_to_drain_and_the_others_go_on(engine: Engine) -> None:
+    beat(engine, "a")
+    beat(engine, "b")
+    first = do(engine, nodes.drain_worker, "n1", "a")
+    again = do(engine, nodes.drain_worker, "n1", "a")
+    assert again.draining_at == first.draining_at is not None
+    assert (beat(engine, "a"), beat(engine, "b")) == (True, False)
+    assert do(engine, nodes.draining, "a")
+    assert do(engine, nodes.slots) == {"cpu": 2}
+    do(engine, nodes.drain_worker, "n1", "a", on=False)
+    assert beat(engine, "a") is False
+    for node, worker in (("n2", "a"), ("n1", "c")):
+        with pytest.raises(NotFoundError):
+            do(engine, nodes.drain_worker, node, worker)
+
+
 def test_running_jobs_are_counted_by_node(engine: Engine) -> None:
     beat(engine, "a")
     claimed(engine)
