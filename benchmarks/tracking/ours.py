@@ -22,6 +22,7 @@ from worker.recorder import Recorder
 from worker.story import Story
 
 CHUNK = 500
+CHUNKS = 8  # of 4 metrics a step: a thousand points of each
 LEASE_SECONDS = 3600.0
 
 
@@ -49,7 +50,10 @@ class Ours:
         self._engine.dispose()
 
     def send(self, steps: list[dict[str, float]]) -> None:
-        """Write the metrics of each step in chunks, and mirror them until MLflow has them all."""
+        """Write the metrics of each step in chunks, and mirror them until MLflow has them all.
+
+        Mirrored often enough that nothing is thinned: MLflow gets every point.
+        """
         claim = self._claimed()
         now_ms = int(1000 * time.time())
         points = [
@@ -61,8 +65,9 @@ class Ours:
             chunk = points[start : start + CHUNK]
             with transaction(self._engine) as session:
                 jobs.record_metrics(session, claim.job_id, claim.attempt, sequence, chunk)
-        while not self._mirror.turn(claim.job_id):
-            pass
+            if sequence % CHUNKS == 0 or start + CHUNK >= len(points):
+                while not self._mirror.turn(claim.job_id):
+                    pass
 
     @contextmanager
     def recording(self) -> Iterator[Callable[[Event], None]]:

@@ -14,6 +14,7 @@ from core.db.clock import later, now
 from core.db.tables import Job, MetricChunk
 from core.jobs.metrics import last_steps, surviving
 from core.jobs.points import Point, points, unpack
+from core.jobs.thinning import thinned
 from core.status import TERMINAL, JobStatus
 
 _LONGEST_BACKOFF_SECONDS = 60.0
@@ -47,7 +48,10 @@ def behind(session: Session, *, limit: int = 20) -> list[Job]:
 
 
 def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
-    """The next `limit` chunks of a job that MLflow does not have; superseded points left out."""
+    """The next `limit` chunks of a job that MLflow does not have.
+
+    Superseded points are left out, and what is told too fast is thinned.
+    """
     statement = (
         select(MetricChunk)
         .where(MetricChunk.job_id == job_id, MetricChunk.mirrored_at.is_(None))
@@ -64,7 +68,7 @@ def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
         for point in points(chunk.keys, surviving(chunk, last)):
             place = (point.key, point.step, point.value)
             fresh.setdefault(place, shown.get(place, point))
-    return Unmirrored([chunk.id for chunk in chunks], list(fresh.values()))
+    return Unmirrored([chunk.id for chunk in chunks], thinned(list(fresh.values())))
 
 
 def mark_mirrored(session: Session, chunk_ids: list[int]) -> None:
