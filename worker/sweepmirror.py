@@ -4,6 +4,7 @@ As with jobs the rows say what MLflow lacks, and all of it may be cut short and 
 """
 
 import json
+import re
 import time
 from dataclasses import dataclass
 
@@ -215,7 +216,9 @@ def _description(row: Sweep, settings: Settings) -> RunDescription:
         experiment=job["experiment"],
         name=row.name,
         started_at_ms=to_milliseconds(row.created_at),
-        params=flatten({key: value for key, value in spec.items() if key not in _NOT_PARAMS}),
+        params={
+            _named(path): value for path, value in flatten(spec).items() if path not in _NOT_PARAMS
+        },
         tags={
             **job.get("tags", {}),
             "mlflow.user": row.owner,
@@ -228,3 +231,8 @@ def _description(row: Sweep, settings: Settings) -> RunDescription:
 
 
 _NOT_PARAMS = frozenset({"name", "mlflow"})
+
+
+def _named(path: str) -> str:
+    """A name that MLflow takes: `network[0].units` as `network.0.units`, as jobs have it."""
+    return re.sub(r"[^\w\-. :/]", "_", re.sub(r"\[(\d+)\]", r".\1", path), flags=re.ASCII)

@@ -89,8 +89,8 @@ def forecast(
     if found["seconds"] is not None:
         views.CONSOLE.print(
             f"{found['trials_a_minute']:,.0f} a minute on {max(1, found['slots'])} slots: "
-            f"{found['seconds']:,.0f} s, until {found['finish_at']}; "
-            f"{found['cpu_seconds']:,.0f} s of processors"
+            f"{found['seconds']:,.1f} s, until {found['finish_at'][:19]}Z; "
+            f"{found['cpu_seconds']:,.1f} s of processors"
         )
 
 

@@ -19,13 +19,15 @@ from core.sweeps.reading import spec_of
 from core.sweeps.rehearsing import rehearse
 from core.sweeps.starting import check_new
 
-_LEAST_TRIALS = 20
+_LEAST_TRIALS = 10
 _LOOKED_AT = 50
 _MOST_BESIDE = 16
 _OVERHEAD_SECONDS = 0.01
 """What a trial in a stack costs beside its training: its rows, its model, MLflow."""
 _ALONE_SECONDS = 0.15
 """The same of one that has a runner to itself."""
+_WAVE_SECONDS = 0.6
+"""From the end of trials to the beginning of the next: two turns, a message, a claim."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,12 @@ def _measured(spec: SweepSpec, version: DatasetVersion, unknown: Forecast) -> Fo
     if training is None:
         return unknown
     each = training + (_OVERHEAD_SECONDS if beside > 1 else _ALONE_SECONDS)
+    wave = min(spec.max_parallel, unknown.trials)
+    seconds = _WAVE_SECONDS + each * -(-wave // at_once)
     return replace(
         unknown,
         basis="measured",
-        trials_a_minute=60 * at_once / each,
+        trials_a_minute=60 * wave / seconds,
         cpu_seconds=each * unknown.trials,
     )
 

@@ -43,7 +43,10 @@ def begun(bench: Bench, **changes: Any) -> str:
     given = {
         "name": "rates",
         "job": job,
-        "search_space": {RATE: {"kind": "float", "low": 0.001, "high": 0.01, "log": True}},
+        "search_space": {
+            RATE: {"kind": "float", "low": 0.001, "high": 0.01, "log": True},
+            "network[0].units": {"kind": "categorical", "choices": [16, 24]},
+        },
         "objective": {"metric": "valid/accuracy", "direction": "maximize"},
         "sampler": {"kind": "random", "seed": 1},
         "n_trials": 3,
@@ -96,7 +99,7 @@ def mirrored(bench: Bench, mirror: SweepMirror, sweep_id: str) -> dict[str, Any]
         return all(ended) and sweep.mirrored_status == sweep.status.value
 
     try:
-        until(told)
+        until(told, seconds=180)
         return tracked(bench, row(bench, sweep_id).mlflow_run_id)
     finally:
         jobs_mirror.close()
@@ -115,7 +118,13 @@ def test_a_sweep_is_the_parent_of_its_trials(
     site: Bench, mirror: SweepMirror, tracker: Tracker
 ) -> None:
     sweep_id = begun(site)
-    mirror.look()
+
+    def there() -> str | None:
+        rested(site)
+        mirror.look()
+        return row(site, sweep_id).mlflow_run_id
+
+    until(there, seconds=120)
     assert tracked(site, row(site, sweep_id).mlflow_run_id)["info"]["status"] == "RUNNING"
     trained(site, sweep_id)
     run = mirrored(site, mirror, sweep_id)
@@ -124,6 +133,7 @@ def test_a_sweep_is_the_parent_of_its_trials(
     params = {param["key"]: param["value"] for param in run["data"]["params"]}
     assert params["sampler.kind"] == "random"
     assert params[f"search_space.{RATE}.low"] == "0.001"
+    assert params["search_space.network.0.units.choices"] == "[16, 24]"
     assert params["job.epochs"] == "1"
     with reading(site.engine) as session:
         (best,) = sweeps.best(session, session.get_one(Sweep, sweep_id))
