@@ -42,7 +42,7 @@ class Run:
         self.rows += report.of_matrix(outcomes)
 
     def around(self, folder: Path) -> None:
-        """The faults of MLflow, the api, disks and clocks; what MLflow shows is looked at, too."""
+        """The faults of MLflow, the api and disks; what MLflow shows is looked at, too."""
         with closing(WholeStack(folder)) as stack:
             outcomes = self._faults(stack, [name for name in FAULTS if FAULTS[name].needs])
         self.rows += report.of_around(outcomes)

@@ -15,7 +15,8 @@ class Fault:
     """Harm done to a stack while a job trains; healing comes after it.
 
     `do` says to its scene what it struck. `costs` says that the attempt it met cannot go on: one
-    that finished all the same was not met. `needs` names what the stack must have: mlflow, api.
+    that finished all the same was not met. `needs` names what the stack must have besides: mlflow,
+    api, disks.
     """
 
     name: str

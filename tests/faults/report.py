@@ -55,7 +55,7 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def of_around(outcomes: Sequence[Outcome]) -> list[Row]:
-    """What faults of MLflow, the api, disks and clocks did."""
+    """What faults of MLflow, the api and disks did."""
     prefix = "around: "
     done = [one for one in outcomes if not one.skipped]
     struck = [one for one in done if one.struck]

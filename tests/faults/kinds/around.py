@@ -1,14 +1,12 @@
-"""Faults of MLflow, of the api, of disks and of clocks."""
+"""Faults of MLflow, of the api and of disks."""
 
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
 from tests.faults.scene import Missed, Scene
@@ -18,7 +16,6 @@ from tests.workercases import until
 
 SUBMISSIONS = 12
 MEET_SECONDS = 30.0
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
 def _whole(scene: Scene) -> WholeStack:
@@ -140,41 +137,8 @@ def work_disk_full(scene: Scene) -> None:
     _full(scene, "work", "the attempt was lost")
 
 
-def _clock(scene: Scene, shift: str) -> None:
-    """Workers whose wall clock is wrong train a job."""
-    stack = _whole(scene)
-    for node, worker in list(stack.workers_by_node.items()):
-        worker.kill()
-        stack.workers_by_node[node] = stack.start(
-            LD_PRELOAD=str(FAKETIME),
-            FAKETIME=shift,
-            FAKETIME_DONT_FAKE_MONOTONIC="1",
-            CHAINRULE_NODE_NAME=node,
-        )
-    scene.meet_another()
-    maps = Path(f"/proc/{psutil.Process(scene.trainer.pid).pid}/maps").read_text()
-    if "libfaketime" not in maps:
-        raise Missed("the worker's clock is right")
-    scene.struck(f"the clock of pid {scene.trainer.pid} is wrong by {shift}")
-    until(lambda: stack.status(scene.job_id).terminal, seconds=120)
-    for worker in stack.workers_by_node.values():
-        worker.stop()
-
-
-@fault(needs="faketime")
-def worker_clock_two_hours_ahead(scene: Scene) -> None:
-    _clock(scene, "+2h")
-
-
-@fault(needs="faketime")
-def worker_clock_two_hours_behind(scene: Scene) -> None:
-    _clock(scene, "-2h")
-
-
 def missing(need: str, stack: object) -> str | None:
     """Why a fault cannot be done here, if so."""
-    if need == "faketime" and not FAKETIME.exists():
-        return f"there is no {FAKETIME}: install faketime"
     if not isinstance(stack, WholeStack):
         return f"this stack has no {need}"
     if need == "disks" and not stack.disks:
