@@ -15,6 +15,9 @@ SWEEP_TAG = "chainrule.sweep"
 """The tag of a job that names the sweep whose trial it is."""
 
 
+_MOST_FAILURES = 5
+
+
 @dataclass(frozen=True)
 class Nesting:
     """Whether a job has a run, below which one (`parent`), beside how many others at most.
@@ -38,7 +41,9 @@ def nesting(session: Session, job: Job) -> Nesting:
     if shown is None:
         # A job whose trial is tried again by another one.
         shown = str(sweep.spec.get("mlflow", "all")) == "all"
-    return Nesting(shown, sweep.mlflow_run_id, sweep.mlflow_run_id is None, most)
+    # What keeps MLflow from taking the sweep must not hide its trials; they find their place later.
+    waits = sweep.mlflow_run_id is None and sweep.mirror_failures < _MOST_FAILURES
+    return Nesting(shown, sweep.mlflow_run_id, waits, most)
 
 
 def most_shown(spec: dict[str, Any], n_trials: int) -> int:

@@ -83,3 +83,7 @@ def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine
         assert not any(jobs.pass_over(session, one, JobStatus.FINISHED) for one in behind)
         assert all(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
     assert do(engine, jobs.mirror_lag)[0] == 2
+    for _ in range(5):
+        do(engine, sweeps.record_sweep_mirror_failure, sweep_id)
+    with reading(engine) as session:
+        assert not any(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
