@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-tracking bench-predictions bench-sweeps
+.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -97,6 +97,9 @@ bench-predictions: $(VENV)/dev.stamp ## one row at a time, against mlflow models
 
 bench-tracking: $(VENV)/dev.stamp ## metric points to MLflow, against its own client
 	@$(BIN)/python -m benchmarks.tracking $(ARGS)
+
+bench-data: peers ## sets larger than memory, training while they arrive, caches, loaders
+	@$(BIN)/python -m benchmarks.data $(ARGS)
 
 bench-sweeps: peers ## trials a minute, against Optuna and Ray Tune
 	@$(BIN)/python -m benchmarks.sweeps $(ARGS)

@@ -15,6 +15,7 @@ from api.instruments import Instruments
 from api.readiness import Prober
 from core.data.cache import Cache
 from core.data.stores import Store
+from core.datasets import Quota
 from core.models import Models
 from core.settings import Settings
 
@@ -46,6 +47,11 @@ class Context:
     streams: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_STREAMS))
     stream_readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     closing: Event = field(default_factory=Event)
+
+    @property
+    def quota(self) -> Quota:
+        """What an owner may keep."""
+        return Quota(self.settings.max_owner_bytes, self.settings.max_dataset_versions)
 
     @property
     def uploads(self) -> Path:

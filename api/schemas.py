@@ -52,6 +52,15 @@ class DatasetVersion(Read):
     erased_at: datetime | None = Field(None, description="when its bytes were deleted")
 
 
+class Upload(Read):
+    """A file that comes in parts."""
+
+    id: str
+    name: Annotated[str, Field(description="the dataset it is for", examples=["digits"])]
+    bytes: Annotated[int, Field(description="bytes of the whole file")]
+    received: Annotated[int, Field(description="bytes that are here; the next part begins there")]
+
+
 class TrainedModel(Read):
     """A registered model and the job it is of."""
 

@@ -32,7 +32,7 @@ async def received(request: Request, folder: Path, max_bytes: int) -> AsyncItera
     with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as place:
         path = Path(place) / "body"
         with path.open("wb") as file:
-            await _pour(request, file, max_bytes)
+            await pour(request, file, max_bytes)
         yield path
 
 
@@ -62,7 +62,8 @@ def _check(size: int, max_bytes: int) -> None:
         raise TooLargeError(f"an upload may have {max_bytes:,} bytes at most")
 
 
-async def _pour(request: Request, file: IO[bytes], max_bytes: int) -> None:
+async def pour(request: Request, file: IO[bytes], max_bytes: int) -> None:
+    """Write the request's body to `file`. Raises as `received` does."""
     buffer = bytearray()
     total = 0
     async for chunk in _patiently(request):

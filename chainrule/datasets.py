@@ -1,15 +1,24 @@
 """Datasets, as methods of the client."""
 
+import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from chainrule.problem import ProblemError, UnreachableError, is_away
 from chainrule.transport import Document, Transport
 
 UNTYPED = "application/octet-stream"
 """What a dataset file is sent as when nobody said its type: the server finds out by its name."""
 
+PART_BYTES = 16 * 2**20
+"""A larger file is sent in parts of this size."""
+
 _UPLOAD_SECONDS = 600.0
+_FAILURES = 5
+_PAUSE_SECONDS = 0.5
+_CONFLICT = 409
 
 
 class Datasets:
@@ -18,12 +27,25 @@ class Datasets:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def upload(self, name: str, path: Path | str, content_type: str | None = None) -> Document:
+    def upload(
+        self,
+        name: str,
+        path: Path | str,
+        content_type: str | None = None,
+        *,
+        part_bytes: int = PART_BYTES,
+        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Document:
         """Send a file as the next version of `name`.
 
         The server knows its format by `content_type`, or else by the file's name and first bytes.
+        A file of more than `part_bytes` goes in parts: an upload that was cut off goes on where it
+        was, also when it is begun again later. `on_bytes` hears how many bytes are there, of how
+        many.
         """
         file = Path(path)
+        if file.stat().st_size > part_bytes:
+            return self._in_parts(name, file, content_type or "", part_bytes, on_bytes)
         with file.open("rb") as body:
             return self._transport.send(
                 "POST",
@@ -36,6 +58,49 @@ class Datasets:
                 },
                 timeout=_UPLOAD_SECONDS,
             )
+
+    def _in_parts(
+        self,
+        name: str,
+        file: Path,
+        content_type: str,
+        part_bytes: int,
+        on_bytes: Callable[[int, int | None], None],
+    ) -> Document:
+        size = file.stat().st_size
+        with file.open("rb") as body:
+            digest = hashlib.file_digest(body, "sha256").hexdigest()
+            announced = {
+                "bytes": size,
+                "sha256": digest,
+                "filename": file.name,
+                "content_type": content_type,
+            }
+            uploads = f"/v1/datasets/{quote(name, safe='')}/uploads"
+            seen = self._transport.post(uploads, announced, repeatable=True)
+            path, failures = f"{uploads}/{seen['id']}", 0
+            while (received := seen["received"]) < size:
+                on_bytes(received, size)
+                body.seek(received)
+                try:
+                    seen = self._transport.send(
+                        "PUT",
+                        f"{path}?offset={received}",
+                        content=body.read(part_bytes),
+                        headers={"Content-Type": UNTYPED},
+                        timeout=_UPLOAD_SECONDS,
+                    )
+                except (ProblemError, UnreachableError) as error:
+                    failures += 1
+                    out_of_step = isinstance(error, ProblemError) and error.status == _CONFLICT
+                    if failures > _FAILURES or not (is_away(error) or out_of_step):
+                        raise
+                    time.sleep(_PAUSE_SECONDS * failures)
+                    seen = self._transport.get(path)
+                if seen["received"] > received:
+                    failures = 0
+            on_bytes(size, size)
+        return self._transport.send("POST", f"{path}/complete", timeout=_UPLOAD_SECONDS)
 
     def list(self, *, tag: Sequence[str] = ()) -> Iterator[Document]:
         """All datasets, or those that have all of these tags: `key:value`."""

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         "needed; 0: half of its part of the machine",
     )
     max_upload_bytes: int = Field(10 * 2**30, gt=0)
+    max_owner_bytes: int = Field(
+        0, ge=0, description="bytes of all dataset versions that are not erased; 0: no limit"
+    )
+    max_dataset_versions: int = Field(
+        0, ge=0, description="versions of one dataset that are not erased; 0: no limit"
+    )
     max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
     max_queued_jobs: int = Field(100_000, gt=0)
     runner_memory_bytes: int = Field(0, ge=0, description="address space of a runner; 0: no limit")

@@ -1,24 +1,24 @@
 """Datasets: upload a version, list and read what there is."""
 
-from pathlib import Path
 from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from api import schemas, views
 from api.auth import Owner
-from api.context import Context, Here
+from api.context import Here
 from api.openapi import ALWAYS, problems
 from api.pages import page
 from api.parameters import Name, Paging, Version
+from api.registering import Wanted, admit, register_file
 from api.uploads import filename, received
 from core import datasets
 from core.data.formats import known, typed
-from core.data.intake import parse
 from core.datasets.lookup import summary
-from core.db.session import reading, transaction
+from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
 
@@ -72,22 +72,13 @@ async def upload_version(
     `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
     The same content as the latest version makes no new one.
     """
+    wanted = Wanted(name, owner)
+    await run_in_threadpool(admit, here, wanted)
     content_type = typed(request.headers.get("content-type", ""), filename(request))
     async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
         return await anyio.to_thread.run_sync(
-            _register, here, name, owner, content_type, body, limiter=here.parsers
+            register_file, here, wanted, content_type, body, limiter=here.parsers
         )
-
-
-def _register(
-    here: Context, name: str, owner: str, content_type: str, body: Path
-) -> schemas.DatasetVersion:
-    """Parse the file, keep its bytes, and only then make the version known."""
-    parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    with datasets.keeping(here.engine):
-        datasets.keep(here.store, parsed)
-        with transaction(here.engine) as session:
-            return views.dataset_version(datasets.register(session, name, parsed, owner=owner))
 
 
 @router.get("", responses=problems(422))

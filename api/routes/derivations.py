@@ -9,16 +9,17 @@ import anyio
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api import schemas, views
+from api import schemas
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
 from api.parameters import Name, Version
+from api.registering import Wanted, register
 from core import datasets
 from core.data.copies import held
 from core.data.preparation import ColumnName
 from core.data.query import MAX_CHARACTERS, parse
-from core.db.session import reading, transaction
+from core.db.session import reading
 from core.spec.names import NAME
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
@@ -50,7 +51,7 @@ class Derivation(BaseModel):
 @router.post(
     "/{name}/versions/{version}/derive",
     status_code=201,
-    responses=problems(403, 404, 413, 415, 422),
+    responses=problems(403, 404, 409, 413, 415, 422),
 )
 async def derive_version(
     name: Name, version: Version, wanted: Derivation, here: Here, owner: Owner
@@ -76,12 +77,6 @@ def _derive(
     try:
         with held(here.cache, here.store, digest) as path:
             parsed = datasets.derive(path, query, wanted.columns, folder / "canonical.arrow")
-        with datasets.keeping(here.engine):
-            datasets.keep(here.store, parsed)
-            with transaction(here.engine) as session:
-                row = datasets.register(
-                    session, wanted.name, parsed, owner=owner, made_from=made_from
-                )
-                return views.dataset_version(row)
+        return register(here, Wanted(wanted.name, owner, made_from), parsed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 """`chainrule dataset`: put data into the server and see what is there."""
 
 import re
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,20 +12,20 @@ from chainrule.cli import dataset_edits, dataset_pages, views
 from chainrule.cli.dataset_edits import Description, Tags, tags_of
 from chainrule.cli.references import version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
+from chainrule.client import Client
+from chainrule.demo import sets
+from chainrule.packing import packed
 from chainrule.transport import Document
 
 MOST_COLUMNS = 12
 CELL = 24
 
-File = Annotated[
-    Path,
-    typer.Argument(
-        help="CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip of pictures or IDX files; gzip or "
-        "Zstandard are fine.",
-        exists=True,
-        dir_okay=False,
-    ),
-]
+_FORMATS = (
+    "CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip or folder of pictures or IDX files; gzip or "
+    "Zstandard are fine."
+)
+File = Annotated[Path, typer.Argument(help=_FORMATS, exists=True)]
+OptionalFile = Annotated[Path | None, typer.Argument(help=_FORMATS, exists=True)]
 ContentType = Annotated[
     str | None,
     typer.Option(
@@ -45,7 +46,10 @@ def install(app: typer.Typer) -> None:
 @datasets.command("add")
 def add_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
-    file: File,
+    file: OptionalFile = None,
+    demo: Annotated[
+        str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
+    ] = None,
     content_type: ContentType = None,
     description: Description = None,
     tag: Tags = None,
@@ -53,13 +57,23 @@ def add_dataset(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Upload a file as the next version of a dataset.
+    """Upload a file, or a folder of files, as the next version of a dataset.
+
+    A large file goes in parts; one that was cut off goes on when the command is given again.
 
     [dim]chainrule dataset add digits examples/digits.csv[/]
+
+    [dim]chainrule dataset add irises --demo iris[/]
     """
-    with client(url, token) as server:
-        tags = tags_of(tag)
-        version = server.datasets.upload(name, file, content_type)
+    if (file is None) == (demo is None):
+        raise typer.BadParameter("name a file, or a set with --demo")
+    if demo is not None and demo not in sets.SETS:
+        raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
+    tags = tags_of(tag)
+    with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
+        source = file if demo is None else sets.write(demo, Path(folder))
+        assert source is not None
+        version = _send(server, name, source, content_type)
         if description is not None or tags:
             server.datasets.change(name, description=description, tags=tags)
     if as_json:
@@ -69,6 +83,26 @@ def add_dataset(
         f"[green]added[/] {version['name']}@{version['version']}: {version['rows']} rows, "
         f"{len(version['columns'])} columns"
     )
+
+
+def _send(server: Client, name: str, source: Path, content_type: str | None) -> Document:
+    """Upload a file or folder, with a bar that shows how far it is."""
+    try:
+        with packed(source) as file, Progress(
+            *Progress.get_default_columns(),
+            DownloadColumn(),
+            console=views.ERRORS,
+            transient=True,
+        ) as progress:  # fmt: skip
+            task = progress.add_task(name, total=None)
+            return server.datasets.upload(
+                name,
+                file,
+                content_type,
+                on_bytes=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @datasets.command("query")
@@ -144,7 +178,7 @@ def replace_dataset(
     [dim]chainrule dataset replace digits better.csv --alias production[/]
     """
     with client(url, token) as server:
-        version = server.datasets.upload(name, file, content_type)
+        version = _send(server, name, file, content_type)
         if alias is not None:
             server.datasets.set_alias(name, alias, version["version"])
     if as_json:

@@ -23,6 +23,8 @@ from core.errors import ChainruleError, UnavailableError
 
 READERS = 8
 
+_LOOK_SECONDS = 0.01
+
 
 class Arriving:
     """Brings a version here in the background, from `start` until it is all here or closed.
@@ -38,9 +40,12 @@ class Arriving:
         self.failure: ChainruleError | None = None
         self.expected = len(copy.missing())
         _write_columns(store, self._manifest, names, self.arrival.columns)
+        self.arrival.ask((0,))
         self._end = threading.Event()
         self._lock = threading.Lock()
+        self._count = len(self._manifest.all())
         self._taken: set[str] = set()
+        self._here: set[str] = set()
         self._threads = [
             threading.Thread(target=self._bring, name="arriving", daemon=True)
             for _ in range(FETCHERS)
@@ -59,9 +64,14 @@ class Arriving:
                 thread.join()
 
     def _bring(self) -> None:
-        while not self._end.is_set() and (chunk := self._next()) is not None:
+        while not self._end.is_set() and len(self._taken) < self._count:
+            chunk = self._next()
+            if chunk is None:
+                self._end.wait(_LOOK_SECONDS)
+                continue
             try:
                 self._copy.bring(chunk)
+                self._here.add(chunk.digest)
             except Exception as error:
                 # Whatever it is: somebody waits for this chunk and has to hear.
                 if not isinstance(error, ChainruleError):
@@ -70,11 +80,15 @@ class Arriving:
                 self._end.set()
 
     def _next(self) -> Chunk | None:
-        """The chunk to fetch now: what is asked for, or else the first that nobody fetched."""
+        """The chunk to fetch now: what is asked for, or else the first that nobody fetched.
+
+        None while what is asked for is on its way: the line is left to it.
+        """
         with self._lock:
             chunks = self._manifest.chunks
-            asked = (chunks[place] for place in self.arrival.asked() if place < len(chunks))
-            for chunk in (*asked, *chunks):
+            asked = [chunks[place] for place in self.arrival.asked() if place < len(chunks)]
+            urgent = not all(chunk.digest in self._here for chunk in asked)
+            for chunk in asked if urgent else chunks:
                 if chunk.digest not in self._taken:
                     self._taken.add(chunk.digest)
                     return chunk

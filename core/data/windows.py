@@ -8,7 +8,7 @@ seed, the epoch, the number of the batch and the size of windows.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from core.data.shuffles import permutation
 from core.errors import InvalidError
 
 BLOCK_BYTES = 2**20
-FIRST = 8
-"""The first window of an epoch is so many times smaller: training need not wait long for it."""
+SMALLER = (64, 8)
+"""The first windows of an epoch are so many times smaller: training need not wait long for them."""
 
 Numbers = NDArray[np.int64]
 
@@ -69,7 +69,7 @@ class Windows:
                 f"a batch of {batch_size:,} rows takes {batch_size * row_bytes:,} bytes; of rows "
                 f"that do not fit into memory it may take {window_bytes:,}: make batch_size smaller"
             )
-        self._block_rows = max(1, min(BLOCK_BYTES, window_bytes // FIRST) // row_bytes)
+        self._block_rows = max(1, min(BLOCK_BYTES, window_bytes // 8) // row_bytes)
         self._window_blocks = max(1, window_bytes // (row_bytes * self._block_rows))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="windows")
         self._plans: dict[int, Plan] = {}
@@ -155,8 +155,9 @@ class Windows:
         order: Numbers = np.arange(count)
         if self._shuffled:
             order = permutation(count, self._seed, "blocks", epoch)
-        first = max(1, self._window_blocks // FIRST)
-        cuts = [0, *range(first, count, self._window_blocks), count]
+        ramp = accumulate(max(1, self._window_blocks // share) for share in SMALLER)
+        cuts = [0, *(min(end, count) for end in ramp)]
+        cuts += [*range(cuts[-1] + self._window_blocks, count, self._window_blocks), count]
         blocks = tuple(order[a:b] for a, b in pairwise(cuts) if b > a)
         lengths = np.minimum((order + 1) * self._block_rows, rows) - order * self._block_rows
         ends = np.concatenate([[0], np.cumsum(lengths)])

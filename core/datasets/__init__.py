@@ -22,10 +22,12 @@ from core.datasets.lookup import (
     resolve,
     summary,
 )
+from core.datasets.quotas import Quota
 from core.datasets.registering import register
 
 __all__ = [
     "DatasetSummary",
+    "Quota",
     "Uses",
     "derive",
     "describe",

@@ -1,5 +1,6 @@
 """The api as a process: it starts, refuses open doors and busy ports, and ends when told."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import closing, suppress
 import httpx
 import pytest
 
+from chainrule.client import Client
 from tests.brokers import free_port
 
 
@@ -122,3 +124,75 @@ def test_a_database_of_another_kind_is_one_clear_line(tmp_path):
     assert "mysql" in outcome.stderr
     assert "canary-pw" not in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+class Bad(httpx.HTTPTransport):
+    """A line that loses every third part on its way, and every fourth answer to one."""
+
+    count = lost = 0
+
+    def handle_request(self, request):
+        if request.method != "PUT":
+            return super().handle_request(request)
+        self.count += 1
+        if self.count % 3 == 0:
+            self.lost += 1
+            raise httpx.WriteError("lost on its way")
+        response = super().handle_request(request)
+        if self.count % 4 == 0:
+            response.read()
+            self.lost += 1
+            raise httpx.ReadError("the answer was lost")
+        return response
+
+
+def test_an_upload_in_parts_goes_on_wherever_it_was_cut(started, tmp_path):
+    _, url = started
+    file = tmp_path / "numbers.csv"
+    file.write_text("a,b\n" + "".join(f"{row},{row % 7}\n" for row in range(60_000)))
+    size, heard = file.stat().st_size, []
+    line = Bad()
+    with Client(url, transport=line) as client:
+        version = client.datasets.upload(
+            "numbers", file, part_bytes=50_000, on_bytes=lambda *done: heard.append(done)
+        )
+        assert line.lost >= 4
+        assert (version["rows"], version["version"]) == (60_000, 1)
+        assert heard[0] == (0, size)
+        assert heard[-1] == (size, size)
+        # The same in one go is the same version: not a byte differs.
+        again = client.datasets.upload("numbers", file, part_bytes=size)
+        assert again["digest"] == version["digest"]
+        assert again["version"] == 1
+    assert not list((tmp_path / "data" / "uploads").glob("*"))
+
+
+def test_a_part_cut_in_the_middle_keeps_what_came(started):
+    _, url = started
+    content = b"a,b\n" + b"1,2\n" * 500_000
+    path = "/v1/datasets/cut/uploads"
+    announced = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    begun = httpx.post(url + path, json=announced).json()
+    head = (
+        f"PUT {path}/{begun['id']}?offset=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    with closing(socket.create_connection(("127.0.0.1", httpx.URL(url).port))) as connection:
+        connection.sendall(head.encode() + content[:1_500_000])
+    give_up_at = time.monotonic() + 60
+    while not (received := httpx.get(f"{url}{path}/{begun['id']}").json()["received"]):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+    assert 0 < received <= 1_500_000
+    # Begun again, it is known again.
+    assert httpx.post(url + path, json=announced).json()["id"] == begun["id"]
+    while True:
+        seen = httpx.get(f"{url}{path}/{begun['id']}").json()["received"]
+        rest = httpx.put(f"{url}{path}/{begun['id']}?offset={seen}", content=content[seen:])
+        if rest.is_success:
+            break
+        assert rest.status_code == 409  # the part that was cut off is still being written
+        assert time.monotonic() < give_up_at
+    done = httpx.post(f"{url}{path}/{begun['id']}/complete", timeout=60)
+    assert done.status_code == 201, done.text
+    assert done.json()["rows"] == 500_000

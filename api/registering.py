@@ -1,0 +1,45 @@
+"""From a file on this server's disk to a registered dataset version."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api import schemas, views
+from api.context import Context
+from core import datasets
+from core.data.intake import ParsedDataset, parse
+from core.db.session import reading, transaction
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The dataset that gets a new version, whose it is, and what the version is made from."""
+
+    name: str
+    owner: str
+    made_from: dict[str, Any] | None = None
+
+
+def admit(here: Context, wanted: Wanted, more_bytes: int = 1) -> None:
+    """Raise TooLargeError or ConflictError when no such version may be added."""
+    with reading(here.engine) as session:
+        here.quota.check(session, wanted.owner, wanted.name, more_bytes)
+
+
+def register_file(
+    here: Context, wanted: Wanted, content_type: str, body: Path
+) -> schemas.DatasetVersion:
+    """Parse the file `body` in a confined process and make it the next version."""
+    return register(here, wanted, parse(body, content_type, body.with_name("canonical.arrow")))
+
+
+def register(here: Context, wanted: Wanted, parsed: ParsedDataset) -> schemas.DatasetVersion:
+    """Keep the bytes, and only then make the version known."""
+    admit(here, wanted, parsed.bytes)
+    with datasets.keeping(here.engine):
+        datasets.keep(here.store, parsed)
+        with transaction(here.engine) as session:
+            row = datasets.register(
+                session, wanted.name, parsed, owner=wanted.owner, made_from=wanted.made_from
+            )
+            return views.dataset_version(row)

@@ -1,0 +1,117 @@
+"""Uploads in parts: cut off anywhere, they go on where they were."""
+
+import re
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.concurrency import run_in_threadpool
+
+from api import parts, schemas
+from api.auth import Owner
+from api.context import Context, Here
+from api.openapi import ALWAYS, problems
+from api.parameters import Name
+from api.registering import Wanted, admit, register_file
+from core.data.formats import typed
+from core.errors import NotFoundError, TooLargeError
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
+
+PART_BYTES = 2**63 - 1
+BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "the next bytes of the file",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+class Announced(BaseModel):
+    """The file that is going to come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bytes: Annotated[int, Field(strict=True, ge=1, lt=2**53)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    filename: Annotated[str, StringConstraints(max_length=255)] = ""
+    content_type: Annotated[str, StringConstraints(max_length=255)] = ""
+
+
+def _upload_id(
+    upload_id: Annotated[str, Path(description="as the answer that began it said")],
+) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", upload_id):
+        raise NotFoundError(f"there is no upload {upload_id[:40]!r} on this server")
+    return upload_id
+
+
+UploadId = Annotated[str, Depends(_upload_id)]
+
+
+@router.post("/{name}/uploads", responses=problems(403, 409, 413, 415, 422))
+def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> schemas.Upload:
+    """Announce a file that comes in parts; the same file again is the same upload.
+
+    The parts must reach the same api server.
+    """
+    most = here.settings.max_upload_bytes
+    if announced.bytes > most:
+        raise TooLargeError(f"an upload may have {most:,} bytes at most")
+    admit(here, Wanted(name, owner))
+    about = parts.About(name=name, **announced.model_dump())
+    return _seen(parts.begin(here.uploads, about))
+
+
+@router.get("/{name}/uploads/{upload_id}", responses=problems(404, 422))
+def read_upload(name: Name, upload_id: UploadId, here: Here, _: Owner) -> schemas.Upload:
+    """How much of a file is here."""
+    return _seen(parts.find(here.uploads, name, upload_id))
+
+
+@router.put(
+    "/{name}/uploads/{upload_id}",
+    max_body_size=PART_BYTES,
+    openapi_extra=BODY,
+    responses=problems(403, 404, 408, 409, 413, 422),
+)
+async def add_part(
+    name: Name,
+    upload_id: UploadId,
+    offset: Annotated[int, Query(ge=0, lt=2**53, description="where in the file they belong")],
+    request: Request,
+    here: Here,
+    _: Owner,
+) -> schemas.Upload:
+    """Send the next bytes of a file. 409 when they are not the next ones."""
+    upload = await run_in_threadpool(parts.find, here.uploads, name, upload_id)
+    async with upload.adding(request, offset):
+        return _seen(upload)
+
+
+@router.post(
+    "/{name}/uploads/{upload_id}/complete",
+    status_code=201,
+    responses=problems(403, 404, 409, 413, 422),
+)
+async def complete_upload(
+    name: Name, upload_id: UploadId, here: Here, owner: Owner
+) -> schemas.DatasetVersion:
+    """Register the file as the next version, once all bytes are here and are those announced."""
+    return await anyio.to_thread.run_sync(
+        _complete, here, name, upload_id, owner, limiter=here.parsers
+    )
+
+
+def _complete(here: Context, name: str, upload_id: str, owner: str) -> schemas.DatasetVersion:
+    upload = parts.find(here.uploads, name, upload_id)
+    content_type = typed(upload.about.content_type, upload.about.filename)
+    with upload.complete() as body:
+        return register_file(here, Wanted(name, owner), content_type, body)
+
+
+def _seen(upload: parts.Parts) -> schemas.Upload:
+    about = upload.about
+    return schemas.Upload(id=about.id, name=about.name, bytes=about.bytes, received=upload.received)

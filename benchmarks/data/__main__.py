@@ -1,0 +1,146 @@
+"""`make bench-data`: sets larger than memory, training while they arrive, caches, loaders."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.data import loading
+from benchmarks.data.stored import PIXELS, Counting, fetched, make, store_at
+from benchmarks.data.trainee import spec
+from benchmarks.results import Row, at_least, at_most, figure, publish
+from core.data import copies
+from core.data.arriving import arriving
+from core.data.cache import Cache
+from core.data.stretches import Stretches
+from core.events import StepEnded
+from core.spec import JobSpec
+from core.training.loop import train
+from core.training.streaming import apart
+
+RUNNERS = 8
+
+
+def main() -> None:
+    """Measure and publish."""
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--rows", type=int, default=200_000)
+    asked.add_argument("--far-rows", type=int, default=1_250_000, help="of the set that arrives")
+    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--folder", type=Path, help="where there is room; default: temporary")
+    given = asked.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        folder = Path(place)
+        digest = make(folder, given.rows)
+        features = given.rows * PIXELS * 4
+        rows = [figure("features of the set", features / 1e6, "MB")]
+        far = folder / "far"
+        far.mkdir()
+        rows += arrival(far, make(far, given.far_rows), given.far_rows * PIXELS * 4 // 8)
+        rows += starts(folder, digest)
+        rows += memory(folder, digest, features // 8, given.rounds)
+        rows += loaders(folder, digest, features // 16, given.rounds)
+    publish("data", rows)
+
+
+def memory(folder: Path, digest: str, memory_bytes: int, rounds: int) -> Iterator[Row]:
+    """Training from the disk against training in memory, in turn."""
+    inside, outside = [], []
+    for _ in range(rounds):
+        inside.append(_trained(folder, digest))
+        outside.append(_trained(folder, digest, f"--memory-bytes={memory_bytes}"))
+    ratios = [b["rows_a_second"] / a["rows_a_second"] for a, b in zip(inside, outside, strict=True)]
+    yield figure("in memory", _median(inside, "rows_a_second"), "rows/s")
+    yield figure("in memory: peak", _median(inside, "peak_bytes") / 1e6, "MB")
+    yield figure("from the disk: memory for rows", memory_bytes / 1e6, "MB")
+    yield figure("from the disk", _median(outside, "rows_a_second"), "rows/s")
+    yield figure("from the disk: peak", _median(outside, "peak_bytes") / 1e6, "MB")
+    yield at_least("from the disk / in memory", float(np.median(ratios)), "", 0.9)
+
+
+def _trained(folder: Path, digest: str, *more: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.data.trainee", str(folder), digest, *more]
+    # A thread for arithmetic, as in a worker that has a slot for each core.
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def _median(found: list[dict[str, float]], name: str) -> float:
+    return float(np.median([one[name] for one in found]))
+
+
+def arrival(folder: Path, digest: str, memory_bytes: int) -> Iterator[Row]:
+    """The first batch of a set that comes over a slow line."""
+    store = Counting(store_at(folder), 20e6)
+    job = spec(64).model_copy(update={"data": _unlearned(spec(64))})
+    begun = time.perf_counter()
+    copy, coming = arriving(Cache(folder / "slow"), store, digest, apart(job), folder)
+    assert coming is not None
+    assert copy.manifest is not None
+    coming.start()
+    events = train(job, copy.path, folder, data_memory_bytes=memory_bytes, arrival=coming.arrival)
+    for event in events:
+        if isinstance(event, StepEnded):
+            break
+    share, seconds = store.given / copy.manifest.size, time.perf_counter() - begun
+    events.close()
+    coming.close()
+    copy.close()
+    yield figure("arriving: bytes of the set", copy.manifest.size / 1e6, "MB")
+    yield figure("arriving: first batch at 20 MB/s", seconds, "s")
+    yield at_most("arriving: share of the bytes before the first batch", share, "", 0.05)
+
+
+def _unlearned(job: JobSpec) -> Any:
+    return job.data.model_copy(update={"standardize": False})
+
+
+def starts(folder: Path, digest: str) -> Iterator[Row]:
+    """Eight runners of a machine, and a start when all is here."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(RUNNERS) as pool:
+        given = pool.starmap(fetched, [(folder, digest)] * RUNNERS)
+    size = copies.manifest(store_at(folder), digest)
+    assert size is not None
+    yield at_most(f"{RUNNERS} runners: bytes moved / bytes", sum(given) / size.size, "", 1.05)
+    store = Counting(store_at(folder))
+    cache = Cache(folder / "cache")
+    begun = time.perf_counter()
+    with copies.held(cache, store, digest) as path:
+        count = len(Stretches(path))
+    yield at_most("start when all is here", 1000 * (time.perf_counter() - begun), "ms", 100)
+    yield at_most("start when all is here: bytes moved", float(store.given), "bytes", 0)
+    assert count
+
+
+def loaders(folder: Path, digest: str, window_bytes: int, rounds: int) -> Iterator[Row]:
+    """The loaders alone, in turn."""
+    with copies.held(Cache(folder / "cache"), store_at(folder), digest) as path:
+        plain = folder / "pictures.npy"
+        column = Stretches(path).whole(["picture"]).column("picture").combine_chunks()
+        np.save(plain, column.flatten().to_numpy().reshape(-1, PIXELS))
+        mine = [loading.ours(path, window_bytes) for _ in range(rounds)]
+        yield figure("our loader", float(np.median(mine)), "rows/s")
+        if not loading.torch_there():
+            return
+        for workers in (0, 2):
+            theirs = [loading.torch_s(plain, workers) for _ in range(rounds)]
+            name = f"PyTorch DataLoader, {workers} workers"
+            yield figure(name, float(np.median(theirs)), "rows/s")
+            ratio = float(np.median(mine) / np.median(theirs))
+            yield at_least(f"our loader / {name}", ratio, "", 1.0)
+
+
+if __name__ == "__main__":
+    main()
