@@ -26,15 +26,18 @@ class RetentionRules(BaseModel):
     models_days: Annotated[
         Days, Field(description="of models that are not registered; others always stay")
     ] = None
+    metrics_days: Annotated[
+        Days, Field(description="of curves with over 1,000 points the outline stays")
+    ] = None
     dry_run: bool = Field(True, strict=True, description="only say what would be erased")
 
 
 class Erasable(Read):
-    """A file in the store."""
+    """A file in the store, or points of a job's curves."""
 
-    kind: Literal["checkpoint", "model"]
+    kind: Literal["checkpoint", "model", "metrics"]
     job_id: str
-    key: str
+    key: Annotated[str, Field(description="in the store; empty for points")]
     bytes: int
 
 
@@ -48,9 +51,12 @@ class Erased(Read):
 
 @router.post("", responses=problems(403, 413, 415, 422))
 def collect_garbage(rules: RetentionRules, here: Here, _: Owner) -> Erased:
-    """Erase checkpoints, and models that are not registered, of jobs that ended long ago."""
+    """Erase checkpoints, models that are not registered, and detail of curves, of old jobs."""
     wanted = Rules(
-        rules.checkpoints_days, rules.models_days, mirrored_only=bool(here.settings.mlflow_url)
+        rules.checkpoints_days,
+        rules.models_days,
+        rules.metrics_days,
+        mirrored_only=bool(here.settings.mlflow_url),
     )
     with reading(here.engine) as session:
         found = disposable(session, here.store, wanted)

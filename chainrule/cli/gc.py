@@ -24,11 +24,15 @@ def gc(
         float | None,
         typer.Option(min=0, help="So do their models, unless registered. Not given: all stay."),
     ] = None,
+    metrics_days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Their curves keep 1,000 points each. Not given: all stay."),
+    ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Erase checkpoints, and on request models without a name, of jobs that ended long ago.
+    """Erase checkpoints of jobs that ended long ago; models without a name and detail on request.
 
     [dim]chainrule gc --dry-run --models-days 30[/]
     """
@@ -37,6 +41,7 @@ def gc(
             {
                 "checkpoints_days": checkpoints_days,
                 "models_days": models_days,
+                "metrics_days": metrics_days,
                 "dry_run": dry_run,
             }
         )
@@ -51,4 +56,4 @@ def gc(
     )  # fmt: skip
     if done["items"]:
         word = "would be erased" if dry_run else "erased"
-        views.CONSOLE.print(f"{len(done['items'])} files, {views.size(done['bytes'])}, {word}")
+        views.CONSOLE.print(f"{len(done['items'])} items, {views.size(done['bytes'])}, {word}")

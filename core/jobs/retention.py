@@ -14,6 +14,7 @@ from core.data.stores import Store
 from core.db.clock import later
 from core.db.tables import Checkpoint, Job, ModelVersion
 from core.errors import NotFoundError
+from core.jobs.detail import detailed, thin
 from core.jobs.effects import forget_checkpoint
 from core.status import TERMINAL, JobStatus
 
@@ -29,15 +30,20 @@ class Rules:
 
     checkpoints_days: float | None = 7.0
     models_days: float | None = None
+    metrics_days: float | None = None
+    """Of curves with more than a thousand points the outline stays."""
     mirrored_only: bool = False
-    """Keep models that MLflow does not have yet."""
+    """Keep models and curves that MLflow does not have yet."""
 
 
 @dataclass(frozen=True)
 class Disposable:
-    """A file in the store that may go. `checkpoint_id` is its row, if it has one."""
+    """A file in the store that may go, or the detail of a job's curves, which has no `key`.
 
-    kind: Literal["checkpoint", "model"]
+    `checkpoint_id` is the file's row, if it has one.
+    """
+
+    kind: Literal["checkpoint", "model", "metrics"]
     job_id: str
     key: str
     bytes: int
@@ -45,17 +51,24 @@ class Disposable:
 
 
 def disposable(session: Session, store: Store, rules: Rules) -> list[Disposable]:
-    """The files that may go by `rules`, whose bytes are there. Changes nothing."""
-    return [*_checkpoints(session, rules), *_models(session, store, rules)]
+    """What may go by `rules`, and is there. Changes nothing."""
+    return [
+        *_checkpoints(session, rules),
+        *_models(session, store, rules),
+        *_metrics(session, rules),
+    ]
 
 
 def erase(session: Session, store: Store, one: Disposable) -> bool:
-    """Delete a file; False when it came to be needed since it was found.
+    """Delete it; False when it came to be needed since it was found.
 
     Raises UnavailableError when the store does not answer.
     """
     # The job's row is locked: nobody registers its model at the same moment.
     session.scalars(select(Job.id).where(Job.id == one.job_id).with_for_update()).one()
+    if one.kind == "metrics":
+        thin(session, one.job_id)
+        return True
     if one.checkpoint_id is not None:
         forget_checkpoint(session, one.checkpoint_id)
     else:
@@ -78,6 +91,13 @@ def _checkpoints(session: Session, rules: Rules) -> Iterator[Disposable]:
     )
     for row in session.scalars(statement):
         yield Disposable("checkpoint", row.job_id, row.key, row.bytes, row.id)
+
+
+def _metrics(session: Session, rules: Rules) -> Iterator[Disposable]:
+    if rules.metrics_days is None:
+        return
+    for one in detailed(session, rules.metrics_days, mirrored_only=rules.mirrored_only):
+        yield Disposable("metrics", one.job_id, "", one.bytes)
 
 
 def _models(session: Session, store: Store, rules: Rules) -> Iterator[Disposable]:

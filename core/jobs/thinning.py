@@ -18,13 +18,18 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     A metric with more is cut into `most / 4` equal stretches, and of each the first, the last, the
     smallest and the largest stay: so do the ends and extremes of the whole.
     """
+    return [points[place] for place in places_kept(points, most)]
+
+
+def places_kept(points: Sequence[Point], most: int = MOST_POINTS) -> list[int]:
+    """The places of the points that `thinned` keeps, in order."""
     by_key: dict[str, list[int]] = {}
     for place, point in enumerate(points):
         by_key.setdefault(point.key, []).append(place)
     kept: list[int] = []
     for places in by_key.values():
         kept += places if len(places) <= most else _outline(points, places, most)
-    return [points[place] for place in sorted(kept)]
+    return sorted(kept)
 
 
 def _outline(points: Sequence[Point], places: list[int], most: int) -> set[int]:

@@ -66,3 +66,27 @@ def test_a_registered_model_always_stays(everywhere, pets_model):
 def test_wrong_rules_are_refused(http):
     assert_problem(http.post("/v1/retention", {"models_days": -1}), 422, "models_days")
     assert_problem(http.post("/v1/retention", {"model_days": 1}), 422, "model_days")
+
+
+def test_curves_of_old_jobs_keep_their_outline(everywhere):
+    http, engine = everywhere, everywhere.app.state.context.engine
+    ids = []
+    for count in (3000, 900):
+        claim = http.claimed(http.submitted()["id"])
+        points = [jobs.Point("train/loss", step, 0, step, abs(step - 777)) for step in range(count)]
+        with transaction(engine) as session:
+            jobs.record_metrics(session, claim.job_id, claim.attempt, 1, points[:1500])
+            jobs.record_metrics(session, claim.job_id, claim.attempt, 2, points[1500:])
+            jobs.finish(session, claim.job_id, claim.attempt, JobStatus.CANCELLED)
+        ids.append(claim.job_id)
+    assert collected(http, dry_run=False) == []
+    assert collected(http, metrics_days=0) == [("metrics", ids[0])]
+    assert collected(http, metrics_days=0, dry_run=False) == [("metrics", ids[0])]
+    assert collected(http, metrics_days=0) == []
+    with transaction(engine) as session:
+        found, other = (jobs.metrics(session, one).series["train/loss"] for one in ids)
+    assert len(found) <= 1000
+    assert len(other) == 900
+    steps = found["step"].tolist()
+    assert steps == sorted(steps)
+    assert {0, 777, 2999} <= set(steps)

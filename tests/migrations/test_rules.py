@@ -97,7 +97,17 @@ def test_written_metrics_are_fixed(engine: Engine) -> None:
     do(engine, jobs.record_metrics, claim.job_id, 1, 0, points(1))
     refused(engine, "never change", "UPDATE metric_chunks SET points = ''")
     refused(engine, "never change", "UPDATE metric_chunks SET sequence = 4")
+    refused(engine, "never change", "UPDATE metric_chunks SET points = '', count = 0")
     run(engine, "UPDATE metric_chunks SET mirrored_at = 4")
+
+
+def test_metrics_of_ended_jobs_may_only_become_fewer(engine: Engine) -> None:
+    claim = claimed(engine)
+    do(engine, jobs.record_metrics, claim.job_id, 1, 0, points(1))
+    do(engine, jobs.finish, claim.job_id, 1, JobStatus.CANCELLED)
+    refused(engine, "never change", "UPDATE metric_chunks SET points = ''")
+    refused(engine, "never change", "UPDATE metric_chunks SET count = 0, attempt = 2")
+    run(engine, "UPDATE metric_chunks SET points = '', count = 0")
 
 
 def test_what_happened_is_fixed(engine: Engine) -> None:
