@@ -19,7 +19,7 @@ KINDS = (processes, servers, links, around)
 SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}, "max_attempts": 20}
 JOBS = 2
 MOST_JOBS = 5
-DRAIN_SECONDS = 150
+DRAIN_SECONDS = 300
 TRIES = 8
 
 
