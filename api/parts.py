@@ -59,7 +59,7 @@ class Parts:
         """Append the request's body; what came stays, even if the client is cut off.
 
         Raises ConflictError when the bytes do not begin where those that are here end, or others
-        are just coming, TooLargeError for more than were announced.
+        are just coming, TooLargeError for more than were announced, InvalidError for none.
         """
         with self._alone():
             if offset != self.received:
@@ -67,6 +67,8 @@ class Parts:
             os.utime(self.place)
             with self.body.open("ab") as file:
                 await pour(request, file, self.about.bytes - offset)
+            if self.received == offset:
+                raise InvalidError("the part has no bytes")
             yield
 
     @contextmanager

@@ -27,6 +27,7 @@ def test_parts_become_a_version(empty, settings):
     assert (upload["bytes"], upload["received"]) == (len(CONTENT), 0)
     assert sent(empty, upload, CONTENT[:100]).json()["received"] == 100
     assert_problem(sent(empty, upload, CONTENT[50:], 50), 409)
+    assert_problem(sent(empty, upload, b"", 100), 422)
     assert_problem(empty.post(f"{PATH}/{upload['id']}/complete"), 409)
     assert begun(empty).json() == {**upload, "received": 100}
     assert_problem(sent(empty, upload, CONTENT[100:] + b"more", 100), 413)
