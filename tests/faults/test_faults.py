@@ -17,7 +17,7 @@ IN_CI = (
     "worker_tree_killed",
     "worker_main_killed",
     "worker_terminated",
-    "worker_frozen_past_its_lease",
+    "node_drained",
     "paused_and_resumed",
     "scheduler_and_worker_killed",
     "broker_restarted_empty",
