@@ -1,7 +1,7 @@
 """The source code of the project that submits: commit, changes since, and files in no commit.
 
-Git itself is asked, without running anything that the project configures for it. What looks like a
-secret is left out, and said to be.
+Git itself is asked, with external diffs and text conversions turned off. What looks like a secret
+is left out, and said to be; so is what the program was given on its command line.
 """
 
 import os
@@ -108,9 +108,9 @@ class _Gathered:
         if len(self._files) == MOST_FILES:
             self._omit(name, f"more than {MOST_FILES} files")
             return
-        text = _text(path)
-        if isinstance(text, _Reason):
-            self._omit(name, text)
+        text, reason = _text(path)
+        if text is None:
+            self._omit(name, reason)
         elif self._fits(name, text):
             self._files[name] = text
 
@@ -147,25 +147,19 @@ class _Gathered:
         self._omitted[name if _speakable(name) else ascii(name).replace("\\", "?")[:400]] = reason
 
 
-class _Reason(str):
-    """Why there is no text."""
-
-    __slots__ = ()
-
-
-def _text(path: Path) -> str:
-    """The text of a file, or the _Reason why there is none."""
+def _text(path: Path) -> tuple[str | None, str]:
+    """The text of a file, or None and why there is none."""
     if path.is_symlink() or not path.is_file():
-        return _Reason("no regular file")
+        return None, "no regular file"
     try:
         size = path.stat().st_size
         if size > MOST_FILE_BYTES:
-            return _Reason(f"{size:,} bytes are too many")
-        return path.read_bytes().decode("utf-8")
+            return None, f"{size:,} bytes are too many"
+        return path.read_bytes().decode("utf-8"), ""
     except UnicodeDecodeError:
-        return _Reason("no text")
+        return None, "no text"
     except OSError as error:
-        return _Reason(f"cannot be read ({type(error).__name__})")
+        return None, f"cannot be read ({type(error).__name__})"
 
 
 def _changed_file(part: str) -> str:
@@ -187,10 +181,8 @@ def _without_password(url: str) -> str:
 
 
 def _command() -> str:
-    """What was run, by its name; what is given to it may hold anything."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv and sys.argv[0] else []
-    text = _line(" ".join(words))
-    return text if secret_in(text) is None else _line(words[0])
+    """The program that runs. What was given to it may be a token, so nobody is told."""
+    return _line(Path(sys.argv[0]).name) if sys.argv else ""
 
 
 def _line(text: str) -> str:

@@ -41,7 +41,7 @@ class SourceSpec(Spec):
     repository: Line = Field("", description="address or name; without a password")
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")] = ""
     branch: Line = ""
-    command: Line = Field("", description="what was run to submit")
+    command: Line = Field("", description="the program that submitted, without what it was given")
     diff: Text = Field(
         "", description="from the commit to the files as they were, as git writes it"
     )
@@ -63,12 +63,16 @@ class SourceSpec(Spec):
         size = len(self.diff.encode()) + sum(len(text.encode()) for text in self.files.values())
         if size > MOST_BYTES:
             errors.append(FieldError("files", f"{size:,} bytes; {MOST_BYTES:,} at most: omit some"))
+        errors += [
+            FieldError(f"files.{path}", "this looks like a file of secrets")
+            for path in self.files
+            if secret_name(path)
+        ]
         texts = {"repository": self.repository, "command": self.command, "diff": self.diff}
         texts |= {f"files.{path}": text for path, text in self.files.items()}
         for path, text in texts.items():
-            found = secret_in(text)
-            if found or secret_name(path.removeprefix("files.")):
-                errors.append(FieldError(path, f"this looks like {found or 'a file of secrets'}"))
+            if found := secret_in(text):
+                errors.append(FieldError(path, f"this looks like {found}"))
         if errors:
             raise InvalidError("; ".join(f"{one.path}: {one.message}" for one in errors), errors)
         return self

@@ -30,6 +30,11 @@ def test_a_source_is_kept_once_and_found_by_its_job(everywhere):
     assert everywhere.get(f"/v1/sources/{digest}").json() == found
 
 
+def test_a_repository_may_be_called_what_files_must_not(http):
+    answer = http.post("/v1/sources", {**SOURCE, "repository": "https://example.com/a/secrets"})
+    assert answer.status_code == 201, answer.text
+
+
 def test_a_job_without_a_source_says_so(http):
     job = http.submitted()
     assert_problem(http.get(f"/v1/jobs/{job['id']}/source"), 404)

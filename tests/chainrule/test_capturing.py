@@ -100,10 +100,11 @@ def test_outside_a_repository_it_is_the_script(tmp_path, monkeypatch):
     monkeypatch.setattr(capturing, "FRESH_SECONDS", 0.0)
     script = tmp_path / "submit.py"
     script.write_text("print('hello')\n")
-    monkeypatch.setattr(sys, "argv", [str(script), "--rate", "1"])
+    monkeypatch.setattr(sys, "argv", [str(script), "--token", "hunter2hunter2"])
     source = capture(tmp_path)
     assert source["files"] == {"submit.py": "print('hello')\n"}
-    assert source["command"] == "submit.py --rate 1"
+    assert source["command"] == "submit.py"
+    assert "hunter2" not in str(source)
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
     assert capture(tmp_path) is None
 
