@@ -22,7 +22,6 @@ from worker.recorder import Recorder
 from worker.story import Story
 
 CHUNK = 500
-CHUNKS = 8  # of 4 metrics a step: a thousand points of each
 LEASE_SECONDS = 3600.0
 
 
@@ -52,12 +51,12 @@ class Ours:
     def send(self, steps: list[dict[str, float]]) -> None:
         """Write the metrics of each step in chunks, and mirror them until MLflow has them all.
 
-        Mirrored often enough that nothing is thinned: MLflow gets every point.
+        Told at 500 steps a second, so that nothing is thinned: MLflow gets every point.
         """
         claim = self._claimed()
         now_ms = int(1000 * time.time())
         points = [
-            Point(key, step, 0, now_ms, value)
+            Point(key, step, 0, now_ms + 2 * step, value)
             for step, metrics in enumerate(steps)
             for key, value in metrics.items()
         ]
@@ -65,9 +64,8 @@ class Ours:
             chunk = points[start : start + CHUNK]
             with transaction(self._engine) as session:
                 jobs.record_metrics(session, claim.job_id, claim.attempt, sequence, chunk)
-            if sequence % CHUNKS == 0 or start + CHUNK >= len(points):
-                while not self._mirror.turn(claim.job_id):
-                    pass
+        while not self._mirror.turn(claim.job_id):
+            pass
 
     @contextmanager
     def recording(self) -> Iterator[Callable[[Event], None]]:

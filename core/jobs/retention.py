@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.data.stores import Store
 from core.db.clock import later
-from core.db.tables import Checkpoint, Job, ModelVersion
+from core.db.tables import Checkpoint, Job, MetricChunk, ModelVersion
 from core.errors import NotFoundError
-from core.jobs.detail import detailed, thin
+from core.jobs.detail import detail_bytes, thin
 from core.jobs.effects import forget_checkpoint
+from core.jobs.thinning import MOST_POINTS
 from core.status import TERMINAL, JobStatus
 
 _DAY = 86_400.0
@@ -96,8 +97,22 @@ def _checkpoints(session: Session, rules: Rules) -> Iterator[Disposable]:
 def _metrics(session: Session, rules: Rules) -> Iterator[Disposable]:
     if rules.metrics_days is None:
         return
-    for one in detailed(session, rules.metrics_days, mirrored_only=rules.mirrored_only):
-        yield Disposable("metrics", one.job_id, "", one.bytes)
+    many = (
+        select(MetricChunk.job_id)
+        .group_by(MetricChunk.job_id)
+        .having(func.sum(MetricChunk.count) > MOST_POINTS)
+    )
+    statement = (
+        select(Job.id)
+        .where(Job.status.in_(TERMINAL), Job.id.in_(many))
+        .where(Job.finished_at <= later(-_DAY * rules.metrics_days))
+        .order_by(Job.finished_at, Job.id)
+    )
+    if rules.mirrored_only:
+        statement = statement.where(Job.mirrored_status == Job.status)
+    for job_id in session.scalars(statement).all():
+        if size := detail_bytes(session, job_id):
+            yield Disposable("metrics", job_id, "", size)
 
 
 def _models(session: Session, store: Store, rules: Rules) -> Iterator[Disposable]:

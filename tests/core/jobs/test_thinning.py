@@ -8,15 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.jobs.points import Point
-from core.jobs.thinning import thinned
+from core.jobs.thinning import places_kept, thinned
 
 
-def curve(values, key="train/loss"):
-    return [Point(key, step, 0, 1000 + step, value) for step, value in enumerate(values)]
+def curve(values, key="train/loss", a_second=10**6):
+    """Values told so many times a second."""
+    return [
+        Point(key, step, 0, 1000 * step // a_second, value) for step, value in enumerate(values)
+    ]
 
 
 def test_few_points_all_stay():
     points = curve(range(1000)) + curve(range(1000), key="valid/loss")
+    assert thinned(points) == points
+
+
+def test_what_is_told_slowly_all_stays_however_much_of_it_waits():
+    """As after an outage of hours."""
+    points = curve(range(50_000), a_second=900)
     assert thinned(points) == points
 
 
@@ -34,18 +43,16 @@ def test_one_fast_metric_does_not_thin_another():
 )
 def test_ends_and_extremes_stay_in_order(values, most):
     points = curve(values)
-    found = thinned(points, most)
-    assert found[0] == points[0] or math.isnan(points[0].value)
-    assert found[0].step == 0
-    assert found[-1].step == len(values) - 1
+    steps = places_kept(points, lambda point: point.key, most)
+    assert steps[0] == 0
+    assert steps[-1] == len(values) - 1
     numbers = [value for value in values if not math.isnan(value)]
     if numbers:
-        kept = [point.value for point in found if not math.isnan(point.value)]
+        kept = [values[step] for step in steps if not math.isnan(values[step])]
         assert min(kept) == min(numbers)
         assert max(kept) == max(numbers)
-    steps = [point.step for point in found]
     assert steps == sorted(set(steps))
-    assert len(found) <= max(most, 4)
+    assert len(steps) <= max(most, 4)
 
 
 def test_a_peak_of_one_point_is_not_lost():
