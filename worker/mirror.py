@@ -16,9 +16,9 @@ from core import jobs
 from core.data.stores import Store
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion, Experiment, Job
+from core.db.turns import end_turn, extend_turn, fail_turn, take_turn
 from core.db.types import to_milliseconds
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
-from core.jobs.turns import end_turn, extend_turn, take_turn
 from core.settings import Settings
 from core.status import JobStatus
 from core.tracking import (
@@ -110,7 +110,7 @@ class Mirror:
         if not self._answers(self._server):
             return False
         with transaction(self._engine) as session:
-            if not take_turn(session, job_id, TURN_SECONDS):
+            if not take_turn(session, Job, job_id, TURN_SECONDS):
                 return False
         try:
             done = self._turn(self._server, job_id)
@@ -118,16 +118,16 @@ class Mirror:
             log.warning("MLflow lost a run; it is told anew", job=job_id, reason=error.detail)
             with transaction(self._engine) as session:
                 jobs.forget_run(session, job_id)
-                jobs.record_mirror_failure(session, job_id)
+                fail_turn(session, Job, job_id)
             return False
         except ChainruleError as error:
             level = log.error if isinstance(error, InvalidError) else log.info
             level("the mirror waits", job=job_id, reason=error.detail)
             with transaction(self._engine) as session:
-                jobs.record_mirror_failure(session, job_id)
+                fail_turn(session, Job, job_id)
             return False
         with transaction(self._engine) as session:
-            end_turn(session, job_id)
+            end_turn(session, Job, job_id)
         return done
 
     def _answers(self, server: MlflowServer) -> bool:
@@ -170,7 +170,8 @@ class Mirror:
     def _read(self, job_id: str) -> _Subject:
         with reading(self._engine) as session:
             job = jobs.get(session, job_id)
-            tags = source_tags(jobs.source_of(session, job))
+            begins = job.mlflow_run_id is None
+            tags = source_tags(jobs.source_of(session, job)) if begins else {}
             return _subject(job, self._settings, jobs.nesting(session, job), tags)
 
     def _begin(self, server: MlflowServer, subject: _Subject) -> str:
@@ -208,7 +209,7 @@ class Mirror:
         if not subject.status.terminal or not subject.files:
             return []
         with transaction(self._engine) as session:
-            extend_turn(session, subject.job_id, _UPLOAD_SECONDS)
+            extend_turn(session, Job, subject.job_id, _UPLOAD_SECONDS)
         with reading(self._engine) as session:
             attempts = jobs.attempts(session, subject.job_id)
             found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))

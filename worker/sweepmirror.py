@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from core import sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
+from core.db.turns import end_turn, fail_turn, take_turn
 from core.db.types import to_milliseconds
 from core.errors import ChainruleError, InvalidError, NotFoundError
 from core.settings import Settings
@@ -82,7 +83,7 @@ class SweepMirror:
         """Mirror one sweep; whether MLflow now has all there is of it."""
         begun = time.monotonic()
         with transaction(self._engine) as session:
-            if not sweeps.take_mirror_turn(session, sweep_id, TURN_SECONDS):
+            if not take_turn(session, Sweep, sweep_id, TURN_SECONDS):
                 return False
         try:
             done = self._turn(sweep_id)
@@ -93,11 +94,11 @@ class SweepMirror:
             with transaction(self._engine) as session:
                 if isinstance(error, NotFoundError):
                     sweeps.forget_sweep_run(session, sweep_id)
-                sweeps.record_sweep_mirror_failure(session, sweep_id)
+                fail_turn(session, Sweep, sweep_id)
             return False
         rest = max(_LEAST_REST_SECONDS, _SHARE * (time.monotonic() - begun))
         with transaction(self._engine) as session:
-            sweeps.rest_mirror(session, sweep_id, rest)
+            end_turn(session, Sweep, sweep_id, rest)
         return done
 
     def _turn(self, sweep_id: str) -> bool:

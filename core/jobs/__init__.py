@@ -35,12 +35,11 @@ from core.jobs.mirroring import (
     forget_run,
     mark_mirrored,
     mirror_lag,
-    record_mirror_failure,
     record_mirrored,
     record_run,
     unmirrored,
 )
-from core.jobs.nesting import Nesting, most_shown, nesting, pass_over
+from core.jobs.nesting import SWEEP_TAG, Nesting, most_shown, nesting, pass_over
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
@@ -53,6 +52,7 @@ __all__ = [
     "MOST_LINES",
     "OUT_OF_MEMORY",
     "PACKED",
+    "SWEEP_TAG",
     "Claim",
     "Ended",
     "History",
@@ -104,7 +104,6 @@ __all__ = [
     "record_all",
     "record_checkpoint",
     "record_metrics",
-    "record_mirror_failure",
     "record_mirrored",
     "record_progress",
     "record_run",

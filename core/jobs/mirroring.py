@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.clock import later, now
+from core.db.clock import now
 from core.db.tables import Job, MetricChunk
 from core.jobs.metrics import last_steps, surviving
 from core.jobs.points import Point, points, unpack
 from core.jobs.thinning import thinned
 from core.status import TERMINAL, JobStatus
-
-_LONGEST_BACKOFF_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,18 +103,6 @@ def record_mirrored(session: Session, job_id: str, status: JobStatus) -> bool:
     if status in TERMINAL:
         statement = statement.where(~left)
     return session.scalar(statement) is not None
-
-
-def record_mirror_failure(session: Session, job_id: str) -> None:
-    """Let the job's mirror rest for 1, 2, 4 ... seconds, a minute at most."""
-    failures = session.execute(select(Job.mirror_failures).where(Job.id == job_id)).scalar_one()
-    pause = min(2.0 ** min(failures, 10), _LONGEST_BACKOFF_SECONDS)
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(mirror_failures=failures + 1, mirror_not_before=later(pause))
-        .execution_options(synchronize_session=False)
-    )
 
 
 def forget_run(session: Session, job_id: str) -> None:

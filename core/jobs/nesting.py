@@ -14,7 +14,6 @@ from core.status import JobStatus
 SWEEP_TAG = "chainrule.sweep"
 """The tag of a job that names the sweep whose trial it is."""
 
-
 _MOST_FAILURES = 5
 
 
@@ -33,7 +32,7 @@ class Nesting:
 
 def nesting(session: Session, job: Job) -> Nesting:
     """Where the run of a job belongs."""
-    sweep = session.get(Sweep, job.tags.get(SWEEP_TAG, ""))
+    sweep = session.get(Sweep, job.tags[SWEEP_TAG]) if SWEEP_TAG in job.tags else None
     if sweep is None:
         return Nesting()
     most = most_shown(sweep.spec, sweep.n_trials)

@@ -226,7 +226,7 @@ def _begin(
 
 def named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
     """The job of a trial, with its number in the name and its sweep among the tags."""
-    tags = {**job.tags, "chainrule.sweep": sweep.id}
+    tags = {**job.tags, jobs.SWEEP_TAG: sweep.id}
     return job.model_copy(update={"name": f"{sweep.name[:230]} {number}", "tags": tags})
 
 

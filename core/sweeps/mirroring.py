@@ -13,12 +13,10 @@ from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
-from core.db.clock import later, now
+from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.status import SweepStatus
-from core.sweeps.reading import best, get
-
-_LONGEST_BACKOFF_SECONDS = 60.0
+from core.sweeps.reading import best
 
 
 @dataclass(frozen=True)
@@ -47,30 +45,6 @@ def behind(session: Session, *, limit: int = 100) -> list[str]:
         .limit(limit)
     )
     return list(session.scalars(statement))
-
-
-def take_mirror_turn(session: Session, sweep_id: str, seconds: float) -> bool:
-    """Have the mirror of a sweep to oneself for a while; False while another has it."""
-    statement = (
-        update(Sweep)
-        .where(Sweep.id == sweep_id, Sweep.mirror_not_before <= now())
-        .values(mirror_not_before=later(seconds))
-        .execution_options(synchronize_session=False)
-        .returning(Sweep.id)
-    )
-    return session.scalar(statement) is not None
-
-
-def rest_mirror(session: Session, sweep_id: str, seconds: float) -> None:
-    """Let a sweep be mirrored again after `seconds`."""
-    _set(session, sweep_id, mirror_not_before=later(seconds), mirror_failures=0)
-
-
-def record_sweep_mirror_failure(session: Session, sweep_id: str) -> None:
-    """Let a sweep's mirror rest for 1, 2, 4 ... seconds, a minute at most."""
-    failures = get(session, sweep_id).mirror_failures
-    pause = min(2.0 ** min(failures, 10), _LONGEST_BACKOFF_SECONDS)
-    _set(session, sweep_id, mirror_failures=failures + 1, mirror_not_before=later(pause))
 
 
 def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> None:

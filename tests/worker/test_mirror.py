@@ -8,6 +8,8 @@ import pytest
 
 from core import jobs
 from core.db.session import reading, transaction
+from core.db.tables import Job
+from core.db.turns import fail_turn
 from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
@@ -190,6 +192,6 @@ def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_
 def test_only_one_mirrors_a_job_at_a_time(site: Bench, mirror: Mirror):
     job_id = site.submit()
     with transaction(site.engine) as session:
-        jobs.record_mirror_failure(session, job_id)
+        fail_turn(session, Job, job_id)
     assert not mirror.turn(job_id)
     assert site.job(job_id).mlflow_run_id is None

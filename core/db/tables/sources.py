@@ -11,7 +11,7 @@ from core.db.tables.base import Base, Created
 class Source(Base):
     """A SourceSpec under the digest of its content: the same source once, whoever sends it.
 
-    `document` is read only when it is asked for; the rest is what a list of jobs shows.
+    `document` is read only when it is asked for; the rest is what MLflow's tags say of it.
     """
 
     __tablename__ = "sources"

@@ -5,6 +5,8 @@ from sqlalchemy import Engine
 
 from core import jobs
 from core.db.session import reading
+from core.db.tables import Job
+from core.db.turns import fail_turn
 from core.status import JobStatus
 from tests.core.jobs.test_metrics import record, resume_at
 from tests.jobcases import claimed, do, pass_time, points, queued
@@ -97,14 +99,14 @@ def test_failures_let_a_job_rest_longer_and_longer(engine: Engine) -> None:
     job = queued(engine)
     do(engine, jobs.cancel, job.id)
     for pause in (1, 2, 4):
-        do(engine, jobs.record_mirror_failure, job.id)
+        do(engine, fail_turn, Job, job.id)
         assert behind(engine) == []
         pass_time(engine, pause - 0.5)
         assert behind(engine) == []
         pass_time(engine, 0.5)
         assert behind(engine) == [job.id]
     for _ in range(30):
-        do(engine, jobs.record_mirror_failure, job.id)
+        do(engine, fail_turn, Job, job.id)
     pass_time(engine, 60)
     assert behind(engine) == [job.id]
 

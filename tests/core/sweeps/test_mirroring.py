@@ -5,6 +5,7 @@ from sqlalchemy import Engine
 from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
+from core.db.turns import fail_turn, take_turn
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from tests.jobcases import claimed, do
@@ -52,8 +53,8 @@ def test_each_change_of_its_state_is_to_be_told(engine: Engine) -> None:
     do(engine, sweeps.edit, sweep_id, more, max_weights_bytes=2**30)
     rounds(engine, sweep_id)
     assert do(engine, sweeps.behind) == [sweep_id]
-    assert do(engine, sweeps.take_mirror_turn, sweep_id, 60.0)
-    assert not do(engine, sweeps.take_mirror_turn, sweep_id, 60.0)
+    assert do(engine, take_turn, Sweep, sweep_id, 60.0)
+    assert not do(engine, take_turn, Sweep, sweep_id, 60.0)
     assert do(engine, sweeps.behind) == []
 
 
@@ -84,6 +85,6 @@ def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine
         assert all(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
     assert do(engine, jobs.mirror_lag)[0] == 2
     for _ in range(5):
-        do(engine, sweeps.record_sweep_mirror_failure, sweep_id)
+        do(engine, fail_turn, Sweep, sweep_id)
     with reading(engine) as session:
         assert not any(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
