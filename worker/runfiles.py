@@ -3,19 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.db.tables import Attempt
 from core.events import MACHINE
 from core.jobs import History
 from core.tracking import Artifact, pictures
 from core.training.model import TrainedModel
+from core.training.spread import Spread, spreads
 
-BINS = 40
 MOST_POINTS = 400
 """Points of a curve in the picture; MLflow has them all."""
 MOST_PANELS = 12
@@ -55,7 +54,7 @@ def learned_files(model: TrainedModel) -> list[Artifact]:
     files = {
         "model-summary.txt": summary(model),
         "preparation.json": json.dumps(prepared, indent=2, default=str),
-        "weights.svg": pictures.histograms(dict(_spreads(model))),
+        "weights.svg": _histograms(spreads(list(model.network.views.items())[:MOST_LAYERS])),
     }
     return [Artifact(name, text.encode()) for name, text in files.items()]
 
@@ -111,20 +110,17 @@ def _panels(history: History) -> dict[str, dict[str, list[tuple[float, float]]]]
     return panels
 
 
-def _spreads(model: TrainedModel) -> Iterator[tuple[str, tuple[list[int], float, float]]]:
-    for name, values in list(model.network.views.items())[:MOST_LAYERS]:
-        finite = _finite(values)
-        if not finite.size:
-            continue
-        low, high = float(finite.min()), float(finite.max())
-        counts, _ = np.histogram(finite, bins=BINS, range=(low, high))
-        title = f"network{name}: mean {finite.mean():.3g}, deviation {finite.std():.3g}"
-        yield title, (counts.tolist(), low, high)
-
-
-def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
-    flat = np.asarray(values, np.float64).ravel()
-    return flat[np.isfinite(flat)]
+def _histograms(found: Mapping[str, Spread]) -> str:
+    return pictures.histograms(
+        {
+            f"{path}: mean {one['mean']:.3g}, deviation {one['deviation']:.3g}": (
+                one["counts"],
+                one["low"],
+                one["high"],
+            )
+            for path, one in found.items()
+        }
+    )
 
 
 def _size(shapes: Any) -> int:
@@ -142,16 +138,8 @@ def insight_files(insights: Mapping[str, Any] | None) -> list[Artifact]:
         files["confusion.svg"] = pictures.confusion(labels, confusion["counts"])
     files["hardest.csv"] = _table(insights["hardest"])
     for name in ("activations", "gradients"):
-        panels = {
-            f"{path}: mean {one['mean']:.3g}, deviation {one['deviation']:.3g}": (
-                one["counts"],
-                one["low"],
-                one["high"],
-            )
-            for path, one in insights[name].items()
-        }
-        if panels:
-            files[f"{name}.svg"] = pictures.histograms(panels)
+        if insights[name]:
+            files[f"{name}.svg"] = _histograms(insights[name])
     return [Artifact(name, text.encode()) for name, text in files.items()]
 
 

@@ -158,8 +158,7 @@ class Run:
         reason = judge.within(trainer.step, self._seconds())
         while reason is None and self.members and self.trainer.batch < trainer.batches:
             before = self.trainer.step
-            self.trainer.gauged = self._worth_gauging(every)
-            loss = self.trainer.advance()
+            loss = self.trainer.advance(gauged=self._worth_gauging(every))
             if self.trainer.failed.any():
                 yield from self._failures()
                 continue
@@ -169,7 +168,6 @@ class Run:
                 yield from self._step_ended({"batch_loss": loss, **self.trainer.gauges})
             elif self.trainer.gauges:
                 yield from self._step_ended(self.trainer.gauges)
-            self.trainer.gauges = {}
             yield from self._pause()
             reason = judge.within(self.trainer.step, self._seconds())
         return reason

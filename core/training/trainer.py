@@ -38,7 +38,6 @@ class Trainer:
 
     `specs` may differ in seeds and in the numbers of optimizer, schedule and layers; everything
     else must be equal (StackError). Without `stacked_axis` there is one network and no stack axis.
-    While `gauged` is set each update leaves its numbers in `gauges`, by name, of shape `stack`.
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class Trainer:
             self.xp.zeros_like(self.network.gradients) if spec.accumulate > 1 else None
         )
         self._compute = Computation(self.network, self.loss, self.scope)
-        self.gauged = False
         self.gauges: dict[str, Array] = {}
         self.failed = np.zeros(len(self.specs), bool)
         self.failed_step = 0
@@ -115,12 +113,14 @@ class Trainer:
         self.weight_sum = self.xp.zeros(self.stack, np.float64)
         self.tallies = [Tally(metric, self.xp, self.stack) for metric in self.spec.metrics]
 
-    def advance(self) -> Array:
+    def advance(self, *, gauged: bool = False) -> Array:
         """Train on the next batch and return its loss, shape `stack`.
 
-        The weights move after every `accumulate` batches and at the end of the epoch. Networks
-        whose loss is no number are marked in `failed`; when all of them are, nothing moves.
+        The weights move after every `accumulate` batches and at the end of the epoch; if they do
+        and it is `gauged`, `gauges` then tell of the move. Networks whose loss is no number are
+        marked in `failed`; when all of them are, nothing moves.
         """
+        self.gauges = {}
         part = self.current_rows()
         with np.errstate(all="ignore"):
             y, loss = self._compute(part)
@@ -131,7 +131,7 @@ class Trainer:
                     return loss
             self._note(y, part, loss)
             self.batch += 1
-            self._move()
+            self._move(gauged)
         return loss
 
     def progress(self) -> Progress:
@@ -208,7 +208,7 @@ class Trainer:
         for tally in self.tallies:
             tally.add(outputs, truth, weight)
 
-    def _move(self) -> None:
+    def _move(self, gauged: bool) -> None:
         """Update the weights, if enough batches were gathered."""
         gradients = self._accumulate()
         if gradients is None:
@@ -216,7 +216,7 @@ class Trainer:
         rate = self.optimizer.learning_rate
         if not self._steady:
             rate = rate * self.schedule.factor(self.progress())
-        gauge = Gauge(self.xp, self.network.weights, gradients) if self.gauged else None
+        gauge = Gauge(self.xp, self.network.weights, gradients) if gauged else None
         if not self.regularizer.active:
             self.updater.update(gradients, rate)
         else:
