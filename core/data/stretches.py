@@ -116,7 +116,7 @@ class Stretches:
 
     def wait(self) -> None:
         """Wait until all rows are here."""
-        for _ in self.batches():
+        for _ in self.batches() if self._arrival is not None else ():
             pass
 
     def _batch(self, place: int) -> pa.RecordBatch:

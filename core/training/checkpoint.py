@@ -124,12 +124,9 @@ def select(snapshot: Snapshot, rows: list[int]) -> Snapshot:
     return {name: array[rows] for name, array in arrays.items()}, {**metadata, **changed}
 
 
-def data_memory_bytes(path: Path) -> int:
-    """The memory for rows read from the disk that the order of rows depends on; 0: does not.
-
-    Raises InvalidError when the checkpoint is damaged.
-    """
-    progress = json.loads(read(path)[1].get("progress", "{}"))
+def data_memory_bytes(snapshot: Snapshot) -> int:
+    """The memory for rows read from the disk that the order of rows depends on; 0: does not."""
+    progress = json.loads(snapshot[1].get("progress", "{}"))
     return int(progress.get("data_memory_bytes", 0))
 
 
@@ -138,7 +135,7 @@ def _loss(value: Any) -> Any:
     return np.array(value) if isinstance(value, list) else value
 
 
-def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+def read(path: Path) -> Snapshot:
     """Arrays and metadata of a safetensors file. Raises InvalidError when it is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:

@@ -40,11 +40,12 @@ def train(
     while training goes on. Rows are then shuffled by windows, and the order depends on that number;
     a checkpoint knows the one it was taken with. `arrival`: the version is still on its way here.
     """
-    memory = data_memory_bytes if resume is None else checkpoint.data_memory_bytes(resume)
+    snapshot = None if resume is None else checkpoint.read(resume)
+    memory = data_memory_bytes if snapshot is None else checkpoint.data_memory_bytes(snapshot)
     run = _run([spec], table_path, workdir, checkpoint_seconds, memory, arrival, stacked=False)
     with closing(run):
-        if resume is not None:
-            run.resume(resume)
+        if snapshot is not None:
+            run.resume(snapshot)
         events = run.events()
         command = None
         while True:

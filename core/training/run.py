@@ -117,9 +117,9 @@ class Run:
         """Let go of files that are read from."""
         self.trainer.close()
 
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises InvalidError when it is damaged or does not fit."""
-        progress, self.best = checkpoint.restore(self.trainer, *checkpoint.read(path))
+    def resume(self, snapshot: checkpoint.Snapshot) -> None:
+        """Go on from what a checkpoint holds. Raises InvalidError when it does not fit."""
+        progress, self.best = checkpoint.restore(self.trainer, *snapshot)
         self._before = progress["seconds"]
         for member, state in zip(self.members, progress["judges"], strict=True):
             member.judge = Judge(member.spec, **state)

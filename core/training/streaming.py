@@ -1,6 +1,7 @@
 """Training on more rows than memory holds: targets in memory, features read as they are needed."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.data.preparation import Feature
 from core.data.preparations.one_hot import OneHot
 from core.data.prepared import Prepared
 from core.data.query import parse
+from core.data.schema import MAX_CLASSES
 from core.data.standardizer import Standardizer
 from core.data.stretches import Arrival, Stretches
 from core.errors import InvalidError
@@ -45,6 +47,8 @@ def posed(
     says how much memory it is for. Targets and weights are in memory anyway. With `arrival` rows
     that are not here yet are waited for when they are needed.
     """
+    if not memory_bytes and arrival is None:
+        return pose(spec, columns.load(path))
     stretches = Stretches(path, arrival)
     if not memory_bytes or _fits(spec, stretches, None, memory_bytes):
         stretches.wait()
@@ -139,12 +143,21 @@ def _fits(spec: JobSpec, stretches: Stretches, numbers: Rows | None, memory_byte
     rows = len(stretches) if numbers is None else len(numbers)
     names = feature_names(spec, stretches.schema)
     features = _described(stretches.schema, names)
-    if any(isinstance(one, OneHot) for one in spec.data.prepare):
-        features = [_counted(one, stretches) if one.text else one for one in features]
+    number_bytes = rows * np.dtype(spec.precision).itemsize * COPIES
+    most = [replace(one, classes=MAX_CLASSES) if one.text else one for one in features]
+    if number_bytes * _width(spec, most) <= memory_bytes:
+        return True
+    if not any(isinstance(one, OneHot) for one in spec.data.prepare):
+        return False
+    # Only now is it worth a pass over the rows to know how many categories there are.
+    counted = [_counted(one, stretches) if one.text else one for one in features]
+    return number_bytes * _width(spec, counted) <= memory_bytes
+
+
+def _width(spec: JobSpec, features: list[Feature]) -> int:
+    """How many numbers a row has, before its preparation or after, whatever is more."""
     shapes: list[Shape] = [one.shape for one in plan(spec.data.prepare, features).features]
-    raw = sum(math.prod(one.shape) for one in features)
-    numbers_a_row = max(raw, sum(map(math.prod, shapes)))
-    return rows * numbers_a_row * np.dtype(spec.precision).itemsize * COPIES <= memory_bytes
+    return max(sum(math.prod(one.shape) for one in features), sum(map(math.prod, shapes)))
 
 
 def _counted(feature: Feature, stretches: Stretches) -> Feature:
@@ -152,4 +165,4 @@ def _counted(feature: Feature, stretches: Stretches) -> Feature:
     found: set[Any] = set()
     for batch in stretches.batches():
         found.update(batch.column(feature.name).unique().to_pylist())
-    return Feature(feature.name, feature.shape, text=True, classes=len(found))
+    return replace(feature, classes=len(found))
