@@ -63,8 +63,7 @@ def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Expo
     if model.network.weights.nbytes > MOST_BYTES:
         raise InvalidError(f"a model of more than {MOST_BYTES:,} bytes is not made into ONNX")
     graph, found = Graph(), Exported()
-    prepared = bool(model.encoding.pipeline.steps)
-    x = (_prepared if prepared else _features)(graph, model, kinds or {}, found)
+    x = _features(graph, model, kinds or {}, found)
     if model.encoding.standardizer is not None:
         x = export_standardizer(graph, x, model.encoding.standardizer)
     for layer, scope in zip(model.network.network.layers, model.network.scopes, strict=True):
@@ -84,47 +83,35 @@ def place_of(layer: Layer, scope: Scope) -> Place:
 
 
 def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found: Exported) -> str:
-    """All columns side by side, in the shape the network is fed, float32."""
-    for column in model.encoding.features:
-        kind = kinds.get(column.name, "double")
-        found.inputs.append(Value(graph.input(column.name, kind, column.shape), kind, column.shape))
-    shape = model.network.shape
-    if found.tabular:
-        # End to end and turned: several nodes for each column would be slow for many.
-        if len({one.kind for one in found.inputs}) == 1:
-            wide = graph.add("Concat", *(one.name for one in found.inputs), axis=0)
-            wide = graph.cast(wide, "float")
-        else:
-            values = [graph.cast(one.name, "float") for one in found.inputs]
-            wide = graph.add("Concat", *values, axis=0)
-        lines = graph.add("Reshape", wide, graph.sizes(len(found.inputs), -1))
-        together = graph.add("Transpose", lines, perm=[1, 0])
-        return together if len(shape) == 1 else graph.reshape(together, shape)
-    parts = [
-        graph.reshape(graph.cast(one.name, "float"), (math.prod(one.shape),))
-        if one.shape
-        else graph.add("Unsqueeze", graph.cast(one.name, "float"), graph.sizes(1))
-        for one in found.inputs
-    ]
-    return graph.reshape(graph.add("Concat", *parts, axis=1), shape)
-
-
-def _prepared(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found: Exported) -> str:
-    """As `_features`, each column after its own steps."""
-    parts = []
-    for column in model.encoding.features:
+    """All columns prepared and side by side, in the shape the network is fed, float32."""
+    columns, steps = model.encoding.features, model.encoding.pipeline.steps
+    for column in columns:
         kind = "string" if column.text else kinds.get(column.name, "double")
-        name = graph.input(column.name, kind, column.shape)
-        found.inputs.append(Value(name, kind, column.shape))
-        value = name if column.text else graph.cast(name, "double")
-        now = Prepared(value, column.shape, column.text)
-        for step in model.encoding.pipeline.steps:
-            if step.column == column.name:
-                now = export_step(graph, now, step)
-        parts.append(flat(graph, now))
-    together = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+        found.inputs.append(Value(graph.input(column.name, kind, column.shape), kind, column.shape))
+    if found.tabular and not steps:
+        together = _lines(graph, found.inputs)
+    else:
+        parts = []
+        for column, given in zip(columns, found.inputs, strict=True):
+            value = given.name if column.text else graph.cast(given.name, "double")
+            now = Prepared(value, column.shape, column.text)
+            for step in steps:
+                if step.column == column.name:
+                    now = export_step(graph, now, step)
+            parts.append(flat(graph, now))
+        together = graph.add("Concat", *parts, axis=1)
     shape = model.network.shape
     return together if len(shape) == 1 else graph.reshape(together, shape)
+
+
+def _lines(graph: Graph, inputs: Sequence[Value]) -> str:
+    """Single values end to end and turned: several nodes for each column are slow for many."""
+    if len({one.kind for one in inputs}) == 1:
+        wide = graph.cast(graph.add("Concat", *(one.name for one in inputs), axis=0), "float")
+    else:
+        wide = graph.add("Concat", *(graph.cast(one.name, "float") for one in inputs), axis=0)
+    lines = graph.add("Reshape", wide, graph.sizes(len(inputs), -1))
+    return graph.add("Transpose", lines, perm=[1, 0])
 
 
 def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None:

@@ -61,9 +61,7 @@ def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
 
 
 def flat(graph: Graph, x: Prepared) -> str:
-    """A column as `(rows, numbers)`, float32. Raises InvalidError when it is still text."""
-    if x.text:
-        raise InvalidError("a column that is still text when it is prepared has no form in ONNX")
+    """A column as `(rows, numbers)`, float32; by then no column is text any more."""
     value = graph.cast(x.name, "float")
     if not x.shape:
         return graph.add("Unsqueeze", value, graph.sizes(1))
