@@ -11,8 +11,8 @@ from core.search.study import (
     Search,
     Suggestion,
     Tried,
-    ask_study,
-    judge_study,
+    ask,
+    judge,
     put,
     quiet,
     study_of,
@@ -69,7 +69,7 @@ class Notebook:
         """
         first = len(self._tried) if begun is None else begun
         with quiet():
-            found, left = ask_study(self._search, self._asked, first, count, state, wanted)
+            found, left = ask(self._search, self._asked, first, count, state, wanted)
         if first == len(self._tried):
             self.write(Tried(one.number, one.values, attributes=one.attributes) for one in found)
         return found, left
@@ -78,9 +78,8 @@ class Notebook:
         """As `core.search.study.judge`; what the pruner notes on the trial stays noted."""
         mine = self._tried[number]
         with quiet():
-            verdict, attributes = judge_study(self._judged, mine, seen=seen)
-        noted = Tried(number, mine.values, mine.outcome, mine.objectives, mine.reports, attributes)
-        self._tried[number] = noted
+            verdict, attributes = judge(self._judged, mine, seen=seen)
+        self._tried[number] = replace(mine, attributes=attributes)
         return verdict, attributes
 
     def _behind(self, one: Tried) -> Tried:

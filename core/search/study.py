@@ -89,33 +89,17 @@ class Suggestion:
 
 def ask(
     search: Search,
-    tried: Sequence[Tried],
-    count: int,
-    *,
-    state: Mapping[str, Any] | None = None,
-    wanted: Mapping[int, Mapping[str, Any]] | None = None,
-    begun: int | None = None,
-) -> tuple[list[Suggestion], dict[str, Any]]:
-    """The next `count` points, and the state to ask with next time.
-
-    `tried` holds all trials so far, numbered from 0 without a gap; a sampler that is blind need not
-    be told more than that `begun` were. `wanted` are points that somebody chose, by number; they
-    may leave fields to the sampler.
-    """
-    first = len(tried) if begun is None else begun
-    with quiet():
-        return ask_study(search, study_of(search, tried), first, count, state, wanted)
-
-
-def ask_study(
-    search: Search,
     study: optuna.Study,
     first: int,
     count: int,
     state: Mapping[str, Any] | None = None,
     wanted: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> tuple[list[Suggestion], dict[str, Any]]:
-    """As `ask`, of a study that has tried all so far; the first trial is number `first`."""
+    """The next `count` points, and the state to ask with next time.
+
+    `study` has tried all so far, if its sampler looks at them; the next trial is number `first`.
+    `wanted` are points that somebody chose, by number; they may leave fields to the sampler.
+    """
     distributions = _distributions(search)
     study.sampler = sampler = search.sampler.make(distributions)
     _restore(study, sampler, state or {})
@@ -129,22 +113,12 @@ def ask_study(
     return found, _state(study, sampler)
 
 
-def judge(
-    search: Search, tried: Sequence[Tried], number: int, *, seen: int = 0
-) -> tuple[int | None, dict[str, Any]]:
-    """The epoch at which trial `number` should be pruned, None if at none; its attributes then.
+def judge(study: optuna.Study, mine: Tried, *, seen: int = 0) -> tuple[int | None, dict[str, Any]]:
+    """The epoch at which trial `mine` should be pruned, None if at none; its attributes then.
 
-    Judged are the epochs it reported after `seen`, one after another, so how often one looks
-    decides nothing about that trial's own reports.
+    `study` knows all trials, `mine` among them. Judged are the epochs it reported after `seen`, one
+    after another, so how often one looks decides nothing about that trial's own reports.
     """
-    with quiet():
-        return judge_study(study_of(search, tried), tried[number], seen=seen)
-
-
-def judge_study(
-    study: optuna.Study, mine: Tried, *, seen: int = 0
-) -> tuple[int | None, dict[str, Any]]:
-    """As `judge`, of a study that knows all trials, `mine` among them."""
     trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, mine.number)
     verdict = None
     for epoch in sorted(epoch for epoch in mine.reports if epoch > seen):

@@ -147,20 +147,13 @@ def _ask(sweep_id: str, look: Look) -> tuple[list[Suggestion], dict[str, Any] | 
         return [], look.state
     held = look.held
     notebook = Notebook(look.spec.search(sweep_id), []) if held is None else held.notebook
-    found, state = ask(
-        notebook, look.wanted, state=look.state, wanted=look.chosen, begun=look.issued
+    found, state = notebook.ask(
+        look.wanted, state=look.state, wanted=look.chosen, begun=look.issued
     )
     if held is not None:
         held.open |= {one.number for one in found}
         held.judged |= dict.fromkeys((one.number for one in found), 0)
     return found, state
-
-
-def ask(
-    notebook: Notebook, count: int, **given: Any
-) -> tuple[list[Suggestion], dict[str, Any] | None]:
-    """The next points of a search: what takes long, and holds no transaction."""
-    return notebook.ask(count, **given)
 
 
 def _prune(session: Session, sweep: Sweep, verdicts: Verdicts) -> int:

@@ -5,7 +5,7 @@ may have changed anything. Then all is read anew; else only what has changed.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from core.db.tables import Job, MetricChunk, Sweep, Trial
 from core.jobs.points import unpack
 from core.search.notebook import Notebook
-from core.search.study import Tried
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import affordable, going, limited, spent
 from core.sweeps.reading import get, spec_of
@@ -144,17 +143,11 @@ def _since(
         known.write([tried(trial, curves.get(trial.number, known[trial.number].reports))])
     for number, reported in curves.items():
         if number not in ended and reported != known[number].reports:
-            known.write([_reported(known[number], reported)])
+            known.write([replace(known[number], reports=dict(reported))])
     held.open -= ended
     for number in ended:
         held.judged.pop(number, None)
         held.curves.pop(number, None)
-
-
-def _reported(one: Tried, reported: Mapping[int, float]) -> Tried:
-    return Tried(
-        one.number, one.values, one.outcome, one.objectives, dict(reported), one.attributes
-    )
 
 
 def _curves(
@@ -210,6 +203,5 @@ def _read(chunk: MetricChunk, metric: str, into: dict[int, float]) -> None:
     packed = unpack(chunk.points)
     mine = packed[packed["key"] == chunk.keys.index(metric)]
     for epoch, value in zip(mine["epoch"].tolist(), mine["value"].tolist(), strict=True):
-        # An epoch's own report comes before those of the steps that follow it.
         if epoch > 0:
-            into.setdefault(epoch, value)
+            into[epoch] = value

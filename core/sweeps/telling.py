@@ -50,12 +50,8 @@ def measured(job: Job, metric: str) -> float | None:
 
 def reports(session: Session, job_id: str, metric: str) -> dict[int, float]:
     """The value of a metric after each epoch so far."""
-    found: dict[int, float] = {}
-    for point in jobs.metrics(session, job_id, [metric]).points():
-        # An epoch's own report comes before those of the steps that follow it.
-        if point.epoch > 0:
-            found.setdefault(point.epoch, point.value)
-    return found
+    points = jobs.metrics(session, job_id, [metric]).points()
+    return {point.epoch: point.value for point in points if point.epoch > 0}
 
 
 def tried(trial: Trial, reported: Mapping[int, float] | None = None) -> Tried:

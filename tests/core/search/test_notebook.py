@@ -9,8 +9,8 @@ from core.search.notebook import Notebook
 from core.search.pruner import Pruner
 from core.search.sampler import Sampler
 from core.search.samplers.random import Random
-from core.search.study import Tried, judge
-from tests.core.search.test_study import PRUNERS, SAMPLERS, search, sequence, value
+from core.search.study import Tried
+from tests.core.search.test_study import PRUNERS, SAMPLERS, judge, search, sequence, value
 
 AT_ONCE = 4
 

@@ -14,6 +14,7 @@ from core.search.dimension import Dimension
 from core.search.dimensions.categorical import Categorical
 from core.search.dimensions.float import Float
 from core.search.dimensions.int import Int
+from core.search.notebook import Notebook
 from core.search.pruner import Pruner
 from core.search.pruners.median import Median
 from core.search.pruners.none import NoPruner
@@ -22,7 +23,7 @@ from core.search.pruners.threshold import Threshold
 from core.search.sampler import Sampler
 from core.search.samplers.quasi_random import QuasiRandom
 from core.search.samplers.random import Random
-from core.search.study import Search, Tried, ask, judge
+from core.search.study import Search, Tried
 
 SAMPLERS = [one for kind in members(Sampler).values() for one in kind.examples()]
 PRUNERS = [one for kind in members(Pruner).values() for one in kind.examples()]
@@ -33,6 +34,16 @@ SPACE = {**NUMBERS, "z": Categorical(choices=(1, {"kind": "a"}))}
 
 def search(sampler: Sampler, pruner: Pruner | None = None, space=SPACE) -> Search:
     return Search("s", space, ["minimize"], sampler, pruner or NoPruner(), epochs=9)
+
+
+def ask(s: Search, tried, count: int, **given):
+    """The next points of a search of which nothing is held in memory."""
+    return Notebook(s, tried).ask(count, **given)
+
+
+def judge(s: Search, tried, number: int, *, seen: int = 0):
+    """What a pruner says of a trial of such a search."""
+    return Notebook(s, tried).judge(number, seen=seen)
 
 
 def value(point: dict) -> float:

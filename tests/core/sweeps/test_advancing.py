@@ -10,6 +10,7 @@ from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, InvalidError, SupersededError
+from core.search.notebook import Notebook
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepSpec
 from core.status import JobStatus, SweepStatus
@@ -93,15 +94,15 @@ def test_who_thought_too_long_writes_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=4)
-    think = advancing.ask
+    think = Notebook.ask
 
     def slowly(*given: Any, **named: Any) -> Any:
-        monkeypatch.setattr(advancing, "ask", think)
+        monkeypatch.setattr(Notebook, "ask", think)
         lapse(engine)
         assert sweeps.advance(engine, sweep_id).begun == 4
         return think(*given, **named)
 
-    monkeypatch.setattr(advancing, "ask", slowly)
+    monkeypatch.setattr(Notebook, "ask", slowly)
     with pytest.raises(SupersededError):
         sweeps.advance(engine, sweep_id)
     assert len(table(engine, sweep_id)) == 4

@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 
 from core import jobs, sweeps
 from core.errors import ConflictError, InvalidError
+from core.search.notebook import Notebook
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
-from core.sweeps import advancing
 from tests.jobcases import claimed, do
 from tests.sweepcases import finish, points, rounds, started, table
 
@@ -205,14 +205,14 @@ def test_who_advances_the_sweep_as_it_was_begins_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=2)
-    asked = advancing.ask
+    asked = Notebook.ask
 
     def while_somebody_edits(*given: Any, **named: Any) -> Any:
         do(engine, sweeps.add_points, sweep_id, [{RATE: 0.02}])
         return asked(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(advancing, "ask", while_somebody_edits)
+        patched.setattr(Notebook, "ask", while_somebody_edits)
         with pytest.raises(Exception, match="advanced by somebody else"):
             sweeps.advance(engine, sweep_id)
     assert table(engine, sweep_id) == []
