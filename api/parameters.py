@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.data.query import MAX_CHARACTERS
 from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec.names import ALIAS, MAX_VERSION, NAME, parse_reference
 
@@ -78,6 +79,32 @@ class VersionNumber(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION, examples=[1])]
+
+
+QueryText = Annotated[
+    str,
+    Field(
+        max_length=MAX_CHARACTERS,
+        description="as in a JobSpec's `data.query`; empty: all rows",
+        examples=["height:[1.4 TO 1.6] @limit:100"],
+    ),
+]
+"""Field of a body: which rows of a dataset version are meant."""
+
+Tags = Annotated[
+    list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
+    Field(
+        default_factory=list,
+        max_length=16,
+        description="`key:value`; may be given several times",
+    ),
+]
+"""Filter of a list: tags that all have to match."""
+
+
+def pairs(tags: list[str]) -> dict[str, str]:
+    """`team:a` and so on as a dictionary."""
+    return dict(one.split(":", 1) for one in tags)
 
 
 class Paging(BaseModel):

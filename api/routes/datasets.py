@@ -4,7 +4,6 @@ from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas, views
@@ -12,7 +11,7 @@ from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
 from api.pages import page
-from api.parameters import Name, Paging, Version
+from api.parameters import Name, Paging, Tags, Version, pairs
 from api.registering import Wanted, admit, register_file
 from api.uploads import filename, received
 from core import datasets
@@ -26,14 +25,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 class Filters(Paging):
     """Which datasets to list."""
 
-    tag: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
-        Field(
-            default_factory=list,
-            max_length=16,
-            description="`key:value`; may be given several times",
-        ),
-    ]
+    tag: Tags
 
 
 UNLIMITED = 2**63 - 1
@@ -86,10 +78,9 @@ def list_all_datasets(
     filters: Annotated[Filters, Query()], here: Here, _: Owner
 ) -> schemas.Page[schemas.Dataset]:
     """Datasets, by name."""
-    tags = dict(one.split(":", 1) for one in filters.tag)
     with reading(here.engine) as session:
         found = datasets.list_datasets(
-            session, after=filters.cursor, limit=filters.limit + 1, tags=tags
+            session, after=filters.cursor, limit=filters.limit + 1, tags=pairs(filters.tag)
         )
         return page(found, filters.limit, views.dataset, lambda one: one.dataset.name)
 

@@ -13,12 +13,12 @@ from api import schemas
 from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
-from api.parameters import Name, Version
+from api.parameters import Name, QueryText, Version
 from api.registering import Wanted, register
 from core import datasets
 from core.data.copies import held
 from core.data.preparation import ColumnName
-from core.data.query import MAX_CHARACTERS, parse
+from core.data.query import parse
 from core.db.session import reading
 from core.spec.names import NAME
 
@@ -35,14 +35,7 @@ class Derivation(BaseModel):
         StringConstraints(max_length=128, pattern=f"^{NAME.pattern}$"),
         Field(description="made when it is new; may be the dataset itself", examples=["cats"]),
     ]
-    query: Annotated[
-        str,
-        Field(
-            max_length=MAX_CHARACTERS,
-            description="as in a JobSpec's `data.query`; empty: all rows",
-            examples=["height:[1.4 TO 1.6] @limit:100"],
-        ),
-    ] = ""
+    query: QueryText = ""
     columns: Annotated[
         list[ColumnName], Field(max_length=10_000, description="columns to keep; none: all")
     ] = []

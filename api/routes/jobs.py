@@ -11,7 +11,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.parameters import JobId, Paging
+from api.parameters import JobId, Paging, Tags, pairs
 from core import jobs
 from core.data.schema import DatasetSchema
 from core.datasets import resolve
@@ -45,14 +45,7 @@ class Filters(Paging):
     dataset: Annotated[str, Field(description="`name` or `name@3`")] | None = None
     name: str | None = None
     status: Annotated[list[JobStatus], Field(default_factory=list)]
-    tag: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
-        Field(
-            default_factory=list,
-            max_length=16,
-            description="`key:value`; may be given several times",
-        ),
-    ]
+    tag: Tags
 
 
 class Priority(BaseModel):
@@ -134,17 +127,12 @@ def list_all_jobs(
             dataset=filters.dataset,
             name=filters.name,
             status=filters.status,
-            tags=dict(_pair(tag) for tag in filters.tag),
+            tags=pairs(filters.tag),
             cursor=filters.cursor,
             limit=filters.limit,
         )
         items = [views.job_summary(row, here.settings) for row in page.items]
     return schemas.Page(items=items, next=page.next)
-
-
-def _pair(tag: str) -> tuple[str, str]:
-    key, _, value = tag.partition(":")
-    return key, value
 
 
 @router.get("/{job_id}", responses=problems(404, 422))

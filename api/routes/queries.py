@@ -9,11 +9,11 @@ from api import schemas, views
 from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
-from api.parameters import Name, Version
+from api.parameters import Name, QueryText, Version
 from core import datasets
 from core.data import columns
 from core.data.copies import held
-from core.data.query import MAX_CHARACTERS, parse
+from core.data.query import parse
 from core.data.selecting import select
 from core.db.session import reading
 
@@ -27,14 +27,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Annotated[
-        str,
-        Field(
-            max_length=MAX_CHARACTERS,
-            description="as in a JobSpec's `data.query`; empty: all rows",
-            examples=["height:[1.4 TO 1.6] @limit:100"],
-        ),
-    ] = ""
+    query: QueryText = ""
     preview: Annotated[int, Field(strict=True, ge=0, le=MAX_PREVIEW)] = 10
 
 

@@ -115,8 +115,6 @@ def origin(made_from: Document | None) -> str:
     """What a version was made from, in a few words."""
     if not made_from:
         return ""
-    if "dataset" not in made_from:
-        return str(made_from.get("uri") or made_from.get("demo") or "")
     query = made_from.get("query") or "all rows"
     columns = made_from.get("columns")
     cut = f", {len(columns)} columns" if columns else ""

@@ -69,7 +69,3 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(views.number(one) for one in value)
     return "" if value is None else str(value)
-
-
-def _span(spread: Document) -> str:
-    return f"{spread['low']:.3g} to {spread['high']:.3g}"
