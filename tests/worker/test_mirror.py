@@ -13,7 +13,7 @@ from core.db.turns import fail_turn
 from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
-from tests.core.exporting.elsewhere import scored
+from tests.strangers import scored
 from tests.trackers import Tracker
 from tests.workercases import DIGITS_CSV, LONG, Bench, until
 from worker.mirror import Mirror

@@ -1,19 +1,13 @@
 """MLflow's own Python client, with none of our code, reads all of a job back."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from core import jobs
 from core.db.session import reading, transaction
 from core.spec.source import SourceSpec
+from tests.strangers import read
 from tests.workercases import until
 
-READER = Path(__file__).with_name("reader.py")
 SOURCE = SourceSpec(commit="b" * 40, branch="work", command="submit.py", diff="diff --git a b\n")
 
 
@@ -54,18 +48,3 @@ def test_all_of_a_job_is_read_back(tracker, make_bench, sqlite_url, tmp_path):
         "model/model.safetensors", "preparation.json", "source/changes.diff.txt",
         "source/source.json", "spec.json", "weights.svg",
     } <= set(found["files"])  # fmt: skip
-
-
-def read(experiment: str, filter_string: str, url: str, folder: Path) -> dict:
-    """What `reader.py` finds."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-I", READER, experiment, filter_string],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        cwd=folder,
-        env={**os.environ, "MLFLOW_TRACKING_URI": url},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from core.exporting import model_folder
-from tests.core.exporting import elsewhere
+from tests import strangers
 from tests.core.exporting.models import model, rows_of
 
 
 def scored(folder: Path, files: dict[str, bytes], rows: list) -> dict:
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return elsewhere.scored(folder, rows, folder)
+    return strangers.scored(folder, rows, folder)
 
 
 def test_a_table_is_scored_by_mlflow_as_by_us(tmp_path):

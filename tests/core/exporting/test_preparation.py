@@ -17,7 +17,7 @@ from core.family import members
 from core.spec import JobSpec
 from core.training.loop import train
 from core.training.model import TrainedModel
-from tests.core.exporting import elsewhere
+from tests import strangers
 
 NONE = {"hashing"}
 """Kinds that have no form in ONNX: there is no node for that hash."""
@@ -153,6 +153,6 @@ def test_mlflow_scores_text_and_numbers_with_none_of_our_code(trained, tmp_path)
     example = {"town": "Graz", "size": "s", "age": 40.0}
     for name, content in model_folder(trained, kinds={"rooms": "long"}, example=example).items():
         (folder / name).write_bytes(content)
-    found = elsewhere.scored(folder, rows, folder)
+    found = strangers.scored(folder, rows, folder)
     assert "'town': string" in found["inputs"]
     assert found["answers"]["prediction"] == trained.predict(rows)
