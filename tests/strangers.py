@@ -7,24 +7,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ALONE = Path(__file__).with_name("stranger") / "alone.py"
+FOLDER = Path(__file__).with_name("stranger")
 
 
 def scored(model: Path | str, rows: list[Any], folder: Path, **environment: str) -> dict[str, Any]:
     """What a model that MLflow can load, a folder or an address, says for rows."""
-    return _said(["scorer.py", str(model)], folder, environment, json.dumps(rows))
+    return _said([FOLDER / "scorer.py", model], folder, environment, json.dumps(rows))
 
 
 def read(experiment: str, filter_string: str, url: str, folder: Path) -> dict[str, Any]:
     """All there is of the run that MLflow's client finds; its files are brought to `folder`."""
-    return _said(["reader.py", experiment, filter_string], folder, {"MLFLOW_TRACKING_URI": url})
+    return _said(
+        [FOLDER / "reader.py", experiment, filter_string], folder, {"MLFLOW_TRACKING_URI": url}
+    )
 
 
 def _said(
-    words: list[str], folder: Path, environment: dict[str, str], given: str = ""
+    words: list[Path | str], folder: Path, environment: dict[str, str], given: str = ""
 ) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-I", ALONE, *words],
+    done = alone(words, folder, environment, given)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def alone(
+    words: list[Path | str], folder: Path, environment: dict[str, str], given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What became of a script and its arguments."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-I", FOLDER / "alone.py", *words],
         input=given,
         capture_output=True,
         text=True,
@@ -33,6 +45,3 @@ def _said(
         cwd=folder,
         env={**os.environ, **environment},
     )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found

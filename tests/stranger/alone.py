@@ -1,9 +1,8 @@
-"""Runs a script of this folder where nothing of ours can be imported: `alone.py SCRIPT ARGUMENTS`."""
+"""Runs a script where nothing of ours can be imported: `alone.py SCRIPT ARGUMENTS`."""
 
 import runpy
 import sys
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 
 OURS = {"api", "chainrule", "core", "migrations", "worker"}
 
@@ -19,4 +18,4 @@ class Refusing(MetaPathFinder):
 if __name__ == "__main__":
     sys.meta_path.insert(0, Refusing())
     del sys.argv[0]
-    runpy.run_path(str(Path(__file__).with_name(sys.argv[0])), run_name="__main__")
+    runpy.run_path(sys.argv[0], run_name="__main__")

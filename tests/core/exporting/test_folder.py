@@ -9,6 +9,14 @@ from tests import strangers
 from tests.core.exporting.models import model, rows_of
 
 
+def test_a_stranger_cannot_import_us(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import core.errors")
+    done = strangers.alone([script], tmp_path, {})
+    assert done.returncode != 0
+    assert "core must not be needed" in done.stderr
+
+
 def scored(folder: Path, files: dict[str, bytes], rows: list) -> dict:
     for name, content in files.items():
         (folder / name).write_bytes(content)
