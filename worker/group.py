@@ -7,7 +7,6 @@ stacks are of small networks, and one that broke off begins anew.
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from core import jobs
 from core.data.schema import DatasetSchema
-from core.db.session import reading, transaction
+from core.db.session import transaction
 from core.db.types import to_milliseconds
 from core.errors import InvalidError, NotFoundError, UnavailableError
 from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
@@ -30,6 +29,7 @@ from worker.columns import Columns
 from worker.concluding import KeptModel, keep_model, outcome
 from worker.equipment import Equipment
 from worker.errand import Errand
+from worker.jointlease import JointLease, Wishes
 from worker.memory import fits
 from worker.preparing import Materials, prepare
 from worker.spawning import RunnerProcess, say
@@ -43,7 +43,6 @@ MOST_NUMBERS = 16_000_000
 """Weights of all members together: with their gradients and slots some hundred megabytes."""
 
 _LISTEN_SECONDS = 0.05
-_LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 0.25
 _STOP_SECONDS = 0.4
 _STALL_SECONDS = 1800.0
@@ -83,8 +82,10 @@ class Group:
         self._claimed_at = claimed_at
         self._start_ms = to_milliseconds(claims[0].claimed_at)
         self._runner: RunnerProcess | None = None
-        self._hold(claimed_at)
-        self._looked = self._wrote = time.monotonic()
+        self._lease = JointLease(
+            equipment.engine, equipment.settings, claimed_at=claimed_at, renewed=self._tell_alive
+        )
+        self._wrote = time.monotonic()
         self._started: dict[str, Any] = {}
         self._ended: dict[int, TrainingEnded] = {}
         self._failed: dict[int, str] = {}
@@ -135,7 +136,7 @@ class Group:
                 "specs": [claim.spec for claim in self._claims],
                 "table": str(materials.table),
                 "workdir": str(folder),
-                "alive_until": self._until,
+                "alive_until": self._lease.until,
             }
         )
         stop_by = float("inf")
@@ -194,39 +195,45 @@ class Group:
 
     def _tend(self) -> None:
         """What is due: renew the lease, hear what is wanted, write. Raises LeaseLostError."""
-        now = time.monotonic()
-        settings = self._equipment.settings
         try:
-            if now >= self._renew_at:
-                with transaction(self._equipment.engine) as session:
-                    wanted = jobs.renew_all(session, self._owned, settings.lease_seconds)
-                self._hold(now)
-            elif now - self._looked >= _LOOK_SECONDS:
-                with reading(self._equipment.engine) as session:
-                    wanted = jobs.wanted_of_all(session, self._owned)
-            else:
-                wanted = None
+            wanted = self._wait_out() if self._lease.pausing else self._lease.look(self._owned)
         except UnavailableError as error:
             log.warning("the lease was not renewed", reason=error.detail)
             wanted = None
         if wanted is not None:
-            self._looked = now
             self._obey(wanted)
-        if now >= self._until:
-            raise LeaseLostError
         due = self._columns.empty is False or self._ended or self._failed
-        if due and now - self._wrote >= settings.chunk_seconds:
+        if due and time.monotonic() - self._wrote >= self._equipment.settings.chunk_seconds:
             self._conclude()
 
-    def _hold(self, sent_at: float) -> None:
-        """The lease was taken or renewed by what was sent at this monotonic moment."""
-        settings = self._equipment.settings
-        self._until = sent_at + settings.self_fence_seconds
-        self._renew_at = sent_at + settings.renew_seconds
-        if self._runner is not None:
-            say(self._runner, {"do": "alive", "until": self._until})
+    def _wait_out(self) -> Wishes:
+        """Have training stand still until the lease is renewed, however long that takes.
 
-    def _obey(self, wanted: dict[str, jobs.Renewal]) -> None:
+        Members that are ours then go on: an outage of the database costs no attempt. Raises
+        LeaseLostError when the worker is to end meanwhile.
+        """
+        log.warning("a stack stands still: its lease could not be renewed")
+        runner = self._runner if self._runner is not None and self._runner.busy else None
+        if runner is not None:
+            runner.pause()
+        while True:
+            try:
+                wanted = self._lease.renew(self._owned)
+                break
+            except UnavailableError as error:
+                if self._equipment.drain.ending:
+                    raise LeaseLostError from error
+                time.sleep(_RETRY_SECONDS)
+        if runner is not None:
+            runner.go_on()
+        log.info("a stack goes on: its lease holds")
+        return wanted
+
+    def _tell_alive(self, until: float) -> None:
+        if self._runner is not None:
+            say(self._runner, {"do": "alive", "until": until})
+
+    def _obey(self, wanted: Wishes) -> None:
         """Let go of members that are not ours any more, or that somebody wants to end or pause."""
         self._forget(set(self._owned) - set(wanted))
         cancelled = [job_id for job_id, wish in wanted.items() if wish.cancel_requested]
@@ -268,7 +275,15 @@ class Group:
 
         def keep(job_id: str) -> KeptModel:
             claim, path = self._claims[self._network[job_id]], Path(ended[job_id].path)
-            model = self._retried(partial(keep_model, self._equipment.store, claim, path))
+            while True:
+                try:
+                    model = keep_model(self._equipment.store, claim, path)
+                    break
+                except UnavailableError as error:
+                    if time.monotonic() >= self._lease.until:
+                        raise LeaseLostError from error
+                    log.warning("a stack waits for the store", reason=error.detail)
+                    time.sleep(_RETRY_SECONDS)
             path.unlink(missing_ok=True)
             return model
 
@@ -349,18 +364,12 @@ class Group:
     def _settled(self, work: Callable[[Session], Result]) -> Result:
         """Do `work` in a transaction until it is done. Raises LeaseLostError."""
 
-        def once() -> Result:
-            with transaction(self._equipment.engine) as session:
-                return work(session)
-
-        return self._retried(once)
-
-    def _retried(self, work: Callable[[], Result]) -> Result:
         while True:
             try:
-                return work()
+                with transaction(self._equipment.engine) as session:
+                    return work(session)
             except UnavailableError as error:
-                if time.monotonic() >= self._until:
-                    raise LeaseLostError from error
-                log.warning("a stack waits", reason=error.detail)
+                log.warning("a stack waits for the database", reason=error.detail)
+                if self._lease.pausing:
+                    self._wait_out()
                 time.sleep(_RETRY_SECONDS)

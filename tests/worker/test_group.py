@@ -2,8 +2,11 @@
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from core import jobs
@@ -12,10 +15,12 @@ from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.spec.stacking import stack_key
 from core.status import AttemptStatus, JobStatus
+from tests.databases import PostgresServer
 from tests.sweepcases import schema
 from tests.workercases import LONG, Bench, until
 
 KEY = "k" * 64
+SHORT_LEASE = 4.0
 
 
 def adam(rate: float) -> dict[str, Any]:
@@ -110,6 +115,46 @@ def test_when_the_runner_dies_each_is_trained_alone(bench: Bench) -> None:
         assert first.status is AttemptStatus.RELEASED
         assert first.cause["kind"] == "runner_died" or "signal" in str(first.cause)
         assert second.status is AttemptStatus.FINISHED
+
+
+def test_an_outage_of_the_database_past_the_lease_costs_a_stack_nothing(
+    make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
+) -> None:
+    bench, patient = make_bench(postgres_url, lease_seconds=SHORT_LEASE), make_bench(postgres_url)
+    calm = submitted(patient, 2, epochs=250)
+    patient.slot.work(calm[0])
+    ids = submitted(bench, 2, epochs=250)
+    with bench.working(ids[0]) as thread:
+        until(lambda: bench.history(ids[1]).get("train/loss"))
+        runner = psutil.Process(bench.equipment.runner_pid)
+        postgres.stop()
+        try:
+            until(lambda: runner.status() == psutil.STATUS_STOPPED)
+            time.sleep(SHORT_LEASE)
+            assert runner.status() == psutil.STATUS_STOPPED
+        finally:
+            postgres.start()
+        until(lambda: not thread.is_alive(), seconds=200)
+    assert [len(bench.attempts(job_id)) for job_id in ids] == [1, 1]
+    assert outcomes(bench, ids) == outcomes(bench, calm)
+
+
+def test_a_stack_that_was_replaced_during_an_outage_trains_no_more(
+    make_bench: Callable[..., Bench], postgres_url: str
+) -> None:
+    bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
+    ids = submitted(bench, 2, **LONG)
+    with bench.working(ids[0]):
+        until(lambda: bench.history(ids[1]).get("train/loss"))
+        runner = psutil.Process(bench.equipment.runner_pid)
+        with transaction(bench.engine) as session:
+            # As long as this is not committed the lease cannot be renewed.
+            for job_id in ids:
+                jobs.lose(session, job_id, 1, cause={"kind": "test"})
+            until(lambda: runner.status() == psutil.STATUS_STOPPED)
+        until(lambda: bench.equipment.counts._counts.total("attempts_superseded") == 2)
+    for job_id in ids:
+        assert bench.attempts(job_id)[0].status is AttemptStatus.LOST
 
 
 def test_what_does_not_fit_together_is_trained_alone(bench: Bench) -> None:
