@@ -7,6 +7,7 @@ it may be cut short anywhere and done again.
 import json
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -43,7 +44,6 @@ log = structlog.get_logger()
 
 TURN_SECONDS = 30.0
 _BUSY_SECONDS = 10.0
-_UPLOAD_SECONDS = 150.0
 _CHUNKS = 50
 _END_SECONDS = 3.0
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -204,26 +204,36 @@ class Mirror:
                 jobs.mark_mirrored(session, lacking.chunk_ids)
         return False
 
-    def _artifacts(self, subject: _Subject, run_id: str) -> list[Artifact]:
-        """The files that an ended run leaves: what was asked and done, and the model if any."""
+    def _artifacts(self, subject: _Subject, run_id: str) -> Iterator[Artifact]:
+        """The files that an ended run leaves: what was asked and done, and the model if any.
+
+        The turn is extended by each: that of one who dies in between is soon over.
+        """
         if not subject.status.terminal or not subject.files:
-            return []
-        with transaction(self._engine) as session:
-            extend_turn(session, Job, subject.job_id, _UPLOAD_SECONDS)
+            return
+        self._extend(subject)
         with reading(self._engine) as session:
             attempts = jobs.attempts(session, subject.job_id)
             found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
             job = jobs.get(session, subject.job_id)
             found += source_files(jobs.source_of(session, job)) + insight_files(job.insights)
+        for artifact in found:
+            self._extend(subject)
+            yield artifact
         if subject.status is JobStatus.FINISHED and subject.model_key is not None:
-            found += model_artifacts(
+            for artifact in model_artifacts(
                 self._store,
                 subject.model_key,
                 spec=subject.spec,
                 schema=subject.schema,
                 run_id=run_id,
-            )
-        return found
+            ):
+                self._extend(subject)
+                yield artifact
+
+    def _extend(self, subject: _Subject) -> None:
+        with transaction(self._engine) as session:
+            extend_turn(session, Job, subject.job_id, TURN_SECONDS)
 
 
 class MirrorThread:

@@ -1,6 +1,6 @@
 """A job as a run of MLflow: made once however often it is asked for, ended with a true status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def end_run(
     *,
     ended_at_ms: int | None,
     tags: Mapping[str, str],
-    artifacts: Sequence[Artifact] = (),
+    artifacts: Iterable[Artifact] = (),
 ) -> bool:
     """Give a run its artifacts, last tags and status; whether MLflow now agrees about it.
 
