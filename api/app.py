@@ -47,6 +47,7 @@ from api.routes import (
     webhooks,
 )
 from api.uploads import sweep
+from core.data import origins
 from core.data.cache import Cache
 from core.data.purging import purge
 from core.data.stores import open_store
@@ -144,6 +145,7 @@ def make_context(settings: Settings) -> Context:
         doorbell=Doorbell(celery, instruments),
         instruments=instruments,
         prober=readiness.Prober(probes),
+        dataset_urls=origins.prefixes(settings.dataset_urls),
     )
 
 

@@ -30,9 +30,9 @@ def _one_a_core() -> CapacityLimiter:
 class Context:
     """Settings, database, store, broker, cached files and loaded models of one app.
 
-    `parsers` limits how many uploads are parsed at once, in a process each, `streams` how many
-    jobs are followed live, `stream_readers` in how many threads. `closing` is set when the server
-    is told to end: streams end then.
+    Datasets may be copied from under `dataset_urls`. `parsers` limits how many uploads are parsed
+    at once, in a process each, `streams` how many jobs are followed live, `stream_readers` in how
+    many threads. `closing` is set when the server is told to end: streams end then.
     """
 
     settings: Settings
@@ -43,6 +43,7 @@ class Context:
     doorbell: Doorbell
     instruments: Instruments
     prober: Prober
+    dataset_urls: tuple[str, ...] = ()
     parsers: CapacityLimiter = field(default_factory=_one_a_core)
     streams: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_STREAMS))
     stream_readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))

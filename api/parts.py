@@ -2,6 +2,8 @@
 
 upload-<id>/about.json  what the file will be: name, size, SHA-256
 upload-<id>/body        the bytes so far
+
+The parts come from the client, or from a URL that the server reads piece by piece.
 """
 
 import hashlib
@@ -17,18 +19,24 @@ from fastapi import Request
 
 from api.uploads import pour
 from core.data.locks import attempted
+from core.data.origins import Origin
 from core.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
 
 
 @dataclass(frozen=True)
 class About:
-    """A file that comes in parts to be the next version of the dataset `name`."""
+    """A file that comes in parts to be the next version of the dataset `name`.
+
+    It is known by its `sha256`, or if it comes from a `url` by its `state` there.
+    """
 
     name: str
     filename: str
     content_type: str
     bytes: int
-    sha256: str
+    sha256: str = ""
+    url: str = ""
+    state: str = ""
 
     @property
     def id(self) -> str:
@@ -62,7 +70,7 @@ class Parts:
         are just coming, TooLargeError for more than were announced, InvalidError for none.
         """
         with self._alone():
-            if offset != self.received:
+            if offset != self.received or self.about.url:
                 raise ConflictError(f"{self.received} bytes are here: go on from there")
             os.utime(self.place)
             with self.body.open("ab") as file:
@@ -70,6 +78,20 @@ class Parts:
             if self.received == offset:
                 raise InvalidError("the part has no bytes")
             yield
+
+    def pull(self, origin: Origin, most: int) -> None:
+        """Append the next `most` bytes of the file's `origin`; what came stays if it fails.
+
+        Raises ConflictError when others are just coming, or the file has changed: the upload is
+        then given up. Else as `Origin.pour` does.
+        """
+        with self._alone():
+            if (origin.size, origin.state) != (self.about.bytes, self.about.state):
+                self.give_up()
+                raise ConflictError(f"{origin.url!r} has changed since its copy began: begin again")
+            os.utime(self.place)
+            with self.body.open("ab") as file:
+                origin.pour(file, most)
 
     @contextmanager
     def complete(self) -> Iterator[Path]:
@@ -81,9 +103,7 @@ class Parts:
         with self._alone():
             if self.received < self.about.bytes:
                 raise ConflictError(f"{self.received} of {self.about.bytes} bytes are here")
-            with self.body.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != self.about.sha256:
+            if self.about.sha256 and self._sha256() != self.about.sha256:
                 self.give_up()
                 raise InvalidError("the bytes are not those of the SHA-256: send the file again")
             try:
@@ -92,6 +112,10 @@ class Parts:
                 self.give_up()  # sent again it would be no better
                 raise
             self.give_up()
+
+    def _sha256(self) -> str:
+        with self.body.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def give_up(self) -> None:
         """Delete what is here."""

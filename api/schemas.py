@@ -44,7 +44,7 @@ class DatasetVersion(Read):
     format: Annotated[str, Field(examples=["csv"], description="what was uploaded")]
     columns: list[ColumnSchema]
     made_from: dict[str, Any] | None = Field(
-        None, description="the version and query it came from; null: an upload"
+        None, description="the version and query, or the URL, it came from; null: an upload"
     )
     created_at: datetime
     erase_requested_at: datetime | None = Field(None, description="when somebody erased it")

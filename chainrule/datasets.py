@@ -78,28 +78,65 @@ class Datasets:
             }
             uploads = f"/v1/datasets/{quote(name, safe='')}/uploads"
             seen = self._transport.post(uploads, announced, repeatable=True)
-            path, failures = f"{uploads}/{seen['id']}", 0
-            while (received := seen["received"]) < size:
-                on_bytes(received, size)
+
+            def send(path: str, received: int) -> Document:
                 body.seek(received)
-                try:
-                    seen = self._transport.send(
-                        "PUT",
-                        f"{path}?offset={received}",
-                        content=body.read(part_bytes),
-                        headers={"Content-Type": UNTYPED},
-                        timeout=_UPLOAD_SECONDS,
-                    )
-                except (ProblemError, UnreachableError) as error:
-                    failures += 1
-                    out_of_step = isinstance(error, ProblemError) and error.status == _CONFLICT
-                    if failures > _FAILURES or not (is_away(error) or out_of_step):
-                        raise
-                    time.sleep(_PAUSE_SECONDS * failures)
-                    seen = self._transport.get(path)
-                if seen["received"] > received:
-                    failures = 0
-            on_bytes(size, size)
+                return self._transport.send(
+                    "PUT",
+                    f"{path}?offset={received}",
+                    content=body.read(part_bytes),
+                    headers={"Content-Type": UNTYPED},
+                    timeout=_UPLOAD_SECONDS,
+                )
+
+            return self._completed(f"{uploads}/{seen['id']}", seen, send, on_bytes)
+
+    def import_from(
+        self,
+        name: str,
+        url: str,
+        content_type: str | None = None,
+        *,
+        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Document:
+        """Let the server copy the file at `url` as the next version of `name`.
+
+        The URL, `s3://bucket/key` for one, must be among those that the server may read; its
+        credentials are the server's. `on_bytes` hears how many bytes are there, of how many. What
+        was cut off goes on where it was when it is begun again.
+        """
+        asked = {"url": url, "content_type": content_type or ""}
+        datasets = f"/v1/datasets/{quote(name, safe='')}"
+        seen = self._transport.post(f"{datasets}/imports", asked, repeatable=True)
+
+        def pull(path: str, received: int) -> Document:
+            return self._transport.send("POST", f"{path}/pull", timeout=_UPLOAD_SECONDS)
+
+        return self._completed(f"{datasets}/uploads/{seen['id']}", seen, pull, on_bytes)
+
+    def _completed(
+        self,
+        path: str,
+        seen: Document,
+        step: Callable[[str, int], Document],
+        on_bytes: Callable[[int, int | None], None],
+    ) -> Document:
+        """Take steps until all bytes of the upload at `path` are there; the version it becomes."""
+        size, failures = seen["bytes"], 0
+        while (received := seen["received"]) < size:
+            on_bytes(received, size)
+            try:
+                seen = step(path, received)
+            except (ProblemError, UnreachableError) as error:
+                failures += 1
+                out_of_step = isinstance(error, ProblemError) and error.status == _CONFLICT
+                if failures > _FAILURES or not (is_away(error) or out_of_step):
+                    raise
+                time.sleep(_PAUSE_SECONDS * failures)
+                seen = self._transport.get(path)
+            if seen["received"] > received:
+                failures = 0
+        on_bytes(size, size)
         return self._transport.send("POST", f"{path}/complete", timeout=_UPLOAD_SECONDS)
 
     def list(self, *, tag: Sequence[str] = ()) -> Iterator[Document]:

@@ -1,6 +1,7 @@
-"""Uploads in parts: cut off anywhere, they go on where they were."""
+"""Uploads in parts, from the client or a URL: cut off anywhere, they go on where they were."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated
 
 import anyio
@@ -14,12 +15,14 @@ from api.context import Context, Here
 from api.openapi import ALWAYS, problems
 from api.parameters import Name
 from api.registering import Wanted, admit, register_file
+from core.data import origins
 from core.data.formats import typed
-from core.errors import NotFoundError, TooLargeError
+from core.errors import ConflictError, NotFoundError, TooLargeError
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
 
 PART_BYTES = 2**63 - 1
+PULL_BYTES = 16 * 2**20
 BODY = {
     "requestBody": {
         "required": True,
@@ -37,6 +40,22 @@ class Announced(BaseModel):
     bytes: Annotated[int, Field(strict=True, ge=1, lt=2**53)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     filename: Annotated[str, StringConstraints(max_length=255)] = ""
+    content_type: Annotated[str, StringConstraints(max_length=255)] = ""
+
+
+class Import(BaseModel):
+    """A file that the server itself reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[
+        str,
+        StringConstraints(max_length=origins.MAX_URL),
+        Field(
+            description="file, s3, gs or az; under a prefix that `CHAINRULE_DATASET_URLS` names",
+            examples=["s3://bucket/folder/pets.csv"],
+        ),
+    ]
     content_type: Annotated[str, StringConstraints(max_length=255)] = ""
 
 
@@ -62,6 +81,26 @@ def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> 
         raise TooLargeError(f"an upload may have {most:,} bytes at most")
     admit(here, Wanted(name, owner))
     about = parts.About(name=name, **announced.model_dump())
+    return _seen(parts.begin(here.uploads, about))
+
+
+@router.post("/{name}/imports", responses=problems(403, 404, 409, 413, 415, 422, 503))
+def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> schemas.Upload:
+    """Name a file that the server reads itself; `pull` its parts, then `complete`.
+
+    `complete` alone reads all that is missing. The same file again is the same upload, and goes on
+    where it was.
+    """
+    admit(here, Wanted(name, owner))
+    origin = _origin(here, wanted.url)
+    about = parts.About(
+        name=name,
+        filename=PurePosixPath(origin.url).name,
+        content_type=wanted.content_type,
+        bytes=origin.size,
+        url=origin.url,
+        state=origin.state,
+    )
     return _seen(parts.begin(here.uploads, about))
 
 
@@ -91,10 +130,18 @@ async def add_part(
         return _seen(upload)
 
 
+@router.post("/{name}/uploads/{upload_id}/pull", responses=problems(403, 404, 409, 413, 422, 503))
+def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> schemas.Upload:
+    """Let the server read the next bytes of a file whose URL it was given, 16 MiB at most."""
+    upload = parts.find(here.uploads, name, upload_id)
+    _pull(here, upload, PULL_BYTES)
+    return _seen(upload)
+
+
 @router.post(
     "/{name}/uploads/{upload_id}/complete",
     status_code=201,
-    responses=problems(403, 404, 409, 413, 422),
+    responses=problems(403, 404, 409, 413, 422, 503),
 )
 async def complete_upload(
     name: Name, upload_id: UploadId, here: Here, owner: Owner
@@ -107,9 +154,24 @@ async def complete_upload(
 
 def _complete(here: Context, name: str, upload_id: str, owner: str) -> schemas.DatasetVersion:
     upload = parts.find(here.uploads, name, upload_id)
-    content_type = typed(upload.about.content_type, upload.about.filename)
+    about = upload.about
+    if about.url:
+        _pull(here, upload, about.bytes)
+    content_type = typed(about.content_type, about.filename)
+    wanted = Wanted(name, owner, {"url": about.url} if about.url else None)
     with upload.complete() as body:
-        return register_file(here, Wanted(name, owner), content_type, body)
+        return register_file(here, wanted, content_type, body)
+
+
+def _pull(here: Context, upload: parts.Parts, most: int) -> None:
+    if not upload.about.url:
+        raise ConflictError("the parts of this upload are sent, not read from a URL")
+    if upload.received < upload.about.bytes:
+        upload.pull(_origin(here, upload.about.url), most)
+
+
+def _origin(here: Context, url: str) -> origins.Origin:
+    return origins.find(url, here.dataset_urls, here.settings.max_upload_bytes)
 
 
 def _seen(upload: parts.Parts) -> schemas.Upload:

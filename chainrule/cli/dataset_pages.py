@@ -115,6 +115,8 @@ def origin(made_from: Document | None) -> str:
     """What a version was made from, in a few words."""
     if not made_from:
         return ""
+    if url := made_from.get("url"):
+        return str(url)
     query = made_from.get("query") or "all rows"
     columns = made_from.get("columns")
     cut = f", {len(columns)} columns" if columns else ""

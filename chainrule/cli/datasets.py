@@ -24,8 +24,14 @@ _FORMATS = (
     "CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip or folder of pictures or IDX files; gzip or "
     "Zstandard are fine."
 )
-File = Annotated[Path, typer.Argument(help=_FORMATS, exists=True)]
-OptionalFile = Annotated[Path | None, typer.Argument(help=_FORMATS, exists=True)]
+FileOrUrl = Annotated[
+    str,
+    typer.Argument(
+        help=f"{_FORMATS} Or a URL that the server may read: file, s3, gs, az.",
+        metavar="FILE|URL",
+        show_default=False,
+    ),
+]
 ContentType = Annotated[
     str | None,
     typer.Option(
@@ -46,7 +52,7 @@ def install(app: typer.Typer) -> None:
 @datasets.command("add")
 def add_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
-    file: OptionalFile = None,
+    file: FileOrUrl = "",
     demo: Annotated[
         str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
     ] = None,
@@ -61,18 +67,21 @@ def add_dataset(
 
     A large file goes in parts; one that was cut off goes on when the command is given again.
 
+    A file at a URL is copied by the server, with its credentials, from where its settings allow.
+
     [dim]chainrule dataset add digits examples/digits.csv[/]
+
+    [dim]chainrule dataset add scans s3://bucket/scans.parquet[/]
 
     [dim]chainrule dataset add irises --demo iris[/]
     """
-    if (file is None) == (demo is None):
+    if bool(file) == (demo is not None):
         raise typer.BadParameter("name a file, or a set with --demo")
     if demo is not None and demo not in sets.SETS:
         raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
-        source = file if demo is None else sets.write(demo, Path(folder))
-        assert source is not None
+        source = file or str(sets.write(str(demo), Path(folder)))
         version = _send(server, name, source, content_type)
         if description is not None or tags:
             server.datasets.change(name, description=description, tags=tags)
@@ -85,24 +94,25 @@ def add_dataset(
     )
 
 
-def _send(server: Client, name: str, source: Path, content_type: str | None) -> Document:
-    """Upload a file or folder, with a bar that shows how far it is."""
-    try:
-        with packed(source) as file, Progress(
-            *Progress.get_default_columns(),
-            DownloadColumn(),
-            console=views.ERRORS,
-            transient=True,
-        ) as progress:  # fmt: skip
-            task = progress.add_task(name, total=None)
-            return server.datasets.upload(
-                name,
-                file,
-                content_type,
-                on_bytes=lambda done, total: progress.update(task, completed=done, total=total),
-            )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+def _send(server: Client, name: str, source: str, content_type: str | None) -> Document:
+    """Upload a file or folder, or let the server copy a URL, with a bar of how far it is."""
+    with Progress(
+        *Progress.get_default_columns(), DownloadColumn(), console=views.ERRORS, transient=True
+    ) as progress:
+        task = progress.add_task(name, total=None)
+
+        def on_bytes(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if "://" in source:
+            return server.datasets.import_from(name, source, content_type, on_bytes=on_bytes)
+        if not Path(source).exists():
+            raise typer.BadParameter(f"there is no file {source!r}")
+        try:
+            with packed(Path(source)) as file:
+                return server.datasets.upload(name, file, content_type, on_bytes=on_bytes)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
 
 
 @datasets.command("query")
@@ -162,7 +172,7 @@ def alias_dataset(
 @datasets.command("replace")
 def replace_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
-    file: File,
+    file: FileOrUrl,
     alias: Annotated[
         str | None, typer.Option(help="Let this alias point at the new version as well.")
     ] = None,

@@ -1,6 +1,7 @@
 """Where bytes are kept: a folder, an S3 bucket or any other store that fsspec speaks to."""
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -37,15 +38,30 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> "Store":
     `AWS_ENDPOINT_URL` ...), never from the URL; `options` go to fsspec. Nothing is asked of the
     store yet. Raises InvalidError for a URL that no installed package speaks.
     """
+    filesystem, root = _filesystem(url, options)
+    return Store(filesystem, root.rstrip("/"), url)
+
+
+def open_object(url: str) -> "Object":
+    """The one file at `url`, with credentials as `open_store` has them.
+
+    Nothing is asked yet. Raises InvalidError for a URL that no installed package speaks.
+    """
+    filesystem, path = _filesystem(url)
+    return Object(filesystem, path, url)
+
+
+def _filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
+    """What fsspec speaks to a URL with, and the path there."""
     protocol, separator, _ = url.partition("://")
     if not separator or "::" in url:
         raise InvalidError(f"the store URL {url!r} must be like file:///folder or s3://bucket/path")
     given = dict(S3_DEFAULTS if protocol in {"s3", "s3a"} else {}) | dict(options or {})
     try:
-        filesystem, root = fsspec.core.url_to_fs(url, **given)
+        filesystem, path = fsspec.core.url_to_fs(url, **given)
     except (ValueError, ImportError) as error:
         raise InvalidError(f"the store URL {url!r} cannot be used: {error}") from error
-    return Store(filesystem, root.rstrip("/"), url)
+    return filesystem, str(path)
 
 
 class Store:
@@ -140,6 +156,33 @@ class Store:
         if len(key) > MAX_KEY or not KEY.fullmatch(key):
             raise InvalidError(f"{key[:80]!r} is not a key of a store")
         return f"{self._root}/{key}"
+
+
+class Object:
+    """One file that others keep, to be read only. Methods raise as those of Store do."""
+
+    def __init__(self, filesystem: Any, path: str, url: str) -> None:
+        self._files = filesystem
+        self._path = path
+        self._url = url
+
+    def state(self) -> tuple[int, str]:
+        """How many bytes it has, and a word that changes when it does.
+
+        NotFoundError also for what is no file: a folder, a device, a pipe.
+        """
+        with _asked(self._url):
+            about = self._files.info(self._path)
+        if about["type"] != "file":
+            raise NotFoundError(f"{self._url!r} is no file")
+        return int(about["size"]), hashlib.sha256(repr(about).encode()).hexdigest()
+
+    def open(self, start: int = 0) -> "Reading":
+        """Its bytes from byte `start` on, to be read in order and closed."""
+        with _asked(self._url):
+            file = self._files.open(self._path, "rb", block_size=8 * BLOCK_BYTES)
+            file.seek(start)
+        return Reading(file, self._url)
 
 
 class Reading:

@@ -34,8 +34,14 @@ def addresses(tmp_path_factory):
     """Of the api and of MLflow, in a stack that stays, as `make up` starts it."""
     port, tracker, folder = free_port(), free_port(), tmp_path_factory.mktemp("stack")
     options = ["--data-dir", str(folder), "--port", str(port), "--mlflow-port", str(tracker)]
+    readable = f"file://{tmp_path_factory.getbasetemp()}"
     with (folder / "up.log").open("w") as log:
-        stack = subprocess.Popen([PROGRAMS / "chainrule", "up", *options], stdout=log, stderr=log)
+        stack = subprocess.Popen(
+            [PROGRAMS / "chainrule", "up", *options],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "CHAINRULE_DATASET_URLS": readable},
+        )
     try:
         give_up_at = time.monotonic() + 120
         while time.monotonic() < give_up_at:
@@ -147,6 +153,7 @@ def test_data_page(url, desk):
     few = said["chainrule dataset query digits@production 'label:3 @limit:5'"].splitlines()
     assert few[0] == "5 of 1797 rows"
     assert few[1].split()[0] == "label"
+    assert "file:///" in said["chainrule dataset show copied@1"]
     threes = (desk / "threes.csv").read_text().splitlines()[1:]
     assert {line.rpartition(",")[2] for line in threes} == {"3"}
     made = said["chainrule dataset show binary@1"]

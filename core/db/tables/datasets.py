@@ -29,7 +29,7 @@ class DatasetVersion(Base):
     `digest` names the bytes in the store; `schema` is the DatasetSchema document; `format` is what
     was uploaded. `erase_requested_at` is set when it is to be erased, `erase_cause` says who wants
     it and why, `erased_at` is set when the bytes were deleted and only this row remains.
-    `made_from` says how it came from another version; None for an upload.
+    `made_from` says how it came from another version, or from which URL; None for an upload.
     """
 
     __tablename__ = "dataset_versions"

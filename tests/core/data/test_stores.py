@@ -4,36 +4,10 @@ import errno
 import os
 import uuid
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.data.stores import open_store
 from core.errors import InvalidError, NotFoundError, UnavailableError
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint():
-    """A server that speaks S3, with a bucket `kept`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_url(s3_endpoint, monkeypatch):
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3_endpoint,
-    }.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"kept-{uuid.uuid4().hex}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return f"s3://{bucket}/some/prefix"
 
 
 @pytest.fixture(params=["file", "memory", "s3"])
