@@ -34,9 +34,9 @@ class Run:
         self.give_up_at = time.monotonic() + given.minutes * 60
 
     def matrix(self, folder: Path) -> None:
-        """The faults of processes, PostgreSQL, the broker and links, or those that were named."""
-        names = self.given.only or [name for name in FAULTS if not FAULTS[name].needs]
-        whole = any(FAULTS[name].needs for name in names)
+        """The faults of processes, servers, links and machines, or those that were named."""
+        names = self.given.only or [name for name in FAULTS if not FAULTS[name].around]
+        whole = any(FAULTS[name].around for name in names)
         with closing(WholeStack(folder) if whole else Stack(folder)) as stack:
             outcomes = self._faults(stack, names)
         self.rows += report.of_matrix(outcomes)
@@ -44,7 +44,7 @@ class Run:
     def around(self, folder: Path) -> None:
         """The faults of MLflow, the api and disks; what MLflow shows is looked at, too."""
         with closing(WholeStack(folder)) as stack:
-            outcomes = self._faults(stack, [name for name in FAULTS if FAULTS[name].needs])
+            outcomes = self._faults(stack, [name for name in FAULTS if FAULTS[name].around])
         self.rows += report.of_around(outcomes)
 
     def _faults(self, stack: Stack, names: list[str]) -> list[Outcome]:

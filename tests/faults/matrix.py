@@ -15,14 +15,19 @@ class Fault:
     """Harm done to a stack while a job trains; healing comes after it.
 
     `do` says to its scene what it struck. `costs` says that the attempt it met cannot go on: one
-    that finished all the same was not met. `needs` names what the stack must have besides: mlflow,
-    api, disks.
+    that finished all the same was not met. `needs` names what the stack must have besides:
+    machines, clocks; of a WholeStack mlflow, api, disks.
     """
 
     name: str
     do: Callable[[Scene], None]
     costs: bool = False
     needs: str | None = None
+
+    @property
+    def around(self) -> bool:
+        """Whether it is of what is around a stack: it needs a WholeStack."""
+        return self.needs in ("mlflow", "api", "disks")
 
 
 FAULTS: dict[str, Fault] = {}

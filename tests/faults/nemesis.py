@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from core.status import AttemptStatus, JobStatus
-from tests.faults.kinds import around, links, processes, servers
+from tests.faults.kinds import around, links, machines, processes, servers
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.scene import Missed, Scene
 from tests.faults.stack import Stack, training
@@ -13,7 +13,7 @@ from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import WRONG, Verdict, trained_again_at
 from tests.workercases import until
 
-KINDS = (processes, servers, links, around)
+KINDS = (processes, servers, links, machines, around)
 """What fills the matrix."""
 
 SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}, "max_attempts": 20}
@@ -63,7 +63,7 @@ class Nemesis:
         """One fault at a random moment of two jobs' training, until it has struck something."""
         outcome = Outcome(name, seed)
         fault = FAULTS[name]
-        if fault.needs and (why := around.missing(fault.needs, self.stack)):
+        if fault.needs and (why := self.stack.lacks(fault.needs)):
             outcome.skipped = why
             return outcome
         for number in range(tries):
@@ -141,7 +141,9 @@ class Nemesis:
         if why := self.stack.shown_otherwise(job_id):
             outcome.verdict.against(job_id, WRONG, why)
         else:
-            outcome.mirrored_seconds = time.time() - healed_at
+            finished_at = self.stack.bench.job(job_id).finished_at
+            assert finished_at is not None
+            outcome.mirrored_seconds = time.time() - max(healed_at, finished_at.timestamp())
 
     def _end_orphans(self, outcome: Outcome) -> None:
         """Nothing that a dead worker started may live on for long."""

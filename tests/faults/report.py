@@ -28,12 +28,14 @@ def said(outcome: Outcome) -> str:
 
 def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     """What the faults of the matrix did."""
-    struck = [one for one in outcomes if one.struck]
+    done = [one for one in outcomes if not one.skipped]
+    struck = [one for one in done if one.struck]
     verdicts = [one.verdict for one in outcomes]
     rows = [
         at_least("faults that struck", len({one.fault for one in struck}), "", 30),
         figure("runs that struck", len(struck), ""),
-        at_most("runs that struck nothing", len(outcomes) - len(struck), "", 0),
+        at_most("runs that struck nothing", len(done) - len(struck), "", 0),
+        figure("runs skipped for want of a tool", len(outcomes) - len(done), ""),
         figure("jobs", sum(one.jobs for one in verdicts), ""),
         figure("attempts", sum(one.attempts for one in verdicts), ""),
         *_bad("", verdicts),
@@ -45,7 +47,8 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
         rows += spread(name, [one for one in seconds if one is not None])
     for name, fault, most in (
         ("runner killed to training, longest", "runner_killed", 5.0),
-        ("machine gone to training, longest", "worker_tree_killed", LEASE_SECONDS + 5),
+        ("worker gone to training, longest", "worker_tree_killed", LEASE_SECONDS + 5),
+        ("machine gone to training, longest", "machine_gone", LEASE_SECONDS + 5),
     ):
         taken = [one.from_fault_seconds for one in struck if one.fault == fault]
         if taken:
@@ -66,7 +69,8 @@ def of_around(outcomes: Sequence[Outcome]) -> list[Row]:
         figure(f"{prefix}runs skipped for want of a tool", len(outcomes) - len(done), ""),
         figure(f"{prefix}jobs", sum(one.verdict.jobs for one in done), ""),
         *_bad(prefix, [one.verdict for one in done]),
-        *spread(f"{prefix}healing to all of it in MLflow, training included", mirrored),
+        *spread(f"{prefix}healing, or the end if later, to all of it in MLflow", mirrored),
+        at_most(f"{prefix}longest of those", max(mirrored, default=0.0), "s", 60.0),
     ]
 
 

@@ -71,20 +71,21 @@ class Scene:
             raise Missed(f"the worker of node {self.node} is gone")
         return worker
 
-    def runner(self) -> psutil.Process:
-        """The process that trains. Raises Missed."""
-        return self._child("runner", lambda line: "worker.runner" in line)
-
     def slot(self) -> psutil.Process:
         """The pool process that watches over the attempt. Raises Missed."""
-        return self._child("slot", lambda line: "worker.runner" not in line and "worker" in line)
-
-    def _child(self, what: str, fits: Callable[[list[str]], bool]) -> psutil.Process:
+        pids = [one.pid for one in self.stack.bench.attempts(self.job_id)[self.attempt - 1 :]]
         for one in self.trainer.family():
-            with suppress(psutil.Error):
-                if fits(one.cmdline()):
+            if one.pid in pids:
+                return one
+        raise Missed(f"node {self.node} has no slot for attempt {self.attempt}")
+
+    def runner(self) -> psutil.Process:
+        """The process that trains. Raises Missed."""
+        with suppress(psutil.Error):
+            for one in self.slot().children():
+                if "worker.runner" in one.cmdline():
                     return one
-        raise Missed(f"node {self.node} has no {what}")
+        raise Missed(f"the slot of attempt {self.attempt} has no runner")
 
     def kill(self, victim: psutil.Process, what: str, number: int = signal.SIGKILL) -> None:
         """End a process that lives, and see that it ended. Raises Missed."""

@@ -8,7 +8,6 @@ from benchmarks.results import Row, at_least, at_most, figure
 from core import jobs
 from core.db.session import reading
 from core.status import JobStatus
-from tests.faults.kinds import around
 from tests.faults.matrix import FAULTS
 from tests.faults.scene import Missed, Scene
 from tests.faults.stack import Stack
@@ -38,7 +37,7 @@ class Soak:
         self.names = [
             name
             for name, fault in FAULTS.items()
-            if name not in UNFIT and not (fault.needs and around.missing(fault.needs, stack))
+            if name not in UNFIT and not (fault.needs and stack.lacks(fault.needs))
         ]
 
     def run(self, count: int, give_up_at: float) -> None:

@@ -1,4 +1,7 @@
-"""The real stack that faults are done to: PostgreSQL, Valkey, a scheduler, workers, links."""
+"""The real stack that faults are done to: PostgreSQL, Valkey, a scheduler, workers, links.
+
+Each worker has a clock of its own and, where that is possible, a machine of its own.
+"""
 
 import os
 import signal
@@ -13,6 +16,9 @@ from core.errors import ChainruleError
 from migrations import runner
 from tests.brokers import Broker, free_port
 from tests.databases import PostgresServer
+from tests.faults import clocks, machines
+from tests.faults.clocks import Clock
+from tests.faults.machines import Machine
 from tests.faults.proxy import Proxy
 from tests.worker.processes import Process
 from tests.worker.sites import Site
@@ -57,10 +63,22 @@ class Stack(Site):
                 "CHAINRULE_BROKER_URL": self._through("broker", broker.url, broker.port),
                 "CHAINRULE_LEASE_SECONDS": str(lease_seconds),
                 "FAULTS_ARMED": str(self.armed),
+                # Who takes over is not to wait until another job has ended.
+                "CHAINRULE_SLOTS": "2",
                 "CHAINRULE_RING_AGAIN_SECONDS": "3",
                 "CHAINRULE_DISPATCH_SECONDS": "0.3",
                 **environment,
             }
+            self.machines: dict[str, Machine] = {}
+            self.clocks: dict[str, Clock] = {}
+            self._lacking = {"machines": machines.lacking(), "clocks": clocks.lacking()}
+            if not self._lacking["machines"]:
+                self.machines = {node: opened.enter_context(Machine()) for node in WORKERS}
+            if not self._lacking["clocks"]:
+                library = clocks.build(folder)
+                for node in WORKERS:
+                    self.clocks[node] = Clock(library, folder / f"clock-{node}")
+                    opened.callback(self.clocks[node].close)
             self.workers_by_node: dict[str, Process] = {}
             self.scheduler: Process | None = None
             self.remains: list[Process] = []
@@ -71,10 +89,18 @@ class Stack(Site):
     def _through(self, link: str, url: str, port: int) -> str:
         return url.replace(f":{port}", f":{self.links[link].port}")
 
+    def lacks(self, need: str) -> str | None:
+        """Why a fault that needs this cannot be done here, if so."""
+        return self._lacking.get(need, f"this stack has no {need}")
+
     def heal(self) -> None:
         """Undo every fault: all servers, links, workers and the scheduler are there again."""
         for link in self.links.values():
             link.heal()
+        for machine in self.machines.values():
+            machine.heal()
+        for clock in self.clocks.values():
+            clock.put(0)
         if self.postgres.process is None:
             self.postgres.start()
         if self.broker.process is None:
@@ -100,7 +126,15 @@ class Stack(Site):
         for node in WORKERS:
             process = self.workers_by_node.get(node)
             if process is None or process.process.poll() is not None:
-                self.workers_by_node[node] = self.start(self._worker, CHAINRULE_NODE_NAME=node)
+                self.workers_by_node[node] = self._start_worker(node)
+
+    def _start_worker(self, node: str) -> Process:
+        environment = {**self.environment, "CHAINRULE_NODE_NAME": node}
+        if clock := self.clocks.get(node):
+            environment |= clock.environment
+        if machine := self.machines.get(node):
+            return self.start(self._worker, inside=machine.inside, **machine.reached(environment))
+        return self.start(self._worker, **environment)
 
     def schedulers_at_work(self) -> int:
         """How many schedulers have ever begun to work here."""

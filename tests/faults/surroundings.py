@@ -53,6 +53,13 @@ class WholeStack(Stack):
         """Of the api."""
         return f"http://127.0.0.1:{self.api_port}"
 
+    def lacks(self, need: str) -> str | None:
+        if need in ("mlflow", "api"):
+            return None
+        if need == "disks":
+            return None if self.disks else "only root can mount small disks"
+        return super().lacks(need)
+
     def heal(self) -> None:
         super().heal()
         self.mlflow_link.heal()

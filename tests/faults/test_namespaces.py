@@ -1,17 +1,8 @@
-"""A sweep over six workers in three network namespaces, as if on three machines.
+"""A sweep over six workers in three network namespaces, as if on three machines."""
 
-`CHAINRULE_NETNS=1 python -m pytest tests/faults/test_namespaces.py` as root; it makes the
-namespaces and takes them away again.
-"""
-
-import os
-import signal
-import subprocess
-import sys
 import threading
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,69 +16,17 @@ from core.spec.sweep import SweepChanges, SweepSpec
 from core.status import SweepStatus
 from tests.brokers import Broker
 from tests.databases import PostgresServer
-from tests.faults.proxy import Proxy
+from tests.faults import machines
+from tests.faults.machines import Machine
+from tests.faults.tools import demand
+from tests.worker.processes import Process
 from tests.workercases import Bench, parse_digits, until
 from worker.scheduler import Scheduler
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(
-        os.geteuid() != 0 or os.environ.get("CHAINRULE_NETNS") != "1",
-        reason="makes network namespaces: needs root and CHAINRULE_NETNS=1",
-    ),
-]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 MACHINES = 3
 WORKERS_EACH = 2
-
-
-class Machine:
-    """A network namespace with one link to here, and the workers in it."""
-
-    def __init__(self, number: int, folder: Path, **ports: int) -> None:
-        self.name = f"chainrule-{uuid.uuid4().hex[:6]}"
-        self.here, there = f"10.213.{number}.1", f"10.213.{number}.2"
-        self._link = f"cr{self.name[-6:]}"
-        self._log = (folder / "workers.log").open("ab")
-        self._workers: list[subprocess.Popen[bytes]] = []
-        self._run("netns", "add", self.name)
-        self._run("link", "add", self._link, "type", "veth", "peer", "e0", "netns", self.name)
-        self._run("addr", "add", f"{self.here}/30", "dev", self._link)
-        self._run("link", "set", self._link, "up")
-        self._run("-n", self.name, "addr", "add", f"{there}/30", "dev", "e0")
-        for device in ("e0", "lo"):
-            self._run("-n", self.name, "link", "set", device, "up")
-        self.doors = {name: Proxy(port, self.here) for name, port in ports.items()}
-
-    def work(self, environment: dict[str, str]) -> None:
-        """Start a worker in it."""
-        self._workers.append(
-            subprocess.Popen(
-                ["ip", "netns", "exec", self.name, sys.executable, "-m", "worker"],
-                env={**os.environ, **environment, "CHAINRULE_NODE_NAME": self.name},
-                stdout=self._log,
-                stderr=self._log,
-                start_new_session=True,
-            )
-        )
-
-    def close(self) -> None:
-        """End its workers and take it away."""
-        for worker in self._workers:
-            worker.terminate()
-        for worker in self._workers:
-            with suppress(subprocess.TimeoutExpired):
-                worker.wait(60)
-            with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
-        for door in self.doors.values():
-            door.close()
-        self._run("netns", "del", self.name)
-        self._log.close()
-
-    def _run(self, *words: str) -> None:
-        subprocess.run(["ip", *words], check=True)
 
 
 @pytest.fixture
@@ -95,25 +34,23 @@ def site(
     postgres: PostgresServer, postgres_url: str, broker: Broker, tmp_path: Path
 ) -> Iterator[Bench]:
     """Servers here, two workers on each of three machines, and a scheduler in this process."""
+    demand(machines.lacking())
     with ExitStack() as opened:
         bench = Bench(postgres_url, tmp_path / "bench", parse_digits(tmp_path), lease_seconds=60)
         opened.callback(bench.close)
-        for number in range(MACHINES):
-            machine = Machine(number, tmp_path, database=postgres.port, broker=broker.port)
-            opened.callback(machine.close)
-            reached = {name: f"{machine.here}:{door.port}" for name, door in machine.doors.items()}
-            database = postgres_url.replace(f"127.0.0.1:{postgres.port}", reached["database"])
-            wanted = {
-                "CHAINRULE_DATA_DIR": str(bench.settings.data_dir),
-                "CHAINRULE_DATABASE_URL": database,
-                "CHAINRULE_BROKER_URL": broker.url.replace(
-                    f"127.0.0.1:{broker.port}", reached["broker"]
-                ),
-                "CHAINRULE_THREADS": "1",
-                "CHAINRULE_SLOTS": "1",
-            }
+        wanted = {
+            "CHAINRULE_DATA_DIR": str(bench.settings.data_dir),
+            "CHAINRULE_DATABASE_URL": postgres_url,
+            "CHAINRULE_BROKER_URL": broker.url,
+            "CHAINRULE_THREADS": "1",
+            "CHAINRULE_SLOTS": "1",
+        }
+        for _ in range(MACHINES):
+            machine = opened.enter_context(Machine())
+            here = {**machine.reached(wanted), "CHAINRULE_NODE_NAME": machine.name}
             for _ in range(WORKERS_EACH):
-                machine.work(wanted)
+                worker = Process("worker", here, tmp_path / "log", inside=machine.inside)
+                opened.callback(worker.kill)
         settings = bench.settings.model_copy(
             update={"broker_url": type(bench.settings.broker_url)(broker.url)}
         )

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -14,12 +14,18 @@ class Process:
     """A process of ours with its log in a file; whatever it starts is ended with it."""
 
     def __init__(
-        self, module: str, environment: Mapping[str, str], log: Path, *arguments: str
+        self,
+        module: str,
+        environment: Mapping[str, str],
+        log: Path,
+        *arguments: str,
+        inside: Sequence[str] = (),
     ) -> None:
+        """`inside` is what the command begins with, to run it somewhere else than here."""
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*inside, sys.executable, "-m", module, *arguments],
                 env={**os.environ, **environment},
                 stdout=out,
                 stderr=out,

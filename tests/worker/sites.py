@@ -1,5 +1,6 @@
 """A bench whose jobs real worker processes train."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -31,8 +32,11 @@ class Site:
             "CHAINRULE_THREADS": "1",
         }
 
-    def start(self, module: str = "worker", **environment: str) -> Process:
-        process = Process(module, {**self.environment, **environment}, self.folder / "log")
+    def start(
+        self, module: str = "worker", *, inside: Sequence[str] = (), **environment: str
+    ) -> Process:
+        environment = {**self.environment, **environment}
+        process = Process(module, environment, self.folder / "log", inside=inside)
         self.processes.append(process)
         return process
 

@@ -135,12 +135,3 @@ def store_disk_full(scene: Scene) -> None:
 @fault(needs="disks")
 def work_disk_full(scene: Scene) -> None:
     _full(scene, "work", "the attempt was lost")
-
-
-def missing(need: str, stack: object) -> str | None:
-    """Why a fault cannot be done here, if so."""
-    if not isinstance(stack, WholeStack):
-        return f"this stack has no {need}"
-    if need == "disks" and not stack.disks:
-        return "only root can mount small disks"
-    return None
