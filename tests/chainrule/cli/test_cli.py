@@ -6,12 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from chainrule.cli import predicting, views
-from chainrule.cli.app import main
+from chainrule.cli.app import app, main
 from core.data.formats import known
 
 HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
@@ -57,13 +61,25 @@ def test_help_names_every_command() -> None:
         assert command in output
 
 
-@pytest.mark.parametrize(
-    "command", ["up", "demo", "submit", "predict", "watch", "logs", "priority"]
-)
-def test_every_command_has_help(command: str) -> None:
-    ended = run(command, "--help")
-    assert ended.returncode == 0
-    assert "--help" in ended.stdout
+def commands(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command that takes no further one."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+def test_every_command_has_help() -> None:
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    known_commands = list(commands(root))
+    assert ("dataset", "add") in known_commands
+    for words in known_commands:
+        shown = CliRunner().invoke(app, [*words, "--help"])
+        assert shown.exit_code == 0, words
+        said = shown.output.partition("Usage:")[2].splitlines()[1:]
+        assert "".join(said).split("Options")[0].strip(" ╭─│\n"), f"{words} says nothing of itself"
 
 
 def test_the_help_of_uploads_names_every_format() -> None:
