@@ -296,6 +296,9 @@ class Worker(Read):
     pid: int
     slots: Annotated[int, Field(description="jobs it trains at once")]
     queues: list[str]
+    datasets: Annotated[
+        list[str], Field(description="SHA-256 of dataset versions that its cache holds")
+    ]
     started_at: datetime
     heartbeat_at: datetime
     draining_at: datetime | None = None

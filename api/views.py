@@ -142,6 +142,7 @@ def worker(row: tables.Worker) -> schemas.Worker:
         pid=row.pid,
         slots=row.slots,
         queues=row.queues,
+        datasets=row.datasets or [],
         started_at=row.started_at,
         heartbeat_at=row.heartbeat_at,
         draining_at=row.draining_at,

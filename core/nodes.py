@@ -53,10 +53,13 @@ def heartbeat(
     queues: Sequence[str],
     versions: dict[str, Any],
     devices: Sequence[Any] = (),
+    datasets: Sequence[str] = (),
+    peer_url: str | None = None,
 ) -> bool:
     """Say that `worker` (a name no other process has) lives on `node`; True if it is to drain.
 
-    A worker that drains keeps a checkpoint, gives back what it trains and takes no new jobs.
+    A worker that drains keeps a checkpoint, gives back what it trains and takes no new jobs. It
+    holds the versions with the digests `datasets`; others may fetch chunks at `peer_url`.
     """
     machine = {"host": host, "devices": list(devices), "versions": versions}
     draining_at = session.scalar(
@@ -65,7 +68,14 @@ def heartbeat(
         .on_conflict_do_update(index_elements=["name"], set_={**machine, "heartbeat_at": now()})
         .returning(Node.draining_at)
     )
-    process = {"node": node, "pid": pid, "slots": slots, "queues": list(queues)}
+    process = {
+        "node": node,
+        "pid": pid,
+        "slots": slots,
+        "queues": list(queues),
+        "datasets": list(datasets),
+        "peer_url": peer_url,
+    }
     worker_draining_at = session.scalar(
         upsert(session, Worker)
         .values(id=worker, **process)

@@ -6,6 +6,7 @@ import socket
 from sqlalchemy import Engine
 
 from core.data.cache import Cache
+from core.data.holdings import Holdings
 from core.data.stores import Store, open_store
 from core.db.engine import make_engine
 from core.settings import Settings
@@ -46,6 +47,7 @@ class Equipment:
         )
         self.store: Store = open_store(settings.resolved_store_url)
         self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes)
+        self.holdings = Holdings(self.cache)
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
         self.versions = versions()

@@ -59,6 +59,7 @@ class Presence:
     def _beat(self) -> None:
         equipment = self._equipment
         settings = equipment.settings
+        held = equipment.holdings.look()
         with transaction(equipment.engine) as session:
             equipment.drain.wanted = nodes.heartbeat(
                 session,
@@ -70,6 +71,7 @@ class Presence:
                 queues=equipment.queues,
                 versions=equipment.versions,
                 devices=_devices(equipment.queues),
+                datasets=held,
             )
 
     def _purge(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from core import jobs, nodes
 from core.db.session import reading, transaction
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 _CANDIDATES = 4
 _PASS_ON_SECONDS = 0.5
+_LEFT_SECONDS = 0.5
 
 
 class Slot:
@@ -27,14 +29,16 @@ class Slot:
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
+        self._left = False  # whether a job was left to a worker that holds its data
 
     def work(self, job_id: str) -> int:
         """Train the job `job_id` if it still waits, then what else waits; how many were trained.
 
         Never raises for what goes wrong with a job or a server: the database knows what is left.
         """
+        self._left = False
         trained = int(self._attempt(job_id))
-        if not trained:
+        if not trained and not self._left:
             log.info("a bell for a job that does not wait", job=job_id)
             self._equipment.counts.add("duplicate_bells")
         while not self._equipment.drain.begun and self._next():
@@ -42,18 +46,28 @@ class Slot:
         return trained
 
     def _next(self) -> bool:
-        """Train the job next in turn, if any waits."""
+        """Train the job next in turn, if any waits; stay while some are left to others."""
+        while not self._equipment.drain.begun:
+            left, self._left = self._left, False
+            if any(self._attempt(job_id) for job_id in self._waiting()):
+                return True
+            if not (left or self._left):
+                break
+            time.sleep(_LEFT_SECONDS)
+        return False
+
+    def _waiting(self) -> list[str]:
+        """The jobs next in turn."""
         try:
             with reading(self._equipment.engine) as session:
-                waiting = [
+                return [
                     job_id
                     for queue in self._equipment.queues
                     for job_id in jobs.due(session, queue, _CANDIDATES, again_seconds=0)
                 ]
         except UnavailableError as error:
             log.warning("cannot look for the next job", reason=error.detail)
-            return False
-        return any(self._attempt(job_id) for job_id in waiting)
+            return []
 
     def _attempt(self, job_id: str) -> bool:
         """Claim and train one job; False when it is not to be had."""
@@ -64,6 +78,8 @@ class Slot:
         claimed_at = time.monotonic()
         try:
             with transaction(equipment.engine) as session:
+                if self._leave(session, job_id):
+                    return False
                 claim = jobs.claim(
                     session,
                     job_id,
@@ -102,6 +118,21 @@ class Slot:
             # Warm before the next job asks for it.
             equipment.runner()
         return True
+
+    def _leave(self, session: Session, job_id: str) -> bool:
+        """Whether a job is left to a worker that holds its data; then another bell is rung."""
+        equipment = self._equipment
+        left = jobs.left_to_others(
+            session,
+            job_id,
+            worker=equipment.worker,
+            holds=equipment.holdings.holds,
+            alive_seconds=nodes.ALIVE_SECONDS,
+        )
+        if left:
+            jobs.unring(session, job_id)
+            self._left = True
+        return left
 
     def _beside(self, first: jobs.Claim) -> list[jobs.Claim]:
         """Claim what can be trained together with a job: this slot's share of what waits."""

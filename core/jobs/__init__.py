@@ -40,6 +40,7 @@ from core.jobs.mirroring import (
     unmirrored,
 )
 from core.jobs.nesting import SWEEP_TAG, Nesting, most_shown, nesting, pass_over
+from core.jobs.placing import left_to_others
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
@@ -85,6 +86,7 @@ __all__ = [
     "get",
     "get_source",
     "keep_source",
+    "left_to_others",
     "list_jobs",
     "log_lines",
     "look",

@@ -26,7 +26,11 @@ class Node(Base):
 
 
 class Worker(Base):
-    """One Celery worker process on a node: which queues it serves, how many jobs at once."""
+    """One Celery worker process on a node: which queues it serves, how many jobs at once.
+
+    `datasets` are digests of versions that its cache holds whole, `peer_url` is where other workers
+    may fetch chunks from it; None: nowhere.
+    """
 
     __tablename__ = "workers"
 
@@ -35,6 +39,8 @@ class Worker(Base):
     pid: Mapped[int]
     slots: Mapped[int]
     queues: Mapped[list[str]]
+    datasets: Mapped[list[str] | None]
+    peer_url: Mapped[str | None] = mapped_column(String(255))
     started_at: Mapped[Created]
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp, default=now())
     draining_at: Mapped[datetime | None]

@@ -1,0 +1,112 @@
+"""A dataset is replaced and erased under running jobs: none fails, and its space comes back."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core import datasets, jobs, models
+from core.data.intake import parse
+from core.data.purging import purge
+from core.db.session import reading
+from core.status import JobStatus
+from tests.jobcases import do, spec
+from tests.workercases import DIGITS_CSV, Bench, until
+from worker.equipment import Equipment
+from worker.slot import Slot
+
+JOBS = int(os.environ.get("CHAINRULE_REPLACED_JOBS", "3"))
+"""How many jobs run at once; set it for a thorough run."""
+
+
+@contextmanager
+def held_still(bench: Bench, job_ids: list[str]) -> Iterator[list[threading.Thread]]:
+    """The jobs at work in a slot each; all have begun, none goes on before the context ends."""
+    equipments = [Equipment(bench.settings, bench.drain, f"bench-{job}") for job in job_ids]
+    threads = [
+        threading.Thread(target=Slot(equipment).work, args=(job_id,))
+        for equipment, job_id in zip(equipments, job_ids, strict=True)
+    ]
+    stopped: dict[str, int] = {}
+
+    def stop_those_that_began() -> bool:
+        for equipment, job_id in zip(equipments, job_ids, strict=True):
+            pid = equipment.runner_pid
+            if job_id not in stopped and pid and bench.job(job_id).progress_step > 0:
+                os.kill(pid, signal.SIGSTOP)
+                stopped[job_id] = pid
+        return len(stopped) == len(job_ids)
+
+    try:
+        for thread in threads:
+            thread.start()
+        until(stop_those_that_began, seconds=60 + 10 * len(job_ids))
+        yield threads
+    finally:
+        for pid in stopped.values():
+            os.kill(pid, signal.SIGCONT)
+        for thread in threads:
+            thread.join(60 + 10 * len(job_ids))
+        for equipment in equipments:
+            equipment.close()
+
+
+def current(bench: Bench) -> list[str]:
+    """As many jobs as may run at once, on what the alias means now."""
+    with reading(bench.engine) as session:
+        row = datasets.resolve(session, "digits@current")
+    job = spec(dataset="digits@current", epochs=60)
+    return [do(bench.engine, jobs.submit, job, row, owner="local").id for _ in range(JOBS)]
+
+
+def replaced(bench: Bench, folder: Path) -> None:
+    """Make other rows the next version, let the alias mean it, and ask for the old one's end."""
+    (folder / "newer.csv").write_text("\n".join(DIGITS_CSV.read_text().splitlines()[:500]))
+    newer = parse(folder / "newer.csv", "text/csv", folder / "newer.arrow")
+    with datasets.keeping(bench.engine):
+        datasets.keep(bench.store, newer)
+        do(bench.engine, datasets.register, "digits", newer)
+    do(bench.engine, datasets.set_alias, "digits", "current", 2)
+    do(bench.engine, datasets.request_erasure, "digits", 1, actor="ann")
+
+
+def erased(bench: Bench) -> int:
+    """How many versions the scheduler would erase now, and erases."""
+    with reading(bench.engine) as session:
+        waiting = datasets.erasable(session)
+    return sum(datasets.erase(bench.engine, bench.store, one) for one in waiting)
+
+
+def test_no_running_job_fails_and_the_space_comes_back(bench: Bench, tmp_path: Path) -> None:
+    do(bench.engine, datasets.set_alias, "digits", "current", 1)
+    early = current(bench)
+    cache = bench.equipment.cache
+    with held_still(bench, early) as threads:
+        replaced(bench, tmp_path)
+        with reading(bench.engine) as session:
+            old = datasets.get_version(session, "digits", 1).digest
+            assert sorted(datasets.uses(session, "digits", 1).holding) == sorted(early)
+        assert erased(bench) == 0
+        assert purge(cache, [old]) == 0
+        late = current(bench)
+        for thread in threads:
+            assert thread.is_alive()
+    # The slots took what came later as well.
+    rows = [bench.job(job_id) for job_id in (*early, *late)]
+    assert [(row.status, row.attempt) for row in rows] == [(JobStatus.FINISHED, 1)] * 2 * JOBS
+    for number, job_id in enumerate(early):
+        do(bench.engine, models.register, f"m{number}", job_id, owner="local")
+    assert erased(bench) == 1
+    with reading(bench.engine) as session:
+        left = datasets.get_version(session, "digits", 2)
+        found = datasets.uses(session, "digits", 1)
+        gone = datasets.erased_digests(session)
+    assert gone == {old}
+    assert sorted(job for _, job in found.models) == sorted(early)
+    assert purge(cache, gone) == 1
+    assert cache.versions() == {left.digest}
+    assert cache.bytes() <= left.bytes
+    kept = sum(bench.store.size(f"{key}") for key in bench.store.keys("chunks"))
+    assert 0 < kept <= left.bytes
