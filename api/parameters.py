@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import Depends, Path
+from fastapi import Depends, Header, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.data.query import MAX_CHARACTERS
@@ -45,6 +45,18 @@ SweepId = Annotated[str, Depends(_sweep_id)]
 
 JobId = Annotated[str, Depends(_job_id)]
 """Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any text of your own; sent again with the same body it makes no second job",
+    ),
+]
+"""Parameter of an endpoint that queues a job."""
 
 
 Name = Annotated[str, Path(max_length=128, pattern=f"^{NAME.pattern}$", examples=["pets"])]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.schemas import Metrics, Read
+from api.schemas import Confusion, Metrics, Read
 from api.views import words
 from core.data.schema import Label
 from core.db import tables
@@ -59,11 +59,13 @@ class Evaluation(Read):
     """What a model was worth on a dataset version."""
 
     id: int
-    job_id: str
+    job_id: Annotated[str, Field(description="the job that trained the model")]
+    evaluated_by: Annotated[str | None, Field(description="the job that measured it")]
     dataset: Annotated[str, Field(examples=["digits@1"])]
     rows: int
     metrics: Metrics
     slices: list[Slice]
+    confusion: Confusion | None = Field(description="null where rows have no class, or too many")
     owner: str
     created_at: datetime
 
@@ -123,10 +125,12 @@ def evaluation(row: tables.Evaluation) -> Evaluation:
     return Evaluation(
         id=row.id,
         job_id=row.job_id,
+        evaluated_by=row.evaluated_by,
         dataset=f"{data.dataset.name}@{data.version}",
         rows=row.rows,
         metrics=words(row.metrics),
         slices=[Slice.model_validate(one) for one in row.slices],
+        confusion=None if row.confusion is None else Confusion.model_validate(row.confusion),
         owner=row.owner,
         created_at=row.created_at,
     )

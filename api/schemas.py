@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.data.schema import ColumnSchema, Label
-from core.status import AttemptStatus, JobStatus, SweepStatus
+from core.status import AttemptStatus, JobKind, JobStatus, SweepStatus
 
 Item = TypeVar("Item")
 
@@ -133,10 +133,21 @@ class Attempt(Read):
     versions: dict[str, Any] | None = None
 
 
+class Confusion(Read):
+    """How often rows of each class got each answer."""
+
+    labels: list[Any]
+    counts: Annotated[list[list[int]], Field(description="by true class, then by answer")]
+
+
 class JobSummary(Read):
     """A job as lists show it."""
 
     id: str
+    kind: JobKind = Field(description="train a network, evaluate a model, or score rows with it")
+    model_job_id: str | None = Field(
+        None, description="the job whose model is used, where none is trained"
+    )
     status: JobStatus
     experiment: str
     name: str | None = None
@@ -151,14 +162,19 @@ class JobSummary(Read):
     finished_at: datetime | None = None
     epochs: int = Field(0, ge=0, description="passes over the training rows so far")
     epochs_total: int | None = Field(None, description="passes asked for")
-    step: int = Field(0, ge=0, description="optimizer updates so far")
+    step: int = Field(
+        0, ge=0, description="optimizer updates so far; stretches of rows where a model is used"
+    )
     steps_total: int | None = None
+    rows: int | None = Field(None, description="rows that a model that is used has passed so far")
+    rows_total: int | None = Field(None, description="rows that it is to pass")
     weights: int | None = Field(None, description="how many numbers the network learns")
     last_metrics: Metrics = {}
     best_metrics: Metrics = {}
     weights_digest: str | None = Field(
         None, description="SHA-256 of the weights of the finished network"
     )
+    predictions_digest: str | None = Field(None, description="SHA-256 of the file of a scoring job")
     reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
     cause: dict[str, Any] | None = Field(None, description="why the job failed")
     cancel_requested_at: datetime | None = None
@@ -171,7 +187,7 @@ class JobSummary(Read):
 class Job(JobSummary):
     """A job: what was asked for and how far it has come."""
 
-    spec: dict[str, Any] = Field(description="the JobSpec with all defaults filled in")
+    spec: dict[str, Any] = Field(description="what was asked for, with all defaults filled in")
     attempts: list[Attempt] = []
 
 

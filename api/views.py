@@ -207,6 +207,8 @@ def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
     progress, result = row.progress or {}, row.result or {}
     return {
         "id": row.id,
+        "kind": row.kind,
+        "model_job_id": row.model_job_id,
         "status": row.status,
         "experiment": row.experiment.name,
         "name": row.name,
@@ -223,10 +225,13 @@ def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
         "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
         "step": row.progress_step,
         "steps_total": progress.get("steps_total"),
+        "rows": progress.get("rows"),
+        "rows_total": progress.get("rows_total"),
         "weights": progress.get("weights"),
         "last_metrics": _numbers(progress.get("last")) | _numbers(result.get("metrics")),
         "best_metrics": _numbers(progress.get("best")),
         "weights_digest": result.get("weights_digest"),
+        "predictions_digest": result.get("predictions_digest"),
         "reason": result.get("reason"),
         "cause": row.cause,
         "cancel_requested_at": row.cancel_requested_at,

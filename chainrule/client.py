@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -197,6 +198,23 @@ class Jobs:
     def insights(self, job_id: str) -> Document:
         """Confusion matrix, hardest rows, spreads of a finished job. ProblemError (404): none."""
         return self._transport.get(f"{_path(job_id)}/insights")
+
+    def evaluation(self, job_id: str) -> Document:
+        """What a job that evaluates has measured. Raises ProblemError (409) while it has not."""
+        return self._transport.get(f"{_path(job_id)}/evaluation")
+
+    def predictions(
+        self,
+        job_id: str,
+        target: Path | str,
+        *,
+        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> None:
+        """Write the answers of a job that scored to a file. Raises ProblemError (409) before that.
+
+        `on_bytes` hears how many bytes have come, of how many.
+        """
+        self._transport.download(f"{_path(job_id)}/predictions", Path(target), on_bytes)
 
     def source(self, job_id: str) -> Document:
         """The code the job was submitted from. Raises ProblemError (404) when nobody sent it."""

@@ -1,5 +1,6 @@
 """Registered models of a server, as methods of the client."""
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -44,9 +45,34 @@ class Models:
         return self._transport.items(f"{_alias(name, alias)}/history")
 
     def evaluate(self, reference: str, dataset: str, *, slices: Sequence[str] = ()) -> Document:
-        """Measure a model on a dataset version, overall and by the values of some columns."""
+        """The job that measures a model on a dataset version, also by the values of some columns.
+
+        When it has finished, `client.jobs.evaluation` has what it measured.
+        """
         body = {"dataset": dataset, "slices": list(slices)}
-        return self._transport.post(f"{_path(reference)}/evaluations", body)
+        return self._queued(f"{_path(reference)}/evaluations", body)
+
+    def score(
+        self,
+        reference: str,
+        dataset: str,
+        *,
+        keep: Sequence[str] = (),
+        probabilities: bool = False,
+        kind: str = "parquet",
+    ) -> Document:
+        """The job that lets a model answer for all rows of a dataset version.
+
+        When it has finished, `client.jobs.predictions` brings the file, `parquet` or `csv`: the
+        number of each row, the columns to `keep`, the answer.
+        """
+        body = {
+            "dataset": dataset,
+            "keep": list(keep),
+            "probabilities": probabilities,
+            "format": kind,
+        }
+        return self._queued(f"{_path(reference)}/score", body)
 
     def evaluations(self, reference: str) -> Iterator[Document]:
         """What was measured, newest first: of a version, or of all versions of a name."""
@@ -73,6 +99,10 @@ class Models:
     def onnx(self, name: str, version: int) -> bytes:
         """The model as an ONNX file."""
         return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
+
+    def _queued(self, path: str, body: Document) -> Document:
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return self._transport.post(path, body, repeatable=True, headers=headers)
 
 
 def _path(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What happens during training, as values: equal seeds give equal lists of events."""
+"""What happens to a network that is trained or used, as values: equal seeds give equal events."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -17,7 +17,9 @@ GAUGES = (
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data.
+    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data;
+
+    where a model is only used, `step` counts stretches of rows and `epoch` is 0.
 
     `network` says which network of a stack it happened to; alone it is 0.
     """
@@ -94,6 +96,36 @@ class TrainingFailed(Event):
     detail: str
 
 
+@dataclass(frozen=True)
+class RowsPassed(Event):
+    """A model went over `rows` of `rows_total` rows so far."""
+
+    rows: int
+    rows_total: int
+
+
+@dataclass(frozen=True)
+class EvaluationEnded(Event):
+    """A model was measured on `rows` rows: metrics, the same for each slice, answers by class.
+
+    A slice has `column`, `value`, `rows` and `metrics`; `confusion` has `labels` and `counts`.
+    """
+
+    rows: int
+    metrics: dict[str, float]
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    confusion: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ScoringEnded(Event):
+    """The answers for `rows` rows lie in the file at `path`, under these columns."""
+
+    rows: int
+    path: str
+    columns: list[str]
+
+
 _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
@@ -104,6 +136,9 @@ _KINDS: dict[str, type[Event]] = {
         CheckpointSaved,
         TrainingEnded,
         TrainingFailed,
+        RowsPassed,
+        EvaluationEnded,
+        ScoringEnded,
     )
 }
 

@@ -1,6 +1,17 @@
-"""The states of a job and of an attempt, and which of them nothing can change."""
+"""What a job asks for; the states of a job and of an attempt, and which of them are final."""
 
 from enum import StrEnum
+
+
+class JobKind(StrEnum):
+    """What a worker does for a job: `train` a network; with a model that another job trained,
+
+    `evaluate` it on a dataset version, or `score` the rows of one.
+    """
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    SCORE = "score"
 
 
 class JobStatus(StrEnum):

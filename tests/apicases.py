@@ -1,18 +1,29 @@
 """What tests of the api start from: a client, a dataset, a spec, the shape of a problem."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import pyarrow as pa
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 
-from core import datasets, jobs
+from core import datasets, jobs, models
+from core.data import columns
+from core.data.copies import held
 from core.data.intake import ParsedDataset
-from core.db.session import transaction
+from core.db.session import reading, transaction
+from core.events import EvaluationEnded, ScoringEnded
+from core.spec.inference import ScoringSpec
 from core.spec.job import DIGITS
 from core.status import JobStatus
+from core.training.measuring import measure
+from core.training.model import TrainedModel
+from core.training.scoring import score
 
 CSV = "p0,p1,label\n" + "".join(
     f"{i % 7},{i % 3}.5,{'cat' if i % 2 else 'dog'}\n" for i in range(40)
@@ -97,6 +108,37 @@ class Http:
         with transaction(context.engine) as session:
             jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result=result)
         return claim.job_id
+
+    def evaluate(self, job_id: str) -> None:
+        """Do an evaluating job as a worker does."""
+        with self._using(job_id) as (claim, model, table):
+            *_, ended = measure(model, table, tuple(claim.spec["slices"]))
+            assert isinstance(ended, EvaluationEnded)
+            with transaction(self.app.state.context.engine) as session:
+                job = jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED)
+                models.record(session, job, ended)
+
+    def score(self, job_id: str) -> None:
+        """Do a scoring job as a worker does."""
+        context = self.app.state.context
+        with self._using(job_id) as (claim, model, table), TemporaryDirectory() as folder:
+            spec = ScoringSpec.model_validate(claim.spec)
+            *_, ended = score(model, table, spec, Path(folder))
+            assert isinstance(ended, ScoringEnded)
+            key = f"predictions/{job_id}/{claim.attempt}/file{Path(ended.path).suffix}"
+            context.store.put_file(Path(ended.path), key)
+            result = {"predictions_key": key, "predictions_digest": "0" * 64}
+            with transaction(context.engine) as session:
+                jobs.finish(session, job_id, claim.attempt, JobStatus.FINISHED, result=result)
+
+    @contextmanager
+    def _using(self, job_id: str) -> Iterator[tuple[jobs.Claim, TrainedModel, pa.Table]]:
+        context, claim = self.app.state.context, self.claimed(job_id)
+        assert claim.model_job_id is not None
+        with reading(context.engine) as session:
+            model = context.models.load(models.locate(session, claim.model_job_id))
+        with held(context.cache, context.store, claim.dataset_digest) as path:
+            yield claim, model, columns.load(path)
 
 
 def close(app: FastAPI) -> None:

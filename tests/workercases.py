@@ -18,6 +18,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Attempt, Job
 from core.events import MACHINE
 from core.settings import Settings
+from core.spec.inference import Inference
 from tests.jobcases import spec
 from worker.drain import Drain
 from worker.equipment import Equipment
@@ -56,6 +57,13 @@ class Bench:
         with transaction(self.engine) as session:
             job = spec(**fields)
             made = jobs.submit(session, job, self.version, owner="local", stack_key=stack_key)
+            return made.id
+
+    def infer(self, asked: Inference, trained_id: str) -> str:
+        """Queue a job that uses the model of another; its id."""
+        with transaction(self.engine) as session:
+            trained = jobs.get(session, trained_id)
+            made = jobs.infer(session, asked, trained, self.version, owner="local", model="m@1")
             return made.id
 
     def job(self, job_id: str) -> Job:

@@ -1,7 +1,6 @@
 """One attempt at a job: from the claim to its end, watched by the child that owns the slot."""
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,25 +8,24 @@ from typing import Any, TypeVar
 import structlog
 
 from core import jobs
-from core.data.schema import DatasetSchema
 from core.errors import InvalidError, NotFoundError, SupersededError, UnavailableError
-from core.events import CheckpointSaved, Codec, TrainingEnded
+from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
-from core.spec import JobSpec
-from worker.causes import BAD_CHECKPOINT, USER_ERROR, Cause, death, lacking
+from core.status import JobKind
+from worker.causes import USER_ERROR, Cause, death, lacking
 from worker.channel import ChannelClosedError, Message
 from worker.concluding import Conclusion
 from worker.equipment import Equipment
 from worker.errand import Errand
-from worker.journal import cause_text, line
-from worker.keeper import Keeper
+from worker.inferring import Evaluation, Scoring
+from worker.journal import cause_text
 from worker.lease import Lease
-from worker.memory import fits
-from worker.preparing import Materials, arrival_of, forget, prepare
 from worker.recorder import Recorder
 from worker.spawning import RunnerProcess, say
-from worker.story import Story
+from worker.story import Timeline
+from worker.training import Training
 from worker.vitals import Vitals
+from worker.work import Assignment, Work
 
 log = structlog.get_logger()
 
@@ -38,11 +36,16 @@ _STOP_SECONDS = 0.4
 _CHECKPOINT_STOP_SECONDS = 20.0
 _KEEP_SECONDS = 8.0
 _STALL_SECONDS = 1800.0
+_WORKS: dict[JobKind, type[Work]] = {
+    JobKind.TRAIN: Training,
+    JobKind.EVALUATE: Evaluation,
+    JobKind.SCORE: Scoring,
+}
 _CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """Something came before the end of training: `why` is cancel, pause, drain or lost."""
+    """Something came before the end of the work: `why` is cancel, pause, drain or lost."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -51,9 +54,9 @@ class Interrupted(Exception):  # noqa: N818 - not an error
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended: with a model, stopped because of a wish, or with a cause."""
+    """How the runner ended: it did what it was told, was stopped for a wish, or has a cause."""
 
-    model: TrainingEnded | None = None
+    done: bool = False
     stopped_for: str | None = None
     cause: Cause | None = None
     exit_code: int | None = None
@@ -61,94 +64,71 @@ class Ending:
 
 
 class Attempt:
-    """Trains one claimed job in a warm runner and tells the database how that went."""
+    """Does one claimed job in a warm runner and tells the database how that went."""
 
     def __init__(self, equipment: Equipment, claim: jobs.Claim, claimed_at: float) -> None:
         """`claimed_at` is the monotonic moment before the claim was sent."""
         self._equipment = equipment
         self._claim = claim
         engine, settings = equipment.engine, equipment.settings
-        self._spec = JobSpec.model_validate(claim.spec)
         self._lease = Lease(
             engine, claim, settings, claimed_at=claimed_at, renewed=self._tell_alive
         )
         self._recorder = Recorder(engine, claim, chunk_seconds=settings.chunk_seconds)
-        self._keeper = Keeper(
-            engine, equipment.store, claim, self._recorder, keep=self._spec.checkpoint.keep
-        )
-        self._story = Story(
-            self._spec, claim.progress, claimed_at=claim.claimed_at, claimed_monotonic=claimed_at
-        )
+        self._conclusion = Conclusion(equipment, claim, self._lease, self._recorder)
+        timeline = Timeline(claim.claimed_at, claimed_at)
+        given = Assignment(equipment, claim, self._recorder, self._conclusion, timeline)
+        self._work = _WORKS[claim.kind](given)
         self._runner: RunnerProcess | None = None
-        self._ended: TrainingEnded | None = None
-        self._step = claim.checkpoint.step if claim.checkpoint else 0
         self._vitals = Vitals(settings.data_dir, seconds=settings.system_metrics_seconds)
 
     def run(self) -> None:
         """Make the attempt. Whatever happens, it ends here or its lease ends it."""
-        for part in (self._lease, self._recorder, self._keeper):
+        for part in (self._lease, self._recorder, self._work):
             part.start()
         self._equipment.mirror.watch(self._claim.job_id)
         where = f"attempt {self._claim.attempt} on {self._equipment.node}"
         self._recorder.say(f"{where}: fetching the data")
         folder = self._equipment.workroom.folder(f"{self._claim.job_id}-{self._claim.attempt}")
-        conclusion = Conclusion(
-            self._equipment, self._claim, self._lease, self._recorder, self._keeper
-        )
         try:
-            with ExitStack() as stack:
-                self._train_and_conclude(folder, stack, conclusion)
+            self._work_and_conclude(folder)
         except Interrupted as interruption:
             self._stop_runner_at_once()
-            conclusion.interrupted(interruption.why)
+            if interruption.why not in ("lost", "cancel"):
+                self._work.settle()
+            self._conclusion.interrupted(interruption.why)
         except SupersededError as error:
             self._stop_runner_at_once()
             self._equipment.counts.add("attempts_superseded")
             log.warning("this attempt is over", reason=error.detail)
         finally:
-            for part in (self._keeper, self._recorder, self._lease):
+            for part in (self._work, self._recorder, self._lease):
                 part.end()
             self._equipment.workroom.clear(folder)
             self._equipment.mirror.release(self._claim.job_id)
 
-    def _train_and_conclude(self, folder: Path, stack: ExitStack, conclusion: Conclusion) -> None:
-        e = self._equipment
-        schema = DatasetSchema.model_validate(self._claim.dataset_schema)
-        small = fits(self._spec, schema, e.data_memory_bytes)
-        large = None if small else self._spec
-        errand = Errand(
-            lambda: prepare(e.engine, e.store, e.cache, self._claim, large=large, folder=folder)
-        )
+    def _work_and_conclude(self, folder: Path) -> None:
         try:
-            materials = self._attend(errand)
+            self._attend(Errand(lambda: self._work.prepare(folder)))
         except (UnavailableError, NotFoundError, InvalidError) as error:
             self._recorder.say(error.detail, "error")
-            conclusion.lost(lacking(error))
+            self._conclusion.lost(lacking(error))
             return
-        stack.callback(materials.keeping.close)
-        if materials.arriving is not None:
-            count = materials.arriving.expected
-            self._recorder.say(f"training need not wait for the {count} chunks to come")
-        ending = self._train(materials, folder)
+        ending = self._have_done(folder)
         if ending.cause is not None:
             self._recorder.say(cause_text(ending.cause), "error")
-        if ending.model is not None:
-            self._finish(ending.model, ending.peak_memory_bytes, conclusion)
+        if ending.done:
+            # A worker that drains waits a little for what was made to be kept.
+            kept = self._attend(Errand(self._work.keep), patience_seconds=_KEEP_SECONDS)
+            self._work.finish(kept, ending.peak_memory_bytes)
         elif ending.stopped_for is not None:
-            self._recorder.say(f"training stopped: {ending.stopped_for}")
+            self._recorder.say(f"stopped: {ending.stopped_for}")
             raise Interrupted(ending.stopped_for)
         elif ending.cause is not None and ending.cause["kind"] == USER_ERROR:
-            conclusion.failed(ending.cause, ending.peak_memory_bytes)
+            self._conclusion.failed(ending.cause, ending.peak_memory_bytes)
         elif ending.cause is not None:
-            if ending.cause["kind"] == BAD_CHECKPOINT and materials.checkpoint_id:
-                forget(e.engine, materials.checkpoint_id)
-            conclusion.lost(ending.cause, ending.exit_code, ending.peak_memory_bytes)
-
-    def _finish(self, ended: TrainingEnded, peak: int | None, conclusion: Conclusion) -> None:
-        """Keep the model and finish the job; a worker that drains waits a little for that."""
-        errand = Errand(lambda: conclusion.keep_model(Path(ended.path)))
-        model = self._attend(errand, patience_seconds=_KEEP_SECONDS)
-        conclusion.finished(ended, model, peak)
+            self._work.spoilt(ending.cause)
+            self._conclusion.lost(ending.cause, ending.exit_code, ending.peak_memory_bytes)
 
     def _attend(self, errand: Errand[Result], *, patience_seconds: float = 0.0) -> Result:
         """Wait for an errand. Raises Interrupted when something more important comes first."""
@@ -172,22 +152,10 @@ class Attempt:
             return "pause"
         return "drain" if self._equipment.drain.begun else None
 
-    def _train(self, materials: Materials, folder: Path) -> Ending:
-        """Have the runner train, and hear it out."""
+    def _have_done(self, folder: Path) -> Ending:
+        """Have the runner do the work, and hear it out."""
         runner = self._runner = self._equipment.runner()
-        runner.begin(
-            {
-                "spec": self._claim.spec,
-                "table": str(materials.table),
-                "workdir": str(folder),
-                "resume": str(materials.resume) if materials.resume else None,
-                "checkpoint_seconds": self._equipment.settings.checkpoint_seconds,
-                "data_memory_bytes": self._spec.data.memory_bytes
-                or self._equipment.data_memory_bytes,
-                "arrival": arrival_of(materials),
-                "alive_until": self._lease.until,
-            }
-        )
+        runner.begin({**self._work.order(folder), "alive_until": self._lease.until})
         stopping: str | None = None
         stop_by = float("inf")
         while True:
@@ -195,9 +163,9 @@ class Attempt:
                 message = runner.receive(_LOOK_SECONDS)
             except ChannelClosedError:
                 return self._died(runner, stopping)
-            if materials.arriving is not None and materials.arriving.failure is not None:
+            if (failure := self._work.failure()) is not None:
                 peak = runner.kill().peak_memory_bytes
-                return Ending(cause=lacking(materials.arriving.failure), peak_memory_bytes=peak)
+                return Ending(cause=lacking(failure), peak_memory_bytes=peak)
             if message is not None:
                 ending = self._hear(message, stopping)
                 if ending is not None:
@@ -218,9 +186,9 @@ class Attempt:
 
     def _measure(self, runner: RunnerProcess) -> None:
         """Tell how the machine does, when it is time to."""
-        found = self._vitals.measure(runner.pid, self._step)
+        found = self._vitals.measure(runner.pid, self._work.step)
         if found:
-            self._recorder.add(self._story.measured(found, time.monotonic()))
+            self._work.measured(found, time.monotonic())
 
     def _wait_out(self, runner: RunnerProcess) -> None:
         """Have training stand still until the lease is renewed, however long that takes.
@@ -245,7 +213,7 @@ class Attempt:
         return time.monotonic() + seconds
 
     def _hear(self, message: Message, stopping: str | None) -> Ending | None:
-        """Take what the runner says; how training ended if it did."""
+        """Take what the runner says; how it ended if it did."""
         if message["say"] == "event":
             self._take_event({k: v for k, v in message.items() if k != "say"})
         if message["say"] == "log":
@@ -254,7 +222,7 @@ class Attempt:
             return None
         peak = message["peak_memory_bytes"]
         if message["how"] == "finished":
-            return Ending(self._ended, peak_memory_bytes=peak)
+            return Ending(done=True, peak_memory_bytes=peak)
         if message["how"] == "stopped":
             return Ending(stopped_for=stopping or "lost", peak_memory_bytes=peak)
         cause: Cause = {k: v for k, v in message.items() if k in _CAUSE_FIELDS}
@@ -264,21 +232,7 @@ class Attempt:
         return Ending(cause=cause, peak_memory_bytes=peak)
 
     def _take_event(self, document: dict[str, Any]) -> None:
-        event = Codec.decode(document)
-        points, progress = self._story.take(event, time.monotonic())
-        if isinstance(event, CheckpointSaved):
-            # The points before it first: it is kept only after them.
-            self._keeper.save(event)
-            self._equipment.counts.add("checkpoints")
-            return
-        self._equipment.counts.add("points", len(points))
-        self._equipment.counts.add("steps", max(0, event.step - self._step))
-        self._step = event.step
-        if (said := line(event, self._spec)) is not None:
-            self._recorder.say(said)
-        self._recorder.add(points, progress)
-        if isinstance(event, TrainingEnded):
-            self._ended = event
+        self._work.take(Codec.decode(document), time.monotonic())
 
     def _died(self, runner: RunnerProcess, stopping: str | None) -> Ending:
         """The runner is gone without a word."""
@@ -286,7 +240,7 @@ class Attempt:
         if stopping == "cancel":
             return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
         cause = death(exit_.code, runner.memory, exit_.peak_memory_bytes)
-        return Ending(None, None, cause, exit_.code, exit_.peak_memory_bytes)
+        return Ending(cause=cause, exit_code=exit_.code, peak_memory_bytes=exit_.peak_memory_bytes)
 
     def _stop_runner_at_once(self) -> None:
         """Let nothing of this attempt go on: a runner that still trains is ended."""

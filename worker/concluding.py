@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from core import jobs
 from core.data.stores import Store
 from core.db.session import transaction
+from core.db.tables import Job
 from core.errors import SupersededError, UnavailableError
 from core.events import TrainingEnded
 from core.status import JobStatus
 from worker.causes import Cause
 from worker.equipment import Equipment
-from worker.keeper import Keeper
 from worker.lease import Lease
 from worker.recorder import Recorder
 
@@ -26,7 +26,8 @@ log = structlog.get_logger()
 
 _RETRY_SECONDS = 0.25
 _LOOK_SECONDS = 0.1
-_CHECKPOINT_SECONDS = 8.0
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -71,39 +72,45 @@ class Conclusion:
         claim: jobs.Claim,
         lease: Lease,
         recorder: Recorder,
-        keeper: Keeper,
     ) -> None:
         self._equipment = equipment
         self._claim = claim
         self._lease = lease
         self._recorder = recorder
-        self._keeper = keeper
 
-    def keep_model(self, path: Path) -> KeptModel:
-        """Bring the model file to the store, trying for as long as the lease holds.
+    def stored(self, put: Callable[[], Result]) -> Result:
+        """Bring a file to the store by `put`, trying for as long as the lease holds.
 
         Raises UnavailableError after that.
         """
         while True:
             try:
-                return keep_model(self._equipment.store, self._claim, path)
+                return put()
             except UnavailableError as error:
                 if self._lease.lost:
                     raise
-                log.warning("the model waits for the store", reason=error.detail)
+                log.warning("a file waits for the store", reason=error.detail)
                 time.sleep(_RETRY_SECONDS)
 
-    def finished(self, ended: TrainingEnded, model: KeptModel, peak: int | None) -> None:
-        """Training ended with a model."""
+    def finished(
+        self,
+        result: dict[str, Any],
+        peak: int | None,
+        *,
+        insights: dict[str, Any] | None = None,
+        also: Callable[[Session, Job], object] | None = None,
+    ) -> None:
+        """The work is done; `also` is written in the same transaction, and may be repeated."""
         self._finish(
             JobStatus.FINISHED,
-            result=outcome(ended, model),
-            insights=ended.insights,
+            also=also,
+            result=result,
+            insights=insights,
             peak_memory_bytes=peak,
         )
 
     def failed(self, cause: Cause, peak: int | None) -> None:
-        """What the client asked for cannot be trained."""
+        """What the client asked for cannot be done."""
         self._finish(JobStatus.FAILED, cause=cause, peak_memory_bytes=peak)
 
     def lost(self, cause: Cause, exit_code: int | None = None, peak: int | None = None) -> None:
@@ -123,7 +130,10 @@ class Conclusion:
         )
 
     def interrupted(self, why: str) -> None:
-        """Somebody wants the attempt to end: `cancel`, `pause`, `drain`; or it is `lost`."""
+        """Somebody wants the attempt to end: `cancel`, `pause`, `drain`; or it is `lost`.
+
+        What the next attempt goes on from is safe by now, if it is to be given back.
+        """
         log.info("the attempt is interrupted", why=why)
         if why == "lost":
             self._equipment.counts.add("attempts_superseded")
@@ -131,8 +141,6 @@ class Conclusion:
         if why == "cancel":
             self._finish(JobStatus.CANCELLED, cause={"kind": "cancelled"})
             return
-        if not self._keeper.wait(_CHECKPOINT_SECONDS):
-            log.warning("the last checkpoint could not be kept in time")
         self._written()
         self._equipment.counts.add("attempts_released")
         self._settle(
@@ -141,13 +149,21 @@ class Conclusion:
             )
         )
 
-    def _finish(self, status: JobStatus, **outcome: Any) -> None:
+    def _finish(
+        self,
+        status: JobStatus,
+        *,
+        also: Callable[[Session, Job], object] | None = None,
+        **outcome: Any,
+    ) -> None:
+        def end(session: Session) -> None:
+            claim = self._claim
+            job = jobs.finish(session, claim.job_id, claim.attempt, status, **outcome)
+            if also is not None:
+                also(session, job)
+
         self._written()
-        self._settle(
-            lambda session: jobs.finish(
-                session, self._claim.job_id, self._claim.attempt, status, **outcome
-            )
-        )
+        self._settle(end)
         self._equipment.counts.add(f"attempts_{status.value}")
         log.info("the attempt ended", status=status.value)
 

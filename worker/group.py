@@ -133,6 +133,7 @@ class Group:
         runner = self._runner = self._equipment.runner()
         runner.begin(
             {
+                "kind": "stack",
                 "specs": [claim.spec for claim in self._claims],
                 "table": str(materials.table),
                 "workdir": str(folder),

@@ -29,7 +29,7 @@ class Inbox:
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
 
     def next_work(self) -> Message:
-        """Wait for the next `train` message; the flags of earlier ones are forgotten."""
+        """Wait for the next `work` message; the flags of earlier ones are forgotten."""
         return self._work.get()
 
     def done(self) -> None:
@@ -53,7 +53,7 @@ class Inbox:
 
     def _hear(self, message: Message) -> None:
         match message["do"]:
-            case "train":
+            case "work":
                 self.stop.clear()
                 self.checkpoint.clear()
                 self.leaving = SimpleQueue()

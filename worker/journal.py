@@ -1,8 +1,17 @@
-"""What a job's log says of what happens in training, in words."""
+"""What a job's log says of what happens in it, in words."""
 
 from typing import Any
 
-from core.events import EpochEnded, Event, TrainingEnded, TrainingFailed, TrainingStarted
+from core.events import (
+    EpochEnded,
+    EvaluationEnded,
+    Event,
+    RowsPassed,
+    ScoringEnded,
+    TrainingEnded,
+    TrainingFailed,
+    TrainingStarted,
+)
 from core.spec import JobSpec
 from worker.causes import Cause
 
@@ -38,6 +47,17 @@ def line(event: Event, spec: JobSpec) -> str | None:
         case TrainingFailed():
             return event.detail
     return None
+
+
+def passed(event: RowsPassed | EvaluationEnded | ScoringEnded) -> str:
+    """What to say of a model that goes over rows."""
+    match event:
+        case RowsPassed():
+            return f"{event.rows:,} of {event.rows_total:,} rows"
+        case EvaluationEnded():
+            return f"measured on {event.rows:,} rows: {_numbers(event.metrics)}"
+        case ScoringEnded():
+            return f"{event.rows:,} rows are answered"
 
 
 def cause_text(cause: Cause) -> str:

@@ -4,41 +4,33 @@ The rows say what MLflow lacks; one who mirrors a job has a turn of some seconds
 it may be cut short anywhere and done again.
 """
 
-import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine, update
 
-from core import jobs
+from core import jobs, models
 from core.data.stores import Store
 from core.db.session import reading, transaction
-from core.db.tables import DatasetVersion, Experiment, Job
+from core.db.tables import Experiment, Job
 from core.db.turns import end_turn, extend_turn, fail_turn, take_turn
-from core.db.types import to_milliseconds
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
 from core.settings import Settings
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 from core.tracking import (
-    PARENT_TAG,
     Artifact,
-    DatasetInput,
     MetricPoint,
     MlflowServer,
-    RunDescription,
-    dataset_profile,
-    dataset_schema,
     end_run,
     ensure_run,
-    flatten,
     is_deleted,
 )
 from worker.modelfiles import model_artifacts
 from worker.provenance import source_files, source_tags
-from worker.runfiles import insight_files, run_files
+from worker.runfiles import evaluation_files, insight_files, run_files
+from worker.subject import Subject, subject_of
 
 log = structlog.get_logger()
 
@@ -48,33 +40,6 @@ _CHUNKS = 50
 _END_SECONDS = 3.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _WAIT_SECONDS = 60.0
-_MOST_CAUSE = 2000
-MOST_TRIALS_WITH_FILES = 100
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What the mirror needs of a job's row, read once a turn."""
-
-    job_id: str
-    status: JobStatus
-    mirrored_status: str | None
-    run_id: str | None
-    description: RunDescription
-    finished_at_ms: int | None
-    tags: dict[str, str]
-    spec: dict[str, object]
-    model_key: str | None
-    schema: dict[str, object]
-    nesting: jobs.Nesting
-
-    @property
-    def files(self) -> bool:
-        """Whether it leaves files: thousands of models of one sweep would only be in the way.
-
-        The store has their models all the same.
-        """
-        return self.nesting.beside <= MOST_TRIALS_WITH_FILES
 
 
 class Mirror:
@@ -167,14 +132,14 @@ class Mirror:
         with transaction(self._engine) as session:
             return jobs.record_mirrored(session, job_id, subject.status)
 
-    def _read(self, job_id: str) -> _Subject:
+    def _read(self, job_id: str) -> Subject:
         with reading(self._engine) as session:
             job = jobs.get(session, job_id)
             begins = job.mlflow_run_id is None
             tags = source_tags(jobs.source_of(session, job)) if begins else {}
-            return _subject(job, self._settings, jobs.nesting(session, job), tags)
+            return subject_of(job, self._settings, jobs.nesting(session, job), tags)
 
-    def _begin(self, server: MlflowServer, subject: _Subject) -> str:
+    def _begin(self, server: MlflowServer, subject: Subject) -> str:
         """Make the run of a job and let its rows point at it."""
         run = ensure_run(server, subject.description)
         with transaction(self._engine) as session:
@@ -204,7 +169,7 @@ class Mirror:
                 jobs.mark_mirrored(session, lacking.chunk_ids)
         return False
 
-    def _artifacts(self, subject: _Subject, run_id: str) -> Iterator[Artifact]:
+    def _artifacts(self, subject: Subject, run_id: str) -> Iterator[Artifact]:
         """The files that an ended run leaves: what was asked and done, and the model if any.
 
         The turn is extended by each: that of one who dies in between is soon over.
@@ -217,6 +182,8 @@ class Mirror:
             found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
             job = jobs.get(session, subject.job_id)
             found += source_files(jobs.source_of(session, job)) + insight_files(job.insights)
+            if job.kind is JobKind.EVALUATE and job.status is JobStatus.FINISHED:
+                found += evaluation_files(models.evaluation_by(session, job.id))
         for artifact in found:
             self._extend(subject)
             yield artifact
@@ -231,7 +198,7 @@ class Mirror:
                 self._extend(subject)
                 yield artifact
 
-    def _extend(self, subject: _Subject) -> None:
+    def _extend(self, subject: Subject) -> None:
         with transaction(self._engine) as session:
             extend_turn(session, Job, subject.job_id, TURN_SECONDS)
 
@@ -302,76 +269,3 @@ class MirrorThread:
             # A job may be back with a new attempt by now.
             if over and self._watched.get(job_id) == until:
                 del self._watched[job_id]
-
-
-def _note(job: Job, settings: Settings) -> str:
-    """What MLflow's page of a run says on top: its description, why it failed, where it is here."""
-    parts = [str(job.spec.get("description") or "")]
-    if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-        said = str(job.cause.get("message") or job.cause.get("kind") or "")
-        parts.append(f"**{job.status.value}:** {said[:_MOST_CAUSE]}")
-    if settings.public_url:
-        parts.append(f"[job {job.id[:8]}]({settings.public_url.rstrip('/')}/v1/jobs/{job.id})")
-    return "\n\n".join(part for part in parts if part)
-
-
-def dataset_input(version: DatasetVersion) -> DatasetInput:
-    """A dataset version as MLflow is told of it."""
-    return DatasetInput(
-        version.dataset.name,
-        version.version,
-        version.digest,
-        dataset_schema(version.schema),
-        f"{version.dataset.name}@{version.version}",
-        dataset_profile(version.schema),
-    )
-
-
-def _subject(
-    job: Job, settings: Settings, nesting: jobs.Nesting, source: dict[str, str]
-) -> _Subject:
-    version = job.dataset_version
-    description = RunDescription(
-        job_id=job.id,
-        experiment=job.experiment.name,
-        name=job.name or f"job-{job.id[:8]}",
-        started_at_ms=to_milliseconds(job.started_at or job.created_at),
-        params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_PARAMS}),
-        tags={
-            **source,
-            **job.tags,
-            "mlflow.user": job.owner,
-            "mlflow.note.content": _note(job, settings),
-            "chainrule.dataset_digest": version.digest,
-            PARENT_TAG: nesting.parent or "",
-        },
-        dataset=dataset_input(version),
-    )
-    result = job.result or {}
-    return _Subject(
-        job_id=job.id,
-        status=job.status,
-        mirrored_status=job.mirrored_status,
-        run_id=job.mlflow_run_id,
-        description=description,
-        finished_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
-        tags={
-            "chainrule.status": job.status.value,
-            "chainrule.node": job.node or "",
-            "chainrule.attempts": str(job.attempt),
-            "chainrule.weights_digest": str(result.get("weights_digest", "")),
-            "chainrule.reason": str(result.get("reason", "")),
-            "chainrule.cause": json.dumps(job.cause) if job.cause else "",
-            "mlflow.note.content": _note(job, settings),
-            PARENT_TAG: nesting.parent or "",
-        },
-        spec=job.spec,
-        model_key=result.get("model_key"),
-        schema=version.schema,
-        nesting=nesting,
-    )
-
-
-_NOT_PARAMS = frozenset(
-    {"tags", "name", "description", "experiment", "priority", "source", "max_attempts"}
-)

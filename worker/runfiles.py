@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.db.tables import Attempt
+from core.db.tables import Attempt, Evaluation
 from core.events import MACHINE
 from core.jobs import History
 from core.tracking import Artifact, pictures
@@ -131,21 +131,35 @@ def insight_files(insights: Mapping[str, Any] | None) -> list[Artifact]:
     """What a network was seen to do, as pictures, and its hardest rows as a table."""
     if not insights:
         return []
-    files: dict[str, str] = {}
-    confusion = insights.get("confusion")
-    if confusion:
-        labels = [str(label) for label in confusion["labels"]]
-        files["confusion.svg"] = pictures.confusion(labels, confusion["counts"])
-    files["hardest.csv"] = _table(insights["hardest"])
+    files = _confusion(insights.get("confusion"))
+    files["hardest.csv"] = _table(["row", "loss", "truth", "answer"], insights["hardest"])
     for name in ("activations", "gradients"):
         if insights[name]:
             files[f"{name}.svg"] = _histograms(insights[name])
     return [Artifact(name, text.encode()) for name, text in files.items()]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def evaluation_files(found: Evaluation) -> list[Artifact]:
+    """What a model was worth: metrics of all rows and of each slice as a table, and a picture."""
+    rows: list[dict[str, Any]] = [{"rows": found.rows, **found.metrics}]
+    for one in found.slices:
+        told = {"column": one["column"], "value": one["value"], "rows": one["rows"]}
+        rows.append({**told, **one["metrics"]})
+    files = _confusion(found.confusion)
+    files["evaluation.csv"] = _table(["column", "value", "rows", *found.metrics], rows)
+    return [Artifact(name, text.encode()) for name, text in files.items()]
+
+
+def _confusion(found: Mapping[str, Any] | None) -> dict[str, str]:
+    if not found:
+        return {}
+    labels = [str(label) for label in found["labels"]]
+    return {"confusion.svg": pictures.confusion(labels, found["counts"])}
+
+
+def _table(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["row", "loss", "truth", "answer"], restval="")
+    writer = csv.DictWriter(text, names, restval="")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

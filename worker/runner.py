@@ -1,4 +1,4 @@
-"""The process that trains: `python -m worker.runner`, started and fed by a worker's child.
+"""The process that computes: `python -m worker.runner`, started and fed by a worker's child.
 
 It stays warm between jobs. It holds no credentials: data comes as files, everything it has to say
 goes over the channel, so whatever kills it (memory, a crash in native code) kills nothing else.
@@ -11,16 +11,22 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from core.data import columns
 from core.data.stretches import Arrival
 from core.errors import InvalidError, TrainingError
 from core.events import CheckpointSaved, Codec, Event
 from core.spec import JobSpec
+from core.spec.inference import EvaluationSpec, ScoringSpec
 from core.training.loop import train, train_stack
+from core.training.measuring import measure
+from core.training.model import TrainedModel
 from core.training.run import Command, Events, Leave
+from core.training.scoring import score
 from worker.channel import Channel, ChannelClosedError, Message
 from worker.confinement import confine
 from worker.inbox import Inbox
@@ -35,7 +41,7 @@ class BadCheckpointError(Exception):
 
 
 def main() -> None:
-    """Train what the parent says, one job after the other, until it is gone."""
+    """Train or use what the parent says, one job after the other, until it is gone."""
     parser = argparse.ArgumentParser(prog="python -m worker.runner", description=__doc__)
     parser.add_argument("descriptor", type=int, help="file descriptor of the channel")
     parser.add_argument("--memory-bytes", type=int, default=0)
@@ -66,12 +72,12 @@ class _Telling(logging.Handler):
 
 
 def _serve(channel: Channel, inbox: Inbox) -> bool:
-    """Train the next job and say how it ended; whether this process is fit for another."""
+    """Do the next job and say how it ended; whether this process is fit for another."""
     work = inbox.next_work()
     _forget_peak()
     fit = True
     try:
-        end = (_train_stack if "specs" in work else _train)(channel, inbox, work)
+        end = _WORKS[work["kind"]](channel, inbox, work)
     except (TrainingError, InvalidError) as error:
         end = {"how": "failed", "kind": "user_error", "message": error.detail}
     except BadCheckpointError as error:
@@ -153,6 +159,29 @@ def _train_stack(channel: Channel, inbox: Inbox, work: Message) -> Message:
     return {"how": "stopped"}
 
 
+def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Measure a model on a table."""
+    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    spec = EvaluationSpec.model_validate(work["spec"])
+    return _pass(channel, inbox, measure(model, table, spec.slices))
+
+
+def _score(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Let a model answer for the rows of a table."""
+    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    spec = ScoringSpec.model_validate(work["spec"])
+    return _pass(channel, inbox, score(model, table, spec, Path(work["workdir"])))
+
+
+def _pass(channel: Channel, inbox: Inbox, events: Iterator[Event]) -> Message:
+    """Pass events on until they end or are no longer wanted."""
+    for event in events:
+        if inbox.stop.is_set():
+            return {"how": "stopped"}
+        channel.send({"say": "event", **Codec.encode(event)})
+    return {"how": "finished"}
+
+
 def _first(events: Events, resume: Path | None) -> Event | None:
     """The first event; what is wrong before it, when training is resumed, is the checkpoint."""
     try:
@@ -161,6 +190,10 @@ def _first(events: Events, resume: Path | None) -> Event | None:
         if resume is None:
             raise
         raise BadCheckpointError(error.detail) from error
+
+
+_WORKS = {"train": _train, "stack": _train_stack, "evaluate": _evaluate, "score": _score}
+"""How each kind of work is done."""
 
 
 def _explain(error: Exception) -> Message:

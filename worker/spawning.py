@@ -49,11 +49,11 @@ class RunnerProcess:
         self.memory = MemoryWatch(self.pid)
 
     def begin(self, work: Message) -> None:
-        """Have it train. One that is gone shows that at the next `receive`."""
+        """Have it work. One that is gone shows that at the next `receive`."""
         self.busy = True
         self.memory = MemoryWatch(self.pid)
         self.heard_at = time.monotonic()
-        say(self, {"do": "train", **work})
+        say(self, {"do": "work", **work})
 
     def receive(self, timeout_seconds: float) -> Message | None:
         """What it says next, None when nothing within the timeout.

@@ -11,24 +11,36 @@ from core.jobs import Point
 from core.spec import JobSpec
 
 
-class Story:
-    """What happened in one attempt so far.
+class Timeline:
+    """Moments of an attempt as the database would tell them.
 
-    Moments are the database's: the one of the claim plus what this machine's monotonic clock
-    counted since, so that points of different machines are in order.
+    They are the one of the claim plus what this machine's monotonic clock counted since, so that
+    points of different machines are in order.
     """
+
+    def __init__(self, claimed_at: datetime, claimed_monotonic: float) -> None:
+        self._start_ms = to_milliseconds(claimed_at)
+        self._monotonic = claimed_monotonic
+
+    def points(
+        self, metrics: Mapping[str, float], *, step: int, epoch: int, at: float
+    ) -> list[Point]:
+        """A point for each metric, measured at the monotonic moment `at`."""
+        at_ms = self._start_ms + round(1000 * (at - self._monotonic))
+        return [Point(key, step, epoch, at_ms, value) for key, value in metrics.items()]
+
+
+class Story:
+    """What happened in one attempt at training so far."""
 
     def __init__(
         self,
         spec: JobSpec,
         progress: dict[str, Any] | None,
-        *,
-        claimed_at: datetime,
-        claimed_monotonic: float,
+        timeline: Timeline,
     ) -> None:
         self._spec = spec
-        self._start_ms = to_milliseconds(claimed_at)
-        self._monotonic = claimed_monotonic
+        self._timeline = timeline
         self._last: dict[str, float] = dict((progress or {}).get("last") or {})
         # Not of earlier attempts: what they told beyond the checkpoint is superseded.
         self._told: set[str] = set()
@@ -63,8 +75,7 @@ class Story:
 
     def measured(self, metrics: Mapping[str, float], at: float) -> list[Point]:
         """Points at the step of the last event, measured at the monotonic moment `at`."""
-        at_ms = self._start_ms + round(1000 * (at - self._monotonic))
-        return [Point(key, self._step, self._epoch, at_ms, value) for key, value in metrics.items()]
+        return self._timeline.points(metrics, step=self._step, epoch=self._epoch, at=at)
 
     def _better(self, metrics: dict[str, float]) -> dict[str, float]:
         """The metrics of the better epoch: the best so far or this one."""

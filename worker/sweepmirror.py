@@ -30,7 +30,7 @@ from core.tracking import (
     flatten,
     mlflow_status,
 )
-from worker.mirror import dataset_input
+from worker.subject import dataset_input
 
 log = structlog.get_logger()
 

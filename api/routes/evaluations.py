@@ -2,58 +2,81 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query, Response
 
 from api import registered, schemas
 from api.auth import Owner
-from api.context import Context, Here
+from api.context import Here
+from api.exact import Exact
+from api.inferring import named, submit
 from api.openapi import ALWAYS, problems
 from api.pages import page
-from api.parameters import JobId, ModelReference, Paging
-from core import datasets, models
-from core.db.session import reading, transaction
+from api.parameters import IdempotencyKey, JobId, ModelReference, Paging
+from core import models
+from core.db.session import reading
+from core.spec.inference import EvaluationSpec
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
 
 
-class EvaluationSpec(BaseModel):
-    """Where to measure."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dataset: Annotated[str, Field(max_length=300, examples=["pets@1"])]
-    slices: Annotated[
-        list[Annotated[str, Field(max_length=255)]],
-        Field(max_length=10, description="columns; their values are measured one by one"),
-    ] = []
-
-
 @router.post(
     "/models/{reference}/evaluations",
-    status_code=201,
+    status_code=202,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
 def evaluate_model(
-    reference: ModelReference, asked: EvaluationSpec, here: Here, owner: Owner
-) -> registered.Evaluation:
-    """Measure a registered model on a dataset version: its job's metrics and the usual ones.
+    reference: ModelReference,
+    spec: Exact[EvaluationSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Job:
+    """Queue a job that measures a registered model on a dataset version.
 
-    What was measured before is not measured again.
+    By its job's metrics and the usual ones. What was measured before is not measured again: the
+    answer is then the job that did.
     """
-    with reading(here.engine) as session:
-        job_id = models.resolve(session, reference).job_id
-    return _evaluate(here, job_id, asked, owner)
+    trained_id, model = named(here, reference)
+    return submit(
+        here,
+        spec,
+        trained_id,
+        model,
+        owner=owner,
+        response=response,
+        idempotency_key=idempotency_key,
+    )
 
 
 @router.post(
-    "/jobs/{job_id}/evaluations", status_code=201, responses=problems(403, 404, 409, 413, 415, 422)
+    "/jobs/{job_id}/evaluations", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
 def evaluate_job(
-    job_id: JobId, asked: EvaluationSpec, here: Here, owner: Owner
-) -> registered.Evaluation:
-    """Measure a finished job's model on a dataset version."""
-    return _evaluate(here, job_id, asked, owner)
+    job_id: JobId,
+    spec: Exact[EvaluationSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Job:
+    """The same with a finished job's model."""
+    return submit(
+        here,
+        spec,
+        job_id,
+        f"job {job_id[:8]}",
+        owner=owner,
+        response=response,
+        idempotency_key=idempotency_key,
+    )
+
+
+@router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))
+def read_evaluation(job_id: JobId, here: Here, _: Owner) -> registered.Evaluation:
+    """What a job that evaluates has measured; 409 while it has not."""
+    with reading(here.engine) as session:
+        return registered.evaluation(models.evaluation_by(session, job_id))
 
 
 @router.get("/models/{reference}/evaluations", responses=problems(404, 422))
@@ -70,18 +93,3 @@ def list_evaluations(
             job_ids = [version.job_id for version in versions]
         rows = models.evaluations(session, job_ids, before=before, limit=paging.limit + 1)
         return page(rows, paging.limit, registered.evaluation, lambda row: row.id)
-
-
-def _evaluate(
-    here: Context, job_id: str, asked: EvaluationSpec, owner: str
-) -> registered.Evaluation:
-    with reading(here.engine) as session:
-        file = models.locate(session, job_id)
-        version = datasets.resolve(session, asked.dataset)
-        wanted = models.Asked(file, version, tuple(dict.fromkeys(asked.slices)))
-        before = models.known(session, job_id, wanted)
-        if before is not None:
-            return registered.evaluation(before)
-    found = models.evaluate(here.models, here.store, here.cache, wanted)
-    with transaction(here.engine) as session:
-        return registered.evaluation(models.record(session, job_id, version, found, owner=owner))

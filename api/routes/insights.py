@@ -9,19 +9,12 @@ from api.auth import Owner
 from api.context import Here
 from api.openapi import ALWAYS, problems
 from api.parameters import JobId
-from api.schemas import Read
+from api.schemas import Confusion, Read
 from core import jobs
 from core.db.session import reading
 from core.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
-
-
-class Confusion(Read):
-    """How often rows of each class got each answer."""
-
-    labels: list[Any]
-    counts: Annotated[list[list[int]], Field(description="by true class, then by answer")]
 
 
 class HardRow(Read):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -11,7 +11,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.parameters import JobId, Paging, Tags, pairs
+from api.parameters import IdempotencyKey, JobId, Paging, Tags, pairs
 from core import jobs
 from core.data.schema import DatasetSchema
 from core.datasets import resolve
@@ -20,22 +20,11 @@ from core.db.session import reading, transaction
 from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec import JobSpec
 from core.spec.admission import check
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
 
 MAX_BODY_BYTES = 256 * 2**10
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="any text of your own; sent again with the same body it makes no second job",
-    ),
-]
 
 
 class Filters(Paging):
@@ -44,6 +33,7 @@ class Filters(Paging):
     experiment: str | None = None
     dataset: Annotated[str, Field(description="`name` or `name@3`")] | None = None
     name: str | None = None
+    kind: JobKind | None = None
     status: Annotated[list[JobStatus], Field(default_factory=list)]
     tag: Tags
 
@@ -66,7 +56,11 @@ LINKS = {
 
 @router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
 def submit_job(
-    spec: Exact[JobSpec], here: Here, owner: Owner, response: Response, idempotency_key: Key = None
+    spec: Exact[JobSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.Job:
     """Queue a job. Answers at once; a worker takes it when one is free.
 
@@ -126,6 +120,7 @@ def list_all_jobs(
             experiment=filters.experiment,
             dataset=filters.dataset,
             name=filters.name,
+            kind=filters.kind,
             status=filters.status,
             tags=pairs(filters.tag),
             cursor=filters.cursor,

@@ -26,6 +26,7 @@ class RetentionRules(BaseModel):
     models_days: Annotated[
         Days, Field(description="of models that are not registered; others always stay")
     ] = None
+    predictions_days: Annotated[Days, Field(description="of files that scoring jobs left")] = None
     metrics_days: Annotated[
         Days, Field(description="of curves with over 1,000 points the outline stays")
     ] = None
@@ -35,7 +36,7 @@ class RetentionRules(BaseModel):
 class Erasable(Read):
     """A file in the store, or points of a job's curves."""
 
-    kind: Literal["checkpoint", "model", "metrics"]
+    kind: Literal["checkpoint", "model", "predictions", "metrics"]
     job_id: str
     key: Annotated[str, Field(description="in the store; empty for points")]
     bytes: int
@@ -51,10 +52,11 @@ class Erased(Read):
 
 @router.post("", responses=problems(403, 413, 415, 422))
 def collect_garbage(rules: RetentionRules, here: Here, _: Owner) -> Erased:
-    """Erase checkpoints, models that are not registered, and detail of curves, of old jobs."""
+    """Erase what old jobs left: checkpoints, models nobody needs, predictions, detail of curves."""
     wanted = Rules(
         rules.checkpoints_days,
         rules.models_days,
+        rules.predictions_days,
         rules.metrics_days,
         mirrored_only=bool(here.settings.mlflow_url),
     )

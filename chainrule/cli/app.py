@@ -9,6 +9,7 @@ from chainrule.cli import (
     datasets,
     demo,
     gc,
+    inferring,
     insights,
     jobs,
     models,
@@ -47,6 +48,7 @@ comparing.install(app)
 nodes.install(app)
 sweeps.install(app)
 models.install(app)
+inferring.install(app)
 gc.install(app)
 webhooks.install(app)
 

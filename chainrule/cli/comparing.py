@@ -39,7 +39,7 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
     new job has no weights.
     """
     with client(url, token) as server:
-        before = server.jobs.get(find(server, job_id))
+        before = server.jobs.get(find(server, job_id, kind="train"))
         if not before.get("weights_digest"):
             raise typer.BadParameter(f"job {before['id']} is {before['status']}: it has no weights")
         # The spec may say `digits` or an alias, which may have moved; the job knows the version.

@@ -24,6 +24,10 @@ def gc(
         float | None,
         typer.Option(min=0, help="So do their models, unless registered. Not given: all stay."),
     ] = None,
+    predictions_days: Annotated[
+        float | None,
+        typer.Option(min=0, help="So do files of answers. Not given: all stay."),
+    ] = None,
     metrics_days: Annotated[
         float | None,
         typer.Option(min=0, help="Their curves keep 1,000 points each. Not given: all stay."),
@@ -41,6 +45,7 @@ def gc(
             {
                 "checkpoints_days": checkpoints_days,
                 "models_days": models_days,
+                "predictions_days": predictions_days,
                 "metrics_days": metrics_days,
                 "dry_run": dry_run,
             }

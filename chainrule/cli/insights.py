@@ -24,7 +24,7 @@ def insights(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = F
     [dim]chainrule insights latest[/]
     """
     with client(url, token) as server:
-        found = server.jobs.insights(find(server, job_id))
+        found = server.jobs.insights(find(server, job_id, kind="train"))
     if as_json:
         views.print_json(found)
         return

@@ -88,14 +88,15 @@ def list_jobs(
         views.print_json(found)
         return
     views.table(
-        ("job", "status", "experiment", "dataset", "epochs", "metrics", "created"),
+        ("job", "status", "does", "experiment", "dataset", "passed", "metrics", "created"),
         (
             (
                 job["id"][:8],
                 views.status(job),
+                job["kind"],
                 job["experiment"],
                 job["dataset"],
-                views.epochs(job),
+                views.passed(job),
                 views.metrics(job.get("last_metrics") or {}, limit=1),
                 views.ago(job.get("created_at")),
             )
@@ -121,11 +122,14 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("stopped by", job.get("reason") or ""),
             ("experiment", job["experiment"]),
             ("dataset", job["dataset"]),
-            ("epochs", views.epochs(job)),
+            ("does", job["kind"]),
+            ("passed", views.passed(job)),
             ("last", views.metrics(job.get("last_metrics") or {})),
             ("best", views.metrics(job.get("best_metrics") or {})),
             ("took", views.duration(job.get("started_at"), job.get("finished_at"))),
             ("weights", job.get("weights_digest") or ""),
+            ("model of", job.get("model_job_id") or ""),
+            ("predictions", job.get("predictions_digest") or ""),
             ("MLflow", job.get("mlflow_url") or ""),
         )
     )
@@ -174,17 +178,18 @@ def predict(
     """
     rows = read_rows(file)
     with client(url, token) as server:
-        job = server.jobs.get(find(server, job_id))
+        job = server.jobs.get(find(server, job_id, kind="train"))
         rows = without_targets(rows, job["spec"]["data"]["target"])
         answer = server.jobs.predict(job["id"], rows, probabilities=probabilities)
     show_predictions(answer, as_json=as_json)
 
 
-def find(server: Client, given: str) -> str:
-    """The id of the job that `given` means: an id, the start of one, or `latest`."""
+def find(server: Client, given: str, *, kind: str | None = None) -> str:
+    """The id of the job that `given` means: an id, the start of one, or `latest` (of a kind)."""
     if len(given) >= _ID_CHARACTERS:
         return given
-    recent = [job["id"] for _, job in zip(range(500), server.jobs.list(limit=100), strict=False)]
+    listed = server.jobs.list(kind=kind, limit=100)
+    recent = [job["id"] for _, job in zip(range(500), listed, strict=False)]
     if given == "latest":
         if not recent:
             raise typer.BadParameter("there are no jobs yet")

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli import views
-from chainrule.cli.jobs import find
+from chainrule.cli.jobs import exit_as, find
 from chainrule.cli.predicting import (
     Probabilities,
     RowsFile,
@@ -15,7 +15,8 @@ from chainrule.cli.predicting import (
     show_predictions,
     without_targets,
 )
-from chainrule.cli.references import version_of
+from chainrule.cli.progress import follow
+from chainrule.cli.references import ModelReference, version_of
 from chainrule.cli.typers import URL, Json, Token, Url, client, new_typer
 from chainrule.client import Client
 
@@ -23,7 +24,6 @@ models = new_typer("Register models, compare them, let an alias point at the bes
 
 Name = Annotated[str, typer.Argument(help="Name of the model, like digits.")]
 Version = Annotated[int, typer.Argument(help="Which version.")]
-Reference = Annotated[str, typer.Argument(help="digits@3, digits@champion, or digits: the latest.")]
 AliasName = Annotated[str, typer.Option("--alias", help="The alias that is moved.")]
 CHAMPION = "champion"
 
@@ -47,7 +47,9 @@ def register(
     [dim]chainrule model register digits latest[/]
     """
     with client(url, token) as server:
-        made = server.models.register(name, find(server, job_id), description=description)
+        made = server.models.register(
+            name, find(server, job_id, kind="train"), description=description
+        )
     if as_json:
         views.print_json(made)
         return
@@ -133,41 +135,6 @@ def set_alias(
     views.CONSOLE.print(f"[green]set[/] {name}@{alias} is {name}@{version}")
 
 
-@models.command("evaluate")
-def evaluate(
-    reference: Reference,
-    dataset: Annotated[str, typer.Argument(help="The dataset version to measure on: digits@1.")],
-    slices: Annotated[
-        list[str] | None, typer.Option("--slice", help="Also by the values of this column.")
-    ] = None,
-    url: Url = URL,
-    token: Token = "",
-    as_json: Json = False,
-) -> None:
-    """Measure a model on a dataset version.
-
-    [dim]chainrule model evaluate digits@champion digits@1 --slice label[/]
-    """
-    with client(url, token) as server:
-        found = server.models.evaluate(reference, dataset, slices=slices or [])
-    if as_json:
-        views.print_json(found)
-        return
-    keys = list(found["metrics"])
-    rows = [("all rows", found["rows"], found["metrics"])] + [
-        (f"{one['column']} = {one['value']}", one["rows"], one["metrics"])
-        for one in found["slices"]
-    ]
-    views.table(
-        ("", "rows", *keys),
-        (
-            (what, str(count), *(views.number(metrics[key]) for key in keys))
-            for what, count, metrics in rows
-        ),
-        "",
-    )
-
-
 @models.command("promote")
 def promote(
     name: Name,
@@ -189,8 +156,9 @@ def promote(
         present = server.models.get(name)["aliases"].get(alias)
         if present is not None:
             rivals.add(present)
-        for one in sorted(rivals):
-            server.models.evaluate(f"{name}@{one}", dataset)
+        measuring = [server.models.evaluate(f"{name}@{one}", dataset) for one in sorted(rivals)]
+        for job in measuring:
+            exit_as(follow(server, job["id"], visible=not as_json), watched=True)
         found = server.models.promote(
             name, version, alias, dataset=dataset, metric=metric, margin=margin
         )
@@ -213,7 +181,7 @@ def roll_back(name: Name, alias: AliasName = CHAMPION, url: Url = URL, token: To
 
 @models.command("predict")
 def predict(
-    reference: Reference,
+    reference: ModelReference,
     file: RowsFile,
     probabilities: Probabilities = False,
     url: Url = URL,
@@ -235,7 +203,7 @@ def predict(
 
 @models.command("export")
 def export(
-    reference: Reference,
+    reference: ModelReference,
     file: Annotated[Path, typer.Argument(help="The .onnx file to write.", dir_okay=False)],
     url: Url = URL,
     token: Token = "",

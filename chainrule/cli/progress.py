@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from chainrule.cli import views
 from chainrule.client import Client
 from chainrule.transport import Document
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 
 _SHOWN = ("train/loss", "valid/accuracy")
 
@@ -53,7 +53,9 @@ def bar(console: Console) -> Progress:
 def fields(job: Document) -> dict[str, Any]:
     """What the line of a job shows of it."""
     status = JobStatus(job["status"])
-    total, done = job.get("epochs_total"), job.get("epochs", 0)
+    training = job["kind"] == JobKind.TRAIN
+    total = job.get("epochs_total" if training else "rows_total")
+    done = job.get("epochs" if training else "rows") or 0
     if not status.terminal and not job.get("last_metrics"):
         waiting = status is JobStatus.QUEUED
         metrics = "waiting for a worker" if waiting else "reading the data"
@@ -62,7 +64,7 @@ def fields(job: Document) -> dict[str, Any]:
     return {
         "completed": done if total else 0,
         "total": total,
-        "description": f"epoch {done}/{total}" if total else f"epoch {done}",
+        "description": views.passed(job),
         "state": views.status(job).markup,
         "metrics": metrics,
     }

@@ -1,10 +1,16 @@
 """Which version a reference means: `name@3`, `name@alias`, or `name`: the latest."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from chainrule.transport import Document
+
+ModelReference = Annotated[
+    str, typer.Argument(help="digits@3, digits@champion, or digits: the latest.")
+]
+"""Argument of commands that use a registered model."""
 
 
 def version_of(reference: str, look: Callable[[str], Document]) -> tuple[str, int]:

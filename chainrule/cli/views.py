@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chainrule.transport import Document
 from core.events import GAUGES
+from core.status import JobKind
 
 CONSOLE = Console(highlight=False)
 ERRORS = Console(stderr=True)
@@ -26,6 +27,8 @@ _COLOURS = {
     "cancelled": "bright_black",
     "pruned": "bright_black",
 }
+MOST_COLUMNS = 12
+"""Columns of a table that fit beside each other."""
 _PREFERRED = ("test/accuracy", "valid/accuracy", "valid/loss", "train/accuracy", "train/loss")
 
 
@@ -68,10 +71,13 @@ def metrics(values: Document, limit: int = 20) -> str:
     return " · ".join(f"{key} {number(values[key])}" for key in order[:limit])
 
 
-def epochs(job: Document) -> str:
-    """`12/30`."""
-    total = job.get("epochs_total")
-    return f"{job.get('epochs', 0)}/{total}" if total else str(job.get("epochs", 0))
+def passed(job: Document) -> str:
+    """How far a job has come: `epoch 12/30`, `1,000/1,797 rows`."""
+    if job["kind"] == JobKind.TRAIN:
+        total = job.get("epochs_total")
+        return f"epoch {job.get('epochs', 0)}" + (f"/{total}" if total else "")
+    rows, total = job.get("rows") or 0, job.get("rows_total")
+    return f"{rows:,}/{total:,} rows" if total else f"{rows:,} rows"
 
 
 def ago(instant: str | None) -> str:

@@ -65,7 +65,7 @@ class Prepared:
             message = f"column {error.column!r}, row {row}: {error.detail}"
             raise InvalidError(message) from None
         except InvalidError as error:
-            raise _elsewhere(error, int(chosen[0])) from None
+            raise elsewhere(error, int(chosen[0])) from None
         return x if self.standardizer is None else self.standardizer.apply(x)
 
     def of(self, numbers: NDArray[np.int64], *, kept: bool = False) -> "Prepared":
@@ -88,7 +88,7 @@ class Prepared:
             try:
                 yield cells.read(self.stretches.rows(chosen, [name]), name, self.dtype)
             except InvalidError as error:
-                raise _elsewhere(error, int(chosen[0])) from None
+                raise elsewhere(error, int(chosen[0])) from None
 
     @cached_property
     def _all(self) -> Floats:
@@ -111,6 +111,6 @@ class Prepared:
         return cells.lay(read, self.names, self.dtype)
 
 
-def _elsewhere(error: InvalidError, row: int) -> InvalidError:
+def elsewhere(error: InvalidError, row: int) -> InvalidError:
     """The error of a stretch of rows; what it says of rows counts from the first of them."""
     return error if not row else InvalidError(f"{error.detail}, counted from row {row + 1} on")

@@ -27,6 +27,7 @@ from core.jobs.groups import (
     wanted_of_all,
 )
 from core.jobs.history import events
+from core.jobs.inferring import infer, predictions_of
 from core.jobs.logs import MOST_LINES, Line, log_lines
 from core.jobs.metrics import History, metrics, record_metrics
 from core.jobs.mirroring import (
@@ -85,6 +86,7 @@ __all__ = [
     "forget_run",
     "get",
     "get_source",
+    "infer",
     "keep_source",
     "left_to_others",
     "list_jobs",
@@ -100,6 +102,7 @@ __all__ = [
     "nesting",
     "pass_over",
     "pause",
+    "predictions_of",
     "prune",
     "queue_depths",
     "reap",

@@ -12,7 +12,7 @@ from core.db.tables import Attempt, Checkpoint, Job
 from core.errors import SupersededError
 from core.jobs.history import log, worker
 from core.jobs.reading import get, own
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,16 @@ class SavedCheckpoint:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a worker needs to train a job that it owns as `attempt` (the fencing token).
+    """What a worker needs to do a job that it owns as `attempt` (the fencing token).
 
     `claimed_at` is the database's time: moments of events are it plus the monotonic time since.
-    `checkpoint` is None when training starts from the beginning.
+    `checkpoint` is None when training starts from the beginning; `model_job_id` is the job whose
+    model is used, where none is trained.
     """
 
     job_id: str
     attempt: int
+    kind: JobKind
     owner: str
     spec: dict[str, Any]
     dataset: str
@@ -53,6 +55,7 @@ class Claim:
     worker: str
     claimed_at: datetime
     stack_key: str | None = None
+    model_job_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def described(job: Job, checkpoint: Checkpoint | None, moment: datetime) -> Clai
     return Claim(
         job_id=job.id,
         attempt=job.attempt,
+        kind=job.kind,
         owner=job.owner,
         spec=job.spec,
         dataset=version.dataset.name,
@@ -204,6 +208,7 @@ def described(job: Job, checkpoint: Checkpoint | None, moment: datetime) -> Clai
         worker=job.worker or "",
         claimed_at=moment,
         stack_key=job.stack_key,
+        model_job_id=job.model_job_id,
     )
 
 

@@ -52,6 +52,7 @@ def _told(job: Job) -> dict[str, Any]:
         "dataset": f"{version.dataset.name}@{version.version}",
         "tags": job.tags,
         "owner": job.owner,
+        "kind": job.kind.value,
         "attempt": job.attempt,
         "metrics": result.get("metrics"),
         "weights_digest": result.get("weights_digest"),

@@ -1,4 +1,4 @@
-"""Where MLflow shows a job: by itself, below the run of the sweep whose trial it is, or not."""
+"""Where MLflow shows a job: by itself, below the run of its sweep or of its model, or not."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,10 @@ class Nesting:
 
 
 def nesting(session: Session, job: Job) -> Nesting:
-    """Where the run of a job belongs."""
+    """Where the run of a job belongs; that of one that uses a model, below the one that made it."""
+    if job.model_job_id is not None:
+        statement = select(Job.mlflow_run_id).where(Job.id == job.model_job_id)
+        return Nesting(parent=session.scalar(statement))
     sweep = session.get(Sweep, job.tags[SWEEP_TAG]) if SWEEP_TAG in job.tags else None
     if sweep is None:
         return Nesting()

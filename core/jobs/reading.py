@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
 from core.errors import FieldError, InvalidError, NotFoundError, SupersededError
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def list_jobs(
     experiment: str | None = None,
     dataset: str | None = None,
     name: str | None = None,
+    kind: JobKind | None = None,
     status: Sequence[JobStatus] = (),
     tags: dict[str, str] | None = None,
     cursor: str | None = None,
@@ -87,6 +88,8 @@ def list_jobs(
         statement = statement.where(Job.owner == owner)
     if name is not None:
         statement = statement.where(Job.name == name)
+    if kind is not None:
+        statement = statement.where(Job.kind == kind)
     if status:
         statement = statement.where(Job.status.in_(status))
     if experiment is not None:

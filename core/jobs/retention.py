@@ -5,10 +5,10 @@ Rows stay: they tell what there was. Only the bytes go.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from core.data.stores import Store
 from core.db.clock import later
@@ -17,7 +17,7 @@ from core.errors import NotFoundError
 from core.jobs.detail import detail_bytes, thin
 from core.jobs.effects import forget_checkpoint
 from core.jobs.thinning import MOST_POINTS
-from core.status import TERMINAL, JobStatus
+from core.status import TERMINAL, JobKind, JobStatus
 
 _DAY = 86_400.0
 
@@ -26,11 +26,13 @@ _DAY = 86_400.0
 class Rules:
     """After how many days since a job ended its files are not needed; None: they are kept.
 
-    A model that is registered, under whatever name and version, is always kept.
+    A model that is registered, under whatever name and version, or that a job is still to use, is
+    always kept.
     """
 
     checkpoints_days: float | None = 7.0
     models_days: float | None = None
+    predictions_days: float | None = None
     metrics_days: float | None = None
     """Of curves with more than a thousand points the outline stays."""
     mirrored_only: bool = False
@@ -44,7 +46,7 @@ class Disposable:
     `checkpoint_id` is the file's row, if it has one.
     """
 
-    kind: Literal["checkpoint", "model", "metrics"]
+    kind: Literal["checkpoint", "model", "predictions", "metrics"]
     job_id: str
     key: str
     bytes: int
@@ -56,6 +58,7 @@ def disposable(session: Session, store: Store, rules: Rules) -> list[Disposable]
     return [
         *_checkpoints(session, rules),
         *_models(session, store, rules),
+        *_predictions(session, store, rules),
         *_metrics(session, rules),
     ]
 
@@ -72,10 +75,8 @@ def erase(session: Session, store: Store, one: Disposable) -> bool:
         return True
     if one.checkpoint_id is not None:
         forget_checkpoint(session, one.checkpoint_id)
-    else:
-        statement = select(ModelVersion.version).where(ModelVersion.job_id == one.job_id).limit(1)
-        if session.scalar(statement) is not None:
-            return False
+    elif one.kind == "model" and session.scalar(select(_needed(one.job_id))):
+        return False
     store.delete(one.key)
     return True
 
@@ -118,20 +119,49 @@ def _metrics(session: Session, rules: Rules) -> Iterator[Disposable]:
 def _models(session: Session, store: Store, rules: Rules) -> Iterator[Disposable]:
     if rules.models_days is None:
         return
-    registered = select(ModelVersion.job_id)
     statement = (
         select(Job)
-        .where(Job.status == JobStatus.FINISHED, Job.id.not_in(registered))
+        .where(Job.status == JobStatus.FINISHED, ~_needed(Job.id))
         .where(Job.finished_at <= later(-_DAY * rules.models_days))
         .order_by(Job.finished_at, Job.id)
     )
     if rules.mirrored_only:
         statement = statement.where(Job.mirrored_status == JobStatus.FINISHED.value)
+    yield from _files(session, store, statement, "model")
+
+
+def _predictions(session: Session, store: Store, rules: Rules) -> Iterator[Disposable]:
+    if rules.predictions_days is None:
+        return
+    statement = (
+        select(Job)
+        .where(Job.status == JobStatus.FINISHED, Job.kind == JobKind.SCORE)
+        .where(Job.finished_at <= later(-_DAY * rules.predictions_days))
+        .order_by(Job.finished_at, Job.id)
+    )
+    yield from _files(session, store, statement, "predictions")
+
+
+def _files(
+    session: Session,
+    store: Store,
+    statement: Select[Job],
+    kind: Literal["model", "predictions"],
+) -> Iterator[Disposable]:
+    """What results of jobs name and the store still has."""
     for job in session.scalars(statement):
-        key = (job.result or {}).get("model_key")
+        key = (job.result or {}).get(f"{kind}_key")
         if key is None:
             continue
         try:
-            yield Disposable("model", job.id, key, store.size(key))
+            yield Disposable(kind, job.id, key, store.size(key))
         except NotFoundError:
             continue
+
+
+def _needed(job_id: Any) -> ColumnElement[bool]:
+    """Whether somebody needs the model of a job: it is registered, or a job is to use it."""
+    user = aliased(Job)
+    registered = exists().where(ModelVersion.job_id == job_id)
+    used = exists().where(user.model_job_id == job_id, user.status.not_in(TERMINAL))
+    return or_(registered, used)

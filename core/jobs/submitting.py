@@ -40,18 +40,34 @@ def submit(
     side. Raises InvalidError when the key came with
     another request, UnavailableError when `max_queued` jobs already wait.
     """
-    job_id = uuid.uuid4().hex
+    job = _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+    job.priority = spec.priority if priority is None else priority
+    return enter(
+        session,
+        job,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        max_queued=max_queued,
+    )
+
+
+def enter(
+    session: Session,
+    job: Job,
+    *,
+    idempotency_key: str | None,
+    request_hash: str,
+    max_queued: int | None,
+) -> Job:
+    """Queue a row that nobody has seen yet, or give the job that the key made; as `submit`."""
     if idempotency_key is not None:
         earlier = idempotency.reserve(
-            session, owner, idempotency_key, request_hash=request_hash, resource_id=job_id
+            session, job.owner, idempotency_key, request_hash=request_hash, resource_id=job.id
         )
         if earlier is not None:
             return get(session, earlier)
     if max_queued is not None:
         _refuse_flood(session, max_queued)
-    job = _made(session, spec, dataset_version, owner, max_attempts, stack_key)
-    job.id = job_id
-    job.priority = spec.priority if priority is None else priority
     _queue(session, [job])
     # The rows it points at belong to what a reader of the job sees.
     session.refresh(job, ["experiment", "dataset_version"])
@@ -107,8 +123,8 @@ def retry(session: Session, job_id: str, *, owner: str) -> Job:
         **{
             name: getattr(old, name)
             for name in (
-                "experiment_id", "dataset_version_id", "name", "tags", "spec", "spec_hash",
-                "queue", "priority", "max_attempts",
+                "kind", "model_job_id", "experiment_id", "dataset_version_id", "name", "tags",
+                "spec", "spec_hash", "queue", "priority", "max_attempts",
             )
         },
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Use cases of trained models: load, register, point at, measure, promote."""
 
 from core.models.aliases import changes, remove_alias, roll_back, set_alias
-from core.models.evaluating import Asked, evaluate, evaluations, known, latest_evaluation, record
+from core.models.evaluating import evaluation_by, evaluations, latest_evaluation, record
 from core.models.loading import ModelFile, Models, file_of, locate
 from core.models.promoting import Decision, promote
 from core.models.registry import (
@@ -16,18 +16,16 @@ from core.models.registry import (
 )
 
 __all__ = [
-    "Asked",
     "Decision",
     "ModelFile",
     "Models",
     "Registered",
     "changes",
-    "evaluate",
+    "evaluation_by",
     "evaluations",
     "file_of",
     "get_model",
     "get_version",
-    "known",
     "latest_evaluation",
     "list_models",
     "list_versions",

@@ -1,75 +1,42 @@
-"""What a model is worth on a dataset version, overall and slice by slice."""
-
-from dataclasses import dataclass
+"""What models were found to be worth on dataset versions."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.data import columns
-from core.data.cache import Cache
-from core.data.copies import held
-from core.data.stores import Store
-from core.db.tables import DatasetVersion, Evaluation
-from core.errors import TooLargeError
-from core.models.loading import ModelFile, Models
-from core.training.scoring import Scores, score
-
-MOST_NUMBERS = 20_000_000
-"""Features of all rows together that are evaluated while somebody waits."""
+from core.db.tables import DatasetVersion, Evaluation, Job
+from core.errors import ConflictError, NotFoundError
+from core.events import EvaluationEnded
+from core.status import JobKind
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A model, the dataset version to measure it on, and columns to slice the rows by."""
-
-    file: ModelFile
-    dataset: DatasetVersion
-    slices: tuple[str, ...] = ()
-
-
-def evaluate(models: Models, store: Store, cache: Cache, asked: Asked) -> Scores:
-    """Measure. Touches no database.
-
-    Raises InvalidError naming a column that does not fit, TooLargeError beyond `MOST_NUMBERS`,
-    UnavailableError when the store does not answer.
-    """
-    model = models.load(asked.file)
-    size = asked.dataset.rows * max(1, model.width)
-    if size > MOST_NUMBERS:
-        raise TooLargeError(
-            f"{asked.dataset.rows:,} rows have {size:,} numbers: more than {MOST_NUMBERS:,} are "
-            "not evaluated while somebody waits"
-        )
-    with held(cache, store, asked.dataset.digest) as path:
-        return score(model, columns.load(path), asked.slices)
-
-
-def record(
-    session: Session, job_id: str, dataset: DatasetVersion, found: Scores, *, owner: str
-) -> Evaluation:
-    """Keep what was measured."""
+def record(session: Session, job: Job, found: EvaluationEnded) -> Evaluation:
+    """Keep what the evaluating `job` measured; the same row when it is kept already."""
+    present = session.scalar(select(Evaluation).where(Evaluation.evaluated_by == job.id))
+    if present is not None:
+        return present
     row = Evaluation(
-        job_id=job_id,
-        dataset_version_id=dataset.id,
+        job_id=job.model_job_id,
+        evaluated_by=job.id,
+        dataset_version_id=job.dataset_version_id,
         rows=found.rows,
         metrics=found.metrics,
-        slices=[
-            {"column": one.column, "value": one.value, "rows": one.rows, "metrics": one.metrics}
-            for one in found.slices
-        ],
-        owner=owner,
+        slices=found.slices,
+        confusion=found.confusion,
+        owner=job.owner,
     )
     session.add(row)
     session.flush()
-    session.refresh(row)
     return row
 
 
-def known(session: Session, job_id: str, asked: Asked) -> Evaluation | None:
-    """What was measured before and has all that is asked: neither model nor data ever change."""
-    found = latest_evaluation(session, job_id, asked.dataset)
-    if found is None or not {one["column"] for one in found.slices} >= set(asked.slices):
-        return None
+def evaluation_by(session: Session, job_id: str) -> Evaluation:
+    """What the job `job_id` measured. Raises NotFoundError, ConflictError while it has not."""
+    job = session.get(Job, job_id)
+    if job is None or job.kind is not JobKind.EVALUATE:
+        raise NotFoundError(f"there is no job {job_id} that evaluates a model")
+    found = session.scalar(select(Evaluation).where(Evaluation.evaluated_by == job_id))
+    if found is None:
+        raise ConflictError(f"job {job_id} is {job.status}: it has measured nothing")
     return found
 
 

@@ -10,7 +10,7 @@ from core.errors import ConflictError, FieldError, InvalidError
 from core.models.aliases import set_alias
 from core.models.evaluating import latest_evaluation
 from core.models.registry import get_model, get_version
-from core.training.scoring import higher_is_better
+from core.training.measuring import higher_is_better
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _MOST_TAG = 5000
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """The dataset version a run reads; `digest` is shortened to what MLflow takes."""
+    """The dataset version a run reads, and what for; `digest` is shortened to what MLflow takes."""
 
     name: str
     version: int
@@ -40,6 +40,7 @@ class DatasetInput:
     schema: str
     source: str
     profile: str = ""
+    context: str = "training"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
     run_id = str(info["run_id"])
     params = {key: value for key, value in description.params.items() if key not in told}
     server.log_params(run_id, params)
-    server.log_input(run_id, _input(description.dataset), "training")
+    server.log_input(run_id, _input(description.dataset), description.dataset.context)
     return KnownRun(run_id, experiment_id, str(info["artifact_uri"]))
 
 

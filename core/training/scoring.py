@@ -1,100 +1,108 @@
-"""How good a trained model is on a table of raw rows, overall and slice by slice."""
+"""Let a trained model answer for all rows of a table, into a file that may outgrow memory."""
 
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
-from core.data import columns
-from core.errors import InvalidError
-from core.family import members
-from core.nn.array import Array
-from core.nn.layer import Scope
-from core.nn.metric import Metric, Tally
-from core.training import targets
+from core.data.tensors import shape_of
+from core.errors import FieldError, InvalidError
+from core.events import Event, RowsPassed, ScoringEnded
+from core.spec.inference import PREDICTION, PROBABILITY, ROW, ScoringSpec
 from core.training.model import TrainedModel
-
-MOST_SLICES = 50
-"""Values of one column that are told apart."""
-LOSS = "loss"
-USUAL = {"class": ("accuracy",), "binary": ("accuracy",), "number": ("mse", "mae", "r2")}
-"""Metrics by kind of target, measured beside those the job asked for."""
+from core.training.passing import Stretch, located, stretches
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Rows whose `column` has `value`."""
+def score(model: TrainedModel, table: pa.Table, spec: ScoringSpec, folder: Path) -> Iterator[Event]:
+    """Write `predictions.parquet` or `.csv` in `folder`, a stretch at a time; last a ScoringEnded.
 
-    column: str
-    value: Any
-    rows: int
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Metrics over all rows, and over those of each slice."""
-
-    rows: int
-    metrics: dict[str, float]
-    slices: list[Slice] = field(default_factory=list)
-
-
-def higher_is_better(metric: str) -> bool:
-    """Which way is good for a metric as evaluations name it; lower where nobody knows."""
-    known: dict[str, Any] = members(cast("Any", Metric))
-    return metric in known and known[metric].better == "higher"
-
-
-def score(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) -> Scores:
-    """Measure `model` on all rows of `table`, whose columns are named as those it learned from.
-
-    Raises InvalidError naming a column that is missing or does not fit.
+    A row of it has `row` (its number in the table, from 0), the columns to keep, `prediction`, and
+    with probabilities `probability_<label>`; with several targets `prediction_<target>` and
+    `probability_<target>_<label>`. Raises InvalidError naming a column that does not fit.
     """
-    if not table.num_rows:
-        raise InvalidError("the dataset version has no rows")
-    x = model.table_to_array(table)
-    y = targets.read(model.spec, table, model.encoding.classes).y
-    raw, outputs = model.raw_outputs(x)
-    found = _measure(model, raw, outputs, y)
-    parts = []
-    for name in slices:
-        for value, rows in _groups(table, name):
-            metrics = _measure(model, raw[rows], outputs[rows], y[rows])
-            parts.append(Slice(name, value, len(rows), metrics))
-    return Scores(table.num_rows, found, parts)
+    path = folder / f"predictions.{spec.format}"
+    step = rows = 0
+    with _File(path, spec.format) as file:
+        for step, stretch in enumerate(stretches(model, table), 1):
+            with located(stretch.first):
+                file.write(_answered(model, stretch, spec))
+            rows += len(stretch)
+            yield RowsPassed(step, 0, rows=rows, rows_total=table.num_rows)
+    yield ScoringEnded(step, 0, rows=rows, path=str(path), columns=file.columns)
 
 
-def _measure(model: TrainedModel, raw: Array, outputs: Array, y: Array) -> dict[str, float]:
-    loss = model.spec.loss
-    scope = Scope(np, model.network.dtype, (), model.network.output_shape)
-    y = y.reshape(raw.shape) if loss.target in {"number", "distribution", "binary"} else y
-    value, _ = loss.forward(raw.copy(), y, scope)
-    found = {LOSS: float(value) if loss.averages else float(value) / len(raw)}
-    truth = loss.observed(y)
-    weight = np.ones(len(raw), model.network.dtype)
-    for metric in _metrics(model):
-        tally = Tally(metric, np, ())
-        tally.add(outputs, truth, weight)
-        found.update({name: float(one) for name, one in tally.numbers().items()})
+class _File:
+    """A Parquet or CSV file that is written table by table; all have the columns of the first."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path = path
+        self._kind = kind
+        self._writer: Any = None
+        self._schema: pa.Schema | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Their names, once something is written."""
+        return [] if self._schema is None else list(self._schema.names)
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Write rows: arrays or lists by column."""
+        table = pa.table(dict(columns), schema=self._schema)
+        if self._writer is None:
+            self._schema = table.schema
+            self._writer = self._opened(table.schema)
+        self._writer.write_table(table)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _opened(self, schema: pa.Schema) -> Any:
+        if self._kind == "parquet":
+            return pyarrow.parquet.ParquetWriter(self._path, schema)
+        for field in schema:
+            if shape_of(field) or pa.types.is_list(field.type):
+                message = f"column {field.name!r} holds arrays, which CSV cannot: take parquet"
+                raise InvalidError(message, [FieldError("format", message)])
+        return pyarrow.csv.CSVWriter(self._path, schema)
+
+
+def _answered(model: TrainedModel, stretch: Stretch, spec: ScoringSpec) -> dict[str, Any]:
+    """The columns of the file for some rows."""
+    found: dict[str, Any] = {ROW: np.arange(stretch.first, stretch.first + len(stretch))}
+    found |= {name: stretch.table.column(name).combine_chunks() for name in spec.keep}
+    several = len(model.encoding.targets) > 1
+    answers = model.answers(stretch.outputs)
+    if several and isinstance(answers[0], dict):
+        found |= {f"{PREDICTION}_{name}": column for name, column in _columns(answers).items()}
+    else:
+        found[PREDICTION] = answers
+    if spec.probabilities:
+        found |= _chances(model.chances(stretch.outputs))
     return found
 
 
-def _metrics(model: TrainedModel) -> list[Metric]:
-    asked = list(model.spec.metrics)
-    kinds = {metric.kind for metric in asked}
-    known: dict[str, Any] = members(cast("Any", Metric))
-    usual = USUAL.get(model.spec.loss.observes(), ())
-    return [*asked, *(known[kind]() for kind in usual if kind not in kinds)]
+def _chances(rows: list[Any]) -> dict[str, list[Any]]:
+    """A column for each label; where a row has labels of several targets, for each of those."""
+    if not isinstance(rows[0], dict):
+        return {PROBABILITY.rstrip("_"): rows}
+    found: dict[str, list[Any]] = {}
+    for name, column in _columns(rows).items():
+        if isinstance(column[0], dict):
+            labelled = _columns(column).items()
+            found |= {f"{PROBABILITY}{name}_{label}": chance for label, chance in labelled}
+        else:
+            found[f"{PROBABILITY}{name}"] = column
+    return found
 
 
-def _groups(table: pa.Table, name: str) -> list[tuple[Any, Array]]:
-    """The values of a column and the numbers of the rows that have each."""
-    values = columns.labels(table, name)
-    distinct, codes = np.unique(values, return_inverse=True)
-    if len(distinct) > MOST_SLICES:
-        raise InvalidError(
-            f"column {name!r} has {len(distinct)} values: {MOST_SLICES} slices at most"
-        )
-    return [(value, np.flatnonzero(codes == code)) for code, value in enumerate(distinct.tolist())]
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows with the same keys as a list for each key."""
+    return {key: [row[key] for row in rows] for key in rows[0]}

@@ -30,9 +30,13 @@ def point(http: Http, alias: str, version: int) -> dict[str, int]:
 
 
 def evaluated(http: Http, reference: str, **asked) -> dict:
+    """The evaluation that a job made, as a worker does it."""
     answer = http.post(f"/v1/models/{reference}/evaluations", {"dataset": "pets@1", **asked})
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    if job["status"] == "queued":
+        http.evaluate(job["id"])
+    return dict(http.get(f"/v1/jobs/{job['id']}/evaluation").json())
 
 
 def worse(pets_model, tmp_path):
@@ -135,12 +139,81 @@ def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pet
     sixes = np.array([row["p0"] == 6 for row in rows])
     assert slices["p0", 6]["rows"] == sixes.sum()
     assert slices["p0", 6]["metrics"]["accuracy"] == pytest.approx(right[sixes].mean())
-    assert evaluated(http, "pets@1", slices=["label"]) == found
+    true = np.array(labels)
+    assert found["confusion"] == {
+        "labels": ["cat", "dog"],
+        "counts": [
+            [int(((true == one) & (np.array(said) == other)).sum()) for other in ("cat", "dog")]
+            for one in ("cat", "dog")
+        ],
+    }
+    assert evaluated(http, "pets@1", slices=["p0", "label"]) == found, "nothing is measured twice"
     assert http.get("/v1/models/pets/evaluations").json()["items"] == [found]
-    assert_problem(
-        http.post("/v1/models/pets/evaluations", {"dataset": "pets@1", "slices": ["none"]}), 422
-    )
-    assert_problem(http.post("/v1/models/pets/evaluations", {"dataset": "pets@9"}), 404)
+    other = evaluated(http, "pets@1", slices=["label"])
+    assert other["evaluated_by"] != found["evaluated_by"]
+    assert other["metrics"] == found["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("action", "asked", "path"),
+    [
+        ("evaluations", {"dataset": "pets@1", "slices": ["none"]}, "slices[0]"),
+        ("evaluations", {"dataset": "pets@9"}, "dataset"),
+        ("evaluations", {"dataset": "other@1"}, "dataset"),
+        ("score", {"dataset": "pets@1", "keep": ["label", "none"]}, "keep[1]"),
+        ("score", {"dataset": "text@1"}, "dataset"),
+        ("score", {"dataset": "text@1", "keep": ["row"]}, "keep[0]"),
+        ("score", {"dataset": "pets@1", "format": "xls"}, "format"),
+        ("score", {"dataset": "pets@1", "probabilities": "yes"}, "probabilities"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_is_queued(http, pets_model, action, asked, path):
+    registered(http, pets_model)
+    assert http.upload("other", "p0,p1\n1,2\n").status_code == 201
+    assert http.upload("text", "p0,p1,row\nx,2,1\n").status_code == 201
+    assert_problem(http.post(f"/v1/models/pets/{action}", asked), 422, path)
+    assert http.get("/v1/jobs", params={"kind": "evaluate"}).json()["items"] == []
+
+
+def test_answers_for_a_dataset_version_are_a_file(everywhere, pets_model):
+    http = everywhere
+    registered(http, pets_model)
+    asked = {"dataset": "pets@1", "keep": ["label"], "probabilities": True}
+    headers = {"Idempotency-Key": "mine"}
+    job = http.post("/v1/models/pets/score", asked, headers=headers).json()
+    assert (job["kind"], job["status"], job["name"]) == ("score", "queued", "pets@1 on pets@1")
+    assert http.post("/v1/models/pets/score", asked, headers=headers).json()["id"] == job["id"]
+    where = f"/v1/jobs/{job['id']}/predictions"
+    assert_problem(http.get(where), 409)
+    http.score(job["id"])
+    answer = http.get(where)
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    found = pq.read_table(io.BytesIO(answer.content))
+    model = TrainedModel.load(pets_model)
+    rows = [{"p0": i % 7, "p1": i % 3 + 0.5} for i in range(40)]
+    assert found["row"].to_pylist() == list(range(40))
+    assert found["label"].to_pylist() == ["cat" if i % 2 else "dog" for i in range(40)]
+    assert found["prediction"].to_pylist() == model.predict(rows)
+    chances = [one["cat"] for one in model.predict_proba(rows)]
+    assert found["probability_cat"].to_pylist() == pytest.approx(chances)
+    assert_problem(http.get(f"/v1/jobs/{job['model_job_id']}/predictions"), 404)
+    assert_problem(http.get(f"/v1/jobs/{job['id']}/evaluation"), 404)
+    left = {"checkpoints_days": None, "predictions_days": 0, "dry_run": False}
+    [erased] = http.post("/v1/retention", left).json()["items"]
+    assert erased["kind"] == "predictions"
+    assert_problem(http.get(where), 404)
+
+
+def test_a_model_that_a_job_waits_to_use_stays(everywhere, pets_model):
+    http = everywhere
+    job_id = http.finished(pets_model)
+    job = http.post(f"/v1/jobs/{job_id}/score", {"dataset": "pets@1"}).json()
+    rules = {"checkpoints_days": None, "models_days": 0}
+    assert http.post("/v1/retention", rules).json()["items"] == []
+    http.post(f"/v1/jobs/{job['id']}/cancel")
+    [left] = http.post("/v1/retention", rules).json()["items"]
+    assert (left["kind"], left["job_id"]) == ("model", job_id)
+    assert_problem(http.post(f"/v1/jobs/{job['id']}/score", {"dataset": "pets@1"}), 409)
 
 
 def test_only_a_better_model_is_promoted(everywhere, pets_model, tmp_path):

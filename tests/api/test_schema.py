@@ -58,6 +58,8 @@ DEPENDENT = [
     "POST /v1/models/{reference}/evaluations",
     FILE,
     "POST /v1/jobs/{job_id}/evaluations",
+    "POST /v1/models/{reference}/score",
+    "POST /v1/jobs/{job_id}/score",
     "POST /v1/models/{name}/versions",
     "PUT /v1/models/{name}/aliases/{alias}",
     "POST /v1/models/{name}/aliases/{alias}/promote",

@@ -125,7 +125,7 @@ def _at_steps() -> None:
 
     def take_event(attempt: Attempt, document: dict[str, Any]) -> None:
         take(attempt, document)
-        step = attempt._step
+        step = attempt._work.step
         what = _take(attempt._claim.job_id, lambda it: it["point"] == "step" and step >= it["step"])
         if what is not None:
             pid = TARGETS[what["how"]](attempt)

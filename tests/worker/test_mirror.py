@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core import jobs
+from core import jobs, models
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.db.turns import fail_turn
+from core.spec.inference import EvaluationSpec
 from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
@@ -107,6 +108,28 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
     columns = json.loads(dataset["schema"])["mlflow_colspec"]
     assert (columns[-1]["name"], columns[-1]["type"], len(columns)) == ("label", "long", 65)
     assert json.loads(dataset["profile"]) == {"num_rows": 1797, "num_elements": 1797 * 65}
+    _evaluation_is_shown(site, tracker, job)
+
+
+def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
+    """Below the run of the model's job, with what was measured."""
+    job_id = site.infer(EvaluationSpec(dataset="digits"), trained.id)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    run_id = site.job(job_id).mlflow_run_id
+    run = tracker.run(run_id)
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags["mlflow.parentRunId"] == trained.mlflow_run_id
+    assert (tags["chainrule.kind"], tags["chainrule.model_job_id"]) == ("evaluate", trained.id)
+    assert run["info"]["run_name"] == "m@1 on digits@1"
+    with reading(site.engine) as session:
+        row = models.evaluation_by(session, job_id)
+    assert shown(tracker, site, job_id, "eval/accuracy") == [(1, row.metrics["accuracy"])]
+    (read,) = run["inputs"]["dataset_inputs"]
+    assert read["tags"] == [{"key": "mlflow.data.context", "value": "evaluation"}]
+    files = {file["path"] for file in tracker.get("artifacts/list", run_id=run_id)["files"]}
+    assert {"spec.json", "evaluation.csv", "confusion.svg"} <= files
+    assert "model" not in files
 
 
 def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker):

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 from core.events import EpochEnded, TrainingEnded
 from tests.jobcases import spec
-from worker.story import Story
+from worker.story import Story, Timeline
 
 LAST = {"train/loss": 0.5, "valid/loss": 0.6, "test/loss": 0.7}
 
 
 def test_what_only_the_end_measures_is_told_again_after_an_attempt_that_was_lost_at_its_end():
-    story = Story(spec(), {"last": LAST}, claimed_at=datetime.now(UTC), claimed_monotonic=0.0)
+    story = Story(spec(), {"last": LAST}, Timeline(datetime.now(UTC), 0.0))
     told, _ = story.take(EpochEnded(9, 3, {"train/loss": 0.5, "valid/loss": 0.6}), 1.0)
     end = TrainingEnded(9, 3, path="model", weights_digest="0", metrics=LAST, reason="epochs")
     told += story.take(end, 2.0)[0]

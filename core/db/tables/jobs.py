@@ -11,7 +11,7 @@ from core.db.tables.base import Base, Big, Created, Key
 from core.db.tables.datasets import DatasetVersion
 from core.db.tables.experiments import Experiment
 from core.db.types import Timestamp
-from core.status import JobStatus
+from core.status import JobKind, JobStatus
 
 _QUEUED = text("status = 'queued'")
 _RUNNING = text("status = 'running'")
@@ -22,7 +22,9 @@ _UNMIRRORED = text(
 
 
 class Job(Base):
-    """One immutable JobSpec and its state; this row is the truth about it.
+    """One immutable spec, of the kind that `kind` names, and its state: the truth about the job.
+
+    `model_job_id` is the job whose model it evaluates or scores with.
 
     `attempt` counts the attempts made so far and is the fencing token: an effect names it and is
     refused once the row has a higher one or no longer runs. `priority`: higher goes first.
@@ -43,6 +45,7 @@ class Job(Base):
             name="end_iff_terminal",
         ),
         CheckConstraint("attempt >= 0", name="attempt_from_zero"),
+        CheckConstraint("(kind = 'train') = (model_job_id IS NULL)", name="model_iff_used"),
         Index("ix_jobs_waiting", "queue", "priority", "created_at",
               sqlite_where=_QUEUED, postgresql_where=_QUEUED),
         Index("ix_jobs_stacks", "stack_key", "created_at",
@@ -53,10 +56,23 @@ class Job(Base):
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at", "id"),
         Index(None, "experiment_id", "created_at", "id"),
+        Index(None, "model_job_id", "dataset_version_id"),
     )  # fmt: skip
 
     id: Mapped[Key] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[JobKind] = mapped_column(
+        Enum(
+            JobKind,
+            native_enum=False,
+            create_constraint=True,
+            length=16,
+            name="kind_known",
+            values_callable=lambda kind: [member.value for member in kind],
+        ),
+        default=JobKind.TRAIN,
+    )
+    model_job_id: Mapped[str | None] = mapped_column(String(32))
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
     dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
     name: Mapped[str | None] = mapped_column(String(255))

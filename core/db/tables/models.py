@@ -75,11 +75,15 @@ class AliasChange(Base):
 
 
 class Evaluation(Base):
-    """What a job's model was worth on a dataset version: metrics of all rows and of slices."""
+    """What a job's model was worth on a dataset version: metrics of all rows and of slices.
+
+    `evaluated_by` is the job that measured it, `confusion` the answers counted by class.
+    """
 
     __tablename__ = "evaluations"
     __table_args__ = (
         Index(None, "job_id", "dataset_version_id"),
+        Index(None, "evaluated_by", unique=True),
         CheckConstraint("rows >= 1", name="rows_from_one"),
     )
 
@@ -89,6 +93,8 @@ class Evaluation(Base):
     rows: Mapped[Big]
     metrics: Mapped[dict[str, Any]]
     slices: Mapped[list[Any]]
+    confusion: Mapped[dict[str, Any] | None]
+    evaluated_by: Mapped[str | None] = mapped_column(String(32))
     owner: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[Created]
 

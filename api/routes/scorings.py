@@ -1,0 +1,110 @@
+"""Scoring: a model's answers for all rows of a dataset version, as a file."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from api import schemas
+from api.auth import Owner
+from api.context import Here
+from api.exact import Exact
+from api.inferring import named, submit
+from api.openapi import ALWAYS, problems
+from api.parameters import IdempotencyKey, JobId, ModelReference
+from core import jobs
+from core.data.writing import MEDIA_TYPES, FileKind
+from core.db.session import reading
+from core.spec.inference import ScoringSpec
+
+router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
+
+KINDS: tuple[FileKind, ...] = ("parquet", "csv")
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the file",
+        "content": {
+            MEDIA_TYPES[kind]: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS
+        },
+    }
+}
+
+
+@router.post(
+    "/models/{reference}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
+)
+def score_with_model(
+    reference: ModelReference,
+    spec: Exact[ScoringSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Job:
+    """Queue a job that lets a registered model answer for all rows of a dataset version.
+
+    However many they are; the file is at `/v1/jobs/{job_id}/predictions` when the job has finished.
+    """
+    trained_id, model = named(here, reference)
+    return submit(
+        here,
+        spec,
+        trained_id,
+        model,
+        owner=owner,
+        response=response,
+        idempotency_key=idempotency_key,
+    )
+
+
+@router.post(
+    "/jobs/{job_id}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
+)
+def score_with_job(
+    job_id: JobId,
+    spec: Exact[ScoringSpec],
+    here: Here,
+    owner: Owner,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Job:
+    """The same with a finished job's model."""
+    return submit(
+        here,
+        spec,
+        job_id,
+        f"job {job_id[:8]}",
+        owner=owner,
+        response=response,
+        idempotency_key=idempotency_key,
+    )
+
+
+@router.get(
+    "/jobs/{job_id}/predictions",
+    response_class=FileResponse,
+    responses={**FILE, **problems(404, 409, 422)},
+)
+def read_predictions(job_id: JobId, here: Here, _: Owner) -> FileResponse:
+    """The answers that a scoring job left; 409 while it has not, 404 once they were erased."""
+    with reading(here.engine) as session:
+        key = jobs.predictions_of(jobs.get(session, job_id))
+    kind: FileKind = "csv" if key.endswith(".csv") else "parquet"
+    here.uploads.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
+    try:
+        path = folder / f"predictions-{job_id[:8]}.{kind}"
+        here.store.get_file(key, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        path,
+        media_type=MEDIA_TYPES[kind],
+        filename=path.name,
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )

@@ -1,0 +1,101 @@
+"""A model measured in stretches, and the file it answers into, whatever a stretch is."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from core.errors import InvalidError
+from core.spec import JobSpec
+from core.spec.inference import ScoringSpec
+from core.training import passing
+from core.training.loop import train
+from core.training.measuring import MOST_SLICES, measure
+from core.training.model import TrainedModel
+from core.training.scoring import score
+
+ROWS = 90
+
+
+def table(**more) -> pa.Table:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=ROWS)
+    return pa.table({"x": x, "z": rng.normal(size=ROWS), "y": 2 * x + 1, "w": -x, **more})
+
+
+def fitted(tmp_path, **changes) -> TrainedModel:
+    spec = {
+        "experiment": "e",
+        "dataset": "d",
+        "data": {"target": "y", "features": ["x", "z"]},
+        "network": [{"kind": "dense", "units": 1}],
+        "loss": {"kind": "mean_squared_error"},
+        "epochs": 2,
+        **changes,
+    }
+    path = tmp_path / "table.arrow"
+    with pa.ipc.new_file(path, table().schema) as file:
+        file.write_table(table())
+    *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
+    return TrainedModel.load(tmp_path / ended.path)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Stretches of seven rows: several, the last one shorter."""
+    monkeypatch.setattr(passing, "MOST_ROWS", 7)
+
+
+def test_stretches_add_up_to_the_whole(tmp_path, short):
+    model, data = fitted(tmp_path), table(group=["a", "b", "c"] * (ROWS // 3))
+    *passed, ended = measure(model, data, ("group",))
+    assert [one.rows for one in passed] == [*range(7, ROWS, 7), ROWS]
+    said = model.outputs(model.table_to_array(data)).reshape(-1)
+    errors = (said - data["y"].to_numpy()) ** 2
+    assert ended.metrics["mse"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert ended.metrics["loss"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert ended.confusion is None
+    found = {one["value"]: one["metrics"]["mse"] for one in ended.slices}
+    assert found == {
+        name: pytest.approx(errors[start::3].mean(), rel=1e-5) for start, name in enumerate("abc")
+    }
+
+
+def test_a_row_that_cannot_be_used_is_told_with_the_stretch_it_is_in(tmp_path, short):
+    model = fitted(tmp_path)
+    x = table()["x"].to_numpy().copy()
+    x[16] = np.nan
+    with pytest.raises(InvalidError, match=r"row 3, counted from row 15 on"):
+        list(measure(model, table().set_column(0, "x", pa.array(x))))
+    with pytest.raises(InvalidError, match="no rows"):
+        list(measure(model, table().slice(0, 0)))
+
+
+def test_too_many_slices_are_refused(tmp_path):
+    many = table(group=list(range(ROWS)))
+    with pytest.raises(InvalidError, match=f"more than {MOST_SLICES} values"):
+        list(measure(fitted(tmp_path), many, ("group",)))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_file_of_answers_has_every_row_once(tmp_path, short, kind):
+    model = fitted(
+        tmp_path,
+        data={"target": ["y", "w"], "features": ["x", "z"]},
+        network=[{"kind": "dense", "units": 2}],
+    )
+    spec = ScoringSpec(dataset="d", keep=("z",), format=kind)
+    *_, ended = score(model, table(), spec, tmp_path)
+    read = pq.read_table if kind == "parquet" else pyarrow.csv.read_csv
+    found = read(ended.path)
+    assert found.column_names == ended.columns == ["row", "z", "prediction_y", "prediction_w"]
+    assert found["row"].to_pylist() == list(range(ROWS))
+    said = model.outputs(model.table_to_array(table()))
+    assert np.array(found["prediction_w"]) == pytest.approx(said[:, 1])
+
+
+def test_a_regression_has_no_probabilities(tmp_path):
+    spec = ScoringSpec(dataset="d", probabilities=True)
+    with pytest.raises(InvalidError, match="no probabilities"):
+        list(score(fitted(tmp_path), table(), spec, tmp_path))
