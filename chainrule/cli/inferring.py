@@ -38,7 +38,7 @@ def evaluate(
     """
     with client(url, token) as server:
         job = server.models.evaluate(model, dataset, slices=slices or [])
-        exit_as(follow(server, job["id"], visible=not as_json), watched=True)
+        exit_as(follow(server, job["id"], visible=not as_json, console=views.ERRORS), watched=True)
         found = server.jobs.evaluation(job["id"])
     if as_json:
         views.print_json(found)
@@ -75,7 +75,7 @@ def score(
         job = server.models.score(
             model, dataset, keep=keep or [], probabilities=probabilities, kind=kind
         )
-        job = follow(server, job["id"], visible=not as_json)
+        job = follow(server, job["id"], visible=not as_json, console=views.ERRORS)
         exit_as(job, watched=True)
         server.jobs.predictions(job["id"], out)
     if as_json:

@@ -158,7 +158,9 @@ def promote(
             rivals.add(present)
         measuring = [server.models.evaluate(f"{name}@{one}", dataset) for one in sorted(rivals)]
         for job in measuring:
-            exit_as(follow(server, job["id"], visible=not as_json), watched=True)
+            exit_as(
+                follow(server, job["id"], visible=not as_json, console=views.ERRORS), watched=True
+            )
         found = server.models.promote(
             name, version, alias, dataset=dataset, metric=metric, margin=margin
         )

@@ -206,8 +206,10 @@ def test_models_page(addresses, desk):
     variables = {"CHAINRULE_URL": url, "API": url}
     said = typed("docs/models.md", desk, **variables, ID=trained(desk, **variables))
     of = {words: text for words, text in said.items() if words.startswith("chainrule model")}
-    first, measured, champion, second, taken, shown, predicted, back, _ = of.values()
+    first, champion, second, taken, shown, predicted, back, _ = of.values()
+    (measured,) = [text for words, text in said.items() if words.startswith("chainrule evaluate")]
     assert "registered digits@1" in first
+    assert (desk / "answers.parquet").stat().st_size > 1000
     assert "all rows" in measured
     assert "label = 9" in measured
     assert "there is no other champion" in champion
@@ -226,7 +228,8 @@ def test_models_page(addresses, desk):
     assert "not promoted" in refused
     assert "code 1" in refused
 
-    [snippet] = page("docs/models.md", "python")
+    using, snippet = page("docs/models.md", "python")
+    assert "accuracy" in python(using, desk, **variables)
     bash(f"chainrule watch {trained(desk, **variables)}", desk, **variables)
     mirrored(tracker)
     output = python(snippet, desk, MLFLOW_TRACKING_URI=tracker)
