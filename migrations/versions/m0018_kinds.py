@@ -6,7 +6,7 @@ from alembic import op
 from core.db.types import Document
 
 revision = "0018"
-down_revision = "0017"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
