@@ -248,12 +248,12 @@ class MirrorThread:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            self._woken.wait(self._pause_seconds if self._watched else None)
+            self._woken.wait(self._pause_seconds / 2 if self._watched else None)
             # Events of one moment are mirrored together.
             self._woken.clear()
             for job_id, until in list(self._watched.items()):
                 self._look_after(job_id, until)
-            self._ended.wait(self._pause_seconds)
+            self._ended.wait(self._pause_seconds / 2)
 
     def _look_after(self, job_id: str, until: float | None) -> None:
         try:

@@ -89,6 +89,12 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def is_boolean(kind: pa.DataType) -> bool:
+    """Whether values of this type, or of arrays of it, are true or false."""
+    inner = kind.value_type if pa.types.is_fixed_size_list(kind) else kind
+    return bool(pa.types.is_boolean(inner))
+
+
 def _fill(out: Array, column: pa.ChunkedArray, name: str) -> None:
     """Write the numbers of a column into `out` (rows, width), chunk by chunk."""
     _refuse_nulls(column, name)

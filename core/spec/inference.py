@@ -12,6 +12,7 @@ from core.spec.admission import feature_names
 from core.spec.base import Name, Spec
 from core.spec.job import DatasetReference, JobSpec, TagKey
 
+BOOLEAN = "bool"
 ROW = "row"
 PREDICTION = "prediction"
 PROBABILITY = "probability_"
@@ -95,11 +96,18 @@ def _lacking(
         wanted = learned.column(name)
         if name not in found:
             yield FieldError("dataset", f"the model needs a column {name!r}, which is missing")
-        elif _form(found[name]) != _form(wanted):
+        elif not _fits(found[name], wanted):
             message = f"column {name!r} holds {_form(found[name])}, the model needs {_form(wanted)}"
             yield FieldError("dataset", message)
 
 
+def _fits(column: ColumnSchema, wanted: ColumnSchema) -> bool:
+    """Numbers may stand for true and false, not the other way round."""
+    same = (column.shape, column.numeric) == (wanted.shape, wanted.numeric)
+    return same and (column.dtype != BOOLEAN or wanted.dtype == BOOLEAN)
+
+
 def _form(column: ColumnSchema) -> str:
     kind = "numbers" if column.numeric else "text"
+    kind = "true and false" if column.dtype == BOOLEAN else kind
     return f"{kind} of shape {column.shape}" if column.shape else kind

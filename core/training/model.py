@@ -79,9 +79,9 @@ class TrainedModel:
             "format": FORMAT,
             "spec": self.spec.model_dump_json(),
             "shape": json.dumps(self.network.shape),
-            "features": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.features]),
+            "features": _dumped(self.encoding.features),
             "prepare": self.encoding.pipeline.dumps(),
-            "targets": json.dumps([[c.name, c.shape, c.text] for c in self.encoding.targets]),
+            "targets": _dumped(self.encoding.targets),
             "classes": json.dumps(self.encoding.classes),
         }
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -227,6 +227,9 @@ class TrainedModel:
                 needed = "text is" if column.text else f"numbers of shape {column.shape} are"
                 message = f"{needed} needed, not {found.type}"
                 raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
+            if columns.is_boolean(found.type) and not column.boolean:
+                message = "numbers are needed, not true and false"
+                raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
         dtype = self.network.dtype
         if not self.encoding.pipeline.steps:
             x = columns.features(table, self.columns, dtype=dtype)
@@ -286,9 +289,17 @@ def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
     return row[column.name]
 
 
+def _dumped(found: Sequence[Column]) -> str:
+    return json.dumps([[c.name, c.shape, c.text, c.boolean] for c in found])
+
+
 def _columns(document: str) -> tuple[Column, ...]:
     """What `save` wrote of columns."""
-    return tuple(Column(name, tuple(shape), text) for name, shape, text in json.loads(document))
+    # Models of before booleans were told apart take them everywhere.
+    return tuple(
+        Column(name, tuple(shape), text, *(boolean or [True]))
+        for name, shape, text, *boolean in json.loads(document)
+    )
 
 
 def _cells(raw: list[Any], column: Column, encoding: Encoding, dtype: Any) -> Array:
@@ -317,8 +328,10 @@ def _number(cell: Any, row: int, column: Column) -> float:
 def _numbers(cells: list[Any], column: Column, dtype: Any, first: int = 0) -> Array:
     """Cells `(rows, *column.shape)` as numbers. Raises InvalidError for the first that is none."""
     for index, cell in enumerate(cells, first):
-        if not column.shape and (isinstance(cell, str | list) or cell is None):
-            raise _wrong(index, column.name, f"a number is needed, not {cell!r:.50}")
+        flat = np.array(cell, object).ravel().tolist() if column.shape else [cell]
+        if not all(_numeric(kind, column) for kind in set(map(type, flat))):
+            needed = "numbers are" if column.shape else "a number is"
+            raise _wrong(index, column.name, f"{needed} needed, not {cell!r:.50}")
         try:
             with np.errstate(over="ignore"):  # too large becomes infinite, which is refused below
                 array = np.asarray(cell, dtype)
@@ -329,3 +342,10 @@ def _numbers(cells: list[Any], column: Column, dtype: Any, first: int = 0) -> Ar
         if not np.isfinite(array).all():
             raise _wrong(index, column.name, "the number is not finite")
     return np.asarray(cells, dtype).reshape(len(cells), *column.shape)
+
+
+def _numeric(kind: type, column: Column) -> bool:
+    """Whether values of this type are numbers to the column; true and false are to few."""
+    if issubclass(kind, bool | np.bool_):
+        return column.boolean
+    return issubclass(kind, int | float | np.number)

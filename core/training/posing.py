@@ -137,7 +137,10 @@ def refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None:
 def described(schema: pa.Schema, names: tuple[str, ...]) -> tuple[Column, ...]:
     """Columns as rows of a prediction must have them."""
     fields = [schema.field(name) for name in names]
-    return tuple(Column(f.name, shape_of(f), columns.is_text(f.type)) for f in fields)
+    return tuple(
+        Column(f.name, shape_of(f), columns.is_text(f.type), columns.is_boolean(f.type))
+        for f in fields
+    )
 
 
 def _features(

@@ -53,11 +53,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Column:
-    """A column as rows carry it: its name and the shape of one cell (`()`: a number or text)."""
+    """A column as rows carry it: its name and the shape of one cell (`()`: a number or text).
+
+    `boolean`: its numbers may be said as true and false.
+    """
 
     name: str
     shape: Shape = ()
     text: bool = False
+    boolean: bool = False
 
 
 @dataclass(frozen=True)

@@ -299,12 +299,30 @@ def test_a_file_without_a_column_is_refused_by_its_name(http, pets_model):
     assert_problem(http.post(path, content=b"\x00\xff", headers=headers), 422)
     answer = http.post(path, content=b"p0,p1\n1,one\n", headers=headers)
     assert assert_problem(answer, 422)["detail"].startswith("p1:")
+    answer = http.post(path, content=b"p0,p1\n1,true\n", headers=headers)
+    assert_problem(answer, 422, "p1")
 
 
 def test_a_thousand_broken_rows_are_refused_by_row_and_column(http, pets_model):
     registered(http, pets_model)
     rng = random.Random(11)
-    wrong = [None, "x", "1", [], [1], [[1]], {}, {"a": 1}, 10**400, "", "\u0000", ["a"], [None]]
+    wrong = [
+        None,
+        True,
+        False,
+        "x",
+        "1",
+        [],
+        [1],
+        [[1]],
+        {},
+        {"a": 1},
+        10**400,
+        "",
+        "\u0000",
+        ["a"],
+        [None],
+    ]
     for _ in range(1000):
         rows = [dict(rng.choice(ROWS)) for _ in range(rng.randint(1, 4))]
         place, column = rng.randrange(len(rows)), rng.choice(["p0", "p1", "p9"])

@@ -53,6 +53,7 @@ def test_a_job_that_is_not_there_is_404(http):
         ({"p0": "1", "p1": 1}, "rows[1].p0"),
         ({"p0": [1], "p1": 1}, "rows[1].p0"),
         ({"p0": {}, "p1": 1}, "rows[1].p0"),
+        ({"p0": True, "p1": 1}, "rows[1].p0"),
         ({"p0": 10**400, "p1": 1}, "rows[1].p0"),
         ({"p0": 1, "p1": 1, "p2": 1}, "rows[1].p2"),
         ({"p0": 1, "p1": 1, "label": "cat"}, "rows[1].label"),

@@ -15,8 +15,8 @@ from core.events import EpochEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.admission import check
 from core.training.loop import train
+from core.training.measuring import measure
 from core.training.model import TrainedModel
-from core.training.scoring import score
 from tests.core.training.conftest import write
 
 ROWS = 300
@@ -154,7 +154,8 @@ def test_several_categories(table: Path, tmp_path: Path) -> None:
     assert sum(chances["size"].values()) == pytest.approx(1)
     assert max(chances["size"], key=lambda name: chances["size"][name]) == "m"
     assert chances["number"]["7"] > 0.9
-    assert score(model, columns.load(table)).metrics["f1"] > 0.85
+    *_, measured = measure(model, columns.load(table))
+    assert measured.metrics["f1"] > 0.85
 
 
 @pytest.mark.parametrize("reshaped", [False, True])
@@ -193,7 +194,8 @@ def test_an_image_of_booleans(table: Path, tmp_path: Path) -> None:
     chances = np.array(model.predict_proba([row(0, 0)])[0])
     assert chances.shape == SHAPE
     assert chances[0, 0] < 0.3 < 0.7 < chances[-1, -1]
-    assert score(model, columns.load(table)).metrics["f1"] > 0.9
+    *_, measured = measure(model, columns.load(table))
+    assert measured.metrics["f1"] > 0.9
 
 
 def test_an_image_from_an_image(table: Path, tmp_path: Path) -> None:
