@@ -232,15 +232,33 @@ class LogLine(Read):
     text: Annotated[str, Field(examples=["the dataset was in this node's cache"])]
 
 
+class TrialFold(Read):
+    """One job of a cross-validated trial."""
+
+    fold: Annotated[int, Field(ge=0, description="the fold that validates in it")]
+    job_id: str
+    status: Annotated[str, Field(examples=["finished"])]
+    epochs: Annotated[int, Field(ge=0)]
+    last_metrics: Metrics = {}
+
+
 class Trial(Read):
-    """One point of a sweep; a job tries it."""
+    """One point of a sweep; a job tries it, or one for each fold of a cross-validation."""
 
     number: Annotated[int, Field(ge=0)]
     status: Annotated[str, Field(examples=["finished"], description="its job's while that lasts")]
-    job_id: str | None = Field(None, description="null: no job can have these values")
+    job_id: str | None = Field(
+        None, description="null: no job can have these values, or there is one of each fold"
+    )
+    folds: list[TrialFold] = Field([], description="the jobs of a cross-validated trial")
     point: dict[str, Any] = Field(description="the searched fields and their values")
-    objectives: list[Number] | None = Field(None, description="what came of it, one an objective")
-    epochs: int = Field(0, ge=0)
+    objectives: list[Number] | None = Field(
+        None, description="what came of it, one an objective; the means over the folds"
+    )
+    deviations: list[Number] | None = Field(
+        None, description="the standard deviations of the folds about these means"
+    )
+    epochs: int = Field(0, ge=0, description="trained so far, in every fold")
     last_metrics: Metrics = {}
     cause: dict[str, Any] | None = Field(None, description="why it failed")
     created_at: datetime

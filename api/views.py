@@ -1,6 +1,7 @@
 """From rows to read schemas."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from api import schemas
@@ -12,7 +13,7 @@ from core.nodes import NodeState
 from core.search.plots import kinds
 from core.settings import Settings
 from core.status import JobStatus
-from core.sweeps import Spent
+from core.sweeps import Spent, standing
 
 
 def experiment(row: tables.Experiment, settings: Settings) -> schemas.Experiment:
@@ -149,20 +150,38 @@ def worker(row: tables.Worker) -> schemas.Worker:
     )
 
 
-def trial(row: tables.Trial, job: tables.Job | None) -> schemas.Trial:
-    """A trial as the api shows it."""
+def trial(
+    row: tables.Trial, job: tables.Job | None, folds: Sequence[tables.Job] = ()
+) -> schemas.Trial:
+    """A trial as the api shows it; with the jobs of its `folds` if it has several."""
+    mine = list(folds) or ([] if job is None else [job])
+    shown = [_fold(number, one) for number, one in enumerate(folds)]
     progress = (job.progress if job else None) or {}
     return schemas.Trial(
         number=row.number,
-        status=job.status.value if job is not None and row.open else row.status,
+        status=standing(one.status for one in mine).value if mine and row.open else row.status,
         job_id=row.job_id,
+        folds=shown,
         point=row.point,
         objectives=row.objectives,
-        epochs=progress.get("epoch", 0),
+        deviations=row.deviations,
+        epochs=min((one.epochs for one in shown), default=progress.get("epoch", 0)),
         last_metrics=_numbers(progress.get("last")),
         cause=row.cause,
         created_at=row.created_at,
         ended_at=row.told_at,
+    )
+
+
+def _fold(number: int, job: tables.Job) -> schemas.TrialFold:
+    progress = job.progress or {}
+    measured = {**(progress.get("last") or {}), **((job.result or {}).get("metrics") or {})}
+    return schemas.TrialFold(
+        fold=number,
+        job_id=job.id,
+        status=job.status.value,
+        epochs=progress.get("epoch", 0),
+        last_metrics=_numbers(measured),
     )
 
 

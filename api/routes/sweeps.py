@@ -120,10 +120,14 @@ def list_trials(
     """The trials of a sweep, by number: where each is, how it stands, what came of it."""
     after = paging.number()
     with reading(here.engine) as session:
-        sweeps.get(session, sweep_id)
+        sweep = sweeps.get(session, sweep_id)
         rows = sweeps.trials(session, sweep_id, after=after, limit=paging.limit + 1)
+        folds = sweeps.folds(session, sweep, [trial.number for trial, _ in rows])
         return page(
-            rows, paging.limit, lambda found: views.trial(*found), lambda found: found[0].number
+            rows,
+            paging.limit,
+            lambda found: views.trial(*found, folds.get(found[0].number, ())),
+            lambda found: found[0].number,
         )
 
 

@@ -159,15 +159,23 @@ def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Gro
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
     best = [{**one, "best": True} for one in sweep["best"][:_SHOWN_TRIALS]]
     for trial in [*best, *reversed(trials)]:
-        values = trial["objectives"] or [""] * len(_objective_names(sweep))
         table.add_row(
             f"{'best ' if trial.get('best') else ''}{trial['number']}",
-            views.status(trial),
+            _standing(trial),
             str(trial["epochs"] or ""),
-            *(views.number(value) for value in values),
+            *(_measured(trial) or [""] * len(_objective_names(sweep))),
             Text(_point(trial), style="bold" if trial.get("best") else ""),
         )
     return Group(head, table)
+
+
+def _standing(trial: Document) -> Text:
+    """How a trial stands; while its folds are trained also how many of them are."""
+    text, folds = views.status(trial), trial["folds"]
+    if folds and not trial["ended_at"]:
+        done = sum(fold["status"] == "finished" for fold in folds)
+        text.append(f" {done}/{len(folds)} folds")
+    return text
 
 
 def _spent(sweep: Document) -> str:
@@ -189,7 +197,16 @@ def _objective_names(sweep: Document) -> list[str]:
 
 
 def _objectives(trial: Document) -> str:
-    return " · ".join(views.number(value) for value in trial["objectives"] or [])
+    return " · ".join(_measured(trial))
+
+
+def _measured(trial: Document) -> list[str]:
+    """What came of a trial, one text an objective; how far its folds lie from it, if it has any."""
+    values, deviations = trial["objectives"] or [], trial["deviations"]
+    if not deviations:
+        return [views.number(value) for value in values]
+    both = zip(values, deviations, strict=True)
+    return [f"{views.number(value)} ± {views.number(deviation)}" for value, deviation in both]
 
 
 def _point(trial: Document) -> str:

@@ -40,7 +40,16 @@ from core.jobs.mirroring import (
     record_run,
     unmirrored,
 )
-from core.jobs.nesting import SWEEP_TAG, Nesting, most_shown, nesting, pass_over
+from core.jobs.nesting import (
+    FOLD_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    Nesting,
+    most_shown,
+    nesting,
+    pass_over,
+    trial_of,
+)
 from core.jobs.placing import left_to_others
 from core.jobs.points import PACKED, Point
 from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
@@ -50,11 +59,13 @@ from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
 
 __all__ = [
     "CHANNEL",
+    "FOLD_TAG",
     "LOST_WORKER",
     "MOST_LINES",
     "OUT_OF_MEMORY",
     "PACKED",
     "SWEEP_TAG",
+    "TRIAL_TAG",
     "Claim",
     "Ended",
     "History",
@@ -127,6 +138,7 @@ __all__ = [
     "submit",
     "submit_all",
     "submitted",
+    "trial_of",
     "unmirrored",
     "unring",
     "waiting_beside",

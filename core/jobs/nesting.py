@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import now
-from core.db.tables import Job, MetricChunk, Sweep, Trial
+from core.db.tables import Fold, Job, MetricChunk, Sweep, Trial
 from core.jobs.mirroring import record_mirrored
 from core.status import JobStatus
 
 SWEEP_TAG = "chainrule.sweep"
 """The tag of a job that names the sweep whose trial it is."""
+
+TRIAL_TAG = "chainrule.trial"
+"""The number of its trial, for a job that is one of several of a trial."""
+
+FOLD_TAG = "chainrule.fold"
+"""The number of the fold that validates in such a job."""
 
 _MOST_FAILURES = 5
 
@@ -39,13 +45,26 @@ def nesting(session: Session, job: Job) -> Nesting:
     if sweep is None:
         return Nesting()
     most = most_shown(sweep.spec, sweep.n_trials)
-    shown = session.scalar(select(Trial.shown).where(Trial.job_id == job.id))
-    if shown is None:
-        # A job whose trial is tried again by another one.
-        shown = str(sweep.spec.get("mlflow", "all")) == "all"
+    trial = trial_of(session, job.id)
+    # None: a job whose trial is tried again by another one.
+    shown = str(sweep.spec.get("mlflow", "all")) == "all" if trial is None else trial.shown
     # What keeps MLflow from taking the sweep must not hide its trials; they find their place later.
     waits = sweep.mlflow_run_id is None and sweep.mirror_failures < _MOST_FAILURES
-    return Nesting(shown, sweep.mlflow_run_id, waits, most)
+    several = (sweep.spec.get("cross_validation") or {}).get("folds", 1)
+    return Nesting(shown, sweep.mlflow_run_id, waits, most * several)
+
+
+def trial_of(session: Session, job_id: str, *, lock: bool = False) -> Trial | None:
+    """The trial that a job tries, alone or as a fold of it, if it does. With `lock` it stays so."""
+    mine = and_(Fold.sweep_id == Trial.sweep_id, Fold.number == Trial.number)
+    for statement in (
+        select(Trial).where(Trial.job_id == job_id),
+        select(Trial).join(Fold, mine).where(Fold.job_id == job_id),
+    ):
+        found = session.scalar(statement.with_for_update(of=Trial) if lock else statement)
+        if found is not None:
+            return found
+    return None
 
 
 def most_shown(spec: dict[str, Any], n_trials: int) -> int:
@@ -58,7 +77,7 @@ def most_shown(spec: dict[str, Any], n_trials: int) -> int:
 
 def pass_over(session: Session, job_id: str, status: JobStatus) -> bool:
     """Note that MLflow is not to be told of a job; False when it is by now, or more happened."""
-    trial = session.scalar(select(Trial).where(Trial.job_id == job_id).with_for_update())
+    trial = trial_of(session, job_id, lock=True)
     if trial is not None and trial.shown:
         return False
     session.execute(

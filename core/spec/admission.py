@@ -111,7 +111,7 @@ def _split_column(
     if column.shape:
         yield FieldError(path, f"column {name!r} holds arrays of shape {column.shape}")
     elif path.endswith("column") and spec.data.query is None:
-        shares = spec.data.split.shares
+        shares = spec.data.split.dealt
         lacking = [part for part, share in shares.items() if share and part not in _words(column)]
         for part in lacking:
             remedy = "" if part == "train" else f", or say split.{part} 0"
@@ -148,7 +148,9 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for name, share in parts.items():
         if share and schema.rows < sum(1 for other in parts.values() if other):
             yield FieldError(f"data.split.{name}", f"no row is left of {schema.rows}")
-    training = round(schema.rows * split.train)
+    if split.fold is not None and schema.rows < split.fold.of:
+        yield FieldError("data.split.fold.of", f"{schema.rows} rows are too few for so many folds")
+    training = round(schema.rows * parts["train"])
     if (
         spec.data.query is None
         and split.column is None
@@ -169,7 +171,7 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
 def reported(spec: JobSpec) -> set[str]:
     """The metrics that every epoch of this job reports."""
     names = {"loss", *(metric.name for metric in spec.metrics)}
-    parts = ["train", "valid"] if spec.data.split.valid else ["train"]
+    parts = ["train", "valid"] if spec.data.split.shares["valid"] else ["train"]
     return {f"{part}/{name}" for part in parts for name in names}
 
 

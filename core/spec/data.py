@@ -25,12 +25,31 @@ QueryText = Annotated[str, Field(max_length=MAX_CHARACTERS), AfterValidator(_par
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+FoldCount = Annotated[int, Field(ge=2, le=100)]
+
+
+class FoldSpec(Spec):
+    """Which fold of how many validates, numbered from 0; the others train."""
+
+    number: Annotated[int, Field(ge=0)]
+    of: FoldCount
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if self.number >= self.of:
+            raise ValueError(f"there is no fold {self.number} of {self.of}: the first is 0")
+        return self
+
+
 class SplitSpec(Spec):
     """Shares of the rows that train, that are watched while training, and that only test.
 
     With `column` the rows say it themselves, by `train`, `valid` or `test` in that column, and the
     shares only whether there is such a part (above 0) or not. With `group_by` rows that have the
     same value in that column stay together, and the shares are kept as well as groups allow.
+
+    With `fold` the rows to train and to validate on are dealt anew into as many folds as it says:
+    one validates, the others train. What tests stays what it is without it.
     """
 
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -41,6 +60,7 @@ class SplitSpec(Spec):
     group_by: ColumnName | None = Field(
         None, description="column, such as a patient's number, whose groups are not torn apart"
     )
+    fold: FoldSpec | None = Field(None, description="one job of a cross-validation")
 
     @model_validator(mode="after")
     def _sum(self) -> Self:
@@ -51,9 +71,17 @@ class SplitSpec(Spec):
         return self
 
     @property
+    def dealt(self) -> dict[str, float]:
+        """The share of each part by its name, before folds are made of what does not test."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    @property
     def shares(self) -> dict[str, float]:
         """The share of each part by its name."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}
+        if self.fold is None:
+            return self.dealt
+        valid = (self.train + self.valid) / self.fold.of
+        return {"train": valid * (self.fold.of - 1), "valid": valid, "test": self.test}
 
 
 class DataSpec(Spec):

@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 import core.search.dimensions
 import core.search.pruners
 import core.search.samplers  # noqa: F401  (the members register themselves)
+from core.data.preparation import ColumnName
 from core.search.dimension import Dimension
 from core.search.pruner import Pruner
 from core.search.pruners.none import NoPruner
@@ -21,6 +22,7 @@ from core.search.study import Search
 from core.spec import paths
 from core.spec.admission import reported
 from core.spec.base import Name, Spec
+from core.spec.data import FoldCount, FoldSpec
 from core.spec.job import DIGITS, JobSpec
 
 FIXED = frozenset(
@@ -72,6 +74,26 @@ class Budget(Spec):
     )
 
 
+class CrossValidation(Spec):
+    """Each trial is as many jobs as there are folds; what they come to on average counts.
+
+    In each job another fold of the rows that do not test validates, and the others train. The folds
+    are the same for all trials: they depend on the job's `data.split_seed`.
+    """
+
+    folds: FoldCount = 5
+    stratified: bool | None = Field(
+        None,
+        description="give each fold its share of every class; by default as the job's "
+        "`data.stratify` says",
+    )
+    group_by: ColumnName | None = Field(
+        None,
+        description="column, such as a patient's number, whose groups are not torn apart; by "
+        "default the job's `data.split.group_by`",
+    )
+
+
 class SweepSpec(Spec):
     """What a client asks for: a job, which of its fields to search, and what is better."""
 
@@ -87,6 +109,9 @@ class SweepSpec(Spec):
     sampler: Sampler = Tpe()
     pruner: Pruner = NoPruner()
     n_trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    cross_validation: CrossValidation | None = Field(
+        None, description="measure each trial on every row that does not test, by several jobs"
+    )
     budget: Budget = Budget()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="trials that wait or run at once"
@@ -131,11 +156,34 @@ class SweepSpec(Spec):
 
     def at(self, values: dict[str, Any]) -> JobSpec:
         """The job at a point of the search space. Raises ValidationError for an invalid one."""
-        return JobSpec.model_validate(paths.replaced(self.job.model_dump(mode="json"), values))
+        document = paths.replaced(self.job.model_dump(mode="json"), values)
+        wanted = self.cross_validation
+        if wanted is not None and wanted.group_by is not None:
+            document["data"]["split"]["group_by"] = wanted.group_by
+        if wanted is not None and wanted.stratified is not None:
+            document["data"]["stratify"] = wanted.stratified
+        return JobSpec.model_validate(document)
+
+    @property
+    def folds(self) -> int:
+        """How many jobs a trial is."""
+        return 1 if self.cross_validation is None else self.cross_validation.folds
+
+    def jobs(self, job: JobSpec) -> list[JobSpec]:
+        """The jobs of the trial that tries `job`: itself, or one for each fold."""
+        wanted = self.cross_validation
+        if wanted is None:
+            return [job]
+        split, made = job.data.split, []
+        for number in range(wanted.folds):
+            fold = split.model_copy(update={"fold": FoldSpec(number=number, of=wanted.folds)})
+            data = job.data.model_copy(update={"split": fold})
+            made.append(job.model_copy(update={"data": data}))
+        return made
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        errors = [*_paths(self)]
+        errors = [*_paths(self), *_folds(self)]
         errors = errors or [*_values(self), *_objectives(self), *_methods(self)]
         if errors:
             raise ValidationError.from_exception_data("SweepSpec", errors)
@@ -213,6 +261,21 @@ def _paths(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
         ways[steps] = path
 
 
+def _folds(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
+    """Folds that cannot be made of the split that the job has."""
+    wanted, split = sweep.cross_validation, sweep.job.data.split
+    if wanted is None:
+        return
+    if split.fold is not None:
+        yield _wrong("the sweep makes the folds: leave it out", "job", "data", "split", "fold")
+    if wanted.group_by is not None and split.column is not None:
+        message = f"the column {split.column!r} says what tests: its groups may be torn apart"
+        yield _wrong(message, "cross_validation", "group_by")
+    if wanted.stratified and (wanted.group_by or split.group_by):
+        message = "folds of whole groups cannot be stratified: leave one of the two out"
+        yield _wrong(message, "cross_validation", "stratified")
+
+
 def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     """Ends and choices that no job can have, each tried alone; baselines beside the space."""
     for path, dimension in sweep.search_space.items():
@@ -227,8 +290,9 @@ def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
 
 
 def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
-    each_epoch = reported(sweep.job)
-    known = each_epoch | after_training(sweep.job)
+    job = sweep.jobs(sweep.job)[0]
+    each_epoch = reported(job)
+    known = each_epoch | after_training(job)
     several = not isinstance(sweep.objective, Objective)
     for index, objective in enumerate(sweep.objectives):
         place = ("objective", index, "metric") if several else ("objective", "metric")

@@ -28,11 +28,11 @@ from core.sweeps.reading import (
     counts,
     get,
     list_sweeps,
-    trial_of,
     trials,
 )
 from core.sweeps.results import Findings, findings, register_best
 from core.sweeps.starting import start, started
+from core.sweeps.trialjobs import folds, standing
 
 __all__ = [
     "Advance",
@@ -51,6 +51,7 @@ __all__ = [
     "counts",
     "edit",
     "findings",
+    "folds",
     "forecast",
     "forget_sweep_run",
     "get",
@@ -65,10 +66,10 @@ __all__ = [
     "retry_failed",
     "show_best",
     "spent",
+    "standing",
     "start",
     "started",
     "tell_sweep_again",
-    "trial_of",
     "trials",
     "unfinished",
 ]

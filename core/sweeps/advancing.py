@@ -4,7 +4,7 @@ Three steps, so that no transaction is open while the sampler thinks: take a tur
 write. What is written names the turn and is refused when a later one was taken meanwhile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import Engine, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
-from core.data.schema import DatasetSchema
 from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
@@ -21,7 +20,6 @@ from core.errors import SupersededError
 from core.search.notebook import Notebook
 from core.search.study import Suggestion
 from core.spec import JobSpec
-from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.announcing import announce_end
@@ -29,7 +27,8 @@ from core.sweeps.budget import exhausted, going, limited, spent, stop, stop_cloc
 from core.sweeps.leading import costs, joined
 from core.sweeps.looking import Look, Memory, look
 from core.sweeps.reading import get, spec_of
-from core.sweeps.telling import tell
+from core.sweeps.telling import spoiling, tell
+from core.sweeps.trialjobs import beside_jobs, cross_validated, in_order, job_ids, submit
 
 TURN_SECONDS = 60.0
 
@@ -105,27 +104,48 @@ def _tell(session: Session, sweep_id: str) -> list[int]:
     """Let trials end whose jobs did; their numbers."""
     sweep = get(session, sweep_id, lock=True)
     spec = spec_of(sweep)
-    statement = (
-        select(Trial, Job)
-        .join(Job, Job.id == Trial.job_id)
-        .where(Trial.sweep_id == sweep_id, Trial.status == "open", Job.status.in_(list(TERMINAL)))
-        .order_by(Trial.number)
-    )
     moment = session.execute(select(now())).scalar_one()
     told = []
-    for trial, job in session.execute(statement):
-        tell(spec, trial, job, moment)
+    for trial, mine in _ending(session, sweep):
+        if not tell(spec, trial, mine, moment):
+            _stop_others(session, spec, mine)
+            continue
         told.append(trial.number)
         if trial.finished and sweep.leading is not None:
             standing = trial.number, costs(sweep.spec, trial.objectives or ())
             sweep.leading = joined([(n, tuple(c)) for n, c in sweep.leading], standing)
-        sweep.epochs_told += int((job.progress or {}).get("epoch", 0))
+        sweep.epochs_told += sum(int((job.progress or {}).get("epoch", 0)) for job in mine)
     session.flush()
     if going(sweep) and limited(spec):
         gone = exhausted(spec, spent(session, sweep))
         if gone is not None:
             stop(session, sweep, gone)
     return told
+
+
+def _ending(session: Session, sweep: Sweep) -> list[tuple[Trial, list[Job]]]:
+    """Open trials of which a job has ended, by number, each with all of its jobs."""
+    is_open, ended = Trial.status == "open", Job.status.in_(list(TERMINAL))
+    statement = beside_jobs(sweep, Trial, Job).where(is_open).order_by(*in_order(sweep))
+    if cross_validated(sweep):
+        some = beside_jobs(sweep, Trial.number).where(is_open, ended)
+        statement = statement.where(Trial.number.in_(some))
+    else:
+        statement = statement.where(ended)
+    found: dict[int, tuple[Trial, list[Job]]] = {}
+    for trial, job in session.execute(statement):
+        found.setdefault(trial.number, (trial, []))[1].append(job)
+    return list(found.values())
+
+
+def _stop_others(session: Session, spec: SweepSpec, mine: Sequence[Job]) -> None:
+    """End the folds that go on for nothing: one without which the trial cannot finish is over."""
+    broken = spoiling(spec, mine)
+    if broken is None:
+        return
+    for job in mine:
+        if not job.status.terminal and job.cancel_requested_at is None:
+            jobs.stop(session, job.id, reason={"kind": "fold_ended", "fold": broken[0]})
 
 
 def _judge(look: Look) -> Verdicts:
@@ -160,12 +180,16 @@ def _prune(session: Session, sweep: Sweep, verdicts: Verdicts) -> int:
     pruned = 0
     rows = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(verdicts))
     judged = {trial.number: trial for trial in session.scalars(rows)} if verdicts else {}
+    known = job_ids(
+        session, sweep, [n for n, verdict in verdicts.items() if verdict[0] is not None]
+    )
     for number, (epoch, seen, attributes) in verdicts.items():
         trial = judged[number]
         trial.attributes, trial.judged_epoch = attributes, seen
-        if epoch is not None and trial.open and trial.job_id is not None:
+        if epoch is not None and trial.open:
             reason = {"kind": "pruned", "epoch": epoch, "sweep": sweep.id}
-            pruned += not jobs.prune(session, trial.job_id, reason=reason).status.terminal
+            mine = [jobs.prune(session, one, reason=reason) for one in known[number]]
+            pruned += not all(job.status.terminal for job in mine)
     session.flush()
     return pruned
 
@@ -181,7 +205,6 @@ def _begin(
     if not going(sweep) or not found:
         return 0, 0
     _spend(session, sweep, found[0].number, len(found))
-    schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     made: list[Trial] = []
     wanted: list[tuple[Trial, JobSpec]] = []
     for suggestion in found:
@@ -195,32 +218,19 @@ def _begin(
         )
         made.append(trial)
         try:
-            wanted.append((trial, named(spec.at(suggestion.values), sweep, trial.number)))
+            wanted.append((trial, spec.at(suggestion.values)))
         except ValidationError as error:
             # Each value fits alone; together they do not.
             reason = error.errors(include_url=False, include_context=False)[0]
             message = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
             trial.status, trial.told_at = "failed", now()
             trial.cause = {"kind": "user_error", "message": message}
-    job_ids = jobs.submit_all(
-        session,
-        [(job, stack_key(job, schema, sweep.id)) for _, job in wanted],
-        sweep.dataset_version,
-        owner=sweep.owner,
-        max_attempts=sweep.max_attempts,
-    )
-    for (trial, _), job_id in zip(wanted, job_ids, strict=True):
-        trial.job_id = job_id
+    folds = submit(session, sweep, spec, wanted)
     session.add_all(made)
     sweep.state = state
     session.flush()
+    session.add_all(folds)
     return len(found), len(found) - len(wanted)
-
-
-def named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
-    """The job of a trial, with its number in the name and its sweep among the tags."""
-    tags = {**job.tags, jobs.SWEEP_TAG: sweep.id}
-    return job.model_copy(update={"name": f"{sweep.name[:230]} {number}", "tags": tags})
 
 
 def _spend(session: Session, sweep: Sweep, first: int, count: int) -> None:

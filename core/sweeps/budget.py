@@ -12,7 +12,8 @@ from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.spec.sweep import SweepSpec
-from core.status import TERMINAL, SweepStatus
+from core.status import SweepStatus
+from core.sweeps.trialjobs import beside_jobs, going_on
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,8 @@ def spent(session: Session, sweep: Sweep) -> Spent:
     milliseconds = sweep.spent_ms
     if sweep.running_since is not None:
         milliseconds += _milliseconds(sweep.running_since, _moment(session))
-    statement = (
-        select(Job.progress, Job.spec["epochs"].as_integer())
-        .join(Trial, Trial.job_id == Job.id)
-        .where(Trial.sweep_id == sweep.id, Trial.status == "open")
-    )
+    epochs = Job.spec["epochs"].as_integer()
+    statement = beside_jobs(sweep, Job.progress, epochs).where(Trial.status == "open")
     trained = promised = 0
     for progress, epochs in session.execute(statement):
         done = int((progress or {}).get("epoch", 0))
@@ -81,23 +79,15 @@ def affordable(spec: SweepSpec, so_far: Spent) -> int | None:
     if spec.budget.epochs is None:
         return None
     left = spec.budget.epochs - so_far.epochs - so_far.promised
-    return max(0, math.ceil(left / spec.job.epochs))
+    return max(0, math.ceil(left / (spec.job.epochs * spec.folds)))
 
 
 def stop(session: Session, sweep: Sweep, budget: str) -> None:
     """End a sweep whose budget is used up: what waits at once, what trains within a slice."""
     sweep.stopped_by = budget
     session.flush()
-    statement = (
-        select(Trial.job_id)
-        .join(Job, Job.id == Trial.job_id)
-        .where(
-            Trial.sweep_id == sweep.id, Trial.status == "open", Job.status.not_in(list(TERMINAL))
-        )
-    )
-    for job_id in list(session.scalars(statement)):
-        if job_id is not None:
-            jobs.stop(session, job_id, reason={"kind": "budget", "budget": budget})
+    for job_id in going_on(session, sweep):
+        jobs.stop(session, job_id, reason={"kind": "budget", "budget": budget})
 
 
 def refuse_spent(sweep: Sweep) -> None:

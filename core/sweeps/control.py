@@ -1,17 +1,17 @@
 """What the owner of a sweep may want: cancel, pause, resume."""
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import jobs
 from core.db.clock import now
-from core.db.tables import Job, Sweep, Trial
+from core.db.tables import Sweep
 from core.errors import ConflictError
-from core.status import TERMINAL, SweepStatus
+from core.status import SweepStatus
 from core.sweeps.announcing import announce_end
 from core.sweeps.budget import start_clock, stop_clock
 from core.sweeps.changes import note
 from core.sweeps.reading import get
+from core.sweeps.trialjobs import going_on
 
 
 def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
@@ -28,15 +28,8 @@ def cancel(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
     sweep.finished_at = now()
     note(session, sweep, owner, "cancelled")
     announce_end(session, sweep)
-    statement = (
-        select(Trial.job_id)
-        .join(Job, Job.id == Trial.job_id)
-        .where(
-            Trial.sweep_id == sweep_id, Trial.status == "open", Job.status.not_in(list(TERMINAL))
-        )
-    )
-    for job_id in list(session.scalars(statement)):
-        if job_id is not None and not jobs.get(session, job_id, lock=True).status.terminal:
+    for job_id in going_on(session, sweep):
+        if not jobs.get(session, job_id, lock=True).status.terminal:
             jobs.cancel(session, job_id, owner=owner)
     return sweep
 

@@ -10,21 +10,18 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import jobs
-from core.data.schema import DatasetSchema
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError
 from core.search.study import unjudged
-from core.spec.stacking import stack_key
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
 from core.status import JobStatus, SweepStatus
-from core.sweeps.advancing import named
 from core.sweeps.budget import refuse_spent, start_clock
 from core.sweeps.changes import note
 from core.sweeps.looking import chosen
 from core.sweeps.reading import get
 from core.sweeps.starting import check_on_data
+from core.sweeps.trialjobs import beside_jobs, submit_again
 from core.sweeps.warming import check_warm_start
 
 
@@ -114,36 +111,22 @@ def add_points(
 def retry_failed(session: Session, sweep_id: str, *, owner: str = "local") -> int:
     """Try again each trial whose job failed; how many. A trial keeps its number and its point.
 
-    One whose job finished without a number that counts is left alone: it would end so again.
+    Folds of it that finished count as they are. One whose job finished without a number that counts
+    is left alone: it would end so again.
     Raises NotFoundError, ConflictError when the sweep was cancelled.
     """
     sweep = _taken(session, sweep_id)
     refuse_spent(sweep)
     spec = SweepSpec.model_validate(sweep.spec)
-    schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
-    statement = (
-        select(Trial)
-        .join(Job, Job.id == Trial.job_id)
-        .where(
-            Trial.sweep_id == sweep_id,
-            Trial.status == "failed",
-            Job.status == JobStatus.FAILED,
-        )
-        .order_by(Trial.number)
+    whose = beside_jobs(sweep, Trial.number).where(Job.status == JobStatus.FAILED)
+    statement = select(Trial).where(
+        Trial.sweep_id == sweep_id, Trial.status == "failed", Trial.number.in_(whose)
     )
-    failed = list(session.scalars(statement))
-    again = [named(spec.at(trial.point), sweep, trial.number) for trial in failed]
-    made = jobs.submit_all(
-        session,
-        [(job, stack_key(job, schema, sweep.id)) for job in again],
-        sweep.dataset_version,
-        owner=sweep.owner,
-        max_attempts=sweep.max_attempts,
-    )
-    for trial, job_id in zip(failed, made, strict=True):
-        session.get_one(Job, job_id).retry_of = trial.job_id
-        trial.job_id, trial.status, trial.judged_epoch = job_id, "open", 0
-        trial.told_at = trial.objectives = trial.cause = None
+    failed = list(session.scalars(statement.order_by(Trial.number)))
+    submit_again(session, sweep, spec, failed)
+    for trial in failed:
+        trial.status, trial.judged_epoch = "open", 0
+        trial.told_at = trial.objectives = trial.deviations = trial.cause = None
         trial.attributes = unjudged(trial.attributes or {})
     _go_on(session, sweep, bool(failed))
     note(session, sweep, owner, "retried", trials=[trial.number for trial in failed])

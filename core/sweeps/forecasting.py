@@ -11,7 +11,6 @@ from core import nodes
 from core.data.schema import DatasetSchema
 from core.db.clock import now
 from core.db.tables import DatasetVersion, Sweep, Trial
-from core.spec import JobSpec
 from core.spec.stacking import stack_key
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import spent
@@ -58,7 +57,7 @@ def forecast(
     slots = nodes.slots(session).get(spec.job.device, 0)
     trials = spec.trials
     if spec.budget.epochs is not None:
-        trials = min(trials, -(-spec.budget.epochs // spec.job.epochs))
+        trials = min(trials, -(-spec.budget.epochs // (spec.job.epochs * spec.folds)))
     unknown = Forecast("unknown", trials, slots)
     found = _by_history(session, spec, version, unknown) or _measured(spec, version, unknown)
     if found.trials_a_minute is None:
@@ -75,7 +74,7 @@ def _by_history(
 ) -> Forecast | None:
     """By the newest sweep over networks of this shape on this dataset version."""
     schema = DatasetSchema.model_validate(version.schema)
-    wanted = _shape(spec.job, schema)
+    wanted = _shape(spec, schema)
     statement = (
         select(Sweep)
         .where(Sweep.dataset_version_id == version.id)
@@ -89,7 +88,7 @@ def _by_history(
         ).scalar_one()
         so_far = spent(session, row)
         like = finished >= _LEAST_TRIALS and so_far.seconds > 0
-        if not like or _shape(earlier.job, schema) != wanted:
+        if not like or _shape(earlier, schema) != wanted:
             continue
         fewer = min(1.0, spec.max_parallel / earlier.max_parallel)
         rate = 60 * finished / so_far.seconds * earlier.job.epochs / spec.job.epochs * fewer
@@ -106,10 +105,10 @@ def _measured(spec: SweepSpec, version: DatasetVersion, unknown: Forecast) -> Fo
     at_once = max(1, min(unknown.slots, spec.max_parallel))
     stacks = stack_key(spec.job, schema, "") is not None
     beside = min(_MOST_BESIDE, -(-spec.max_parallel // at_once)) if stacks else 1
-    training = rehearse(spec.job, schema, beside)
+    training = rehearse(spec.jobs(spec.job)[0], schema, beside)
     if training is None:
         return unknown
-    each = training + (_OVERHEAD_SECONDS if beside > 1 else _ALONE_SECONDS)
+    each = spec.folds * (training + (_OVERHEAD_SECONDS if beside > 1 else _ALONE_SECONDS))
     wave = min(spec.max_parallel, unknown.trials)
     seconds = _WAVE_SECONDS + each * -(-wave // at_once)
     return replace(
@@ -120,6 +119,7 @@ def _measured(spec: SweepSpec, version: DatasetVersion, unknown: Forecast) -> Fo
     )
 
 
-def _shape(job: JobSpec, schema: DatasetSchema) -> str | None:
-    """Equal for jobs whose batches cost the same: those that could be stacked."""
+def _shape(spec: SweepSpec, schema: DatasetSchema) -> str | None:
+    """Equal for sweeps whose trials cost the same: as many jobs, which could be stacked."""
+    job = spec.jobs(spec.job)[0]
     return stack_key(job.model_copy(update={"epochs": 1, "experiment": ""}), schema, "")

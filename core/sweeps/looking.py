@@ -17,7 +17,8 @@ from core.search.notebook import Notebook
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import affordable, going, limited, spent
 from core.sweeps.reading import get, spec_of
-from core.sweeps.telling import reports, tried
+from core.sweeps.telling import mean_curve, reports, tried
+from core.sweeps.trialjobs import beside_jobs, in_order, job_ids
 from core.sweeps.warming import prior
 
 MOST_AT_ONCE = 100
@@ -25,9 +26,8 @@ MOST_AT_ONCE = 100
 
 @dataclass
 class Curve:
-    """What an open trial has reported so far: of which job and attempt, up to which chunk."""
+    """What a job of an open trial has reported so far: in which attempt, up to which chunk."""
 
-    job_id: str
     attempt: int
     cursor: int = 0
     reports: dict[int, float] = field(default_factory=dict)
@@ -35,13 +35,13 @@ class Curve:
 
 @dataclass
 class Held:
-    """What is known of a sweep since the turn `turn`: its trials, and the curves of open ones."""
+    """What is known of a sweep since the turn `turn`: its trials, curves of open ones' jobs."""
 
     turn: int
     notebook: Notebook
     open: set[int]
     judged: dict[int, int]
-    curves: dict[int, Curve]
+    curves: dict[int, dict[str, Curve]]
 
 
 class Memory:
@@ -119,11 +119,11 @@ def _anew(session: Session, sweep: Sweep, spec: SweepSpec) -> Held:
     """All trials as the search knows them; of the open ones the last epoch that was judged."""
     metric = spec.objectives[0].metric
     found, judged, still_open = [], {}, set()
+    # What a pruner compares with: of those that ended, and those that run.
+    compared = job_ids(session, sweep) if spec.pruner.prunes else {}
     rows = select(Trial).where(Trial.sweep_id == sweep.id).order_by(Trial.number)
     for trial in session.scalars(rows):
-        # What a pruner compares with: of those that ended, and those that run.
-        compared = trial.job_id if spec.pruner.prunes else None
-        found.append(tried(trial, reports(session, compared, metric) if compared else None))
+        found.append(tried(trial, reports(session, compared.get(trial.number, ()), metric)))
         if trial.open:
             still_open.add(trial.number)
             judged[trial.number] = trial.judged_epoch
@@ -155,25 +155,22 @@ def _curves(
 ) -> dict[int, dict[int, float]]:
     """What the trials that were open so far have reported, by number; only new chunks are read."""
     metric = spec.objectives[0].metric
-    statement = (
-        select(Trial.number, Job.id, Job.attempt)
-        .join(Job, Job.id == Trial.job_id)
-        .where(Trial.sweep_id == sweep.id, Trial.number.in_(held.open))
-    )
-    found: dict[int, dict[int, float]] = {}
+    statement = beside_jobs(sweep, Trial.number, Job.id, Job.attempt).order_by(*in_order(sweep))
+    found: dict[int, list[dict[int, float]]] = {}
     growing: dict[str, Curve] = {}
-    for number, job_id, attempt in session.execute(statement) if held.open else ():
-        curve = held.curves.get(number)
-        if curve is None or (curve.job_id, curve.attempt) != (job_id, attempt):
-            curve = held.curves[number] = Curve(job_id, attempt)
+    mine = Trial.number.in_(held.open)
+    for number, job_id, attempt in session.execute(statement.where(mine)) if held.open else ():
+        curves = held.curves.setdefault(number, {})
+        if job_id not in curves or curves[job_id].attempt != attempt:
+            curves[job_id] = Curve(attempt)
         if attempt > 1:
             # Points of earlier attempts may be superseded now.
-            found[number] = reports(session, job_id, metric)
-            continue
-        growing[job_id] = curve
-        found[number] = curve.reports
+            curves[job_id].reports = reports(session, [job_id], metric)
+        else:
+            growing[job_id] = curves[job_id]
+        found.setdefault(number, []).append(curves[job_id].reports)
     _grow(session, growing, metric)
-    return {number: dict(reported) for number, reported in found.items()}
+    return {number: mean_curve(reported) for number, reported in found.items()}
 
 
 def _grow(session: Session, growing: Mapping[str, Curve], metric: str) -> None:

@@ -16,7 +16,8 @@ from core import jobs
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.status import SweepStatus
-from core.sweeps.reading import best
+from core.sweeps.reading import best, get
+from core.sweeps.trialjobs import beside_jobs, job_ids
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def behind(session: Session, *, limit: int = 100) -> list[str]:
 def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> None:
     """Let MLflow's run of a sweep be `run_id`; runs of its trials are to be told below which."""
     _set(session, sweep_id, mlflow_run_id=run_id)
-    of_trials = select(Trial.job_id).where(Trial.sweep_id == sweep_id)
+    of_trials = beside_jobs(get(session, sweep_id), Job.id)
     session.execute(
         update(Job)
         .where(Job.id.in_(of_trials), Job.mlflow_run_id.is_not(None))
@@ -93,11 +94,14 @@ def show_best(session: Session, sweep: Sweep) -> int:
     if sweep.spec.get("mlflow", "all") == "all" or not most:
         return 0
     made = 0
-    for trial in best(session, sweep, most=most):
-        if not trial.shown and trial.job_id is not None:
+    found = best(session, sweep, most=most)
+    known = job_ids(session, sweep, [trial.number for trial in found])
+    for trial in found:
+        if not trial.shown:
             trial.shown = True
             session.flush()
-            jobs.forget_run(session, trial.job_id)
+            for job_id in known[trial.number]:
+                jobs.forget_run(session, job_id)
             made += 1
     return made
 

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
+from core.status import JobStatus
 from core.sweeps.leading import costs, dominates
+from core.sweeps.trialjobs import beside_jobs, standing
 
 
 @dataclass(frozen=True)
@@ -77,28 +79,20 @@ def trials(
     return [(trial, known.get(trial.job_id or "")) for trial in found]
 
 
-def trial_of(session: Session, job_id: str) -> Trial | None:
-    """The trial that a job tries, if it is one."""
-    return session.scalar(select(Trial).where(Trial.job_id == job_id))
-
-
 def counts(session: Session, sweep_id: str) -> dict[str, int]:
-    """How many trials there are in each state; one that is not over has its job's."""
+    """How many trials there are in each state; one that is not over has that of its jobs."""
     mine = Trial.sweep_id == sweep_id
     by_end = select(Trial.status, func.count()).where(mine).group_by(Trial.status)
     found = {str(status): int(count) for status, count in session.execute(by_end)}
     # Only of those that are open more has to be asked: an index has the others.
     if found.pop("open", 0):
-        by_job = (
-            select(Job.status, func.count())
-            .select_from(Trial)
-            .outerjoin(Job, Job.id == Trial.job_id)
-            .where(mine, Trial.status == "open")
-            .group_by(Job.status)
-        )
-        for status, count in session.execute(by_job):
-            state = status.value if status else "open"
-            found[state] = found.get(state, 0) + count
+        by_job = beside_jobs(get(session, sweep_id), Trial.number, Job.status)
+        stands: dict[int, list[JobStatus]] = {}
+        for number, status in session.execute(by_job.where(Trial.status == "open")):
+            stands.setdefault(number, []).append(status)
+        for statuses in stands.values():
+            state = standing(statuses).value
+            found[state] = found.get(state, 0) + 1
     return dict(sorted(found.items()))
 
 

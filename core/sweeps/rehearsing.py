@@ -30,7 +30,7 @@ def rehearse(spec: JobSpec, schema: DatasetSchema, beside: int) -> float | None:
     shape = input_shape(spec, schema)
     if spec.device != "cpu" or spec.layers.size(shape) > MOST_WEIGHTS:
         return None
-    rows = max(1, round(schema.rows * spec.data.split.train))
+    rows = max(1, round(schema.rows * spec.data.split.shares["train"]))
     size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
     few = min(rows, max(size, _MOST_ROWS))
     try:

@@ -19,6 +19,7 @@ from core.search.study import Search, Tried
 from core.spec.sweep import SweepSpec
 from core.sweeps.reading import best, get
 from core.sweeps.telling import reports, tried
+from core.sweeps.trialjobs import job_ids
 
 MOST_CURVES = 200
 """Learning curves are drawn of so many trials at most, the newest ones."""
@@ -69,20 +70,12 @@ def findings(session: Session, sweep_id: str, *, curves: bool = False) -> Findin
     statement = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
     rows = list(session.scalars(statement))
     metric = spec.objectives[0].metric
-    drawn = {trial.number for trial in rows[-MOST_CURVES:] if curves and trial.job_id}
+    drawn = job_ids(session, sweep, [row.number for row in rows[-MOST_CURVES:]]) if curves else {}
     return Findings(
         f"{sweep.name}-{sweep.id[:8]}",
         spec.search(sweep_id),
         tuple(objective.metric for objective in spec.objectives),
-        tuple(
-            tried(
-                row,
-                reports(session, row.job_id, metric)
-                if row.job_id and row.number in drawn
-                else None,
-            )
-            for row in rows
-        ),
+        tuple(tried(row, reports(session, drawn.get(row.number, ()), metric)) for row in rows),
     )
 
 
@@ -95,8 +88,13 @@ def register_best(
     """
     sweep = get(session, sweep_id)
     found = best(session, sweep)
-    if not found or found[0].job_id is None:
+    if not found:
         raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
+    if found[0].job_id is None:
+        raise ConflictError(
+            "a cross-validated trial has a model of each fold, none of all rows: submit the best "
+            "trial's job and register its model"
+        )
     description = f"trial {found[0].number} of sweep {sweep.name} ({sweep_id})"
     made = models.register(session, name, found[0].job_id, owner=owner, description=description)
     if alias is not None:

@@ -103,9 +103,19 @@ def _misfits(
     spec: SweepSpec, point: dict[str, object], prefix: str, schema: DatasetSchema, most: int
 ) -> list[FieldError]:
     try:
-        check(spec.at(point), schema, most)
+        check(spec.jobs(spec.at(point))[0], schema, most)
     except InvalidError as error:
-        return [FieldError(prefix + one.path, one.message) for one in error.errors]
+        return [FieldError(_place(spec, prefix, one.path), one.message) for one in error.errors]
     except ValidationError as error:
         return [FieldError(prefix, str(error))]
     return []
+
+
+def _place(spec: SweepSpec, prefix: str, path: str) -> str:
+    """Where in the SweepSpec a field of a job comes from."""
+    wanted = spec.cross_validation
+    if path.startswith("data.split.fold"):
+        return "cross_validation.folds"
+    if path == "data.split.group_by" and wanted is not None and wanted.group_by is not None:
+        return "cross_validation.group_by"
+    return prefix + path

@@ -40,6 +40,34 @@ def train(http: Http, sweep_id: str) -> None:
                 jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
 
 
+def test_the_folds_of_a_trial_are_shown(http: Http) -> None:
+    sweep_id = begun(http, cross_validation={"folds": 2, "stratified": True})
+    engine = http.app.state.context.engine
+    sweeps.advance(engine, sweep_id)
+    first = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"][0]
+    assert (first["status"], first["job_id"], first["deviations"]) == ("queued", None, None)
+    for fold, value in zip(first["folds"], (0.5, 0.75), strict=True):
+        claim = http.claimed(fold["job_id"])
+        result = {"metrics": {"valid/accuracy": value}}
+        with transaction(engine) as session:
+            jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+    assert http.get(f"/v1/sweeps/{sweep_id}").json()["trials"]["queued"] == 1
+    sweeps.advance(engine, sweep_id)
+    first, *_ = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
+    assert (first["status"], first["objectives"], first["deviations"]) == (
+        "finished",
+        [0.625],
+        [0.125],
+    )
+    assert [fold["last_metrics"] for fold in first["folds"]] == [
+        {"valid/accuracy": 0.5}, {"valid/accuracy": 0.75}
+    ]  # fmt: skip
+    job = http.get(f"/v1/jobs/{first['folds'][1]['job_id']}").json()
+    assert job["spec"]["data"]["split"]["fold"] == {"number": 1, "of": 2}
+    # A fold that a client wants to train again by itself is a job like any other.
+    assert http.post("/v1/jobs", job["spec"]).status_code == 202
+
+
 def test_a_sweep_from_begin_to_best(everywhere: Http) -> None:
     http = everywhere
     sweep_id = begun(http)

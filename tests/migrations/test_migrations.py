@@ -42,7 +42,8 @@ def test_one_revision_at_a_time(empty_url: str) -> None:
     runner.upgrade(empty_url)
     runner.downgrade(empty_url, "0001")
     assert (
-        names(empty_url) == TABLES - {"sweeps", "trials", "log_lines", "sources"} - MODELS - NOTICES
+        names(empty_url)
+        == TABLES - {"sweeps", "trials", "folds", "log_lines", "sources"} - MODELS - NOTICES
     )
     runner.upgrade(empty_url)
 

@@ -16,7 +16,7 @@ from core.db.tables.models import (
 )
 from core.db.tables.nodes import Node, Worker
 from core.db.tables.sources import Source
-from core.db.tables.sweeps import Sweep, Trial
+from core.db.tables.sweeps import Fold, Sweep, Trial
 from core.db.tables.webhooks import Delivery, Webhook
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Delivery",
     "Evaluation",
     "Experiment",
+    "Fold",
     "IdempotencyKey",
     "Job",
     "JobEvent",

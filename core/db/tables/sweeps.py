@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, ForeignKeyConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.clock import now
@@ -79,10 +79,12 @@ class Sweep(Base):
 
 
 class Trial(Base):
-    """One point of a sweep, numbered from 0; a job tries it. It has none if no job can have it.
+    """One point of a sweep, numbered from 0; a job tries it, or none if no job can have it.
 
     `status` stays `open` until the job's end was told to the search; from then on it is that end.
-    `point` holds the values by path, `objectives` what came of it. `attributes` is what sampler and
+    `point` holds the values by path, `objectives` what came of it. A trial that is cross-validated
+    has a `Fold` for each of its jobs instead of `job_id`; its objectives are means, `deviations`
+    how far the folds lie from them. `attributes` is what sampler and
     pruner noted; `judged_epoch` the last one the pruner saw.
     """
 
@@ -102,6 +104,7 @@ class Trial(Base):
     status: Mapped[str] = mapped_column(String(16), default="open")
     point: Mapped[dict[str, Any]]
     objectives: Mapped[list[Any] | None]
+    deviations: Mapped[list[Any] | None]
     attributes: Mapped[dict[str, Any] | None]
     judged_epoch: Mapped[int] = mapped_column(default=0)
     shown: Mapped[bool] = mapped_column(default=True)
@@ -118,3 +121,17 @@ class Trial(Base):
     def finished(self) -> bool:
         """Whether it ended with objectives that count."""
         return self.status == JobStatus.FINISHED.value
+
+
+class Fold(Base):
+    """One of the jobs of a cross-validated trial: the one in which fold `fold` validates."""
+
+    __tablename__ = "folds"
+    __table_args__ = (
+        ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
+    )
+
+    sweep_id: Mapped[Key] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    fold: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(32), ForeignKey("jobs.id"), unique=True)

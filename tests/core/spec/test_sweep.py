@@ -136,3 +136,37 @@ def test_a_path_and_its_steps() -> None:
     assert paths.parse("network[0].inner[12].units") == ("network", 0, "inner", 12, "units")
     with pytest.raises(ValueError, match="empty"):
         paths.parse("")
+
+
+def test_a_cross_validated_trial_is_a_job_for_each_fold() -> None:
+    given = {"folds": 3, "group_by": "writer"}
+    sweep = SweepSpec.model_validate({**EXAMPLE, "cross_validation": given})
+    job = sweep.at({"optimizer.learning_rate": 0.5})
+    assert (job.data.split.group_by, job.data.split.fold) == ("writer", None)
+    made = sweep.jobs(job)
+    folds = [one.data.split.fold for one in made]
+    assert [(fold.number, fold.of) for fold in folds if fold] == [(0, 3), (1, 3), (2, 3)]
+    assert [one.model_copy(update={"data": job.data}) for one in made] == [job] * 3
+    # Each is a job that can be asked for as it is.
+    assert [type(job).model_validate(one.model_dump(mode="json")) for one in made] == made
+    assert SweepSpec.model_validate(EXAMPLE).jobs(job) == [job]
+    plain = SweepSpec.model_validate({**EXAMPLE, "cross_validation": {"stratified": False}}).at({})
+    assert not plain.data.stratify
+
+
+def test_folds_that_cannot_be_are_refused() -> None:
+    def job(split: dict[str, Any]) -> dict[str, Any]:
+        data = {**EXAMPLE["job"]["data"], "split": split}  # type: ignore[index, call-overload]
+        return {**EXAMPLE["job"], "data": data}  # type: ignore[dict-item]
+
+    assert set(refused(cross_validation={"folds": 1})) == {"cross_validation/folds"}
+    folded = job({"fold": {"number": 0, "of": 3}})
+    assert "job/data/split/fold" in refused(job=folded, cross_validation={})
+    grouped = refused(cross_validation={"group_by": "a", "stratified": True})
+    assert set(grouped) == {"cross_validation/stratified"}
+    told = refused(job=job({"column": "part"}), cross_validation={"group_by": "a"})
+    assert set(told) == {"cross_validation/group_by"}
+    # Without rows to validate on of its own, the job has some in each fold.
+    without = job({"train": 0.9, "valid": 0, "test": 0.1})
+    assert "objective/metric" in refused(job=without)
+    SweepSpec.model_validate({**EXAMPLE, "job": without, "cross_validation": {}})

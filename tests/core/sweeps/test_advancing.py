@@ -43,7 +43,7 @@ def test_a_trial_is_its_job_at_the_point(engine: Engine) -> None:
         assert job.spec["optimizer"]["learning_rate"] == rate
         assert job.spec["network"][0]["units"] == trial.point["network[0].units"]
         assert job.tags["chainrule.sweep"] == sweep_id
-        assert do(engine, sweeps.trial_of, job.id).number == trial.number
+        assert do(engine, jobs.trial_of, job.id).number == trial.number
 
 
 @pytest.mark.parametrize("sampler", ["random", "grid", "quasi_random"])

@@ -115,3 +115,42 @@ def test_pictures_are_asked_for_by_what_needs_them(patients):
     spec = spec_of({}, features=["a"], augment=[{"kind": "noise"}, {"kind": "flip"}])
     with pytest.raises(InvalidError, match=r"data.augment\[1\]: flip needs pictures"):
         check(spec, describe(path), 10**9)
+
+
+@pytest.mark.parametrize(
+    ("split", "shares"),
+    [
+        ({"train": 0.8, "valid": 0, "test": 0.2}, (320, 0, 80)),
+        ({"column": "part"}, None),
+        ({"group_by": "patient", "test": 0.2, "valid": 0}, None),
+    ],
+)
+def test_every_row_that_does_not_test_validates_in_one_fold(patients, split, shares):
+    path, table = patients
+    plain = pose(spec_of(split, features=["a"]), table)[0]
+    rest = rows_of(plain.train) | rows_of(plain.valid)
+    seen: list[int] = []
+    for number in range(5):
+        spec = spec_of({**split, "fold": {"number": number, "of": 5}}, features=["a"])
+        check(spec, describe(path), 10**9)
+        for problem in (pose(spec, table)[0], posed(spec, path, 2_000)[0]):
+            valid = rows_of(problem.valid)
+            assert rows_of(problem.train) == rest - valid
+            assert rows_of(problem.test) == rows_of(plain.test)
+        seen += valid
+        if "group_by" in split:
+            patient = table.column("patient").to_numpy()
+            apart = set(patient[list(valid)]) & set(patient[list(rest - valid)])
+            assert not apart
+    assert sorted(seen) == sorted(rest)
+    if shares is not None:
+        assert len(rest) == shares[0]
+
+
+def test_folds_that_cannot_be_are_refused(patients):
+    path, _ = patients
+    with pytest.raises(ValueError, match="no fold 5 of 5"):
+        spec_of({"fold": {"number": 5, "of": 5}})
+    few = describe(path).model_copy(update={"rows": 4})
+    with pytest.raises(InvalidError, match=r"data.split.fold.of: 4 rows are too few"):
+        check(spec_of({"fold": {"number": 0, "of": 5}}, features=["a"]), few, 10**9)
