@@ -37,7 +37,8 @@ def submit(
     asked = {"model_job_id": trained_id, **spec.model_dump(mode="json")}
     request_hash = jobs.spec_hash(asked)
     with transaction(here.engine) as session:
-        trained = jobs.get(session, trained_id)
+        # Locked: whoever erases models that nobody needs must see this job or wait.
+        trained = jobs.get(session, trained_id, lock=True)
         models.file_of(trained)
         try:
             version = datasets.resolve(session, spec.dataset)

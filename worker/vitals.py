@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from core.events import MACHINE
+from worker.gpus import Gpus
 
 _MEGABYTE = 10**6
 
@@ -17,8 +18,8 @@ class Vitals:
     What is counted (processor time, network, steps) is told as the mean since the time before.
     """
 
-    def __init__(self, folder: Path, *, seconds: float) -> None:
-        """`folder` lies on the disk to tell of."""
+    def __init__(self, folder: Path, *, seconds: float, gpus: Gpus | None = None) -> None:
+        """`folder` lies on the disk to tell of; `gpus` are the cards, by default all there are."""
         self._folder = folder
         self._seconds = seconds
         self._since = time.monotonic()
@@ -26,6 +27,7 @@ class Vitals:
         if seconds:
             self._network = psutil.net_io_counters()
             psutil.cpu_percent()
+            self._gpus = gpus or Gpus()
 
     def measure(self, pid: int, step: int) -> dict[str, float]:
         """Metrics by name when it is time, else none.
@@ -37,7 +39,7 @@ class Vitals:
         if not self._seconds or passed < self._seconds:
             return {}
         self._since = now
-        found = self._machine() | self._traffic()
+        found = self._machine() | self._traffic() | self._gpus.measure()
         found |= {
             "runner_memory_megabytes": _resident_bytes(pid) / _MEGABYTE,
         }

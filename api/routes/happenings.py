@@ -1,11 +1,13 @@
 """What happens to a job: changes of its state and its log, in pages or live."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from anyio import WouldBlock, to_thread
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse
+from sqlalchemy.orm import Session
 
 from api import schemas, views
 from api.auth import Owner
@@ -35,6 +37,13 @@ LIVE: dict[int | str, dict[str, Any]] = {
     204: {"description": "to a stream that goes on: the job has ended and all of it was told"},
 }
 
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "a page of lines, or all of them as text where `Accept` asks for it",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+
 
 @router.get(
     "/{job_id}/events",
@@ -62,16 +71,37 @@ async def list_events(
     return await to_thread.run_sync(_pages, here, job_id, paging)
 
 
-@router.get("/{job_id}/logs", responses=problems(404, 422))
+@router.get(
+    "/{job_id}/logs",
+    response_model=schemas.Page[schemas.LogLine],
+    responses={**TEXT, **problems(404, 422)},
+)
 def list_log_lines(
-    job_id: JobId, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.LogLine]:
-    """What the job's attempts said for people to read, oldest first."""
+    job_id: JobId,
+    paging: Annotated[Paging, Query()],
+    here: Here,
+    _: Owner,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Any:
+    """What the job's attempts said for people to read, oldest first.
+
+    With `Accept: text/plain` all of it as text, a line each: when, how grave, what.
+    """
     with reading(here.engine) as session:
         jobs.get(session, job_id)
+        if "text/plain" in accept:
+            return PlainTextResponse("".join(_plain(session, job_id)))
         after = paging.number(2**63 - 1) or 0
         rows = jobs.log_lines(session, job_id, after=after, limit=paging.limit + 1)
         return page(rows, paging.limit, views.log_line, lambda row: row.id)
+
+
+def _plain(session: Session, job_id: str) -> Iterator[str]:
+    after = 0
+    while rows := jobs.log_lines(session, job_id, after=after):
+        for row in rows:
+            yield f"{row.at:%Y-%m-%dT%H:%M:%S.%fZ} {row.level:<7} {row.text}\n"
+        after = rows[-1].id
 
 
 def _pages(here: Context, job_id: str, paging: Paging) -> schemas.Page[schemas.JobEvent]:

@@ -124,6 +124,12 @@ def test_a_stream_ends_with_the_server_and_gives_its_place_back(http):
 
 def test_log_lines_come_in_pages(trained):
     http, path = trained
+    text = http.get(f"{path}/logs", headers={"Accept": "text/plain"})
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    lines = http.get(f"{path}/logs").json()["items"]
+    assert [line.split(None, 2)[1:] for line in text.text.splitlines()] == [
+        [line["level"], line["text"]] for line in lines
+    ]
     first = http.get(f"{path}/logs", params={"limit": 2}).json()
     rest = http.get(f"{path}/logs", params={"cursor": first["next"]}).json()
     assert [one["text"] for one in first["items"]] == ["step 1", "step 2"]
