@@ -167,6 +167,12 @@ def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str
     return total
 
 
+def peers(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[str]:
+    """The addresses at which living workers share chunks."""
+    statement = select(Worker.peer_url).where(*_alive(alive_seconds), Worker.peer_url.is_not(None))
+    return sorted({url for url in session.scalars(statement) if url})
+
+
 def forget_workers(session: Session, *, before: datetime) -> int:
     """Delete the rows of workers not heard of since `before`; how many."""
     gone = select(Worker).where(Worker.heartbeat_at < before)

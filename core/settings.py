@@ -1,10 +1,13 @@
 """Settings of every process, from `CHAINRULE_*` environment variables."""
 
+import re
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_TOKEN = 16
 
 
 class Settings(BaseSettings):
@@ -55,6 +58,14 @@ class Settings(BaseSettings):
 
     cache_bytes: int = Field(
         0, ge=0, description="most that a worker keeps of datasets on its disk; 0: what fits"
+    )
+    peer_url: str = Field(
+        "",
+        description="http://HOST:PORT at which a worker shares its chunks with others and listens; "
+        "empty: not at all",
+    )
+    peer_token: SecretStr = Field(
+        SecretStr(""), description="secret that workers which share chunks have in common"
     )
     data_memory_bytes: int = Field(
         0,
@@ -117,5 +128,18 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"host {self.host} is reachable from other machines: set CHAINRULE_API_TOKEN, "
                 "or bind to 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_peers_without_a_secret(self) -> Self:
+        if not self.peer_url:
+            return self
+        if not re.fullmatch(r"http://[^/?#@\s]+:[0-9]{1,5}", self.peer_url):
+            raise ValueError("peer_url: must be like http://10.0.0.5:7475")
+        if len(self.peer_token.get_secret_value()) < MIN_TOKEN:
+            raise ValueError(
+                f"peer_url: set CHAINRULE_PEER_TOKEN, {MIN_TOKEN} characters or more, the same on "
+                "all workers"
             )
         return self

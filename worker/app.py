@@ -23,6 +23,7 @@ from worker.drain import Drain
 from worker.equipment import Equipment
 from worker.listening import attend
 from worker.presence import Presence, say_goodbye
+from worker.sharing import sharing
 from worker.slot import Slot
 from worker.timings import check
 
@@ -74,7 +75,8 @@ class WorkerApp:
         # It warns of pickle as root; nothing but JSON is accepted here.
         warnings.simplefilter("ignore", SecurityWarning)
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
-        worker.start()
+        with sharing(self.settings):
+            worker.start()
         return int(worker.exitcode or 0)
 
     @property

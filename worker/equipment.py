@@ -2,13 +2,18 @@
 
 import os
 import socket
+from functools import partial
 
 from sqlalchemy import Engine
 
+from core import nodes
 from core.data.cache import Cache
+from core.data.copies import Nearer
 from core.data.holdings import Holdings
+from core.data.peers import Near, Peers
 from core.data.stores import Store, open_store
 from core.db.engine import make_engine
+from core.db.session import reading
 from core.settings import Settings
 from worker.confinement import share_of_cores
 from worker.counts import Counts, Row
@@ -51,6 +56,9 @@ class Equipment:
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
         self.versions = versions()
+        self._peers: Peers | None = None
+        if own := settings.peer_url:
+            self._peers = Peers((), own, settings.peer_token.get_secret_value())
         self._runner: RunnerProcess | None = None
 
     def runner(self) -> RunnerProcess:
@@ -65,6 +73,17 @@ class Equipment:
             os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
         )
         return self._runner
+
+    def nearer(self) -> Nearer | None:
+        """What is asked for chunks before the store: who shares theirs, if this worker does.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        if self._peers is None:
+            return None
+        with reading(self.engine) as session:
+            self._peers.urls = nodes.peers(session)
+        return partial(Near, self._peers)
 
     @property
     def data_memory_bytes(self) -> int:
@@ -82,5 +101,7 @@ class Equipment:
         self.mirror.end()
         if self._runner is not None:
             self._runner.kill()
+        if self._peers is not None:
+            self._peers.close()
         self.workroom.close()
         self.engine.dispose()

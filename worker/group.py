@@ -108,7 +108,8 @@ class Group:
 
     def _train_and_conclude(self, folder: Path) -> None:
         e = self._equipment
-        errand = Errand(lambda: prepare(e.engine, e.store, e.cache, self._claims[0]))
+        claim = self._claims[0]
+        errand = Errand(lambda: prepare(e.engine, e.store, e.cache, claim, nearer=e.nearer()))
         while not errand.wait(_LISTEN_SECONDS):
             self._tend()
         try:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from core import jobs
 from core.data.arriving import Arriving, arriving
 from core.data.cache import Cache
-from core.data.copies import held
+from core.data.copies import Nearer, held
 from core.data.stores import Store
 from core.db.session import reading, repeated
 from core.errors import InvalidError, NotFoundError
@@ -40,10 +40,13 @@ def prepare(
     cache: Cache,
     claim: jobs.Claim,
     *,
+    nearer: Nearer | None = None,
     large: JobSpec | None = None,
     folder: Path | None = None,
 ) -> Materials:
     """Fetch the files of `claim`; checked against their digests, held until no longer needed.
+
+    `nearer` makes what is asked for chunks before the store.
 
     A table that is not here comes while training goes on when it is read from the disk anyway:
     then `large` is the spec, and what belongs to it goes into `folder`.
@@ -55,10 +58,10 @@ def prepare(
     with ExitStack() as stack:
         bringing = None
         if large is None or folder is None:
-            table = stack.enter_context(held(cache, store, claim.dataset_digest))
+            table = stack.enter_context(held(cache, store, claim.dataset_digest, nearer))
         else:
             digest, names = claim.dataset_digest, apart(large)
-            copy, bringing = arriving(cache, store, digest, names, folder)
+            copy, bringing = arriving(cache, store, digest, names, folder, nearer)
             stack.callback(copy.close)
             table = copy.path
         if bringing is not None:

@@ -72,6 +72,7 @@ class Presence:
                 versions=equipment.versions,
                 devices=_devices(equipment.queues),
                 datasets=held,
+                peer_url=settings.peer_url or None,
             )
 
     def _purge(self) -> None:

@@ -48,7 +48,9 @@ class Training(Work):
         e, claim = self._equipment, self._claim
         schema = DatasetSchema.model_validate(claim.dataset_schema)
         large = None if fits(self._spec, schema, e.data_memory_bytes) else self._spec
-        found = prepare(e.engine, e.store, e.cache, claim, large=large, folder=folder)
+        found = prepare(
+            e.engine, e.store, e.cache, claim, nearer=e.nearer(), large=large, folder=folder
+        )
         self._files.callback(found.keeping.close)
         if found.arriving is not None:
             count = found.arriving.expected

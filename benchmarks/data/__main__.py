@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import loading
+from benchmarks.data import loading, sharing
 from benchmarks.data.stored import PIXELS, Counting, fetched, make, store_at
 from benchmarks.data.trainee import spec
 from benchmarks.results import Row, at_least, at_most, figure, publish
@@ -28,6 +28,7 @@ from core.training.loop import train
 from core.training.streaming import apart
 
 RUNNERS = 8
+MACHINES = 4
 
 
 def main() -> None:
@@ -114,6 +115,13 @@ def starts(folder: Path, digest: str) -> Iterator[Row]:
     size = copies.manifest(store_at(folder), digest)
     assert size is not None
     yield at_most(f"{RUNNERS} runners: bytes moved / bytes", sum(given) / size.size, "", 1.05)
+    for shared in (False, True):
+        total = sharing.pulled(folder, digest, MACHINES, shared=shared) / size.size
+        name = f"{MACHINES} machines: bytes from the store / bytes"
+        if shared:
+            yield at_most(f"{name}, caches shared", total, "", 1.05)
+        else:
+            yield figure(name, total, "")
     store = Counting(store_at(folder))
     cache = Cache(folder / "cache")
     begun = time.perf_counter()

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from core.data.cache import Cache
 from core.data.chunks import Chunk, Manifest
-from core.data.copies import FETCHERS, Copy, chunk_key
+from core.data.copies import FETCHERS, Copy, Nearer, chunk_key
 from core.data.stores import Store
 from core.data.stretches import Arrival
 from core.errors import ChainruleError, UnavailableError
@@ -96,10 +96,15 @@ class Arriving:
 
 
 def arriving(
-    cache: Cache, store: Store, digest: str, names: Sequence[str], folder: Path
+    cache: Cache,
+    store: Store,
+    digest: str,
+    names: Sequence[str],
+    folder: Path,
+    nearer: Nearer | None = None,
 ) -> tuple[Copy, Arriving | None]:
     """The copy of a version; what brings it here, unless it is here or has no chunks."""
-    copy = Copy(cache, store, digest)
+    copy = Copy(cache, store, digest, nearer)
     try:
         if not copy.missing():
             return copy, None

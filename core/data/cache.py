@@ -17,16 +17,37 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, Self
 
 from core.data.chunks import SUFFIX, Manifest
 from core.data.locks import attempted, exclusive, shared
-from core.data.stores import NO_SPACE, Store
+from core.data.stores import NO_SPACE
 from core.errors import InvalidError, TooLargeError, UnavailableError
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 BLOCK_BYTES = 2**20
 Stamp = tuple[int, int, int]
+
+
+class Source(Protocol):
+    """Where missing files come from: a store, or something before it."""
+
+    def size(self, key: str) -> int:
+        """How many bytes are under `key`."""
+
+    def open(self, key: str, start: int = 0) -> "Blocks":
+        """The bytes from byte `start` on."""
+
+
+class Blocks(Protocol):
+    """Bytes that are read in order, a block at a time."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Cache:
@@ -45,7 +66,7 @@ class Cache:
         self._reserve = reserve_bytes
         self._sound: dict[str, Stamp] = {}
 
-    def fetch(self, store: Store, key: str, digest: str) -> Path:
+    def fetch(self, store: Source, key: str, digest: str) -> Path:
         """The file with the SHA-256 `digest`, from this machine or else from `key` of `store`.
 
         Its bytes are verified when they arrive, and again when it was touched.
@@ -67,7 +88,7 @@ class Cache:
         return path
 
     @contextmanager
-    def held(self, store: Store, key: str, digest: str) -> Iterator[Path]:
+    def held(self, store: Source, key: str, digest: str) -> Iterator[Path]:
         """Like `fetch`; the file cannot be pushed out by others until the context ends."""
         with shared(self._lock(digest, "use")):
             yield self.fetch(store, key, digest)
@@ -141,17 +162,16 @@ class Cache:
         """How many bytes lie in the cache, and are on their way to it."""
         return sum(size for _, size, _ in self._objects()) + sum(self._expected().values())
 
-    def _download(self, store: Store, key: str, digest: str) -> None:
+    def _download(self, store: Source, key: str, digest: str) -> None:
         """Bring the file to its place, in one go or over several lives of this process."""
         size = store.size(key)
         if self._limit and size > self._limit:
             raise TooLargeError(f"{size:,} bytes do not fit into the cache of {self._limit:,}")
         partial = self._root / "partial" / f"{digest}.{size}"
         self._make_room(size, partial)
-        started = partial.exists()
         found = self._fill(store, key, partial)
-        if found != digest and started:
-            # What an earlier process left may be broken: once more from the start.
+        if found != digest:
+            # What an earlier process left, or was sent, may be broken: once more from the start.
             partial.unlink()
             found = self._fill(store, key, partial)
         if found != digest:
@@ -162,7 +182,7 @@ class Cache:
         partial.replace(path)
         self._seal(path, digest)
 
-    def _fill(self, store: Store, key: str, partial: Path) -> str:
+    def _fill(self, store: Source, key: str, partial: Path) -> str:
         """Append to `partial` what it lacks; the digest of the whole."""
         while True:
             try:
@@ -287,7 +307,7 @@ class Cache:
         return self._root / "locks" / f"{digest}.{purpose}"
 
 
-def _append(store: Store, key: str, partial: Path) -> str:
+def _append(store: Source, key: str, partial: Path) -> str:
     """Read on from where `partial` ends; the digest of all. OSError only for our own disk."""
     whole = hashlib.sha256()
     with partial.open("ab+") as file:

@@ -1,17 +1,18 @@
 """A dataset version on this machine: its chunks in the cache, fetched once, held while used."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.data.cache import Cache
+from core.data.cache import Cache, Source
 from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
 from core.data.stores import Store
 from core.errors import ChainruleError, InvalidError, NotFoundError
 
 FETCHERS = 4
+Nearer = Callable[[Store, Manifest], Source]
 
 
 def manifest_key(digest: str) -> str:
@@ -43,9 +44,15 @@ class Copy:
     `path` is what `core.data.columns.load` reads. What is here stays until the copy is closed.
     """
 
-    def __init__(self, cache: Cache, store: Store, digest: str) -> None:
-        """Raises NotFoundError or UnavailableError as the store does, InvalidError for damage."""
-        self._cache, self._store, self._digest = cache, store, digest
+    def __init__(
+        self, cache: Cache, store: Store, digest: str, nearer: Nearer | None = None
+    ) -> None:
+        """`nearer` makes what is asked for chunks before the store.
+
+        Raises NotFoundError or UnavailableError as the store does, InvalidError for damage.
+        """
+        self._cache, self._digest = cache, digest
+        self._source: Source = store
         self._stack = ExitStack()
         self.manifest: Manifest | None = None
         with ExitStack() as stack:
@@ -60,6 +67,8 @@ class Copy:
             if content is not None:
                 self.manifest = Manifest.loads(content, digest)
                 self.path = cache.keep_manifest(digest, content)
+                if nearer is not None:
+                    self._source = nearer(store, self.manifest)
             self._stack = stack.pop_all()
 
     def fetch(self) -> bool:
@@ -89,9 +98,9 @@ class Copy:
         chunks = self.manifest.all() if self.manifest is not None else ()
         return [one for one in chunks if not self._cache.touch(one.digest)]
 
-    def bring(self, chunk: Chunk) -> None:
-        """Fetch one chunk. Raises as `fetch` does."""
-        self._cache.fetch(self._store, chunk_key(chunk.digest), chunk.digest)
+    def bring(self, chunk: Chunk) -> Path:
+        """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does."""
+        return self._cache.fetch(self._source, chunk_key(chunk.digest), chunk.digest)
 
     def verify(self) -> None:
         """Hold the whole file against the version's digest. Raises InvalidError."""
@@ -107,9 +116,9 @@ class Copy:
 
 
 @contextmanager
-def held(cache: Cache, store: Store, digest: str) -> Iterator[Path]:
+def held(cache: Cache, store: Store, digest: str, nearer: Nearer | None = None) -> Iterator[Path]:
     """What `core.data.columns.load` reads of the version, whole, until the context ends."""
-    copy = Copy(cache, store, digest)
+    copy = Copy(cache, store, digest, nearer)
     try:
         if copy.fetch():
             copy.verify()
