@@ -35,7 +35,8 @@ class Inferring(Work):
         with reading(e.engine) as session:
             file = models.locate(session, claim.model_job_id)
         self._model = self._files.enter_context(e.cache.held(e.store, file.key, file.digest))
-        self._table = self._files.enter_context(held(e.cache, e.store, claim.dataset_digest))
+        table = held(e.cache, e.store, claim.dataset_digest, e.nearer())
+        self._table = self._files.enter_context(table)
 
     def order(self, folder: Path) -> Message:
         return {
