@@ -18,7 +18,7 @@ KINDS = (processes, servers, links, machines, around)
 
 SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}, "max_attempts": 20}
 JOBS = 2
-MOST_JOBS = 5
+MOST_JOBS = 7
 DRAIN_SECONDS = 300
 TRIES = 8
 

@@ -16,12 +16,13 @@ from tests.workercases import until
 
 QUEUE = f"{KEY_PREFIX}cpu"
 BELL_SECONDS = 10.0
+QUEUED = 4
 
 
 def _bells(scene: Scene) -> int:
-    """Queue two jobs more than there are workers, and wait until a bell for one waits."""
-    scene.more()
-    scene.more()
+    """Queue more jobs than there are slots, and wait until a bell for one waits."""
+    for _ in range(QUEUED):
+        scene.more()
     give_up_at = time.monotonic() + BELL_SECONDS
     while time.monotonic() < give_up_at:
         with scene.stack.broker.client as client:
