@@ -54,7 +54,7 @@ class Verdict:
         if learned(bench, job_id) != learned(bench, calm_id):
             self.against(job_id, WRONG, "has other points")
         elif twice := _twice(bench, job_id):
-            self.against(job_id, DOUBLED, f"has {twice} points that one attempt wrote twice")
+            self.against(job_id, DOUBLED, f"has points that one attempt wrote twice: {twice}")
         order = [one.attempt for one in events]
         if order != sorted(order):
             self.against(job_id, WRONG, "was changed by an older attempt after a newer one")
@@ -70,16 +70,20 @@ def learned(bench: Bench, job_id: str) -> dict[str, list[tuple[int, float]]]:
     return {key: points for key, points in history.items() if not key.startswith(MACHINE)}
 
 
-def _twice(bench: Bench, job_id: str) -> int:
-    """How many points an attempt wrote twice; who reads the history sees them once."""
+def _twice(bench: Bench, job_id: str) -> list[str]:
+    """The points that an attempt wrote twice; who reads the history sees them once.
+
+    A machine may be found as it was while a step takes long: there the moment tells points apart.
+    """
     with reading(bench.engine) as session:
         rows = session.scalars(select(MetricChunk).where(MetricChunk.job_id == job_id))
         places = Counter(
-            (row.attempt, point.key, point.step, repr(point.value))
+            f"{point.key} at step {point.step} of attempt {row.attempt}: {point.value!r}"
+            + (f" at {point.at_ms} ms" if point.key.startswith(MACHINE) else "")
             for row in rows
             for point in points(row.keys, unpack(row.points))
         )
-    return sum(count - 1 for count in places.values())
+    return [place for place, count in places.items() if count > 1]
 
 
 def trained_again_at(bench: Bench, job_id: str, after_attempt: int) -> float | None:
