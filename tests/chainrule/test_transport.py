@@ -164,7 +164,8 @@ def test_waiting_tells_each_change_once(server: Scripted, client: Client) -> Non
 
 
 def test_waiting_outlives_a_restart_of_the_server(server: Scripted, client: Client) -> None:
-    running, ended = {"id": "a", "status": "running"}, {"id": "a", "status": "finished"}
+    running = {"id": "a", "kind": "train", "status": "running"}
+    ended = {**running, "status": "finished"}
     away = [(CUT, None)] * 4 + [(503, {"title": "away"})] * 3
     server.answers = [(200, running), *away, (200, ended)]
     assert client.jobs.wait("a") == ended
@@ -174,7 +175,8 @@ def test_waiting_outlives_a_restart_of_the_server(server: Scripted, client: Clie
 
 
 def test_drawing_outlives_a_restart_of_the_server(server: Scripted, client: Client) -> None:
-    running, ended = {"id": "a", "status": "running"}, {"id": "a", "status": "finished"}
+    running = {"id": "a", "kind": "train", "status": "running"}
+    ended = {**running, "status": "finished"}
     point = b'event: metrics\ndata: {"points": []}\nid: 0.1.0\n\n'
     end = b'event: end\ndata: {"status": "finished"}\nid: 0.1.0\n\n'
     away = [(CUT, None)] * 3

@@ -61,6 +61,7 @@ def test_it_ends_when_nobody_says_that_the_lease_holds(
     runner: RunnerProcess, parsed_digits: ParsedDataset, tmp_path: Path
 ):
     work = {
+        "kind": "train",
         "spec": {**DIGITS, **LONG},
         "table": str(parsed_digits.path),
         "workdir": str(tmp_path),

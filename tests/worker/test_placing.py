@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from core import nodes
 from core.data.copies import held
-from core.db.session import transaction
+from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion
 from core.jobs.placing import HEAD_START_SECONDS, LEAST_BYTES
 from core.status import JobStatus
@@ -15,6 +15,11 @@ from tests.workercases import Bench, until
 from worker.equipment import Equipment
 from worker.presence import Presence
 from worker.slot import Slot
+
+
+def present(bench: Bench) -> bool:
+    with reading(bench.engine) as session:
+        return bool(nodes.list_nodes(session))
 
 
 def test_data_draws_its_job(bench: Bench, tmp_path) -> None:
@@ -35,8 +40,7 @@ def test_data_draws_its_job(bench: Bench, tmp_path) -> None:
     presence = Presence(holder)
     presence.start()
     try:
-        with transaction(bench.engine) as session:
-            until(lambda: nodes.list_nodes(session))
+        until(lambda: present(bench))
         job_id = bench.submit(epochs=1)
         slot = threading.Thread(target=bench.slot.work, args=(job_id,))
         slot.start()

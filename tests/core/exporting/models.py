@@ -23,6 +23,7 @@ def model(
     layers=DENSE,
     shape=None,
     precision="float32",
+    booleans=(),
 ):
     """A model with weights drawn at random, for `features` given as name: shape."""
     spec = JobSpec.model_validate(
@@ -40,7 +41,7 @@ def model(
     shape = shape or (sum(math.prod(one) for one in features.values()),)
     learned = Standardizer.fit(rng.normal(3, 10, size=(20, *shape)))
     encoding = Encoding(
-        tuple(Column(name, one) for name, one in features.items()),
+        tuple(Column(name, one, boolean=name in booleans) for name, one in features.items()),
         tuple(Column(name, cell) for name in targets),
         classes,
         learned,

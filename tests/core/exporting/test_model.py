@@ -126,7 +126,7 @@ def test_arrays_and_single_values_lie_side_by_side():
 
 def test_columns_keep_the_types_of_the_data_and_names_that_collide():
     features = {"prediction": (), "old": (), "b": ()}
-    made = model(features, loss="mean_squared_error", outputs=1)
+    made = model(features, loss="mean_squared_error", outputs=1, booleans=("old",))
     rows = [{"prediction": 3, "old": bool(n % 2), "b": 0.5 * n} for n in range(4)]
 
     exported = to_onnx(made, {"prediction": "long", "old": "boolean"})
