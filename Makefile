@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Fast tests run in so many processes side by side.
+# Tests run in so many processes side by side; the slow ones of one file share what they start.
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
@@ -41,7 +41,7 @@ up: $(VENV)/runtime.stamp ## start the whole stack on this machine and stay
 
 test: $(VENV)/dev.stamp ## run the tests, fast ones first
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not e2e and not faults and not browser and not peers" $(ARGS)
-	@$(BIN)/python -m pytest -q -m "e2e or faults or browser" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "e2e or faults or browser" $(ARGS)
 
 test-fast: $(VENV)/dev.stamp ## run only the fast tests
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not e2e and not faults and not browser and not peers" $(ARGS)

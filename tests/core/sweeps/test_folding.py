@@ -159,7 +159,7 @@ def test_the_mean_of_all_folds_is_what_a_pruner_sees(engine: Engine, remembers: 
     assert {job.status for job in folds(engine, sweep_id)} == {JobStatus.PRUNED}
 
 
-def test_budgets_and_forecasts_count_every_fold(engine: Engine) -> None:
+def test_budgets_count_every_fold(engine: Engine) -> None:
     sweep_id = begun(engine, n_trials=9, max_parallel=9, budget={"epochs": 3 * 30 * 2})
     assert len(table(engine, sweep_id)) == 2
     for job in folds(engine, sweep_id):
