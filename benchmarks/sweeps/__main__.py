@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.ports import free_port
 from benchmarks.results import Row, at_least, at_most, figure, publish
-from benchmarks.sweeps import ours
+from benchmarks.sweeps import ours, overhead
 from benchmarks.sweeps.cases import CASES
 from benchmarks.sweeps.peers import PEERS
 from chainrule.client import Client
@@ -52,6 +52,8 @@ def main() -> None:
                 rows.append(at_least(title, rates[name], "trials/min", 10_000.0))
             else:
                 rows.append(figure(title, rates[name], "trials/min"))
+        if "digits" in (given.case or CASES):
+            rows += overhead.rows(client, Path(folder))
         if given.long:
             rows += flatness(client, given.long, given.sampler)
     for name in () if given.no_peers else given.case or CASES:
