@@ -1,4 +1,4 @@
-"""A stack with three finished jobs, and a browser to look at MLflow's pages of them."""
+"""Finished jobs and a finished sweep, and a browser to look at MLflow's pages of them."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,19 +14,30 @@ from tests.e2e.conftest import SPEC, Up, until
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
 RATES = (0.0003, 0.003, 0.03)
+SWEEP: dict[str, Any] = {
+    "name": "rates",
+    "job": {**SPEC, "experiment": "sweeps", "epochs": 4},
+    "search_space": {
+        "optimizer.learning_rate": {"kind": "float", "low": 1e-4, "high": 1e-1, "log": True}
+    },
+    "objective": {"metric": "valid/accuracy", "direction": "maximize"},
+    "sampler": {"kind": "random", "seed": 1},
+    "n_trials": 4,
+}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is to be seen: the address of the experiment in MLflow, and the jobs."""
+    """What is to be seen: the address of the jobs' experiment in MLflow, the jobs, a sweep's."""
 
     experiment: str
     jobs: list[dict[str, Any]]
+    trials: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """Three jobs that MLflow has whole."""
+    """Three jobs and a sweep that MLflow has whole."""
     up = Up(tmp_path_factory.mktemp("browser") / "data")
     try:
         up.upload()
@@ -47,7 +58,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
             lambda: all(_ended(up, up.job(job_id)) for job_id in ids), "all runs end", show=up.said
         )
         jobs = [up.job(job_id) for job_id in ids]
-        yield Shown(jobs[0]["mlflow_url"].rpartition("/runs/")[0], jobs)
+        sweep = up.http.post("/v1/sweeps", json=SWEEP).raise_for_status().json()
+        path = f"/v1/sweeps/{sweep['id']}"
+        until(lambda: up.http.get(path).json()["status"] == "finished", "the sweep ends")
+        tried = [one["job_id"] for one in up.http.get(f"{path}/trials").json()["items"]]
+        until(lambda: all(_ended(up, up.job(job_id)) for job_id in tried), "its runs end")
+        trials = [up.job(job_id) for job_id in tried]
+        yield Shown(jobs[0]["mlflow_url"].rpartition("/runs/")[0], jobs, trials)
     finally:
         up.end()
 

@@ -1,5 +1,9 @@
 """What a researcher sees of jobs in MLflow, looked at with a real browser."""
 
+import json
+import re
+from urllib.parse import quote
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -55,3 +59,34 @@ def test_its_files_are_shown_in_place(page: Page, shown: Shown) -> None:
     width = picture.evaluate("image => image.naturalWidth")
     assert width > 400
     keep(page, "files")
+
+
+def test_its_dataset_opens_with_its_columns(page: Page, shown: Shown) -> None:
+    page.goto(shown.jobs[1]["mlflow_url"])
+    page.get_by_role("button", name=re.compile("^digits@1")).first.click()
+    expect(page.get_by_text("p00").first).to_be_visible()
+    expect(page.get_by_text("label").first).to_be_visible()
+    keep(page, "dataset")
+
+
+def test_its_model_says_how_it_is_used(page: Page, shown: Shown) -> None:
+    page.goto(f"{shown.jobs[1]['mlflow_url']}/artifacts/model")
+    expect(page.get_by_text("MLmodel").first).to_be_visible()
+    expect(page.get_by_text("model.onnx").first).to_be_visible()
+    keep(page, "model")
+
+
+def test_a_sweep_is_one_run_with_its_trials_below(page: Page, shown: Shown) -> None:
+    page.goto(f"{shown.trials[0]['mlflow_url'].rpartition('/runs/')[0]}/runs")
+    expect(page.get_by_text("rates", exact=True).first).to_be_visible()
+    keep(page, "sweep")
+
+
+def test_trials_are_compared_by_their_hyperparameters(page: Page, shown: Shown) -> None:
+    root, _, rest = shown.trials[0]["mlflow_url"].partition("#/experiments/")
+    runs = json.dumps([one["mlflow_run_id"] for one in shown.trials])
+    experiments = json.dumps([rest.partition("/")[0]])
+    page.goto(f"{root}#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}")
+    expect(page.get_by_text("Parallel Coordinates Plot").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    keep(page, "compared")
