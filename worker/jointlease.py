@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from core import jobs
 from core.db.session import reading, transaction
 from core.settings import Settings
+from worker.timings import STATEMENT_SHARE
 
 _LOOK_SECONDS = 0.25
 
@@ -42,8 +43,12 @@ class JointLease:
 
     @property
     def pausing(self) -> bool:
-        """Whether it is so long since the last renewal that training should stand still."""
-        return time.monotonic() >= self.until - self._settings.renew_seconds / 2
+        """Whether it is so long since the last renewal that training should stand still.
+
+        Early: whoever renews also watches training, and a statement that hangs must not outlast it.
+        """
+        hanging = self._settings.lease_seconds * STATEMENT_SHARE
+        return time.monotonic() >= self.until - hanging
 
     def look(self, owned: Mapping[str, int]) -> Wishes | None:
         """Renew when it is time to, or hear what is wanted; None when neither is due.
