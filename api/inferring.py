@@ -1,68 +1,59 @@
 """Queue a job that uses a trained model, whoever names the model: by its name or its job."""
 
-from fastapi import Response
+from sqlalchemy.orm import Session
 
-from api import schemas, views
-from api.context import Context
-from core import datasets, jobs, models
+from api import schemas
+from api.asking import Asking, version
+from core import jobs, models
 from core.data.schema import DatasetSchema
-from core.db.session import reading, transaction
-from core.errors import FieldError, InvalidError, NotFoundError
+from core.db.session import reading
+from core.db.tables import Job
 from core.spec import JobSpec
 from core.spec.inference import Inference, check
 
 
-def named(here: Context, reference: str) -> tuple[str, str]:
-    """The job that trained a registered model, and its name with its version."""
-    with reading(here.engine) as session:
+def with_model(asking: Asking, spec: Inference, reference: str) -> schemas.Job:
+    """Queue it for a registered model. Raises as `with_job` does."""
+    with reading(asking.here.engine) as session:
         found = models.resolve(session, reference)
-        return found.job_id, f"{found.model.name}@{found.version}"
+        trained_id, name = found.job_id, f"{found.model.name}@{found.version}"
+    return _queue(asking, spec, trained_id, name)
 
 
-def submit(
-    here: Context,
-    spec: Inference,
-    trained_id: str,
-    model: str,
-    *,
-    owner: str,
-    response: Response,
-    idempotency_key: str | None,
-) -> schemas.Job:
-    """Queue it, or give the job that did or does the very same; the answer says where it is.
+def with_job(asking: Asking, spec: Inference, job_id: str) -> schemas.Job:
+    """Queue it for a finished job's model, or give the job that did or does the very same.
 
     Raises NotFoundError for a job that is not there, ConflictError for one without a model,
     InvalidError naming what does not fit.
     """
-    asked = {"model_job_id": trained_id, **spec.model_dump(mode="json")}
-    request_hash = jobs.spec_hash(asked)
-    with transaction(here.engine) as session:
+    return _queue(asking, spec, job_id, f"job {job_id[:8]}")
+
+
+def _queue(asking: Asking, spec: Inference, trained_id: str, name: str) -> schemas.Job:
+    settings = asking.here.settings
+
+    def make(session: Session, request_hash: str) -> Job:
         # Locked: whoever erases models that nobody needs must see this job or wait.
         trained = jobs.get(session, trained_id, lock=True)
         models.file_of(trained)
-        try:
-            version = datasets.resolve(session, spec.dataset)
-        except NotFoundError as error:
-            wrong = [FieldError("dataset", error.detail)]
-            raise InvalidError(f"dataset: {error.detail}", wrong) from error
-        learned = DatasetSchema.model_validate(trained.dataset_version.schema)
-        data = DatasetSchema.model_validate(version.schema)
-        check(spec, JobSpec.model_validate(trained.spec), learned, data)
-        row = jobs.infer(
+        data = version(session, spec.dataset)
+        check(
+            spec,
+            JobSpec.model_validate(trained.spec),
+            DatasetSchema.model_validate(trained.dataset_version.schema),
+            DatasetSchema.model_validate(data.schema),
+        )
+        return jobs.infer(
             session,
             spec,
             trained,
-            version,
-            owner=owner,
-            model=model,
-            idempotency_key=idempotency_key,
+            data,
+            owner=asking.owner,
+            model=name,
+            idempotency_key=asking.idempotency_key,
             request_hash=request_hash,
-            max_attempts=here.settings.max_attempts,
-            max_queued=here.settings.max_queued_jobs,
+            max_attempts=settings.max_attempts,
+            max_queued=settings.max_queued_jobs,
         )
-        rung = jobs.may_ring(session, row)
-        job = views.job(row, jobs.attempts(session, row.id), here.settings)
-    if rung:
-        here.doorbell.ring(job.id, job.device)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+
+    return asking.queue({"model_job_id": trained_id, **spec.model_dump(mode="json")}, make)

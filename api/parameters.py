@@ -53,10 +53,10 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="any text of your own; sent again with the same body it makes no second job",
+        description="any text of your own; sent again with the same body nothing is begun twice",
     ),
 ]
-"""Parameter of an endpoint that queues a job."""
+"""Parameter of an endpoint that queues a job or begins a sweep."""
 
 
 Name = Annotated[str, Path(max_length=128, pattern=f"^{NAME.pattern}$", examples=["pets"])]

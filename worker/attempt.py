@@ -155,7 +155,15 @@ class Attempt:
     def _have_done(self, folder: Path) -> Ending:
         """Have the runner do the work, and hear it out."""
         runner = self._runner = self._equipment.runner()
-        runner.begin({**self._work.order(folder), "alive_until": self._lease.until})
+        runner.begin(
+            {
+                "kind": self._claim.kind.value,
+                "spec": self._claim.spec,
+                "workdir": str(folder),
+                "alive_until": self._lease.until,
+                **self._work.order(),
+            }
+        )
         stopping: str | None = None
         stop_by = float("inf")
         while True:

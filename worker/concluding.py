@@ -63,6 +63,21 @@ def outcome(ended: TrainingEnded, model: KeptModel) -> dict[str, Any]:
     }
 
 
+def stored(put: Callable[[], Result], *, held: Callable[[], bool]) -> Result:
+    """Bring a file to the store by `put`, trying for as long as the lease is `held`.
+
+    Raises UnavailableError after that.
+    """
+    while True:
+        try:
+            return put()
+        except UnavailableError as error:
+            if not held():
+                raise
+            log.warning("a file waits for the store", reason=error.detail)
+            time.sleep(_RETRY_SECONDS)
+
+
 class Conclusion:
     """The ends that an attempt may come to. Points are written before the end is told."""
 
@@ -79,18 +94,8 @@ class Conclusion:
         self._recorder = recorder
 
     def stored(self, put: Callable[[], Result]) -> Result:
-        """Bring a file to the store by `put`, trying for as long as the lease holds.
-
-        Raises UnavailableError after that.
-        """
-        while True:
-            try:
-                return put()
-            except UnavailableError as error:
-                if self._lease.lost:
-                    raise
-                log.warning("a file waits for the store", reason=error.detail)
-                time.sleep(_RETRY_SECONDS)
+        """Bring a file to the store. Raises UnavailableError when the lease ended meanwhile."""
+        return stored(put, held=lambda: not self._lease.lost)
 
     def finished(
         self,

@@ -26,7 +26,7 @@ from core.status import JobStatus
 from worker.causes import USER_ERROR, Cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
-from worker.concluding import KeptModel, keep_model, outcome
+from worker.concluding import KeptModel, keep_model, outcome, stored
 from worker.equipment import Equipment
 from worker.errand import Errand
 from worker.jointlease import JointLease, Wishes
@@ -277,15 +277,13 @@ class Group:
 
         def keep(job_id: str) -> KeptModel:
             claim, path = self._claims[self._network[job_id]], Path(ended[job_id].path)
-            while True:
-                try:
-                    model = keep_model(self._equipment.store, claim, path)
-                    break
-                except UnavailableError as error:
-                    if time.monotonic() >= self._lease.until:
-                        raise LeaseLostError from error
-                    log.warning("a stack waits for the store", reason=error.detail)
-                    time.sleep(_RETRY_SECONDS)
+            try:
+                model = stored(
+                    lambda: keep_model(self._equipment.store, claim, path),
+                    held=lambda: time.monotonic() < self._lease.until,
+                )
+            except UnavailableError as error:
+                raise LeaseLostError from error
             path.unlink(missing_ok=True)
             return model
 

@@ -38,13 +38,10 @@ class Inferring(Work):
         table = held(e.cache, e.store, claim.dataset_digest, e.nearer())
         self._table = self._files.enter_context(table)
 
-    def order(self, folder: Path) -> Message:
+    def order(self) -> Message:
         return {
-            "kind": self._claim.kind.value,
-            "spec": self._claim.spec,
             "model": str(self._model),
             "table": str(self._table),
-            "workdir": str(folder),
         }
 
     def take(self, event: Event, at: float) -> None:
@@ -78,7 +75,7 @@ class Evaluation(Inferring):
         if isinstance(event, EvaluationEnded):
             self._ended = event
             self._recorder.say(passed(event))
-            told = {f"{EVALUATION}{name}": value for name, value in event.metrics.items()}
+            told = _told(event)
             points = self._timeline.points(told, step=event.step, epoch=0, at=at)
             self._recorder.add(points, {"last": told})
 
@@ -88,9 +85,8 @@ class Evaluation(Inferring):
     def finish(self, kept: None, peak_memory_bytes: int | None) -> None:
         ended = self._ended
         assert ended is not None
-        metrics = {f"{EVALUATION}{name}": value for name, value in ended.metrics.items()}
         self._conclusion.finished(
-            {"metrics": metrics, "rows": ended.rows},
+            {"metrics": _told(ended), "rows": ended.rows},
             peak_memory_bytes,
             also=lambda session, job: models.record(session, job, ended),
         )
@@ -125,3 +121,8 @@ class Scoring(Inferring):
         assert self._ended is not None
         found = {"rows": self._ended.rows, "columns": self._ended.columns, **kept}
         self._conclusion.finished(found, peak_memory_bytes)
+
+
+def _told(ended: EvaluationEnded) -> dict[str, float]:
+    """The metrics as the history of the job names them."""
+    return {f"{EVALUATION}{name}": value for name, value in ended.metrics.items()}

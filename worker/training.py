@@ -57,15 +57,12 @@ class Training(Work):
             self._recorder.say(f"training need not wait for the {count} chunks to come")
         self._materials = found
 
-    def order(self, folder: Path) -> Message:
+    def order(self) -> Message:
         found = self._materials
         assert found is not None
         memory = self._spec.data.memory_bytes or self._equipment.data_memory_bytes
         return {
-            "kind": self._claim.kind.value,
-            "spec": self._claim.spec,
             "table": str(found.table),
-            "workdir": str(folder),
             "resume": str(found.resume) if found.resume else None,
             "checkpoint_seconds": self._equipment.settings.checkpoint_seconds,
             "data_memory_bytes": memory,

@@ -60,8 +60,8 @@ class Work(ABC):
         """
 
     @abstractmethod
-    def order(self, folder: Path) -> Message:
-        """What the runner is told to do, once all is here; it may write into `folder`."""
+    def order(self) -> Message:
+        """The files and limits that the runner is told of, once all is here."""
 
     def failure(self) -> ChainruleError | None:
         """What went wrong with the files meanwhile, if anything did."""

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from api import registered, schemas
+from api.asking import Asking
 from api.auth import Owner
 from api.context import Here
 from api.exact import Exact
-from api.inferring import named, submit
+from api.inferring import with_job, with_model
 from api.openapi import ALWAYS, problems
 from api.pages import page
-from api.parameters import IdempotencyKey, JobId, ModelReference, Paging
+from api.parameters import JobId, ModelReference, Paging
 from core import models
 from core.db.session import reading
 from core.spec.inference import EvaluationSpec
@@ -25,51 +26,22 @@ router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
     responses=problems(403, 404, 409, 413, 415, 422),
 )
 def evaluate_model(
-    reference: ModelReference,
-    spec: Exact[EvaluationSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
+    reference: ModelReference, spec: Exact[EvaluationSpec], asking: Asking
 ) -> schemas.Job:
     """Queue a job that measures a registered model on a dataset version.
 
     By its job's metrics and the usual ones. What was measured before is not measured again: the
     answer is then the job that did.
     """
-    trained_id, model = named(here, reference)
-    return submit(
-        here,
-        spec,
-        trained_id,
-        model,
-        owner=owner,
-        response=response,
-        idempotency_key=idempotency_key,
-    )
+    return with_model(asking, spec, reference)
 
 
 @router.post(
     "/jobs/{job_id}/evaluations", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def evaluate_job(
-    job_id: JobId,
-    spec: Exact[EvaluationSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> schemas.Job:
+def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], asking: Asking) -> schemas.Job:
     """The same with a finished job's model."""
-    return submit(
-        here,
-        spec,
-        job_id,
-        f"job {job_id[:8]}",
-        owner=owner,
-        response=response,
-        idempotency_key=idempotency_key,
-    )
+    return with_job(asking, spec, job_id)
 
 
 @router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))

@@ -2,22 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api import schemas, views
+from api.asking import Asking, version
 from api.auth import Owner
 from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
-from api.parameters import IdempotencyKey, JobId, Paging, Tags, pairs
+from api.parameters import JobId, Paging, Tags, pairs
 from core import jobs
 from core.data.schema import DatasetSchema
-from core.datasets import resolve
 from core.db import tables
 from core.db.session import reading, transaction
-from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec import JobSpec
 from core.spec.admission import check
 from core.status import JobKind, JobStatus
@@ -55,58 +54,29 @@ LINKS = {
 
 
 @router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
-def submit_job(
-    spec: Exact[JobSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> schemas.Job:
+def submit_job(spec: Exact[JobSpec], asking: Asking) -> schemas.Job:
     """Queue a job. Answers at once; a worker takes it when one is free.
 
     A spec that cannot work is refused with the path of each wrong field.
     """
-    request_hash = jobs.spec_hash(spec.model_dump(mode="json"))
-    with transaction(here.engine) as session:
-        row = None
-        if idempotency_key is not None:
-            row = jobs.submitted(
-                session, owner=owner, idempotency_key=idempotency_key, request_hash=request_hash
-            )
-        replayed = row is not None
-        if row is None:
-            row = jobs.submit(
-                session,
-                spec,
-                _admitted(session, spec, here),
-                owner=owner,
-                idempotency_key=idempotency_key,
-                request_hash=request_hash,
-                priority=spec.priority,
-                max_attempts=here.settings.max_attempts,
-                max_queued=here.settings.max_queued_jobs,
-            )
-        rung = not replayed and jobs.may_ring(session, row)
-        job = _view(session, row, here)
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    if rung:
-        here.doorbell.ring(job.id, job.device)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+    settings = asking.here.settings
 
+    def make(session: Session, request_hash: str) -> tables.Job:
+        data = version(session, spec.dataset)
+        jobs.check_source(session, spec.source, "source")
+        check(spec, DatasetSchema.model_validate(data.schema), settings.max_weights_bytes)
+        return jobs.submit(
+            session,
+            spec,
+            data,
+            owner=asking.owner,
+            idempotency_key=asking.idempotency_key,
+            request_hash=request_hash,
+            max_attempts=settings.max_attempts,
+            max_queued=settings.max_queued_jobs,
+        )
 
-def _admitted(session: Session, spec: JobSpec, here: Context) -> tables.DatasetVersion:
-    """The dataset version that the spec names and fits. Raises InvalidError with the path."""
-    try:
-        version = resolve(session, spec.dataset)
-    except NotFoundError as error:
-        raise InvalidError(
-            f"dataset: {error.detail}", [FieldError("dataset", error.detail)]
-        ) from error
-    jobs.check_source(session, spec.source, "source")
-    check(spec, DatasetSchema.model_validate(version.schema), here.settings.max_weights_bytes)
-    return version
+    return asking.queue(spec.model_dump(mode="json"), make)
 
 
 @router.get("", responses=problems(422))

@@ -5,17 +5,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from api import schemas
+from api.asking import Asking
 from api.auth import Owner
 from api.context import Here
 from api.exact import Exact
-from api.inferring import named, submit
+from api.inferring import with_job, with_model
 from api.openapi import ALWAYS, problems
-from api.parameters import IdempotencyKey, JobId, ModelReference
+from api.parameters import JobId, ModelReference
 from core import jobs
 from core.data.writing import MEDIA_TYPES, FileKind
 from core.db.session import reading
@@ -38,50 +39,21 @@ FILE: dict[int | str, dict[str, Any]] = {
     "/models/{reference}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
 def score_with_model(
-    reference: ModelReference,
-    spec: Exact[ScoringSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
+    reference: ModelReference, spec: Exact[ScoringSpec], asking: Asking
 ) -> schemas.Job:
     """Queue a job that lets a registered model answer for all rows of a dataset version.
 
     However many they are; the file is at `/v1/jobs/{job_id}/predictions` when the job has finished.
     """
-    trained_id, model = named(here, reference)
-    return submit(
-        here,
-        spec,
-        trained_id,
-        model,
-        owner=owner,
-        response=response,
-        idempotency_key=idempotency_key,
-    )
+    return with_model(asking, spec, reference)
 
 
 @router.post(
     "/jobs/{job_id}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def score_with_job(
-    job_id: JobId,
-    spec: Exact[ScoringSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> schemas.Job:
+def score_with_job(job_id: JobId, spec: Exact[ScoringSpec], asking: Asking) -> schemas.Job:
     """The same with a finished job's model."""
-    return submit(
-        here,
-        spec,
-        job_id,
-        f"job {job_id[:8]}",
-        owner=owner,
-        response=response,
-        idempotency_key=idempotency_key,
-    )
+    return with_job(asking, spec, job_id)
 
 
 @router.get(

@@ -3,36 +3,24 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from api import schemas, views
+from api.asking import version
 from api.auth import Owner
 from api.context import Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
 from api.pages import page
-from api.parameters import Paging, SweepId
+from api.parameters import IdempotencyKey, Paging, SweepId
 from api.searches import shown
 from core import jobs, sweeps
-from core.datasets import resolve
 from core.db import tables
 from core.db.session import reading, transaction
-from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="any text of your own; sent again with the same body it begins no second sweep",
-    ),
-]
 
 
 @router.post("", status_code=202, responses=problems(403, 413, 415, 422))
@@ -41,7 +29,7 @@ def begin_sweep(
     here: Here,
     owner: Owner,
     response: Response,
-    idempotency_key: Key = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.Sweep:
     """Begin a search. Its trials are jobs; they begin within a second.
 
@@ -87,12 +75,7 @@ def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> schemas.Fore
 
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
     jobs.check_source(session, spec.job.source, "job.source")
-    try:
-        return resolve(session, spec.job.dataset)
-    except NotFoundError as error:
-        raise InvalidError(
-            f"job.dataset: {error.detail}", [FieldError("job.dataset", error.detail)]
-        ) from error
+    return version(session, spec.job.dataset, "job.dataset")
 
 
 @router.get("", responses=problems(422))

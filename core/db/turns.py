@@ -10,8 +10,8 @@ from core.db.tables import Job, Sweep
 
 Mirrored: TypeAlias = type[Job] | type[Sweep]
 
-_LONGEST_REST_SECONDS = 30.0
 # What MLflow shows is to be true a minute after it can be.
+_LONGEST_REST_SECONDS = 30.0
 
 
 def take_turn(session: Session, table: Mirrored, row_id: str, seconds: float) -> bool:

@@ -99,12 +99,13 @@ def unring(session: Session, job_id: str) -> None:
 
 
 def may_ring(session: Session, job: Job, *, window: int = 16) -> bool:
-    """Whether a job just submitted may be rung by its submitter; if so it is marked as rung.
+    """Whether a job may be rung by whoever just submitted it; if so it is marked as rung.
 
     Saves it the wait for the next dispatch, unless enough jobs are rung already. For use in the
     transaction that submits, the bell itself after its commit.
     """
-    if job.status is not JobStatus.QUEUED or ringing(session, job.queue) >= window:
+    waits = job.status is JobStatus.QUEUED and job.published_at is None
+    if not waits or ringing(session, job.queue) >= window:
         return False
     job.published_at = now()
     job.publish_count += 1

@@ -5,6 +5,7 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.db import idempotency
 from core.db.tables import DatasetVersion, Job
 from core.errors import ConflictError, NotFoundError
 from core.jobs.submitting import enter, spec_hash
@@ -56,6 +57,10 @@ def infer(
         attempt=0,
     )
     if job.kind is JobKind.EVALUATE and (earlier := _same(session, job)) is not None:
+        if idempotency_key is not None:
+            idempotency.reserve(
+                session, owner, idempotency_key, request_hash=request_hash, resource_id=earlier.id
+            )
         return earlier
     return enter(
         session,
