@@ -58,7 +58,7 @@ class Equipment:
         self.versions = versions()
         self._peers: Peers | None = None
         if own := settings.peer_url:
-            self._peers = Peers((), own, settings.peer_token.get_secret_value())
+            self._peers = Peers(own, settings.peer_token.get_secret_value())
         self._runner: RunnerProcess | None = None
 
     def runner(self) -> RunnerProcess:
@@ -82,8 +82,8 @@ class Equipment:
         if self._peers is None:
             return None
         with reading(self.engine) as session:
-            self._peers.urls = nodes.peers(session)
-        return partial(Near, self._peers)
+            urls = nodes.peers(session)
+        return partial(Near, self._peers, urls)
 
     @property
     def data_memory_bytes(self) -> int:

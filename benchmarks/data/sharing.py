@@ -48,11 +48,11 @@ def _fetch(
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     store, cache = Counting(store_at(folder)), Cache(folder / f"machine-{shared}-{at}")
     settings = Settings(peer_url=urls[at], peer_token=SecretStr(TOKEN))
-    peers = Peers(urls, urls[at], TOKEN)
+    peers = Peers(urls[at], TOKEN)
     with Sharing(settings, cache, store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         barrier.wait()
-        with copies.held(cache, store, digest, partial(Near, peers) if shared else None):
+        with copies.held(cache, store, digest, partial(Near, peers, urls) if shared else None):
             barrier.wait()
             given.put(store.given)
         server.shutdown()

@@ -12,6 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from benchmarks.results import Row, at_most, figure
 from benchmarks.sweeps import ours
 from benchmarks.sweeps.cases import CASES
@@ -32,7 +34,6 @@ def rows(client: Client, folder: Path) -> list[Row]:
     table = parse(folder / "digits.csv", "text/csv", folder / "digits.arrow").path
     asked = ours.spec(case, len(WIDTHS), seed=6)
     job = asked["job"]
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as bare:
         run = partial(_trained, table=str(table))
         for _ in ("to warm up", "to measure"):
@@ -68,7 +69,8 @@ def _trained(job: dict[str, Any], *, table: str) -> float:
     """Train a spec in this process; how many seconds that took."""
     folder = Path(table).parent / str(os.getpid())
     folder.mkdir(exist_ok=True)
-    begun = time.perf_counter()
-    for _ in train(JobSpec.model_validate(job), Path(table), folder):
-        pass
-    return time.perf_counter() - begun
+    with threadpool_limits(1):
+        begun = time.perf_counter()
+        for _ in train(JobSpec.model_validate(job), Path(table), folder):
+            pass
+        return time.perf_counter() - begun

@@ -24,13 +24,10 @@ REST_SECONDS = 30.0
 
 
 class Peers:
-    """The workers that share their caches; `own` is this one's address, which is never asked.
+    """How workers that share their caches are asked; `own` is this one's address, never asked."""
 
-    `urls` are those that live now: whoever knows better sets them.
-    """
-
-    def __init__(self, urls: Sequence[str], own: str, token: str) -> None:
-        self.urls, self._own = urls, own
+    def __init__(self, own: str, token: str) -> None:
+        self._own = own
         self._failed_at: dict[str, float] = {}
         # No proxy of the environment, no redirect: the token goes to these addresses alone.
         self._http = httpx.Client(
@@ -39,9 +36,12 @@ class Peers:
             headers={"Authorization": f"Bearer {token}"},
         )
 
-    def home(self, digest: str) -> str | None:
-        """Who is to be asked for a chunk; None: the store, for it is this worker's own to share."""
-        known = {*self.urls, self._own}
+    def home(self, digest: str, urls: Sequence[str]) -> str | None:
+        """Who of those at `urls` is to be asked for a chunk; None: the store.
+
+        For it is this worker's own to share, or its home has just failed.
+        """
+        known = {*urls, self._own}
         home = max(known, key=lambda url: hashlib.sha256(f"{url} {digest}".encode()).digest())
         rests = time.monotonic() < self._failed_at.get(home, -REST_SECONDS) + REST_SECONDS
         return None if home == self._own or rests else home
@@ -64,13 +64,14 @@ class Peers:
 
 
 class Near:
-    """The chunks of one version, each from a peer if one will give it, or else from the store.
+    """The chunks of one version, each from a peer at `urls` if it will give it, or from the store.
 
     A chunk that is asked for a second time comes from the store: what the peer gave was no good.
     """
 
-    def __init__(self, peers: Peers, store: Store, manifest: Manifest) -> None:
-        self._peers, self._store, self._version = peers, store, manifest.digest
+    def __init__(self, peers: Peers, urls: Sequence[str], store: Store, manifest: Manifest) -> None:
+        self._peers, self._urls = peers, urls
+        self._store, self._version = store, manifest.digest
         self._chunks = {chunk_key(one.digest): one for one in manifest.chunks}
         self._asked: set[str] = set()
 
@@ -81,7 +82,7 @@ class Near:
     def open(self, key: str, start: int = 0) -> "Reading | _FromPeer":
         """Its bytes from byte `start` on. Raises as the store does."""
         digest = self._chunks[key].digest
-        home = None if key in self._asked else self._peers.home(digest)
+        home = None if key in self._asked else self._peers.home(digest, self._urls)
         self._asked.add(key)
         if home is None:
             return self._store.open(key, start)

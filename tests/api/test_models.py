@@ -149,6 +149,15 @@ def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pet
     }
     assert evaluated(http, "pets@1", slices=["p0", "label"]) == found, "nothing is measured twice"
     assert http.get("/v1/models/pets/evaluations").json()["items"] == [found]
+    # A key that came with what was measured before stands for that, as any other.
+    asked, headers = {"dataset": "pets@1", "slices": ["p0", "label"]}, {"Idempotency-Key": "mine"}
+    for replayed in (None, "true"):
+        answer = http.post("/v1/models/pets/evaluations", asked, headers=headers)
+        assert answer.json()["id"] == found["evaluated_by"]
+        assert answer.headers.get("idempotent-replayed") == replayed
+    asked["slices"] = ["p0"]
+    answer = http.post("/v1/models/pets/evaluations", asked, headers=headers)
+    assert_problem(answer, 422, "Idempotency-Key")
     other = evaluated(http, "pets@1", slices=["label"])
     assert other["evaluated_by"] != found["evaluated_by"]
     assert other["metrics"] == found["metrics"]

@@ -70,8 +70,8 @@ class Machine:
     def fetch(self, digest: str, urls: list[str], token: str = TOKEN) -> None:
         """Bring a version here as a job does."""
         with (
-            closing(Peers(urls, self.url, token)) as peers,
-            held(self.cache, self.store, digest, partial(Near, peers)),
+            closing(Peers(self.url, token)) as peers,
+            held(self.cache, self.store, digest, partial(Near, peers, urls)),
         ):
             pass
 

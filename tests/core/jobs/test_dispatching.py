@@ -110,6 +110,13 @@ def test_a_submitter_rings_only_within_the_window(engine: Engine) -> None:
     assert due(engine, 3) == [job.id]
 
 
+def test_who_submits_again_rings_no_second_time(engine: Engine) -> None:
+    job = queued(engine)
+    assert do(engine, lambda session: jobs.may_ring(session, jobs.get(session, job.id)))
+    assert not do(engine, lambda session: jobs.may_ring(session, jobs.get(session, job.id)))
+    assert do(engine, jobs.get, job.id).publish_count == 1
+
+
 def test_depths_by_queue(engine: Engine) -> None:
     assert do(engine, jobs.queue_depths) == {}
     for device in ("cpu", "cpu", "gpu"):
