@@ -17,48 +17,53 @@ from tests.workercases import DIGITS_CSV, Bench, until
 from worker.equipment import Equipment
 from worker.slot import Slot
 
-JOBS = int(os.environ.get("CHAINRULE_REPLACED_JOBS", "3"))
-"""How many jobs run at once; set it for a thorough run."""
+SLOTS = 3
+EACH = 17
+"""So many jobs train side by side in each slot: more than fifty run at once."""
 
 
 @contextmanager
-def held_still(bench: Bench, job_ids: list[str]) -> Iterator[list[threading.Thread]]:
-    """The jobs at work in a slot each; all have begun, none goes on before the context ends."""
-    equipments = [Equipment(bench.settings, bench.drain, f"bench-{job}") for job in job_ids]
+def held_still(bench: Bench, stacks: list[list[str]]) -> Iterator[list[threading.Thread]]:
+    """The jobs at work, a stack in a slot; all have begun, none goes on before the context ends."""
+    equipments = [Equipment(bench.settings, bench.drain, f"bench-{at}") for at in range(SLOTS)]
     threads = [
-        threading.Thread(target=Slot(equipment).work, args=(job_id,))
-        for equipment, job_id in zip(equipments, job_ids, strict=True)
+        threading.Thread(target=Slot(equipment).work, args=(ids[0],))
+        for equipment, ids in zip(equipments, stacks, strict=True)
     ]
-    stopped: dict[str, int] = {}
+    stopped: list[int] = []
 
-    def stop_those_that_began() -> bool:
-        for equipment, job_id in zip(equipments, job_ids, strict=True):
-            pid = equipment.runner_pid
-            if job_id not in stopped and pid and bench.job(job_id).progress_step > 0:
-                os.kill(pid, signal.SIGSTOP)
-                stopped[job_id] = pid
-        return len(stopped) == len(job_ids)
+    def begun(ids: list[str]) -> bool:
+        return all(bench.job(job_id).progress_step > 0 for job_id in ids)
 
     try:
-        for thread in threads:
+        for thread, equipment, ids in zip(threads, equipments, stacks, strict=True):
+            # One after the other: the first must not be through before the last has begun.
             thread.start()
-        until(stop_those_that_began, seconds=60 + 10 * len(job_ids))
+            until(lambda ids=ids: begun(ids))
+            stopped.append(equipment.runner_pid)
+            os.kill(stopped[-1], signal.SIGSTOP)
         yield threads
     finally:
-        for pid in stopped.values():
+        for pid in stopped:
             os.kill(pid, signal.SIGCONT)
         for thread in threads:
-            thread.join(60 + 10 * len(job_ids))
+            thread.join(120)
         for equipment in equipments:
             equipment.close()
 
 
-def current(bench: Bench) -> list[str]:
-    """As many jobs as may run at once, on what the alias means now."""
+def current(bench: Bench, name: str) -> list[list[str]]:
+    """As many jobs as may run at once, on what the alias means now; those of a stack together."""
     with reading(bench.engine) as session:
         row = datasets.resolve(session, "digits@current")
-    job = spec(dataset="digits@current", epochs=20 * JOBS)
-    return [do(bench.engine, jobs.submit, job, row, owner="local").id for _ in range(JOBS)]
+    job = spec(dataset="digits@current", epochs=40, batch_size=256)
+    return [
+        [
+            do(bench.engine, jobs.submit, job, row, owner="local", stack_key=f"{name}{at}").id
+            for _ in range(EACH)
+        ]
+        for at in range(SLOTS)
+    ]
 
 
 def replaced(bench: Bench, folder: Path) -> None:
@@ -81,21 +86,24 @@ def erased(bench: Bench) -> int:
 
 def test_no_running_job_fails_and_the_space_comes_back(bench: Bench, tmp_path: Path) -> None:
     do(bench.engine, datasets.set_alias, "digits", "current", 1)
-    early = current(bench)
+    stacks = current(bench, "early")
+    early = [job_id for ids in stacks for job_id in ids]
     cache = bench.equipment.cache
-    with held_still(bench, early) as threads:
+    with held_still(bench, stacks) as threads:
         replaced(bench, tmp_path)
         with reading(bench.engine) as session:
             old = datasets.get_version(session, "digits", 1).digest
             assert sorted(datasets.uses(session, "digits", 1).holding) == sorted(early)
         assert erased(bench) == 0
         assert purge(cache, [old]) == 0
-        late = current(bench)
+        late = [job_id for ids in current(bench, "late") for job_id in ids]
         for thread in threads:
             assert thread.is_alive()
     # The slots took what came later as well.
     rows = [bench.job(job_id) for job_id in (*early, *late)]
-    assert [(row.status, row.attempt) for row in rows] == [(JobStatus.FINISHED, 1)] * 2 * JOBS
+    assert [(row.status, row.attempt) for row in rows] == [
+        (JobStatus.FINISHED, 1)
+    ] * 2 * SLOTS * EACH
     for number, job_id in enumerate(early):
         do(bench.engine, models.register, f"m{number}", job_id, owner="local")
     assert erased(bench) == 1
