@@ -13,7 +13,7 @@ from api.parameters import Name
 from core import datasets
 from core.datasets.lookup import summary
 from core.db.session import transaction
-from core.spec.job import TagKey
+from core.spec.base import TagKey
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
 

@@ -1,7 +1,6 @@
 """Machines that bring the same set here at once, with caches of their own that they share."""
 
 import multiprocessing
-import socket
 import threading
 from functools import partial
 from multiprocessing.synchronize import Barrier
@@ -10,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from benchmarks.data.stored import Counting, store_at
+from benchmarks.ports import free_port
 from core.data import copies
 from core.data.cache import Cache
 from core.data.peers import Near, Peers
@@ -22,7 +22,7 @@ TOKEN = "a token that all have"
 def pulled(folder: Path, digest: str, machines: int, *, shared: bool) -> int:
     """Bytes that all of so many machines together read from the store, each in its process."""
     context = multiprocessing.get_context("spawn")
-    ports = [_free_port() for _ in range(machines)]
+    ports = [free_port() for _ in range(machines)]
     barrier, given = context.Barrier(machines), context.Queue()
     processes = [
         context.Process(target=_fetch, args=(folder, digest, ports, at, shared, barrier, given))
@@ -57,9 +57,3 @@ def _fetch(
             given.put(store.given)
         server.shutdown()
     peers.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

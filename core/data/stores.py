@@ -113,11 +113,7 @@ class Store:
 
     def open(self, key: str, start: int = 0) -> "Reading":
         """The bytes under `key` from byte `start` on, to be read in order and closed."""
-        path = self._path(key)
-        with _asked(key):
-            file = self._files.open(path, "rb", block_size=8 * BLOCK_BYTES)
-            file.seek(start)
-        return Reading(file, key)
+        return Object(self._files, self._path(key), key).open(start)
 
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
@@ -159,30 +155,30 @@ class Store:
 
 
 class Object:
-    """One file that others keep, to be read only. Methods raise as those of Store do."""
+    """One file, to be read only. Methods raise as those of Store do, and call it by its `name`."""
 
-    def __init__(self, filesystem: Any, path: str, url: str) -> None:
+    def __init__(self, filesystem: Any, path: str, name: str) -> None:
         self._files = filesystem
         self._path = path
-        self._url = url
+        self._name = name
 
     def state(self) -> tuple[int, str]:
         """How many bytes it has, and a word that changes when it does.
 
         NotFoundError also for what is no file: a folder, a device, a pipe.
         """
-        with _asked(self._url):
+        with _asked(self._name):
             about = self._files.info(self._path)
         if about["type"] != "file":
-            raise NotFoundError(f"{self._url!r} is no file")
+            raise NotFoundError(f"{self._name!r} is no file")
         return int(about["size"]), hashlib.sha256(repr(about).encode()).hexdigest()
 
     def open(self, start: int = 0) -> "Reading":
         """Its bytes from byte `start` on, to be read in order and closed."""
-        with _asked(self._url):
+        with _asked(self._name):
             file = self._files.open(self._path, "rb", block_size=8 * BLOCK_BYTES)
             file.seek(start)
-        return Reading(file, self._url)
+        return Reading(file, self._name)
 
 
 class Reading:

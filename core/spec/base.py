@@ -2,12 +2,24 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=250, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\- ]*$")
 ]
 """A name people give: letters, digits, and `_ . -` or spaces between them."""
+
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
+Tags = Annotated[
+    dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
+    Field(default_factory=dict, max_length=64),
+]
+"""What people note of a job."""
+
+Priority = Annotated[int, Field(ge=-100, le=100, description="higher goes first")]
+MostAttempts = Annotated[
+    int | None, Field(ge=1, le=100, description="lost attempts before the job counts as failed")
+]
 
 
 class Spec(BaseModel):

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from core.data.preparation import ColumnName
 from core.data.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.spec.admission import feature_names
-from core.spec.base import Name, Spec
-from core.spec.job import DatasetReference, JobSpec, TagKey
+from core.spec.base import MostAttempts, Name, Priority, Spec, Tags
+from core.spec.job import DatasetReference, JobSpec
 
 BOOLEAN = "bool"
 ROW = "row"
@@ -24,14 +24,9 @@ class InferenceSpec(Spec):
 
     dataset: DatasetReference = Field(description="`name@3`, `name@alias`, or `name`: the latest")
     name: Name | None = Field(None, description="by default made from the model and the dataset")
-    tags: Annotated[
-        dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
-        Field(default_factory=dict, max_length=64),
-    ]
-    priority: Annotated[int, Field(ge=-100, le=100)] = Field(0, description="higher goes first")
-    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="lost attempts before the job counts as failed"
-    )
+    tags: Tags
+    priority: Priority = 0
+    max_attempts: MostAttempts = None
 
 
 class EvaluationSpec(InferenceSpec):

@@ -4,12 +4,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
-from core.spec.base import Name, Spec
+from core.spec.base import MostAttempts, Name, Priority, Spec, Tags
 from core.spec.data import DataSpec
 from core.spec.source import SourceDigest
 from core.spec.training import TrainingSpec
 
-TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
 DatasetReference = Annotated[
     str,
     StringConstraints(
@@ -53,14 +52,9 @@ class JobSpec(TrainingSpec):
     description: Annotated[str, StringConstraints(max_length=4096)] = ""
     dataset: DatasetReference = Field(description="`name@3`, `name@alias`, or `name`: the latest")
     data: DataSpec
-    tags: Annotated[
-        dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
-        Field(default_factory=dict, max_length=64),
-    ]
-    priority: Annotated[int, Field(ge=-100, le=100)] = Field(0, description="higher goes first")
-    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="lost attempts before the job counts as failed"
-    )
+    tags: Tags
+    priority: Priority = 0
+    max_attempts: MostAttempts = None
     checkpoint: CheckpointSpec = CheckpointSpec()
     source: SourceDigest | None = Field(
         None, description="the code it is submitted from, as the answer of `POST /v1/sources` said"

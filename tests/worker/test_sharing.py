@@ -18,6 +18,7 @@ from core.data import chunks, copies
 from core.data.cache import Cache
 from core.data.copies import Copy, held
 from core.data.peers import Near, Peers
+from core.data.purging import purge
 from core.data.stores import Store, open_store
 from core.settings import Settings
 from tests.brokers import free_port
@@ -108,6 +109,17 @@ def test_machines_that_begin_at_once_read_each_chunk_once(kept, machines):
         copy = Copy(one.cache, one.store, manifest.digest)
         copy.verify()
         copy.close()
+
+
+def test_erasing_takes_away_what_is_kept_for_others_as_well(kept, machines):
+    _, manifest = kept
+    one, other, *_ = machines
+    other.fetch(manifest.digest, [one.url])
+    # One has trained on nothing: it holds its share alone.
+    assert 0 < one.cache.bytes() < other.cache.bytes()
+    for machine in (one, other):
+        assert purge(machine.cache, [manifest.digest]) == 1
+        assert machine.cache.bytes() == 0
 
 
 def test_a_peer_that_is_away_or_says_no_is_passed_by(kept, machines):
