@@ -76,7 +76,7 @@ def test_cancelling_stops_training(bench: Bench):
     assert bench.equipment.runner().pid > 0
 
 
-@pytest.mark.parametrize(("memory_bytes", "epochs"), [(None, 250), (2**20, 90)])
+@pytest.mark.parametrize(("memory_bytes", "epochs"), [(None, 350), (2**20, 130)])
 def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
     bench: Bench, memory_bytes, epochs
 ):

@@ -103,7 +103,7 @@ def test_cancelling_pruning_and_pausing_are_of_one_member(bench: Bench) -> None:
 
 
 def test_when_the_runner_dies_each_is_trained_alone(bench: Bench) -> None:
-    ids = submitted(bench, 3, epochs=40)
+    ids = submitted(bench, 3, epochs=400)
     with bench.working(ids[0]):
         until(lambda: bench.history(ids[2]).get("train/loss"))
         os.kill(bench.equipment.runner_pid, signal.SIGKILL)
@@ -121,9 +121,9 @@ def test_an_outage_of_the_database_past_the_lease_costs_a_stack_nothing(
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
 ) -> None:
     bench, patient = make_bench(postgres_url, lease_seconds=SHORT_LEASE), make_bench(postgres_url)
-    calm = submitted(patient, 2, epochs=250)
+    calm = submitted(patient, 2, epochs=400)
     patient.slot.work(calm[0])
-    ids = submitted(bench, 2, epochs=250)
+    ids = submitted(bench, 2, epochs=400)
     with bench.working(ids[0]) as thread:
         until(lambda: bench.history(ids[1]).get("train/loss"))
         runner = psutil.Process(bench.equipment.runner_pid)

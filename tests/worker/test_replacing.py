@@ -56,7 +56,7 @@ def current(bench: Bench, name: str) -> list[list[str]]:
     """As many jobs as may run at once, on what the alias means now; those of a stack together."""
     with reading(bench.engine) as session:
         row = datasets.resolve(session, "digits@current")
-    job = spec(dataset="digits@current", epochs=40, batch_size=256)
+    job = spec(dataset="digits@current", epochs=80, batch_size=256)
     return [
         [
             do(bench.engine, jobs.submit, job, row, owner="local", stack_key=f"{name}{at}").id
