@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.tables.base import Base, Big, Created, Key
+from core.db.tables.base import Base, Big, Created, Key, one_of
 from core.status import AttemptStatus
 
 
@@ -35,14 +35,7 @@ class Attempt(Base):
     started_at: Mapped[Created]
     ended_at: Mapped[datetime | None]
     status: Mapped[AttemptStatus] = mapped_column(
-        Enum(
-            AttemptStatus,
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            name="status_known",
-            values_callable=lambda kind: [member.value for member in kind],
-        ),
+        one_of(AttemptStatus, "status_known"),
         default=AttemptStatus.RUNNING,
     )
     cause: Mapped[dict[str, Any] | None]

@@ -1,9 +1,10 @@
 """What all tables share: names of constraints, column types by annotation."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, MetaData, String
+from sqlalchemy import BigInteger, Enum, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from core.db.clock import now
@@ -25,6 +26,18 @@ Big = Annotated[int, mapped_column(BigInteger)]
 
 Created = Annotated[datetime, mapped_column(Timestamp, default=now())]
 """The moment a row was made, by the database's clock."""
+
+
+def one_of(kind: type[StrEnum], constraint: str) -> Enum:
+    """The type of a column that holds a value of `kind`, as the constraint named so demands."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=True,
+        length=16,
+        name=constraint,
+        values_callable=lambda known: [member.value for member in known],
+    )
 
 
 class Base(DeclarativeBase):

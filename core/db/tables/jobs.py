@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.clock import now
-from core.db.tables.base import Base, Big, Created, Key
+from core.db.tables.base import Base, Big, Created, Key, one_of
 from core.db.tables.datasets import DatasetVersion
 from core.db.tables.experiments import Experiment
 from core.db.types import Timestamp
@@ -62,14 +62,7 @@ class Job(Base):
     id: Mapped[Key] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
     kind: Mapped[JobKind] = mapped_column(
-        Enum(
-            JobKind,
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            name="kind_known",
-            values_callable=lambda kind: [member.value for member in kind],
-        ),
+        one_of(JobKind, "kind_known"),
         default=JobKind.TRAIN,
     )
     model_job_id: Mapped[str | None] = mapped_column(String(32))
@@ -86,14 +79,7 @@ class Job(Base):
     stack_key: Mapped[str | None] = mapped_column(String(64))
 
     status: Mapped[JobStatus] = mapped_column(
-        Enum(
-            JobStatus,
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            name="status_known",
-            values_callable=lambda kind: [member.value for member in kind],
-        ),
+        one_of(JobStatus, "status_known"),
         default=JobStatus.QUEUED,
     )
     attempt: Mapped[int] = mapped_column(default=0)

@@ -3,20 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.clock import now
-from core.db.tables.base import Base, Big, Created, Key
+from core.db.tables.base import Base, Big, Created, Key, one_of
 from core.db.tables.datasets import DatasetVersion
 from core.db.types import Timestamp
 from core.status import JobStatus, SweepStatus
 
 _OPEN = text("status = 'open'")
-
-
-def _values(kind: Any) -> list[str]:
-    return [member.value for member in kind]
 
 
 class Sweep(Base):
@@ -44,14 +40,7 @@ class Sweep(Base):
     spec: Mapped[dict[str, Any]]
     dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
     status: Mapped[SweepStatus] = mapped_column(
-        Enum(
-            SweepStatus,
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            name="status_known",
-            values_callable=_values,
-        ),
+        one_of(SweepStatus, "status_known"),
         default=SweepStatus.RUNNING,
     )
     n_trials: Mapped[int]
