@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from chainrule.datasets import Datasets
-from chainrule.models import Models
+from chainrule.models import Models, rows_body
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.sources import Sources
 from chainrule.sweeps import Sweeps
@@ -242,12 +242,15 @@ class Jobs:
         return self._transport.post(path, {"priority": priority}, repeatable=True)
 
     def predict(
-        self, job_id: str, rows: Sequence[Mapping[str, Any]], *, probabilities: bool = False
+        self,
+        job_id: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        probabilities: bool = False,
+        interval: float | None = None,
     ) -> Document:
-        """`{"predictions": [...]}` of a finished job, one for each row; labels or numbers."""
-        body: Document = {"rows": [dict(row) for row in rows]}
-        if probabilities:
-            body["probabilities"] = True
+        """As `client.models.predict`, of a finished job's model."""
+        body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
 
 

@@ -59,6 +59,7 @@ class Models:
         *,
         keep: Sequence[str] = (),
         probabilities: bool = False,
+        interval: float | None = None,
         kind: str = "parquet",
     ) -> Document:
         """The job that lets a model answer for all rows of a dataset version.
@@ -70,6 +71,7 @@ class Models:
             "dataset": dataset,
             "keep": list(keep),
             "probabilities": probabilities,
+            "interval": interval,
             "format": kind,
         }
         return self._queued(f"{_path(reference)}/score", body)
@@ -90,10 +92,19 @@ class Models:
         return self._transport.post(f"{_alias(name, alias)}/rollback")
 
     def predict(
-        self, reference: str, rows: Sequence[Mapping[str, Any]], *, probabilities: bool = False
+        self,
+        reference: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        probabilities: bool = False,
+        interval: float | None = None,
     ) -> Document:
-        """`{"predictions": [...]}`, one for each row; labels or numbers."""
-        body = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
+        """`{"predictions": [...]}`, one for each row; labels or numbers.
+
+        With `probabilities` also those of each label; with `interval`, a chance such as 0.9, also
+        `intervals`: the `low` and `high` of each number of a regression.
+        """
+        body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(reference)}/predict", body, repeatable=True)
 
     def onnx(self, name: str, version: int) -> bytes:
@@ -103,6 +114,14 @@ class Models:
     def _queued(self, path: str, body: Document) -> Document:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return self._transport.post(path, body, repeatable=True, headers=headers)
+
+
+def rows_body(
+    rows: Sequence[Mapping[str, Any]], probabilities: bool, interval: float | None
+) -> Document:
+    """What asks for predictions."""
+    body: Document = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
+    return body if interval is None else {**body, "interval": interval}
 
 
 def _path(name: str) -> str:

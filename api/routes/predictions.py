@@ -18,6 +18,7 @@ from core.data.intake import parse
 from core.db.session import reading
 from core.models import file_of, locate, resolve
 from core.nn.array import Array
+from core.spec.inference import Level
 from core.training.model import TrainedModel
 
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(*ALWAYS))
@@ -50,6 +51,7 @@ class Rows(BaseModel):
     probabilities: bool = Field(
         False, strict=True, description="also return the probability of each label"
     )
+    interval: Level | None = None
 
 
 @router.post(
@@ -85,7 +87,12 @@ def predict_with_model(
     responses=problems(403, 404, 408, 409, 413, 422),
 )
 async def predict_for_file(
-    reference: ModelReference, request: Request, here: Here, _: Owner, probabilities: bool = False
+    reference: ModelReference,
+    request: Request,
+    here: Here,
+    _: Owner,
+    probabilities: bool = False,
+    interval: Level | None = None,
 ) -> schemas.Predictions:
     """The same for the rows of a CSV or Parquet file, whose type `Content-Type` says.
 
@@ -95,7 +102,7 @@ async def predict_for_file(
     content_type = request.headers.get("content-type", "")
     async with received(request, here.uploads, MAX_BODY_BYTES) as body:
         return await anyio.to_thread.run_sync(
-            _for_file, model, content_type, body, probabilities, limiter=here.parsers
+            _for_file, model, content_type, body, probabilities, interval, limiter=here.parsers
         )
 
 
@@ -106,20 +113,28 @@ def _registered(here: Context, reference: str) -> TrainedModel:
 
 
 def _for_rows(model: TrainedModel, asked: Rows) -> schemas.Predictions:
-    return _answers(model, model.rows_to_array(asked.rows), asked.probabilities)
+    x = model.rows_to_array(asked.rows)
+    return _answers(model, x, asked.probabilities, asked.interval)
 
 
 def _for_file(
-    model: TrainedModel, content_type: str, body: Path, probabilities: bool
+    model: TrainedModel,
+    content_type: str,
+    body: Path,
+    probabilities: bool,
+    interval: float | None,
 ) -> schemas.Predictions:
     """Parse in a process of its own, as uploads are, and answer."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    return _answers(model, model.table_to_array(load(parsed.path)), probabilities)
+    return _answers(model, model.table_to_array(load(parsed.path)), probabilities, interval)
 
 
-def _answers(model: TrainedModel, x: Array, probabilities: bool) -> schemas.Predictions:
+def _answers(
+    model: TrainedModel, x: Array, probabilities: bool, interval: float | None
+) -> schemas.Predictions:
     outputs = model.outputs(x)
     return schemas.Predictions(
         predictions=views.words(model.answers(outputs)),
         probabilities=views.words(model.chances(outputs)) if probabilities else None,
+        intervals=None if interval is None else views.words(model.intervals(outputs, interval)),
     )

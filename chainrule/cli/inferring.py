@@ -7,6 +7,7 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.jobs import exit_as
+from chainrule.cli.predicting import Interval, Probabilities
 from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference
 from chainrule.cli.typers import URL, Json, Token, Url, client
@@ -57,9 +58,8 @@ def score(
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="A column to write beside each answer.")
     ] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
-    ] = False,
+    probabilities: Probabilities = False,
+    interval: Interval = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -73,7 +73,12 @@ def score(
         raise typer.BadParameter(f"{out}: the name of a file of answers ends with .parquet or .csv")
     with client(url, token) as server:
         job = server.models.score(
-            model, dataset, keep=keep or [], probabilities=probabilities, kind=kind
+            model,
+            dataset,
+            keep=keep or [],
+            probabilities=probabilities,
+            interval=interval,
+            kind=kind,
         )
         job = follow(server, job["id"], visible=not as_json, console=views.ERRORS)
         exit_as(job, watched=True)

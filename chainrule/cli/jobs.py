@@ -7,6 +7,7 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.predicting import (
+    Interval,
     Probabilities,
     RowsFile,
     json_file,
@@ -168,6 +169,7 @@ def predict(
     job_id: JobId,
     file: RowsFile,
     probabilities: Probabilities = False,
+    interval: Interval = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -180,7 +182,9 @@ def predict(
     with client(url, token) as server:
         job = server.jobs.get(find(server, job_id, kind="train"))
         rows = without_targets(rows, job["spec"]["data"]["target"])
-        answer = server.jobs.predict(job["id"], rows, probabilities=probabilities)
+        answer = server.jobs.predict(
+            job["id"], rows, probabilities=probabilities, interval=interval
+        )
     show_predictions(answer, as_json=as_json)
 
 

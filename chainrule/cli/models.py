@@ -9,6 +9,7 @@ from rich.markup import escape
 from chainrule.cli import views
 from chainrule.cli.jobs import exit_as, find
 from chainrule.cli.predicting import (
+    Interval,
     Probabilities,
     RowsFile,
     read_rows,
@@ -186,6 +187,7 @@ def predict(
     reference: ModelReference,
     file: RowsFile,
     probabilities: Probabilities = False,
+    interval: Interval = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -199,7 +201,9 @@ def predict(
         version = server.models.version(*_version(server, reference))
         job = server.jobs.get(version["job_id"])
         rows = without_targets(rows, job["spec"]["data"]["target"])
-        answer = server.models.predict(reference, rows, probabilities=probabilities)
+        answer = server.models.predict(
+            reference, rows, probabilities=probabilities, interval=interval
+        )
     show_predictions(answer, as_json=as_json)
 
 

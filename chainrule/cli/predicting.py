@@ -24,6 +24,17 @@ Probabilities = Annotated[
     bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
 ]
 
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        "--interval",
+        "-i",
+        min=0,
+        max=1,
+        help="Of a regression also an interval that holds the truth with this chance: 0.9.",
+    ),
+]
+
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
     """Rows of a CSV or JSON file, cells by column. Raises BadParameter when it holds none."""
@@ -73,14 +84,19 @@ def json_file(file: Path) -> Any:
 
 
 def show_predictions(answer: Document, *, as_json: bool) -> None:
-    """Predictions, one a line, with the likeliest labels if they were asked for; or all as JSON."""
+    """Predictions, one a line, with likeliest labels or intervals if asked for; or all as JSON."""
     if as_json:
         views.print_json(answer)
         return
-    chances = answer.get("probabilities") or [{}] * len(answer["predictions"])
-    for prediction, chance in zip(answer["predictions"], chances, strict=True):
-        likely = sorted(chance.items(), key=lambda pair: -float(pair[1]))[:3]
+    nothing = [None] * len(answer["predictions"])
+    chances = answer.get("probabilities") or nothing
+    intervals = answer.get("intervals") or nothing
+    rows = zip(answer["predictions"], chances, intervals, strict=True)
+    for prediction, chance, interval in rows:
+        likely = sorted((chance or {}).items(), key=lambda pair: -float(pair[1]))[:3]
         said = "  ".join(f"{label} {views.number(share)}" for label, share in likely)
+        if interval is not None:
+            said = f"{json.dumps(interval['low'])} to {json.dumps(interval['high'])}"
         shown = prediction if isinstance(prediction, str) else json.dumps(prediction)
         views.CONSOLE.print(
             escape(shown) + (f"  [dim]{escape(said)}[/]" if said else ""), soft_wrap=True

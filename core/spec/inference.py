@@ -16,7 +16,20 @@ BOOLEAN = "bool"
 ROW = "row"
 PREDICTION = "prediction"
 PROBABILITY = "probability_"
+INTERVAL = "interval_"
 """How columns of scored rows are called, or begin."""
+
+
+Level: TypeAlias = Annotated[
+    float,
+    Field(
+        gt=0,
+        lt=1,
+        examples=[0.9],
+        description="of a regression also an interval that holds the truth with this chance, as "
+        "found on the rows held out in training",
+    ),
+]
 
 
 class InferenceSpec(Spec):
@@ -46,6 +59,7 @@ class ScoringSpec(InferenceSpec):
         Field(max_length=100, description="columns to write beside each answer, such as an id"),
     ] = ()
     probabilities: bool = Field(False, description="also the probability of each label")
+    interval: Level | None = None
     format: Literal["parquet", "csv"] = "parquet"
 
 
@@ -61,6 +75,8 @@ def check(spec: Inference, trained: JobSpec, learned: DatasetSchema, data: Datas
     if isinstance(spec, EvaluationSpec):
         needed += trained.data.targets
     errors = list(_lacking(needed, learned, data))
+    if isinstance(spec, ScoringSpec) and spec.interval and trained.loss.target != "number":
+        errors.append(FieldError("interval", "only a regression has intervals"))
     columns = {column.name: column for column in data.columns}
     named = spec.slices if isinstance(spec, EvaluationSpec) else spec.keep
     path = "slices" if isinstance(spec, EvaluationSpec) else "keep"
@@ -79,7 +95,7 @@ def check(spec: Inference, trained: JobSpec, learned: DatasetSchema, data: Datas
         raise InvalidError("; ".join(f"{one.path}: {one.message}" for one in errors), errors)
 
 
-_OURS = (f"{PREDICTION}_", PROBABILITY)
+_OURS = (f"{PREDICTION}_", PROBABILITY, INTERVAL)
 
 
 def _lacking(

@@ -11,6 +11,7 @@ from core.events import TrainingFailed
 from core.nn.array import Array
 from core.spec import JobSpec
 from core.training import checkpoint
+from core.training.calibration import calibrate
 from core.training.insight import insights
 from core.training.model import TrainedModel
 from core.training.run import CheckpointPolicy, Events, Run
@@ -92,6 +93,8 @@ def _run(
 
     def save_model(number: int, weights: Array, state: Array) -> Path:
         model = TrainedModel(specs[number], encoding, problem.shape, weights, state)
+        held_out = problem.test or problem.valid
+        model.calibration = calibrate(model.network, specs[number].loss, held_out)
         path = workdir / (f"model-{number}.safetensors" if stacked else "model.safetensors")
         model.save(path, durable=False)  # the store's copy is what lasts
         return path

@@ -21,6 +21,7 @@ from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.network import BoundNetwork
 from core.spec import JobSpec
+from core.training.calibration import Calibration
 from core.training.checkpoint import read, save
 from core.training.problem import Column, Encoding
 
@@ -48,6 +49,7 @@ class TrainedModel:
     ) -> None:
         self.spec = spec
         self.encoding = encoding
+        self.calibration: Calibration | None = None
         self.network = BoundNetwork(spec.layers, shape, stack=(), xp=np, dtype=spec.precision)
         self.network.weights[...] = weights
         self.network.state[...] = state
@@ -75,6 +77,8 @@ class TrainedModel:
         if self.encoding.standardizer is not None:
             arrays.update(self.encoding.standardizer.arrays())
         arrays.update(self.encoding.pipeline.arrays())
+        if self.calibration is not None:
+            arrays.update(self.calibration.arrays())
         metadata = {
             "format": FORMAT,
             "spec": self.spec.model_dump_json(),
@@ -110,6 +114,7 @@ class TrainedModel:
         ):
             for name, view in views.items():
                 view[...] = arrays[start + name]
+        model.calibration = Calibration.from_arrays(arrays)
         return model
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -132,6 +137,20 @@ class TrainedModel:
         if self.spec.loss.target == "number":
             raise InvalidError("a regression has no probabilities: ask for predictions only")
         return self.probabilities(outputs)
+
+    def intervals(self, outputs: Array, level: float) -> list[dict[str, Any]]:
+        """For each row `low` and `high`, as answers are: the truth is between with chance `level`.
+
+        Said of rows like those that were held out, and of each number by itself. Raises
+        InvalidError for what is no regression, and when too few rows were held out.
+        """
+        if self.spec.loss.target != "number":
+            raise _no_interval("only a regression has intervals: ask for probabilities")
+        if self.calibration is None:
+            raise _no_interval("the model was trained without held out rows: set data.split.valid")
+        radius = self.calibration.radius(level)
+        ends = self.answers(outputs - radius), self.answers(outputs + radius)
+        return [{"low": low, "high": high} for low, high in zip(*ends, strict=True)]
 
     def outputs(self, x: Array) -> Array:
         """Predictions `(rows, ...)` for features as `rows_to_array` gives them, standardized here.
@@ -266,6 +285,10 @@ class TrainedModel:
 def _labelled(classes: tuple[Label, ...] | None, row: Sequence[float]) -> dict[str, float]:
     names = [str(label) for label in classes or range(len(row))]
     return dict(zip(names, row, strict=True))
+
+
+def _no_interval(message: str) -> InvalidError:
+    return InvalidError(f"interval: {message}", [FieldError("interval", message)])
 
 
 def _wrong(row: int, column: str, message: str) -> InvalidError:

@@ -12,7 +12,7 @@ import pyarrow.parquet
 from core.data.tensors import shape_of
 from core.errors import FieldError, InvalidError
 from core.events import Event, RowsPassed, ScoringEnded
-from core.spec.inference import PREDICTION, PROBABILITY, ROW, ScoringSpec
+from core.spec.inference import INTERVAL, PREDICTION, PROBABILITY, ROW, ScoringSpec
 from core.training.model import TrainedModel
 from core.training.passing import Stretch, located, stretches
 
@@ -21,8 +21,9 @@ def score(model: TrainedModel, table: pa.Table, spec: ScoringSpec, folder: Path)
     """Write `predictions.parquet` or `.csv` in `folder`, a stretch at a time; last a ScoringEnded.
 
     A row of it has `row` (its number in the table, from 0), the columns to keep, `prediction`, and
-    with probabilities `probability_<label>`; with several targets `prediction_<target>` and
-    `probability_<target>_<label>`. Raises InvalidError naming a column that does not fit.
+    with probabilities `probability_<label>`, with an interval `interval_low` and `interval_high`;
+    with several targets `prediction_<target>`, `probability_<target>_<label>`,
+    `interval_low_<target>`. Raises InvalidError naming a column that does not fit.
     """
     path = folder / f"predictions.{spec.format}"
     step = rows = 0
@@ -78,15 +79,21 @@ def _answered(model: TrainedModel, stretch: Stretch, spec: ScoringSpec) -> dict[
     """The columns of the file for some rows."""
     found: dict[str, Any] = {ROW: np.arange(stretch.first, stretch.first + len(stretch))}
     found |= {name: stretch.table.column(name).combine_chunks() for name in spec.keep}
-    several = len(model.encoding.targets) > 1
-    answers = model.answers(stretch.outputs)
-    if several and isinstance(answers[0], dict):
-        found |= {f"{PREDICTION}_{name}": column for name, column in _columns(answers).items()}
-    else:
-        found[PREDICTION] = answers
+    found |= _by_target(PREDICTION, model.answers(stretch.outputs))
     if spec.probabilities:
         found |= _chances(model.chances(stretch.outputs))
+    if spec.interval is not None:
+        ends = _columns(model.intervals(stretch.outputs, spec.interval))
+        for end, column in ends.items():
+            found |= _by_target(f"{INTERVAL}{end}", column)
     return found
+
+
+def _by_target(name: str, answers: list[Any]) -> dict[str, list[Any]]:
+    """A column of that name; where answers are of several targets, one for each of those."""
+    if not isinstance(answers[0], dict):
+        return {name: answers}
+    return {f"{name}_{target}": column for target, column in _columns(answers).items()}
 
 
 def _chances(rows: list[Any]) -> dict[str, list[Any]]:

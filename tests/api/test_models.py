@@ -174,6 +174,7 @@ def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pet
         ("score", {"dataset": "text@1", "keep": ["row"]}, "keep[0]"),
         ("score", {"dataset": "pets@1", "format": "xls"}, "format"),
         ("score", {"dataset": "pets@1", "probabilities": "yes"}, "probabilities"),
+        ("score", {"dataset": "pets@1", "interval": 0.9}, "interval"),
     ],
 )
 def test_what_cannot_work_is_refused_before_it_is_queued(http, pets_model, action, asked, path):

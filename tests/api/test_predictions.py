@@ -1,14 +1,18 @@
 """Predictions over HTTP: answers of a real trained network, and malformed rows."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from core.data.intake import ParsedDataset
+from core.spec import JobSpec
+from core.training.loop import train
 from core.training.model import TrainedModel
-from tests.apicases import assert_problem
+from tests.apicases import SPEC, assert_problem
 
 ROWS = [{"p0": 1, "p1": 2.5}, {"p0": 6, "p1": 0.5}, {"p0": 3, "p1": 1.5}]
 
@@ -34,6 +38,29 @@ def test_probabilities_come_on_request(http, path):
         assert set(chances) == {"cat", "dog"}
         assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
         assert max(chances, key=chances.get) == label
+
+
+@pytest.fixture
+def numbers_model(pets: ParsedDataset, tmp_path: Path) -> Path:
+    """The model file of a regression."""
+    network, loss = [{"kind": "dense", "units": 1}], {"kind": "mean_squared_error"}
+    data = {"target": "p1", "features": ["p0"], "split": {"train": 0.4, "valid": 0.6, "test": 0}}
+    spec = {**SPEC, "data": data, "network": network, "loss": loss, "metrics": []}
+    *_, ended = train(JobSpec.model_validate(spec), pets.path, tmp_path)
+    return Path(ended.path)
+
+
+def test_numbers_come_with_intervals_on_request(http, numbers_model):
+    path = f"/v1/jobs/{http.finished(numbers_model)}/predict"
+    rows = [{"p0": 1}, {"p0": 5}]
+    answer = http.post(path, {"rows": rows, "interval": 0.9}).json()
+    for number, interval in zip(answer["predictions"], answer["intervals"], strict=True):
+        assert interval["low"] < number < interval["high"]
+    assert_problem(http.post(path, {"rows": rows, "interval": 0.999}), 422, "interval")
+
+
+def test_labels_have_no_intervals(http, path):
+    assert_problem(http.post(path, {"rows": ROWS, "interval": 0.9}), 422, "interval")
 
 
 def test_a_job_that_has_no_model_yet_is_a_conflict(http):
@@ -75,6 +102,9 @@ def test_a_wrong_cell_is_named_by_row_and_column(http, path, row, where):
         {"rows": [{}]},
         {"rows": ROWS, "probabilities": "perhaps"},
         {"rows": ROWS, "proba": True},
+        {"rows": ROWS, "interval": 0},
+        {"rows": ROWS, "interval": 1},
+        {"rows": ROWS, "interval": "wide"},
         {"rows": [ROWS[0]] * 10_001},
         [],
         "rows",
@@ -102,7 +132,9 @@ anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["rows", "p0", "p1", "probabilities"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["rows", "p0", "p1", "probabilities", "interval"]), inner, max_size=3
+        )
     ),
     max_leaves=10,
 )

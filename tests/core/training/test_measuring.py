@@ -95,6 +95,23 @@ def test_a_file_of_answers_has_every_row_once(tmp_path, short, kind):
     assert np.array(found["prediction_w"]) == pytest.approx(said[:, 1])
 
 
+@pytest.mark.parametrize("targets", [["y"], ["y", "w"]])
+def test_the_file_has_intervals_when_asked_for(tmp_path, short, targets):
+    model = fitted(
+        tmp_path,
+        data={"target": targets, "features": ["x", "z"]},
+        network=[{"kind": "dense", "units": len(targets)}],
+    )
+    *_, ended = score(model, table(), ScoringSpec(dataset="d", interval=0.5), tmp_path)
+    found = pq.read_table(ended.path)
+    assert model.calibration is not None
+    for at, target in enumerate(targets):
+        end = f"_{target}" if len(targets) > 1 else ""
+        middle, radius = np.array(found[f"prediction{end}"]), model.calibration.radius(0.5)[at]
+        assert np.array(found[f"interval_low{end}"]) == pytest.approx(middle - radius, abs=1e-5)
+        assert np.array(found[f"interval_high{end}"]) == pytest.approx(middle + radius, abs=1e-5)
+
+
 def test_a_regression_has_no_probabilities(tmp_path):
     spec = ScoringSpec(dataset="d", probabilities=True)
     with pytest.raises(InvalidError, match="no probabilities"):
