@@ -105,7 +105,7 @@ class Run:
         """Many jobs with one random fault after the other."""
         with closing(Stack(folder)) as stack:
             soak = Soak(stack, self.given.seed)
-            soak.run(self.given.soak, self.give_up_at)
+            soak.run(self.given.soak, self.given.soak_faults, self.give_up_at)
         self.broken |= bool(soak.verdict.bad)
         print("\n".join(soak.verdict.said), flush=True)
         self.rows += soak.rows()
@@ -120,6 +120,7 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=PARTS, help="a part of all; repeat")
     parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
     parser.add_argument("--soak", type=int, default=0, help="only this: jobs with random faults")
+    parser.add_argument("--soak-faults", type=int, help="how many; else one after the other")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no fault after these")
     given = parser.parse_args()
     # Whoever ends it with SIGTERM is to find nothing left of it either.

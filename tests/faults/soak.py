@@ -18,6 +18,7 @@ SPEC = {"epochs": 100, "checkpoint": {"every_steps": 40}, "max_attempts": 50}
 SEEDS = 4
 OPEN = 8
 DRAIN_SECONDS = 300.0
+_LOOK_SECONDS = 0.2
 UNFIT = frozenset({"two_schedulers"})
 
 
@@ -40,17 +41,23 @@ class Soak:
             if name not in UNFIT and not (fault.needs and stack.lacks(fault.needs))
         ]
 
-    def run(self, count: int, give_up_at: float) -> None:
-        """Submit `count` jobs, a few at a time, with a fault about every second or two."""
+    def run(self, count: int, faults: int | None, give_up_at: float) -> None:
+        """Submit `count` jobs, a few at a time, with `faults` spread over them.
+
+        None: one fault after the other, about every second or two.
+        """
         while self.submitted < count and time.monotonic() < give_up_at:
             while len(self.open) < OPEN and self.submitted < count:
                 self._submit()
-            self._fault()
+            if faults is None or self.faults * count < self.submitted * faults:
+                self._fault()
+            else:
+                time.sleep(_LOOK_SECONDS)
             self._judge_ended()
         until_drained = time.monotonic() + DRAIN_SECONDS
         while self.open and time.monotonic() < until_drained:
             self._judge_ended()
-            time.sleep(0.2)
+            time.sleep(_LOOK_SECONDS)
         for job_id, number in self.open:
             self.verdict.judge(self.stack.bench, job_id, self.calm[number])
 
