@@ -91,6 +91,9 @@ class QueryResult(Read):
 
     rows: Annotated[int, Field(ge=0, description="how many rows it keeps")]
     of: Annotated[int, Field(ge=0, description="rows of the version")]
+    parts: dict[str, int] | None = Field(
+        description="how many of them train, validate and test; only with `@split`"
+    )
     preview: list[dict[str, Any]] = Field(description="the first of the rows it keeps")
 
 

@@ -136,7 +136,9 @@ def query_dataset(
     if as_json:
         views.print_json(found)
         return
-    views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows")
+    dealt = ", ".join(f"{part} {rows}" for part, rows in (found["parts"] or {}).items())
+    told = f": {dealt}" if dealt else ""
+    views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows{told}")
     if found["preview"]:
         # The columns that the query names come first: they are what it is about.
         named = set(re.findall(r"[^\s:()\[\]{}]+", query))

@@ -6,8 +6,9 @@ parentheses.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from core.data.parts import PARTS, Split
 from core.errors import FieldError, InvalidError
 
 MAX_CHARACTERS = 10_000
@@ -21,7 +22,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-DIRECTIVES = ("sample", "seed", "limit", "group_by")
+_SHARE = re.compile(r"0?\.\d{1,18}|0|1(\.0{1,18})?")
+DIRECTIVES = ("sample", "seed", "limit", "group_by", "split", "stratify", "part")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,10 @@ Condition = Compare | Present | Both | Either | Not
 
 @dataclass(frozen=True)
 class Query:
-    """What to keep: rows that meet `condition`, a seeded share of them or of groups, so many."""
+    """What to keep: rows that meet `condition`, a seeded share of them or of groups, so many.
+
+    `split` deals what is then left to parts; `part` keeps one of them.
+    """
 
     condition: Condition | None = None
     sample: float | None = None
@@ -76,6 +81,17 @@ class Query:
     group_by: str | None = None
     columns: tuple[str, ...] = field(default=())
     """The columns it names, in order."""
+    split: Split | None = None
+    part: str | None = None
+
+    @property
+    def deals(self) -> Split | None:
+        """How the rows are dealt to the parts of a job; None if the query only keeps rows."""
+        return self.split if self.part is None else None
+
+    def undealt(self) -> "Query":
+        """All the rows that a job has, dealt to its parts or not."""
+        return replace(self, split=None) if self.deals is not None else self
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,7 @@ class _Parser:
         self._depth = 0
         self._given: dict[str, str] = {}
         self._columns: dict[str, None] = {}
+        self._shares: list[float] = []
 
     def query(self) -> Query:
         condition = None
@@ -109,16 +126,41 @@ class _Parser:
         if (rest := self._peek()) is not None:
             raise self._wrong(f"{rest.text!r} was not expected", rest)
         given = self._given
-        if "group_by" in given:
-            self._columns[given["group_by"]] = None
+        split = self._split()
+        others = (given.get("group_by"), *((split.column, split.stratify_by) if split else ()))
+        self._columns.update((name, None) for name in others if name is not None)
         return Query(
             condition,
             None if "sample" not in given else self._fraction(given["sample"]),
-            self._whole("seed", given.get("seed", "0"), 0, 2**32 - 1),
+            self._seed(),
             None if "limit" not in given else self._whole("limit", given["limit"], 1, 2**62),
             given.get("group_by"),
             tuple(self._columns),
+            split,
+            given.get("part"),
         )
+
+    def _split(self) -> Split | None:
+        """What `@split` and the directives that go with it say."""
+        given = self._given
+        stratify, part = given.get("stratify"), given.get("part")
+        if "split" not in given:
+            for name in ("stratify", "part"):
+                if name in given:
+                    raise self._wrong(f"@{name} is for the parts of a @split, which is missing")
+            return None
+        if part is not None and part not in PARTS:
+            raise self._wrong(f"@part is train, valid or test, not {part!r:.40}")
+        if not self._shares:
+            if stratify is not None:
+                raise self._wrong("@split by a column needs no @stratify: the column says it all")
+            return Split({}, given["split"], seed=self._seed())
+        if stratify is not None and "group_by" in given:
+            raise self._wrong("whole groups cannot be stratified: leave @stratify or @group_by out")
+        shares = dict(zip(PARTS, [*self._shares, 0.0], strict=False))
+        if not shares["train"] or sum(shares.values()) > 1 + 1e-9:
+            raise self._wrong("@split takes shares above 0 for train, and of 1 at most together")
+        return Split(shares, None, given.get("group_by"), stratify, self._seed())
 
     def _either(self) -> Condition:
         parts = [self._both()]
@@ -199,7 +241,21 @@ class _Parser:
                 raise self._wrong(f"{token.text} is given twice", token)
             self._at += 1
             self._expect(":")
-            self._given[name] = self._value("a value").text
+            value = self._value("a value")
+            self._given[name] = value.text
+            if name == "split" and value.kind == "word" and _SHARE.fullmatch(value.text):
+                self._read_shares(value.text)
+
+    def _read_shares(self, first: str) -> None:
+        """Of `0.8:0.1:0.1` what follows the first share."""
+        self._shares = [float(first)]
+        while self._take(":"):
+            token = self._value("a share")
+            if not _SHARE.fullmatch(token.text):
+                raise self._wrong(f"{token.text!r:.40} is no share from 0 to 1", token)
+            self._shares.append(float(token.text))
+        if not 2 <= len(self._shares) <= len(PARTS):
+            raise self._wrong("@split takes shares for train and valid, or for train, valid, test")
 
     def _peek(self) -> _Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
@@ -230,17 +286,20 @@ class _Parser:
         self._at += 1
         return token
 
+    def _seed(self) -> int:
+        return self._whole("seed", self._given.get("seed", "0"), 0, 2**32 - 1)
+
     def _whole(self, name: str, text: str, low: int, high: int) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text[:20]) <= high):
-            raise self._wrong(f"@{name} takes a whole number from {low} on, not {text!r:.40}", None)
+            raise self._wrong(f"@{name} takes a whole number from {low} on, not {text!r:.40}")
         return int(text)
 
     def _fraction(self, text: str) -> float:
-        if not re.fullmatch(r"0?\.\d{1,18}|0|1(\.0{1,18})?", text) or not 0 < float(text) <= 1:
-            raise self._wrong(f"@sample takes a share above 0 up to 1, not {text!r:.40}", None)
+        if not _SHARE.fullmatch(text) or not 0 < float(text) <= 1:
+            raise self._wrong(f"@sample takes a share above 0 up to 1, not {text!r:.40}")
         return float(text)
 
-    def _wrong(self, message: str, token: _Token | None) -> InvalidError:
+    def _wrong(self, message: str, token: _Token | None = None) -> InvalidError:
         place = len(self._text) if token is None else token.place
         return invalid(f"{message} (at character {place + 1})")
 

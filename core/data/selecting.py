@@ -6,10 +6,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from core.data import columns
+from core.data.parts import group_codes, parts_of
 from core.data.query import Both, Compare, Condition, Not, Present, Query, invalid
 from core.data.schema import DatasetSchema, listed
 from core.data.shuffles import words
 from core.data.tensors import shape_of, tensor_field
+from core.errors import InvalidError
 
 _SIGNS = {
     "=": pc.equal,
@@ -30,15 +32,39 @@ def check(query: Query, schema: DatasetSchema) -> None:
     for column in schema.columns:
         kind = _TYPES.get(column.dtype) or pa.type_for_alias(column.dtype)
         fields.append(tensor_field(column.name, kind, column.shape))
-    select(query, pa.schema(fields).empty_table())
+    _found(query, pa.schema(fields).empty_table())
 
 
 def select(query: Query, table: pa.Table) -> NDArray[np.int64]:
     """The row numbers that `query` keeps, ascending.
 
     `@sample` keeps that share of the rows found, or with `@group_by` of the groups, whole;
-    `@limit` the first of them. Raises InvalidError as `check` does.
+    `@limit` the first of them; `@split` those that have a part, `@part` those of one. Raises
+    InvalidError as `check` does, and for parts that would be empty.
     """
+    if query.split is None:
+        return _found(query, table)
+    return np.sort(np.concatenate(list(parts(query, table).values())))
+
+
+def parts(query: Query, table: pa.Table) -> dict[str, NDArray[np.int64]]:
+    """The row numbers of each part that the query's `@split` makes, or of the one it wants.
+
+    None without `@split`. Raises InvalidError as `select` does.
+    """
+    if query.split is None:
+        return {}
+    rows = _found(query, table)
+    chosen = pa.array(rows)
+    try:
+        dealt = parts_of(query.split, len(rows), lambda name: table.column(name).take(chosen))
+    except InvalidError as error:
+        raise invalid(f"@split: {error.detail}") from error
+    return {name: rows[one] for name, one in dealt.items() if query.part in (None, name)}
+
+
+def _found(query: Query, table: pa.Table) -> NDArray[np.int64]:
+    """The rows that are kept before they are dealt to parts."""
     rows = np.arange(table.num_rows)
     for name in query.columns:
         _scalar(table, name)
@@ -62,17 +88,6 @@ def _sampled(rows: NDArray[np.int64], query: Query, table: pa.Table) -> NDArray[
     kept = np.zeros(count, bool)
     kept[order[: round(count * share)]] = True
     return rows[kept[groups]] if count else rows
-
-
-def group_codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """For each row the number of its group, groups in the order of their first rows.
-
-    Empty cells are a group of their own.
-    """
-    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _met(condition: Condition, table: pa.Table) -> pa.ChunkedArray:

@@ -35,7 +35,7 @@ def derive(source: Path, query: Query, columns: Sequence[str], target: Path) -> 
             known = listed(tuple(stretches.schema.names))
             raise InvalidError(f"there is no column {name!r}; the columns are {known}")
     kept = np.arange(len(stretches))
-    if query.columns or query.sample is not None or query.limit is not None:
+    if query != Query(seed=query.seed):
         seen = query.columns or stretches.schema.names[:1]
         kept = select(query, stretches.whole(seen))
     if not len(kept):

@@ -82,7 +82,7 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for path, name in wanted:
         if name not in schema.names:
             yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
-    for path in ("column", "group_by"):
+    for path in ("column", "group_by", "stratify_by"):
         name = getattr(spec.data.split, path)
         if name is not None:
             yield from _split_column(spec, schema, f"data.split.{path}", name, known)

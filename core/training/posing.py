@@ -72,7 +72,7 @@ def pose(spec: JobSpec, table: pa.Table) -> tuple[Problem, Encoding]:
 
 def kept(spec: JobSpec, table: pa.Table) -> NDArray[np.int64]:
     """The numbers of the rows that the query keeps. Raises InvalidError when there is none."""
-    found = select(parse(spec.data.query or ""), table)
+    found = select(parse(spec.data.query or "").undealt(), table)
     if not len(found):
         raise InvalidError("data.query: no row of the dataset meets it")
     return found

@@ -133,6 +133,8 @@ def _described(schema: pa.Schema, names: tuple[str, ...]) -> list[Feature]:
 def apart(spec: JobSpec) -> list[str]:
     """The columns that are wanted in memory."""
     names = [*spec.data.apart]
+    if spec.data.split.stratify_by is not None:
+        names.append(spec.data.split.stratify_by)
     if spec.data.query is not None:
         names += parse(spec.data.query).columns
     return names

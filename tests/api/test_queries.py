@@ -12,7 +12,12 @@ def test_a_query_counts_and_shows_rows(http):
     assert (found["rows"], found["of"], len(found["preview"])) == (7, 40, 7)
     assert found["preview"][0] == {"p0": 1, "p1": 1.5, "label": "cat"}
     whole = http.post("/v1/datasets/pets/versions/1/query", {"preview": 2}).json()
-    assert (whole["rows"], len(whole["preview"])) == (40, 2)
+    assert (whole["rows"], len(whole["preview"]), whole["parts"]) == (40, 2, None)
+    query = "@split:0.8:0.2 @stratify:label"
+    dealt = http.post("/v1/datasets/pets/versions/1/query", {"query": query}).json()
+    assert (dealt["rows"], dealt["parts"]) == (40, {"train": 32, "valid": 8, "test": 0})
+    part = http.post("/v1/datasets/pets/versions/1/query", {"query": f"{query} @part:valid"})
+    assert (part.json()["rows"], part.json()["parts"]) == (8, {"valid": 8})
 
 
 @pytest.mark.parametrize(

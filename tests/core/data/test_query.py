@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.data.query import parse
@@ -76,6 +77,16 @@ def test_the_rows_that_are_meant(text, rows):
         ("@sample:2", "a share above 0 up to 1"),
         ("@limit:-1", "@limit takes a whole number from 1"),
         ('source:"open', "cannot be read"),
+        ("@split:0.8", "shares for train and valid"),
+        ("@split:0.8:0.3", "of 1 at most together"),
+        ("@split:0:0.3", "above 0 for train"),
+        ("@split:0.8:x", "'x' is no share"),
+        ("@split:color", "there is no column 'color'"),
+        ("@split:0.4:0.4 @part:dev", "@part is train, valid or test"),
+        ("@part:train", "a @split, which is missing"),
+        ("@split:source @stratify:label", "the column says it all"),
+        ("@split:0.5:0.5 @stratify:label @group_by:source", "cannot be stratified"),
+        ("label:1 @split:0.4:0.4:0.2", "1 rows are too few"),
         ("(" * 60 + "label:1" + ")" * 60, "inside each other"),
         ("@group_by:patient", "no column 'patient'"),
     ],
@@ -103,13 +114,47 @@ def test_groups_stay_whole():
     assert not inside & outside
 
 
+def test_a_split_deals_what_is_left_to_parts():
+    table = pa.table({"x": np.arange(1000), "kind": np.arange(1000) % 10})
+    text = "x:<800 @split:0.6:0.2:0.1 @seed:3"
+    parts = {name: kept(f"{text} @part:{name}", table) for name in ("train", "valid", "test")}
+    assert {name: len(rows) for name, rows in parts.items()} == {
+        "train": 480,
+        "valid": 160,
+        "test": 80,
+    }
+    assert sorted(chain(*parts.values())) == kept(text, table)
+    assert max(kept(text, table)) < 800
+    assert parts["valid"] != kept("x:<800 @split:0.6:0.2:0.1 @seed:4 @part:valid", table)
+    evenly = kept("@split:0.9:0.1 @stratify:kind @part:valid", table)
+    assert np.bincount(np.array(evenly) % 10).tolist() == [10] * 10
+
+
+def test_a_split_keeps_groups_whole_or_reads_a_column():
+    patient = np.random.default_rng(1).integers(0, 40, 500)
+    part = np.where(patient < 30, "train", np.where(patient < 35, "test", "no"))
+    table = pa.table({"patient": patient, "my part": part})
+    whole = "@split:0.5:0.5 @group_by:patient @part:"
+    train, valid = (set(patient[kept(whole + name, table)]) for name in ("train", "valid"))
+    assert not train & valid
+    assert len(train | valid) == 40
+    for name in ("train", "test", "valid"):
+        wanted = np.flatnonzero(part == name).tolist()
+        assert kept(f'@split:"my part" @part:{name}', table) == wanted
+    assert kept('@split:"my part"', table) == np.flatnonzero(part != "no").tolist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["a", "b", None])), max_size=40),
-    st.sampled_from(["n:>0 OR s:a", "NOT s:b @sample:0.5 @seed:3", "@sample:.4 @group_by:s"]),
+    st.sampled_from(
+        ["n:>0 OR s:a", "NOT s:b @sample:0.5 @seed:3", "@sample:.4 @group_by:s"]
+        + [f"@split:.6:.4 {how} @part:valid" for how in ("", "@stratify:s", "@group_by:s")]
+    ),
     st.integers(1, 7),
 )
 def test_how_rows_lie_in_batches_changes_nothing(cells, text, size):
+    assume("@split" not in text or len({s for _, s in cells}) > 2)
     columns = {
         "n": pa.array([n for n, _ in cells], pa.int64()),
         "s": pa.array([s for _, s in cells], pa.string()),
@@ -124,7 +169,8 @@ import pyarrow as pa
 from core.data.query import parse
 from core.data.selecting import select
 table = pa.table({"x": list(range(200)), "g": [n * n % 17 for n in range(200)]})
-print(select(parse("x:>20 @sample:0.3 @seed:5 @group_by:g @limit:30"), table).tolist())
+text = "x:>20 @sample:0.5 @seed:5 @group_by:g @limit:70 @split:.6:.4 @part:train"
+print(select(parse(text), table).tolist())
 """
 
 

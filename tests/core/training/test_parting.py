@@ -3,8 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from core.data.describe import describe
+from core.data.query import parse
+from core.data.selecting import parts, select
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check
@@ -59,6 +62,67 @@ def test_a_column_says_the_part_of_each_row(patients):
         assert [column.name for column in encoding.features] == ["a"]
     without_test = spec_of({"column": "part", "test": 0}, features=["a"])
     assert pose(without_test, table)[0].test is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "@split:0.6:0.2:0.1 @seed:5",
+        "a:>-1 @sample:0.9 @limit:300 @split:0.7:0.3 @stratify:part",
+        "@split:0.6:0.2:0.2 @group_by:patient @seed:2",
+        "a:>-1 @split:part",
+    ],
+)
+def test_a_job_trains_on_the_parts_that_its_query_makes(patients, query):
+    path, table = patients
+    spec = spec_of({}, features=["a"], query=query)
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    check(spec, describe(path), 10**9)
+    for problem, _ in (pose(spec, table), posed(spec, path, 2_000)):
+        for part in ("train", "valid", "test"):
+            wanted = parts(parse(query), table)[part]
+            assert rows_of(getattr(problem, part)) == set(wanted.tolist())
+
+
+def test_a_job_may_split_the_part_that_its_query_keeps(patients):
+    _, table = patients
+    query = "@split:0.6:0.4 @part:train"
+    halves = {"train": 0.5, "valid": 0.5, "test": 0}
+    problem, _ = pose(spec_of(halves, features=["a"], query=query), table)
+    train, valid = rows_of(problem.train), rows_of(problem.valid)
+    assert train | valid == set(select(parse(query), table).tolist())
+    assert (len(train), len(valid)) == (120, 120)
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ({"split": {"train": 0.5}}, ("data", "split")),
+        ({"split": {"column": "part"}}, ("data", "split")),
+        ({"split": {"group_by": "patient"}}, ("data", "split")),
+        ({"split_seed": 3}, ("data", "split_seed")),
+        ({"stratify": True}, ("data", "stratify")),
+    ],
+)
+def test_two_splits_that_differ_are_refused_by_the_field(data, place):
+    with pytest.raises(ValidationError, match="says another") as caught:
+        spec_of(**{"split": {}, "query": "@split:0.6:0.4 @seed:7", **data})
+    assert caught.value.errors()[0]["loc"] == place
+    same = {"split": {"train": 0.6, "valid": 0.4, "fold": {"number": 0, "of": 3}}, "split_seed": 7}
+    assert spec_of(query="@split:0.6:0.4 @seed:7", **same).data.split.fold is not None
+
+
+def test_a_column_may_be_spread_evenly(patients):
+    path, table = patients
+    spec = spec_of({"stratify_by": "part"}, features=["a"])
+    check(spec, describe(path), 10**9)
+    for problem, _ in (pose(spec, table), posed(spec, path, 2_000)):
+        found = table.column("part").to_numpy()[sorted(rows_of(problem.valid))]
+        for name in ("train", "valid", "test"):
+            share = (table.column("part").to_numpy() == name).sum() / 10
+            assert abs((found == name).sum() - share) <= 1
+    with pytest.raises(ValueError, match="cannot be stratified"):
+        spec_of({"stratify_by": "part", "group_by": "patient"})
 
 
 def test_the_columns_of_a_split_do_not_go_in(patients):
