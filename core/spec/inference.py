@@ -75,8 +75,8 @@ def check(spec: Inference, trained: JobSpec, learned: DatasetSchema, data: Datas
     if isinstance(spec, EvaluationSpec):
         needed += trained.data.targets
     errors = list(_lacking(needed, learned, data))
-    if isinstance(spec, ScoringSpec) and spec.interval and trained.loss.target != "number":
-        errors.append(FieldError("interval", "only a regression has intervals"))
+    if isinstance(spec, ScoringSpec):
+        errors += _unsure(spec, regression=trained.loss.target == "number")
     columns = {column.name: column for column in data.columns}
     named = spec.slices if isinstance(spec, EvaluationSpec) else spec.keep
     path = "slices" if isinstance(spec, EvaluationSpec) else "keep"
@@ -96,6 +96,15 @@ def check(spec: Inference, trained: JobSpec, learned: DatasetSchema, data: Datas
 
 
 _OURS = (f"{PREDICTION}_", PROBABILITY, INTERVAL)
+
+
+def _unsure(spec: ScoringSpec, *, regression: bool) -> Iterator[FieldError]:
+    """What was asked for of how sure the answers are, and this kind of model cannot say."""
+    if regression and spec.probabilities:
+        message = "a regression has no probabilities: ask for an interval"
+        yield FieldError("probabilities", message)
+    if not regression and spec.interval is not None:
+        yield FieldError("interval", "only a regression has intervals: ask for probabilities")
 
 
 def _lacking(

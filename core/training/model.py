@@ -135,7 +135,7 @@ class TrainedModel:
     def chances(self, outputs: Array) -> list[Any]:
         """As `probabilities`. Raises InvalidError for regression, which has none."""
         if self.spec.loss.target == "number":
-            raise InvalidError("a regression has no probabilities: ask for predictions only")
+            raise InvalidError("a regression has no probabilities: ask for an interval")
         return self.probabilities(outputs)
 
     def intervals(self, outputs: Array, level: float) -> list[dict[str, Any]]:
