@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from core.db.clock import later, now
 from core.db.tables import Attempt, Job, MetricChunk
@@ -233,6 +233,7 @@ def _own_all(session: Session, owned: Owned, only: Collection[str]) -> dict[str,
     statement = (
         select(Job)
         .where(*_ours(mine))
+        .options(lazyload(Job.experiment), lazyload(Job.dataset_version))
         .order_by(Job.id)  # one order for all who lock several
         .with_for_update(of=Job)
         .execution_options(populate_existing=True)

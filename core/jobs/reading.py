@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import JSON, ColumnElement, Select, literal, select, tuple_, type_coerce
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
@@ -41,6 +41,7 @@ def own(session: Session, job_id: str, attempt: int) -> Job:
     statement = (
         select(Job)
         .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
+        .options(lazyload(Job.experiment), lazyload(Job.dataset_version))
         .with_for_update(of=Job)
         .execution_options(populate_existing=True)
     )

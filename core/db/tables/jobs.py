@@ -113,4 +113,5 @@ class Job(Base):
     mirror_not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
 
     experiment: Mapped[Experiment] = relationship(lazy="joined", innerjoin=True)
-    dataset_version: Mapped[DatasetVersion] = relationship(lazy="joined", innerjoin=True)
+    # Once for all rows of a query: reading a wide schema for each of them took most of its time.
+    dataset_version: Mapped[DatasetVersion] = relationship(lazy="selectin")
