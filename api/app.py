@@ -131,7 +131,8 @@ def make_context(settings: Settings) -> Context:
     celery = _celery(settings)
     engine = make_engine(settings.resolved_database_url)
     store = open_store(settings.resolved_store_url)
-    cache = Cache(settings.data_dir / "cache" / "api", CACHE_BYTES)
+    readable = origins.prefixes(settings.dataset_urls)
+    cache = Cache(settings.data_dir / "cache" / "api", CACHE_BYTES, readable=readable)
     probes = {
         "database": readiness.database(engine),
         "store": readiness.store(store),
@@ -147,7 +148,7 @@ def make_context(settings: Settings) -> Context:
         doorbell=Doorbell(celery, instruments),
         instruments=instruments,
         prober=readiness.Prober(probes),
-        dataset_urls=origins.prefixes(settings.dataset_urls),
+        dataset_urls=readable,
     )
 
 

@@ -37,6 +37,7 @@ class About:
     sha256: str = ""
     url: str = ""
     state: str = ""
+    in_place: bool = False
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from api import schemas, views
 from api.context import Context
 from core import datasets
+from core.data.inplace import Reference
 from core.data.intake import ParsedDataset, parse
 from core.db.session import reading, transaction
 
@@ -33,11 +34,27 @@ def register_file(
     return register(here, wanted, parse(body, content_type, body.with_name("canonical.arrow")))
 
 
-def register(here: Context, wanted: Wanted, parsed: ParsedDataset) -> schemas.DatasetVersion:
-    """Keep the bytes, and only then make the version known."""
+def refer_to(
+    here: Context, wanted: Wanted, content_type: str, body: Path, url: str
+) -> schemas.DatasetVersion:
+    """Make the next version of what is at `url`, where it stays; `body` is a copy of it for now."""
+    parsed = parse(body, content_type, body.with_name("canonical.arrow"))
+    reference = Reference(
+        url, content_type, body.stat().st_size, digest=parsed.digest, canonical_bytes=parsed.bytes
+    )
+    return register(here, wanted, parsed, reference)
+
+
+def register(
+    here: Context, wanted: Wanted, parsed: ParsedDataset, reference: Reference | None = None
+) -> schemas.DatasetVersion:
+    """Keep the bytes, or note where they are; only then make the version known."""
     admit(here, wanted, parsed.bytes)
     with datasets.keeping(here.engine):
-        datasets.keep(here.store, parsed)
+        if reference is None:
+            datasets.keep(here.store, parsed)
+        else:
+            datasets.refer(here.store, reference)
         with transaction(here.engine) as session:
             row = datasets.register(
                 session, wanted.name, parsed, owner=wanted.owner, made_from=wanted.made_from

@@ -97,15 +97,17 @@ class Datasets:
         url: str,
         content_type: str | None = None,
         *,
+        in_place: bool = False,
         on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> Document:
         """Let the server copy the file at `url` as the next version of `name`.
 
         The URL, `s3://bucket/key` for one, must be among those that the server may read; its
         credentials are the server's. `on_bytes` hears how many bytes are there, of how many. What
-        was cut off goes on where it was when it is begun again.
+        was cut off goes on where it was when it is begun again. With `in_place` the file stays
+        where it is: the server reads it once, and workers read it there.
         """
-        asked = {"url": url, "content_type": content_type or ""}
+        asked = {"url": url, "content_type": content_type or "", "in_place": in_place}
         datasets = f"/v1/datasets/{quote(name, safe='')}"
         seen = self._transport.post(f"{datasets}/imports", asked, repeatable=True)
 

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(10 * 2**30, gt=0)
     dataset_urls: str = Field(
         "",
-        description="prefixes of URLs that datasets may be copied from, by comma: s3://bucket/data",
+        description="prefixes of URLs that datasets may be read from, by comma: s3://bucket/data",
     )
     max_owner_bytes: int = Field(
         0, ge=0, description="bytes of all dataset versions that are not erased; 0: no limit"

@@ -10,6 +10,7 @@ from core import nodes
 from core.data.cache import Cache
 from core.data.copies import Nearer
 from core.data.holdings import Holdings
+from core.data.origins import prefixes
 from core.data.peers import Near, Peers
 from core.data.stores import Store, open_store
 from core.db.engine import make_engine
@@ -51,7 +52,8 @@ class Equipment:
             statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
         )
         self.store: Store = open_store(settings.resolved_store_url)
-        self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes)
+        readable = prefixes(settings.dataset_urls)
+        self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes, readable=readable)
         self.holdings = Holdings(self.cache)
         self.workroom = Workroom(settings.data_dir / "work")
         self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))

@@ -36,7 +36,8 @@ def erase_version(
     """Erase a version's bytes: from the store within seconds, from the machines' caches after it.
 
     No new job may have it; jobs and sweeps that do are let finish first. What remains is the row
-    that says what there was, and which models learned from it. 409 while an alias points at it.
+    that says what there was, and which models learned from it. The file of a version that was
+    registered in place stays where it is. 409 while an alias points at it.
     """
     with transaction(here.engine) as session:
         row = datasets.request_erasure(session, name, version, actor=owner, reason=reason)

@@ -14,7 +14,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.openapi import ALWAYS, problems
 from api.parameters import Name
-from api.registering import Wanted, admit, register_file
+from api.registering import Wanted, admit, refer_to, register_file
 from core.data import origins
 from core.data.formats import typed
 from core.errors import ConflictError, NotFoundError, TooLargeError
@@ -57,6 +57,14 @@ class Import(BaseModel):
         ),
     ]
     content_type: Annotated[str, StringConstraints(max_length=255)] = ""
+    in_place: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="leave the file where it is: workers read it there and refuse it when its "
+            "content is not that of the version any more",
+        ),
+    ] = False
 
 
 def _upload_id(
@@ -100,6 +108,7 @@ def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> schema
         bytes=origin.size,
         url=origin.url,
         state=origin.state,
+        in_place=wanted.in_place,
     )
     return _seen(parts.begin(here.uploads, about))
 
@@ -158,8 +167,11 @@ def _complete(here: Context, name: str, upload_id: str, owner: str) -> schemas.D
     if about.url:
         _pull(here, upload, about.bytes)
     content_type = typed(about.content_type, about.filename)
-    wanted = Wanted(name, owner, {"url": about.url} if about.url else None)
+    made_from = {"url": about.url} | ({"in_place": True} if about.in_place else {})
+    wanted = Wanted(name, owner, made_from if about.url else None)
     with upload.complete() as body:
+        if about.in_place:
+            return refer_to(here, wanted, content_type, body, about.url)
         return register_file(here, wanted, content_type, body)
 
 

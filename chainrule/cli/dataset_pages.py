@@ -116,7 +116,7 @@ def origin(made_from: Document | None) -> str:
     if not made_from:
         return ""
     if url := made_from.get("url"):
-        return str(url)
+        return f"{url}, in place" if made_from.get("in_place") else str(url)
     query = made_from.get("query") or "all rows"
     columns = made_from.get("columns")
     cut = f", {len(columns)} columns" if columns else ""

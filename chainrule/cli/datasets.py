@@ -57,6 +57,9 @@ def add_dataset(
         str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
     ] = None,
     content_type: ContentType = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave the file at a URL there: workers read it.")
+    ] = False,
     description: Description = None,
     tag: Tags = None,
     url: Url = URL,
@@ -71,7 +74,7 @@ def add_dataset(
 
     [dim]chainrule dataset add digits examples/digits.csv[/]
 
-    [dim]chainrule dataset add scans s3://bucket/scans.parquet[/]
+    [dim]chainrule dataset add scans s3://bucket/scans.parquet --in-place[/]
 
     [dim]chainrule dataset add irises --demo iris[/]
     """
@@ -79,10 +82,12 @@ def add_dataset(
         raise typer.BadParameter("name a file, or a set with --demo")
     if demo is not None and demo not in sets.SETS:
         raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
+    if in_place and "://" not in file:
+        raise typer.BadParameter("--in-place is for a file at a URL")
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
-        version = _send(server, name, source, content_type)
+        version = _send(server, name, source, content_type, in_place=in_place)
         if description is not None or tags:
             server.datasets.change(name, description=description, tags=tags)
     if as_json:
@@ -94,7 +99,9 @@ def add_dataset(
     )
 
 
-def _send(server: Client, name: str, source: str, content_type: str | None) -> Document:
+def _send(
+    server: Client, name: str, source: str, content_type: str | None, *, in_place: bool = False
+) -> Document:
     """Upload a file or folder, or let the server copy a URL, with a bar of how far it is."""
     with Progress(
         *Progress.get_default_columns(), DownloadColumn(), console=views.ERRORS, transient=True
@@ -105,7 +112,9 @@ def _send(server: Client, name: str, source: str, content_type: str | None) -> D
             progress.update(task, completed=done, total=total)
 
         if "://" in source:
-            return server.datasets.import_from(name, source, content_type, on_bytes=on_bytes)
+            return server.datasets.import_from(
+                name, source, content_type, in_place=in_place, on_bytes=on_bytes
+            )
         if not Path(source).exists():
             raise typer.BadParameter(f"there is no file {source!r}")
         try:
@@ -278,6 +287,9 @@ def erase_dataset(
     waiting = len(found["uses"]["holding"])
     when = f"when {waiting} jobs and sweeps have ended" if waiting else "in a moment"
     views.CONSOLE.print(f"[green]{plain}@{version}[/] will be erased {when}")
+    made_from = found["version"].get("made_from") or {}
+    if made_from.get("in_place"):
+        views.CONSOLE.print(f"{made_from['url']} stays where it is", soft_wrap=True)
     _show_uses({**found["uses"], "holding": []})
 
 

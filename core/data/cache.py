@@ -3,6 +3,7 @@
 objects/ab/<digest>        whole and checked
 manifests/<digest>.chunks  which objects make up a dataset version; they stay while it is pinned
 partial/<digest>.<bytes>   on its way; goes on where a killed process stopped
+making/<digest>/           what a file is made from that no store has as it is
 locks/                     one lock while a digest is fetched, one while it is used
 quarantine/                what turned out to be other bytes than its name says
 """
@@ -14,7 +15,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
@@ -54,13 +55,20 @@ class Cache:
     """A folder of at most `limit_bytes` (0: as the disk allows), shared by processes of a machine.
 
     The files longest unused make room first; a file that is held stays. `reserve_bytes` of the
-    disk are left free.
+    disk are left free. `readable` are prefixes of the URLs of others that files may come from.
 
     A file that was verified is sealed: its time of change is made of its digest. Whoever writes to
     it breaks the seal, so no process reads a sound file again only to verify it.
     """
 
-    def __init__(self, root: Path, limit_bytes: int = 0, reserve_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        limit_bytes: int = 0,
+        reserve_bytes: int = 0,
+        readable: Sequence[str] = (),
+    ) -> None:
+        self.readable = readable
         self._root = root
         self._limit = limit_bytes
         self._reserve = reserve_bytes
@@ -101,6 +109,25 @@ class Cache:
             with exclusive(self._root / "locks" / "room"):
                 stack.enter_context(shared(self._lock(digest, "use")))
             yield
+
+    @contextmanager
+    def workspace(self, digest: str) -> Iterator[Path]:
+        """A folder to make the file with this digest in; gone when the context ends.
+
+        What killed processes left in theirs goes as well.
+        """
+        folder = self._root / "making"
+        (folder / digest).mkdir(parents=True, exist_ok=True)
+        with exclusive(self._lock(digest, "make")):
+            for place in folder.iterdir():
+                with attempted(self._lock(place.name, "make")) as free:
+                    if free:
+                        shutil.rmtree(place, ignore_errors=True)
+            (folder / digest).mkdir(exist_ok=True)
+            try:
+                yield folder / digest
+            finally:
+                shutil.rmtree(folder / digest, ignore_errors=True)
 
     def keep_manifest(self, digest: str, content: bytes) -> Path:
         """Note which files the pinned version `digest` is made of; where that is written."""

@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from core.data.cache import Cache, Source
 from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
+from core.data.inplace import AtOrigin, find_reference
 from core.data.stores import Store
 from core.errors import ChainruleError, InvalidError, NotFoundError
 
@@ -62,14 +63,21 @@ class Copy:
                 try:
                     content = store.get_bytes(manifest_key(digest))
                 except NotFoundError:
-                    key = whole_key(digest)
-                    self.path: Path = stack.enter_context(cache.held(store, key, digest))
+                    self.path: Path = stack.enter_context(self._whole(store))
             if content is not None:
                 self.manifest = Manifest.loads(content, digest)
                 self.path = cache.keep_manifest(digest, content)
                 if nearer is not None:
                     self._source = nearer(store, self.manifest)
             self._stack = stack.pop_all()
+
+    def _whole(self, store: Store) -> AbstractContextManager[Path]:
+        """The canonical file of a version that is not in chunks: from the store or its origin."""
+        cache, digest = self._cache, self._digest
+        source: Source = store
+        if (reference := find_reference(store, digest)) is not None:
+            source = AtOrigin(reference, cache.readable, cache.workspace(digest))
+        return cache.held(source, whole_key(digest), digest)
 
     def fetch(self) -> bool:
         """Bring all chunks here; whether any was missing.

@@ -1,4 +1,4 @@
-"""Files of others that datasets are copied from: which URLs this server may read, and how.
+"""Files of others that datasets are made from: which URLs this machine may read, and how.
 
 Whoever may use the api could else read any file of the server, and any address it reaches.
 """
@@ -20,7 +20,7 @@ from core.errors import (
 )
 
 URL = re.compile(r"(file|s3|gs|az)://[^\x00-\x1f\x7f@?#*\[\]\\~]+")
-SETTING = "CHAINRULE_DATASET_URLS of the api"
+SETTING = "its CHAINRULE_DATASET_URLS"
 MAX_URL = 1024
 MOST_FAILURES = 3
 
@@ -78,7 +78,7 @@ def find(url: str, allowed: Sequence[str], max_bytes: int) -> Origin:
     """
     _check_form(url)
     if not any(_below(url, prefix) for prefix in allowed):
-        raise _refused(f"is none that this server may read; {SETTING} says which")
+        raise _refused(f"is none that this machine may read; {SETTING} says which")
     file = open_object(_resolved(url, allowed))
     size, state = file.state()
     if size > max_bytes:
@@ -119,7 +119,7 @@ def _resolved(url: str, allowed: Sequence[str]) -> str:
     except (OSError, RuntimeError) as error:
         raise NotFoundError(f"there is no file {url!r}") from error
     if not any(path.is_relative_to(folder) for folder in folders):
-        raise _refused(f"leads out of what this server may read; {SETTING} says where")
+        raise _refused(f"leads out of what this machine may read; {SETTING} says where")
     return f"file://{path}"
 
 

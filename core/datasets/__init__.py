@@ -1,7 +1,7 @@
 """Use cases of datasets: keep bytes, register versions, find them by name, list them."""
 
 from core.datasets.aliases import remove_alias, set_alias
-from core.datasets.blobs import keep, key_of, read, strays, unheld
+from core.datasets.blobs import keep, key_of, read, refer, strays, unheld
 from core.datasets.deriving import derive
 from core.datasets.describing import describe
 from core.datasets.erasing import (
@@ -42,6 +42,7 @@ __all__ = [
     "list_datasets",
     "list_versions",
     "read",
+    "refer",
     "register",
     "remove_alias",
     "request_erasure",

@@ -1,6 +1,7 @@
 """The bytes of dataset versions in the store: chunks by digest, and a manifest for each version.
 
 datasets/ab/<digest>.chunks   the manifest: which chunks, in order
+datasets/ab/<digest>.origin   where the file of a version is that was registered in place
 datasets/ab/<digest>.arrow    the whole canonical file, as versions were kept before chunks
 chunks/cd/<digest>            a chunk, however many versions hold it
 """
@@ -12,6 +13,7 @@ from itertools import islice
 from core.data import chunks, copies
 from core.data.chunks import Manifest
 from core.data.copies import chunk_key, manifest_key, whole_key
+from core.data.inplace import Reference, put_reference, reference_key
 from core.data.intake import ParsedDataset
 from core.data.stores import BLOCK_BYTES, Store
 from core.errors import InvalidError, NotFoundError
@@ -42,6 +44,15 @@ def keep(store: Store, parsed: ParsedDataset) -> str:
         while some := list(islice(found, PUTTERS)):
             list(pool.map(lambda one: _put(store, *one), some))
     return key
+
+
+def refer(store: Store, reference: Reference) -> None:
+    """Note where the file of a version is, unless the store has its bytes.
+
+    Before `register`, as `keep`. Raises UnavailableError.
+    """
+    if not store.exists(key_of(reference.digest)):
+        put_reference(store, reference)
 
 
 def read(store: Store, digest: str) -> Iterator[bytes]:
@@ -76,7 +87,7 @@ def unheld(store: Store, digest: str) -> list[str]:
     own = _own(store, digest)
     held = {chunk.digest for other in _others(store, digest) for chunk in other.all()}
     freed = [one.digest for one in own.all() if one.digest not in held] if own else []
-    keys = (*map(chunk_key, freed), whole_key(digest), key_of(digest))
+    keys = (*map(chunk_key, freed), *_noted(digest))
     return [key for key in keys if store.exists(key)]
 
 
@@ -87,11 +98,16 @@ def strays(store: Store, live: Iterable[str]) -> list[str]:
     same: delete only what is listed twice, with longer between than an upload takes.
     """
     staying = set(live)
-    held = {key for digest in staying for key in (key_of(digest), whole_key(digest))}
+    held = {key for digest in staying for key in _noted(digest)}
     for digest in staying:
         own = _own(store, digest)
         held.update(chunk_key(one.digest) for one in (own.all() if own else ()))
     return [k for folder in ("chunks", "datasets") for k in store.keys(folder) if k not in held]
+
+
+def _noted(digest: str) -> tuple[str, ...]:
+    """What the store may have of a version beside chunks; its manifest comes last."""
+    return whole_key(digest), reference_key(digest), key_of(digest)
 
 
 def _own(store: Store, digest: str) -> Manifest | None:

@@ -48,6 +48,19 @@ def test_completing_alone_reads_all_from_a_bucket(allowed, s3_url):
     assert (answer.status_code, answer.json()["rows"]) == (201, 40)
 
 
+def test_a_file_may_stay_where_it_is(allowed, url, settings):
+    upload = allowed.post(f"{PATH}/imports", {"url": url, "in_place": True}).json()
+    answer = allowed.post(f"{PATH}/uploads/{upload['id']}/complete")
+    assert (answer.status_code, answer.json()["rows"]) == (201, 40)
+    assert answer.json()["made_from"] == {"url": url, "in_place": True}
+    kept = open_store(settings.resolved_store_url).keys()
+    assert [key.rpartition("/")[2] for key in kept] == [f"{answer.json()['digest']}.origin"]
+    path = f"{PATH}/versions/1"
+    found = allowed.post(f"{path}/query", {"query": "label:cat", "preview": 0})
+    assert (found.json()["rows"], found.json()["of"]) == (20, 40)
+    assert allowed.get(f"{path}/content?format=csv").text.count("\n") == 41
+
+
 def test_a_file_that_changes_is_not_mixed(allowed, url, tmp_path, settings):
     upload = allowed.post(f"{PATH}/imports", {"url": url}).json()
     (tmp_path / "shared" / "pets.csv").write_text(CSV + "1,2.5,cat\n")

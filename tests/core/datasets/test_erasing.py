@@ -7,6 +7,7 @@ import pytest
 from core import datasets, jobs, models
 from core.data.cache import Cache
 from core.data.copies import held
+from core.data.inplace import Reference, reference_key
 from core.data.intake import parse
 from core.data.purging import purge
 from core.data.stores import open_store
@@ -154,3 +155,23 @@ def test_machines_forget_what_was_erased_but_for_what_is_in_use(store, kept, tmp
     assert 0 < cache.bytes() < full
     with held(cache, store, digests[1]):
         pass
+
+
+def test_the_file_of_a_version_in_place_stays(engine, store, tmp_path):
+    source = tmp_path / "theirs.csv"
+    source.write_text("\n".join(LINES))
+    parsed = parse(source, "text/csv", tmp_path / "one.arrow")
+    size = source.stat().st_size
+    datasets.refer(store, Reference(f"file://{source}", "", size, parsed.digest, parsed.bytes))
+    do(engine, datasets.register, "digits", parsed)
+    assert len(store.keys()) == 1
+    assert datasets.strays(store, [parsed.digest]) == []
+    request(engine)
+    assert erase_all(engine, store) == 1
+    assert (store.keys(), source.exists()) == ([], True)
+
+
+def test_bytes_that_are_kept_need_no_reference(store, kept):
+    parsed = kept[0]
+    datasets.refer(store, Reference("file:///gone", "", 1, parsed.digest, parsed.bytes))
+    assert not store.exists(reference_key(parsed.digest))
