@@ -15,10 +15,11 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """Base of every family (Layer, Loss, Optimizer ...). Subclass it once a family."""
 
-    kind: Any
+    kind: Any = ""
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     @classmethod
@@ -32,7 +33,10 @@ class Family:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def member(cls: type[T]) -> type[T]:
-    """Make `cls` a member of the family it inherits from: a frozen, keyword-only dataclass."""
+    """Make `cls` a member of the family it inherits from: a frozen, keyword-only dataclass.
+
+    Or an abstract class with the fields that some members share: without a `kind` it is none.
+    """
     return dataclass(frozen=True, kw_only=True)(cls)
 
 

@@ -1,13 +1,65 @@
 """Areas under the curves that a moving threshold draws, exact with ties and weights."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
 
-from core.nn.array import Array
+from core.family import member
+from core.nn.array import Array, Shape
 from core.nn.labels import one_hot, ratio
+from core.nn.metric import Metric
 
-Area: TypeAlias = Callable[[Any, Array, Array], Array]
-"""One number of the weights of true and false positives at each threshold, highest first."""
+
+@member
+class CurveMetric(Metric):
+    """The area under a curve of each label, averaged.
+
+    More than two classes count as one against the rest each; outputs each for itself; labels that
+    do not occur, or that all samples have, are left out of the mean.
+    """
+
+    target: ClassVar[Literal["any"]] = "any"
+    better: ClassVar[Literal["higher"]] = "higher"
+    average: Literal["macro", "weighted"] = "macro"
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.average == "macro" else f"{self.kind}_{self.average}"
+
+    @abstractmethod
+    def area(self, xp: Any, hits: Array, misses: Array) -> Array:
+        """One number of the weights of true and of false positives at each threshold.
+
+        The highest threshold comes first.
+        """
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        return measured(xp, outputs, target, weight)
+
+    def result(self, xp: Any, total: dict[str, Array]) -> Array:
+        scores, true, weight = total["all_scores"], total["all_true"], total["all_weight"]
+        stack, batch, labels = scores.shape[:-2], scores.shape[-2], scores.shape[-1]
+        scores, true = scores.reshape(-1, batch, labels), true.reshape(-1, batch, labels)
+        weight = weight.reshape(-1, batch)
+        areas = [
+            [
+                self.area(xp, *_thresholds(xp, scores[row, :, one], true[row, :, one], weight[row]))
+                for one in range(labels)
+            ]
+            for row in range(scores.shape[0])
+        ]
+        each = xp.stack([xp.stack(row) for row in areas])
+        actual = (true * weight[..., None]).sum(axis=-2)
+        rest = weight.sum(axis=-1, keepdims=True) - actual
+        occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
+        share = occurs * actual if self.average == "weighted" else occurs
+        return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1)).reshape(stack)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        yield cls(), (4,)
+        yield cls(average="weighted"), (3,)
+        yield cls(), (2,)
 
 
 def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
@@ -30,27 +82,6 @@ def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str,
     }
 
 
-def average_area(xp: Any, total: dict[str, Array], area: Area, weighted: bool) -> Array:
-    """The area of each label, averaged over the labels that occur: plainly, or by how often."""
-    scores, true, weight = total["all_scores"], total["all_true"], total["all_weight"]
-    stack, batch, labels = scores.shape[:-2], scores.shape[-2], scores.shape[-1]
-    scores, true = scores.reshape(-1, batch, labels), true.reshape(-1, batch, labels)
-    weight = weight.reshape(-1, batch)
-    areas = [
-        [
-            area(xp, *_thresholds(xp, scores[row, :, label], true[row, :, label], weight[row]))
-            for label in range(labels)
-        ]
-        for row in range(scores.shape[0])
-    ]
-    each = xp.stack([xp.stack(row) for row in areas])
-    actual = (true * weight[..., None]).sum(axis=-2)
-    rest = weight.sum(axis=-1, keepdims=True) - actual
-    occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
-    share = occurs * actual if weighted else occurs
-    return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1)).reshape(stack)
-
-
 def _thresholds(xp: Any, scores: Array, true: Array, weight: Array) -> tuple[Array, Array]:
     """Weights of the true and the false above each distinct score, from the highest down."""
     order = xp.argsort(-scores)
@@ -58,18 +89,3 @@ def _thresholds(xp: Any, scores: Array, true: Array, weight: Array) -> tuple[Arr
     hits = true[order] * mass
     last = xp.concatenate([scores[1:] != scores[:-1], xp.ones(1, bool)])
     return xp.cumsum(hits)[last], xp.cumsum(mass - hits)[last]
-
-
-def roc_area(xp: Any, hits: Array, misses: Array) -> Array:
-    """The area under hits over misses, by trapezoids."""
-    start = xp.zeros(1, hits.dtype)
-    high = xp.concatenate([start, hits])
-    width = misses - xp.concatenate([start, misses[:-1]])
-    area = (width * (high[1:] + high[:-1])).sum() / 2
-    return ratio(xp, area, hits[-1] * misses[-1])
-
-
-def average_precision(xp: Any, hits: Array, misses: Array) -> Array:
-    """The sum of precisions, each by the recall it adds: the area under the steps."""
-    added = hits - xp.concatenate([xp.zeros(1, hits.dtype), hits[:-1]])
-    return ratio(xp, (added * ratio(xp, hits, hits + misses)).sum(), hits[-1])

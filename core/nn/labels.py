@@ -1,11 +1,39 @@
 """Counting labels: how often each was predicted, was right, and was both."""
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
-from core.nn.array import Array
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.metric import Metric
 
 Average: TypeAlias = Literal["macro", "micro", "weighted"]
 """One number of many labels: their plain mean, all counted as one, or their mean by frequency."""
+
+
+@member
+class LabelMetric(Metric):
+    """A share of each label's counts, averaged.
+
+    The labels are the classes, or each yes-or-no output; a single output has one label, yes.
+    """
+
+    target: ClassVar[Literal["any"]] = "any"
+    better: ClassVar[Literal["higher"]] = "higher"
+    average: Average = "macro"
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.average == "macro" else f"{self.kind}_{self.average}"
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        return label_counts(xp, outputs, target, weight)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        yield cls(), (4,)
+        yield cls(average="micro"), (3,)
+        yield cls(average="weighted"), (2,)
 
 
 def by_class(outputs: Array, target: Array) -> bool:

@@ -67,10 +67,10 @@ def one_of(initializer: Initializer, network: int) -> Initializer:
     """The initializer of one network of a stack: its own value wherever theirs differ."""
     own = {
         field.name: float(value.reshape(-1)[network])
-        for field in fields(initializer)  # type: ignore[arg-type]  # members are dataclasses
+        for field in fields(initializer)
         if isinstance(value := getattr(initializer, field.name), np.ndarray)
     }
-    return replace(initializer, **own) if own else initializer  # type: ignore[type-var]
+    return replace(initializer, **own) if own else initializer
 
 
 def _nested(path: str, layer: Layer, shape: Shape) -> Iterator[Placed]:

@@ -50,19 +50,6 @@ class Optimizer(Family):
         """Members worth testing."""
 
 
-def moments(xp: Any, m: Array, v: Array, g: Array, betas: tuple[Any, Any]) -> None:
-    """`m = b1 m + g` and `v = b2 v + g^2`; `g` becomes its square.
-
-    The usual running means are `(1 - b1) m` and `(1 - b2) v`: leaving these constants to the
-    coefficients of an update saves two passes.
-    """
-    m *= betas[0]
-    m += g
-    v *= betas[1]
-    g *= g
-    v += g
-
-
 class Updater:
     """Runs an optimizer over the flat vectors of a network.
 

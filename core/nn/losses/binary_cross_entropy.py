@@ -1,21 +1,20 @@
 """Cross-entropy of independent yes-or-no outputs, from logits."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.classification import WeightedBinaryLoss
 from core.nn.layer import Scope
 from core.nn.logits import sigmoid, softplus
 from core.nn.loss import Loss, plain
-from core.nn.pointwise import PointwiseLoss
 
 
 @member
-class BinaryCrossEntropy(PointwiseLoss):
+class BinaryCrossEntropy(WeightedBinaryLoss):
     """`max(y, 0) - y t + log(1 + exp(-|y|))`, gradient `sigmoid(y) - t`, averaged over outputs.
 
     The outputs are logits: no sigmoid layer before it. `positive_weight` is how much a one counts
@@ -24,40 +23,27 @@ class BinaryCrossEntropy(PointwiseLoss):
     """
 
     kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
-    target: ClassVar[Literal["binary"]] = "binary"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    positive_weight: Annotated[float, Gt(0)] | Literal["balanced"] = 1.0
-
-    def fitted(self, counts: Sequence[float]) -> Self:
-        if self.positive_weight != "balanced":
-            return self
-        zeros, ones = (float(count) for count in counts)
-        return replace(self, positive_weight=max(zeros, 1.0) / max(ones, 1.0))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
-        if isinstance(self.positive_weight, str):
-            raise ValueError("a balanced positive weight must be fitted to the training data first")
         if not plain(self.label_smoothing, 0.0):
             target = target * scope.number(1 - self.label_smoothing)
             target += scope.number(0.5 * self.label_smoothing)
         each = xp.maximum(y, 0, out=scope.buffer("each", y.shape))
         rest = softplus(y, scope)
         dy = sigmoid(y, scope, out=scope.buffer("dy", y.shape))
-        if not plain(self.positive_weight, 1.0):
-            more = target * scope.number(self.positive_weight - 1.0)
+        if not plain(self.ones_weight, 1.0):
+            more = target * scope.number(self.ones_weight - 1.0)
             more += 1
             each *= more
             rest *= more
             dy *= more
-            target = target * scope.number(self.positive_weight)
+            target = target * scope.number(self.ones_weight)
         dy -= target
         each -= y * target
         each += rest
         return each, dy
-
-    def prediction(self, y: Array, scope: Scope) -> Array:
-        return sigmoid(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

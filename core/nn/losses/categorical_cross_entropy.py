@@ -1,27 +1,23 @@
 """Cross-entropy over classes, from logits and the share of each class."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
 from core.nn.logits import (
-    ClassWeights,
-    balanced,
-    check_classes,
     class_array,
     exponentials,
-    softmax,
 )
 from core.nn.loss import Loss, mean_over_samples, plain
 
 
 @member
-class CategoricalCrossEntropy(Loss):
+class CategoricalCrossEntropy(ClassLoss):
     """`-sum of t log softmax(y)`, gradient `softmax(y) sum(t) - t`; targets are one-hot or soft.
 
     The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
@@ -31,15 +27,6 @@ class CategoricalCrossEntropy(Loss):
     kind: Literal["categorical_cross_entropy"] = "categorical_cross_entropy"
     target: ClassVar[Literal["distribution"]] = "distribution"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    class_weights: ClassWeights = None
-
-    def fitted(self, counts: Sequence[float]) -> Self:
-        if self.class_weights != "balanced":
-            return self
-        return replace(self, class_weights=balanced(counts))
-
-    def check(self, shape: Shape) -> None:
-        check_classes(self.class_weights, shape)
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -58,9 +45,6 @@ class CategoricalCrossEntropy(Loss):
         dy *= mass / total
         dy -= target
         return -mean_over_samples(z.sum(axis=-1), dy, sample_weight), dy
-
-    def prediction(self, y: Array, scope: Scope) -> Array:
-        return softmax(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

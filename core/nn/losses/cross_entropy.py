@@ -1,23 +1,19 @@
 """Cross-entropy over classes, from logits and the number of the right class."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
 from core.nn.logits import (
-    ClassWeights,
-    balanced,
-    check_classes,
     class_array,
     exponentials,
     flat_index,
     scaled_rows,
-    softmax,
 )
 from core.nn.loss import SMALLEST, Loss, plain
 
@@ -26,7 +22,7 @@ FEW = 64
 
 
 @member
-class CrossEntropy(Loss):
+class CrossEntropy(ClassLoss):
     """`log(sum of exp(y)) - y[target]`, its gradient `softmax(y) - one_hot(target)`.
 
     The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
@@ -38,15 +34,6 @@ class CrossEntropy(Loss):
     kind: Literal["cross_entropy"] = "cross_entropy"
     target: ClassVar[Literal["class"]] = "class"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    class_weights: ClassWeights = None
-
-    def fitted(self, counts: Sequence[float]) -> Self:
-        if self.class_weights != "balanced":
-            return self
-        return replace(self, class_weights=balanced(counts))
-
-    def check(self, shape: Shape) -> None:
-        check_classes(self.class_weights, shape)
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -111,9 +98,6 @@ class CrossEntropy(Loss):
             dy -= part if weights is None else part * weights
         each *= share
         return each.sum(axis=-1), dy
-
-    def prediction(self, y: Array, scope: Scope) -> Array:
-        return softmax(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

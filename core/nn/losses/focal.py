@@ -1,22 +1,18 @@
 """Focal loss over classes, from logits."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
 from core.nn.logits import (
-    ClassWeights,
-    balanced,
-    check_classes,
     class_array,
     exponentials,
     flat_index,
-    softmax,
 )
 from core.nn.loss import SMALLEST, Loss
 
@@ -25,7 +21,7 @@ TINY = 1e-30
 
 
 @member
-class Focal(Loss):
+class Focal(ClassLoss):
     """`-(1 - p)^gamma log p` of the right class's probability p: easy samples count little.
 
     With `q = 1 - p` the gradient is `(q^gamma - gamma p q^(gamma - 1) log p) (softmax - one_hot)`.
@@ -37,15 +33,6 @@ class Focal(Loss):
     kind: Literal["focal"] = "focal"
     target: ClassVar[Literal["class"]] = "class"
     gamma: Annotated[float, Ge(0)] = 2.0
-    class_weights: ClassWeights = None
-
-    def fitted(self, counts: Sequence[float]) -> Self:
-        if self.class_weights != "balanced":
-            return self
-        return replace(self, class_weights=balanced(counts))
-
-    def check(self, shape: Shape) -> None:
-        check_classes(self.class_weights, shape)
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -68,9 +55,6 @@ class Focal(Loss):
         dy *= steep[..., None] / total
         dy.reshape(-1)[index] -= steep.reshape(-1)
         return -(far * log_p * share).sum(axis=-1), dy
-
-    def prediction(self, y: Array, scope: Scope) -> Array:
-        return softmax(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

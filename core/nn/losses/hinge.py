@@ -1,18 +1,17 @@
 """Hinge loss."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
+from core.nn.classification import BinaryLoss
 from core.nn.layer import Scope
-from core.nn.logits import sigmoid
 from core.nn.loss import Loss
-from core.nn.pointwise import PointwiseLoss
 
 
 @member
-class Hinge(PointwiseLoss):
+class Hinge(BinaryLoss):
     """`max(0, 1 - s y)` with `s = 2 t - 1`, gradient `-s` where it is above 0; squared if asked.
 
     The margin of support vector machines: Cortes and Vapnik, "Support-Vector Networks" (1995). A
@@ -20,7 +19,6 @@ class Hinge(PointwiseLoss):
     """
 
     kind: Literal["hinge"] = "hinge"
-    target: ClassVar[Literal["binary"]] = "binary"
     squared: bool = False
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
@@ -38,9 +36,6 @@ class Hinge(PointwiseLoss):
         else:
             sign *= xp.greater(each, 0, out=scope.buffer("wrong", y.shape, bool))
         return each, sign
-
-    def prediction(self, y: Array, scope: Scope) -> Array:
-        return sigmoid(y, scope)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Loss, Shape]]:

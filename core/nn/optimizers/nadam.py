@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 
 from core.family import member
+from core.nn.adaptive import Adaptive
 from core.nn.array import Array
 from core.nn.hyper import power, root
-from core.nn.optimizer import Optimizer
 
 
 @member
-class Nadam(Optimizer):
+class Nadam(Adaptive):
     """Adam with Nesterov's look ahead, its momentum warming up as `u_t`.
 
     `u_t = b1 (1 - 0.96^(t d) / 2)` with `d = momentum_decay`,
@@ -24,14 +24,7 @@ class Nadam(Optimizer):
 
     kind: Literal["nadam"] = "nadam"
     learning_rate: Annotated[float, Gt(0)] = 0.002
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8
     momentum_decay: Annotated[float, Ge(0)] = 0.004
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ("m", "v")
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))

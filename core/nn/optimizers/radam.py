@@ -1,19 +1,18 @@
 """RAdam: rectified Adam."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
 
 from core.family import member
+from core.nn.adaptive import Adaptive, accumulate
 from core.nn.array import Array
 from core.nn.hyper import power, root
-from core.nn.optimizer import Optimizer, moments
 
 
 @member
-class RAdam(Optimizer):
+class RAdam(Adaptive):
     """Adam that does without the mean square until enough gradients make it trustworthy.
 
     With `p = 2 / (1 - b2) - 1` and `q = p - 2 t b2^t / (1 - b2^t)`: once `q > 5`, Adam's step times
@@ -22,14 +21,6 @@ class RAdam(Optimizer):
     """
 
     kind: Literal["radam"] = "radam"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ("m", "v")
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
         adaptive, plus, scale = _spread(self.beta2, self.epsilon, step)
@@ -46,7 +37,7 @@ class RAdam(Optimizer):
         scratch: tuple[Array, ...],
     ) -> None:
         (m, v), (beta1, beta2, adaptive, plus, rate) = slots, coefficients
-        moments(xp, m, v, g, (beta1, beta2))
+        accumulate(xp, m, v, g, beta1, beta2)
         xp.sqrt(v, out=g)
         g *= adaptive
         g += plus

@@ -1,0 +1,56 @@
+"""What Adam and its relatives have in common: running means of the gradient and of its square."""
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+
+from core.family import member
+from core.nn.array import Array
+from core.nn.hyper import power, root
+from core.nn.optimizer import Optimizer
+
+
+@member
+class Adaptive(Optimizer):
+    """`m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, and steps of `m / (sqrt(v) + epsilon)`.
+
+    Both means are corrected for their start at 0: `m / (1 - b1^t)` and `v / (1 - b2^t)`. Kingma and
+    Ba, "Adam: A Method for Stochastic Optimization" (2015), section 3.
+    """
+
+    learning_rate: Annotated[float, Gt(0)] = 0.001
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m", "v")
+
+    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+        """Those of `accumulate` and `descend`."""
+        scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
+        first = (1 - self.beta1) / (1 - power(self.beta1, step))
+        return self.beta1, self.beta2, self.epsilon / scale, rate * first / scale
+
+
+def accumulate(xp: Any, m: Array, v: Array, g: Array, beta1: Any, beta2: Any) -> None:
+    """`m = b1 m + g` and `v = b2 v + g^2`; `g` becomes its square.
+
+    The usual running means are `(1 - b1) m` and `(1 - b2) v`: leaving these constants to the
+    coefficients of an update saves two passes.
+    """
+    m *= beta1
+    m += g
+    v *= beta2
+    g *= g
+    v += g
+
+
+def descend(xp: Any, w: Array, g: Array, m: Array, v: Array, epsilon: Any, rate: Any) -> None:
+    """`w -= rate m / (sqrt(v) + epsilon)`, computed in `g`."""
+    xp.sqrt(v, out=g)
+    g += epsilon
+    xp.divide(m, g, out=g)
+    g *= rate
+    w -= g
