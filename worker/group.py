@@ -47,6 +47,9 @@ _RETRY_SECONDS = 0.25
 _STOP_SECONDS = 0.4
 _STALL_SECONDS = 1800.0
 _UPLOADS = 4
+_REST = 20.0
+"""Between two writes so many times as long as the last one took."""
+_LONGEST_REST_SECONDS = 10.0
 _CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
 
 
@@ -85,7 +88,7 @@ class Group:
         self._lease = JointLease(
             equipment.engine, equipment.settings, claimed_at=claimed_at, renewed=self._tell_alive
         )
-        self._wrote = time.monotonic()
+        self._write_at = time.monotonic() + equipment.settings.chunk_seconds
         self._started: dict[str, Any] = {}
         self._ended: dict[int, TrainingEnded] = {}
         self._failed: dict[int, str] = {}
@@ -205,8 +208,12 @@ class Group:
         if wanted is not None:
             self._obey(wanted)
         due = self._columns.empty is False or self._ended or self._failed
-        if due and time.monotonic() - self._wrote >= self._equipment.settings.chunk_seconds:
+        if due and time.monotonic() >= self._write_at:
+            begun = time.monotonic()
             self._conclude()
+            # Writing for many takes a processor that might train.
+            rest = max(self._equipment.settings.chunk_seconds, _REST * (time.monotonic() - begun))
+            self._write_at = time.monotonic() + min(rest, _LONGEST_REST_SECONDS)
 
     def _wait_out(self) -> Wishes:
         """Have training stand still until the lease is renewed, however long that takes.
@@ -292,7 +299,6 @@ class Group:
 
     def _write(self) -> None:
         """Bring the reports since the last time to the database, and what the ended ones add."""
-        self._wrote = time.monotonic()
         if self._columns.empty and not self._ended:
             return
         written = self._columns.take([self._network[job_id] for job_id in self._owned])

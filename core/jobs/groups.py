@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, func, select, tuple_, update
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy.orm import Session, lazyload, load_only
 
 from core.db.clock import later, now
 from core.db.tables import Attempt, Job, MetricChunk
@@ -22,6 +22,24 @@ from core.jobs.ending import as_wished
 from core.jobs.history import log, worker
 from core.jobs.points import Point, pack
 from core.status import AttemptStatus, JobStatus
+
+_SLIM = (
+    load_only(
+        Job.attempt,
+        Job.cancel_requested_at,
+        Job.node,
+        Job.pause_requested_at,
+        Job.progress,
+        Job.progress_step,
+        Job.prune_requested_at,
+        Job.stack_key,
+        Job.status,
+        Job.worker,
+    ),
+    lazyload(Job.experiment),
+    lazyload(Job.dataset_version),
+)
+"""What those who write for many members read of each; the rest is loaded when it is asked for."""
 
 Owned: TypeAlias = Mapping[str, int]
 """By job id the number of the attempt that acts."""
@@ -233,7 +251,7 @@ def _own_all(session: Session, owned: Owned, only: Collection[str]) -> dict[str,
     statement = (
         select(Job)
         .where(*_ours(mine))
-        .options(lazyload(Job.experiment), lazyload(Job.dataset_version))
+        .options(*_SLIM)
         .order_by(Job.id)  # one order for all who lock several
         .with_for_update(of=Job)
         .execution_options(populate_existing=True)

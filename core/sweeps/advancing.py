@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Engine, exists, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload, load_only
 
 from core import jobs
 from core.db.clock import later, now
@@ -31,6 +31,13 @@ from core.sweeps.telling import spoiling, tell
 from core.sweeps.trialjobs import beside_jobs, cross_validated, in_order, job_ids, submit
 
 TURN_SECONDS = 60.0
+
+_SLIM = (
+    load_only(Job.status, Job.progress, Job.result, Job.cause, Job.cancel_requested_at),
+    lazyload(Job.experiment),
+    lazyload(Job.dataset_version),
+)
+"""What is read of a job to tell how its trial ended."""
 
 Verdicts = Mapping[int, tuple[int | None, int, dict[str, Any]]]
 """By trial: the epoch to prune it at or None, the last one seen, and its attributes."""
@@ -127,6 +134,7 @@ def _ending(session: Session, sweep: Sweep) -> list[tuple[Trial, list[Job]]]:
     """Open trials of which a job has ended, by number, each with all of its jobs."""
     is_open, ended = Trial.status == "open", Job.status.in_(list(TERMINAL))
     statement = beside_jobs(sweep, Trial, Job).where(is_open).order_by(*in_order(sweep))
+    statement = statement.options(*_SLIM)
     if cross_validated(sweep):
         some = beside_jobs(sweep, Trial.number).where(is_open, ended)
         statement = statement.where(Trial.number.in_(some))

@@ -7,14 +7,17 @@ from heapq import nsmallest
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from core.db.tables import Job, Sweep, Trial
+from core.db.tables import DatasetVersion, Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
 from core.status import JobStatus
 from core.sweeps.leading import costs, dominates
 from core.sweeps.trialjobs import beside_jobs, standing
+
+# A wide schema takes longer to read than all else; the few who want it load it then.
+_SLIM = joinedload(Sweep.dataset_version, innerjoin=True).defer(DatasetVersion.schema)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class SweepPage:
 
 def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
     """The sweep. Raises NotFoundError. With `lock` nobody else changes the row meanwhile."""
-    statement = select(Sweep).where(Sweep.id == sweep_id)
+    statement = select(Sweep).where(Sweep.id == sweep_id).options(_SLIM)
     if lock:
         statement = statement.with_for_update(of=Sweep).execution_options(populate_existing=True)
     sweep = session.scalar(statement)
@@ -50,6 +53,7 @@ def _parsed(text: str) -> SweepSpec:
 def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50) -> SweepPage:
     """A page of sweeps, newest first. Raises InvalidError for a cursor that no page gave."""
     statement = select(Sweep).order_by(Sweep.created_at.desc(), Sweep.id.desc()).limit(limit + 1)
+    statement = statement.options(_SLIM)
     if cursor is not None:
         last = session.get(Sweep, cursor)
         if last is None:
