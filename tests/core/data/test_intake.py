@@ -2,14 +2,12 @@
 
 import gzip
 import hashlib
-import io
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -17,6 +15,7 @@ from core.data.columns import features, labels, load
 from core.data.intake import ENVIRONMENT, parse
 from core.data.limits import Limits
 from core.errors import InvalidError, TooLargeError, UnavailableError
+from tests.filecases import npy, npz, parquet, zipped
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits.csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -38,32 +37,6 @@ def upload(tmp_path):
             raise
 
     return parse_bytes
-
-
-def npz(**arrays) -> bytes:
-    sink = io.BytesIO()
-    np.savez(sink, **arrays)
-    return sink.getvalue()
-
-
-def parquet(table: pa.Table, **options) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **options)
-    return sink.getvalue()
-
-
-def zipped(*files: tuple[str, bytes], **options) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", **options) as archive:
-        for name, content in files:
-            archive.writestr(name, content)
-    return sink.getvalue()
-
-
-def npy(array) -> bytes:
-    sink = io.BytesIO()
-    np.save(sink, array, allow_pickle=True)
-    return sink.getvalue()
 
 
 def test_the_digits(tmp_path):

@@ -8,12 +8,12 @@ import zipfile
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from core.data.confined import parse
 from core.data.limits import Limits
 from core.errors import InvalidError
+from tests.filecases import npy, npz, parquet, zipped
 
 PARQUET = "application/vnd.apache.parquet"
 NPZ = "application/x-npz"
@@ -29,32 +29,6 @@ def upload(tmp_path):
         return parse(source, content_type, tmp_path / "out.arrow", Limits())
 
     return parse_bytes
-
-
-def npz(**arrays) -> bytes:
-    sink = io.BytesIO()
-    np.savez(sink, **arrays)
-    return sink.getvalue()
-
-
-def parquet(table: pa.Table, **options) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **options)
-    return sink.getvalue()
-
-
-def zipped(*files: tuple[str, bytes], **options) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", **options) as archive:
-        for name, content in files:
-            archive.writestr(name, content)
-    return sink.getvalue()
-
-
-def npy(array) -> bytes:
-    sink = io.BytesIO()
-    np.save(sink, array, allow_pickle=True)
-    return sink.getvalue()
 
 
 WRONG = {

@@ -1,0 +1,38 @@
+"""Files of the formats that datasets come in, as bytes."""
+
+import io
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def npz(**arrays) -> bytes:
+    """Arrays by name."""
+    sink = io.BytesIO()
+    np.savez(sink, **arrays)
+    return sink.getvalue()
+
+
+def npy(array) -> bytes:
+    """One array, pickled if it holds objects."""
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=True)
+    return sink.getvalue()
+
+
+def parquet(table: pa.Table, **options) -> bytes:
+    """A table."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+def zipped(*files: tuple[str, bytes], **options) -> bytes:
+    """An archive of files by name."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", **options) as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return sink.getvalue()
