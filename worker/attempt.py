@@ -108,17 +108,15 @@ class Attempt:
             self._equipment.mirror.release(self._claim.job_id)
 
     def _work_and_conclude(self, folder: Path) -> None:
-        try:
-            self._attend(Errand(lambda: self._work.prepare(folder)))
-        except (UnavailableError, NotFoundError, InvalidError) as error:
-            self._recorder.say(error.detail, "error")
-            self._conclusion.lost(lacking(error))
+        if not self._has(Errand(lambda: self._work.prepare(folder))):
             return
         ending = self._have_done(folder)
         if ending.cause is not None:
             self._recorder.say(cause_text(ending.cause), "error")
         if ending.done:
             # A worker that drains waits a little for what was made to be kept.
+            if not self._has(Errand(self._work.check), patience_seconds=_KEEP_SECONDS):
+                return
             kept = self._attend(Errand(self._work.keep), patience_seconds=_KEEP_SECONDS)
             self._work.finish(kept, ending.peak_memory_bytes)
         elif ending.stopped_for is not None:
@@ -129,6 +127,16 @@ class Attempt:
         elif ending.cause is not None:
             self._work.spoilt(ending.cause)
             self._conclusion.lost(ending.cause, ending.exit_code, ending.peak_memory_bytes)
+
+    def _has(self, errand: Errand[None], *, patience_seconds: float = 0.0) -> bool:
+        """Whether the files are to be had; if not the attempt is concluded."""
+        try:
+            self._attend(errand, patience_seconds=patience_seconds)
+        except (UnavailableError, NotFoundError, InvalidError) as error:
+            self._recorder.say(error.detail, "error")
+            self._conclusion.lost(lacking(error))
+            return False
+        return True
 
     def _attend(self, errand: Errand[Result], *, patience_seconds: float = 0.0) -> Result:
         """Wait for an errand. Raises Interrupted when something more important comes first."""

@@ -55,6 +55,9 @@ class Inferring(Work):
             self._tenths = tenths
         self._recorder.add([], progress)
 
+    def check(self) -> None:
+        """All was here, and checked, before it began."""
+
     def measured(self, found: Mapping[str, float], at: float) -> None:
         self._recorder.add(self._timeline.points(found, step=self.step, epoch=0, at=at))
 

@@ -73,6 +73,10 @@ class Training(Work):
         arriving = self._materials.arriving if self._materials else None
         return arriving.failure if arriving is not None else None
 
+    def check(self) -> None:
+        if self._materials is not None and self._materials.arriving is not None:
+            self._materials.arriving.finish()
+
     def take(self, event: Event, at: float) -> None:
         points, progress = self._story.take(event, at)
         if isinstance(event, CheckpointSaved):

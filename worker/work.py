@@ -68,6 +68,13 @@ class Work(ABC):
         return None
 
     @abstractmethod
+    def check(self) -> None:
+        """Hold the files that were used against their digests, before what came of them is kept.
+
+        Raises as `prepare` does; may take long.
+        """
+
+    @abstractmethod
     def take(self, event: Event, at: float) -> None:
         """Pass on what the runner told at the monotonic moment `at`."""
 

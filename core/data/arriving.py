@@ -1,7 +1,8 @@
 """A dataset version that is used while it still comes to this machine.
 
 Some columns are read from the store at once, piece by piece, without the rest of their chunks. All
-chunks follow, in the order in which they are asked for.
+chunks follow, in the order in which they are asked for. No digest is known of a piece, so the
+columns are held against each chunk, which has one, when it has come.
 """
 
 import io
@@ -15,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.data.cache import Cache
-from core.data.chunks import Chunk, Manifest
+from core.data.chunks import Chunk, Manifest, batch_of
 from core.data.copies import FETCHERS, Copy, Nearer, chunk_key
 from core.data.stores import Store
 from core.data.stretches import Arrival
@@ -56,6 +57,16 @@ class Arriving:
         for thread in self._threads:
             thread.start()
 
+    def finish(self) -> None:
+        """Wait until all is here, and was what the columns read at once said.
+
+        Raises what `failure` says.
+        """
+        for thread in self._threads:
+            thread.join()
+        if self.failure is not None:
+            raise self.failure
+
     def close(self) -> None:
         """Fetch no more chunk than those that are under way."""
         self._end.set()
@@ -70,7 +81,7 @@ class Arriving:
                 self._end.wait(_LOOK_SECONDS)
                 continue
             try:
-                self._copy.bring(chunk)
+                self._compare(chunk, self._copy.bring(chunk))
                 self._here.add(chunk.digest)
             except Exception as error:
                 # Whatever it is: somebody waits for this chunk and has to hear.
@@ -78,6 +89,19 @@ class Arriving:
                     error = UnavailableError(f"fetching failed: {type(error).__name__}")
                 self.failure = error
                 self._end.set()
+
+    def _compare(self, chunk: Chunk, path: Path) -> None:
+        """Raise UnavailableError unless the columns read at once are those of the chunk."""
+        schema = self._manifest.schema
+        with pa.memory_map(str(self.arrival.columns)) as some, pa.memory_map(str(path)) as all_:
+            ahead = pa.ipc.open_file(some)
+            whole = batch_of(all_.read_buffer(), schema).select(ahead.schema.names).serialize()
+            for place, one in enumerate(self._manifest.chunks):
+                if one == chunk and ahead.get_batch(place).serialize() != whole:
+                    raise UnavailableError(
+                        f"the store gave other bytes for columns {', '.join(self.arrival.names)} "
+                        f"of chunk {chunk.digest[:12]} than the chunk has"
+                    )
 
     def _next(self) -> Chunk | None:
         """The chunk to fetch now: what is asked for, or else the first that nobody fetched.

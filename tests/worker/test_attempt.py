@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from core import jobs
+from core.data.stores import Store
 from core.db.session import reading, transaction
 from core.spec.job import DIGITS
 from core.status import AttemptStatus, JobStatus
@@ -98,6 +99,25 @@ def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
     assert attempts[1].resumed_from_step >= 100
     assert job.result["weights_digest"] == bench.job(calm).result["weights_digest"]
     assert bench.history(job_id) == bench.history(calm)
+
+
+class Spoiling(Store):
+    """Gives other bytes for the labels of the digits when it is asked for them alone."""
+
+    def get_range(self, key, start, size):
+        found = super().get_range(key, start, size)
+        return bytes([found[0] ^ 1]) + found[1:] if size == 8 * 1797 else found
+
+
+def test_columns_that_the_store_spoilt_make_no_model(bench: Bench):
+    store = bench.store
+    bench.equipment.store = Spoiling(store._files, store._root, store.url)
+    job_id = bench.submit(epochs=1, data={**DIGITS["data"], "memory_bytes": 2**20})
+    bench.slot.work(job_id)
+    first = bench.attempts(job_id)[0]
+    assert first.status is AttemptStatus.LOST
+    assert first.cause["kind"] == "data_unavailable"
+    assert "other bytes for columns label" in first.cause["message"]
 
 
 @pytest.mark.parametrize("how", ["pause", "drain"])

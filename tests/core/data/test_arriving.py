@@ -13,7 +13,7 @@ from core.data.arriving import arriving
 from core.data.cache import Cache
 from core.data.stores import Store, open_store
 from core.data.stretches import Stretches
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UnavailableError
 from core.events import StepEnded, TrainingEnded
 from core.spec import JobSpec
 from core.training.loop import train
@@ -44,9 +44,9 @@ SPEC = JobSpec.model_validate(
 class Gate(Store):
     """A store that gives out so many chunks and then only when somebody lets it."""
 
-    def let(self, count: int, *, without: str = "") -> "Gate":
+    def let(self, count: int, *, without: str = "", spoilt: str = "") -> "Gate":
         self.turns = threading.Semaphore(count)
-        self.given, self.asked_bytes, self.without = 0, 0, without
+        self.given, self.asked_bytes, self.without, self.spoilt = 0, 0, without, spoilt
         return self
 
     def open(self, key, start=0):
@@ -59,7 +59,10 @@ class Gate(Store):
 
     def get_range(self, key, start, size):
         self.asked_bytes += size
-        return super().get_range(key, start, size)
+        found = super().get_range(key, start, size)
+        if self.spoilt and self.spoilt in key and size == CHUNK * 8:  # its labels
+            return bytes([found[0] ^ 1]) + found[1:]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,21 @@ def test_a_chunk_that_cannot_come_is_told(kept, tmp_path):
     assert isinstance(copy.path, Path)
     coming.close()
     copy.close()
+
+
+def test_columns_read_at_once_are_held_against_their_chunks(kept, tmp_path):
+    store, manifest = kept
+    for number, spoilt in enumerate(("", manifest.chunks[31].digest)):
+        gate, folder = gate_of(store, 1000, spoilt=spoilt), tmp_path / str(number)
+        folder.mkdir()
+        cache = Cache(folder / "cache")
+        copy, coming = arriving(cache, gate, manifest.digest, apart(SPEC), folder)
+        coming.start()
+        if spoilt:
+            with pytest.raises(UnavailableError, match="other bytes for columns label"):
+                coming.finish()
+        else:
+            coming.finish()
+            assert gate.given == 40
+        coming.close()
+        copy.close()
