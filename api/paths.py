@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from api.fields import Fields
 from core.errors import FieldError
 
 _TAGS = {"union_tag_invalid", "union_tag_not_found"}
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
-def field_errors(errors: Sequence[Any], body: Any) -> list[FieldError]:
+def field_errors(errors: Sequence[Any], body: Any, known: Fields) -> list[FieldError]:
     """What pydantic found wrong with a request whose JSON body was `body`.
 
-    Several complaints about one field (each branch of a union has its own) become one.
+    `known` says which fields there are. Several complaints about one field (each branch of a union
+    has its own) become one.
     """
     messages: dict[str, list[str]] = {}
     places = [path(error, body) for error in errors]
@@ -20,7 +22,7 @@ def field_errors(errors: Sequence[Any], body: Any) -> list[FieldError]:
         if error["type"] == "too_short" and any(one.startswith(f"{where}[") for one in places):
             continue  # a list counts as too short when its items are wrong: those are named
         said = messages.setdefault(where, [])
-        text = _message(error)
+        text = _message(error, known)
         if text not in said:
             said.append(text)
     return [FieldError(where, "; or ".join(said)) for where, said in messages.items()]
@@ -61,12 +63,13 @@ def render(steps: Sequence[str | int]) -> str:
     return text
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, known: Fields) -> str:
     context = error.get("ctx") or {}
     if error["type"] == "union_tag_invalid":
         return f"there is no kind '{context['tag']}'; there are: {context['expected_tags']}"
     if error["type"] in _UNKNOWN:
-        return "there is no such field"
+        advice = known.advice(error["loc"][1:]) if error["loc"][0] == "body" else ""
+        return f"there is no such field; {advice}" if advice else "there is no such field"
     if error["type"] == "missing":
         return "this field is required"
     return str(error["msg"]).removeprefix("Value error, ")

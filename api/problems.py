@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
+from api.fields import Fields
 from api.paths import field_errors
 from core.errors import ChainruleError, FieldError, InvalidError, TooLargeError, UnavailableError
 
@@ -104,7 +105,7 @@ async def _validation(request: Request, error: Exception) -> Response:
     if isinstance(error.body, bytes):
         detail = "send the body as JSON, with Content-Type: application/json"
         return problem(request.scope, 415, detail)
-    fields = field_errors(found, error.body)
+    fields = field_errors(found, error.body, Fields.of(request))
     detail = "; ".join(f"{field.path}: {field.message}" if field.path else field.message
                        for field in fields)  # fmt: skip
     return problem(

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from api.fields import Fields
 from api.paths import field_errors, render
 from core.spec import JobSpec
 from core.spec.job import DIGITS
+
+SCHEMA = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
+KNOWN = Fields({"components": {"schemas": SCHEMA["$defs"]}}, SCHEMA)
 
 
 def wrong(**changes):
@@ -18,7 +22,7 @@ def wrong(**changes):
     with pytest.raises(ValidationError) as caught:
         JobSpec.model_validate(body)
     located = [{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()]
-    return {error.path: error.message for error in field_errors(located, body)}
+    return {error.path: error.message for error in field_errors(located, body, KNOWN)}
 
 
 def test_a_member_of_a_family_does_not_show_in_the_path():
@@ -40,13 +44,30 @@ def test_a_missing_field_is_named():
     assert wrong(network=[{"kind": "dense"}]) == {"network[0].units": "this field is required"}
 
 
-def test_an_unknown_field_is_named():
-    assert wrong(epoch=3) == {"epoch": "there is no such field"}
+@pytest.mark.parametrize(
+    ("changes", "path", "advice"),
+    [
+        ({"epoch": 3}, "epoch", "did you mean 'epochs'?"),
+        ({"optimizer": {"kind": "sgd", "beta": 1}}, "optimizer.beta", "there are: kind, "),
+        (
+            {"network": [{"kind": "dense", "units": 1, "unit": 3}]},
+            "network[0].unit",
+            "did you mean 'units'?",
+        ),
+        (
+            {"data": {"target": "y", "prepare": [{"kind": "one_hot", "columns": [], "column": 1}]}},
+            "data.prepare[0].column",
+            "did you mean 'columns'?",
+        ),
+    ],
+)
+def test_an_unknown_field_is_named_and_what_there_is_instead(changes, path, advice):
+    assert wrong(**changes)[path].startswith(f"there is no such field; {advice}")
 
 
 def test_a_field_called_as_the_member_is_still_found():
     found = wrong(network=[{"kind": "relu", "relu": 1}])
-    assert found == {"network[0].relu": "there is no such field"}
+    assert found == {"network[0].relu": "there is no such field; there are: kind"}
 
 
 def test_the_branches_of_a_union_are_one_complaint():
@@ -62,7 +83,7 @@ def test_own_messages_come_without_pydantic_s_prefix():
 
 def test_places_outside_the_body_say_where():
     error = {"loc": ("query", "limit"), "type": "greater_than_equal", "msg": "at least 1"}
-    assert field_errors([error], None)[0].path == "query.limit"
+    assert field_errors([error], None, KNOWN)[0].path == "query.limit"
 
 
 @given(st.lists(st.one_of(st.from_regex(r"[a-z]+", fullmatch=True), st.integers(0, 99))))
@@ -80,6 +101,6 @@ def test_whatever_is_sent_errors_have_paths_and_messages(body):
         TypeAdapter(JobSpec).validate_python(body)
     except ValidationError as error:
         located = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-        found = field_errors(located, body)
+        found = field_errors(located, body, KNOWN)
         assert found
         assert all(one.message for one in found)
