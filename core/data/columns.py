@@ -54,14 +54,25 @@ def labels(table: pa.Table, name: str) -> Array:
 
     Raises InvalidError naming the row of a missing value, or when the cells are tensors.
     """
-    if shape := shape_of(field(table, name)):
-        raise InvalidError(f"column {name!r} holds arrays of shape {shape}, not labels")
-    column = table.column(name)
-    _refuse_nulls(column, name)
-    values = column.to_numpy()
-    if values.dtype.kind == "f":
-        _refuse_not_finite(values, name, 0)
-    return np.ascontiguousarray(values)
+    _check_labels(table, name)
+    return np.ascontiguousarray(table.column(name).to_numpy())
+
+
+def encoded(
+    table: pa.Table, name: str, known: Sequence[object] | None = None
+) -> tuple[tuple[Any, ...], NDArray[np.int64]]:
+    """The labels of a column, ascending, or those `known`; of each row the place of its own.
+
+    Raises InvalidError as `labels` and `codes` do. No Python object is made for a row.
+    """
+    _check_labels(table, name)
+    indexed = table.column(name).combine_chunks().dictionary_encode()
+    if isinstance(indexed, pa.ChunkedArray):
+        indexed = indexed.combine_chunks()
+    found = indexed.dictionary.to_numpy(zero_copy_only=False)
+    all_labels = tuple(np.unique(found).tolist() if known is None else known)
+    places = codes(found, all_labels, name)
+    return all_labels, places[indexed.indices.to_numpy()]
 
 
 def codes(values: Array, classes: Sequence[object], name: str = "label") -> NDArray[np.int64]:
@@ -117,6 +128,16 @@ def _fill(out: Array, column: pa.ChunkedArray, name: str) -> None:
     # A finite float64 may be beyond what float32 can hold.
     if out.dtype.itemsize < 8:
         _refuse_not_finite(out, name, 0)
+
+
+def _check_labels(table: pa.Table, name: str) -> None:
+    """Raise InvalidError unless every cell of the column is a label."""
+    if shape := shape_of(field(table, name)):
+        raise InvalidError(f"column {name!r} holds arrays of shape {shape}, not labels")
+    column = table.column(name)
+    _refuse_nulls(column, name)
+    if pa.types.is_floating(column.type):
+        _refuse_not_finite(column.to_numpy(), name, 0)
 
 
 def _refuse_nulls(column: pa.ChunkedArray, name: str) -> None:

@@ -16,6 +16,12 @@ COPIES = 3
 """How often all features lie in memory while they are prepared: read, split, standardized."""
 
 
+WINDOW = 0.35
+"""Share of the memory for rows that a window of them takes; two are there at a time."""
+_LEFT = 0.45
+_LEAST = 0.125
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows that train, validate or test: `x (rows, *shape)`, `y` as the loss wants it, weights.
@@ -32,6 +38,12 @@ class Part:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory of it even if `x` is not."""
+        held = (self.y, self.weight, self.numbers)
+        return sum(int(one.nbytes) for one in held if one is not None)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -44,6 +56,17 @@ class Problem:
     """The memory that rows read from the disk are for; None: all rows are arrays."""
     augment: tuple[Augmentation, ...] = ()
     """Chance changes of the training rows."""
+
+    @property
+    def window_bytes(self) -> int:
+        """Memory for each of two windows of rows that are read from the disk.
+
+        Less than its share when targets, weights and row numbers take much of the memory, but never
+        less than an eighth of it: above three quarters they exceed it.
+        """
+        memory = self.memory_bytes or 0
+        held = sum(one.held_bytes for one in (self.train, self.valid, self.test) if one is not None)
+        return int(max(memory * _LEAST, min(memory * WINDOW, (memory - held) * _LEFT)))
 
     @property
     def shape(self) -> Shape:

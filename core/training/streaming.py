@@ -78,8 +78,9 @@ def _streamed(
             return None
         weight = None if dealt.weight is None else dealt.weight[rows]
         few = len(rows) * features.row_bytes <= memory_bytes * MEASURED
-        x = features.of(numbers[rows], kept=few and name != "train")
-        return Part(x, dealt.y[rows], weight, numbers[rows])
+        mine = numbers[rows]
+        x = features.of(mine, kept=few and name != "train")
+        return Part(x, dealt.y[rows], weight, mine)
 
     train = part("train")
     assert train is not None

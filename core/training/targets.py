@@ -43,9 +43,9 @@ def read(spec: JobSpec, table: pa.Table, known: Classes | None = None) -> Target
             parts.append(_switches(spec, table, name))
             classes.append(None)
             continue
-        values = columns.labels(table, name)
-        labels = tuple(np.unique(values).tolist()) if known is None else known[index] or ()
-        code = codes[name] = columns.codes(values, labels, name)
+        wanted = None if known is None else known[index] or ()
+        labels, code = columns.encoded(table, name, wanted)
+        codes[name] = code
         classes.append(labels)
         if kind == "class":
             return Targets(code, tuple(classes), codes)

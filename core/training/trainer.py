@@ -26,9 +26,6 @@ from core.training.computing import Computation
 from core.training.gauging import Gauge
 from core.training.problem import Part, Problem
 
-WINDOW = 0.35
-"""Share of the memory for rows that a window of them takes; two are there at a time."""
-
 GATHER_BYTES = 64 * 2**20
 """An epoch's rows are put in order at once when they take less than this."""
 
@@ -262,7 +259,7 @@ class Trainer:
         return Windows(
             problem.train.x,
             self.batch_size,
-            int(problem.memory_bytes * WINDOW),
+            problem.window_bytes,
             seed=self.spec.seed,
             shuffled=self.spec.order == "shuffle",
             epochs=self.spec.epochs,

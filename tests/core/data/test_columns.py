@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.data.columns import codes, features, labels, load
+from core.data.columns import codes, encoded, features, labels, load
 from core.data.tensors import tensor_array, tensor_field
 from core.errors import InvalidError, NotFoundError
 
@@ -52,6 +52,17 @@ def test_labels_keep_their_type(table):
     assert labels(table, "a").tolist() == [1, 2, 3, 4]
     assert labels(table, "b").dtype == np.bool_
     assert labels(table, "c").tolist() == ["x", "y", "x", "z"]
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_a_column_is_encoded_as_its_labels_are(table, name):
+    values = labels(table, name)
+    for known in (None, sorted(set(values.tolist()), reverse=True)):
+        found, places = encoded(table, name, known)
+        assert list(found) == (known or np.unique(values).tolist())
+        assert places.tolist() == codes(values, found).tolist()
+    with pytest.raises(InvalidError, match="is none of"):
+        encoded(table, name, [])
 
 
 def test_codes_are_places_among_the_classes(table):

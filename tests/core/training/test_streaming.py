@@ -14,10 +14,11 @@ from core.nn.stack import StackError
 from core.spec import JobSpec
 from core.training import checkpoint
 from core.training.loop import train
+from core.training.problem import Part, Problem
 from core.training.streaming import posed
 from core.training.trainer import Trainer
 
-SMALL = 40_000
+SMALL = 80_000
 """Far less than the digits take: 1,797 rows of 64 numbers are 460,032 bytes."""
 
 DIGITS = {
@@ -257,3 +258,14 @@ def test_validation_rows_that_are_too_many_are_read_as_well(chunked, tmp_path):
         if isinstance(e, EpochEnded)
     ]
     assert epochs[-1].metrics["valid/accuracy"] > 0.7
+
+
+def test_windows_leave_room_for_what_is_in_memory_anyway():
+    def window(memory, rows):
+        part = Part(None, np.zeros(rows), None, np.zeros(rows, np.int64))
+        return Problem(part, memory_bytes=memory).window_bytes
+
+    assert window(10_000, 100) == 3_500
+    assert window(10_000, 300) == int((10_000 - 16 * 300) * 0.45)
+    assert 2 * window(10_000, 460) + 16 * 460 <= 10_000
+    assert window(10_000, 10_000) == 1_250
