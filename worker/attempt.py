@@ -86,7 +86,8 @@ class Attempt:
         """Make the attempt. Whatever happens, it ends here or its lease ends it."""
         for part in (self._lease, self._recorder, self._work):
             part.start()
-        self._equipment.mirror.watch(self._claim.job_id)
+        trial = jobs.SWEEP_TAG in self._claim.tags
+        self._equipment.mirror.watch(self._claim.job_id, trial=trial)
         where = f"attempt {self._claim.attempt} on {self._equipment.node}"
         self._recorder.say(f"{where}: fetching the data")
         folder = self._equipment.workroom.folder(f"{self._claim.job_id}-{self._claim.attempt}")

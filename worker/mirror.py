@@ -9,16 +9,15 @@ import time
 from collections.abc import Iterator
 
 import structlog
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 
-from core import jobs, models
+from core import jobs
 from core.data.stores import Store
 from core.db.session import reading, transaction
-from core.db.tables import Experiment, Job
+from core.db.tables import Job
 from core.db.turns import end_turn, extend_turn, fail_turn, take_turn
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
 from core.settings import Settings
-from core.status import JobKind, JobStatus
 from core.tracking import (
     Artifact,
     MetricPoint,
@@ -27,14 +26,14 @@ from core.tracking import (
     ensure_run,
     is_deleted,
 )
-from worker.modelfiles import model_artifacts
-from worker.provenance import source_files, source_tags
-from worker.runfiles import evaluation_files, insight_files, run_files
-from worker.subject import Subject, subject_of
+from worker.artifacts import artifacts
+from worker.subject import Subject, read_subject
 
 log = structlog.get_logger()
 
 TURN_SECONDS = 30.0
+TRIAL_SECONDS = 5.0
+"""A trial that ends within so many seconds is shown only then, by the scheduler."""
 _BUSY_SECONDS = 10.0
 _CHUNKS = 50
 _END_SECONDS = 3.0
@@ -134,20 +133,13 @@ class Mirror:
 
     def _read(self, job_id: str) -> Subject:
         with reading(self._engine) as session:
-            job = jobs.get(session, job_id)
-            begins = job.mlflow_run_id is None
-            tags = source_tags(jobs.source_of(session, job)) if begins else {}
-            return subject_of(job, self._settings, jobs.nesting(session, job), tags)
+            return read_subject(session, jobs.get(session, job_id), self._settings)
 
     def _begin(self, server: MlflowServer, subject: Subject) -> str:
         """Make the run of a job and let its rows point at it."""
         run = ensure_run(server, subject.description)
         with transaction(self._engine) as session:
-            session.execute(
-                update(Experiment)
-                .where(Experiment.name == subject.description.experiment)
-                .values(mlflow_experiment_id=run.experiment_id)
-            )
+            jobs.record_experiment(session, subject.description.experiment, run.experiment_id)
             return jobs.record_run(session, subject.job_id, run.run_id)
 
     def _send_points(self, server: MlflowServer, run_id: str, job_id: str) -> bool:
@@ -170,33 +162,13 @@ class Mirror:
         return False
 
     def _artifacts(self, subject: Subject, run_id: str) -> Iterator[Artifact]:
-        """The files that an ended run leaves: what was asked and done, and the model if any.
+        """The files that an ended run leaves.
 
         The turn is extended by each: that of one who dies in between is soon over.
         """
-        if not subject.status.terminal or not subject.files:
-            return
-        self._extend(subject)
-        with reading(self._engine) as session:
-            attempts = jobs.attempts(session, subject.job_id)
-            found = run_files(subject.spec, attempts, jobs.metrics(session, subject.job_id))
-            job = jobs.get(session, subject.job_id)
-            found += source_files(jobs.source_of(session, job)) + insight_files(job.insights)
-            if job.kind is JobKind.EVALUATE and job.status is JobStatus.FINISHED:
-                found += evaluation_files(models.evaluation_by(session, job.id))
-        for artifact in found:
+        for artifact in artifacts(self._engine, self._store, subject, run_id):
             self._extend(subject)
             yield artifact
-        if subject.status is JobStatus.FINISHED and subject.model_key is not None:
-            for artifact in model_artifacts(
-                self._store,
-                subject.model_key,
-                spec=subject.spec,
-                schema=subject.schema,
-                run_id=run_id,
-            ):
-                self._extend(subject)
-                yield artifact
 
     def _extend(self, subject: Subject) -> None:
         with transaction(self._engine) as session:
@@ -210,17 +182,20 @@ class MirrorThread:
         self._mirror = mirror
         self._pause_seconds = pause_seconds
         self._watched: dict[str, float | None] = {}
+        self._begins: dict[str, float] = {}
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def watch(self, job_id: str) -> None:
-        """Mirror a job from now on."""
+    def watch(self, job_id: str, *, trial: bool = False) -> None:
+        """Mirror a job from now on; a `trial` only after some seconds, most end sooner."""
         if not self._mirror.on:
             return
         with self._lock:
             self._watched[job_id] = None
+            if trial:
+                self._begins[job_id] = time.monotonic() + TRIAL_SECONDS
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
                 self._thread.start()
@@ -229,10 +204,12 @@ class MirrorThread:
     def release(self, job_id: str) -> None:
         """The attempt is over: mirror its job until MLflow has it all, or a minute has passed.
 
-        What is left then is the scheduler's.
+        What is left then is the scheduler's, and all of a trial.
         """
         with self._lock:
-            if job_id in self._watched:
+            if self._begins.pop(job_id, None) is not None:
+                del self._watched[job_id]
+            elif job_id in self._watched:
                 self._watched[job_id] = time.monotonic() + _WAIT_SECONDS
         self._woken.set()
 
@@ -256,6 +233,8 @@ class MirrorThread:
             self._ended.wait(self._pause_seconds / 2)
 
     def _look_after(self, job_id: str, until: float | None) -> None:
+        if time.monotonic() < self._begins.get(job_id, 0.0):
+            return
         try:
             done = self._mirror.turn(job_id)
         except ChainruleError as error:

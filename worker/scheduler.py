@@ -31,11 +31,13 @@ from worker.pulse import beat
 from worker.reconciling import Reconciler
 from worker.sweepmirror import SweepMirror, SweepReconciler
 from worker.timings import STATEMENT_SHARE, check
+from worker.trialmirror import TrialMirror
 
 log = structlog.get_logger()
 
 _LEAST_WINDOW = 2
 _MIRROR_SECONDS = 1.0
+_TRIALS_SECONDS = 0.25
 _SWEEP_SECONDS = 0.25
 _COURIER_SECONDS = 1.0
 _MIRROR_MOST_SECONDS = 30.0
@@ -66,6 +68,7 @@ class Scheduler:
         self._courier = Courier(self._engine, settings)
         self._tracker: MlflowServer | None = None
         self._sweep_mirror: SweepMirror | None = None
+        self._trial_mirror: TrialMirror | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
@@ -77,10 +80,12 @@ class Scheduler:
         if self._mirror.on:
             self._tracker = MlflowServer(settings.mlflow_url)
             self._sweep_mirror = SweepMirror(self._engine, settings)
+            self._trial_mirror = TrialMirror(self._engine, self._store, settings, self._mirror)
             reconcile = Reconciler(self._engine, self._tracker).look
             reconcile_sweeps = SweepReconciler(self._engine, self._tracker).look
             self._loops += [
                 Loop("mirror", _MIRROR_SECONDS, self.mirror),
+                Loop("mirror trials", _TRIALS_SECONDS, self._trial_mirror.look),
                 Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
                 Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
                 Loop("reconcile", _RECONCILE_SECONDS, reconcile),
@@ -100,7 +105,7 @@ class Scheduler:
             loop.end(_END_SECONDS)
         self._courier.close()
         self._mirror.close()
-        for used in (self._tracker, self._sweep_mirror):
+        for used in (self._tracker, self._sweep_mirror, self._trial_mirror):
             if used is not None:
                 used.close()
         self._engine.dispose()
@@ -147,7 +152,7 @@ class Scheduler:
     def mirror(self) -> None:
         """Show MLflow what no worker does any more. Raises UnavailableError."""
         with reading(self._engine) as session:
-            behind = [job.id for job in jobs.behind(session)]
+            behind = [job.id for job in jobs.behind(session, trials=False)]
         stop_at = time.monotonic() + _MIRROR_MOST_SECONDS
         for job_id in behind:
             if time.monotonic() < stop_at:

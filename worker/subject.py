@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from core import jobs
 from core.db.tables import DatasetVersion, Job
 from core.db.types import to_milliseconds
@@ -16,6 +18,7 @@ from core.tracking import (
     dataset_schema,
     flatten,
 )
+from worker.provenance import source_tags
 
 _MOST_CAUSE = 2000
 MOST_TRIALS_WITH_FILES = 100
@@ -77,6 +80,13 @@ def dataset_input(version: DatasetVersion, kind: JobKind = JobKind.TRAIN) -> Dat
         dataset_profile(version.schema),
         _CONTEXTS[kind],
     )
+
+
+def read_subject(session: Session, job: Job, settings: Settings) -> Subject:
+    """What MLflow is told of `job`, as it and what it belongs to stand now."""
+    begins = job.mlflow_run_id is None
+    tags = source_tags(jobs.source_of(session, job)) if begins else {}
+    return subject_of(job, settings, jobs.nesting(session, job), tags)
 
 
 def subject_of(

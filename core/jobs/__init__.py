@@ -32,12 +32,15 @@ from core.jobs.logs import MOST_LINES, Line, log_lines
 from core.jobs.metrics import History, metrics, record_metrics
 from core.jobs.mirroring import (
     Unmirrored,
+    begin_runs,
     behind,
     forget_run,
     mark_mirrored,
     mirror_lag,
+    record_experiment,
     record_mirrored,
     record_run,
+    unbegin_runs,
     unmirrored,
 )
 from core.jobs.nesting import (
@@ -82,6 +85,7 @@ __all__ = [
     "Unmirrored",
     "Written",
     "attempts",
+    "begin_runs",
     "behind",
     "cancel",
     "check_source",
@@ -119,6 +123,7 @@ __all__ = [
     "reap",
     "record_all",
     "record_checkpoint",
+    "record_experiment",
     "record_metrics",
     "record_mirrored",
     "record_progress",
@@ -139,6 +144,7 @@ __all__ = [
     "submit_all",
     "submitted",
     "trial_of",
+    "unbegin_runs",
     "unmirrored",
     "unring",
     "waiting_beside",

@@ -5,17 +5,21 @@ outcome is recognised as one. A point that an earlier attempt already showed to 
 one repeats is handed over with the earlier moment, for the same reason.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.clock import now
-from core.db.tables import Job, MetricChunk
+from core.db.clock import later, now
+from core.db.tables import Experiment, Fold, Job, MetricChunk, Trial
 from core.jobs.metrics import last_steps, surviving
 from core.jobs.points import Point, points, unpack
 from core.jobs.thinning import thinned
 from core.status import TERMINAL, JobStatus
+
+BEGUN = "begun"
+"""The `mirrored_status` of a job whose run somebody makes, or was making when he broke off."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,11 @@ class Unmirrored:
     points: list[Point]
 
 
-def behind(session: Session, *, limit: int = 20) -> list[Job]:
+def behind(session: Session, *, trials: bool | None = None, limit: int = 20) -> list[Job]:
     """Jobs that no worker holds and of which MLflow knows too little, oldest first.
 
-    Those that ended, or wait again after a run began; not those in backoff after a failure.
+    Those that ended, or wait again after a run began; not those in backoff after a failure. With
+    `trials` only jobs of sweeps' trials (True), or only others (False).
     """
     statement = (
         select(Job)
@@ -42,7 +47,41 @@ def behind(session: Session, *, limit: int = 20) -> list[Job]:
         .order_by(Job.created_at)
         .limit(limit)
     )
+    if trials is not None:
+        tried = (exists().where(Trial.job_id == Job.id), exists().where(Fold.job_id == Job.id))
+        statement = statement.where(or_(*tried) if trials else ~or_(*tried))
     return list(session.scalars(statement))
+
+
+def begin_runs(session: Session, job_ids: Sequence[str], seconds: float) -> list[str]:
+    """Have the mirrors of ended jobs to oneself for `seconds`, to make their runs; whose one has.
+
+    Only jobs that nobody began to make a run of, and that have none: so nobody need look for one.
+    """
+    statement = (
+        update(Job)
+        .where(
+            Job.id.in_(job_ids),
+            Job.status.in_(list(TERMINAL)),
+            Job.mlflow_run_id.is_(None),
+            Job.mirrored_status.is_(None),
+            Job.mirror_not_before <= now(),
+        )
+        .values(mirrored_status=BEGUN, mirror_not_before=later(seconds))
+        .execution_options(synchronize_session=False)
+        .returning(Job.id)
+    )
+    return list(session.scalars(statement))
+
+
+def unbegin_runs(session: Session, job_ids: Collection[str]) -> None:
+    """Note that nobody makes the runs of these jobs after all, and that none was made."""
+    session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.mirrored_status == BEGUN, Job.mlflow_run_id.is_(None))
+        .values(mirrored_status=None, mirror_not_before=now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
@@ -73,6 +112,16 @@ def mark_mirrored(session: Session, chunk_ids: list[int]) -> None:
     """Note that MLflow has these chunks."""
     session.execute(
         update(MetricChunk).where(MetricChunk.id.in_(chunk_ids)).values(mirrored_at=now())
+    )
+
+
+def record_experiment(session: Session, name: str, experiment_id: str) -> None:
+    """Note which experiment of MLflow has the runs of the experiment called `name`."""
+    session.execute(
+        update(Experiment)
+        .where(Experiment.name == name)
+        .values(mlflow_experiment_id=experiment_id)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -23,6 +23,7 @@ from core.sweeps.mirroring import (
 )
 from core.sweeps.reading import (
     SweepPage,
+    any_runs,
     best,
     best_job,
     counts,
@@ -44,6 +45,7 @@ __all__ = [
     "SweepPage",
     "add_points",
     "advance",
+    "any_runs",
     "behind",
     "best",
     "best_job",

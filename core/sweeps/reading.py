@@ -6,13 +6,13 @@ from functools import lru_cache
 from heapq import nsmallest
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from core.db.tables import DatasetVersion, Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
-from core.status import JobStatus
+from core.status import JobStatus, SweepStatus
 from core.sweeps.leading import costs, dominates
 from core.sweeps.trialjobs import beside_jobs, standing
 
@@ -37,6 +37,12 @@ def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
     if sweep is None:
         raise NotFoundError(f"there is no sweep {sweep_id}")
     return sweep
+
+
+def any_runs(session: Session) -> bool:
+    """Whether a sweep goes on."""
+    running = select(exists().where(Sweep.status == SweepStatus.RUNNING))
+    return session.execute(running).scalar_one()
 
 
 def spec_of(sweep: Sweep) -> SweepSpec:

@@ -13,6 +13,7 @@ from core.tracking.runs import (
     ensure_run,
     is_deleted,
     mlflow_status,
+    tell_whole,
 )
 from core.tracking.schemas import dataset_profile, dataset_schema
 
@@ -32,4 +33,5 @@ __all__ = [
     "flatten",
     "is_deleted",
     "mlflow_status",
+    "tell_whole",
 ]

@@ -140,6 +140,17 @@ class MlflowServer:
         for part in _parts(_pairs(params), MOST_PARAMS):
             self._post("runs/log-batch", run_id=run_id, params=part)
 
+    def log_first(
+        self, run_id: str, params: Mapping[str, str], points: Sequence[MetricPoint]
+    ) -> None:
+        """Give a new run its hyperparameters and points, in one request if they fit into it."""
+        if len(params) > MOST_PARAMS or len(params) + len(points) > MOST_METRICS:
+            self.log_params(run_id, params)
+            self.log_points(run_id, points)
+            return
+        metrics = [_metric(point) for point in points]
+        self._post("runs/log-batch", run_id=run_id, params=_pairs(params), metrics=metrics)
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those of the same name."""
         for part in _parts(_pairs(tags), MOST_TAGS):
@@ -148,15 +159,7 @@ class MlflowServer:
     def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         """Add metric points, in the largest batches MLflow takes; the same again are harmless."""
         for part in _parts(points, MOST_METRICS):
-            metrics = [
-                {
-                    "key": point.key,
-                    "value": _number(point.value),
-                    "timestamp": point.at_ms,
-                    "step": point.step,
-                }
-                for point in part
-            ]
+            metrics = [_metric(point) for point in part]
             self._post("runs/log-batch", run_id=run_id, metrics=metrics)
 
     def log_input(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
@@ -226,6 +229,15 @@ def _check(answer: httpx.Response) -> dict[str, Any]:
         raise InvalidError(said)
     # Also 401, 403 and 404 without a code: something before MLflow, or another server altogether.
     raise UnavailableError(said)
+
+
+def _metric(point: MetricPoint) -> dict[str, Any]:
+    return {
+        "key": point.key,
+        "value": _number(point.value),
+        "timestamp": point.at_ms,
+        "step": point.step,
+    }
 
 
 def _number(value: float) -> float | str:

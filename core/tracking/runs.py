@@ -1,12 +1,12 @@
 """A job as a run of MLflow: made once however often it is asked for, ended with a true status."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.status import JobStatus, SweepStatus
-from core.tracking.mlflow import MlflowServer
+from core.tracking.mlflow import MetricPoint, MlflowServer
 
 JOB_TAG = "chainrule.job_id"
 """The tag by which a run is found again; it makes creation repeatable."""
@@ -106,6 +106,38 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
     server.log_params(run_id, params)
     server.log_input(run_id, _input(description.dataset), description.dataset.context)
     return KnownRun(run_id, experiment_id, str(info["artifact_uri"]))
+
+
+def tell_whole(
+    server: MlflowServer,
+    experiment_id: str,
+    description: RunDescription,
+    status: JobStatus,
+    *,
+    ended_at_ms: int | None,
+    tags: Mapping[str, str],
+    points: Sequence[MetricPoint],
+    artifacts: Callable[[str], Iterable[Artifact]],
+) -> str:
+    """Make the run of a job that has ended, with all there is of it; the run's id.
+
+    In as few requests as MLflow allows. Nobody may have made one before: none is looked for.
+    `artifacts` gives the files of the run whose id it is told. Raises as MlflowServer does.
+    """
+    all_tags = {**description.tags, **tags, description.mark: description.job_id}
+    info = server.create_run(
+        experiment_id,
+        name=description.name,
+        started_at_ms=description.started_at_ms,
+        tags={key: value[:_MOST_TAG] for key, value in all_tags.items() if value},
+    )
+    run_id = str(info["run_id"])
+    server.log_first(run_id, description.params, points)
+    server.log_input(run_id, _input(description.dataset), description.dataset.context)
+    for artifact in artifacts(run_id):
+        server.put_artifact(str(info["artifact_uri"]), artifact.name, artifact.content)
+    server.update_run(run_id, mlflow_status(status), ended_at_ms)
+    return run_id
 
 
 def end_run(

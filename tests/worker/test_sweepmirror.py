@@ -9,6 +9,7 @@ import pytest
 from core import sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep
+from core.db.types import to_milliseconds
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepSpec
 from core.tracking import MlflowServer
@@ -17,6 +18,7 @@ from tests.trackers import Tracker
 from tests.workercases import Bench, until
 from worker.mirror import Mirror
 from worker.sweepmirror import SweepMirror, SweepReconciler
+from worker.trialmirror import TrialMirror
 
 RATE = "optimizer.learning_rate"
 
@@ -88,12 +90,12 @@ def row_moment(session: Any) -> Any:
 def mirrored(bench: Bench, mirror: SweepMirror, sweep_id: str) -> dict[str, Any]:
     """MLflow's run of a sweep once it has all of it, and of its trials that are to have one."""
     jobs_mirror = Mirror(bench.engine, bench.store, bench.settings)
+    trials = TrialMirror(bench.engine, bench.store, bench.settings, jobs_mirror)
 
     def told() -> bool:
         rested(bench)
         mirror.look()
-        for job in jobs_of(bench, sweep_id):
-            jobs_mirror.turn(job.id)
+        trials.turn([job.id for job in jobs_of(bench, sweep_id)])
         ended = [job.mirrored_status == job.status.value for job in jobs_of(bench, sweep_id)]
         sweep = row(bench, sweep_id)
         return all(ended) and sweep.mirrored_status == sweep.status.value
@@ -102,12 +104,18 @@ def mirrored(bench: Bench, mirror: SweepMirror, sweep_id: str) -> dict[str, Any]
         until(told, seconds=180)
         return tracked(bench, row(bench, sweep_id).mlflow_run_id)
     finally:
+        trials.close()
         jobs_mirror.close()
 
 
 def tracked(bench: Bench, run_id: str) -> dict[str, Any]:
     with MlflowServer(bench.settings.mlflow_url, timeout_seconds=60) as server:
         return server.get_run(run_id)
+
+
+def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
+    history = tracker.history(bench.job(job_id).mlflow_run_id, key)
+    return [(step, value) for step, value, _ in history]
 
 
 def tags(run: dict[str, Any]) -> dict[str, str]:
@@ -143,15 +151,41 @@ def test_a_sweep_is_the_parent_of_its_trials(
         "best/trial": float(best.number),
         "trials/finished": 3.0,
     }
-    shown = tags(run)
-    assert (shown["chainrule.best_job"], shown["team"]) == (best.job_id, "b")
-    assert "mlflow.parentRunId" not in shown
+    told = tags(run)
+    assert (told["chainrule.best_job"], told["team"]) == (best.job_id, "b")
+    assert "mlflow.parentRunId" not in told
     with MlflowServer(tracker.url, timeout_seconds=60) as server:
         files = server.artifacts(run["info"]["run_id"])
     assert set(files) == {"sweep.json", "best.json", "trials.csv", "plots.html"}
     for job in jobs_of(site, sweep_id):
         nested = tags(tracked(site, job.mlflow_run_id))
         assert nested["mlflow.parentRunId"] == run["info"]["run_id"]
+
+
+def test_a_trial_is_told_whole_and_once(site: Bench, mirror: SweepMirror, tracker: Tracker) -> None:
+    sweep_id = begun(site, n_trials=1)
+    (job,) = trained(site, sweep_id)
+    mirrored(site, mirror, sweep_id)
+    job = site.job(job.id)
+    run = tracked(site, job.mlflow_run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert run["info"]["end_time"] == to_milliseconds(job.finished_at)
+    params = {param["key"]: param["value"] for param in run["data"]["params"]}
+    assert params["optimizer.learning_rate"] == str(job.spec["optimizer"]["learning_rate"])
+    assert run["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "digits@1"
+    assert tags(run)["chainrule.weights_digest"] == job.result["weights_digest"]
+    assert shown(tracker, site, job.id, "valid/loss") == site.history(job.id)["valid/loss"]
+    with MlflowServer(tracker.url, timeout_seconds=60) as server:
+        files = server.artifacts(job.mlflow_run_id)
+        assert {"spec.json", "curves.svg", "model"} <= set(files)
+        # Whoever told it broke off before he had noted which run it is.
+        with transaction(site.engine) as session:
+            row = session.get_one(Job, job.id)
+            row.mlflow_run_id, row.mirrored_status = None, "begun"
+        mirrored(site, mirror, sweep_id)
+        mark = f"tags.`chainrule.job_id` = '{job.id}'"
+        (only,) = server.find_runs([run["info"]["experiment_id"]], mark)
+    assert only["info"]["run_id"] == site.job(job.id).mlflow_run_id == job.mlflow_run_id
 
 
 def test_a_wiped_mlflow_is_told_anew(site: Bench, mirror: SweepMirror, tracker: Tracker) -> None:
@@ -185,9 +219,8 @@ def test_only_the_best_have_runs_where_that_is_wanted(
     mirrored(site, mirror, sweep_id)
     with reading(site.engine) as session:
         (best,) = sweeps.best(session, session.get_one(Sweep, sweep_id))
-    shown = {job.id: job.mlflow_run_id for job in jobs_of(site, sweep_id) if job.mlflow_run_id}
-    assert list(shown) == [best.job_id]
-    points = [(step, value) for step, value, _ in tracker.history(shown[best.job_id], "valid/loss")]
+    assert [job.id for job in jobs_of(site, sweep_id) if job.mlflow_run_id] == [best.job_id]
+    points = shown(tracker, site, best.job_id, "valid/loss")
     assert points == site.history(best.job_id)["valid/loss"]
 
 

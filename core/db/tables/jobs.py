@@ -32,7 +32,7 @@ class Job(Base):
     epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
     `insights` what the trained network was seen to do; `cause` why it failed. Jobs with the same
     `stack_key` may be trained side by side, as a stack.
-    `mirrored_status` is the last status that MLflow confirmed.
+    `mirrored_status` is the last status that MLflow confirmed, or `begun` before the first.
     """
 
     __tablename__ = "jobs"
