@@ -41,21 +41,27 @@ def split_groups(
     """Deal whole groups of rows (the number of each row's group) to the named parts.
 
     The groups come in a random order; each goes to the part in whose share the middle of its rows
-    falls. Raises InvalidError as `split` does.
+    falls. A part that would be empty gets, from where there are more, the group nearest to its
+    share. Raises InvalidError as `split` does, and for fewer groups than parts.
     """
-    _counts(len(groups), fractions)
+    counts = _counts(len(groups), fractions)
     count = int(groups.max()) + 1 if len(groups) else 0
     order = permutation(count, seed, "split")
+    parts = [name for name, wanted in counts.items() if wanted]
+    if count < len(parts):
+        raise InvalidError(f"{count} groups are too few for the parts {', '.join(parts)}")
     sizes = np.bincount(groups, minlength=count)[order]
     middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(groups))
     ends = np.cumsum(list(fractions.values()))
+    dealt = np.searchsorted(ends, middles, side="right")
+    for number, wanted in enumerate(counts.values()):
+        if wanted and not (dealt == number).any():
+            spare = (np.bincount(dealt)[dealt] > 1) | (dealt == len(counts))
+            others = np.flatnonzero(spare)
+            dealt[others[np.argmin(np.abs(sizes[others] - wanted))]] = number
     place = np.empty(count, np.int64)
-    place[order] = np.searchsorted(ends, middles, side="right")
-    parts = {name: np.flatnonzero(place[groups] == number) for number, name in enumerate(fractions)}
-    for name, rows in parts.items():
-        if fractions[name] > 0 and not len(rows):
-            raise InvalidError(f"{count} groups are too few: the {name} part would be empty")
-    return parts
+    place[order] = dealt
+    return {name: np.flatnonzero(place[groups] == number) for number, name in enumerate(counts)}
 
 
 def _counts(rows: int, fractions: Mapping[str, float]) -> dict[str, int]:

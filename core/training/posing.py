@@ -1,5 +1,6 @@
 """From a stored dataset version to arrays: split, prepared, targets as the loss wants them."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from core.training import targets
 from core.training.parting import parts_of
 from core.training.problem import Column, Encoding, Part, Problem
 from core.training.targets import Classes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ def deal(spec: JobSpec, table: pa.Table) -> Dealt:
     parts = parts_of(spec.data, table, y.reshape(-1) if by_class else None)
     for column, labels in zip(spec.data.targets, classes, strict=True):
         if labels is not None:
-            _refuse_unseen(column, labels, target.codes[column][parts["train"]])
+            codes = target.codes[column][parts["train"]]
+            _refuse_unseen(column, labels, codes, folded=spec.data.split.fold is not None)
     if weight is not None:
         _refuse_weightless(weight, parts)
     return Dealt(y, classes, weight, parts)
@@ -162,15 +166,20 @@ def _features(
     return x, Standardizer.fit(x[training]).sparing(finished), pipeline
 
 
-def _refuse_unseen(column: str, labels: tuple[Label, ...], training: Array) -> None:
-    """A class that only validation or test rows have cannot be learned: say which."""
+def _refuse_unseen(
+    column: str, labels: tuple[Label, ...], training: Array, *, folded: bool
+) -> None:
+    """A class that only validation or test rows have cannot be learned: say which.
+
+    A fold may be so: each row validates once, also the only one of its class.
+    """
     unseen = np.setdiff1d(np.arange(len(labels)), training)
     if len(unseen):
         named = ", ".join(repr(labels[code]) for code in unseen[:10])
-        raise InvalidError(
-            f"no training row has the class {named} of column {column!r}: give the split more "
-            "training rows, or stratify it"
-        )
+        message = f"no training row has the class {named} of column {column!r}"
+        if not folded:
+            raise InvalidError(f"{message}: give the split more training rows, or stratify it")
+        log.warning("%s in this fold: its rows count as mistaken", message)
 
 
 def _refuse_weightless(weight: Array, parts: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.shuffles import permutation
-from core.data.splits import split
+from core.data.splits import split, split_groups
 from core.errors import InvalidError
 
 THREE = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -103,6 +103,26 @@ def test_no_wanted_part_is_empty():
         "valid": 1,
         "test": 1,
     }
+
+
+@given(
+    sizes=st.lists(st.integers(2, 30) | st.integers(300, 500), min_size=3, max_size=9),
+    seed=st.integers(0, 99),
+)
+def test_enough_groups_fill_every_part_however_uneven_they_are(sizes, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    for shares in (THREE, {"train": 0.5, "valid": 0.1, "test": 0.1}, {"train": 0.5, "test": 0}):
+        dealt = split_groups(groups, shares, seed)
+        named = {name: set(groups[rows].tolist()) for name, rows in dealt.items()}
+        assert [name for name, found in named.items() if found] == [n for n in shares if shares[n]]
+        assert sum(map(len, named.values())) == len(set().union(*named.values()))
+        for name, rows in dealt.items():
+            assert len(rows) == np.isin(groups, list(named[name])).sum()
+
+
+def test_too_few_groups_for_the_parts_are_refused():
+    with pytest.raises(InvalidError, match="2 groups are too few for the parts train, valid, test"):
+        split_groups(np.arange(100) % 2, THREE, 0)
 
 
 def test_labels_of_another_length_are_refused():

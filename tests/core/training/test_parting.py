@@ -218,3 +218,25 @@ def test_folds_that_cannot_be_are_refused(patients):
     few = describe(path).model_copy(update={"rows": 4})
     with pytest.raises(InvalidError, match=r"data.split.fold.of: 4 rows are too few"):
         check(spec_of({"fold": {"number": 0, "of": 5}}, features=["a"]), few, 10**9)
+
+
+def test_a_class_of_one_row_is_validated_in_its_fold_with_a_warning(caplog):
+    table = pa.table({"a": np.arange(20.0), "y": ["rare", *("ab"[n % 2] for n in range(19))]})
+    seen = []
+    for number in range(4):
+        spec = JobSpec.model_validate(
+            {
+                **spec_of(
+                    {"valid": 0.2, "test": 0, "fold": {"number": number, "of": 4}}
+                ).model_dump(),
+                "network": [{"kind": "dense", "units": 3}],
+                "loss": {"kind": "cross_entropy"},
+            }
+        )
+        caplog.clear()
+        problem, encoding = pose(spec, table)
+        assert encoding.classes == (("a", "b", "rare"),)
+        assert (2 in problem.valid.y) != (2 in problem.train.y)
+        assert (2 in problem.valid.y) == ("no training row has the class 'rare'" in caplog.text)
+        seen += problem.valid.numbers.tolist()
+    assert sorted(seen) == list(range(20))
