@@ -45,6 +45,21 @@ class Pool2d(Layer):
 
 
 @member
+class GlobalPool(Layer):
+    """What poolings over all places of an image or series have in common: channels remain."""
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) < 2:
+            raise ShapeError(f"{self.kind} needs places and channels, not {shape}")
+        return shape[-1:]
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+        yield cls(), (4, 2)
+        yield cls(), (2, 3, 2)
+
+
+@member
 class Pool1d(Layer):
     """What poolings of series `(time, channels)` have in common."""
 

@@ -1,26 +1,21 @@
 """Global max pooling."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope, ShapeError
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
+from core.nn.pooling import GlobalPool
 
 
 @member
-class GlobalMaxPool(Layer):
+class GlobalMaxPool(GlobalPool):
     """The largest number of each channel over all places of an image or series.
 
     Its gradient goes to the first place that holds it.
     """
 
     kind: Literal["global_max_pool"] = "global_max_pool"
-
-    def output(self, shape: Shape) -> Shape:
-        if len(shape) < 2:
-            raise ShapeError(f"global_max_pool needs places and channels, not {shape}")
-        return shape[-1:]
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
@@ -37,8 +32,3 @@ class GlobalMaxPool(Layer):
             return dx.reshape(x.shape)
 
         return y[..., 0, :], backprop
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (4, 2)
-        yield cls(), (2, 3, 2)
