@@ -4,6 +4,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,8 +28,11 @@ from core.spec import JobSpec
 from core.training.loop import train
 from core.training.streaming import apart
 
+PARTS = ("arrival", "starts", "memory", "large", "loaders")
 RUNNERS = 8
 MACHINES = 4
+LIMIT_BYTES = 10**9
+LARGE_STEPS = 4000
 
 
 def main() -> None:
@@ -36,7 +40,9 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--rows", type=int, default=200_000)
     asked.add_argument("--far-rows", type=int, default=1_250_000, help="of the set that arrives")
+    asked.add_argument("--large-rows", type=int, default=3_200_000, help="of the set in 1 GB")
     asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     asked.add_argument("--folder", type=Path, help="where there is room; default: temporary")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
@@ -44,12 +50,16 @@ def main() -> None:
         digest = make(folder, given.rows)
         features = given.rows * PIXELS * 4
         rows = [figure("features of the set", features / 1e6, "MB")]
-        far = folder / "far"
-        far.mkdir()
-        rows += arrival(far, make(far, given.far_rows), given.far_rows * PIXELS * 4 // 8)
-        rows += starts(folder, digest)
-        rows += memory(folder, digest, features // 8, given.rounds)
-        rows += loaders(folder, digest, features // 16, given.rounds)
+        if "arrival" in given.parts:
+            rows += arrival(folder / "far", given.far_rows)
+        if "starts" in given.parts:
+            rows += starts(folder, digest)
+        if "memory" in given.parts:
+            rows += memory(folder, digest, features // 8, given.rounds)
+        if "large" in given.parts:
+            rows += large(folder, digest, given.large_rows)
+        if "loaders" in given.parts:
+            rows += loaders(folder, digest, features // 16, given.rounds)
     publish("data", rows)
 
 
@@ -68,6 +78,24 @@ def memory(folder: Path, digest: str, memory_bytes: int, rounds: int) -> Iterato
     yield at_least("from the disk / in memory", float(np.median(ratios)), "", 0.9)
 
 
+def large(folder: Path, small: str, rows: int) -> Iterator[Row]:
+    """A set far larger than the memory that its process may have, against a small one in memory."""
+    place = folder / "large"
+    digest = make(place, rows)
+    steps = f"--steps={LARGE_STEPS}"
+    limit = f"--limit-bytes={LIMIT_BYTES}"
+    budget = f"--memory-bytes={LIMIT_BYTES // 2}"
+    inside = _trained(folder, small, steps)
+    outside = _trained(place, digest, steps, limit, budget)
+    shutil.rmtree(place)
+    yield figure("large: features of the set", rows * PIXELS * 4 / 1e6, "MB")
+    yield figure("large: limit of the process", LIMIT_BYTES / 1e6, "MB")
+    yield figure("large: peak", outside["peak_bytes"] / 1e6, "MB")
+    yield figure("large: from the disk", outside["rows_a_second"], "rows/s")
+    ratio = outside["rows_a_second"] / inside["rows_a_second"]
+    yield at_least("large: from the disk / small in memory", ratio, "", 0.9)
+
+
 def _trained(folder: Path, digest: str, *more: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.data.trainee", str(folder), digest, *more]
     # A thread for arithmetic, as in a worker that has a slot for each core.
@@ -81,8 +109,9 @@ def _median(found: list[dict[str, float]], name: str) -> float:
     return float(np.median([one[name] for one in found]))
 
 
-def arrival(folder: Path, digest: str, memory_bytes: int) -> Iterator[Row]:
+def arrival(folder: Path, rows: int) -> Iterator[Row]:
     """The first batch of a set that comes over a slow line."""
+    digest, memory_bytes = make(folder, rows), rows * PIXELS * 4 // 8
     store = Counting(store_at(folder), 20e6)
     job = spec(64).model_copy(update={"data": _unlearned(spec(64))})
     begun = time.perf_counter()
@@ -98,6 +127,7 @@ def arrival(folder: Path, digest: str, memory_bytes: int) -> Iterator[Row]:
     events.close()
     coming.close()
     copy.close()
+    shutil.rmtree(folder)
     yield figure("arriving: bytes of the set", copy.manifest.size / 1e6, "MB")
     yield figure("arriving: first batch at 20 MB/s", seconds, "s")
     yield at_most("arriving: share of the bytes before the first batch", share, "", 0.05)
@@ -115,13 +145,12 @@ def starts(folder: Path, digest: str) -> Iterator[Row]:
     size = copies.manifest(store_at(folder), digest)
     assert size is not None
     yield at_most(f"{RUNNERS} runners: bytes moved / bytes", sum(given) / size.size, "", 1.05)
-    for shared in (False, True):
-        total = sharing.pulled(folder, digest, MACHINES, shared=shared) / size.size
-        name = f"{MACHINES} machines: bytes from the store / bytes"
-        if shared:
-            yield at_most(f"{name}, caches shared", total, "", 1.05)
-        else:
-            yield figure(name, total, "")
+    with sharing.placed(MACHINES) as places:
+        alone = sharing.pulled(folder, digest, places, shared=False) / size.size
+        together = sharing.pulled(folder, digest, places, shared=True) / size.size
+    name = f"{MACHINES} machines: bytes from the store / bytes"
+    yield figure(name, alone, "")
+    yield at_most(f"{name}, caches shared", together, "", 1.05)
     store = Counting(store_at(folder))
     cache = Cache(folder / "cache")
     begun = time.perf_counter()

@@ -1,13 +1,17 @@
 """Machines that bring the same set here at once, with caches of their own that they share."""
 
 import multiprocessing
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from benchmarks.data.machines import enter, switched
 from benchmarks.data.stored import Counting, store_at
 from benchmarks.ports import free_port
 from core.data import copies
@@ -17,16 +21,27 @@ from core.settings import Settings
 from worker.sharing import Sharing
 
 TOKEN = "a token that all have"
+PORT = 7475
 
 
-def pulled(folder: Path, digest: str, machines: int, *, shared: bool) -> int:
-    """Bytes that all of so many machines together read from the store, each in its process."""
+@contextmanager
+def placed(machines: int) -> Iterator[dict[str, str]]:
+    """Where so many machines are reached, by their names: namespaces, or else ports of this one."""
+    try:
+        with switched(machines) as found:
+            yield {name: f"http://{address}:{PORT}" for name, address in found.items()}
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no network namespaces here, so machines are processes: {error}")
+        yield {f"process {at}": f"http://127.0.0.1:{free_port()}" for at in range(machines)}
+
+
+def pulled(folder: Path, digest: str, places: dict[str, str], *, shared: bool) -> int:
+    """Bytes that the machines at `places` together read from the store, each in its process."""
     context = multiprocessing.get_context("spawn")
-    ports = [free_port() for _ in range(machines)]
-    barrier, given = context.Barrier(machines), context.Queue()
+    barrier, given = context.Barrier(len(places)), context.Queue()
     processes = [
-        context.Process(target=_fetch, args=(folder, digest, ports, at, shared, barrier, given))
-        for at in range(machines)
+        context.Process(target=_fetch, args=(folder, digest, places, name, shared, barrier, given))
+        for name in places
     ]
     for process in processes:
         process.start()
@@ -39,16 +54,18 @@ def pulled(folder: Path, digest: str, machines: int, *, shared: bool) -> int:
 def _fetch(
     folder: Path,
     digest: str,
-    ports: list[int],
-    at: int,
+    places: dict[str, str],
+    name: str,
     shared: bool,
     barrier: Barrier,
     given: "multiprocessing.Queue[int]",
 ) -> None:
-    urls = [f"http://127.0.0.1:{port}" for port in ports]
-    store, cache = Counting(store_at(folder)), Cache(folder / f"machine-{shared}-{at}")
-    settings = Settings(peer_url=urls[at], peer_token=SecretStr(TOKEN))
-    peers = Peers(urls[at], TOKEN)
+    own, urls = places[name], list(places.values())
+    if not own.startswith("http://127."):
+        enter(name)
+    store, cache = Counting(store_at(folder)), Cache(folder / f"{name}-{shared}")
+    settings = Settings(peer_url=own, peer_token=SecretStr(TOKEN))
+    peers = Peers(own, TOKEN)
     with Sharing(settings, cache, store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         barrier.wait()

@@ -23,6 +23,7 @@ def make(folder: Path, rows: int) -> str:
     """Keep `rows` pictures with labels in the store at `folder`; the digest of the version."""
     field = tensor_field("picture", pa.uint8(), (PIXELS,))
     schema = pa.schema([field, pa.field("label", pa.int64())])
+    folder.mkdir(exist_ok=True)
     path, step = folder / "whole.arrow", rows_at_once(PIXELS + 8)
     rng = np.random.default_rng(0)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ BATCH = 128
 WARM, STEPS = 50, 500
 
 
-def spec(units: int) -> JobSpec:
+def spec(units: int, steps: int = STEPS) -> JobSpec:
     """The job that is trained."""
     return JobSpec.model_validate(
         {
@@ -35,8 +36,8 @@ def spec(units: int) -> JobSpec:
             ],
             "loss": {"kind": "cross_entropy"},
             "batch_size": BATCH,
-            "epochs": 1,
-            "max_steps": STEPS,
+            "epochs": 100,
+            "max_steps": steps,
             "report_steps": 1,
         }
     )
@@ -57,13 +58,19 @@ def main() -> None:
     asked.add_argument("digest")
     asked.add_argument("--memory-bytes", type=int, default=0)
     asked.add_argument("--units", type=int, default=256)
+    asked.add_argument("--steps", type=int, default=STEPS)
+    asked.add_argument("--limit-bytes", type=int, default=0, help="of memory that is no file's")
     given = asked.parse_args()
+    if given.limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (given.limit_bytes, given.limit_bytes))
     begun = time.perf_counter()
     first = None
     marks: list[tuple[int, float]] = []
     peak = 0
     with held(Cache(given.folder / "cache"), store_at(given.folder), given.digest) as path:
-        events = train(spec(given.units), path, given.folder, data_memory_bytes=given.memory_bytes)
+        events = train(
+            spec(given.units, given.steps), path, given.folder, data_memory_bytes=given.memory_bytes
+        )
         for event in events:
             if isinstance(event, StepEnded):
                 first = first or time.perf_counter() - begun
