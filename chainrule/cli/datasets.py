@@ -38,6 +38,9 @@ ContentType = Annotated[
         "--type", help="Content type, if name and first bytes do not tell it, or with options."
     ),
 ]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Leave the file at a URL there: workers read it.")
+]
 
 datasets = new_typer("Upload datasets and see which there are.")
 
@@ -57,9 +60,7 @@ def add_dataset(
         str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
     ] = None,
     content_type: ContentType = None,
-    in_place: Annotated[
-        bool, typer.Option("--in-place", help="Leave the file at a URL there: workers read it.")
-    ] = False,
+    in_place: InPlace = False,
     description: Description = None,
     tag: Tags = None,
     url: Url = URL,
@@ -82,8 +83,6 @@ def add_dataset(
         raise typer.BadParameter("name a file, or a set with --demo")
     if demo is not None and demo not in sets.SETS:
         raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
-    if in_place and "://" not in file:
-        raise typer.BadParameter("--in-place is for a file at a URL")
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
@@ -102,7 +101,9 @@ def add_dataset(
 def _send(
     server: Client, name: str, source: str, content_type: str | None, *, in_place: bool = False
 ) -> Document:
-    """Upload a file or folder, or let the server copy a URL, with a bar of how far it is."""
+    """Upload a file or folder, or let the server read a URL, with a bar of how far it is."""
+    if in_place and "://" not in source:
+        raise typer.BadParameter("--in-place is for a file at a URL")
     with Progress(
         *Progress.get_default_columns(), DownloadColumn(), console=views.ERRORS, transient=True
     ) as progress:
@@ -138,6 +139,8 @@ def query_dataset(
     """Count the rows of a version that a query keeps, and show the first.
 
     [dim]chainrule dataset query digits 'label:(0 1) AND NOT p00:>0 @sample:0.5 @seed:7'[/]
+
+    [dim]chainrule dataset query digits '@split:0.8:0.1:0.1 @stratify:label @part:test'[/]
     """
     with client(url, token) as server:
         plain, version = version_of(name, server.datasets.describe)
@@ -188,6 +191,7 @@ def replace_dataset(
         str | None, typer.Option(help="Let this alias point at the new version as well.")
     ] = None,
     content_type: ContentType = None,
+    in_place: InPlace = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -199,7 +203,7 @@ def replace_dataset(
     [dim]chainrule dataset replace digits better.csv --alias production[/]
     """
     with client(url, token) as server:
-        version = _send(server, name, file, content_type)
+        version = _send(server, name, file, content_type, in_place=in_place)
         if alias is not None:
             server.datasets.set_alias(name, alias, version["version"])
     if as_json:

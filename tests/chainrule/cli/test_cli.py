@@ -105,6 +105,12 @@ def test_a_file_that_is_not_json() -> None:
     assert "not JSON" in ended.stderr
 
 
+def test_only_what_lies_elsewhere_can_stay_there() -> None:
+    ended = run("dataset", "add", "pets", "pets.csv", "--in-place")
+    assert ended.returncode == 2
+    assert "--in-place is for a file at a URL" in ended.stderr
+
+
 def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
