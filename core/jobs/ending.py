@@ -134,7 +134,8 @@ def _final_cause(session: Session, job: Job, cause: dict[str, Any]) -> dict[str,
     if job.infra_failures >= job.max_attempts == 1:
         return cause
     if job.infra_failures >= job.max_attempts:
-        lost = f"{job.infra_failures} attempts in a row were lost without progress"
+        why = cause.get("message") or cause.get("kind")
+        lost = f"{job.infra_failures} attempts in a row were lost without progress; the last: {why}"
         return {"kind": "poison", "message": lost, "last": cause}
     return None
 

@@ -119,6 +119,7 @@ def test_a_job_that_kills_each_worker_fails_as_poison(engine: Engine) -> None:
     assert row.status is JobStatus.FAILED
     assert row.cause is not None
     assert (row.cause["kind"], row.cause["last"]) == ("poison", SIGNAL)
+    assert row.cause["message"].endswith("the last: killed by SIGKILL")
 
 
 def test_with_one_attempt_the_loss_itself_is_the_cause(engine: Engine) -> None:
