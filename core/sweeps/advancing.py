@@ -27,6 +27,7 @@ from core.sweeps.budget import exhausted, going, limited, spent, stop, stop_cloc
 from core.sweeps.leading import costs, joined
 from core.sweeps.looking import Look, Memory, look
 from core.sweeps.reading import get, spec_of
+from core.sweeps.stirring import stirs
 from core.sweeps.telling import spoiling, tell
 from core.sweeps.trialjobs import beside_jobs, cross_validated, in_order, job_ids, submit
 
@@ -62,10 +63,13 @@ def unfinished(session: Session) -> list[str]:
 def advance(engine: Engine, sweep_id: str, memory: Memory | None = None) -> Advance:
     """Take a turn at a sweep; what was done.
 
-    What `memory` holds since the last turn is not read again. Nothing while somebody else has a
-    turn. Raises UnavailableError when the database does not answer, SupersededError when this took
-    so long that another one took over: then nothing was begun.
+    What `memory` holds since the last turn is not read again. Nothing while there is nothing to do,
+    or somebody else has a turn. Raises UnavailableError when the database does not answer,
+    SupersededError when this took so long that another one took over: then nothing was begun.
     """
+    with reading(engine) as session:
+        if not stirs(session, sweep_id):
+            return Advance()
     with transaction(engine) as session:
         turn = _take_turn(session, sweep_id)
         if turn is None:

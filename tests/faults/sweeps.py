@@ -1,6 +1,6 @@
 """Sweeps of fifty trials while workers are killed and the broker loses all it knew.
 
-`python -m tests.faults.sweeps --rounds 100` does it a hundred times and prints what it found.
+`python -m tests.faults.sweeps` does it with a hundred sweeps, ten at a time on one stack.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,48 +79,49 @@ def reference(folder: Path) -> dict[tuple[Any, ...], float]:
 
 @dataclass
 class Round:
-    """One sweep under faults: what was struck, and every way in which it came out wrong."""
+    """Sweeps under the same faults: what was struck, and how each of them came out wrong."""
 
-    sampler: str
-    seed: int
     struck: list[str] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
+    broken: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def chaos(
     stack: Stack,
-    sampler: Mapping[str, Any],
+    samplers: Sequence[Mapping[str, Any]],
     seed: int,
     known: Mapping[tuple[Any, ...], float],
     *,
     most_seconds: float = 600.0,
 ) -> Round:
-    """Let a sweep run while faults strike, and compare it with the reference."""
-    outcome, rng = Round(str(sampler["kind"]), seed), random.Random(seed)
+    """Let sweeps run side by side while faults strike, and compare each with the reference."""
+    outcome, rng = Round(), random.Random(seed)
     begun = time.monotonic()
     with transaction(stack.bench.engine) as session:
         version = session.merge(stack.bench.version)
-        row = sweeps.start(session, spec(sampler), version, owner="local", max_weights_bytes=2**30)
-        sweep_id = row.id
+        ids = [
+            sweeps.start(session, spec(one), version, owner="local", max_weights_bytes=2**30).id
+            for one in samplers
+        ]
     faults = [_kill_runner, _kill_worker, _empty_broker, _kill_scheduler, _kill_worker]
     waiting = list(zip(AT, rng.sample(faults, len(faults)), strict=True))
-    while True:
+    over: set[str] = set()
+    while len(over) < len(ids) and time.monotonic() - begun < most_seconds:
+        finished = 0
         with reading(stack.bench.engine) as session:
-            over = sweeps.get(session, sweep_id).status.terminal
-            counts = sweeps.counts(session, sweep_id)
-        if over:
-            break
-        if time.monotonic() - begun > most_seconds:
-            outcome.broken.append(f"not over after {most_seconds:.0f} s: {counts}")
-            break
-        if waiting and counts.get("finished", 0) >= waiting[0][0]:
+            for one in ids:
+                finished += sweeps.counts(session, one).get("finished", 0)
+                if sweeps.get(session, one).status.terminal:
+                    over.add(one)
+        if waiting and finished >= waiting[0][0] * len(ids):
             time.sleep(rng.uniform(0.0, 0.3))
             outcome.struck.append(waiting.pop(0)[1](stack, rng))
             stack.heal()
         time.sleep(0.05)
     outcome.seconds = time.monotonic() - begun
-    outcome.broken += _wrong(stack, sweep_id, sampler, known)
+    for one, sampler in zip(ids, samplers, strict=True):
+        late = [] if one in over else [f"not over after {most_seconds:.0f} s"]
+        outcome.broken[one] = [*late, *_wrong(stack, one, sampler, known)]
     return outcome
 
 
@@ -189,26 +190,30 @@ def _kill_scheduler(stack: Stack, rng: random.Random) -> str:
 
 
 def main() -> int:
-    """Many rounds, grid and TPE in turn; the number of those that went wrong."""
+    """So many sweeps, some side by side, half of them grids; how many of them went wrong."""
     asked = argparse.ArgumentParser()
-    asked.add_argument("--rounds", type=int, default=100)
+    asked.add_argument("--sweeps", type=int, default=100)
+    asked.add_argument("--beside", type=int, default=10, help="sweeps at a time")
     asked.add_argument("--seed", type=int, default=0)
     given = asked.parse_args()
-    wrong = 0
+    done = wrong = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         known = reference(Path(folder))
         stack = Stack(Path(folder))
         try:
-            for number in range(given.rounds):
-                sampler = TPE if number % 2 else GRID
-                one = chaos(stack, sampler, given.seed + number, known)
-                wrong += bool(one.broken)
-                said = "; ".join(one.broken) or "as it should be"
-                print(f"{one.sampler} {one.seed}: {len(one.struck)} faults, "
-                      f"{one.seconds:.1f} s, {said}", flush=True)  # fmt: skip
+            while done < given.sweeps:
+                count = min(given.beside, given.sweeps - done)
+                samplers = [TPE if number % 2 else GRID for number in range(count)]
+                found = chaos(stack, samplers, given.seed + done, known)
+                done += count
+                wrong += sum(bool(said) for said in found.broken.values())
+                print(f"{count} sweeps, {found.seconds:.0f} s, struck: {'; '.join(found.struck)}")
+                for sweep_id, said in found.broken.items():
+                    if said:
+                        print(f"  {sweep_id}: {'; '.join(said)}")
+                print(f"{wrong} of {done} sweeps went wrong", flush=True)
         finally:
             stack.close()
-    print(f"{wrong} of {given.rounds} rounds went wrong")
     return wrong
 
 

@@ -14,8 +14,8 @@ def test_fifty_trials_whoever_dies(tmp_path: Path) -> None:
     known = reference(tmp_path)
     stack = Stack(tmp_path)
     try:
-        outcome = chaos(stack, GRID, 1, known)
+        outcome = chaos(stack, [GRID], 1, known)
     finally:
         stack.close()
-    assert outcome.broken == []
+    assert list(outcome.broken.values()) == [[]]
     assert len(outcome.struck) >= 4

@@ -12,7 +12,7 @@ from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, InvalidError, SupersededError
 from core.search.notebook import Notebook
 from core.spec.job import DIGITS
-from core.spec.sweep import SweepSpec
+from core.spec.sweep import SweepChanges, SweepSpec
 from core.status import JobStatus, SweepStatus
 from core.sweeps import advancing
 from tests.jobcases import claimed, dataset_version, do, queued
@@ -32,6 +32,20 @@ def test_exactly_n_trials_and_never_more_than_max_parallel_at_once(engine: Engin
     assert sweep.status is SweepStatus.FINISHED
     assert do(engine, sweeps.counts, sweep_id) == {"finished": 10}
     assert [trial.number for trial, _ in table(engine, sweep_id)] == list(range(10))
+
+
+def test_no_turn_is_taken_while_there_is_nothing_to_do(engine: Engine) -> None:
+    sweep_id = started(engine, n_trials=3, max_parallel=2)
+    assert sweeps.advance(engine, sweep_id).begun == 2
+    turn = do(engine, sweeps.get, sweep_id).turn
+    assert sweeps.advance(engine, sweep_id) == sweeps.Advance()
+    assert do(engine, sweeps.get, sweep_id).turn == turn
+    with transaction(engine) as session:
+        sweeps.edit(session, sweep_id, SweepChanges(max_parallel=3), max_weights_bytes=2**30)
+    assert sweeps.advance(engine, sweep_id).begun == 1
+    finish(engine, sweep_id)
+    assert sweeps.advance(engine, sweep_id).told == 3
+    assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
 
 
 def test_a_trial_is_its_job_at_the_point(engine: Engine) -> None:
