@@ -7,6 +7,7 @@ columns are held against each chunk, which has one, when it has come.
 
 import io
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from core.errors import ChainruleError, UnavailableError
 READERS = 8
 
 _LOOK_SECONDS = 0.01
+_QUIET_SECONDS = 0.25
+"""How long nothing is fetched unasked: more is often asked for as soon as something has come."""
 
 
 class Arriving:
@@ -41,8 +44,9 @@ class Arriving:
         self.failure: ChainruleError | None = None
         self.expected = len(copy.missing())
         _write_columns(store, self._manifest, names, self.arrival.columns)
-        self.arrival.ask((0,))
         self._end = threading.Event()
+        self._all = False
+        self._quiet_at: float | None = None
         self._lock = threading.Lock()
         self._count = len(self._manifest.all())
         self._taken: set[str] = set()
@@ -62,6 +66,7 @@ class Arriving:
 
         Raises what `failure` says.
         """
+        self._all = True
         for thread in self._threads:
             thread.join()
         if self.failure is not None:
@@ -106,17 +111,28 @@ class Arriving:
     def _next(self) -> Chunk | None:
         """The chunk to fetch now: what is asked for, or else the first that nobody fetched.
 
-        None while what is asked for is on its way: the line is left to it.
+        None while what is asked for is on its way, and a little longer, or nothing was asked for
+        yet: the line is left to what training waits for.
         """
         with self._lock:
-            chunks = self._manifest.chunks
-            asked = [chunks[place] for place in self.arrival.asked() if place < len(chunks)]
+            chunks, places = self._manifest.chunks, self.arrival.asked()
+            if places is None and not self._all:
+                return None
+            asked = [chunks[place] for place in places or () if place < len(chunks)]
             urgent = not all(chunk.digest in self._here for chunk in asked)
+            if not urgent and not self._quiet():
+                return None
             for chunk in asked if urgent else chunks:
                 if chunk.digest not in self._taken:
                     self._taken.add(chunk.digest)
+                    self._quiet_at = None if urgent else self._quiet_at
                     return chunk
         return None
+
+    def _quiet(self) -> bool:
+        """Whether what was asked for has been here for a while."""
+        self._quiet_at = self._quiet_at or time.monotonic()
+        return self._all or time.monotonic() - self._quiet_at > _QUIET_SECONDS
 
 
 def arriving(

@@ -41,12 +41,12 @@ class Arrival:
         partial.write_text(json.dumps(places))
         partial.replace(self.wanted)
 
-    def asked(self) -> list[int]:
-        """What was noted last."""
+    def asked(self) -> list[int] | None:
+        """What was noted last; None before anything was."""
         try:
             found: list[int] = json.loads(self.wanted.read_text())
         except (FileNotFoundError, ValueError):
-            return []
+            return None
         return found
 
 

@@ -97,7 +97,8 @@ def pump(gate, coming, root, ended):
     """Let a chunk through whenever one that is asked for is not here."""
     released = 0
     while not ended.is_set():
-        asked = [coming._manifest.chunks[place].digest for place in coming.arrival.asked()]
+        places = coming.arrival.asked() or ()
+        asked = [coming._manifest.chunks[place].digest for place in places]
         lacking = [d for d in asked if not (root / "objects" / d[:2] / d).exists()]
         if lacking and gate.given == released:
             released += 1
@@ -144,10 +145,11 @@ def test_what_is_asked_for_comes_first(kept, tmp_path):
     gate = gate_of(store, 0)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)
     stretches = Stretches(copy.path, coming.arrival)
+    coming.start()
+    assert coming.arrival.asked() is None
+    gate.turns.release(2)
     stretches.want(np.array([3950, 2510, 2511]))
     assert coming.arrival.asked() == [39, 25]
-    coming.start()
-    gate.turns.release(4)
     assert stretches.rows(np.array([2511, 3950]), ["picture"]).num_rows == 2
     assert stretches.whole(["label"]).num_rows == ROWS
     gate.turns.release(1000)
@@ -161,8 +163,8 @@ def test_a_chunk_that_cannot_come_is_told(kept, tmp_path):
     gate = gate_of(store, 1000, without=manifest.chunks[7].digest)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)
     coming.start()
-    for thread in coming._threads:
-        thread.join(60)
+    with pytest.raises(NotFoundError):
+        coming.finish()
     assert isinstance(coming.failure, NotFoundError)
     assert isinstance(copy.path, Path)
     coming.close()
