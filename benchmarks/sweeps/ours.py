@@ -58,6 +58,21 @@ def seconds(client: Client, case: Case, trials: int, seed: int, **changes: Any) 
     return course(client, case, trials, seed, **changes)[-1][1]
 
 
+def seconds_until_shown(client: Client, trials: int) -> float:
+    """How much longer it takes until MLflow shows each trial of the newest sweep."""
+    begun = time.perf_counter()
+    newest = next(iter(client.sweeps.list()))
+    missing = [trial["job_id"] for trial in client.sweeps.trials(newest["id"])]
+    if len(missing) != trials:
+        raise RuntimeError(f"{len(missing)} trials, not {trials}")
+    while missing:
+        if client.jobs.get(missing[-1])["mlflow_run_id"]:
+            missing.pop()
+        else:
+            time.sleep(0.5)
+    return time.perf_counter() - begun
+
+
 def course(
     client: Client, case: Case, trials: int, seed: int, **changes: Any
 ) -> list[tuple[int, float]]:
