@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import structlog
 
 from core import jobs
-from core.errors import InvalidError, NotFoundError, SupersededError, UnavailableError
+from core.errors import SupersededError
 from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
 from core.status import JobKind
-from worker.causes import USER_ERROR, Cause, death, lacking
+from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death, lacking
 from worker.channel import ChannelClosedError, Message
 from worker.concluding import Conclusion
 from worker.equipment import Equipment
@@ -133,7 +133,7 @@ class Attempt:
         """Whether the files are to be had; if not the attempt is concluded."""
         try:
             self._attend(errand, patience_seconds=patience_seconds)
-        except (UnavailableError, NotFoundError, InvalidError) as error:
+        except DATA_ERRORS as error:
             self._recorder.say(error.detail, "error")
             self._conclusion.lost(lacking(error))
             return False

@@ -5,7 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import ChainruleError
+from core.errors import (
+    ChainruleError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
 from core.jobs import OUT_OF_MEMORY
 
 Cause = dict[str, Any]
@@ -15,6 +21,9 @@ USER_ERROR = "user_error"
 
 BAD_CHECKPOINT = "bad_checkpoint"
 """The checkpoint to go on from cannot be used; an older one or the beginning may."""
+
+DATA_ERRORS = (UnavailableError, NotFoundError, InvalidError, TooLargeError)
+"""What a machine says that cannot have the data or files of a job; another may be able to."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 

@@ -17,13 +17,13 @@ from core import jobs
 from core.data.schema import DatasetSchema
 from core.db.session import transaction
 from core.db.types import to_milliseconds
-from core.errors import InvalidError, NotFoundError, UnavailableError
+from core.errors import UnavailableError
 from core.events import Codec, StackReported, TrainingEnded, TrainingFailed, TrainingStarted
 from core.jobs import Ended, Written
 from core.spec import JobSpec
 from core.spec.admission import input_shape
 from core.status import JobStatus
-from worker.causes import USER_ERROR, Cause, death
+from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
 from worker.concluding import KeptModel, keep_model, outcome, stored
@@ -117,7 +117,7 @@ class Group:
             self._tend()
         try:
             materials = errand.result()
-        except (UnavailableError, NotFoundError, InvalidError) as error:
+        except DATA_ERRORS as error:
             self._give_back({"kind": "data_unavailable", "message": error.detail}, alone=True)
             return
         with materials.keeping:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
@@ -118,6 +119,18 @@ def test_columns_that_the_store_spoilt_make_no_model(bench: Bench):
     assert first.status is AttemptStatus.LOST
     assert first.cause["kind"] == "data_unavailable"
     assert "other bytes for columns label" in first.cause["message"]
+
+
+def test_data_that_the_machine_s_cache_cannot_hold_is_said_so(
+    make_bench: Callable[..., Bench], sqlite_url: str
+):
+    bench = make_bench(sqlite_url, cache_bytes=1000)
+    job_id = bench.submit(max_attempts=1)
+    bench.slot.work(job_id)
+    job = bench.job(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.cause["kind"] == "data_unavailable"
+    assert "do not fit into the cache of 1,000" in job.cause["message"]
 
 
 @pytest.mark.parametrize("how", ["pause", "drain"])
