@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from core.data.cache import Cache, Source
@@ -76,7 +77,7 @@ class Copy:
         cache, digest = self._cache, self._digest
         source: Source = store
         if (reference := find_reference(store, digest)) is not None:
-            source = AtOrigin(reference, cache.readable, cache.workspace(digest))
+            source = AtOrigin(reference, cache.readable, partial(cache.workspace, digest))
         return cache.held(source, whole_key(digest), digest)
 
     def fetch(self) -> bool:

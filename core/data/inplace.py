@@ -5,7 +5,7 @@ datasets/ab/<digest>.origin   where the file is; the store has no other bytes of
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,12 +55,15 @@ def find_reference(store: Store, digest: str) -> Reference | None:
 class AtOrigin:
     """Makes the canonical file of a version from the file at its origin, for a cache to fetch.
 
-    `allowed` are prefixes of the URLs that this machine may read. What is made lies in `workspace`
-    until it is read.
+    `allowed` are prefixes of the URLs that this machine may read. What is made lies in a
+    `workspace` of its own until it is read.
     """
 
     def __init__(
-        self, reference: Reference, allowed: Sequence[str], workspace: AbstractContextManager[Path]
+        self,
+        reference: Reference,
+        allowed: Sequence[str],
+        workspace: Callable[[], AbstractContextManager[Path]],
     ) -> None:
         self._reference = reference
         self._allowed = allowed
@@ -77,7 +80,7 @@ class AtOrigin:
         read from here, UnavailableError when its store does not answer or the disk is full.
         """
         with ExitStack() as stack:
-            folder = stack.enter_context(self._workspace)
+            folder = stack.enter_context(self._workspace())
             file = stack.enter_context(self._made(folder).path.open("rb"))
             file.seek(start)
             return _Made(file, stack.pop_all())

@@ -53,6 +53,14 @@ def test_it_is_fetched_from_its_origin_once(cache, version, origin, tmp_path):
         assert columns.load(path).num_rows == 50
 
 
+def test_what_was_broken_on_its_way_is_made_again(cache, version, parsed, tmp_path):
+    store, digest = version
+    (tmp_path / "cache" / "partial").mkdir(parents=True)
+    (tmp_path / "cache" / "partial" / f"{digest}.{parsed.bytes}").write_bytes(b"not its bytes")
+    with held(cache, store, digest) as path:
+        assert columns.load(path).num_rows == 50
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
