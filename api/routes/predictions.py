@@ -16,7 +16,7 @@ from api.uploads import received
 from core.data.columns import load
 from core.data.intake import parse
 from core.db.session import reading
-from core.models import file_of, locate, resolve
+from core.models import job_of, locate
 from core.nn.array import Array
 from core.spec.inference import Level
 from core.training.model import TrainedModel
@@ -108,7 +108,7 @@ async def predict_for_file(
 
 def _registered(here: Context, reference: str) -> TrainedModel:
     with reading(here.engine) as session:
-        file = file_of(resolve(session, reference).job)
+        file = locate(session, job_of(session, reference))
     return here.models.load(file)
 
 

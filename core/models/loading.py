@@ -3,7 +3,9 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.data.cache import Cache
@@ -24,18 +26,22 @@ class ModelFile:
 
 def locate(session: Session, job_id: str) -> ModelFile:
     """The model file that a job left. Raises NotFoundError, ConflictError while there is none."""
-    job = session.get(Job, job_id)
-    if job is None:
+    columns = select(Job.status, Job.result).where(Job.id == job_id)
+    found = session.execute(columns).one_or_none()
+    if found is None:
         raise NotFoundError(f"there is no job {job_id}")
-    return file_of(job)
+    return _file(job_id, *found)
 
 
 def file_of(job: Job) -> ModelFile:
     """The model file that a job left. Raises ConflictError while there is none."""
-    result = job.result or {}
-    if job.status is not JobStatus.FINISHED or "model_key" not in result:
+    return _file(job.id, job.status, job.result)
+
+
+def _file(job_id: str, status: JobStatus, result: dict[str, Any] | None) -> ModelFile:
+    if status is not JobStatus.FINISHED or result is None or "model_key" not in result:
         raise ConflictError(
-            f"job {job.id} is {job.status}: only a finished job has a model to predict with"
+            f"job {job_id} is {status}: only a finished job has a model to predict with"
         )
     return ModelFile(result["model_key"], result["model_digest"])
 

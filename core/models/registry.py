@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core import notices
@@ -10,7 +10,7 @@ from core.db.tables import Job, ModelAlias, ModelVersion, RegisteredModel
 from core.db.upsert import upsert
 from core.errors import NotFoundError
 from core.models.loading import locate
-from core.spec.names import check_name, parse_reference
+from core.spec.names import Reference, check_name, parse_reference
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,43 @@ def resolve(session: Session, reference: str) -> ModelVersion:
     Raises InvalidError for what is no reference, NotFoundError for what it does not find.
     """
     wanted = parse_reference(reference, "reference")
-    model = get_model(session, wanted.name)
-    version = wanted.version
+    found = session.scalar(_meant(wanted))
+    if found is None:
+        raise _lacking(session, wanted)
+    return found
+
+
+def job_of(session: Session, reference: str) -> str:
+    """The id of the job that trained what a reference refers to. Raises as `resolve`."""
+    wanted = parse_reference(reference, "reference")
+    found: str | None = session.scalar(_meant(wanted).with_only_columns(ModelVersion.job_id))
+    if found is None:
+        raise _lacking(session, wanted)
+    return found
+
+
+def _meant(wanted: Reference) -> Select[ModelVersion]:
+    """The version that a reference refers to, if it is there."""
+    statement = (
+        select(ModelVersion)
+        .join(RegisteredModel, RegisteredModel.id == ModelVersion.model_id)
+        .where(RegisteredModel.name == wanted.name)
+    )
     if wanted.alias is not None:
-        alias = session.get(ModelAlias, (model.id, wanted.alias))
-        if alias is None:
-            raise NotFoundError(f"model {wanted.name!r} has no alias {wanted.alias!r}")
-        version = alias.version
-    return get_version(session, wanted.name, version or _latest(session, model))
+        same = ModelAlias.model_id == ModelVersion.model_id
+        pointed = same & (ModelAlias.version == ModelVersion.version)
+        return statement.join(ModelAlias, pointed).where(ModelAlias.name == wanted.alias)
+    if wanted.version is not None:
+        return statement.where(ModelVersion.version == wanted.version)
+    return statement.order_by(ModelVersion.version.desc()).limit(1)
+
+
+def _lacking(session: Session, wanted: Reference) -> NotFoundError:
+    """What is not there of a reference."""
+    get_model(session, wanted.name)
+    if wanted.alias is not None:
+        return NotFoundError(f"model {wanted.name!r} has no alias {wanted.alias!r}")
+    return NotFoundError(f"model {wanted.name!r} has no version {wanted.version or 0}")
 
 
 def summary(session: Session, model: RegisteredModel) -> Registered:
