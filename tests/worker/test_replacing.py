@@ -24,28 +24,26 @@ EACH = 17
 
 @contextmanager
 def held_still(bench: Bench, stacks: list[list[str]]) -> Iterator[list[threading.Thread]]:
-    """The jobs at work, a stack in a slot; all have begun, none goes on before the context ends."""
+    """The jobs at work, a stack in a slot; no runner computes before the context ends."""
     equipments = [Equipment(bench.settings, bench.drain, f"bench-{at}") for at in range(SLOTS)]
+    runners = [equipment.runner() for equipment in equipments]
     threads = [
         threading.Thread(target=Slot(equipment).work, args=(ids[0],))
         for equipment, ids in zip(equipments, stacks, strict=True)
     ]
-    stopped: list[int] = []
-
-    def begun(ids: list[str]) -> bool:
-        return all(bench.job(job_id).progress_step > 0 for job_id in ids)
-
     try:
-        for thread, equipment, ids in zip(threads, equipments, stacks, strict=True):
-            # One after the other: the first must not be through before the last has begun.
+        for runner in runners:
+            # Before there is work for it: however fast, it cannot be through too soon.
+            os.kill(runner.pid, signal.SIGSTOP)
+        for thread in threads:
             thread.start()
-            until(lambda ids=ids: begun(ids))
-            stopped.append(equipment.runner_pid)
-            os.kill(stopped[-1], signal.SIGSTOP)
+        until(lambda: all(runner.busy for runner in runners))
+        rows = [bench.job(job_id) for ids in stacks for job_id in ids]
+        assert {row.status for row in rows} == {JobStatus.RUNNING}
         yield threads
     finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        for runner in runners:
+            os.kill(runner.pid, signal.SIGCONT)
         for thread in threads:
             thread.join(120)
         for equipment in equipments:
@@ -56,7 +54,7 @@ def current(bench: Bench, name: str) -> list[list[str]]:
     """As many jobs as may run at once, on what the alias means now; those of a stack together."""
     with reading(bench.engine) as session:
         row = datasets.resolve(session, "digits@current")
-    job = spec(dataset="digits@current", epochs=80, batch_size=256)
+    job = spec(dataset="digits@current", epochs=2)
     return [
         [
             do(bench.engine, jobs.submit, job, row, owner="local", stack_key=f"{name}{at}").id
