@@ -2,11 +2,12 @@
 
 import ctypes
 import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from benchmarks.namespaces import ip, namespace
 
 CLONE_NEWNET = 0x40000000
 
@@ -20,20 +21,15 @@ def switched(count: int) -> Iterator[dict[str, str]]:
     number = uuid.uuid4().int
     switch, network = f"crs{number % 2**24:06x}", f"10.214.{number % 256}"
     with ExitStack() as opened:
-        _ip("link", "add", switch, "type", "bridge")
-        opened.callback(_ip, "link", "del", switch)
-        _ip("link", "set", switch, "up")
+        ip("link", "add", switch, "type", "bridge")
+        opened.callback(ip, "link", "del", switch)
+        ip("link", "set", switch, "up")
         found = {}
         for at in range(count):
             name, link = f"{switch}-{at}", f"cr{number % 2**20:05x}{at}"
-            _ip("netns", "add", name)
-            opened.callback(_ip, "netns", "del", name)
-            _ip("link", "add", link, "type", "veth", "peer", "e0", "netns", name)
-            _ip("link", "set", link, "master", switch, "up")
             found[name] = f"{network}.{at + 1}"
-            _ip("-n", name, "addr", "add", f"{found[name]}/24", "dev", "e0")
-            for device in ("e0", "lo"):
-                _ip("-n", name, "link", "set", device, "up")
+            opened.enter_context(namespace(name, link, f"{found[name]}/24"))
+            ip("link", "set", link, "master", switch)
         yield found
 
 
@@ -43,7 +39,3 @@ def enter(name: str) -> None:
     with Path("/run/netns", name).open() as place:
         if libc.setns(place.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)

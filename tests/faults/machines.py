@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Self
 
+from benchmarks.namespaces import ip, namespace
 from tests.faults.proxy import Proxy
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
@@ -28,14 +29,8 @@ class Machine:
         self._link = f"cr{number % 2**24:06x}"
         self._doors: dict[int, Proxy] = {}
         with ExitStack() as opened:
-            _ip("netns", "add", self.name)
-            opened.callback(_ip, "netns", "del", self.name)
-            _ip("link", "add", self._link, "type", "veth", "peer", "e0", "netns", self.name)
-            _ip("addr", "add", f"{self._here}/30", "dev", self._link)
-            _ip("link", "set", self._link, "up")
-            _ip("-n", self.name, "addr", "add", f"{there}/30", "dev", "e0")
-            for device in ("e0", "lo"):
-                _ip("-n", self.name, "link", "set", device, "up")
+            opened.enter_context(namespace(self.name, self._link, f"{there}/30"))
+            ip("addr", "add", f"{self._here}/30", "dev", self._link)
             opened.callback(self._close_doors)
             self._opened = opened.pop_all()
 
@@ -58,7 +53,7 @@ class Machine:
 
     def unplug(self) -> None:
         """Nothing passes the link until `heal`."""
-        _ip("-n", self.name, "link", "set", "e0", "down")
+        ip("-n", self.name, "link", "set", "e0", "down")
 
     def lose_packets(self, share: float) -> None:
         """That share of what comes in is lost until `heal`."""
@@ -72,7 +67,7 @@ class Machine:
 
     def heal(self) -> None:
         """The link is as at first."""
-        _ip("-n", self.name, "link", "set", "e0", "up")
+        ip("-n", self.name, "link", "set", "e0", "up")
         if shutil.which("iptables"):
             self._filter("-F", "INPUT")
 
@@ -93,10 +88,6 @@ class Machine:
     def _close_doors(self) -> None:
         for door in self._doors.values():
             door.close()
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 def lacking() -> str | None:
