@@ -23,7 +23,7 @@ from core.jobs import Ended, Written
 from core.spec import JobSpec
 from core.spec.admission import input_shape
 from core.status import JobStatus
-from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death
+from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death, lacking
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
 from worker.concluding import KeptModel, keep_model, outcome, stored
@@ -118,7 +118,7 @@ class Group:
         try:
             materials = errand.result()
         except DATA_ERRORS as error:
-            self._give_back({"kind": "data_unavailable", "message": error.detail}, alone=True)
+            self._give_back(lacking(error), alone=True)
             return
         with materials.keeping:
             why = self._train(materials, folder)

@@ -7,6 +7,7 @@ it may be cut short anywhere and done again.
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import Engine
@@ -175,14 +176,22 @@ class Mirror:
             extend_turn(session, Job, subject.job_id, TURN_SECONDS)
 
 
+@dataclass(frozen=True)
+class _Watch:
+    """A job to mirror between two monotonic moments; while it runs the end is not known."""
+
+    trial: bool
+    begins: float
+    until: float | None = None
+
+
 class MirrorThread:
     """Mirrors the jobs of one slot beside their training, about once a second each."""
 
     def __init__(self, mirror: Mirror, *, pause_seconds: float = 1.0) -> None:
         self._mirror = mirror
         self._pause_seconds = pause_seconds
-        self._watched: dict[str, float | None] = {}
-        self._begins: dict[str, float] = {}
+        self._watched: dict[str, _Watch] = {}
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -193,9 +202,8 @@ class MirrorThread:
         if not self._mirror.on:
             return
         with self._lock:
-            self._watched[job_id] = None
-            if trial:
-                self._begins[job_id] = time.monotonic() + TRIAL_SECONDS
+            begins = time.monotonic() + TRIAL_SECONDS if trial else 0.0
+            self._watched[job_id] = _Watch(trial, begins)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
                 self._thread.start()
@@ -207,10 +215,9 @@ class MirrorThread:
         What is left then is the scheduler's, and all of a trial.
         """
         with self._lock:
-            if self._begins.pop(job_id, None) is not None:
-                del self._watched[job_id]
-            elif job_id in self._watched:
-                self._watched[job_id] = time.monotonic() + _WAIT_SECONDS
+            if (watch := self._watched.pop(job_id, None)) is not None and not watch.trial:
+                until = time.monotonic() + _WAIT_SECONDS
+                self._watched[job_id] = replace(watch, until=until)
         self._woken.set()
 
     def end(self) -> None:
@@ -228,13 +235,12 @@ class MirrorThread:
             self._woken.wait(self._pause_seconds / 2 if self._watched else None)
             # Events of one moment are mirrored together.
             self._woken.clear()
-            for job_id, until in list(self._watched.items()):
-                self._look_after(job_id, until)
+            for job_id, watch in list(self._watched.items()):
+                if time.monotonic() >= watch.begins:
+                    self._look_after(job_id, watch)
             self._ended.wait(self._pause_seconds / 2)
 
-    def _look_after(self, job_id: str, until: float | None) -> None:
-        if time.monotonic() < self._begins.get(job_id, 0.0):
-            return
+    def _look_after(self, job_id: str, watch: _Watch) -> None:
         try:
             done = self._mirror.turn(job_id)
         except ChainruleError as error:
@@ -243,8 +249,8 @@ class MirrorThread:
         except Exception:
             log.exception("the mirror stumbled", job=job_id)
             done = False
-        over = until is not None and (done or time.monotonic() >= until)
+        over = watch.until is not None and (done or time.monotonic() >= watch.until)
         with self._lock:
             # A job may be back with a new attempt by now.
-            if over and self._watched.get(job_id) == until:
+            if over and self._watched.get(job_id) is watch:
                 del self._watched[job_id]

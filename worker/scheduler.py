@@ -152,7 +152,7 @@ class Scheduler:
     def mirror(self) -> None:
         """Show MLflow what no worker does any more. Raises UnavailableError."""
         with reading(self._engine) as session:
-            behind = [job.id for job in jobs.behind(session, trials=False)]
+            behind = jobs.behind(session, trials=False)
         stop_at = time.monotonic() + _MIRROR_MOST_SECONDS
         for job_id in behind:
             if time.monotonic() < stop_at:

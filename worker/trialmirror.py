@@ -70,7 +70,7 @@ class TrialMirror:
             going_on = sweeps.any_runs(session)
             if going_on and begun < self._rests_until:
                 return 0
-            behind = [job.id for job in jobs.behind(session, trials=True, limit=_BATCH)]
+            behind = jobs.behind(session, trials=True, limit=_BATCH)
         if not behind or not self._server.healthy():
             return 0
         done = self.turn(behind)

@@ -55,12 +55,13 @@ from core.jobs.nesting import (
 )
 from core.jobs.placing import left_to_others
 from core.jobs.points import PACKED, Point
-from core.jobs.reading import Page, attempts, checkpoints, get, list_jobs
+from core.jobs.reading import ALONE, Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
 from core.jobs.sources import check_source, get_source, keep_source, source_of
 from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
 
 __all__ = [
+    "ALONE",
     "CHANNEL",
     "FOLD_TAG",
     "LOST_WORKER",

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, func, select, tuple_, update
-from sqlalchemy.orm import Session, lazyload, load_only
+from sqlalchemy.orm import Session, load_only
 
 from core.db.clock import later, now
 from core.db.tables import Attempt, Job, MetricChunk
@@ -21,6 +21,7 @@ from core.jobs.effects import apply_progress
 from core.jobs.ending import as_wished
 from core.jobs.history import log, worker
 from core.jobs.points import Point, pack
+from core.jobs.reading import ALONE
 from core.status import AttemptStatus, JobStatus
 
 _SLIM = (
@@ -36,8 +37,7 @@ _SLIM = (
         Job.status,
         Job.worker,
     ),
-    lazyload(Job.experiment),
-    lazyload(Job.dataset_version),
+    *ALONE,
 )
 """What those who write for many members read of each; the rest is loaded when it is asked for."""
 

@@ -30,26 +30,25 @@ class Unmirrored:
     points: list[Point]
 
 
-def behind(session: Session, *, trials: bool | None = None, limit: int = 20) -> list[Job]:
-    """Jobs that no worker holds and of which MLflow knows too little, oldest first.
+def behind(session: Session, *, trials: bool, limit: int = 20) -> list[str]:
+    """The ids of jobs that no worker holds and of which MLflow knows too little, oldest first.
 
-    Those that ended, or wait again after a run began; not those in backoff after a failure. With
-    `trials` only jobs of sweeps' trials (True), or only others (False).
+    Those that ended, or wait again after a run began; not those in backoff after a failure. Jobs
+    of sweeps' trials, or all others.
     """
+    tried = or_(exists().where(Trial.job_id == Job.id), exists().where(Fold.job_id == Job.id))
     statement = (
-        select(Job)
+        select(Job.id)
         .where(
             or_(Job.mlflow_run_id.is_not(None), Job.finished_at.is_not(None)),
             or_(Job.mirrored_status.is_(None), Job.mirrored_status != Job.status),
             Job.status != JobStatus.RUNNING,
             Job.mirror_not_before <= now(),
+            tried if trials else ~tried,
         )
         .order_by(Job.created_at)
         .limit(limit)
     )
-    if trials is not None:
-        tried = (exists().where(Trial.job_id == Job.id), exists().where(Fold.job_id == Job.id))
-        statement = statement.where(or_(*tried) if trials else ~or_(*tried))
     return list(session.scalars(statement))
 
 

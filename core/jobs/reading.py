@@ -13,6 +13,9 @@ from core.db.types import Timestamp, from_milliseconds, to_milliseconds
 from core.errors import FieldError, InvalidError, NotFoundError, SupersededError
 from core.status import JobKind, JobStatus
 
+ALONE = (lazyload(Job.experiment), lazyload(Job.dataset_version))
+"""Options of those who read jobs and nothing beside them; what is asked for later is read then."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -41,7 +44,7 @@ def own(session: Session, job_id: str, attempt: int) -> Job:
     statement = (
         select(Job)
         .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
-        .options(lazyload(Job.experiment), lazyload(Job.dataset_version))
+        .options(*ALONE)
         .with_for_update(of=Job)
         .execution_options(populate_existing=True)
     )

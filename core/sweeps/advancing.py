@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Engine, exists, or_, select, update
-from sqlalchemy.orm import Session, lazyload, load_only
+from sqlalchemy.orm import Session, load_only
 
 from core import jobs
 from core.db.clock import later, now
@@ -35,8 +35,7 @@ TURN_SECONDS = 60.0
 
 _SLIM = (
     load_only(Job.status, Job.progress, Job.result, Job.cause, Job.cancel_requested_at),
-    lazyload(Job.experiment),
-    lazyload(Job.dataset_version),
+    *jobs.ALONE,
 )
 """What is read of a job to tell how its trial ended."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.status import JobStatus, SweepStatus
@@ -87,7 +88,6 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
     """
     experiment_id = server.experiment_id(description.experiment)
     mark = description.mark
-    tags = {**description.tags, mark: description.job_id}
     found = server.find_runs([experiment_id], f"tags.`{mark}` = '{description.job_id}'")
     told: set[str] = set()
     if found:
@@ -95,12 +95,7 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
         # What was told stays: a sweep may have been edited since.
         told = {param["key"] for param in found[0]["data"].get("params", [])}
     else:
-        info = server.create_run(
-            experiment_id,
-            name=description.name,
-            started_at_ms=description.started_at_ms,
-            tags={key: value[:_MOST_TAG] for key, value in tags.items() if value},
-        )
+        info = _created(server, experiment_id, description)
     run_id = str(info["run_id"])
     params = {key: value for key, value in description.params.items() if key not in told}
     server.log_params(run_id, params)
@@ -124,13 +119,7 @@ def tell_whole(
     In as few requests as MLflow allows. Nobody may have made one before: none is looked for.
     `artifacts` gives the files of the run whose id it is told. Raises as MlflowServer does.
     """
-    all_tags = {**description.tags, **tags, description.mark: description.job_id}
-    info = server.create_run(
-        experiment_id,
-        name=description.name,
-        started_at_ms=description.started_at_ms,
-        tags={key: value[:_MOST_TAG] for key, value in all_tags.items() if value},
-    )
+    info = _created(server, experiment_id, description, tags)
     run_id = str(info["run_id"])
     server.log_first(run_id, description.params, points)
     server.log_input(run_id, _input(description.dataset), description.dataset.context)
@@ -159,7 +148,7 @@ def end_run(
         return True
     for artifact in artifacts:
         server.put_artifact(run["info"]["artifact_uri"], artifact.name, artifact.content)
-    server.set_tags(run_id, {key: value[:_MOST_TAG] for key, value in tags.items() if value})
+    server.set_tags(run_id, _fitting(tags))
     wanted = mlflow_status(status)
     info = server.update_run(run_id, wanted, ended_at_ms)
     return str(info.get("status")) == wanted
@@ -172,6 +161,27 @@ def is_deleted(server: MlflowServer, run_id: str) -> bool:
 
 def _deleted(run: Mapping[str, Any]) -> bool:
     return bool(run["info"].get("lifecycle_stage") == "deleted")
+
+
+def _created(
+    server: MlflowServer,
+    experiment_id: str,
+    description: RunDescription,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """A new run as MLflow describes it, marked with whose it is."""
+    own = {**description.tags, **tags, description.mark: description.job_id}
+    return server.create_run(
+        experiment_id,
+        name=description.name,
+        started_at_ms=description.started_at_ms,
+        tags=_fitting(own),
+    )
+
+
+def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that say something, cut to what MLflow takes."""
+    return {key: value[:_MOST_TAG] for key, value in tags.items() if value}
 
 
 def _input(dataset: DatasetInput) -> dict[str, str]:

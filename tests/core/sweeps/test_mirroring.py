@@ -67,10 +67,11 @@ def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine
         do(engine, jobs.record_metrics, job.id, 1, 1, reported)
         finish(engine, sweep_id, only=[job.id], value=value)
     with transaction(engine) as session:
-        for job in jobs.behind(session):
-            assert not jobs.nesting(session, job).shown
-            assert jobs.pass_over(session, job.id, JobStatus.FINISHED)
-    assert do(engine, jobs.behind) == []
+        for one in jobs.behind(session, trials=True):
+            assert not jobs.nesting(session, jobs.get(session, one)).shown
+            assert jobs.pass_over(session, one, JobStatus.FINISHED)
+    with reading(engine) as session:
+        assert jobs.behind(session, trials=True) == []
     assert do(engine, jobs.mirror_lag)[0] == 0
     sweeps.advance(engine, sweep_id)
     with transaction(engine) as session:
@@ -79,7 +80,8 @@ def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine
         assert sweeps.show_best(session, sweep) == 2
         assert sweeps.show_best(session, sweep) == 0
     with transaction(engine) as session:
-        behind = {job.id for job in jobs.behind(session)}
+        assert jobs.behind(session, trials=False) == []
+        behind = set(jobs.behind(session, trials=True))
         assert behind == {job.id for _, job in table(engine, sweep_id)[1:]}
         assert not any(jobs.pass_over(session, one, JobStatus.FINISHED) for one in behind)
         assert all(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
