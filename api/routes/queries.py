@@ -14,7 +14,7 @@ from core import datasets
 from core.data import columns
 from core.data.copies import held
 from core.data.query import parse
-from core.data.selecting import parts, select
+from core.data.selecting import dealt
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
@@ -41,12 +41,11 @@ def query_version(
         digest = datasets.resolve(session, f"{name}@{version}").digest
     with held(here.cache, here.store, digest) as path:
         table = columns.load(path)
-        rows = select(query, table)
+        rows, parts = dealt(query, table)
         preview = table.take(rows[: asked.preview]).to_pylist()
-        dealt = {name: len(part) for name, part in parts(query, table).items()}
         return schemas.QueryResult(
             rows=len(rows),
             of=table.num_rows,
-            parts=dealt or None,
+            parts={name: len(part) for name, part in parts.items()} or None,
             preview=[views.words(row) for row in preview],
         )

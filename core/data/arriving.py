@@ -9,6 +9,7 @@ import io
 import threading
 import time
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -49,6 +50,9 @@ class Arriving:
         self._quiet_at: float | None = None
         self._lock = threading.Lock()
         self._count = len(self._manifest.all())
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, chunk in enumerate(self._manifest.chunks):
+            self._places[chunk.digest].append(place)
         self._taken: set[str] = set()
         self._here: set[str] = set()
         self._threads = [
@@ -101,8 +105,8 @@ class Arriving:
         with pa.memory_map(str(self.arrival.columns)) as some, pa.memory_map(str(path)) as all_:
             ahead = pa.ipc.open_file(some)
             whole = batch_of(all_.read_buffer(), schema).select(ahead.schema.names).serialize()
-            for place, one in enumerate(self._manifest.chunks):
-                if one == chunk and ahead.get_batch(place).serialize() != whole:
+            for place in self._places[chunk.digest]:
+                if ahead.get_batch(place).serialize() != whole:
                     raise UnavailableError(
                         f"the store gave other bytes for columns {', '.join(self.arrival.names)} "
                         f"of chunk {chunk.digest[:12]} than the chunk has"

@@ -42,25 +42,24 @@ def select(query: Query, table: pa.Table) -> NDArray[np.int64]:
     `@limit` the first of them; `@split` those that have a part, `@part` those of one. Raises
     InvalidError as `check` does, and for parts that would be empty.
     """
-    if query.split is None:
-        return _found(query, table)
-    return np.sort(np.concatenate(list(parts(query, table).values())))
+    return dealt(query, table)[0]
 
 
-def parts(query: Query, table: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """The row numbers of each part that the query's `@split` makes, or of the one it wants.
+def dealt(query: Query, table: pa.Table) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    """What `select` keeps, and that of each part that `@split` makes, or of the one it wants.
 
-    None without `@split`. Raises InvalidError as `select` does.
+    Without `@split` there are no parts. Raises InvalidError as `select` does.
     """
-    if query.split is None:
-        return {}
     rows = _found(query, table)
+    if query.split is None:
+        return rows, {}
     chosen = pa.array(rows)
     try:
-        dealt = parts_of(query.split, len(rows), lambda name: table.column(name).take(chosen))
+        every = parts_of(query.split, len(rows), lambda name: table.column(name).take(chosen))
     except InvalidError as error:
         raise invalid(f"@split: {error.detail}") from error
-    return {name: rows[one] for name, one in dealt.items() if query.part in (None, name)}
+    parts = {name: rows[one] for name, one in every.items() if query.part in (None, name)}
+    return np.sort(np.concatenate(list(parts.values()))), parts
 
 
 def _found(query: Query, table: pa.Table) -> NDArray[np.int64]:

@@ -103,7 +103,7 @@ def deal(spec: JobSpec, table: pa.Table) -> Dealt:
     for column, labels in zip(spec.data.targets, classes, strict=True):
         if labels is not None:
             codes = target.codes[column][parts["train"]]
-            _refuse_unseen(column, labels, codes, folded=spec.data.split.fold is not None)
+            _check_seen(column, labels, codes, folded=spec.data.split.fold is not None)
     if weight is not None:
         _refuse_weightless(weight, parts)
     return Dealt(y, classes, weight, parts)
@@ -166,12 +166,10 @@ def _features(
     return x, Standardizer.fit(x[training]).sparing(finished), pipeline
 
 
-def _refuse_unseen(
-    column: str, labels: tuple[Label, ...], training: Array, *, folded: bool
-) -> None:
-    """A class that only validation or test rows have cannot be learned: say which.
+def _check_seen(column: str, labels: tuple[Label, ...], training: Array, *, folded: bool) -> None:
+    """Raise InvalidError for a class that only validation or test rows have: it cannot be learned.
 
-    A fold may be so: each row validates once, also the only one of its class.
+    A fold may be so, and warns: each row validates once, also the only one of its class.
     """
     unseen = np.setdiff1d(np.arange(len(labels)), training)
     if len(unseen):

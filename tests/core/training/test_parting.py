@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from core.data.describe import describe
 from core.data.query import parse
-from core.data.selecting import parts, select
+from core.data.selecting import dealt, select
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check
@@ -80,7 +80,7 @@ def test_a_job_trains_on_the_parts_that_its_query_makes(patients, query):
     check(spec, describe(path), 10**9)
     for problem, _ in (pose(spec, table), posed(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
-            wanted = parts(parse(query), table)[part]
+            wanted = dealt(parse(query), table)[1][part]
             assert rows_of(getattr(problem, part)) == set(wanted.tolist())
 
 
