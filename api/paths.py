@@ -1,6 +1,6 @@
 """Where in a request a value is wrong, written as a person would: `network[0].units`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.fields import Fields
@@ -10,11 +10,11 @@ _TAGS = {"union_tag_invalid", "union_tag_not_found"}
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
-def field_errors(errors: Sequence[Any], body: Any, known: Fields) -> list[FieldError]:
+def field_errors(errors: Sequence[Any], body: Any, known: Callable[[], Fields]) -> list[FieldError]:
     """What pydantic found wrong with a request whose JSON body was `body`.
 
-    `known` says which fields there are. Several complaints about one field (each branch of a union
-    has its own) become one.
+    `known` says which fields there are, if any is unknown. Several complaints about one field (each
+    branch of a union has its own) become one.
     """
     messages: dict[str, list[str]] = {}
     places = [path(error, body) for error in errors]
@@ -63,12 +63,12 @@ def render(steps: Sequence[str | int]) -> str:
     return text
 
 
-def _message(error: Any, known: Fields) -> str:
+def _message(error: Any, known: Callable[[], Fields]) -> str:
     context = error.get("ctx") or {}
     if error["type"] == "union_tag_invalid":
         return f"there is no kind '{context['tag']}'; there are: {context['expected_tags']}"
     if error["type"] in _UNKNOWN:
-        advice = known.advice(error["loc"][1:]) if error["loc"][0] == "body" else ""
+        advice = known().advice(error["loc"][1:]) if error["loc"][0] == "body" else ""
         return f"there is no such field; {advice}" if advice else "there is no such field"
     if error["type"] == "missing":
         return "this field is required"

@@ -105,7 +105,7 @@ async def _validation(request: Request, error: Exception) -> Response:
     if isinstance(error.body, bytes):
         detail = "send the body as JSON, with Content-Type: application/json"
         return problem(request.scope, 415, detail)
-    fields = field_errors(found, error.body, Fields.of(request))
+    fields = field_errors(found, error.body, lambda: Fields.of(request))
     detail = "; ".join(f"{field.path}: {field.message}" if field.path else field.message
                        for field in fields)  # fmt: skip
     return problem(
