@@ -12,13 +12,16 @@ RUN python -m venv /opt/installer \
     && python -m venv --without-pip /opt/chainrule
 ENV VIRTUAL_ENV=/opt/chainrule
 RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements/runtime.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY api api
 COPY chainrule chainrule
 COPY core core
 COPY migrations migrations
 COPY worker worker
-RUN /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
+# The history stays outside, so the version is an argument: --build-arg VERSION=0.2.0; empty: the last release.
+ARG VERSION=""
+RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
+    /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
 
 FROM python:3.12-slim AS base
 # The home folder exists and is owned by the user, so a fresh named volume on it is writable.

@@ -18,6 +18,7 @@ from chainrule.cli import (
     steering,
     sweeps,
     up,
+    version,
     watching,
     webhooks,
 )
@@ -36,6 +37,7 @@ app = new_typer(
     "The commands that talk to a server find it at CHAINRULE_URL (http://127.0.0.1:8000 if unset) "
     "and show CHAINRULE_API_TOKEN if it is set."
 )
+version.install(app)
 up.install(app)
 demo.install(app)
 datasets.install(app)

@@ -1,0 +1,104 @@
+"""What a wheel of this checkout holds, and where its version comes from."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from typer.testing import CliRunner
+
+from api.app import create_app
+from chainrule.cli.app import app
+from core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+BACKEND = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+
+
+def wheel(source, folder, pretended=""):
+    """Build the wheel of `source` as an installer would; its path."""
+    folder.mkdir()
+    built = subprocess.run(
+        [sys.executable, "-c", BACKEND, folder],
+        cwd=source,
+        env={**os.environ, "SETUPTOOLS_SCM_PRETEND_VERSION": pretended},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """What the wheel is built from, without its history."""
+    folder = tmp_path_factory.mktemp("exported")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, folder / name)
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return folder
+
+
+def git(folder, *words):
+    """Run git in `folder` as someone who has no settings."""
+    who = ("-c", "user.name=Someone", "-c", "user.email=someone@example.com")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_wheel_holds_license_and_types_of_every_package(exported, tmp_path):
+    with ZipFile(wheel(exported, tmp_path / "wheel")) as opened:
+        names = opened.namelist()
+        metadata = opened.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert [name for name in names if name.endswith("licenses/LICENSE")]
+    assert "License-Expression: Apache-2.0\n" in metadata
+
+
+def test_version_without_history_is_the_last_release_of_the_changelog(exported, tmp_path):
+    releases = re.findall(r"^## \[(\d\S*)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert wheel(exported, tmp_path / "wheel").name.split("-")[1] == releases[0]
+
+
+def test_version_is_the_one_that_the_image_is_built_with(exported, tmp_path):
+    assert wheel(exported, tmp_path / "wheel", "7.1.2").name.split("-")[1] == "7.1.2"
+
+
+def test_version_is_the_tag(exported, tmp_path):
+    folder = tmp_path / "tagged"
+    shutil.copytree(exported, folder)
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "Release")
+    git(folder, "tag", "v3.2.1")
+    assert wheel(folder, tmp_path / "wheel").name.split("-")[1] == "3.2.1"
+    git(folder, "commit", "--allow-empty", "-m", "Go on")
+    assert wheel(folder, tmp_path / "later").name.split("-")[1].startswith("3.2.2.dev1+g")
+
+
+def test_command_line_and_openapi_show_the_version_of_the_package(tmp_path):
+    shown = CliRunner().invoke(app, ["--version"])
+    assert shown.stdout == f"chainrule {version('chainrule')}\n"
+    document = create_app(Settings(data_dir=tmp_path)).openapi()
+    assert document["info"]["version"] == version("chainrule")
+
+
+def test_changelog_has_a_place_for_the_next_change_and_known_headings():
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == "[Unreleased]"
+    kinds = set(re.findall(r"^### (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_floor_of_coverage_only_rises():
+    assert PROJECT["tool"]["coverage"]["report"]["fail_under"] >= 90
