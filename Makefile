@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast check format format-check lint types contracts test-slow faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
+.PHONY: help demo up test test-fast test-slow coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -77,6 +77,13 @@ lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 	@$(LOCK) requirements/compose-test.in -c requirements/dev.lock -o requirements/compose-test.lock
 	@$(LOCK) requirements/gpu.in -c requirements/runtime.lock -o requirements/gpu.lock
 
+docs: $(VENV)/dev.stamp ## build the documentation site, build/docs/site
+	@$(BIN)/python -m docs.staging build/docs
+	@$(BIN)/zensical build --strict --config-file build/docs/mkdocs.yml
+
+hooks: $(VENV)/dev.stamp ## check every commit before it is made
+	@$(BIN)/pre-commit install
+
 faults: $(VENV)/dev.stamp ## do every fault of tests/faults to a real stack; no job may be lost
 	@$(BIN)/python -m tests.faults $(ARGS)
 
@@ -87,7 +94,7 @@ compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster
 	@$(BIN)/python -m tests.deploy.cluster $(ARGS)
 
 clean: ## remove what make made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis benchmarks/results
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build/docs benchmarks/results
 
 bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
 	@$(BIN)/python -m benchmarks.core $(ARGS)

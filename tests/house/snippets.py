@@ -2,16 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).parents[2]
-PAGES = [
-    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
+from docs.staging import ROOT, pages
+
+PAGES = pages()
 SHELL = {"sh", "shell", "bash", "console"}
 
 

@@ -131,7 +131,7 @@ def test_product_keeps_the_rule(rule):
 def test_tests_and_benchmarks_keep_the_rule(rule):
     found = [
         f"{path.relative_to(ROOT)}: {complaint}"
-        for path in source_files("tests", "benchmarks", "deploy", "examples")
+        for path in source_files("tests", "benchmarks", "deploy", "docs", "examples")
         if not (rule is wrong_import and path.is_relative_to(ROOT / "benchmarks"))
         for complaint in rule(path, ast.parse(path.read_text()))
     ]
