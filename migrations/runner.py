@@ -6,11 +6,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, text
 
 from core.db.engine import make_engine
 from core.db.session import transaction
-from core.errors import UnavailableError
+from core.errors import ConflictError, UnavailableError
 
 HEAD = "head"
 _LOCK = 0x636861696E  # any number that other users of the database do not lock
@@ -20,7 +22,8 @@ def upgrade(url: str, revision: str = HEAD, *, wait_seconds: float = 30.0) -> No
     """Bring the schema of the database at `url` up to `revision`.
 
     Waits for the database to answer, `wait_seconds` at most, then raises UnavailableError. Of
-    several at once one does the work, the others wait and find it done.
+    several at once one does the work, the others wait and find it done. Raises ConflictError, as
+    everything here does, when a newer release has upgraded the database.
     """
     wait_for_database(url, wait_seconds)
     _run(url, command.upgrade, revision)
@@ -70,6 +73,7 @@ def _run(url: str, action: Any, *arguments: Any, **options: Any) -> None:
     try:
         with engine.begin() as connection:
             _take_turns(connection)
+            _check_revision(connection, config)
             config.attributes["connection"] = connection
             action(config, *arguments, **options)
             _check_foreign_keys(connection)
@@ -88,6 +92,19 @@ def _take_turns(connection: Connection) -> None:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def _check_revision(connection: Connection, config: Config) -> None:
+    """Raise ConflictError when the database has a revision that this release does not contain."""
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise ConflictError(
+            f"the database has revision {', '.join(sorted(unknown))}, which this release does not"
+            f" know (its newest is {scripts.get_current_head()}): a newer release upgraded it; run"
+            " that release, or use its `python -m migrations downgrade` first"
+        )
 
 
 def _check_foreign_keys(connection: Connection) -> None:

@@ -145,6 +145,22 @@ def test_the_command_says_in_one_line_what_is_wrong() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_newer_schema_is_named_in_one_line(empty_url: str) -> None:
+    runner.upgrade(empty_url, "0001")
+    engine = make_engine(empty_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for arguments in ([], ["check"], ["downgrade", "-1"]):
+        result = command(empty_url, *arguments)
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("migrations: the database has revision 9999, which this release")
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).all()
+    assert found == [("9999",)]
+    engine.dispose()
+
+
 def command(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "migrations", *arguments],
