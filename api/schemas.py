@@ -191,6 +191,10 @@ class Job(JobSummary):
     """A job: what was asked for and how far it has come."""
 
     spec: dict[str, Any] = Field(description="what was asked for, with all defaults filled in")
+    spec_version: int = Field(1, description="the spec version that a worker must know to take it")
+    waits_for: str | None = Field(
+        None, description="what must come before any worker can take it; null: nothing special"
+    )
     attempts: list[Attempt] = []
 
 
@@ -333,6 +337,7 @@ class Worker(Read):
     pid: int
     slots: Annotated[int, Field(description="jobs it trains at once")]
     queues: list[str]
+    spec_version: Annotated[int, Field(description="the newest spec version that it reads")]
     datasets: Annotated[
         list[str], Field(description="SHA-256 of dataset versions that its cache holds")
     ]

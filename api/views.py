@@ -1,7 +1,7 @@
 """From rows to read schemas."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api import schemas
@@ -59,10 +59,31 @@ def dataset_version(row: tables.DatasetVersion) -> schemas.DatasetVersion:
     )
 
 
-def job(row: tables.Job, attempts: list[tables.Attempt], settings: Settings) -> schemas.Job:
-    """A job with its spec and attempts."""
+def job(
+    row: tables.Job,
+    attempts: list[tables.Attempt],
+    settings: Settings,
+    *,
+    known: Mapping[str, int] | None = None,
+) -> schemas.Job:
+    """A job with its spec and attempts; `known`: spec versions that workers of queues read."""
     return schemas.Job(
-        **_summary(row, settings), spec=row.spec, attempts=[attempt(one) for one in attempts]
+        **_summary(row, settings),
+        spec=row.spec,
+        spec_version=row.spec_version,
+        waits_for=_newer_worker(row, known or {}),
+        attempts=[attempt(one) for one in attempts],
+    )
+
+
+def _newer_worker(row: tables.Job, known: Mapping[str, int]) -> str | None:
+    """That a waiting job needs another release than those of the workers of its queue."""
+    newest = known.get(row.queue, row.spec_version)
+    if row.status is not JobStatus.QUEUED or row.spec_version <= newest:
+        return None
+    return (
+        f"a worker of a newer release: the spec needs version {row.spec_version}, the workers of"
+        f" queue {row.queue} read version {newest}"
     )
 
 
@@ -143,6 +164,7 @@ def worker(row: tables.Worker) -> schemas.Worker:
         pid=row.pid,
         slots=row.slots,
         queues=row.queues,
+        spec_version=row.spec_version,
         datasets=row.datasets or [],
         started_at=row.started_at,
         heartbeat_at=row.heartbeat_at,

@@ -14,11 +14,30 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
+FIRST = 1
+"""The spec version of all that says nothing else."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """Says with which spec version a field came: `dilation: Annotated[int, Ge(1), Since(2)] = 1`.
+
+    Such a field needs a default; workers of older releases can read specs that keep it. With
+    `values` the field is older, and only these of its values came later.
+    """
+
+    version: int
+    values: tuple[Any, ...] = ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Base of every family (Layer, Loss, Optimizer ...). Subclass it once a family."""
+    """Base of every family (Layer, Loss, Optimizer ...). Subclass it once a family.
 
+    A member says with `since` with which spec version it came.
+    """
+
+    since: ClassVar[int] = FIRST
     kind: Any = ""
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 

@@ -12,6 +12,7 @@ from core.db.clock import later, now
 from core.db.tables import Job, Node, Worker
 from core.db.upsert import upsert
 from core.errors import NotFoundError
+from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 
 ALIVE_SECONDS = 30.0
@@ -73,6 +74,7 @@ def heartbeat(
         "pid": pid,
         "slots": slots,
         "queues": list(queues),
+        "spec_version": SPEC_VERSION,
         "datasets": list(datasets),
         "peer_url": peer_url,
     }
@@ -165,6 +167,16 @@ def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str
         for queue in worker.queues:
             total[queue] = total.get(queue, 0) + worker.slots
     return total
+
+
+def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
+    """For each queue the highest spec version that one of its living workers reads."""
+    statement = select(Worker.queues, Worker.spec_version).where(*_alive(alive_seconds))
+    known: dict[str, int] = {}
+    for queues, version in session.execute(statement):
+        for queue in queues:
+            known[queue] = max(known.get(queue, version), version)
+    return known
 
 
 def peers(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[str]:

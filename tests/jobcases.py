@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -10,12 +10,26 @@ from sqlalchemy.orm import Session
 from core import jobs
 from core.db.session import transaction
 from core.db.tables import Dataset, DatasetVersion, Job
+from core.family import Since
 from core.spec import JobSpec
 from core.spec.job import DIGITS
+from core.spec.version import SPEC_VERSION
 
 Result = TypeVar("Result")
 
 LEASE = 30.0
+
+
+class NewerSpec(JobSpec):
+    """The JobSpec of a later release that marks its new field."""
+
+    warp: Annotated[int, Since(SPEC_VERSION + 1)] = 0
+
+
+class UnmarkedSpec(JobSpec):
+    """The JobSpec of another release that does not."""
+
+    warp: int = 0
 
 
 def do(engine: Engine, use_case: Callable[..., Result], *given: Any, **named: Any) -> Result:
@@ -24,9 +38,9 @@ def do(engine: Engine, use_case: Callable[..., Result], *given: Any, **named: An
         return use_case(session, *given, **named)
 
 
-def spec(**fields: Any) -> JobSpec:
+def spec(kind: type[JobSpec] = JobSpec, **fields: Any) -> JobSpec:
     """A valid spec with some fields changed."""
-    return JobSpec.model_validate({**DIGITS, **fields})
+    return kind.model_validate({**DIGITS, **fields})
 
 
 def dataset_version(session: Session, name: str = "digits", version: int = 1) -> DatasetVersion:

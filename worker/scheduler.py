@@ -21,6 +21,7 @@ from core.db.session import reading, transaction
 from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
 from core.settings import Settings
+from core.spec.version import SPEC_VERSION
 from core.tracking import MlflowServer
 from worker import logs
 from worker.courier import Courier
@@ -65,6 +66,7 @@ class Scheduler:
         self._mirror = Mirror(self._engine, self._store, settings)
         self._instruments = Instruments(self._engine)
         self._memory = sweeps.Memory()
+        self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
         self._courier = Courier(self._engine, settings)
         self._tracker: MlflowServer | None = None
         self._sweep_mirror: SweepMirror | None = None
@@ -114,6 +116,19 @@ class Scheduler:
         """Ring for the jobs next in turn; how many. Raises UnavailableError."""
         with reading(self._engine) as session:
             slots = nodes.slots(session)
+            known = nodes.spec_versions(session)
+            beyond = jobs.beyond(session, known)
+        lowest = {queue: version for queue, (_, version) in beyond.items()}
+        if lowest != self._beyond:
+            self._beyond = lowest
+            for queue, (count, version) in beyond.items():
+                log.warning(
+                    "jobs wait for a worker of a newer release",
+                    queue=queue,
+                    jobs=count,
+                    spec_version=version,
+                    workers_read=known[queue],
+                )
         rung = sum(
             jobs.dispatch(
                 self._engine,
@@ -121,6 +136,7 @@ class Scheduler:
                 queue=queue,
                 window=max(_LEAST_WINDOW, 2 * slots.get(queue, 0)),
                 again_seconds=self._settings.ring_again_seconds,
+                spec_version=known.get(queue, SPEC_VERSION),
             )
             for queue in QUEUES
         )

@@ -39,8 +39,7 @@ class Slot:
         self._left = False
         trained = int(self._attempt(job_id))
         if not trained and not self._left:
-            log.info("a bell for a job that does not wait", job=job_id)
-            self._equipment.counts.add("duplicate_bells")
+            self._not_claimed(job_id)
         while not self._equipment.drain.begun and self._next():
             trained += 1
         return trained
@@ -100,12 +99,16 @@ class Slot:
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
             equipment.counts.set("busy", 1)
+            jobs.read(claim)
             claims += self._beside(claim)
             if len(claims) > 1:
                 log.info("trained side by side", jobs=len(claims))
                 Group(equipment, claims, claimed_at).run()
             else:
                 Attempt(equipment, claim, claimed_at).run()
+        except jobs.UnknownSpecError as error:
+            log.error("the spec cannot be read", reason=error.detail)
+            self._decline(claim, error)
         except Exception as error:
             # A slot that dies of one job would take the next ones with it.
             log.exception("the attempt went wrong")
@@ -156,12 +159,27 @@ class Slot:
             log.warning("a job is trained alone", reason=error.detail)
             return []
 
+    def _not_claimed(self, job_id: str) -> None:
+        """Log a message whose job was not claimed; pass it on if a newer release is needed."""
+        log.info("a bell for a job that does not wait", job=job_id)
+        self._equipment.counts.add("duplicate_bells")
+        with suppress(ChainruleError):
+            with reading(self._equipment.engine) as session:
+                newer = jobs.needs_newer(session, job_id)
+            if newer:
+                self._pass_on(job_id)
+
     def _pass_on(self, job_id: str) -> None:
-        """Let another worker hear the bell that a draining one took."""
+        """Let another worker hear the bell that this one took and cannot use."""
         # Not before whoever rang has noted so.
         time.sleep(_PASS_ON_SECONDS)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.unring(session, job_id)
+
+    def _decline(self, claim: jobs.Claim, error: jobs.UnknownSpecError) -> None:
+        """Leave a claim to a newer release; if that fails, its lease runs out."""
+        with suppress(ChainruleError), transaction(self._equipment.engine) as session:
+            jobs.decline(session, claim.job_id, claim.attempt, error)
 
     def _lose(self, claim: jobs.Claim, cause: dict[str, Any]) -> None:
         """Give up a claim after an error of ours; if that fails too, its lease runs out."""

@@ -13,7 +13,7 @@ from api.context import Context, Here
 from api.exact import Exact
 from api.openapi import ALWAYS, problems
 from api.parameters import JobId, Paging, Tags, pairs
-from core import jobs
+from core import jobs, nodes
 from core.data.schema import DatasetSchema
 from core.db import tables
 from core.db.session import reading, transaction
@@ -160,4 +160,7 @@ def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -
 
 
 def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:
-    return views.job(row, jobs.attempts(session, row.id), here.settings)
+    attempts = jobs.attempts(session, row.id)
+    waits = row.status is JobStatus.QUEUED
+    known = nodes.spec_versions(session) if waits else None
+    return views.job(row, attempts, here.settings, known=known)

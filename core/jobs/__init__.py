@@ -59,6 +59,7 @@ from core.jobs.reading import ALONE, Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
 from core.jobs.sources import check_source, get_source, keep_source, source_of
 from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
+from core.jobs.versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, needs_newer, read
 
 __all__ = [
     "ALONE",
@@ -70,6 +71,7 @@ __all__ = [
     "PACKED",
     "SWEEP_TAG",
     "TRIAL_TAG",
+    "UNKNOWN_SPEC",
     "Claim",
     "Ended",
     "History",
@@ -83,16 +85,19 @@ __all__ = [
     "Reaper",
     "Renewal",
     "SavedCheckpoint",
+    "UnknownSpecError",
     "Unmirrored",
     "Written",
     "attempts",
     "begin_runs",
     "behind",
+    "beyond",
     "cancel",
     "check_source",
     "checkpoints",
     "claim",
     "claim_beside",
+    "decline",
     "dispatch",
     "due",
     "events",
@@ -115,12 +120,14 @@ __all__ = [
     "metrics",
     "mirror_lag",
     "most_shown",
+    "needs_newer",
     "nesting",
     "pass_over",
     "pause",
     "predictions_of",
     "prune",
     "queue_depths",
+    "read",
     "reap",
     "record_all",
     "record_checkpoint",

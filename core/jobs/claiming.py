@@ -12,6 +12,7 @@ from core.db.tables import Attempt, Checkpoint, Job
 from core.errors import SupersededError
 from core.jobs.history import log, worker
 from core.jobs.reading import get, own
+from core.spec.version import SPEC_VERSION
 from core.status import JobKind, JobStatus
 
 
@@ -78,12 +79,17 @@ def claim(
 ) -> Claim | None:
     """Make the next attempt at a waiting job and own it for `lease_seconds`.
 
-    None when the job does not wait (any more, or not yet) or is unknown: drop the message. Of many
-    claims at one moment exactly one is given.
+    None when the job does not wait (any more, or not yet) or is unknown, or needs a worker of a
+    newer release: drop the message. Of many claims at one moment exactly one is given.
     """
     taken = (
         update(Job)
-        .where(Job.id == job_id, Job.status == JobStatus.QUEUED, Job.not_before <= now())
+        .where(
+            Job.id == job_id,
+            Job.status == JobStatus.QUEUED,
+            Job.not_before <= now(),
+            Job.spec_version <= SPEC_VERSION,
+        )
         .values(
             status=JobStatus.RUNNING,
             attempt=Job.attempt + 1,

@@ -13,6 +13,7 @@ from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.errors import UnavailableError
+from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 
 
@@ -23,16 +24,20 @@ def dispatch(
     queue: str,
     window: int,
     again_seconds: float = 30.0,
+    spec_version: int = SPEC_VERSION,
 ) -> int:
     """Call `ring(job_id, queue)` for the jobs next in turn on `queue`; how many were rung.
 
     At most `window` jobs are rung and unclaimed at a time; one that stays unclaimed for
-    `again_seconds` is rung again. No transaction is open while the bell rings: a frozen broker
+    `again_seconds` is rung again. Left out are those that need a higher `spec_version` than the
+    workers of the queue know. No transaction is open while the bell rings: a frozen broker
     holds up nobody, a crash in between rings twice at most. Stops quietly when `ring` raises
     UnavailableError; raises it when the database does not answer.
     """
     with reading(engine) as session:
-        job_ids = due(session, queue, window, again_seconds=again_seconds)
+        job_ids = due(
+            session, queue, window, again_seconds=again_seconds, spec_version=spec_version
+        )
     rung = []
     try:
         for job_id in job_ids:
@@ -46,8 +51,18 @@ def dispatch(
     return len(rung)
 
 
-def due(session: Session, queue: str, window: int, *, again_seconds: float = 30.0) -> list[str]:
-    """The ids of jobs to ring now, in turn: by priority, then each owner's oldest, then age."""
+def due(
+    session: Session,
+    queue: str,
+    window: int,
+    *,
+    again_seconds: float = 30.0,
+    spec_version: int = SPEC_VERSION,
+) -> list[str]:
+    """The ids of jobs to ring now, in turn: by priority, then each owner's oldest, then age.
+
+    Only of those that a worker can read that knows `spec_version`.
+    """
     free = window - ringing(session, queue, again_seconds=again_seconds)
     if free <= 0:
         return []
@@ -60,6 +75,7 @@ def due(session: Session, queue: str, window: int, *, again_seconds: float = 30.
             Job.queue == queue,
             Job.status == JobStatus.QUEUED,
             Job.not_before <= now(),
+            Job.spec_version <= spec_version,
             or_(Job.published_at.is_(None), Job.published_at < later(-again_seconds)),
         )
         .order_by(Job.priority.desc(), turn, Job.created_at, Job.id)

@@ -22,6 +22,7 @@ from core.jobs.ending import as_wished
 from core.jobs.history import log, worker
 from core.jobs.points import Point, pack
 from core.jobs.reading import ALONE
+from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
 
 _SLIM = (
@@ -233,6 +234,7 @@ def _fitting(stack_key: str) -> Select[str]:
             Job.status == JobStatus.QUEUED,
             Job.not_before <= now(),
             Job.checkpoint_id.is_(None),
+            Job.spec_version <= SPEC_VERSION,
         )
         .order_by(Job.priority.desc(), Job.created_at, Job.id)
     )

@@ -10,6 +10,7 @@ from core.db.tables import DatasetVersion, Job
 from core.errors import ConflictError, NotFoundError
 from core.jobs.submitting import enter, spec_hash
 from core.spec.inference import EvaluationSpec, Inference
+from core.spec.version import encode
 from core.status import JobKind, JobStatus
 
 QUEUE = "cpu"
@@ -38,7 +39,7 @@ def infer(
     not made again: neither model nor data ever change. Keys and errors are those of `submit`.
     """
     version = f"{dataset_version.dataset.name}@{dataset_version.version}"
-    document = spec.model_copy(update={"dataset": version}).model_dump(mode="json")
+    document, needed = encode(spec.model_copy(update={"dataset": version}))
     job = Job(
         id=uuid.uuid4().hex,
         kind=JobKind.EVALUATE if isinstance(spec, EvaluationSpec) else JobKind.SCORE,
@@ -50,6 +51,8 @@ def infer(
         tags=dict(spec.tags),
         spec=document,
         spec_hash=spec_hash(document),
+        # The worker reads the spec of the model, too.
+        spec_version=max(needed, trained.spec_version),
         queue=QUEUE,
         priority=spec.priority,
         max_attempts=spec.max_attempts or max_attempts,

@@ -16,6 +16,7 @@ from core.errors import ConflictError, UnavailableError
 from core.jobs.history import client, log
 from core.jobs.reading import get
 from core.spec import JobSpec
+from core.spec.version import encode
 from core.status import JobStatus
 
 
@@ -124,7 +125,7 @@ def retry(session: Session, job_id: str, *, owner: str) -> Job:
             name: getattr(old, name)
             for name in (
                 "kind", "model_job_id", "experiment_id", "dataset_version_id", "name", "tags",
-                "spec", "spec_hash", "queue", "priority", "max_attempts",
+                "spec", "spec_hash", "spec_version", "queue", "priority", "max_attempts",
             )
         },
     )  # fmt: skip
@@ -149,7 +150,7 @@ def _made(
     stack_key: str | None,
 ) -> Job:
     """A row for a spec that nobody has seen yet."""
-    document = spec.model_dump(mode="json")
+    document, version = encode(spec)
     return Job(
         id=uuid.uuid4().hex,
         owner=owner,
@@ -159,6 +160,7 @@ def _made(
         tags=dict(spec.tags),
         spec=document,
         spec_hash=spec_hash(document),
+        spec_version=version,
         queue=spec.device,
         priority=spec.priority,
         max_attempts=spec.max_attempts or max_attempts,

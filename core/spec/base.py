@@ -1,8 +1,10 @@
 """What all specs share: immutable, closed to unknown fields, finite numbers only."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from core.family import FIRST
 
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=250, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\- ]*$")
@@ -23,6 +25,11 @@ MostAttempts = Annotated[
 
 
 class Spec(BaseModel):
-    """Validated input. An unknown field is an error, not a typo that trains something else."""
+    """Validated input. An unknown field is an error, not a typo that trains something else.
+
+    A kind of spec says with `since` with which spec version it came.
+    """
+
+    since: ClassVar[int] = FIRST
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

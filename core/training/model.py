@@ -21,6 +21,7 @@ from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.network import BoundNetwork
 from core.spec import JobSpec
+from core.spec.version import encode
 from core.training.calibration import Calibration
 from core.training.checkpoint import read, save
 from core.training.problem import Column, Encoding
@@ -81,7 +82,7 @@ class TrainedModel:
             arrays.update(self.calibration.arrays())
         metadata = {
             "format": FORMAT,
-            "spec": self.spec.model_dump_json(),
+            "spec": json.dumps(encode(self.spec).document, separators=(",", ":")),
             "shape": json.dumps(self.network.shape),
             "features": _dumped(self.encoding.features),
             "prepare": self.encoding.pipeline.dumps(),

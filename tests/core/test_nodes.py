@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from core import nodes
 from core.db.session import transaction
 from core.errors import NotFoundError
+from core.spec.version import SPEC_VERSION
 from tests.jobcases import claimed, do
 
 
@@ -84,6 +85,23 @@ def test_running_jobs_are_counted_by_node(engine: Engine) -> None:
     claimed(engine)
     claimed(engine)
     assert do(engine, nodes.get_node, "n1").running == 2
+
+
+def test_the_newest_spec_version_that_workers_of_a_queue_read(engine: Engine) -> None:
+    assert do(engine, nodes.spec_versions) == {}
+    for worker, queues in (("a", ["cpu"]), ("b", ["cpu", "gpu"]), ("c", ["gpu"])):
+        beat(engine, worker, queues=queues)
+    assert do(engine, nodes.spec_versions) == {"cpu": SPEC_VERSION, "gpu": SPEC_VERSION}
+    for worker, version in (("a", 3), ("b", 2), ("c", 1)):
+        statement = text("UPDATE workers SET spec_version = :version WHERE id = :id")
+        with transaction(engine) as session:
+            session.execute(statement, {"version": version, "id": worker})
+    assert do(engine, nodes.spec_versions) == {"cpu": 3, "gpu": 2}
+    age(engine, "a", 31)
+    assert do(engine, nodes.spec_versions) == {"cpu": 2, "gpu": 2}
+    # One that is upgraded says so by itself.
+    beat(engine, "b", queues=["cpu"])
+    assert do(engine, nodes.spec_versions) == {"cpu": SPEC_VERSION, "gpu": 1}
 
 
 def test_an_unknown_node_is_not_found(engine: Engine) -> None:

@@ -32,6 +32,7 @@ class Job(Base):
     epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
     `insights` what the trained network was seen to do; `cause` why it failed. Jobs with the same
     `stack_key` may be trained side by side, as a stack.
+    Workers that know at least `spec_version` can read the spec.
     `mirrored_status` is the last status that MLflow confirmed, or `begun` before the first.
     """
 
@@ -72,6 +73,7 @@ class Job(Base):
     tags: Mapped[dict[str, str]]
     spec: Mapped[dict[str, Any]]
     spec_hash: Mapped[str] = mapped_column(String(64))
+    spec_version: Mapped[int] = mapped_column(default=1, server_default="1")
     queue: Mapped[str] = mapped_column(String(32))
     priority: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]

@@ -29,7 +29,7 @@ class Worker(Base):
     """One Celery worker process on a node: which queues it serves, how many jobs at once.
 
     `datasets` are digests of versions that its cache holds whole, `peer_url` is where other workers
-    may fetch chunks from it; None: nowhere.
+    may fetch chunks from it; None: nowhere. `spec_version` is the newest that it reads.
     """
 
     __tablename__ = "workers"
@@ -39,6 +39,7 @@ class Worker(Base):
     pid: Mapped[int]
     slots: Mapped[int]
     queues: Mapped[list[str]]
+    spec_version: Mapped[int] = mapped_column(default=1, server_default="1")
     datasets: Mapped[list[str] | None]
     peer_url: Mapped[str | None] = mapped_column(String(255))
     started_at: Mapped[Created]
