@@ -99,7 +99,6 @@ class Slot:
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
             equipment.counts.set("busy", 1)
-            jobs.read(claim)
             claims += self._beside(claim)
             if len(claims) > 1:
                 log.info("trained side by side", jobs=len(claims))
@@ -107,7 +106,6 @@ class Slot:
             else:
                 Attempt(equipment, claim, claimed_at).run()
         except jobs.UnknownSpecError as error:
-            log.error("the spec cannot be read", reason=error.detail)
             self._decline(claim, error)
         except Exception as error:
             # A slot that dies of one job would take the next ones with it.
@@ -138,7 +136,11 @@ class Slot:
         return left
 
     def _beside(self, first: jobs.Claim) -> list[jobs.Claim]:
-        """Claim what can be trained together with a job: this slot's share of what waits."""
+        """Claim what can be trained together with a job: this slot's share of what waits.
+
+        Raises UnknownSpecError when the spec of the job itself cannot be read.
+        """
+        jobs.read(first)
         if first.stack_key is None or first.checkpoint is not None:
             return []
         equipment = self._equipment
@@ -178,6 +180,7 @@ class Slot:
 
     def _decline(self, claim: jobs.Claim, error: jobs.UnknownSpecError) -> None:
         """Leave a claim to a newer release; if that fails, its lease runs out."""
+        log.error("the spec cannot be read", reason=error.detail)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.decline(session, claim.job_id, claim.attempt, error)
 

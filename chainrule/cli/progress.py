@@ -58,7 +58,8 @@ def fields(job: Document) -> dict[str, Any]:
     done = job.get("epochs" if training else "rows") or 0
     if not status.terminal and not job.get("last_metrics"):
         waiting = status is JobStatus.QUEUED
-        metrics = "waiting for a worker" if waiting else "reading the data"
+        waits = f"waiting for {job.get('waits_for') or 'a worker'}"
+        metrics = waits if waiting else "reading the data"
     else:
         metrics = _metrics(job.get("last_metrics") or {})
     return {

@@ -5,10 +5,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
 from api.app import create_app
-from core import jobs
+from core import jobs, nodes
 from core.db.session import transaction
+from core.db.tables import Job
+from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 from tests.apicases import SPEC, Http, assert_problem, close
 
@@ -23,6 +26,28 @@ def test_a_submission_answers_202_with_a_queued_job(everywhere):
     assert job["spec"]["optimizer"]["beta1"] == 0.9
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
     assert everywhere.get(answer.headers["location"]).json() == job
+
+
+def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere):
+    job = everywhere.submitted()
+    assert (job["spec_version"], job["waits_for"]) == (1, None)
+    engine = everywhere.app.state.context.engine
+    with transaction(engine) as session:
+        session.execute(update(Job).where(Job.id == job["id"]).values(spec_version=7))
+    where = f"/v1/jobs/{job['id']}"
+    assert everywhere.get(where).json()["waits_for"] is None
+    with transaction(engine) as session:
+        nodes.heartbeat(
+            session, node="n", worker="w", host="h", pid=1, slots=1, queues=["cpu"], versions={}
+        )
+    told = everywhere.get(where).json()["waits_for"]
+    assert told == (
+        "a worker of a newer release: the spec needs version 7, the workers of queue cpu read"
+        f" version {SPEC_VERSION}"
+    )
+    (worker,) = everywhere.get("/v1/nodes/n").json()["workers"]
+    assert worker["spec_version"] == SPEC_VERSION
+    assert everywhere.post(f"{where}/pause").json()["waits_for"] is None
 
 
 def test_a_name_alone_means_the_latest_version(http, pets):
