@@ -1,15 +1,23 @@
 """A spec with a field of the next release: it waits for a worker that knows it."""
 
-import pytest
-from sqlalchemy import update
+import threading
 
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from core import nodes
 from core.db.session import transaction
-from core.db.tables import Job
+from core.db.tables import Job, Worker
+from core.queue import make_celery, waiting
 from core.spec.inference import EvaluationSpec
 from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
+from tests.brokers import Broker
 from tests.jobcases import NewerSpec, UnmarkedSpec
 from tests.workercases import Bench
+from worker.scheduler import Scheduler
 
 
 class UnmarkedEvaluation(EvaluationSpec):
@@ -65,3 +73,29 @@ def test_an_evaluation_is_given_back_too(bench: Bench):
     waits_uncharged(bench, job_id)
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.RELEASED
+
+
+def test_the_scheduler_wakes_nobody_for_it_and_says_so_once(bench: Bench, broker: Broker):
+    with transaction(bench.engine) as session:
+        nodes.heartbeat(
+            session, node="n", worker="w", host="h", pid=1, slots=1, queues=["cpu"], versions={}
+        )
+    bench.submit(kind=NewerSpec, warp=9)
+    settings = bench.settings.model_copy(update={"broker_url": SecretStr(broker.url)})
+    celery, scheduler = make_celery(settings), Scheduler(settings)
+    ended = threading.Event()
+    ended.set()
+    try:
+        with capture_logs() as logged:
+            assert [scheduler.dispatch() for _ in range(3)] == [0, 0, 0]
+        assert waiting(celery, "cpu") == 0
+        (line,) = [one for one in logged if one["log_level"] == "warning"]
+        assert line["event"] == "jobs wait for a worker of a newer release"
+        assert (line["queue"], line["jobs"]) == ("cpu", 1)
+        assert (line["spec_version"], line["workers_read"]) == (SPEC_VERSION + 1, SPEC_VERSION)
+        with transaction(bench.engine) as session:
+            session.execute(update(Worker).values(spec_version=SPEC_VERSION + 1))
+        assert scheduler.dispatch() == 1
+        assert waiting(celery, "cpu") == 1
+    finally:
+        scheduler.run(ended)  # closes what it opened
