@@ -58,7 +58,11 @@ def _take_out(value: Any, document: Any) -> int:
             version = max(version, since.version)
         elif not since.values:
             del document[name]
-    inner = (_take_out(getattr(value, name), document[name]) for name in document)
+    inner = (
+        _take_out(getattr(value, name), part)
+        for name, part in document.items()
+        if isinstance(part, dict | list)
+    )
     return max(version, max(inner, default=FIRST))
 
 
