@@ -52,6 +52,12 @@ class InvalidError(ChainruleError):
     title = "Invalid input"
 
 
+class DamagedError(InvalidError):
+    """Bytes that were kept are no longer those of their digest; trying again does not help."""
+
+    title = "Damaged data"
+
+
 class UnavailableError(ChainruleError):
     """A server this one needs does not answer; trying again later helps."""
 

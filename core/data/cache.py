@@ -15,40 +15,18 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
 
 from core.data.chunks import SUFFIX, Manifest
+from core.data.integrity import BLOCK_BYTES, VerifiedFiles
 from core.data.locks import attempted, exclusive, shared
+from core.data.source import Source
 from core.data.stores import NO_SPACE
-from core.errors import InvalidError, TooLargeError, UnavailableError
+from core.errors import DamagedError, InvalidError, TooLargeError, UnavailableError
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-BLOCK_BYTES = 2**20
-Stamp = tuple[int, int, int]
-
-
-class Source(Protocol):
-    """Where missing files come from: a store, or something before it."""
-
-    def size(self, key: str) -> int:
-        """How many bytes are under `key`."""
-
-    def open(self, key: str, start: int = 0) -> "Blocks":
-        """The bytes from byte `start` on."""
-
-
-class Blocks(Protocol):
-    """Bytes that are read in order, a block at a time."""
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most `size`; empty at the end."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Cache:
@@ -57,8 +35,8 @@ class Cache:
     The files longest unused make room first; a file that is held stays. `reserve_bytes` of the
     disk are left free. `readable` are prefixes of the URLs of others that files may come from.
 
-    A file that was verified is sealed: its time of change is made of its digest. Whoever writes to
-    it breaks the seal, so no process reads a sound file again only to verify it.
+    A process reads a file whole and compares digests before it hands it out for the first time, and
+    again when the file was changed since: bits that flip on the disk change no time.
     """
 
     def __init__(
@@ -72,28 +50,55 @@ class Cache:
         self._root = root
         self._limit = limit_bytes
         self._reserve = reserve_bytes
-        self._sound: dict[str, Stamp] = {}
+        self._verified = VerifiedFiles()
 
     def fetch(self, store: Source, key: str, digest: str) -> Path:
         """The file with the SHA-256 `digest`, from this machine or else from `key` of `store`.
 
-        Its bytes are verified when they arrive, and again when it was touched.
-        Raises NotFoundError or UnavailableError as the store does, UnavailableError when there is
-        no room on the disk, TooLargeError for a file beyond the limit, InvalidError when the store
-        holds other bytes than `digest` says.
+        Its bytes are verified when they arrive, when this process first asks for them, and when
+        they were changed since. Raises NotFoundError or UnavailableError as the store does,
+        UnavailableError when there is no room on the disk, TooLargeError for a file beyond the
+        limit, DamagedError when the store holds other bytes than `digest` says.
+        """
+        if not self._sound(digest):
+            with exclusive(self._lock(digest, "fetch")):
+                if not self._kept_if_sound(digest):
+                    self._download(store, key, digest)
+        return self._place(digest)
+
+    def check(self, digest: str) -> bool:
+        """Whether the file is here and sound, and so used now.
+
+        Reads it unless this process has done so; a damaged file is moved to the quarantine.
+        Raises UnavailableError when this machine cannot read files now.
+        """
+        sound = self._sound(digest)
+        if sound is None or sound:
+            return bool(sound)
+        with exclusive(self._lock(digest, "fetch")):
+            return self._kept_if_sound(digest)
+
+    def examine(self, digest: str) -> Generator[int, None, bool]:
+        """Read a file again, verified or not; whether it is sound or not here any more.
+
+        Yields how many bytes it has just read. A damaged file is moved to the quarantine. Raises as
+        `check`.
         """
         path = self._place(digest)
-        if self._known(path, digest):
-            _use(path)
-            return path
+        try:
+            sound = yield from self._verified.examine(path, digest)
+        except FileNotFoundError:
+            return True
+        if sound:
+            return True
         with exclusive(self._lock(digest, "fetch")):
-            if path.exists():
-                if self._verified(path, digest):
-                    _use(path)
-                    return path
-                self._quarantine(path)
-            self._download(store, key, digest)
-        return path
+            return self._kept_if_sound(digest)
+
+    @contextmanager
+    def kept(self, digest: str) -> Iterator[Path | None]:
+        """The file if it is here and sound; it cannot be pushed out until the context ends."""
+        with shared(self._lock(digest, "use")):
+            yield self._place(digest) if self.check(digest) else None
 
     @contextmanager
     def held(self, store: Source, key: str, digest: str) -> Iterator[Path]:
@@ -156,13 +161,17 @@ class Cache:
         """Where a file lies that was fetched and is held or pinned."""
         return self._place(digest)
 
-    def touch(self, digest: str) -> bool:
-        """Whether the file is here, known to be sound, and so used now."""
+    def knows(self, digest: str) -> bool:
+        """Whether the file is here, this process has verified it, and so used now."""
         path = self._place(digest)
-        known = self._known(path, digest)
+        known = self._verified.knows(path, digest)
         if known:
             _use(path)
         return known
+
+    def has(self, digest: str) -> bool:
+        """Whether the file is here, sound or not."""
+        return self._place(digest).exists()
 
     def forget(self, digest: str) -> bool:
         """Delete a file unless it is held; whether it is gone."""
@@ -171,6 +180,14 @@ class Cache:
             if free:
                 path.unlink(missing_ok=True)
             return free
+
+    def digests(self, folder: str) -> list[str]:
+        """The files whose digests begin with the two hexadecimal figures `folder`."""
+        return sorted(path.name for path in (self._root / "objects" / folder).glob("*"))
+
+    def alone(self, purpose: str) -> AbstractContextManager[bool]:
+        """Whether no other process does this to the cache; none begins until the context ends."""
+        return attempted(self._root / "locks" / purpose)
 
     def versions(self) -> set[str]:
         """The digests of the versions whose manifests are here."""
@@ -203,11 +220,12 @@ class Cache:
             found = self._fill(store, key, partial)
         if found != digest:
             self._quarantine(partial)
-            raise InvalidError(f"the store holds other bytes under {key!r} than the digest says")
+            raise DamagedError(f"the store holds other bytes under {key!r} than the digest says")
         path = self._place(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(path)
-        self._seal(path, digest)
+        self._verified.add(path, digest)
+        _use(path)
 
     def _fill(self, store: Source, key: str, partial: Path) -> str:
         """Append to `partial` what it lacks; the digest of the whole."""
@@ -289,35 +307,36 @@ class Cache:
             path: int(path.name.partition(".")[2]) for path in (self._root / "partial").glob("*.*")
         }
 
-    def _known(self, path: Path, digest: str) -> bool:
-        """Whether the file was verified and nobody touched it since."""
+    def _sound(self, digest: str) -> bool | None:
+        """Whether a file's bytes are those of its digest; None when there is no file."""
+        path = self._place(digest)
         try:
-            stamp = _stamp(path)
-            return stamp[1] == _sealed_at(digest) or self._sound.get(digest) == stamp
+            sound = self._verified.knows(path, digest) or self._verified.verify(path, digest)
         except FileNotFoundError:
-            return False
-
-    def _verified(self, path: Path, digest: str) -> bool:
-        """Whether the file's bytes are those of its digest."""
-        stamp = _stamp(path)
-        with path.open("rb") as file:
-            sound = hashlib.file_digest(file, "sha256").hexdigest() == digest
-        if sound and stamp == _stamp(path):
-            self._seal(path, digest)
+            return None
+        if sound:
+            _use(path)
         return sound
 
-    def _seal(self, path: Path, digest: str) -> None:
-        """Let all processes know that the file is sound."""
-        with suppress(OSError):
-            os.utime(path, ns=(time.time_ns(), _sealed_at(digest)))
-        self._sound[digest] = _stamp(path)
+    def _kept_if_sound(self, digest: str) -> bool:
+        """Whether a file is here and sound; a damaged one is moved to the quarantine.
+
+        The caller holds the lock on fetching it: another process may have replaced it.
+        """
+        sound = self._sound(digest)
+        if sound is False:
+            self._quarantine(self._place(digest))
+        return bool(sound)
 
     def _quarantine(self, path: Path) -> None:
         """Move a file with wrong bytes out of the way; only the newest one is kept."""
         folder = self._root / "quarantine"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        path.replace(folder / path.name)
+        with suppress(FileNotFoundError):  # another process has done so
+            folder.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / path.name)
+        for other in folder.glob("*"):
+            if other.name != path.name:
+                other.unlink(missing_ok=True)
 
     def _place(self, digest: str) -> Path:
         """Where the file with this digest lies."""
@@ -339,7 +358,8 @@ def _append(store: Source, key: str, partial: Path) -> str:
     whole = hashlib.sha256()
     with partial.open("ab+") as file:
         file.seek(0)
-        _digest_rest(file, whole)
+        while block := file.read(BLOCK_BYTES):
+            whole.update(block)
         with store.open(key, start=file.tell()) as source:
             while block := source.read(BLOCK_BYTES):
                 file.write(block)
@@ -347,23 +367,6 @@ def _append(store: Source, key: str, partial: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     return whole.hexdigest()
-
-
-def _digest_rest(file: IO[bytes], whole: Any) -> None:
-    """Feed what is left of `file` into the digest."""
-    while block := file.read(BLOCK_BYTES):
-        whole.update(block)
-
-
-def _stamp(path: Path) -> Stamp:
-    """What changes when somebody writes to the file or replaces it."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _sealed_at(digest: str) -> int:
-    """A moment in nanoseconds, years ago, that stands for the digest."""
-    return 10**18 + int(digest[:14], 16)
 
 
 def _use(path: Path) -> None:

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from core.data.cache import Cache, Source
+from core.data.cache import Cache
 from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
 from core.data.inplace import AtOrigin, find_reference
+from core.data.source import Source
 from core.data.stores import Store
 from core.errors import ChainruleError, InvalidError, NotFoundError
 
@@ -103,9 +104,15 @@ class Copy:
         return bool(missing)
 
     def missing(self) -> list[Chunk]:
-        """The chunks that are not here, in order."""
+        """The chunks that are not here, in order; those that are damaged are not.
+
+        Reads the chunks that this process has not verified.
+        """
         chunks = self.manifest.all() if self.manifest is not None else ()
-        return [one for one in chunks if not self._cache.touch(one.digest)]
+        unknown = [one for one in chunks if not self._cache.knows(one.digest)]
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            sound = list(pool.map(lambda one: self._cache.check(one.digest), unknown))
+        return [one for one, here in zip(unknown, sound, strict=True) if not here]
 
     def bring(self, chunk: Chunk) -> Path:
         """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does."""

@@ -25,4 +25,4 @@ def purge(cache: Cache, digests: Collection[str]) -> int:
         for chunk in Manifest.loads(content).all() if content is not None else ():
             if chunk.digest not in shared:
                 cache.forget(chunk.digest)
-    return done + sum(cache.forget(digest) for digest in digests if cache.touch(digest))
+    return done + sum(cache.forget(digest) for digest in digests if cache.has(digest))

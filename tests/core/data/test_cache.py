@@ -11,9 +11,16 @@ import time
 import pytest
 
 from core.data import cache as module
+from core.data import integrity
 from core.data.cache import Cache
 from core.data.stores import open_store
-from core.errors import InvalidError, NotFoundError, TooLargeError, UnavailableError
+from core.errors import (
+    DamagedError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
 
 
 class CountingStore:
@@ -111,9 +118,61 @@ def test_damage_is_found_and_repaired(store, root, how):
     assert [path.read_bytes() for path in (root / "quarantine").iterdir()] == [damaged]
 
 
+def flip(path) -> bytes:
+    """Change a bit of a file as a disk does: size and times stay. What it holds then."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return bytes(content)
+
+
+def test_a_flipped_bit_is_found_by_the_next_process(store, root):
+    content = os.urandom(100_000)
+    key, digest = keep(store, content)
+    rotten = flip(Cache(root).fetch(store, key, digest))
+    assert Cache(root).fetch(store, key, digest).read_bytes() == content
+    assert store.opened == [0, 0]
+    assert [path.read_bytes() for path in (root / "quarantine").iterdir()] == [rotten]
+
+
+def test_a_file_is_read_once_by_each_process(store, root):
+    key, digest = keep(store, os.urandom(100_000))
+    cache = Cache(root)
+    path = cache.fetch(store, key, digest)
+    other = Cache(root)
+    assert not other.knows(digest)
+    assert other.check(digest)
+    assert other.knows(digest)
+    flip(path)
+    assert other.fetch(store, key, digest) == path, "it is not read again"
+    assert Cache(root).check(digest) is False
+    assert not other.knows(digest)
+
+
+def test_a_place_of_the_disk_that_cannot_be_read_is_damage(store, root, monkeypatch):
+    content = os.urandom(3_000_000)
+    key, digest = keep(store, content)
+    Cache(root).fetch(store, key, digest)
+    real, errors = integrity.hashing, [errno.EIO, errno.EIO]
+
+    def hashing(read):
+        if errors:
+            raise OSError(errors.pop(), "cannot read")
+        return (yield from real(read))
+
+    monkeypatch.setattr(integrity, "hashing", hashing)
+    assert Cache(root).fetch(store, key, digest).read_bytes() == content
+    assert store.opened == [0, 0]
+    errors.append(errno.EMFILE)
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        Cache(root).fetch(store, key, digest)
+    assert Cache(root).check(digest), "a lack of file handles is no damage"
+
+
 def test_a_store_with_other_bytes_is_refused(store, root):
     key, _ = keep(store, b"what it is")
-    with pytest.raises(InvalidError, match="other bytes"):
+    with pytest.raises(DamagedError, match="other bytes"):
         Cache(root).fetch(store, key, hashlib.sha256(b"what it should be").hexdigest())
     assert files(root) == []
     assert list((root / "partial").iterdir()) == []
