@@ -136,6 +136,7 @@ def make_context(settings: Settings) -> Context:
     probes = {
         "database": readiness.database(engine),
         "store": readiness.store(store),
+        "data": readiness.undamaged(store),
         "broker": readiness.broker(celery),
         "mlflow": readiness.mlflow(settings.mlflow_url),
     }

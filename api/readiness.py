@@ -9,10 +9,11 @@ from typing import Literal
 from celery import Celery
 from sqlalchemy import Engine, select
 
+from core.data import damage
 from core.data.stores import Store
 from core.db.session import reading
 from core.db.tables import Job
-from core.errors import ChainruleError, UnavailableError
+from core.errors import ChainruleError, DamagedError, UnavailableError
 from core.queue import QUEUES, waiting
 from core.tracking.mlflow import MlflowServer
 
@@ -20,6 +21,8 @@ SECONDS = 2.0
 OFF = "off"
 NEEDED = frozenset({"database", "store"})
 """Without these no request can be served; without the others jobs are still accepted."""
+PARTS = {"data": "store"}
+"""What is not asked about, and counts as off, while something else does not answer."""
 
 Probe = Callable[[], None]
 
@@ -62,7 +65,12 @@ class Prober:
             running = self._running.get(name)
             if probe is not None and (running is None or running.done()):
                 self._running[name] = self._pool.submit(probe)
-        return Findings({name: self._state(name) for name in self.probes})
+        states: dict[str, str] = {}
+        for name in self.probes:
+            needed = PARTS.get(name)
+            answered = needed is None or states.get(needed) == "ok"
+            states[name] = self._state(name) if answered else OFF
+        return Findings(states)
 
     def close(self) -> None:
         """Start no more probes."""
@@ -102,6 +110,19 @@ def store(opened: Store) -> Probe:
             opened.exists("readiness")
         except OSError as error:
             raise UnavailableError(f"the store does not answer: {type(error).__name__}") from error
+
+    return probe
+
+
+def undamaged(opened: Store) -> Probe:
+    """Are all bytes of the store sound, as far as anybody has read them?"""
+
+    def probe() -> None:
+        if count := len(damage.damaged_keys(opened)):
+            raise DamagedError(
+                f"damaged objects of the store: {count:,}; until a worker has a sound copy, upload "
+                "the dataset versions again that the scheduler's log names"
+            )
 
     return probe
 

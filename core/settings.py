@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         0, ge=0, description="most that a worker keeps of datasets on its disk; 0: what fits"
     )
+    scrub_bytes_per_second: int = Field(
+        4 * 2**20,
+        ge=0,
+        description="how fast a worker reads its cache again, and the scheduler the store, to find "
+        "bits that flipped; 0: never",
+    )
     peer_url: str = Field(
         "",
         description="http://HOST:PORT at which a worker shares its chunks with others and listens; "

@@ -23,6 +23,7 @@ from worker.drain import Drain
 from worker.equipment import Equipment
 from worker.listening import attend
 from worker.presence import Presence, say_goodbye
+from worker.scrubs import CacheScrub
 from worker.sharing import sharing
 from worker.slot import Slot
 from worker.timings import check
@@ -48,6 +49,7 @@ class WorkerApp:
         self._slot: Slot | None = None
         self._equipment: Equipment | None = None
         self._presence: Presence | None = None
+        self._scrub: CacheScrub | None = None
         self._told_to_end = 0
         self.celery.task(self.train, name=TRAIN, ignore_result=True)
         for sent, heard in (
@@ -128,10 +130,20 @@ class WorkerApp:
         self._slot = Slot(self._equipment)
         self._presence = Presence(self._equipment)
         self._presence.start()
+        self._scrub = CacheScrub(
+            self._equipment.engine,
+            self._equipment.store,
+            self._equipment.cache,
+            self._equipment.counts,
+            self.settings.scrub_bytes_per_second,
+        )
+        self._scrub.start()
 
     def _child_ends(self, **_: Any) -> None:
         if self._presence is not None:
             self._presence.end()
+        if self._scrub is not None:
+            self._scrub.end()
         if self._equipment is not None:
             if self.drain.ending:
                 say_goodbye(self._equipment)

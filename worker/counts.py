@@ -22,6 +22,9 @@ COUNTERS = {
     "steps": "optimizer updates",
     "points": "metric points measured",
     "checkpoints": "checkpoints that runners wrote",
+    "cache_bytes_scrubbed": "bytes of the cache that were read again to find damage",
+    "cache_damaged": "damaged files of the cache that the scrub dropped",
+    "store_repaired": "damaged objects of the store that were replaced by copies of the cache",
 }
 GAUGES = {"busy": "slots that train"}
 

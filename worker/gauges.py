@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
 
@@ -23,6 +23,16 @@ class Instruments:
         )
         self.reaped = Counter(
             "chainrule_scheduler_reaped", "attempts whose lease ran out", registry=self.registry
+        )
+        self.scrubbed = Counter(
+            "chainrule_store_bytes_scrubbed",
+            "bytes of the store that were read again to find damage",
+            registry=self.registry,
+        )
+        self.damaged = Gauge(
+            "chainrule_store_damaged",
+            "objects of the store that are damaged",
+            registry=self.registry,
         )
         self.registry.register(_Rows(engine))
 

@@ -30,6 +30,7 @@ from worker.loops import Loop
 from worker.mirror import Mirror
 from worker.pulse import beat
 from worker.reconciling import Reconciler
+from worker.scrubs import StoreScrub
 from worker.sweepmirror import SweepMirror, SweepReconciler
 from worker.timings import STATEMENT_SHARE, check
 from worker.trialmirror import TrialMirror
@@ -68,6 +69,9 @@ class Scheduler:
         self._memory = sweeps.Memory()
         self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
         self._courier = Courier(self._engine, settings)
+        self._store_scrub = StoreScrub(
+            self._engine, self._store, self._instruments, settings.scrub_bytes_per_second
+        )
         self._tracker: MlflowServer | None = None
         self._sweep_mirror: SweepMirror | None = None
         self._trial_mirror: TrialMirror | None = None
@@ -78,6 +82,7 @@ class Scheduler:
             Loop("erase", _ERASE_SECONDS, self.erase),
             Loop("webhooks", _COURIER_SECONDS, self._courier.turn),
             Loop("forget", _FORGET_SECONDS, self.forget),
+            *self._store_scrub.loops(),
         ]
         if self._mirror.on:
             self._tracker = MlflowServer(settings.mlflow_url)

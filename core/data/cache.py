@@ -181,9 +181,10 @@ class Cache:
                 path.unlink(missing_ok=True)
             return free
 
-    def digests(self, folder: str) -> list[str]:
-        """The files whose digests begin with the two hexadecimal figures `folder`."""
-        return sorted(path.name for path in (self._root / "objects" / folder).glob("*"))
+    def digests(self) -> list[str]:
+        """The files that are here, in order."""
+        names = (path.name for path in (self._root / "objects").glob("??/*"))
+        return sorted(name for name in names if DIGEST.fullmatch(name))
 
     def alone(self, purpose: str) -> AbstractContextManager[bool]:
         """Whether no other process does this to the cache; none begins until the context ends."""

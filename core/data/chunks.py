@@ -21,7 +21,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from core.errors import InvalidError
+from core.errors import DamagedError, InvalidError
 
 FORMAT = "chainrule.chunks.1"
 SUFFIX = ".chunks"
@@ -74,13 +74,14 @@ class Manifest:
 
     @classmethod
     def loads(cls, content: bytes, digest: str | None = None) -> Self:
-        """What `dumps` wrote, of the version `digest` if given. Raises InvalidError if it is not.
+        """What `dumps` wrote, of the version `digest` if given.
 
+        Raises DamagedError for other bytes, InvalidError for another version or format.
         Whoever has all the chunks can hold them against the version's own digest, see `digest_of`.
         """
         seal, _, text = content.partition(b"\n")
         if hashlib.sha256(text).hexdigest().encode() != seal:
-            raise InvalidError("the list of a dataset's chunks is damaged")
+            raise DamagedError("the list of a dataset's chunks is damaged")
         document = json.loads(text)
         if document.pop("format", None) != FORMAT:
             raise InvalidError("the list of a dataset's chunks is of another format")

@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from core.data import damage
 from core.data.cache import Cache
 from core.data.chunks import SUFFIX, Chunk, Manifest, digest_of
 from core.data.inplace import AtOrigin, find_reference
 from core.data.source import Source
 from core.data.stores import Store
-from core.errors import ChainruleError, InvalidError, NotFoundError
+from core.errors import ChainruleError, DamagedError, InvalidError, NotFoundError
 
 FETCHERS = 4
 Nearer = Callable[[Store, Manifest], Source]
@@ -55,6 +56,7 @@ class Copy:
         Raises NotFoundError or UnavailableError as the store does, InvalidError for damage.
         """
         self._cache, self._digest = cache, digest
+        self._store = store
         self._source: Source = store
         self._stack = ExitStack()
         self.manifest: Manifest | None = None
@@ -67,7 +69,11 @@ class Copy:
                 except NotFoundError:
                     self.path: Path = stack.enter_context(self._whole(store))
             if content is not None:
-                self.manifest = Manifest.loads(content, digest)
+                try:
+                    self.manifest = Manifest.loads(content, digest)
+                except DamagedError:
+                    _note(store, manifest_key(digest))
+                    raise
                 self.path = cache.keep_manifest(digest, content)
                 if nearer is not None:
                     self._source = nearer(store, self.manifest)
@@ -84,7 +90,8 @@ class Copy:
     def fetch(self) -> bool:
         """Bring all chunks here; whether any was missing.
 
-        Raises as the store does, UnavailableError when there is no room.
+        Raises as the store does, UnavailableError when there is no room, DamagedError when the
+        store holds other bytes of a chunk.
         """
         missing = self.missing()
         failed = threading.Event()
@@ -115,8 +122,16 @@ class Copy:
         return [one for one, here in zip(unknown, sound, strict=True) if not here]
 
     def bring(self, chunk: Chunk) -> Path:
-        """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does."""
-        return self._cache.fetch(self._source, chunk_key(chunk.digest), chunk.digest)
+        """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does.
+
+        It is noted in the store that a chunk is damaged there, for others to repair it.
+        """
+        key = chunk_key(chunk.digest)
+        try:
+            return self._cache.fetch(self._source, key, chunk.digest)
+        except DamagedError:
+            _note(self._store, key)
+            raise
 
     def verify(self) -> None:
         """Hold the whole file against the version's digest. Raises InvalidError."""
@@ -129,6 +144,12 @@ class Copy:
     def close(self) -> None:
         """Let the cache push the chunks out again."""
         self._stack.close()
+
+
+def _note(store: Store, key: str) -> None:
+    """Note that bytes of the store are damaged, if it takes the note; a scrub finds them, too."""
+    with suppress(ChainruleError):
+        damage.note(store, key)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class VerifiedFiles:
 
     def examine(self, path: Path, digest: str) -> Generator[int, None, bool]:
         """As `verify`, a block at a time: yields how many bytes it has just read."""
+        self._stamps.pop(digest, None)
         try:
             with os.fdopen(_opened(path), "rb", buffering=0) as file:
                 before = _stamp(os.fstat(file.fileno()))

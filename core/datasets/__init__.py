@@ -24,11 +24,13 @@ from core.datasets.lookup import (
 )
 from core.datasets.quotas import Quota
 from core.datasets.registering import register
+from core.datasets.repair import damaged_versions, repair
 
 __all__ = [
     "DatasetSummary",
     "Quota",
     "Uses",
+    "damaged_versions",
     "derive",
     "describe",
     "erasable",
@@ -45,6 +47,7 @@ __all__ = [
     "refer",
     "register",
     "remove_alias",
+    "repair",
     "request_erasure",
     "resolve",
     "set_alias",

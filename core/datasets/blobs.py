@@ -6,17 +6,18 @@ datasets/ab/<digest>.arrow    the whole canonical file, as versions were kept be
 chunks/cd/<digest>            a chunk, however many versions hold it
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from core.data import chunks, copies
+from core.data import chunks, copies, damage
 from core.data.chunks import Manifest
 from core.data.copies import chunk_key, manifest_key, whole_key
 from core.data.inplace import Reference, put_reference, reference_key
 from core.data.intake import ParsedDataset
 from core.data.stores import BLOCK_BYTES, Store
-from core.errors import InvalidError, NotFoundError
+from core.errors import DamagedError, NotFoundError
 
 PUTTERS = 4
 
@@ -27,22 +28,24 @@ def key_of(digest: str) -> str:
 
 
 def keep(store: Store, parsed: ParsedDataset) -> str:
-    """Bring a parsed dataset's bytes to the store, all but the chunks that are there; the key.
+    """Bring a parsed dataset's bytes to the store, all but those that are there; the key.
 
-    The manifest comes first, so that `unheld` sees chunks as held while they arrive. Do this before
-    `register`, so that no row ever points to bytes that are missing. Raises UnavailableError when
-    the store does not answer or is full.
+    What is there is read and compared: bytes that were damaged meanwhile are replaced. The manifest
+    comes first, so that `unheld` sees chunks as held while they arrive. Do this before `register`,
+    so that no row ever points to bytes that are missing. Raises UnavailableError when the store
+    does not answer or is full.
     """
     key = key_of(parsed.digest)
     manifest = chunks.cut(parsed.path, parsed.digest)
-    document = manifest.dumps()
-    if not _has(store, key, len(document)):
-        store.put_bytes(document, key)
+    _put(store, key, manifest.dumps())
     found = chunks.contents(parsed.path, manifest)
     with ThreadPoolExecutor(PUTTERS) as pool:
         # Some at a time: what waits for the store lies in memory.
         while some := list(islice(found, PUTTERS)):
-            list(pool.map(lambda one: _put(store, *one), some))
+            list(pool.map(lambda one: _put(store, chunk_key(one[0].digest), one[1]), some))
+    kept = {key, *(chunk_key(chunk.digest) for chunk in manifest.all())}
+    for repaired in kept.intersection(damage.damaged_keys(store)):
+        damage.clear(store, repaired)
     return key
 
 
@@ -58,19 +61,24 @@ def refer(store: Store, reference: Reference) -> None:
 def read(store: Store, digest: str) -> Iterator[bytes]:
     """The canonical Arrow file of a version, a piece at a time, each chunk held against its digest.
 
-    Raises NotFoundError for a version that is not kept, InvalidError for one that is damaged.
+    Raises NotFoundError for a version that is not kept, DamagedError for one that is damaged: when
+    it was never cut into chunks, only after its last piece.
     """
     manifest = copies.manifest(store, digest)
     if manifest is None:
+        whole = hashlib.sha256()
         with store.open(whole_key(digest)) as source:
             while block := source.read(BLOCK_BYTES):
+                whole.update(block)
                 yield block
+        if whole.hexdigest() != digest:
+            raise DamagedError("the store holds other bytes for a dataset than its digest")
         return
     yield manifest.head
     for chunk in manifest.chunks:
         content = store.get_bytes(chunk_key(chunk.digest))
         if chunks.sha256(content) != chunk.digest:
-            raise InvalidError("the store holds other bytes for a dataset's chunk than its digest")
+            raise DamagedError("the store holds other bytes for a dataset's chunk than its digest")
         yield content
     yield manifest.tail
 
@@ -79,16 +87,17 @@ def unheld(store: Store, digest: str) -> list[str]:
     """The keys of the store that nobody needs once the version `digest` is gone.
 
     These are its chunks but for those that the manifest of another version lists, its whole file if
-    it was kept before there were chunks, and its manifest. Uploads that are just being kept have a
-    manifest already, so what they share is not listed. Delete in the order given: the manifest
-    comes last, so that a call after an interruption lists what is left. Nobody may keep or register
-    the same `digest` meanwhile.
+    it was kept before there were chunks, notes that they are damaged, and its manifest. Uploads
+    that are just being kept have a manifest already, so what they share is not listed. Delete in
+    the order given: the manifest comes last, so that a call after an interruption lists what is
+    left. Nobody may keep or register the same `digest` meanwhile.
     """
     own = _own(store, digest)
     held = {chunk.digest for other in _others(store, digest) for chunk in other.all()}
     freed = [one.digest for one in own.all() if one.digest not in held] if own else []
     keys = (*map(chunk_key, freed), *_noted(digest))
-    return [key for key in keys if store.exists(key)]
+    notes = [damage.note_key(key) for key in damage.damaged_keys(store) if key in keys]
+    return notes + [key for key in keys if store.exists(key)]
 
 
 def strays(store: Store, live: Iterable[str]) -> list[str]:
@@ -102,7 +111,9 @@ def strays(store: Store, live: Iterable[str]) -> list[str]:
     for digest in staying:
         own = _own(store, digest)
         held.update(chunk_key(one.digest) for one in (own.all() if own else ()))
-    return [k for folder in ("chunks", "datasets") for k in store.keys(folder) if k not in held]
+    notes = [damage.note_key(key) for key in damage.damaged_keys(store) if key not in held]
+    kept = [key for folder in ("chunks", "datasets") for key in store.keys(folder)]
+    return notes + [key for key in kept if key not in held]
 
 
 def _noted(digest: str) -> tuple[str, ...]:
@@ -125,15 +136,11 @@ def _others(store: Store, digest: str) -> Iterator[Manifest]:
                 continue
 
 
-def _put(store: Store, chunk: chunks.Chunk, content: bytes) -> None:
-    """Keep a chunk unless it is there whole."""
-    key = chunk_key(chunk.digest)
-    if not _has(store, key, chunk.size):
-        store.put_bytes(content, key)
-
-
-def _has(store: Store, key: str, size: int) -> bool:
+def _put(store: Store, key: str, content: bytes) -> None:
+    """Keep bytes unless the very same are there."""
     try:
-        return store.size(key) == size
+        if store.size(key) == len(content) and store.get_bytes(key) == content:
+            return
     except NotFoundError:
-        return False
+        pass
+    store.put_bytes(content, key)

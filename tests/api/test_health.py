@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from api.app import create_app
+from core.data import damage
 from tests.apicases import SPEC, Http, close
 
 
@@ -29,7 +30,13 @@ def test_ready_with_what_is_configured(everywhere):
     assert answer.json() == {
         "status": "ready",
         "missing": [],
-        "dependencies": {"database": "ok", "store": "ok", "broker": "off", "mlflow": "off"},
+        "dependencies": {
+            "database": "ok",
+            "store": "ok",
+            "data": "ok",
+            "broker": "off",
+            "mlflow": "off",
+        },
     }
 
 
@@ -84,6 +91,17 @@ def test_a_store_that_does_not_answer_is_missing(settings, portal, monkeypatch):
     assert answer.status_code == 503
     assert answer.json()["missing"] == ["store"]
     assert "canary-key" not in answer.text
+    close(http.app)
+
+
+def test_damage_in_the_store_is_said_and_stops_nobody(settings, portal):
+    http = of(settings, portal)
+    damage.note(http.app.state.context.store, f"chunks/aa/{'a' * 64}")
+    answer = http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["missing"] == ["data"]
+    assert answer.json()["status"] == "degraded"
+    assert "damaged objects of the store: 1;" in answer.json()["dependencies"]["data"]
     close(http.app)
 
 
