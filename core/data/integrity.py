@@ -47,7 +47,6 @@ class VerifiedFiles:
 
     def examine(self, path: Path, digest: str) -> Generator[int, None, bool]:
         """As `verify`, a block at a time: yields how many bytes it has just read."""
-        self._stamps.pop(digest, None)
         try:
             with os.fdopen(_opened(path), "rb", buffering=0) as file:
                 before = _stamp(os.fstat(file.fileno()))
@@ -56,9 +55,12 @@ class VerifiedFiles:
             raise
         except OSError as error:
             if error.errno in UNREADABLE:
+                self._stamps.pop(digest, None)
                 return False
             raise UnavailableError(f"the cache cannot be read: {error.strerror}") from error
-        if found == digest and before == _stamp(path.stat()):
+        if found != digest:
+            self._stamps.pop(digest, None)
+        elif before == _stamp(path.stat()):
             self._stamps[digest] = before
         return found == digest
 

@@ -13,7 +13,7 @@ from core.data.cache import DIGEST, Cache
 from core.data.chunks import SUFFIX, Manifest
 from core.data.integrity import drained, hashing
 from core.data.stores import Store
-from core.errors import InvalidError, NotFoundError
+from core.errors import InvalidError, NotFoundError, UnavailableError
 
 FOLDERS = ("chunks", "datasets")
 PASS_SECONDS = 6 * 3600.0
@@ -40,12 +40,13 @@ class Scrub:
         self._next_pass_at = self._waits_until = clock()
 
     def advance(self) -> int:
-        """Read on as far as the time since the last call allows; how many bytes.
+        """Read on as far as the time since the last call allows, for a second; how many bytes.
 
         Raises what the work raises; the next call begins another pass.
         """
         done = 0
-        while self._clock() >= self._waits_until:
+        ends_at = self._clock() + SLACK_SECONDS
+        while self._waits_until <= self._clock() < ends_at:
             read = next(self._pass, None)
             if read is None:
                 if self._clock() < self._next_pass_at:
@@ -81,14 +82,14 @@ def scrub_store(store: Store, found: Found) -> Iterator[int]:
     """
     for key in _from_anywhere([key for folder in FOLDERS for key in store.keys(folder)]):
         # Twice before it is believed: reading may have gone wrong, not keeping.
-        sound = yield from _examine(store, key)
+        sound = yield from _read(store, key)
         if sound is False:
-            sound = yield from _examine(store, key)
+            sound = yield from _read(store, key)
         if sound is False and not damage.noted(store, key):
             damage.note(store, key)
             found(key)
     for key in damage.damaged_keys(store):
-        if (yield from _examine(store, key)) is not False:
+        if (yield from _read(store, key)) is not False:
             damage.clear(store, key)
 
 
@@ -98,6 +99,17 @@ def is_sound(store: Store, key: str) -> bool:
     Raises UnavailableError.
     """
     return drained(_examine(store, key)) is True
+
+
+def _read(store: Store, key: str) -> Generator[int, None, bool | None]:
+    """As `_examine`; bytes that cannot be read are damaged, too.
+
+    When the store is away, so that nothing can be read, the note cannot be written either.
+    """
+    try:
+        return (yield from _examine(store, key))
+    except UnavailableError:
+        return False
 
 
 def _examine(store: Store, key: str) -> Generator[int, None, bool | None]:

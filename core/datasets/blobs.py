@@ -9,6 +9,7 @@ chunks/cd/<digest>            a chunk, however many versions hold it
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 from core.data import chunks, copies, damage
@@ -17,7 +18,7 @@ from core.data.copies import chunk_key, manifest_key, whole_key
 from core.data.inplace import Reference, put_reference, reference_key
 from core.data.intake import ParsedDataset
 from core.data.stores import BLOCK_BYTES, Store
-from core.errors import DamagedError, NotFoundError
+from core.errors import DamagedError, NotFoundError, UnavailableError
 
 PUTTERS = 4
 
@@ -137,10 +138,8 @@ def _others(store: Store, digest: str) -> Iterator[Manifest]:
 
 
 def _put(store: Store, key: str, content: bytes) -> None:
-    """Keep bytes unless the very same are there."""
-    try:
+    """Keep bytes unless the very same are there and can be read."""
+    with suppress(NotFoundError, UnavailableError):
         if store.size(key) == len(content) and store.get_bytes(key) == content:
             return
-    except NotFoundError:
-        pass
     store.put_bytes(content, key)

@@ -104,6 +104,27 @@ def test_bytes_that_are_wrong_only_once_are_no_damage(store, version, monkeypatc
     assert damage.damaged_keys(store) == []
 
 
+def test_bytes_that_cannot_be_read_are_noted_unless_the_store_is_away(store, version, monkeypatch):
+    key = copies.chunk_key(version.chunks[0].digest)
+    opened, write = type(store).open, type(store).put_bytes
+
+    def unreadable(self, asked, start=0):
+        if asked == key:
+            raise UnavailableError("the store refuses: Input/output error")
+        return opened(self, asked, start)
+
+    def away(*_):
+        raise UnavailableError("the store does not answer")
+
+    monkeypatch.setattr(type(store), "open", unreadable)
+    monkeypatch.setattr(type(store), "put_bytes", away)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        scrubbed(store)
+    monkeypatch.setattr(type(store), "put_bytes", write)
+    assert scrubbed(store) == [key]
+    assert damage.damaged_keys(store) == [key]
+
+
 def test_who_fetches_damaged_bytes_names_and_notes_them(store, version, tmp_path):
     chunk = version.chunks[1]
     rot(store, copies.chunk_key(chunk.digest))
@@ -172,6 +193,17 @@ def test_a_scrub_reads_so_many_bytes_a_second_and_rests_after_a_pass():
         clock.now += 60
         scrub.advance()
     assert passes[1] - passes[0] >= PASS_SECONDS
+
+
+def test_a_scrub_that_cannot_keep_up_lets_go_after_a_second():
+    clock = Clock()
+
+    def work():
+        while True:
+            clock.now += 0.5
+            yield 1
+
+    assert Scrub(work, 2**40, clock).advance() == 2
 
 
 def test_a_scrub_goes_on_after_an_error():

@@ -10,7 +10,7 @@ from core.data.intake import parse
 from core.data.stores import open_store
 from core.datasets import blobs
 from core.db.session import reading
-from core.errors import DamagedError
+from core.errors import DamagedError, UnavailableError
 from tests.jobcases import do
 
 
@@ -68,6 +68,22 @@ def test_an_upload_replaces_damaged_bytes(store, parsed, keys, which):
     blobs.keep(store, parsed)
     assert read(store, parsed) == parsed.path.read_bytes()
     assert damage.damaged_keys(store) == []
+
+
+def test_an_upload_replaces_what_cannot_be_read(store, parsed, keys, monkeypatch):
+    real, written = store.put_bytes, []
+
+    def unreadable(_):
+        raise UnavailableError("the store refuses: Input/output error")
+
+    def put(content, key):
+        written.append(key)
+        real(content, key)
+
+    monkeypatch.setattr(store, "get_bytes", unreadable)
+    monkeypatch.setattr(store, "put_bytes", put)
+    blobs.keep(store, parsed)
+    assert sorted(written) == sorted(keys)
 
 
 def test_an_upload_writes_nothing_that_is_sound(store, parsed, keys, monkeypatch):
