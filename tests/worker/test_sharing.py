@@ -148,6 +148,47 @@ def test_wrong_bytes_of_a_peer_are_not_kept(kept, machines):
     assert chunk_reads([honest]).total() == CHUNKS
 
 
+def test_a_peer_gives_no_bits_that_flipped_before_it_started(kept, machines, tmp_path):
+    store, manifest = kept
+    before = machines[0]
+    before.fetch(manifest.digest, [])
+    for one in manifest.all():
+        path = before.cache.fetched(one.digest)
+        status, content = path.stat(), bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with closing(Machine(tmp_path / "0", store)) as again:
+        for one in manifest.all():
+            url = f"{again.url}/versions/{manifest.digest}/chunks/{one.digest}"
+            answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"})
+            assert chunks.sha256(answer.content) == one.digest
+        assert chunk_reads([again]).total() == CHUNKS
+
+
+def test_a_peer_that_has_a_chunk_stands_in_for_a_damaged_store(kept, machines, tmp_path):
+    _, manifest = kept
+    peer, other, *_ = machines
+    peer.fetch(manifest.digest, [])
+    ruined = open_store(f"file://{tmp_path / 'ruined'}")
+    ruined.put_bytes(manifest.dumps(), copies.manifest_key(manifest.digest))
+    for one in manifest.all():
+        ruined.put_bytes(bytes(one.size), copies.chunk_key(one.digest))
+    given = [one for one in manifest.all() if home(one.digest, peer, other) == peer.url]
+    assert given
+    with closing(Peers(other.url, TOKEN)) as peers:
+        copy = Copy(other.cache, ruined, manifest.digest, partial(Near, peers, [peer.url]))
+        with closing(copy):
+            for one in given:
+                assert chunks.sha256(copy.bring(one).read_bytes()) == one.digest
+
+
+def home(digest: str, *those: Machine) -> str | None:
+    """Which of these machines is asked for a chunk."""
+    with closing(Peers("http://127.0.0.1:1", TOKEN)) as peers:
+        return peers.home(digest, [one.url for one in those])
+
+
 def test_a_peer_that_is_cut_off_is_gone_on_from_the_store(kept, machines, monkeypatch):
     _, manifest = kept
     cut, other, *_ = machines
