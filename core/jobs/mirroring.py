@@ -1,18 +1,20 @@
 """What MLflow has yet to be told about jobs; the rows say it, a mirror does it.
 
-Chunks are handed over in order with the moments they were written at, so a replay after an unknown
-outcome is recognised as one. A point that an earlier attempt already showed to MLflow and a later
-one repeats is handed over with the earlier moment, for the same reason.
+MLflow keeps two points of one step of a metric if they differ in value or moment, and takes none
+back. So the point of a step is always the first that any attempt wrote, whether or not MLflow is
+known to have it: sending it again, after whatever was cut short, adds nothing.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import later, now
 from core.db.tables import Experiment, Fold, Job, MetricChunk, Trial
+from core.events import MACHINE
 from core.jobs.metrics import last_steps, surviving
 from core.jobs.points import Point, points, unpack
 from core.jobs.thinning import thinned
@@ -20,6 +22,9 @@ from core.status import TERMINAL, JobStatus
 
 BEGUN = "begun"
 """The `mirrored_status` of a job whose run somebody makes, or was making when he broke off."""
+
+Place: TypeAlias = tuple[str, int] | tuple[str, int, int]
+"""What MLflow shows one point for: a step of a metric."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def unbegin_runs(session: Session, job_ids: Collection[str]) -> None:
 def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
     """The next `limit` chunks of a job that MLflow does not have.
 
-    Superseded points are left out, and what is told too fast is thinned.
+    Superseded points are left out, and what is told too fast is thinned. Asking again gives equal
+    points for the same steps, also after later attempts have repeated them.
     """
     statement = (
         select(MetricChunk)
@@ -96,14 +102,14 @@ def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
     )
     chunks = list(session.scalars(statement))
     last = last_steps(session, job_id)
-    shown = _shown_before(session, job_id, chunks, last)
+    first = _first_written(session, job_id, chunks)
     # A checkpoint at the last step of an epoch comes before the epoch's points: who resumes from it
     # tells them again at that step, where those of the attempt before survive as well.
-    fresh: dict[tuple[str, int, float], Point] = {}
+    fresh: dict[Place, Point] = {}
     for chunk in chunks:
         for point in points(chunk.keys, surviving(chunk, last)):
-            place = (point.key, point.step, point.value)
-            fresh.setdefault(place, shown.get(place, point))
+            place = _place(point)
+            fresh.setdefault(place, first.get(place, point))
     return Unmirrored([chunk.id for chunk in chunks], thinned(list(fresh.values())))
 
 
@@ -177,24 +183,43 @@ def mirror_lag(session: Session) -> tuple[int, float]:
     return row[0], (row[2] - row[1]).total_seconds() if row[1] else 0.0
 
 
-def _shown_before(
-    session: Session, job_id: str, chunks: list[MetricChunk], last: dict[int, int]
-) -> dict[tuple[str, int, float], Point]:
-    """Points that MLflow has and that are told again, by what a repetition of them equals."""
+def _place(point: Point) -> Place:
+    """The step of a metric that a point stands for.
+
+    What a machine measures of itself is never repeated: its moment belongs to it, and a step that
+    takes long has several.
+    """
+    if point.key.startswith(MACHINE):
+        return point.key, point.step, point.at_ms
+    return point.key, point.step
+
+
+def _first_written(
+    session: Session, job_id: str, chunks: list[MetricChunk]
+) -> dict[Place, Point]:
+    """The first points of the steps in `chunks` that earlier attempts wrote, superseded or not.
+
+    Ids of a job's chunks grow in the order of commits, so what is first stays first.
+    """
     newest = max((chunk.attempt for chunk in chunks), default=0)
     if newest <= 1:
         return {}
-    first = min(chunk.first_step for chunk in chunks)
-    statement = select(MetricChunk).where(
-        MetricChunk.job_id == job_id,
-        MetricChunk.attempt < newest,
-        MetricChunk.mirrored_at.is_not(None),
-        MetricChunk.last_step >= first,
+    low = min(chunk.first_step for chunk in chunks)
+    high = max(chunk.last_step for chunk in chunks)
+    statement = (
+        select(MetricChunk)
+        .where(
+            MetricChunk.job_id == job_id,
+            MetricChunk.attempt < newest,
+            MetricChunk.last_step >= low,
+            MetricChunk.first_step <= high,
+        )
+        .order_by(MetricChunk.id)
     )
-    shown = {}
+    first: dict[Place, Point] = {}
     for chunk in session.scalars(statement):
         packed = unpack(chunk.points)
-        again = packed[packed["step"] >= last.get(chunk.attempt, 0)]
-        for point in points(chunk.keys, again):
-            shown[point.key, point.step, point.value] = point
-    return shown
+        repeated = packed[(packed["step"] >= low) & (packed["step"] <= high)]
+        for point in points(chunk.keys, repeated):
+            first.setdefault(_place(point), point)
+    return first
