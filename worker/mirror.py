@@ -114,7 +114,7 @@ class Mirror:
             with transaction(self._engine) as session:
                 return jobs.pass_over(session, job_id, subject.status)
         if subject.nesting.waits:
-            raise UnavailableError("the run of its sweep is still to be made")
+            raise UnavailableError("the run that its own belongs below is still to be made")
         run_id = subject.run_id or self._begin(server, subject)
         if not self._send_points(server, run_id, job_id):
             return False
@@ -130,7 +130,7 @@ class Mirror:
         ):
             return False
         with transaction(self._engine) as session:
-            return jobs.record_mirrored(session, job_id, subject.status)
+            return jobs.record_mirrored(session, job_id, subject.status, run_id)
 
     def _read(self, job_id: str) -> Subject:
         with reading(self._engine) as session:
@@ -141,7 +141,11 @@ class Mirror:
         run = ensure_run(server, subject.description)
         with transaction(self._engine) as session:
             jobs.record_experiment(session, subject.description.experiment, run.experiment_id)
-            return jobs.record_run(session, subject.job_id, run.run_id)
+            run_id = jobs.record_run(session, subject.job_id, run.run_id)
+        if run_id != run.run_id:
+            # Another process thought that it had the turn, too.
+            server.delete_run(run.run_id)
+        return run_id
 
     def _send_points(self, server: MlflowServer, run_id: str, job_id: str) -> bool:
         """Send the chunks MLflow lacks; False when time for this turn was up before the last."""

@@ -60,7 +60,8 @@ class SweepMirror:
         self._engine = engine
         self._settings = settings
         self._server = MlflowServer(settings.mlflow_url)
-        self._sent: dict[str, list[MetricPoint]] = {}
+        self._sent: dict[str, tuple[str, list[MetricPoint]]] = {}
+        """By sweep its run, and the points that this run has got."""
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -108,11 +109,12 @@ class SweepMirror:
             run_id = ensure_run(self._server, subject.description).run_id
             with transaction(self._engine) as session:
                 sweeps.record_sweep_run(session, sweep_id, run_id)
-        known = self._sent.get(sweep_id, [])
+        sent_to, sent = self._sent.get(sweep_id, (run_id, []))
+        known = sent if sent_to == run_id else []
         fresh = [point for point in subject.points if point not in known]
         if fresh:
             self._server.log_points(run_id, fresh)
-            self._sent[sweep_id] = subject.points
+            self._sent[sweep_id] = run_id, subject.points
         if subject.told == subject.status.value:
             return True
         if subject.status.terminal and not subject.over:
@@ -147,7 +149,7 @@ class SweepMirror:
         ):
             return False
         with transaction(self._engine) as session:
-            return sweeps.record_sweep_mirrored(session, sweep_id, subject.status)
+            return sweeps.record_sweep_mirrored(session, sweep_id, subject.status, run_id)
 
     def _read(self, sweep_id: str) -> _Subject:
         with reading(self._engine) as session:

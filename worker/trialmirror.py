@@ -53,6 +53,7 @@ class TrialMirror:
         self._mirror = mirror
         self._server = MlflowServer(settings.mlflow_url)
         self._experiments: dict[str, str] = {}
+        self._second_runs: list[str] = []
         self._rests_until = 0.0
 
     def close(self) -> None:
@@ -106,11 +107,13 @@ class TrialMirror:
             log.info("the mirror of trials waits", reason=error.detail)
         with transaction(self._engine) as session:
             jobs.unbegin_runs(session, untouched)
-            return sum(
+            done = sum(
                 self._settle(session, trial, told[trial.subject.job_id])
                 for trial in trials
                 if trial.subject.job_id in told
             )
+        self._delete_second_runs()
+        return done
 
     def _read(self, job_ids: Sequence[str]) -> list[_Trial]:
         with reading(self._engine) as session:
@@ -150,6 +153,18 @@ class TrialMirror:
             return jobs.pass_over(session, subject.job_id, subject.status)
         name = subject.description.experiment
         jobs.record_experiment(session, name, self._experiments[name])
-        jobs.record_run(session, subject.job_id, run_id)
+        if jobs.record_run(session, subject.job_id, run_id) != run_id:
+            # This process stood still for longer than its turn, and another one went on.
+            self._second_runs.append(run_id)
+            return False
         jobs.mark_mirrored(session, trial.lacking.chunk_ids)
-        return jobs.record_mirrored(session, subject.job_id, subject.status)
+        return jobs.record_mirrored(session, subject.job_id, subject.status, run_id)
+
+    def _delete_second_runs(self) -> None:
+        while self._second_runs:
+            run_id = self._second_runs.pop()
+            log.warning("a second run of a trial is deleted", run=run_id)
+            try:
+                self._server.delete_run(run_id)
+            except ChainruleError as error:
+                log.warning("a second run stays in MLflow", run=run_id, reason=error.detail)

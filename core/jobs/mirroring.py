@@ -141,10 +141,13 @@ def record_run(session: Session, job_id: str, run_id: str) -> str:
     return session.execute(select(Job.mlflow_run_id).where(Job.id == job_id)).scalar_one() or run_id
 
 
-def record_mirrored(session: Session, job_id: str, status: JobStatus) -> bool:
+def record_mirrored(
+    session: Session, job_id: str, status: JobStatus, run_id: str | None = None
+) -> bool:
     """Note that MLflow confirmed `status`; False when there is more to mirror by now.
 
-    A job that ended counts as mirrored only when all its chunks are.
+    A job that ended counts as mirrored only when all its chunks are; with `run_id` also only while
+    that is its run.
     """
     left = exists().where(MetricChunk.job_id == Job.id, MetricChunk.mirrored_at.is_(None))
     statement = (
@@ -156,6 +159,8 @@ def record_mirrored(session: Session, job_id: str, status: JobStatus) -> bool:
     )
     if status in TERMINAL:
         statement = statement.where(~left)
+    if run_id is not None:
+        statement = statement.where(Job.mlflow_run_id == run_id)
     return session.scalar(statement) is not None
 
 
@@ -194,9 +199,7 @@ def _place(point: Point) -> Place:
     return point.key, point.step
 
 
-def _first_written(
-    session: Session, job_id: str, chunks: list[MetricChunk]
-) -> dict[Place, Point]:
+def _first_written(session: Session, job_id: str, chunks: list[MetricChunk]) -> dict[Place, Point]:
     """The first points of the steps in `chunks` that earlier attempts wrote, superseded or not.
 
     Ids of a job's chunks grow in the order of commits, so what is first stays first.

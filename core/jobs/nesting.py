@@ -27,7 +27,7 @@ _MOST_FAILURES = 5
 class Nesting:
     """Whether a job has a run, below which one (`parent`), beside how many others at most.
 
-    `waits`: the run of its sweep is still to be made.
+    `waits`: the run that it belongs below is still to be made.
     """
 
     shown: bool = True
@@ -39,8 +39,7 @@ class Nesting:
 def nesting(session: Session, job: Job) -> Nesting:
     """Where the run of a job belongs; that of one that uses a model, below the one that made it."""
     if job.model_job_id is not None:
-        statement = select(Job.mlflow_run_id).where(Job.id == job.model_job_id)
-        return Nesting(parent=session.scalar(statement))
+        return _below_model(session, job.model_job_id)
     sweep = session.get(Sweep, job.tags[SWEEP_TAG]) if SWEEP_TAG in job.tags else None
     if sweep is None:
         return Nesting()
@@ -52,6 +51,17 @@ def nesting(session: Session, job: Job) -> Nesting:
     waits = sweep.mlflow_run_id is None and sweep.mirror_failures < _MOST_FAILURES
     several = (sweep.spec.get("cross_validation") or {}).get("folds", 1)
     return Nesting(shown, sweep.mlflow_run_id, waits, most * several)
+
+
+def _below_model(session: Session, model_job_id: str) -> Nesting:
+    """Below the run of the job that made the model, if that has one or is to have one."""
+    row = session.execute(
+        select(Job.mlflow_run_id, Job.mirrored_status, Job.status, Job.mirror_failures).where(
+            Job.id == model_job_id
+        )
+    ).one()
+    untold = row.mlflow_run_id is None and row.mirrored_status != row.status.value
+    return Nesting(parent=row.mlflow_run_id, waits=untold and row.mirror_failures < _MOST_FAILURES)
 
 
 def trial_of(session: Session, job_id: str, *, lock: bool = False) -> Trial | None:

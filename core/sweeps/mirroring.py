@@ -70,11 +70,13 @@ def tell_sweep_again(session: Session, sweep_id: str) -> None:
     _set(session, sweep_id, mirrored_status=None)
 
 
-def record_sweep_mirrored(session: Session, sweep_id: str, status: SweepStatus) -> bool:
-    """Note that MLflow confirmed `status`; False when there is another one by now."""
+def record_sweep_mirrored(
+    session: Session, sweep_id: str, status: SweepStatus, run_id: str
+) -> bool:
+    """Note that MLflow confirmed `status`; False when there is another one, or run, by now."""
     statement = (
         update(Sweep)
-        .where(Sweep.id == sweep_id, Sweep.status == status)
+        .where(Sweep.id == sweep_id, Sweep.status == status, Sweep.mlflow_run_id == run_id)
         .values(mirrored_status=status.value, mirror_failures=0)
         .execution_options(synchronize_session=False)
         .returning(Sweep.id)

@@ -43,11 +43,13 @@ def test_the_course_of_a_sweep_is_each_time_that_something_was_better(engine: En
 def test_each_change_of_its_state_is_to_be_told(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=2)
     assert do(engine, sweeps.behind) == [sweep_id]
-    do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.RUNNING)
+    do(engine, sweeps.record_sweep_run, sweep_id, "a")
+    do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.RUNNING, "a")
     assert do(engine, sweeps.behind) == [sweep_id]
     rounds(engine, sweep_id)
-    assert not do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.RUNNING)
-    assert do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.FINISHED)
+    assert not do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.RUNNING, "a")
+    assert not do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.FINISHED, "b")
+    assert do(engine, sweeps.record_sweep_mirrored, sweep_id, SweepStatus.FINISHED, "a")
     assert do(engine, sweeps.behind) == []
     more = SweepChanges(n_trials=3)
     do(engine, sweeps.edit, sweep_id, more, max_weights_bytes=2**30)
