@@ -1,9 +1,7 @@
 """The embedded MLflow server: one process, its own database file, artifacts through itself."""
 
-import sqlite3
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -21,9 +19,6 @@ def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = folder / "mlflow.sqlite"
-    # MLflow never asks for write-ahead logging; the file remembers that we did.
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
     settings = {
         "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{database}",
         "_MLFLOW_SERVER_REGISTRY_STORE": f"sqlite:///{database}",

@@ -1,7 +1,7 @@
-"""What uvicorn runs as the embedded MLflow: the real application behind a narrow door.
+"""What uvicorn runs as MLflow: the real application behind a narrow door.
 
-Its tables are made before the port opens, so that the first request does not wait for them. Only
-the server's process imports this.
+Its tables are made before the port opens, so that the first request does not wait for them, and
+such that a kill meanwhile does no harm. Only the server's process imports this.
 """
 
 import os
@@ -11,6 +11,8 @@ from typing import Any
 from mlflow.server import constants, handlers
 from mlflow.server.fastapi_app import app as real
 
+from chainrule.stack.mlflow_database import prepare
+
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 """Runs commands for whoever looks local, and on this machine everybody does."""
 
@@ -18,6 +20,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Scope], Awaitable[None]]
 Receive = Callable[[], Awaitable[Scope]]
 
+prepare(os.environ[constants.BACKEND_STORE_URI_ENV_VAR])
 handlers.initialize_backend_stores(
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR],
     os.environ[constants.REGISTRY_STORE_URI_ENV_VAR],

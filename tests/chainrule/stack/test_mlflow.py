@@ -1,4 +1,7 @@
-"""The embedded MLflow is the real one, with its tables there and its assistant away."""
+"""The embedded MLflow is the real one, with its tables there and its assistant away.
+
+It starts in a folder where MLflow alone was killed while it made its tables, and could not go on.
+"""
 
 import os
 import sqlite3
@@ -12,6 +15,7 @@ import pytest
 from chainrule.stack import mlflow, ports
 from chainrule.stack.mlflow import command
 from chainrule.stack.supervisor import Supervisor
+from tests.chainrule.stack.test_mlflow_database import made
 
 pytestmark = pytest.mark.e2e
 
@@ -24,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[httpx.Client]:
     said: list[str] = []
+    made("theirs", ["1000"], f"sqlite:///{folder}/mlflow.sqlite")
     port = ports.claim(mlflow.HOST, 0, "--mlflow-port")
     supervisor = Supervisor(lambda name, line: said.append(line))
     supervisor.add(command(folder, port, dict(os.environ)))
