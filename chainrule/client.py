@@ -96,6 +96,17 @@ class Client:
         """Erase what `rules` say nobody needs, or with `dry_run` only say what that is."""
         return self._transport.post("/v1/retention", dict(rules))
 
+    def rebuild_mlflow(self) -> Document:
+        """Have MLflow told everything anew; of how many `jobs` and `sweeps`."""
+        total = {"jobs": 0, "sweeps": 0}
+        cursor: str | None = ""
+        while cursor is not None:
+            query = f"?cursor={cursor}" if cursor else ""
+            done = self._transport.post(f"/v1/mlflow/rebuild{query}", repeatable=True)
+            total = {what: count + done[what] for what, count in total.items()}
+            cursor = done["next"]
+        return total
+
     def ready(self) -> Document:
         """Whether all that the server needs answers. Raises ProblemError (503) if not."""
         return self._transport.get("/readyz")

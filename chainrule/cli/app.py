@@ -12,6 +12,7 @@ from chainrule.cli import (
     inferring,
     insights,
     jobs,
+    mlflow,
     models,
     nodes,
     sources,
@@ -52,6 +53,7 @@ sweeps.install(app)
 models.install(app)
 inferring.install(app)
 gc.install(app)
+mlflow.install(app)
 webhooks.install(app)
 
 

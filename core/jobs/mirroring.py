@@ -21,7 +21,10 @@ from core.jobs.thinning import thinned
 from core.status import TERMINAL, JobStatus
 
 BEGUN = "begun"
-"""The `mirrored_status` of a job whose run somebody makes, or was making when he broke off."""
+"""The `mirrored_status` of a job of which MLflow may have a run that its row does not name.
+
+Somebody makes it, or was making it when he broke off, or it was forgotten: it is to be looked for.
+"""
 
 Place: TypeAlias = tuple[str, int] | tuple[str, int, int]
 """What MLflow shows one point for: a step of a metric."""
@@ -38,14 +41,18 @@ class Unmirrored:
 def behind(session: Session, *, trials: bool, limit: int = 20) -> list[str]:
     """The ids of jobs that no worker holds and of which MLflow knows too little, oldest first.
 
-    Those that ended, or wait again after a run began; not those in backoff after a failure. Jobs
-    of sweeps' trials, or all others.
+    Those that ended, or wait again after a run began, forgotten or not; not those in backoff after
+    a failure. Jobs of sweeps' trials, or all others.
     """
     tried = or_(exists().where(Trial.job_id == Job.id), exists().where(Fold.job_id == Job.id))
     statement = (
         select(Job.id)
         .where(
-            or_(Job.mlflow_run_id.is_not(None), Job.finished_at.is_not(None)),
+            or_(
+                Job.mlflow_run_id.is_not(None),
+                Job.finished_at.is_not(None),
+                Job.mirrored_status.is_not(None),
+            ),
             or_(Job.mirrored_status.is_(None), Job.mirrored_status != Job.status),
             Job.status != JobStatus.RUNNING,
             Job.mirror_not_before <= now(),
@@ -174,6 +181,43 @@ def forget_run(session: Session, job_id: str) -> None:
     )
     session.execute(
         update(MetricChunk).where(MetricChunk.job_id == job_id).values(mirrored_at=None)
+    )
+
+
+def forget_runs(session: Session, *, after: str = "", limit: int = 100) -> list[str]:
+    """Forget the runs of the next `limit` jobs with ids beyond `after`; which jobs these are.
+
+    All of their runs is to be told anew: into the run that MLflow still has of a job, if it does.
+    """
+    statement = (
+        select(Job.id)
+        .where(Job.mlflow_run_id.is_not(None), Job.id > after)
+        .order_by(Job.id)
+        .limit(limit)
+    )
+    job_ids = list(session.scalars(statement))
+    session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids))
+        .values(mlflow_run_id=None, mirrored_status=BEGUN, mirror_failures=0)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(MetricChunk)
+        .where(MetricChunk.job_id.in_(job_ids), MetricChunk.mirrored_at.is_not(None))
+        .values(mirrored_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return job_ids
+
+
+def forget_experiments(session: Session) -> None:
+    """Forget which experiments of MLflow have the runs of ours; the next run told says it."""
+    session.execute(
+        update(Experiment)
+        .where(Experiment.mlflow_experiment_id.is_not(None))
+        .values(mlflow_experiment_id=None)
+        .execution_options(synchronize_session=False)
     )
 
 

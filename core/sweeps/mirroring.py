@@ -65,6 +65,18 @@ def forget_sweep_run(session: Session, sweep_id: str) -> None:
     _set(session, sweep_id, mlflow_run_id=None, mirrored_status=None)
 
 
+def forget_sweep_runs(session: Session) -> int:
+    """Forget what MLflow was told of any sweep; of how many. All is to be told anew."""
+    statement = (
+        update(Sweep)
+        .where(Sweep.mlflow_run_id.is_not(None))
+        .values(mlflow_run_id=None, mirrored_status=None, mirror_failures=0)
+        .execution_options(synchronize_session=False)
+        .returning(Sweep.id)
+    )
+    return len(session.scalars(statement).all())
+
+
 def tell_sweep_again(session: Session, sweep_id: str) -> None:
     """Have MLflow told anew how a sweep stands."""
     _set(session, sweep_id, mirrored_status=None)

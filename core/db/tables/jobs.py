@@ -16,7 +16,7 @@ from core.status import JobKind, JobStatus
 _QUEUED = text("status = 'queued'")
 _RUNNING = text("status = 'running'")
 _UNMIRRORED = text(
-    "(mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL)"
+    "(mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL OR mirrored_status IS NOT NULL)"
     " AND (mirrored_status IS NULL OR mirrored_status <> status)"
 )
 
@@ -33,7 +33,8 @@ class Job(Base):
     `insights` what the trained network was seen to do; `cause` why it failed. Jobs with the same
     `stack_key` may be trained side by side, as a stack.
     Workers that know at least `spec_version` can read the spec.
-    `mirrored_status` is the last status that MLflow confirmed, or `begun` before the first.
+    `mirrored_status` is the last status that MLflow confirmed, or `begun` while it may have a run
+    that `mlflow_run_id` does not name.
     """
 
     __tablename__ = "jobs"

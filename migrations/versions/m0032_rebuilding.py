@@ -1,0 +1,33 @@
+"""Let a job whose run is to be made anew count as one that MLflow lacks, though it waits."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0032"
+down_revision = "0031"
+branch_labels = None
+depends_on = None
+
+BEGUN = "mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL"
+DIFFERS = "mirrored_status IS NULL OR mirrored_status <> status"
+
+
+def upgrade() -> None:
+    """Go one revision up."""
+    _replace(f"({BEGUN} OR mirrored_status IS NOT NULL) AND ({DIFFERS})")
+
+
+def downgrade() -> None:
+    """Go one revision back."""
+    _replace(f"({BEGUN}) AND ({DIFFERS})")
+
+
+def _replace(condition: str) -> None:
+    op.drop_index("ix_jobs_unmirrored", table_name="jobs")
+    op.create_index(
+        "ix_jobs_unmirrored",
+        "jobs",
+        ["created_at"],
+        sqlite_where=sa.text(condition),
+        postgresql_where=sa.text(condition),
+    )
