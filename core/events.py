@@ -74,6 +74,13 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True)
+class CheckpointFailed(Event):
+    """The machine could not write a checkpoint; `detail` says why. Training goes on without it."""
+
+    detail: str
+
+
+@dataclass(frozen=True)
 class TrainingEnded(Event):
     """Training ended. `reason` says why: `epochs`, `steps`, `seconds`, `target`, `patience`, ...
 
@@ -134,6 +141,7 @@ _KINDS: dict[str, type[Event]] = {
         EpochEnded,
         StackReported,
         CheckpointSaved,
+        CheckpointFailed,
         TrainingEnded,
         TrainingFailed,
         RowsPassed,

@@ -5,7 +5,6 @@ goes over the channel, so whatever kills it (memory, a crash in native code) kil
 """
 
 import argparse
-import errno
 import logging
 import resource
 import sys
@@ -19,7 +18,8 @@ from typing import Any
 from core.data import columns
 from core.data.stretches import Arrival
 from core.errors import InvalidError, TrainingError
-from core.events import CheckpointSaved, Codec, Event
+from core.events import CheckpointFailed, CheckpointSaved, Codec, Event
+from core.shortage import shortage
 from core.spec import JobSpec
 from core.spec.inference import EvaluationSpec, ScoringSpec
 from core.training.loop import train, train_stack
@@ -31,7 +31,6 @@ from worker.channel import Channel, ChannelClosedError, Message
 from worker.confinement import confine
 from worker.inbox import Inbox
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MOST_TRACEBACK = 4000
 _SILENCE_SECONDS = 5.0
 
@@ -78,14 +77,10 @@ def _serve(channel: Channel, inbox: Inbox) -> bool:
     fit = True
     try:
         end = _WORKS[work["kind"]](channel, inbox, work)
-    except (TrainingError, InvalidError) as error:
-        end = {"how": "failed", "kind": "user_error", "message": error.detail}
-    except BadCheckpointError as error:
-        end = {"how": "failed", "kind": "bad_checkpoint", "message": str(error)}
     except ChannelClosedError:
         raise
     except Exception as error:
-        end, fit = _explain(error), False
+        end, fit = _explain(error)
     inbox.done()
     channel.send({"say": "ended", "peak_memory_bytes": _peak_bytes(), "fit": fit, **end})
     return fit
@@ -112,7 +107,7 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
             if event is not None:
                 channel.send({"say": "event", **Codec.encode(event)})
                 said_at = time.monotonic()
-                if inbox.stop.is_set() and isinstance(event, CheckpointSaved):
+                if inbox.stop.is_set() and isinstance(event, CheckpointSaved | CheckpointFailed):
                     return {"how": "stopped"}
             elif inbox.stop.is_set():
                 if not inbox.checkpoint.is_set():
@@ -196,21 +191,29 @@ _WORKS = {"train": _train, "stack": _train_stack, "evaluate": _evaluate, "score"
 """How each kind of work is done."""
 
 
-def _explain(error: Exception) -> Message:
-    """The class of an error that nobody meant to raise, with the end of its traceback."""
-    if isinstance(error, MemoryError):
-        kind, message = "out_of_memory", str(error) or "no more memory"
-    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
-        kind, message = "disk_full", str(error)
-    else:
+def _explain(error: Exception) -> tuple[Message, bool]:
+    """How the work failed, and whether this process is fit for more.
+
+    What the machine lacks comes first, whatever class it was raised as. An error that nobody meant
+    to raise comes with the end of its traceback.
+    """
+    lack = shortage(error)
+    if lack is None and isinstance(error, TrainingError | InvalidError):
+        return {"how": "failed", "kind": "user_error", "message": error.detail}, True
+    if lack is None and isinstance(error, BadCheckpointError):
+        return {"how": "failed", "kind": "bad_checkpoint", "message": str(error)}, True
+    if lack is None:
         kind, message = "exception", f"{type(error).__name__}: {error}"
+    else:
+        kind, message = lack.value, str(error) or "no more memory"
     lines = "".join(traceback.format_exception(error))
-    return {
+    failure = {
         "how": "failed",
         "kind": kind,
         "message": message[:_MOST_TRACEBACK],
         "traceback": lines[-_MOST_TRACEBACK:],
     }
+    return failure, False
 
 
 def _forget_peak() -> None:

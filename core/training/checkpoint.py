@@ -6,6 +6,7 @@ A safetensors file: arrays for weights, optimizer slots, sums; JSON metadata for
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -69,12 +70,17 @@ def save(
     Without `durable` a loss of power may take it back: for files that are copied on at once.
     """
     partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, metadata)
-    with partial.open("rb") as written:
-        digest = hashlib.file_digest(written, "sha256").hexdigest()
-        if durable:
-            os.fsync(written.fileno())
-    partial.replace(path)
+    try:
+        save_file(arrays, partial, metadata)
+        with partial.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+            if durable:
+                os.fsync(written.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()  # what it takes of a full disk, others need
+        raise
     if not durable:
         return digest
     folder = os.open(path.parent, os.O_RDONLY)

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from core.events import (
+    CheckpointFailed,
     CheckpointSaved,
     EpochEnded,
     Event,
@@ -19,6 +20,7 @@ from core.events import (
     TrainingStarted,
 )
 from core.nn.array import Array, to_host
+from core.shortage import shortage
 from core.spec import TrainingSpec
 from core.training import checkpoint
 from core.training.diagnosis import diagnose
@@ -264,7 +266,8 @@ class Run:
             return True
         return policy.seconds is not None and now - self._saved >= policy.seconds
 
-    def _checkpoint(self, policy: CheckpointPolicy) -> CheckpointSaved:
+    def _checkpoint(self, policy: CheckpointPolicy) -> CheckpointSaved | CheckpointFailed:
+        """Save a checkpoint. A machine that cannot does not end training: the next is tried."""
         trainer = self.trainer
         progress: dict[str, Any] = {
             "seconds": self._seconds(),
@@ -273,8 +276,15 @@ class Run:
         if self.problem.memory_bytes is not None:
             progress["data_memory_bytes"] = self.problem.memory_bytes  # the order depends on it
         path = policy.folder / f"checkpoint-{trainer.step}.safetensors"
-        digest = checkpoint.save(path, *checkpoint.capture(trainer, progress, self.best))
-        self._saved, self._saved_step = time.monotonic(), trainer.step
+        try:
+            digest = checkpoint.save(path, *checkpoint.capture(trainer, progress, self.best))
+        except Exception as error:
+            if not isinstance(error, OSError) and shortage(error) is None:
+                raise
+            detail = f"the checkpoint of step {trainer.step:,} was not written: {error}"
+            return CheckpointFailed(trainer.step, trainer.epoch, detail)
+        finally:
+            self._saved, self._saved_step = time.monotonic(), trainer.step
         best, self._improved = self._improved, False
         return CheckpointSaved(trainer.step, trainer.epoch, str(path), digest, best)
 

@@ -1,15 +1,25 @@
 """Training from a spec and a stored table: what is promised of its events, resumption and ends."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from core.errors import InvalidError, TrainingError
-from core.events import CheckpointSaved, EpochEnded, Event, StepEnded, TrainingEnded
+from core.events import (
+    CheckpointFailed,
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    StepEnded,
+    TrainingEnded,
+)
 from core.spec import JobSpec
 from core.spec.job import DIGITS
+from core.training import checkpoint
 from core.training.loop import train
 from core.training.model import TrainedModel
 
@@ -118,6 +128,50 @@ def test_a_caller_can_ask_for_a_checkpoint_and_stop(digits: Path, tmp_path: Path
     assert Path(answer.path).exists()
     events.close()
     assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+        OSError(errno.EMFILE, "Too many open files"),
+        MemoryError(),
+    ],
+)
+def test_a_checkpoint_that_the_machine_cannot_write_ends_nothing_and_the_next_is_tried(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    spec = job(DIGITS, epochs=2, batch_size=200, checkpoint={"every_steps": 4})
+    calm = events_of(spec, digits, tmp_path / "calm")
+    save, failures = checkpoint.save, [error, error]
+
+    def failing(path: Path, *given: Any, **named: Any) -> str:
+        if failures:
+            raise failures.pop()
+        return save(path, *given, **named)
+
+    monkeypatch.setattr(checkpoint, "save", failing)
+    events = events_of(spec, digits, tmp_path / "full")
+    failed = [event for event in events if isinstance(event, CheckpointFailed)]
+    saved = [event for event in events if isinstance(event, CheckpointSaved)]
+    assert len(failed) == 2
+    assert f"step {failed[0].step} was not written" in failed[0].detail
+    assert saved
+    assert saved[0].step > failed[1].step > failed[0].step
+    assert comparable([e for e in events if not isinstance(e, CheckpointFailed)]) == comparable(
+        calm
+    )
+
+
+def test_an_error_of_ours_in_a_checkpoint_is_not_swallowed(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: Any) -> str:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(checkpoint, "save", wrong)
+    with pytest.raises(ValueError, match="a mistake"):
+        events_of(job(DIGITS, checkpoint={"every_steps": 1}), digits, tmp_path)
 
 
 @pytest.mark.parametrize(
