@@ -207,6 +207,23 @@ class Cache:
         """How many bytes lie in the cache, and are on their way to it."""
         return sum(size for _, size, _ in self._objects()) + sum(self._expected().values())
 
+    def probe(self, size: int) -> None:
+        """Write `size` bytes and delete them; what is unused longest makes room if it has to.
+
+        Raises UnavailableError when they do not fit or the disk refuses.
+        """
+        partial = self._root / "partial" / f"{uuid.uuid4().hex}.{size}"
+        try:
+            self._make_room(size, partial)
+            with partial.open("ab") as file:
+                file.write(bytes(size))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.unlink(missing_ok=True)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise UnavailableError(f"the cache cannot be written: {error}") from error
+
     def _download(self, store: Source, key: str, digest: str) -> None:
         """Bring the file to its place, in one go or over several lives of this process."""
         size = store.size(key)

@@ -14,12 +14,15 @@ from typing import Any, BinaryIO, Self
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from core.data.mounted import MountedFolder
 from core.errors import InvalidError, NotFoundError, UnavailableError
+from core.shortage import Shortage, shortage
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
 MAX_KEY = 900
 BLOCK_BYTES = 2**20
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
 # A store that does not answer must be an error soon, not a worker that hangs.
 S3_DEFAULTS: dict[str, Any] = {
     "use_listings_cache": False,
@@ -67,20 +70,51 @@ def _filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
 class Store:
     """Files by key, a path of plain words. Writes are atomic: a file is there whole or not at all.
 
-    Methods raise NotFoundError for a key that is not there, UnavailableError when the store does
-    not answer or is full, InvalidError for a key that is no plain path.
+    Two kinds of error are told apart. NotFoundError is permanent: the store answered that it has
+    nothing under the key. UnavailableError is transient: the store does not answer, refuses, is
+    full, or is not there itself (no bucket; a folder that was moved away, unmounted or replaced
+    since this process used it). InvalidError: the key is no plain path.
     """
 
     def __init__(self, filesystem: Any, root: str, url: str) -> None:
         self._files = filesystem
         self._root = root
         self.url = url
+        local = isinstance(filesystem, LocalFileSystem)
+        self._folder = MountedFolder(Path(root)) if local else None
+
+    def confirm(self) -> None:
+        """Raise UnavailableError unless the store is there and holds anything at all.
+
+        For who was answered that something is missing which must have been kept: an empty folder
+        is a disk that is not mounted, an empty bucket the wrong one.
+        """
+        try:
+            with _asked("the store itself"):
+                entries = self._files.ls(self._root, detail=False)
+        except NotFoundError as error:
+            raise UnavailableError("the store is not there") from error
+        if not entries:
+            raise UnavailableError(
+                "the store is empty: is its disk mounted, its URL the right one?"
+            )
+
+    def probe(self) -> None:
+        """Write, read and delete a few bytes. Raises UnavailableError when that fails."""
+        key, content = f"probes/{uuid.uuid4().hex}", b"chainrule"
+        try:
+            self.put_bytes(content, key)
+            if self.get_bytes(key) != content:
+                raise UnavailableError("the store gives other bytes than it was given")
+            self.delete(key)
+        except NotFoundError as error:
+            raise UnavailableError("the store lost what it was given") from error
 
     def put_file(self, source: Path, key: str) -> None:
         """Keep the bytes of the file `source` under `key`, replacing what is there."""
         path = self._path(key)
-        with _asked(key):
-            if isinstance(self._files, LocalFileSystem):
+        with _asked(key), self._writing():
+            if self._folder is not None:
                 _put_local(source, Path(path))
             else:
                 self._files.put_file(str(source), path)
@@ -88,8 +122,8 @@ class Store:
     def put_bytes(self, content: bytes, key: str) -> None:
         """Keep `content` under `key`, replacing what is there."""
         path = self._path(key)
-        with _asked(key):
-            if isinstance(self._files, LocalFileSystem):
+        with _asked(key), self._writing():
+            if self._folder is not None:
                 with _whole(Path(path)) as file:
                     file.write(content)
             else:
@@ -108,12 +142,12 @@ class Store:
     def get_range(self, key: str, start: int, size: int) -> bytes:
         """`size` bytes of those under `key`, from byte `start` on; no others are asked for."""
         path = self._path(key)
-        with _asked(key):
+        with _asked(key, self._folder, path):
             return bytes(self._files.cat_file(path, start=start, end=start + size))
 
     def open(self, key: str, start: int = 0) -> "Reading":
         """The bytes under `key` from byte `start` on, to be read in order and closed."""
-        return Object(self._files, self._path(key), key).open(start)
+        return Object(self._files, self._path(key), key, self._folder).open(start)
 
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
@@ -126,14 +160,14 @@ class Store:
     def size(self, key: str) -> int:
         """How many bytes are kept under `key`."""
         path = self._path(key)
-        with _asked(key):
+        with _asked(key, self._folder, path):
             return int(self._files.info(path)["size"])
 
     def delete(self, key: str) -> None:
         """Forget what is kept under `key`; nothing happens when nothing is."""
         path = self._path(key)
         try:
-            with _asked(key):
+            with _asked(key, self._folder):
                 self._files.rm_file(path)
         except NotFoundError:
             return
@@ -147,6 +181,16 @@ class Store:
         keys = (str(path)[start:] for path in found)
         return sorted(key for key in keys if KEY.fullmatch(key))
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write to the folder that was used before, or make it when none was."""
+        if self._folder is None:
+            yield
+            return
+        self._folder.before_write()
+        yield
+        self._folder.used()
+
     def _path(self, key: str) -> str:
         """The fsspec path of a key, which must not lead out of the store."""
         if len(key) > MAX_KEY or not KEY.fullmatch(key):
@@ -157,10 +201,14 @@ class Store:
 class Object:
     """One file, to be read only. Methods raise as those of Store do, and call it by its `name`."""
 
-    def __init__(self, filesystem: Any, path: str, name: str) -> None:
+    def __init__(
+        self, filesystem: Any, path: str, name: str, folder: MountedFolder | None = None
+    ) -> None:
+        """`folder` is that of the store which the file belongs to, if it is on a disk."""
         self._files = filesystem
         self._path = path
         self._name = name
+        self._folder = folder
 
     def state(self) -> tuple[int, str]:
         """How many bytes it has, and a word that changes when it does.
@@ -175,7 +223,7 @@ class Object:
 
     def open(self, start: int = 0) -> "Reading":
         """Its bytes from byte `start` on, to be read in order and closed."""
-        with _asked(self._name):
+        with _asked(self._name, self._folder, self._path):
             file = self._files.open(self._path, "rb", block_size=8 * BLOCK_BYTES)
             file.seek(start)
         return Reading(file, self._name)
@@ -201,20 +249,30 @@ class Reading:
 
 
 @contextmanager
-def _asked(key: str) -> Iterator[None]:
-    """Errors of a store as ours."""
+def _asked(
+    key: str, folder: MountedFolder | None = None, path: str | None = None
+) -> Iterator[None]:
+    """Errors of a store as ours. `path` is what is read, from a store in `folder` on a disk."""
     try:
         yield
+    except UnavailableError:
+        raise
     except (FileNotFoundError, NotADirectoryError) as error:
+        if any(words in str(error) or words in str(error.__cause__) for words in _NO_BUCKET):
+            raise UnavailableError("the bucket of the store does not exist") from error
+        if folder is not None:
+            folder.missing(None if path is None else Path(path))
         raise NotFoundError(f"the store has nothing under {key!r}") from error
     except OSError as error:
-        if error.errno in NO_SPACE:
+        if shortage(error) is Shortage.DISK_FULL:
             raise UnavailableError("no space left on the disk of the store") from error
         raise UnavailableError(f"the store refuses: {error.strerror or error}") from error
     except Exception as error:
         # Drivers have classes of their own for a server that is away; their text may hold
         # addresses and keys, the class tells enough.
         raise UnavailableError(f"the store does not answer: {type(error).__name__}") from error
+    if folder is not None and path is not None:
+        folder.used(Path(path))
 
 
 def _put_local(source: Path, target: Path) -> None:

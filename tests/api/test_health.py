@@ -1,7 +1,5 @@
 """Liveness, readiness by dependency, and what Prometheus reads."""
 
-import shutil
-
 import pytest
 
 from api.app import create_app
@@ -36,6 +34,7 @@ def test_ready_with_what_is_configured(everywhere):
             "data": "ok",
             "broker": "off",
             "mlflow": "off",
+            "workers": "ok",
         },
     }
 
@@ -160,6 +159,12 @@ def test_metrics_count_requests_by_route_and_waiting_jobs(everywhere):
     assert "secret-path" not in text
 
 
-def test_a_store_folder_that_is_gone_is_made_again(http, settings):
-    shutil.rmtree(settings.data_dir / "store")
+def test_a_store_folder_that_is_gone_is_missing_until_it_is_back(http, settings):
+    # It is not made anew: what is written there would be hidden when its disk is mounted again.
+    folder = settings.data_dir / "store"
+    folder.rename(folder.with_name("away"))
+    answer = http.get("/readyz")
+    assert (answer.status_code, answer.json()["missing"]) == (503, ["store"])
+    assert not folder.exists()
+    folder.with_name("away").rename(folder)
     assert http.get("/readyz").json()["missing"] == []

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import uuid
 
 import pytest
@@ -120,3 +121,84 @@ def test_a_store_that_is_away_says_so_soon(monkeypatch):
     with pytest.raises(UnavailableError, match="does not answer") as caught:
         store.put_bytes(b"x", "a")
     assert "hush" not in caught.value.detail
+
+
+# A store that is away is not a store without the bytes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def used(folder):
+    """A store in a folder that holds something and was read."""
+    store = open_store(f"file://{folder}")
+    store.put_bytes(b"kept", "chunks/ab/one")
+    store.get_bytes("chunks/ab/one")
+    return store
+
+
+def test_a_folder_that_is_moved_away_is_unavailable_and_is_not_made_anew(used, folder, tmp_path):
+    folder.rename(tmp_path / "away")
+    for asked in (used.get_bytes, used.size, used.exists, used.delete):
+        with pytest.raises(UnavailableError, match="not there"):
+            asked("chunks/ab/one")
+    with pytest.raises(UnavailableError, match="not there"):
+        used.get_range("chunks/ab/one", 0, 1)
+    with pytest.raises(UnavailableError, match="not there"):
+        used.put_bytes(b"model", "models/a")
+    assert not folder.exists()
+    (tmp_path / "away").rename(folder)
+    assert used.get_bytes("chunks/ab/one") == b"kept"
+    used.put_bytes(b"model", "models/a")
+
+
+def test_an_unmounted_disk_is_unavailable_even_if_others_wrote_below_it(used, folder, tmp_path):
+    folder.rename(tmp_path / "away")
+    open_store(f"file://{folder}").put_bytes(b"checkpoint", "checkpoints/a")
+    with pytest.raises(UnavailableError, match="another folder"):
+        used.get_bytes("chunks/ab/one")
+    with pytest.raises(UnavailableError, match="another folder"):
+        used.put_bytes(b"model", "models/a")
+
+
+def test_a_folder_that_was_brought_back_as_a_copy_is_taken_for_the_store(used, folder, tmp_path):
+    folder.rename(tmp_path / "away")
+    shutil.copytree(tmp_path / "away", folder)
+    with pytest.raises(NotFoundError):
+        used.get_bytes("chunks/ab/other")
+    used.put_bytes(b"model", "models/a")
+
+
+def test_what_is_truly_missing_is_not_found(used, folder):
+    with pytest.raises(NotFoundError, match="chunks/ab/other"):
+        used.get_bytes("chunks/ab/other")
+    (folder / "chunks/ab/one").unlink()
+    with pytest.raises(NotFoundError, match="chunks/ab/one"):
+        used.get_bytes("chunks/ab/one")
+
+
+def test_an_empty_store_is_not_believed_to_have_lost_something(store):
+    with pytest.raises(UnavailableError, match=r"empty|not there"):
+        store.confirm()
+    store.put_bytes(b"x", "a/b")
+    store.confirm()
+
+
+def test_a_probe_leaves_nothing(store):
+    store.put_bytes(b"x", "a/b")
+    store.probe()
+    assert store.keys() == ["a/b"]
+
+
+def test_a_bucket_that_does_not_exist_is_unavailable(s3_url):
+    bucket = s3_url.removeprefix("s3://").partition("/")[0]
+    missing = s3_url.replace(bucket, f"{bucket}-that-is-not-there")
+    store = open_store(missing, {"skip_instance_cache": True})
+    for asked in (store.get_bytes, store.size):
+        with pytest.raises(UnavailableError, match="bucket"):
+            asked("a/b")
+    with pytest.raises(UnavailableError):
+        store.confirm()
