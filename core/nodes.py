@@ -8,15 +8,13 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.clock import later, now
+from core.db.availability import ALIVE_SECONDS, alive, takes_jobs
+from core.db.clock import now
 from core.db.tables import Job, Node, Worker
 from core.db.upsert import upsert
 from core.errors import NotFoundError
 from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
-
-ALIVE_SECONDS = 30.0
-"""A worker counts as alive for so long after its last heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,13 @@ def heartbeat(
     devices: Sequence[Any] = (),
     datasets: Sequence[str] = (),
     peer_url: str | None = None,
+    suspended_for: str | None = None,
 ) -> bool:
     """Say that `worker` (a name no other process has) lives on `node`; True if it is to drain.
 
     A worker that drains keeps a checkpoint, gives back what it trains and takes no new jobs. It
     holds the versions with the digests `datasets`; others may fetch chunks at `peer_url`.
+    `suspended_for` says why its circuit breaker keeps it from claiming, None that it claims.
     """
     machine = {"host": host, "devices": list(devices), "versions": versions}
     draining_at = session.scalar(
@@ -77,12 +77,20 @@ def heartbeat(
         "spec_version": SPEC_VERSION,
         "datasets": list(datasets),
         "peer_url": peer_url,
+        "suspended_for": suspended_for and suspended_for[:255],
     }
+    suspended = suspended_for is not None
     worker_draining_at = session.scalar(
         upsert(session, Worker)
-        .values(id=worker, **process)
+        .values(id=worker, suspended_at=now() if suspended else None, **process)
         .on_conflict_do_update(
-            index_elements=["id"], set_={**process, "heartbeat_at": now(), "stopped_at": None}
+            index_elements=["id"],
+            set_={
+                **process,
+                "heartbeat_at": now(),
+                "stopped_at": None,
+                "suspended_at": func.coalesce(Worker.suspended_at, now()) if suspended else None,
+            },
         )
         .returning(Worker.draining_at)
     )
@@ -135,7 +143,7 @@ def drain_worker(session: Session, node: str, name: str, *, on: bool = True) -> 
 def list_nodes(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[NodeState]:
     """All nodes there ever were, by name, as they are now."""
     living: dict[str, list[Worker]] = {}
-    for worker in session.scalars(select(Worker).where(*_alive(alive_seconds)).order_by(Worker.id)):
+    for worker in session.scalars(select(Worker).where(*alive(alive_seconds)).order_by(Worker.id)):
         living.setdefault(worker.node, []).append(worker)
     counts = session.execute(
         select(Job.node, func.count()).where(Job.status == JobStatus.RUNNING).group_by(Job.node)
@@ -158,9 +166,7 @@ def get_node(session: Session, name: str, *, alive_seconds: float = ALIVE_SECOND
 def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
     """For each queue how many jobs its living workers that take new ones train at once."""
     statement = (
-        select(Worker)
-        .join(Node, Node.name == Worker.node)
-        .where(*_alive(alive_seconds), Worker.draining_at.is_(None), Node.draining_at.is_(None))
+        select(Worker).join(Node, Node.name == Worker.node).where(*takes_jobs(alive_seconds))
     )
     total: dict[str, int] = {}
     for worker in session.scalars(statement):
@@ -181,8 +187,15 @@ def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> 
 
 def peers(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[str]:
     """The addresses at which living workers share chunks."""
-    statement = select(Worker.peer_url).where(*_alive(alive_seconds), Worker.peer_url.is_not(None))
+    statement = select(Worker.peer_url).where(*alive(alive_seconds), Worker.peer_url.is_not(None))
     return sorted({url for url in session.scalars(statement) if url})
+
+
+def suspended(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> tuple[int, int]:
+    """How many living workers their circuit breaker keeps from claiming, and how many live."""
+    counted = select(func.count(Worker.suspended_at), func.count()).where(*alive(alive_seconds))
+    held, all_ = session.execute(counted).one()
+    return int(held), int(all_)
 
 
 def forget_workers(session: Session, *, before: datetime) -> int:
@@ -193,7 +206,3 @@ def forget_workers(session: Session, *, before: datetime) -> int:
         session.delete(row)
     session.flush()
     return len(rows)
-
-
-def _alive(seconds: float) -> tuple[Any, ...]:
-    return (Worker.heartbeat_at > later(-seconds), Worker.stopped_at.is_(None))

@@ -13,13 +13,23 @@ from core.jobs.effects import (
     record_progress,
     spare_checkpoints,
 )
-from core.jobs.ending import OUT_OF_MEMORY, finish, lose, release
+from core.jobs.eligibility import kept_off
+from core.jobs.ending import (
+    DATA_DAMAGED,
+    DATA_MISSING,
+    DATA_TOO_LARGE,
+    OUT_OF_MEMORY,
+    finish,
+    lose,
+    release,
+)
 from core.jobs.following import Look, News, Place, look
 from core.jobs.groups import (
     Ended,
     Written,
     claim_beside,
     finish_all,
+    lose_all,
     record_all,
     release_all,
     renew_all,
@@ -66,6 +76,9 @@ from core.jobs.versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, 
 __all__ = [
     "ALONE",
     "CHANNEL",
+    "DATA_DAMAGED",
+    "DATA_MISSING",
+    "DATA_TOO_LARGE",
     "FOLD_TAG",
     "LOST_WORKER",
     "MOST_LINES",
@@ -113,11 +126,13 @@ __all__ = [
     "get_source",
     "infer",
     "keep_source",
+    "kept_off",
     "left_to_others",
     "list_jobs",
     "log_lines",
     "look",
     "lose",
+    "lose_all",
     "mark_mirrored",
     "mark_rung",
     "may_ring",

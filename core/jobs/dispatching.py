@@ -13,6 +13,7 @@ from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.errors import UnavailableError
+from core.jobs.eligibility import eligible
 from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 
@@ -58,10 +59,12 @@ def due(
     *,
     again_seconds: float = 30.0,
     spec_version: int = SPEC_VERSION,
+    claimant: tuple[str, str] | None = None,
 ) -> list[str]:
     """The ids of jobs to ring now, in turn: by priority, then each owner's oldest, then age.
 
-    Only of those that a worker can read that knows `spec_version`.
+    Only of those that a worker can read that knows `spec_version`; with a `claimant`, a node and
+    its worker, only those that it may claim.
     """
     free = window - ringing(session, queue, again_seconds=again_seconds)
     if free <= 0:
@@ -81,6 +84,8 @@ def due(
         .order_by(Job.priority.desc(), turn, Job.created_at, Job.id)
         .limit(free)
     )
+    if claimant is not None:
+        statement = statement.where(eligible(*claimant))
     return list(session.scalars(statement))
 
 

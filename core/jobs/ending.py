@@ -1,5 +1,6 @@
 """How an attempt ends: it finishes its job, gives it back, or is lost."""
 
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import select
@@ -8,15 +9,29 @@ from sqlalchemy.orm import Session
 from core.db.clock import later, now
 from core.db.tables import Attempt, Checkpoint, Job
 from core.errors import SupersededError
+from core.jobs.eligibility import untried_elsewhere
 from core.jobs.history import log, worker
 from core.jobs.reading import get, own
 from core.status import AttemptStatus, JobStatus
 
 OUT_OF_MEMORY = "out_of_memory"
-"""The `kind` of a cause that is worth one more try, not more."""
+"""The `kind` of a cause whose job needs more memory than there was."""
 
-_MOST_OUT_OF_MEMORY = 2
+DATA_MISSING = "data_missing"
+"""The `kind` of a cause whose job needs bytes that the store answered it does not have."""
+
+DATA_DAMAGED = "data_damaged"
+"""The `kind` of a cause whose job needs bytes that are others than their digest says."""
+
+DATA_TOO_LARGE = "data_too_large"
+"""The `kind` of a cause whose job needs more bytes at once than a machine's cache may hold."""
+
+_MOST_ALIKE = 2
+_NAMED = frozenset({OUT_OF_MEMORY, DATA_MISSING, DATA_DAMAGED, DATA_TOO_LARGE})
+"""Causes that a job fails by, and not as poison, once `_MOST_ALIKE` attempts were lost by them."""
+
 _LONGEST_BACKOFF_SECONDS = 60.0
+_BACKOFF_ATTEMPTS = 8
 
 
 def finish(
@@ -77,15 +92,18 @@ def lose(
     exit_code: int | None = None,
     peak_memory_bytes: int | None = None,
     actor: str | None = None,
+    charged: bool = True,
 ) -> Job:
     """End an attempt that something else than the spec broke: a signal, a lost worker, the store.
 
     The job waits again after a growing pause, until `max_attempts` attempts in a row were lost
-    without the checkpoint advancing (`poison`), or memory ran out twice: then it has failed. A job
-    whose owner asked for an end or a pause gets that. Raises SupersededError.
+    without the checkpoint advancing (`poison`), or two for memory or data that is not there: then
+    it has failed, by the cause's own name. It does so only when attempts on two nodes were lost, or
+    no other node takes jobs of its queue. What is not `charged` was the machine's doing and never
+    fails a job. A job whose owner asked for an end or a pause gets that. Raises SupersededError.
     """
     job = own(session, job_id, attempt)
-    return lose_owned(session, job, cause, exit_code, peak_memory_bytes, actor)
+    return lose_owned(session, job, cause, exit_code, peak_memory_bytes, actor, charged=charged)
 
 
 def lose_owned(
@@ -95,17 +113,37 @@ def lose_owned(
     exit_code: int | None = None,
     peak_memory_bytes: int | None = None,
     actor: str | None = None,
+    *,
+    charged: bool = True,
 ) -> Job:
     """As `lose`, for a row that is locked and runs."""
     actor = actor or worker(job.node or "", job.worker or "")
-    _end_attempt(session, job, AttemptStatus.LOST, cause, exit_code, peak_memory_bytes)
-    _charge(session, job)
-    final = _final_cause(session, job, cause)
+    _end_attempt(
+        session, job, AttemptStatus.LOST, cause, exit_code, peak_memory_bytes, charged=charged
+    )
+    if charged:
+        _charge(session, job)
+    final = _final_cause(session, job, cause) if charged else None
     if final is not None and job.cancel_requested_at is None:
         _end_job(session, job, JobStatus.FAILED, actor, final)
     else:
-        _wait_again(session, job, "lost", actor, cause, seconds=_backoff(job.infra_failures))
+        failures = job.infra_failures if charged else _uncharged(session, job)
+        _wait_again(session, job, "lost", actor, cause, seconds=_backoff(failures))
     return job
+
+
+def _uncharged(session: Session, job: Job) -> int:
+    """How many of the newest attempts in a row were lost without a charge."""
+    newest = (
+        select(Attempt)
+        .where(Attempt.job_id == job.id)
+        .order_by(Attempt.number.desc())
+        .limit(_BACKOFF_ATTEMPTS)
+    )
+    rows = session.scalars(newest)
+    return len(
+        list(takewhile(lambda row: row.status is AttemptStatus.LOST and not row.charged, rows))
+    )
 
 
 def _backoff(failures: int) -> float:
@@ -123,21 +161,38 @@ def _charge(session: Session, job: Job) -> None:
 
 
 def _final_cause(session: Session, job: Job, cause: dict[str, Any]) -> dict[str, Any] | None:
-    if cause.get("kind") == OUT_OF_MEMORY:
-        causes = session.scalars(
-            select(Attempt.cause).where(
-                Attempt.job_id == job.id, Attempt.status == AttemptStatus.LOST
-            )
-        )
-        deaths = sum((item or {}).get("kind") == OUT_OF_MEMORY for item in causes)
-        return cause if deaths >= _MOST_OUT_OF_MEMORY else None
+    """Why the job fails with this charged loss; None while another attempt may do better."""
     if job.infra_failures >= job.max_attempts == 1:
         return cause
-    if job.infra_failures >= job.max_attempts:
-        why = cause.get("message") or cause.get("kind")
+    losses = _charged_losses(session, job)
+    kind = cause.get("kind")
+    alike = [row for row in losses if (row.cause or {}).get("kind") == kind]
+    if kind in _NAMED:
+        return cause if len(alike) >= _MOST_ALIKE and _conclusive(session, job, alike) else None
+    recent = losses[: job.infra_failures]
+    if job.infra_failures >= job.max_attempts and _conclusive(session, job, recent):
+        why = cause.get("message") or kind
         lost = f"{job.infra_failures} attempts in a row were lost without progress; the last: {why}"
         return {"kind": "poison", "message": lost, "last": cause}
     return None
+
+
+def _charged_losses(session: Session, job: Job) -> list[Attempt]:
+    """The charged attempts at the job that were lost, newest first."""
+    statement = (
+        select(Attempt)
+        .where(Attempt.job_id == job.id, Attempt.status == AttemptStatus.LOST, Attempt.charged)
+        .order_by(Attempt.number.desc())
+    )
+    return list(session.scalars(statement))
+
+
+def _conclusive(session: Session, job: Job, losses: list[Attempt]) -> bool:
+    """Whether these losses show that the job is to blame and not the machine.
+
+    They do when they happened on two nodes, or when no other node is there to try.
+    """
+    return len({row.node for row in losses}) > 1 or not untried_elsewhere(session, job.id)
 
 
 def _end_attempt(
@@ -147,8 +202,11 @@ def _end_attempt(
     cause: dict[str, Any] | None,
     exit_code: int | None,
     peak_memory_bytes: int | None,
+    *,
+    charged: bool = True,
 ) -> None:
     row = session.get_one(Attempt, (job.id, job.attempt))
+    row.charged = charged
     row.status = status
     row.ended_at = now()
     row.cause = cause

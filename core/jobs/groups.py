@@ -18,7 +18,8 @@ from core.db.clock import later, now
 from core.db.tables import Attempt, Job, MetricChunk
 from core.jobs.claiming import Claim, Renewal, begin, described
 from core.jobs.effects import apply_progress
-from core.jobs.ending import as_wished
+from core.jobs.eligibility import eligible
+from core.jobs.ending import as_wished, lose_owned
 from core.jobs.history import log, worker
 from core.jobs.points import Point, pack
 from core.jobs.reading import ALONE
@@ -97,7 +98,8 @@ def claim_beside(
     """
     if first.stack_key is None or first.checkpoint is not None or most < 1:
         return []
-    wanted = list(session.scalars(_fitting(first.stack_key).limit(most)))
+    mine = eligible(first.node, first.worker)
+    wanted = list(session.scalars(_fitting(first.stack_key).where(mine).limit(most)))
     taken = (
         update(Job)
         .where(Job.id.in_(wanted), Job.status == JobStatus.QUEUED, Job.not_before <= now())
@@ -223,6 +225,17 @@ def release_all(
             job.pause_requested_at = None
         log(session, job, "released", actor, cause)
     session.flush()
+    return set(rows)
+
+
+def lose_all(session: Session, owned: Owned, *, cause: dict[str, Any]) -> set[str]:
+    """End members that their machine broke, uncharged; the ids of those that were still ours.
+
+    They wait again after a growing pause and may be trained side by side again.
+    """
+    rows = _own_all(session, owned, owned)
+    for job in rows.values():
+        lose_owned(session, job, cause, charged=False)
     return set(rows)
 
 

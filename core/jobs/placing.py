@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.db.availability import takes_jobs
 from core.db.clock import later
 from core.db.tables import DatasetVersion, Job, Node, Worker
 from core.status import JobStatus
@@ -47,13 +48,7 @@ def left_to_others(
     others = (
         select(Worker)
         .join(Node, Node.name == Worker.node)
-        .where(
-            Worker.id != worker,
-            Worker.heartbeat_at > later(-alive_seconds),
-            Worker.stopped_at.is_(None),
-            Worker.draining_at.is_(None),
-            Node.draining_at.is_(None),
-        )
+        .where(Worker.id != worker, *takes_jobs(alive_seconds))
     )
     return any(
         found.digest in (one.datasets or ())

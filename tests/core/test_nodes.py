@@ -116,3 +116,20 @@ def test_workers_long_gone_are_forgotten(engine: Engine) -> None:
     age(engine, "a", 7200)
     assert do(engine, nodes.forget_workers, before=datetime.now(UTC) - timedelta(hours=1)) == 1
     assert [worker.id for worker in do(engine, nodes.get_node, "n1").workers] == ["b"]
+
+
+def test_a_worker_that_stopped_claiming_says_since_when_and_why(engine: Engine) -> None:
+    beat(engine, "a", suspended_for="the disk is full")
+    beat(engine, "b")
+    assert do(engine, nodes.suspended) == (1, 2)
+    assert do(engine, nodes.slots) == {"cpu": 2}
+    first, _ = do(engine, nodes.get_node, "n1").workers
+    assert first.suspended_at is not None
+    beat(engine, "a", suspended_for="x" * 999)
+    again, _ = do(engine, nodes.get_node, "n1").workers
+    assert (again.suspended_at, again.suspended_for) == (first.suspended_at, "x" * 255)
+    beat(engine, "a")
+    again, _ = do(engine, nodes.get_node, "n1").workers
+    assert (again.suspended_at, again.suspended_for) == (None, None)
+    assert do(engine, nodes.suspended) == (0, 2)
+    assert do(engine, nodes.slots) == {"cpu": 4}

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, true
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,7 +16,8 @@ class Attempt(Base):
 
     `number` counts from 1 and is the fencing token. It started from the checkpoint at
     `resumed_from_step` (0: from the start); whatever earlier attempts did beyond that step is
-    superseded. `cause` holds `kind` and `message`, and what else is known of an unhappy end.
+    superseded. `cause` holds `kind` and `message`, and what else is known of an unhappy end. A lost
+    attempt that is not `charged` was lost by its machine and does not count against the job.
     """
 
     __tablename__ = "attempts"
@@ -42,6 +43,7 @@ class Attempt(Base):
     exit_code: Mapped[int | None]
     peak_memory_bytes: Mapped[Big | None]
     resumed_from_step: Mapped[Big] = mapped_column(default=0)
+    charged: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
 class Checkpoint(Base):

@@ -30,6 +30,7 @@ class Worker(Base):
 
     `datasets` are digests of versions that its cache holds whole, `peer_url` is where other workers
     may fetch chunks from it; None: nowhere. `spec_version` is the newest that it reads.
+    `suspended_at`: since when its circuit breaker keeps it from claiming, `suspended_for` why.
     """
 
     __tablename__ = "workers"
@@ -46,3 +47,5 @@ class Worker(Base):
     heartbeat_at: Mapped[datetime] = mapped_column(Timestamp, default=now())
     draining_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
+    suspended_at: Mapped[datetime | None]
+    suspended_for: Mapped[str | None] = mapped_column(String(255))

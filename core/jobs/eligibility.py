@@ -1,0 +1,100 @@
+"""Which worker may claim a job: one that lost it stays off while another could take it.
+
+Conditions in SQL, part of the claim itself: no bell, restart or second slot gets around them.
+"""
+
+from typing import Any
+
+from sqlalchemy import and_, exists, func, not_, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from core.db.availability import serves, takes_jobs
+from core.db.clock import later
+from core.db.tables import Attempt, Job, Node, Worker
+from core.status import AttemptStatus, JobStatus
+
+KEPT_OFF_SECONDS = 60.0
+"""After so long a worker may try a job again that it lost, though a free one did not take it."""
+
+
+def eligible(node: str, worker: str) -> Any:
+    """The condition that `worker` on `node` may claim a Job.
+
+    It may not while it lost the job lately and a free worker did not, or its node did and a worker
+    is free on a node that did not. A node that used up the job's `max_attempts` leaves it to any
+    living node that has not tried. A worker that is the only one may always try again.
+    """
+    return or_(
+        Job.attempt == 0,
+        not_(
+            or_(
+                _left_to_free(Attempt.worker, Worker.id, worker),
+                _left_to_free(Attempt.node, Worker.node, node),
+                and_(Job.infra_failures >= Job.max_attempts, _charged(node), _untried()),
+            )
+        ),
+    )
+
+
+def kept_off(session: Session, job_id: str, *, node: str, worker: str) -> bool:
+    """Whether a job waits, but not for `worker` on `node`: others could take it."""
+    waits = select(Job.id).where(
+        Job.id == job_id, Job.status == JobStatus.QUEUED, not_(eligible(node, worker))
+    )
+    return session.scalar(waits) is not None
+
+
+def untried_elsewhere(session: Session, job_id: str) -> bool:
+    """Whether a living worker of the job's queue is on a node that no attempt is charged to."""
+    return session.scalar(select(Job.id).where(Job.id == job_id, _untried())) is not None
+
+
+def _left_to_free(of_attempt: Any, of_worker: Any, own: str) -> Any:
+    """The condition that `own` (a worker or a node) lost the Job lately and a free one did not."""
+    free = exists().where(
+        Node.name == Worker.node,
+        *takes_jobs(),
+        serves(Job.queue),
+        of_worker != own,
+        _running() < Worker.slots,
+        not_(_lost(of_attempt, of_worker)),
+    )
+    return and_(_lost(of_attempt, own), free.correlate(Job))
+
+
+def _lost(of_attempt: Any, value: Any) -> Any:
+    """The condition that an attempt at the Job by `value` was lost in the last minute."""
+    lost = aliased(Attempt)
+    condition = exists().where(
+        lost.job_id == Job.id,
+        getattr(lost, of_attempt.key) == value,
+        lost.status == AttemptStatus.LOST,
+        lost.ended_at > later(-KEPT_OFF_SECONDS),
+    )
+    return condition.correlate(Job, Worker)
+
+
+def _charged(node: Any) -> Any:
+    """The condition that an attempt at the Job was lost on `node` and charged."""
+    lost = aliased(Attempt)
+    condition = exists().where(
+        lost.job_id == Job.id, lost.node == node, lost.status == AttemptStatus.LOST, lost.charged
+    )
+    return condition.correlate(Job, Worker)
+
+
+def _untried() -> Any:
+    """The condition that a worker that takes jobs is on a node where none was charged."""
+    other = exists().where(
+        Node.name == Worker.node, *takes_jobs(), serves(Job.queue), not_(_charged(Worker.node))
+    )
+    return other.correlate(Job)
+
+
+def _running() -> Any:
+    """How many jobs a Worker trains now."""
+    running = aliased(Job)
+    count = select(func.count()).where(
+        running.status == JobStatus.RUNNING, running.worker == Worker.id
+    )
+    return count.correlate(Worker).scalar_subquery()
