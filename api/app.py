@@ -141,6 +141,7 @@ def make_context(settings: Settings) -> Context:
         "data": readiness.undamaged(store),
         "broker": readiness.broker(celery),
         "mlflow": readiness.mlflow(settings.mlflow_url),
+        "workers": readiness.workers(engine),
     }
     return Context(
         settings=settings,

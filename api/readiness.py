@@ -8,7 +8,9 @@ from typing import Literal
 
 from celery import Celery
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from core import nodes
 from core.data import damage
 from core.data.stores import Store
 from core.db.session import reading
@@ -123,6 +125,21 @@ def undamaged(opened: Store) -> Probe:
                 f"damaged objects of the store: {count:,}; until a worker has a sound copy, upload "
                 "the dataset versions again that the scheduler's log names"
             )
+
+    return probe
+
+
+def workers(engine: Engine) -> Probe:
+    """Does every living worker claim jobs, or did a circuit breaker stop some?"""
+
+    def probe() -> None:
+        try:
+            with reading(engine) as session:
+                suspended, living = nodes.suspended(session)
+        except (UnavailableError, SQLAlchemyError):
+            return  # the database's own probe says so
+        if suspended:
+            raise UnavailableError(f"{suspended} of {living} claim no jobs: see /v1/nodes")
 
     return probe
 

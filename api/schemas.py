@@ -130,6 +130,7 @@ class Attempt(Read):
     started_at: datetime
     ended_at: datetime | None = None
     cause: dict[str, Any] | None = Field(None, description="why it ended unhappily")
+    charged: bool = Field(True, description="whether its loss counts against `max_attempts`")
     exit_code: int | None = None
     peak_memory_bytes: int | None = None
     resumed_from_step: int = Field(0, description="step of the checkpoint it started from")
@@ -344,6 +345,8 @@ class Worker(Read):
     started_at: datetime
     heartbeat_at: datetime
     draining_at: datetime | None = None
+    suspended_at: datetime | None = Field(None, description="since when it claims no jobs")
+    suspended_for: str | None = Field(None, description="what this machine lacks, if so")
 
 
 class Node(Read):

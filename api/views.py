@@ -102,6 +102,7 @@ def attempt(row: tables.Attempt) -> schemas.Attempt:
         started_at=row.started_at,
         ended_at=row.ended_at,
         cause=row.cause,
+        charged=row.charged,
         exit_code=row.exit_code,
         peak_memory_bytes=row.peak_memory_bytes,
         resumed_from_step=row.resumed_from_step,
@@ -169,6 +170,8 @@ def worker(row: tables.Worker) -> schemas.Worker:
         started_at=row.started_at,
         heartbeat_at=row.heartbeat_at,
         draining_at=row.draining_at,
+        suspended_at=row.suspended_at,
+        suspended_for=row.suspended_for,
     )
 
 

@@ -177,7 +177,7 @@ def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str
 
 def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
     """For each queue the highest spec version that one of its living workers reads."""
-    statement = select(Worker.queues, Worker.spec_version).where(*_alive(alive_seconds))
+    statement = select(Worker.queues, Worker.spec_version).where(*alive(alive_seconds))
     known: dict[str, int] = {}
     for queues, version in session.execute(statement):
         for queue in queues:

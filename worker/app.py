@@ -17,12 +17,14 @@ from celery.exceptions import SecurityWarning
 from core.queue import TRAIN, make_celery
 from core.settings import Settings
 from worker import logs, transport
+from worker.breaker import CircuitBreaker
 from worker.confinement import end_with_parent
 from worker.counts import Counts, serve
 from worker.drain import Drain
 from worker.equipment import Equipment
 from worker.listening import attend
 from worker.presence import Presence, say_goodbye
+from worker.probe import Probe
 from worker.scrubs import CacheScrub
 from worker.sharing import sharing
 from worker.slot import Slot
@@ -42,6 +44,7 @@ class WorkerApp:
         self.node = settings.node_name or socket.gethostname()
         self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"
         self.drain = Drain()
+        self.breaker = CircuitBreaker()
         self.counts = Counts(settings.slots)
         transport.harden()
         self.celery: Celery = make_celery(settings)
@@ -50,6 +53,7 @@ class WorkerApp:
         self._equipment: Equipment | None = None
         self._presence: Presence | None = None
         self._scrub: CacheScrub | None = None
+        self._probe: Probe | None = None
         self._told_to_end = 0
         self.celery.task(self.train, name=TRAIN, ignore_result=True)
         for sent, heard in (
@@ -64,7 +68,7 @@ class WorkerApp:
     def run(self) -> int:
         """Work until told to end; the exit code."""
         queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
-        attend(self.celery, self.drain, queues)
+        attend(self.celery, self.drain, self.breaker, queues)
         worker: Any = self._worker_class()(
             hostname=f"{self.name}@{socket.gethostname()}",
             queues=queues,
@@ -125,6 +129,7 @@ class WorkerApp:
             self.name,
             main_pid=self._main_pid,
             counts=self.counts.row(int(getattr(current_process(), "index", 0))),
+            breaker=self.breaker,
         )
         self._equipment.runner()
         self._slot = Slot(self._equipment)
@@ -138,12 +143,16 @@ class WorkerApp:
             self.settings.scrub_bytes_per_second,
         )
         self._scrub.start()
+        self._probe = Probe(self._equipment)
+        self._probe.start()
 
     def _child_ends(self, **_: Any) -> None:
         if self._presence is not None:
             self._presence.end()
         if self._scrub is not None:
             self._scrub.end()
+        if self._probe is not None:
+            self._probe.end()
         if self._equipment is not None:
             if self.drain.ending:
                 say_goodbye(self._equipment)

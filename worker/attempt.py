@@ -12,7 +12,7 @@ from core.errors import SupersededError
 from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
 from core.status import JobKind
-from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death, lacking
+from worker.causes import DATA_ERRORS, USER_ERROR, Cause, data_cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.concluding import Conclusion
 from worker.equipment import Equipment
@@ -134,8 +134,9 @@ class Attempt:
         try:
             self._attend(errand, patience_seconds=patience_seconds)
         except DATA_ERRORS as error:
-            self._recorder.say(error.detail, "error")
-            self._conclusion.lost(lacking(error))
+            cause = data_cause(error, self._equipment.store)
+            self._recorder.say(cause["message"], "error")
+            self._conclusion.lost(cause)
             return False
         return True
 
@@ -182,7 +183,8 @@ class Attempt:
                 return self._died(runner, stopping)
             if (failure := self._work.failure()) is not None:
                 peak = runner.kill().peak_memory_bytes
-                return Ending(cause=lacking(failure), peak_memory_bytes=peak)
+                cause = data_cause(failure, self._equipment.store)
+                return Ending(cause=cause, peak_memory_bytes=peak)
             if message is not None:
                 ending = self._hear(message, stopping)
                 if ending is not None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from core.data.stores import Store
 from core.errors import (
     ChainruleError,
     InvalidError,
@@ -12,7 +13,8 @@ from core.errors import (
     TooLargeError,
     UnavailableError,
 )
-from core.jobs import OUT_OF_MEMORY
+from core.jobs import DATA_DAMAGED, DATA_MISSING, DATA_TOO_LARGE, OUT_OF_MEMORY
+from core.shortage import Shortage, shortage
 
 Cause = dict[str, Any]
 
@@ -22,15 +24,80 @@ USER_ERROR = "user_error"
 BAD_CHECKPOINT = "bad_checkpoint"
 """The checkpoint to go on from cannot be used; an older one or the beginning may."""
 
-DATA_ERRORS = (UnavailableError, NotFoundError, InvalidError, TooLargeError)
-"""What a machine says that cannot have the data or files of a job; another may be able to."""
+DATA_UNAVAILABLE = "data_unavailable"
+"""The store or the cache of this machine does not answer, refuses or is full."""
+
+WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
+"""The worker itself had no memory, not the runner that trains within its own limit."""
+
+WORKER_FAULT = "worker_fault"
+"""The operating system refused something to the worker."""
+
+MACHINE_KINDS = {
+    DATA_UNAVAILABLE,
+    WORKER_OUT_OF_MEMORY,
+    WORKER_FAULT,
+    *(lack.value for lack in Shortage if lack is not Shortage.OUT_OF_MEMORY),
+}
+"""Causes that are the machine's: never charged to the job. The memory of a runner is not among
+
+them: how much it needs is decided by the job.
+"""
+
+DATA_ERRORS = (UnavailableError, NotFoundError, InvalidError, TooLargeError, OSError, MemoryError)
+"""What is raised where the data or files of a job cannot be had."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def lacking(error: ChainruleError) -> Cause:
-    """Why an attempt cannot have its data: another may."""
-    return {"kind": "data_unavailable", "message": error.detail}
+def by_machine(cause: Cause) -> bool:
+    """Whether this machine lost the attempt, and not the job: then it is not charged."""
+    return cause["kind"] in MACHINE_KINDS
+
+
+def data_cause(error: Exception, store: Store) -> Cause:
+    """Why an attempt cannot have its data or files.
+
+    That something is missing is believed only of a store that is there itself.
+    """
+    if isinstance(error, NotFoundError) and shortage(error) is None:
+        try:
+            store.confirm()
+        except UnavailableError as away:
+            error = away
+    message = error.detail if isinstance(error, ChainruleError) else str(error)
+    return {"kind": _data_kind(error), "message": message}
+
+
+def _data_kind(error: Exception) -> str:
+    if shortage(error) is None:
+        match error:
+            case NotFoundError():
+                return DATA_MISSING
+            case InvalidError():
+                return DATA_DAMAGED
+            case TooLargeError():
+                return DATA_TOO_LARGE
+            case UnavailableError():
+                return DATA_UNAVAILABLE
+    return str(worker_cause(error)["kind"])
+
+
+def worker_cause(error: Exception) -> Cause:
+    """Why an attempt was lost by an exception in the worker that nobody expected.
+
+    What the operating system refuses is the machine's; the rest may be the job's.
+    """
+    lack = shortage(error)
+    if lack is Shortage.OUT_OF_MEMORY:
+        kind: str = WORKER_OUT_OF_MEMORY
+    elif lack is not None:
+        kind = lack.value
+    elif isinstance(error, OSError | UnavailableError):
+        kind = WORKER_FAULT
+    else:
+        kind = "worker_error"
+    return {"kind": kind, "message": f"{type(error).__name__}: {error}"}
 
 
 class MemoryWatch:

@@ -17,7 +17,7 @@ from core.db.tables import Job
 from core.errors import SupersededError, UnavailableError
 from core.events import TrainingEnded
 from core.status import JobStatus
-from worker.causes import Cause
+from worker.causes import Cause, by_machine
 from worker.equipment import Equipment
 from worker.lease import Lease
 from worker.recorder import Recorder
@@ -78,6 +78,14 @@ def stored(put: Callable[[], Result], *, held: Callable[[], bool]) -> Result:
             time.sleep(_RETRY_SECONDS)
 
 
+def note_loss(equipment: Equipment, job_id: str, cause: Cause) -> None:
+    """Count an attempt that was lost here, and have the circuit breaker judge it."""
+    equipment.counts.add("attempts_lost")
+    if by_machine(cause):
+        equipment.counts.add("machine_losses")
+    equipment.breaker.lost(job_id, cause)
+
+
 class Conclusion:
     """The ends that an attempt may come to. Points are written before the end is told."""
 
@@ -119,9 +127,12 @@ class Conclusion:
         self._finish(JobStatus.FAILED, cause=cause, peak_memory_bytes=peak)
 
     def lost(self, cause: Cause, exit_code: int | None = None, peak: int | None = None) -> None:
-        """Something broke that is not the client's fault: the job may be tried again."""
+        """Something broke that is not the client's fault: the job may be tried again.
+
+        It is charged with the loss unless this machine is to blame.
+        """
         log.warning("the attempt was lost", **cause)
-        self._equipment.counts.add("attempts_lost")
+        note_loss(self._equipment, self._claim.job_id, cause)
         self._written()
         self._settle(
             lambda session: jobs.lose(
@@ -131,6 +142,7 @@ class Conclusion:
                 cause=cause,
                 exit_code=exit_code,
                 peak_memory_bytes=peak,
+                charged=not by_machine(cause),
             )
         )
 
@@ -170,6 +182,8 @@ class Conclusion:
         self._written()
         self._settle(end)
         self._equipment.counts.add(f"attempts_{status.value}")
+        if status in (JobStatus.FINISHED, JobStatus.FAILED):
+            self._equipment.breaker.succeeded()
         log.info("the attempt ended", status=status.value)
 
     def _written(self) -> None:

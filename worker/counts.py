@@ -17,6 +17,7 @@ COUNTERS = {
     "attempts_cancelled": "attempts that ended because the client wanted so",
     "attempts_released": "attempts given back by a drain or a pause",
     "attempts_lost": "attempts that something else than the spec broke",
+    "machine_losses": "of those, attempts that this machine broke: they are not charged",
     "attempts_superseded": "attempts that found another in their place: their writes were refused",
     "duplicate_bells": "bells for jobs that did not wait",
     "steps": "optimizer updates",
@@ -25,8 +26,9 @@ COUNTERS = {
     "cache_bytes_scrubbed": "bytes of the cache that were read again to find damage",
     "cache_damaged": "damaged files of the cache that the scrub dropped",
     "store_repaired": "damaged objects of the store that were replaced by copies of the cache",
+    "checkpoint_failures": "checkpoints that this machine could not write or keep",
 }
-GAUGES = {"busy": "slots that train"}
+GAUGES = {"busy": "slots that train", "suspended": "slots that the circuit breaker keeps idle"}
 
 _NAMES = (*COUNTERS, *GAUGES)
 _VALUE = struct.Struct("d")

@@ -16,6 +16,7 @@ from core.data.stores import Store, open_store
 from core.db.engine import make_engine
 from core.db.session import reading
 from core.settings import Settings
+from worker.breaker import CircuitBreaker
 from worker.confinement import share_of_cores
 from worker.counts import Counts, Row
 from worker.drain import Drain
@@ -38,13 +39,18 @@ class Equipment:
         *,
         main_pid: int | None = None,
         counts: Row | None = None,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
-        """`main_pid` is the process id of the worker's main process."""
+        """`main_pid` is the process id of the worker's main process.
+
+        `breaker` is shared by the slots of the worker.
+        """
         self.counts = counts or Counts(1).row(0)
         self.settings = settings
         self.main_pid = main_pid or os.getpid()
         self.queues = [name.strip() for name in settings.queues.split(",") if name.strip()]
         self.drain = drain
+        self.breaker = breaker or CircuitBreaker()
         self.node = settings.node_name or socket.gethostname()
         self.worker = worker
         self.engine: Engine = make_engine(

@@ -61,6 +61,7 @@ class _Rows:
                     oldest.add_metric([queue], seconds)
                 for queue, count in nodes.slots(session).items():
                     slots.add_metric([queue], count)
+                suspended, _ = nodes.suspended(session)
                 chunks, lag = jobs.mirror_lag(session)
                 leased = select(func.count()).where(Job.status == JobStatus.RUNNING)
                 leases = session.execute(leased).scalar_one()
@@ -68,6 +69,9 @@ class _Rows:
             return
         yield from (waiting, oldest, slots)
         yield GaugeMetricFamily("chainrule_leases", "jobs that an attempt owns", leases)
+        yield GaugeMetricFamily(
+            "chainrule_suspended_workers", "workers that a circuit breaker stopped", suspended
+        )
         yield GaugeMetricFamily("chainrule_mirror_chunks", "chunks MLflow lacks", chunks)
         yield GaugeMetricFamily("chainrule_mirror_lag_seconds", "age of the oldest of them", lag)
 

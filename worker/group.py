@@ -23,10 +23,10 @@ from core.jobs import Ended, Written
 from core.spec import JobSpec
 from core.spec.admission import input_shape
 from core.status import JobStatus
-from worker.causes import DATA_ERRORS, USER_ERROR, Cause, death, lacking
+from worker.causes import DATA_ERRORS, USER_ERROR, Cause, by_machine, data_cause, death
 from worker.channel import ChannelClosedError, Message
 from worker.columns import Columns
-from worker.concluding import KeptModel, keep_model, outcome, stored
+from worker.concluding import KeptModel, keep_model, note_loss, outcome, stored
 from worker.equipment import Equipment
 from worker.errand import Errand
 from worker.jointlease import JointLease, Wishes
@@ -118,7 +118,12 @@ class Group:
         try:
             materials = errand.result()
         except DATA_ERRORS as error:
-            self._give_back(lacking(error), alone=True)
+            cause = data_cause(error, e.store)
+            if by_machine(cause):
+                self._lose(cause)
+            else:
+                # Alone, each fails by what its own data lacks.
+                self._give_back(cause, alone=True)
             return
         with materials.keeping:
             why = self._train(materials, folder)
@@ -129,6 +134,8 @@ class Group:
             alone = why["kind"] != "drain"
         if why["kind"] == USER_ERROR:
             self._end({job_id: Ended(JobStatus.FAILED, cause=why) for job_id in self._owned})
+        elif self._owned and by_machine(why):
+            self._lose(why)
         elif self._owned:
             self._give_back(why, alone=alone)
 
@@ -343,6 +350,8 @@ class Group:
         )
         for end in ends.values():
             self._equipment.counts.add(f"attempts_{end.status.value}")
+            if end.status in (JobStatus.FINISHED, JobStatus.FAILED):
+                self._equipment.breaker.succeeded()
         self._leave(ends)
 
     def _give_back(
@@ -353,6 +362,14 @@ class Group:
         log.info("jobs of a stack are given back", jobs=len(some), **cause)
         self._settled(lambda session: jobs.release_all(session, some, cause=cause, alone=alone))
         self._equipment.counts.add("attempts_released", len(some))
+        self._leave(some)
+
+    def _lose(self, cause: Cause) -> None:
+        """End all that are left as lost by this machine: they wait again, uncharged."""
+        some = dict(self._owned)
+        log.warning("the attempts of a stack were lost", jobs=len(some), **cause)
+        note_loss(self._equipment, self._claims[0].job_id, cause)
+        self._settled(lambda session: jobs.lose_all(session, some, cause=cause))
         self._leave(some)
 
     def _forget(self, job_ids: Collection[str]) -> None:

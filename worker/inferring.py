@@ -12,6 +12,7 @@ from core.events import EvaluationEnded, Event, RowsPassed, ScoringEnded
 from worker.causes import Cause
 from worker.channel import Message
 from worker.journal import passed
+from worker.preparing import naming
 from worker.work import Assignment, Work
 
 EVALUATION = "eval/"
@@ -36,7 +37,8 @@ class Inferring(Work):
             file = models.locate(session, claim.model_job_id)
         self._model = self._files.enter_context(e.cache.held(e.store, file.key, file.digest))
         table = held(e.cache, e.store, claim.dataset_digest, e.nearer())
-        self._table = self._files.enter_context(table)
+        with naming(claim):
+            self._table = self._files.enter_context(table)
 
     def order(self) -> Message:
         return {

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,22 @@ class Keeper:
     """
 
     def __init__(
-        self, engine: Engine, store: Store, claim: jobs.Claim, recorder: Recorder, *, keep: int
+        self,
+        engine: Engine,
+        store: Store,
+        claim: jobs.Claim,
+        recorder: Recorder,
+        *,
+        keep: int,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        """Keeps the `keep` newest; `failed` is called for each that could not be kept at once."""
         self._engine = engine
         self._store = store
         self._claim = claim
         self._recorder = recorder
         self._keep = keep
+        self._failed = failed
         self._waiting: _Waiting | None = None
         self._count = self._done = 0
         self._ended = False
@@ -91,6 +101,11 @@ class Keeper:
                 self.end()
             except ChainruleError as error:
                 log.warning("a checkpoint was not kept", reason=error.detail)
+                self._failed()
+            except Exception:
+                # Whatever it is: the next checkpoint is tried again, and training goes on.
+                log.exception("a checkpoint was not kept")
+                self._failed()
 
     def _take(self) -> _Waiting | None:
         with self._changed:
@@ -119,6 +134,8 @@ class Keeper:
                     raise
                 except (ChainruleError, OSError) as error:
                     log.warning("a checkpoint waits", reason=str(error))
+                    if pause == _FIRST_RETRY_SECONDS:
+                        self._failed()
                     self._rest(pause)
                     pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
             return False

@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps
 
+from worker.breaker import CircuitBreaker
 from worker.drain import Drain
 
 log = structlog.get_logger()
@@ -12,8 +13,11 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
 
 
-def attend(app: Celery, drain: Drain, queues: list[str]) -> None:
-    """Have the worker of `app` stop listening to `queues` while `drain` is wanted."""
+def attend(app: Celery, drain: Drain, breaker: CircuitBreaker, queues: list[str]) -> None:
+    """Have the worker of `app` stop listening to `queues` while it is to take no jobs.
+
+    So it is while `drain` is wanted or `breaker` open.
+    """
 
     class Attention(bootsteps.StartStopStep):  # type: ignore[misc]
         """Looks at the flag from the worker's own event loop."""
@@ -31,9 +35,10 @@ def attend(app: Celery, drain: Drain, queues: list[str]) -> None:
 
         def look(self, consumer: Any) -> None:
             """Listen or not, as the flag says."""
-            if self.listens is not drain.wanted:
+            listens = not (drain.wanted or breaker.open)
+            if self.listens is listens:
                 return
-            self.listens = not drain.wanted
+            self.listens = listens
             log.info("listens for bells" if self.listens else "listens for no bells")
             for queue in queues:
                 if self.listens:

@@ -1,6 +1,7 @@
 """Bring what an attempt needs to this machine: the dataset version, a checkpoint to go on from."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from core.data.cache import Cache
 from core.data.copies import Nearer, held
 from core.data.stores import Store
 from core.db.session import reading, repeated
-from core.errors import InvalidError, NotFoundError
+from core.errors import ChainruleError, InvalidError, NotFoundError, TooLargeError
 from core.spec import JobSpec
 from core.training.streaming import apart
 
@@ -52,24 +53,44 @@ def prepare(
     then `large` is the spec, and what belongs to it goes into `folder`.
 
     A checkpoint that is gone or damaged is forgotten, and the one before it used. Raises
-    UnavailableError when store or disk refuse, InvalidError when the dataset itself is damaged,
-    SupersededError.
+    UnavailableError or OSError when store or disk refuse; NotFoundError, InvalidError or
+    TooLargeError, which name the dataset version, when it is missing, damaged or larger than the
+    cache; SupersededError.
     """
     with ExitStack() as stack:
         bringing = None
-        if large is None or folder is None:
-            table = stack.enter_context(held(cache, store, claim.dataset_digest, nearer))
-        else:
-            digest, names = claim.dataset_digest, apart(large)
-            copy, bringing = arriving(cache, store, digest, names, folder, nearer)
-            stack.callback(copy.close)
-            table = copy.path
+        with naming(claim):
+            if large is None or folder is None:
+                table = stack.enter_context(held(cache, store, claim.dataset_digest, nearer))
+            else:
+                digest, names = claim.dataset_digest, apart(large)
+                copy, bringing = arriving(cache, store, digest, names, folder, nearer)
+                stack.callback(copy.close)
+                table = copy.path
         if bringing is not None:
             stack.callback(bringing.close)
             bringing.start()
         found = _checkpoint(engine, store, cache, claim, stack)
         path, checkpoint_id = found or (None, None)
         return Materials(table, path, checkpoint_id, stack.pop_all(), bringing)
+
+
+def named(error: ChainruleError, claim: jobs.Claim) -> ChainruleError:
+    """An error of the dataset's bytes that says of which version they are; others as they are."""
+    if not isinstance(error, NotFoundError | InvalidError | TooLargeError):
+        return error
+    named = type(error)(f"dataset {claim.dataset}@{claim.dataset_version}: {error.detail}")
+    named.__cause__ = error
+    return named
+
+
+@contextmanager
+def naming(claim: jobs.Claim) -> Iterator[None]:
+    """Let errors of the dataset's bytes say of which version they are."""
+    try:
+        yield
+    except (NotFoundError, InvalidError, TooLargeError) as error:
+        raise named(error, claim) from error
 
 
 def arrival_of(materials: Materials) -> dict[str, Any] | None:
@@ -96,6 +117,7 @@ def _checkpoint(
         try:
             path = stack.enter_context(cache.held(store, row.key, row.digest))
         except (InvalidError, NotFoundError) as error:
+            store.confirm()
             log.error("a checkpoint is unusable", step=row.step, reason=error.detail)
             forget(engine, row.id)
             continue

@@ -38,10 +38,13 @@ class Presence:
 
     def _run(self) -> None:
         beat_at = purge_at = 0.0
+        suspended_for: str | None = None
         while not self._ended.is_set():
             try:
-                if time.monotonic() >= beat_at:
-                    self._beat()
+                changed = suspended_for != (reason := self._equipment.breaker.reason)
+                if changed or time.monotonic() >= beat_at:
+                    self._beat(reason)
+                    suspended_for = reason
                     beat_at = time.monotonic() + _PAUSE_SECONDS
                 else:
                     self._look()
@@ -56,7 +59,7 @@ class Presence:
             beat(self._equipment.settings.pulse_file)
             self._ended.wait(_LOOK_SECONDS)
 
-    def _beat(self) -> None:
+    def _beat(self, suspended_for: str | None) -> None:
         equipment = self._equipment
         settings = equipment.settings
         held = equipment.holdings.look()
@@ -73,6 +76,7 @@ class Presence:
                 devices=_devices(equipment.queues),
                 datasets=held,
                 peer_url=settings.peer_url or None,
+                suspended_for=suspended_for,
             )
 
     def _purge(self) -> None:

@@ -4,16 +4,18 @@ import math
 import os
 import time
 from contextlib import suppress
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from core import jobs, nodes
+from core.db.availability import ALIVE_SECONDS
 from core.db.session import reading, transaction
 from core.errors import ChainruleError, UnavailableError
 from worker import logs
 from worker.attempt import Attempt
+from worker.causes import Cause, by_machine, worker_cause
+from worker.concluding import note_loss
 from worker.equipment import Equipment
 from worker.group import Group, room_for
 
@@ -39,14 +41,20 @@ class Slot:
         self._left = False
         trained = int(self._attempt(job_id))
         if not trained and not self._left:
-            self._not_claimed(job_id)
-        while not self._equipment.drain.begun and self._next():
+            log.info("a bell for a job that does not wait", job=job_id)
+            self._equipment.counts.add("duplicate_bells")
+        while self._takes_jobs and self._next():
             trained += 1
         return trained
 
+    @property
+    def _takes_jobs(self) -> bool:
+        """Whether a job may be claimed: the worker does not drain, its breaker is closed."""
+        return not (self._equipment.drain.begun or self._equipment.breaker.open)
+
     def _next(self) -> bool:
         """Train the job next in turn, if any waits; stay while some are left to others."""
-        while not self._equipment.drain.begun:
+        while self._takes_jobs:
             left, self._left = self._left, False
             if any(self._attempt(job_id) for job_id in self._waiting()):
                 return True
@@ -62,7 +70,13 @@ class Slot:
                 return [
                     job_id
                     for queue in self._equipment.queues
-                    for job_id in jobs.due(session, queue, _CANDIDATES, again_seconds=0)
+                    for job_id in jobs.due(
+                        session,
+                        queue,
+                        _CANDIDATES,
+                        again_seconds=0,
+                        claimant=(self._equipment.node, self._equipment.worker),
+                    )
                 ]
         except UnavailableError as error:
             log.warning("cannot look for the next job", reason=error.detail)
@@ -71,7 +85,7 @@ class Slot:
     def _attempt(self, job_id: str) -> bool:
         """Claim and train one job; False when it is not to be had."""
         equipment = self._equipment
-        if equipment.drain.begun:
+        if not self._takes_jobs:
             self._pass_on(job_id)
             return False
         claimed_at = time.monotonic()
@@ -93,6 +107,7 @@ class Slot:
             log.warning("cannot claim", job=job_id, reason=error.detail)
             return False
         if claim is None:
+            self._pass_on_if_kept_off(job_id)
             return False
         structlog.contextvars.bind_contextvars(job=claim.job_id, attempt=claim.attempt)
         claims = [claim]
@@ -110,15 +125,21 @@ class Slot:
         except Exception as error:
             # A slot that dies of one job would take the next ones with it.
             log.exception("the attempt went wrong")
-            cause = {"kind": "worker_error", "message": f"{type(error).__name__}: {error}"}
-            for one in claims:
-                self._lose(one, cause)
+            cause = worker_cause(error)
+            for lost in claims:
+                self._lose(lost, cause)
         finally:
             equipment.counts.set("busy", 0)
             logs.forget_job()
-            # Warm before the next job asks for it.
-            equipment.runner()
+            self._warm_up()
         return True
+
+    def _warm_up(self) -> None:
+        """Start the runner before the next job asks for it."""
+        try:
+            self._equipment.runner()
+        except OSError as error:
+            self._equipment.breaker.trip(f"no runner can be started: {error}")
 
     def _leave(self, session: Session, job_id: str) -> bool:
         """Whether a job is left to a worker that holds its data; then another bell is rung."""
@@ -128,7 +149,7 @@ class Slot:
             job_id,
             worker=equipment.worker,
             holds=equipment.holdings.holds,
-            alive_seconds=nodes.ALIVE_SECONDS,
+            alive_seconds=ALIVE_SECONDS,
         )
         if left:
             jobs.unring(session, job_id)
@@ -161,18 +182,18 @@ class Slot:
             log.warning("a job is trained alone", reason=error.detail)
             return []
 
-    def _not_claimed(self, job_id: str) -> None:
-        """Log a message whose job was not claimed; pass it on if a newer release is needed."""
-        log.info("a bell for a job that does not wait", job=job_id)
-        self._equipment.counts.add("duplicate_bells")
+    def _pass_on_if_kept_off(self, job_id: str) -> None:
+        """Let another worker hear of a job that this one must leave to others."""
+        equipment = self._equipment
         with suppress(ChainruleError):
-            with reading(self._equipment.engine) as session:
-                newer = jobs.needs_newer(session, job_id)
-            if newer:
+            with reading(equipment.engine) as session:
+                left = jobs.kept_off(session, job_id, node=equipment.node, worker=equipment.worker)
+            if left:
+                self._left = True
                 self._pass_on(job_id)
 
     def _pass_on(self, job_id: str) -> None:
-        """Let another worker hear the bell that this one took and cannot use."""
+        """Let another worker hear the message that one which takes no jobs, or not this, took."""
         # Not before whoever rang has noted so.
         time.sleep(_PASS_ON_SECONDS)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
@@ -184,7 +205,9 @@ class Slot:
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.decline(session, claim.job_id, claim.attempt, error)
 
-    def _lose(self, claim: jobs.Claim, cause: dict[str, Any]) -> None:
+    def _lose(self, claim: jobs.Claim, cause: Cause) -> None:
         """Give up a claim after an error of ours; if that fails too, its lease runs out."""
+        note_loss(self._equipment, claim.job_id, cause)
+        charged = not by_machine(cause)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
-            jobs.lose(session, claim.job_id, claim.attempt, cause=cause)
+            jobs.lose(session, claim.job_id, claim.attempt, cause=cause, charged=charged)

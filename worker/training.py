@@ -7,7 +7,7 @@ import structlog
 
 from core.data.schema import DatasetSchema
 from core.errors import ChainruleError
-from core.events import CheckpointSaved, Event, TrainingEnded
+from core.events import CheckpointFailed, CheckpointSaved, Event, TrainingEnded
 from core.spec import JobSpec
 from worker.causes import BAD_CHECKPOINT, Cause
 from worker.channel import Message
@@ -15,7 +15,7 @@ from worker.concluding import KeptModel, keep_model, outcome
 from worker.journal import line
 from worker.keeper import Keeper
 from worker.memory import fits
-from worker.preparing import Materials, arrival_of, forget, prepare
+from worker.preparing import Materials, arrival_of, forget, named, naming, prepare
 from worker.story import Story
 from worker.work import Assignment, Work
 
@@ -32,7 +32,14 @@ class Training(Work):
         e, claim = self._equipment, self._claim
         self._spec = JobSpec.model_validate(claim.spec)
         keep = self._spec.checkpoint.keep
-        self._keeper = Keeper(e.engine, e.store, claim, self._recorder, keep=keep)
+        self._keeper = Keeper(
+            e.engine,
+            e.store,
+            claim,
+            self._recorder,
+            keep=keep,
+            failed=lambda: e.counts.add("checkpoint_failures"),
+        )
         self._story = Story(self._spec, claim.progress, self._timeline)
         self._materials: Materials | None = None
         self._ended: TrainingEnded | None = None
@@ -71,11 +78,13 @@ class Training(Work):
 
     def failure(self) -> ChainruleError | None:
         arriving = self._materials.arriving if self._materials else None
-        return arriving.failure if arriving is not None else None
+        failure = arriving.failure if arriving is not None else None
+        return named(failure, self._claim) if failure is not None else None
 
     def check(self) -> None:
         if self._materials is not None and self._materials.arriving is not None:
-            self._materials.arriving.finish()
+            with naming(self._claim):
+                self._materials.arriving.finish()
 
     def take(self, event: Event, at: float) -> None:
         points, progress = self._story.take(event, at)
@@ -83,6 +92,11 @@ class Training(Work):
             # The points before it first: it is kept only after them.
             self._keeper.save(event)
             self._equipment.counts.add("checkpoints")
+            return
+        if isinstance(event, CheckpointFailed):
+            self._equipment.counts.add("checkpoint_failures")
+            self._recorder.say(event.detail, "warning")
+            log.warning("a checkpoint was not written", reason=event.detail)
             return
         self._equipment.counts.add("points", len(points))
         self._equipment.counts.add("steps", max(0, event.step - self.step))

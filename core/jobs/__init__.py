@@ -71,7 +71,7 @@ from core.jobs.reading import ALONE, Page, attempts, checkpoints, get, list_jobs
 from core.jobs.reaping import LOST_WORKER, Reaper, reap
 from core.jobs.sources import check_source, get_source, keep_source, source_of
 from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
-from core.jobs.versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, needs_newer, read
+from core.jobs.versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, read
 
 __all__ = [
     "ALONE",
@@ -139,7 +139,6 @@ __all__ = [
     "metrics",
     "mirror_lag",
     "most_shown",
-    "needs_newer",
     "nesting",
     "pass_over",
     "pause",

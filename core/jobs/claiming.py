@@ -13,7 +13,6 @@ from core.errors import SupersededError
 from core.jobs.eligibility import eligible
 from core.jobs.history import log, worker
 from core.jobs.reading import get, own
-from core.spec.version import SPEC_VERSION
 from core.status import JobKind, JobStatus
 
 
@@ -80,9 +79,8 @@ def claim(
 ) -> Claim | None:
     """Make the next attempt at a waiting job and own it for `lease_seconds`.
 
-    None when the job does not wait (any more, or not yet, or not for this worker: see `eligible`),
-    is unknown, or needs a worker of a newer release: drop the message. Of many claims at one moment
-    exactly one is given.
+    None when the job does not wait (any more, or not yet, or not for this worker: see `eligible`)
+    or is unknown: drop the message. Of many claims at one moment exactly one is given.
     """
     taken = (
         update(Job)
@@ -90,7 +88,6 @@ def claim(
             Job.id == job_id,
             Job.status == JobStatus.QUEUED,
             Job.not_before <= now(),
-            Job.spec_version <= SPEC_VERSION,
             eligible(node, worker),
         )
         .values(

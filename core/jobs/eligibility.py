@@ -1,4 +1,4 @@
-"""Which worker may claim a job: one that lost it stays off while another could take it.
+"""Which worker may claim a job: one that reads its spec, and did not lose it to its own fault.
 
 Conditions in SQL, part of the claim itself: no bell, restart or second slot gets around them.
 """
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from core.db.availability import serves, takes_jobs
 from core.db.clock import later
 from core.db.tables import Attempt, Job, Node, Worker
+from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
 
 KEPT_OFF_SECONDS = 60.0
@@ -18,22 +19,19 @@ KEPT_OFF_SECONDS = 60.0
 
 
 def eligible(node: str, worker: str) -> Any:
-    """The condition that `worker` on `node` may claim a Job.
+    """The condition that `worker` on `node`, of this release, may claim a Job.
 
-    It may not while it lost the job lately and a free worker did not, or its node did and a worker
-    is free on a node that did not. A node that used up the job's `max_attempts` leaves it to any
-    living node that has not tried. A worker that is the only one may always try again.
+    It may not when the spec needs a newer release. It may not while it lost the job lately and a
+    free worker did not, or its node did and a worker is free on a node that did not. A node that
+    used up the job's `max_attempts` leaves it to any living node that has not tried. A worker that
+    is the only one may always try again.
     """
-    return or_(
-        Job.attempt == 0,
-        not_(
-            or_(
-                _left_to_free(Attempt.worker, Worker.id, worker),
-                _left_to_free(Attempt.node, Worker.node, node),
-                and_(Job.infra_failures >= Job.max_attempts, _charged(node), _untried()),
-            )
-        ),
+    left_to_others = or_(
+        _left_to_free(Attempt.worker, Worker.id, worker),
+        _left_to_free(Attempt.node, Worker.node, node),
+        and_(Job.infra_failures >= Job.max_attempts, _charged(node), _untried()),
     )
+    return and_(Job.spec_version <= SPEC_VERSION, or_(Job.attempt == 0, not_(left_to_others)))
 
 
 def kept_off(session: Session, job_id: str, *, node: str, worker: str) -> bool:
@@ -54,12 +52,17 @@ def _left_to_free(of_attempt: Any, of_worker: Any, own: str) -> Any:
     free = exists().where(
         Node.name == Worker.node,
         *takes_jobs(),
-        serves(Job.queue),
+        *_could_train(),
         of_worker != own,
         _running() < Worker.slots,
         not_(_lost(of_attempt, of_worker)),
     )
     return and_(_lost(of_attempt, own), free.correlate(Job))
+
+
+def _could_train() -> tuple[Any, ...]:
+    """Conditions that a Worker serves the queue of the Job and reads its spec."""
+    return serves(Job.queue), Worker.spec_version >= Job.spec_version
 
 
 def _lost(of_attempt: Any, value: Any) -> Any:
@@ -86,7 +89,7 @@ def _charged(node: Any) -> Any:
 def _untried() -> Any:
     """The condition that a worker that takes jobs is on a node where none was charged."""
     other = exists().where(
-        Node.name == Worker.node, *takes_jobs(), serves(Job.queue), not_(_charged(Worker.node))
+        Node.name == Worker.node, *takes_jobs(), *_could_train(), not_(_charged(Worker.node))
     )
     return other.correlate(Job)
 

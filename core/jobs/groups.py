@@ -246,8 +246,8 @@ def _fitting(stack_key: str) -> Select[str]:
             Job.stack_key == stack_key,
             Job.status == JobStatus.QUEUED,
             Job.not_before <= now(),
-            Job.checkpoint_id.is_(None),
             Job.spec_version <= SPEC_VERSION,
+            Job.checkpoint_id.is_(None),
         )
         .order_by(Job.priority.desc(), Job.created_at, Job.id)
     )

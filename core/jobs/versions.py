@@ -57,14 +57,6 @@ def decline(session: Session, job_id: str, attempt: int, error: UnknownSpecError
     return release(session, job_id, attempt, cause=cause)
 
 
-def needs_newer(session: Session, job_id: str) -> bool:
-    """Whether a job waits for a worker of a newer release than this one."""
-    waiting = select(Job.id).where(
-        Job.id == job_id, Job.status == JobStatus.QUEUED, Job.spec_version > SPEC_VERSION
-    )
-    return session.scalar(waiting) is not None
-
-
 def beyond(session: Session, known: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Jobs that wait though workers serve their queue, because none of these can read their spec.
 

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -116,6 +117,31 @@ def test_the_scheduler_rings_and_takes_back(site: Site):
     assert attempt.cause["kind"] == "lost_worker"
     site.worker(CHAINRULE_LEASE_SECONDS="2")
     until(lambda: site.running(job_id))
+
+
+def test_a_worker_without_its_store_stops_claiming_says_so_and_comes_back(site: Site):
+    site.start("worker.scheduler")
+    folder = Path(site.bench.store.url.removeprefix("file://"))
+    away = folder.with_name("away")
+    folder.rename(away)
+    site.worker()
+    job_ids = [site.bench.submit(epochs=1, seed=seed, max_attempts=1) for seed in range(3)]
+    until(lambda: [reason for reason in suspensions(site) if reason])
+    assert {site.status(job_id) for job_id in job_ids} == {JobStatus.QUEUED}
+    away.rename(folder)
+    until(lambda: all(site.status(job_id).terminal for job_id in job_ids), seconds=90)
+    assert {site.status(job_id) for job_id in job_ids} == {JobStatus.FINISHED}
+    until(lambda: suspensions(site) == [None])
+    attempts = [one for job_id in job_ids for one in site.bench.attempts(job_id)]
+    lost = [one for one in attempts if one.status is AttemptStatus.LOST]
+    assert lost
+    assert not any(one.charged for one in lost)
+
+
+def suspensions(site: Site) -> list[str | None]:
+    """Why each living worker claims no jobs; None: it does."""
+    with reading(site.bench.engine) as session:
+        return [one.suspended_for for node in nodes.list_nodes(session) for one in node.workers]
 
 
 def frozen_between_writes(site: Site, pids: list[int]) -> bool:

@@ -129,7 +129,7 @@ def test_data_that_the_machine_s_cache_cannot_hold_is_said_so(
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "data_unavailable"
+    assert job.cause["kind"] == "data_too_large"
     assert "do not fit into the cache of 1,000" in job.cause["message"]
 
 

@@ -87,7 +87,7 @@ def test_a_job_whose_model_is_gone_fails_and_says_so(bench: Bench, trained: str)
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "data_unavailable"
+    assert job.cause["kind"] == "data_missing"
     with transaction(bench.engine) as session:
         again = jobs.retry(session, job_id, owner="local")
         assert (again.kind, again.model_job_id) == (job.kind, trained)

@@ -110,7 +110,7 @@ def test_what_cannot_be_read_after_all_is_given_back_uncharged(engine: Engine) -
     (attempt,) = do(engine, jobs.attempts, job.id)
     assert attempt.status is AttemptStatus.RELEASED
     assert attempt.cause["kind"] == jobs.UNKNOWN_SPEC
-    assert do(engine, jobs.needs_newer, job.id)
+    assert do(engine, jobs.kept_off, job.id, node="n", worker="w")
     with pytest.raises(SupersededError):
         do(engine, jobs.decline, job.id, claim.attempt, raised.value)
 
@@ -118,7 +118,6 @@ def test_what_cannot_be_read_after_all_is_given_back_uncharged(engine: Engine) -
 def test_a_readable_spec_is_read(engine: Engine) -> None:
     claim = claimed(engine)
     assert jobs.read(claim) == spec()
-    assert not do(engine, jobs.needs_newer, claim.job_id)
 
 
 def test_jobs_that_no_worker_reads_are_counted_by_queue(engine: Engine) -> None:
