@@ -68,7 +68,7 @@ def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Expo
         x = export_standardizer(graph, x, model.encoding.standardizer)
     for layer, scope in zip(model.network.network.layers, model.network.scopes, strict=True):
         x = export_layer(graph, x, layer, place_of(layer, scope))
-    _answers(graph, model, export_prediction(graph, x, model.spec.loss), found)
+    _answers(graph, model, export_prediction(graph, x, model.loss), found)
     found.model = graph.build("network")
     return found
 
@@ -116,7 +116,7 @@ def _lines(graph: Graph, inputs: Sequence[Value]) -> str:
 
 def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None:
     """What `TrainedModel.answers` and `probabilities` say, as outputs."""
-    encoding, loss = model.encoding, model.spec.loss
+    encoding, loss = model.encoding, model.loss
     first = encoding.classes[0]
     if loss.target == "class" and first is not None:
         code = graph.add("ArgMax", y, axis=-1, keepdims=0)

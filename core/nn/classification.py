@@ -25,6 +25,10 @@ class ClassLoss(Loss):
             return self
         return replace(self, class_weights=balanced(counts))
 
+    @property
+    def is_fitted(self) -> bool:
+        return self.class_weights != "balanced"
+
     def check(self, shape: Shape) -> None:
         check_classes(self.class_weights, shape)
 
@@ -56,6 +60,10 @@ class WeightedBinaryLoss(BinaryLoss):
             return self
         zeros, ones = (float(count) for count in counts)
         return replace(self, positive_weight=max(zeros, 1.0) / max(ones, 1.0))
+
+    @property
+    def is_fitted(self) -> bool:
+        return self.positive_weight != "balanced"
 
     @property
     def ones_weight(self) -> float:

@@ -60,6 +60,11 @@ class Loss(Family):
         """
         return self
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether nothing is left that depends on the training data: `forward` may be called."""
+        return True
+
     def check(self, shape: Shape) -> None:
         """Raise ShapeError if outputs of feature shape `shape` do not fit the hyperparameters."""
         return

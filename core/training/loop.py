@@ -1,7 +1,9 @@
 """The loop: training as a generator of events. Whoever pulls it controls it."""
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from core.data.stretches import Arrival
 from core.errors import TrainingError
 from core.events import TrainingFailed
 from core.nn.array import Array
+from core.nn.loss import occurrences
 from core.spec import JobSpec
 from core.training import checkpoint
 from core.training.calibration import calibrate
@@ -91,10 +94,17 @@ def _run(
         seconds = first.checkpoint.every_seconds or checkpoint_seconds
         policy = CheckpointPolicy(workdir, seconds, first.checkpoint.every_steps)
 
+    @cache
+    def counts() -> list[float]:
+        outputs = math.prod(first.layers.output(problem.shape))
+        return occurrences(first.loss.target, problem.train.y, outputs)
+
     def save_model(number: int, weights: Array, state: Array) -> Path:
-        model = TrainedModel(specs[number], encoding, problem.shape, weights, state)
+        spec = specs[number]
+        loss = spec.loss.fitted(counts())
+        model = TrainedModel(spec, encoding, problem.shape, weights, state, loss)
         held_out = problem.test or problem.valid
-        model.calibration = calibrate(model.network, specs[number].loss, held_out)
+        model.calibration = calibrate(model.network, loss, held_out)
         path = workdir / (f"model-{number}.safetensors" if stacked else "model.safetensors")
         model.save(path, durable=False)  # the store's copy is what lasts
         return path

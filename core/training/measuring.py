@@ -37,7 +37,8 @@ def higher_is_better(metric: str) -> bool:
 def measure(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) -> Iterator[Event]:
     """Measure `model` on all rows of `table`, a stretch at a time; last an EvaluationEnded.
 
-    Raises InvalidError naming a column that is missing or does not fit.
+    The loss is left out for a model of before losses were kept whose weights are `balanced`: the
+    weights are not known. Raises InvalidError naming a column that is missing or does not fit.
     """
     labels = _labels(model)
     whole, parts = _Sums(model), {name: _Slices(model, name) for name in slices}
@@ -50,7 +51,7 @@ def measure(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) 
                 part.add(stretch, y)
         whole.add(stretch.raw, stretch.outputs, y)
         if confusion is not None:
-            truth = model.spec.loss.observed(y)
+            truth = model.loss.observed(y)
             confusion.add(stretch.outputs, truth, np.ones(len(stretch), model.network.dtype))
         yield RowsPassed(step, 0, rows=whole.rows, rows_total=table.num_rows)
     yield EvaluationEnded(
@@ -75,18 +76,19 @@ class _Sums:
         self._tallies = [Tally(metric, np, ()) for metric in _metrics(model)]
 
     def add(self, raw: Array, outputs: Array, y: Array) -> None:
-        loss, network = self._model.spec.loss, self._model.network
+        loss, network = self._model.loss, self._model.network
         scope = Scope(np, network.dtype, (), network.output_shape)
         y = y.reshape(raw.shape) if loss.target in {"number", "distribution", "binary"} else y
-        value, _ = loss.forward(raw.copy(), y, scope)
-        self._loss += float(value) * (len(raw) if loss.averages else 1)
+        if loss.is_fitted:
+            value, _ = loss.forward(raw.copy(), y, scope)
+            self._loss += float(value) * (len(raw) if loss.averages else 1)
         self.rows += len(raw)
         truth, weight = loss.observed(y), np.ones(len(raw), network.dtype)
         for tally in self._tallies:
             tally.add(outputs, truth, weight)
 
     def metrics(self) -> dict[str, float]:
-        found = {LOSS: self._loss / self.rows}
+        found = {LOSS: self._loss / self.rows} if self._model.loss.is_fitted else {}
         for tally in self._tallies:
             found.update({name: float(one) for name, one in tally.numbers().items()})
         return found
@@ -128,14 +130,14 @@ def _metrics(model: TrainedModel) -> list[Metric]:
     asked = list(model.spec.metrics)
     kinds = {metric.kind for metric in asked}
     known: dict[str, Any] = members(cast("Any", Metric))
-    usual = USUAL.get(model.spec.loss.observes(), ())
+    usual = USUAL.get(model.loss.observes(), ())
     return [*asked, *(known[kind]() for kind in usual if kind not in kinds)]
 
 
 def _labels(model: TrainedModel) -> list[Label] | None:
     """What the rows and columns of a confusion stand for; None when rows have no one class."""
     shape = model.network.output_shape
-    observes = model.spec.loss.observes()
+    observes = model.loss.observes()
     if observes == "class" and len(shape) == 1:
         size = int(shape[0])
     elif observes == "binary" and int(np.prod(shape)) == 1:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from core.data import cells, columns
 from core.data.pipeline import ColumnCellError, Pipeline
@@ -19,6 +20,7 @@ from core.data.tensors import shape_of
 from core.errors import FieldError, InvalidError
 from core.nn.array import Array
 from core.nn.layer import Scope
+from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import JobSpec
 from core.spec.version import encode
@@ -28,6 +30,7 @@ from core.training.problem import Column, Encoding
 
 FORMAT = "chainrule.model.1"
 BATCH = 4096
+_LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 
 
 def weights_digest(weights: Array, state: Array) -> str:
@@ -47,8 +50,11 @@ class TrainedModel:
         shape: tuple[int, ...],
         weights: Array,
         state: Array,
+        loss: Loss | None = None,
     ) -> None:
+        """`loss` is the one that was trained with, fitted; by default the loss of the spec."""
         self.spec = spec
+        self.loss = spec.loss if loss is None else loss
         self.encoding = encoding
         self.calibration: Calibration | None = None
         self.network = BoundNetwork(spec.layers, shape, stack=(), xp=np, dtype=spec.precision)
@@ -83,6 +89,7 @@ class TrainedModel:
         metadata = {
             "format": FORMAT,
             "spec": json.dumps(encode(self.spec).document, separators=(",", ":")),
+            "loss": _LOSS.dump_json(self.loss).decode(),
             "shape": json.dumps(self.network.shape),
             "features": _dumped(self.encoding.features),
             "prepare": self.encoding.pipeline.dumps(),
@@ -108,7 +115,9 @@ class TrainedModel:
             pipeline=Pipeline.loads(metadata["prepare"], arrays),
         )
         shape = tuple(json.loads(metadata["shape"]))
-        model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()))
+        # Models saved before losses were kept have that of the spec, which may not be fitted.
+        loss = _LOSS.validate_json(metadata["loss"]) if "loss" in metadata else None
+        model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()), loss)
         for start, views in (
             ("network", model.network.views),
             ("state", model.network.state_views),
@@ -135,7 +144,7 @@ class TrainedModel:
 
     def chances(self, outputs: Array) -> list[Any]:
         """As `probabilities`. Raises InvalidError for regression, which has none."""
-        if self.spec.loss.target == "number":
+        if self.loss.target == "number":
             raise InvalidError("a regression has no probabilities: ask for an interval")
         return self.probabilities(outputs)
 
@@ -145,7 +154,7 @@ class TrainedModel:
         Said of rows like those that were held out, and of each number by itself. Raises
         InvalidError for what is no regression, and when too few rows were held out.
         """
-        if self.spec.loss.target != "number":
+        if self.loss.target != "number":
             raise _no_interval("only a regression has intervals: ask for probabilities")
         if self.calibration is None:
             raise _no_interval("the model was trained without held out rows: set data.split.valid")
@@ -170,7 +179,7 @@ class TrainedModel:
             for start in range(0, len(x), BATCH):
                 y, _ = self.network.forward(x[start : start + BATCH])
                 raw.append(np.array(y))
-                found.append(np.array(self.spec.loss.prediction(y, scope)))
+                found.append(np.array(self.loss.prediction(y, scope)))
         if not found:
             empty = np.empty((0, *self.network.output_shape))
             return empty, empty
@@ -179,7 +188,7 @@ class TrainedModel:
     def answers(self, outputs: Array) -> list[Any]:
         """Outputs as labels or numbers; cells of zeros and ones come back as such."""
         first = self.encoding.classes[0]
-        if self.spec.loss.target == "class" and first is not None:
+        if self.loss.target == "class" and first is not None:
             return [first[code] for code in outputs.argmax(axis=-1).tolist()]
         names = [column.name for column in self.encoding.targets]
         by_target = [self._answer(i, part) for i, part in enumerate(self._by_target(outputs))]
@@ -189,9 +198,9 @@ class TrainedModel:
 
     def probabilities(self, outputs: Array) -> list[Any]:
         """Outputs as a dictionary from label to probability for each row."""
-        if self.spec.loss.target == "class":
+        if self.loss.target == "class":
             return [_labelled(self.encoding.classes[0], row) for row in outputs.tolist()]
-        if self.spec.loss.target == "distribution":
+        if self.loss.target == "distribution":
             names = tuple(column.name for column in self.encoding.targets)
             columns = names if len(names) == outputs.shape[-1] else None
             return [_labelled(columns, row) for row in outputs.tolist()]
@@ -208,7 +217,7 @@ class TrainedModel:
         if classes is None:
             found: list[Any] = part.reshape(len(part), *target.shape).tolist()
             return found
-        if self.spec.loss.target == "classes":
+        if self.loss.target == "classes":
             return [_labelled(classes, row) for row in part.tolist()]
         return [_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()]
 
@@ -267,17 +276,17 @@ class TrainedModel:
     def _by_target(self, outputs: Array) -> list[Array]:
         flat = outputs.reshape(len(outputs), -1)
         sizes = [int(np.prod(column.shape)) for column in self.encoding.targets]
-        if self.spec.loss.target == "classes":
+        if self.loss.target == "classes":
             sizes = [len(labels or ()) for labels in self.encoding.classes]
         return np.split(flat, np.cumsum(sizes)[:-1], axis=1)
 
     def _answer(self, index: int, part: Array) -> list[Any]:
         classes, shape = self.encoding.classes[index], self.encoding.targets[index].shape
-        if classes is not None and self.spec.loss.target == "classes":
+        if classes is not None and self.loss.target == "classes":
             return [classes[code] for code in part.argmax(axis=-1).tolist()]
         if classes is not None:
             return [classes[int(p > 0.5)] for p in part[:, 0].tolist()]
-        if self.spec.loss.target == "binary":
+        if self.loss.target == "binary":
             part = (part > 0.5).astype(int)
         found: list[Any] = part.reshape(len(part), *shape).tolist()
         return found

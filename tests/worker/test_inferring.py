@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
-from core import jobs
+from core import jobs, models
 from core.data import columns
 from core.db.session import reading, transaction
 from core.db.tables import Evaluation
@@ -91,3 +91,27 @@ def test_a_job_whose_model_is_gone_fails_and_says_so(bench: Bench, trained: str)
     with transaction(bench.engine) as session:
         again = jobs.retry(session, job_id, owner="local")
         assert (again.kind, again.model_job_id) == (job.kind, trained)
+
+
+def test_a_model_with_balanced_weights_is_evaluated_and_promoted(bench: Bench):
+    loss = {"kind": "cross_entropy", "class_weights": "balanced"}
+    for epochs in (1, 4):
+        job_id = bench.submit(epochs=epochs, loss=loss)
+        bench.slot.work(job_id)
+        with transaction(bench.engine) as session:
+            models.register(session, "digits", job_id, owner="local")
+        bench.slot.work(bench.infer(EvaluationSpec(dataset="digits"), job_id))
+    with transaction(bench.engine) as session:
+        promoted = [
+            models.promote(
+                session,
+                "digits",
+                "champion",
+                version,
+                dataset=session.merge(bench.version),
+                metric="loss",
+                owner="local",
+            ).promoted
+            for version in (1, 2)
+        ]
+    assert promoted == [True, True]

@@ -2,18 +2,22 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InvalidError
+from core.family import members
+from core.nn.loss import Loss
 from core.spec import JobSpec
 from core.spec.inference import ScoringSpec
-from core.training import passing
+from core.training import checkpoint, passing
 from core.training.loop import train
 from core.training.measuring import MOST_SLICES, measure
 from core.training.model import TrainedModel
 from core.training.scoring import score
+from tests.core.training.conftest import write
 
 ROWS = 90
 
@@ -21,7 +25,16 @@ ROWS = 90
 def table(**more) -> pa.Table:
     rng = np.random.default_rng(3)
     x = rng.normal(size=ROWS)
-    return pa.table({"x": x, "z": rng.normal(size=ROWS), "y": 2 * x + 1, "w": -x, **more})
+    return pa.table(
+        {
+            "x": x,
+            "z": rng.normal(size=ROWS),
+            "y": 2 * x + 1,
+            "w": -x,
+            "group": ["a", "b", "c"] * (ROWS // 3),
+            **more,
+        }
+    )
 
 
 def fitted(tmp_path, **changes) -> TrainedModel:
@@ -48,7 +61,7 @@ def short(monkeypatch):
 
 
 def test_stretches_add_up_to_the_whole(tmp_path, short):
-    model, data = fitted(tmp_path), table(group=["a", "b", "c"] * (ROWS // 3))
+    model, data = fitted(tmp_path), table()
     *passed, ended = measure(model, data, ("group",))
     assert [one.rows for one in passed] == [*range(7, ROWS, 7), ROWS]
     said = model.outputs(model.table_to_array(data)).reshape(-1)
@@ -116,3 +129,64 @@ def test_a_regression_has_no_probabilities(tmp_path):
     spec = ScoringSpec(dataset="d", probabilities=True)
     with pytest.raises(InvalidError, match="no probabilities"):
         list(score(fitted(tmp_path), table(), spec, tmp_path))
+
+
+BALANCED = [
+    (kind, field)
+    for kind, loss in members(Loss).items()
+    for field in ("class_weights", "positive_weight")
+    if field in loss.__dataclass_fields__
+]
+
+
+def labelled(target: str) -> pa.Table:
+    """Rows of rare and frequent classes; three quarters of them train, the others validate."""
+    rng = np.random.default_rng(5)
+    label = np.where(np.arange(ROWS) % 6 == 0, 1, 0)
+    columns = {"x": rng.normal(size=ROWS) + label, "label": label}
+    if target == "distribution":
+        columns |= {"a": 0.9 - 0.8 * label, "b": 0.1 + 0.8 * label}
+    columns["part"] = np.where(np.arange(ROWS) % 4 == 0, "valid", "train")
+    return pa.table(columns)
+
+
+@pytest.mark.parametrize(("kind", "field"), BALANCED)
+def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(tmp_path, kind, field):
+    target = members(Loss)[kind].target
+    data = labelled(target)
+    spec = {
+        "experiment": "e",
+        "dataset": "d",
+        "data": {
+            "target": ["a", "b"] if target == "distribution" else "label",
+            "features": ["x"],
+            "split": {"train": 0.75, "valid": 0.25, "test": 0, "column": "part"},
+        },
+        "network": [{"kind": "dense", "units": 1 if target == "binary" else 2}],
+        "loss": {"kind": kind, field: "balanced"},
+        "epochs": 3,
+    }
+    path = write(data, tmp_path / "table.arrow")
+    *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
+    model = TrainedModel.load(tmp_path / ended.path)
+    valid = data.filter(pc.equal(data["part"], "valid"))
+    *_, measured = measure(model, valid)
+    assert measured.metrics["loss"] == pytest.approx(ended.metrics["valid/loss"], rel=1e-5)
+
+
+def test_a_model_of_before_losses_were_kept_is_measured_without_the_weighted_loss(tmp_path):
+    model = fitted(
+        tmp_path,
+        data={"target": "group", "features": ["x", "z"]},
+        network=[{"kind": "dense", "units": 3}],
+        loss={"kind": "cross_entropy", "class_weights": "balanced"},
+        metrics=[{"kind": "accuracy"}],
+    )
+    model.save(tmp_path / "new")
+    arrays, metadata = checkpoint.read(tmp_path / "new")
+    del metadata["loss"]
+    checkpoint.save(tmp_path / "old", arrays, metadata)
+    *_, new = measure(TrainedModel.load(tmp_path / "new"), table())
+    *_, old = measure(TrainedModel.load(tmp_path / "old"), table())
+    assert set(new.metrics) - set(old.metrics) == {"loss"}
+    assert old.metrics["accuracy"] == new.metrics["accuracy"]
