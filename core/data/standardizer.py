@@ -40,7 +40,7 @@ class Standardizer:
         mean = np.asarray(x.mean(axis=axes, dtype=np.float64))
         squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
         deviation = np.sqrt(squares * (mean.size / x.size))
-        return cls(mean, divisor(mean, deviation))
+        return cls(mean, divisor(mean, deviation, x.size // mean.size))
 
     @classmethod
     def fit_blocks(cls, blocks: Iterable[Floats]) -> Self:
@@ -50,7 +50,7 @@ class Standardizer:
             moments.add(x, tuple(range(x.ndim - 1)) if x.ndim >= 4 else (0,))
         if not moments.count:
             raise InvalidError("no rows to learn the preparation from")
-        return cls(moments.mean, divisor(moments.mean, moments.deviation))
+        return cls(moments.mean, divisor(moments.mean, moments.deviation, moments.count))
 
     def sparing(self, finished: NDArray[np.bool_]) -> Self:
         """It without effect where `finished` (one for each feature) says so."""
@@ -80,9 +80,16 @@ class Standardizer:
         )
 
 
-def divisor(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The deviation, or 1 of what never varies: rounding leaves it some 1e-17, no divisor."""
-    floor = np.finfo(np.float64).eps * np.maximum(np.abs(mean), 1.0) * 8
+def divisor(
+    mean: NDArray[np.float64], deviation: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """The deviation, or 1 of what never varies: what rounding leaves of it is no divisor.
+
+    A sum of `count` numbers is off by up to `count` times its last digit, and so is their mean:
+    Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance" (1983).
+    """
+    size = np.abs(mean)
+    floor = np.finfo(np.float64).eps * np.maximum(8 * np.maximum(size, 1.0), count * size)
     return np.where(deviation > floor, deviation, 1.0)
 
 

@@ -28,7 +28,7 @@ class Standardize(Preparation):
     def learn(self, cells: Cells) -> Learned:
         values = present(cells)
         mean = np.array(values.mean())
-        return Learned({"mean": mean, "scale": divisor(mean, np.array(values.std()))})
+        return Learned({"mean": mean, "scale": divisor(mean, np.array(values.std()), len(values))})
 
     def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
         moments = Moments()
@@ -37,7 +37,8 @@ class Standardize(Preparation):
             moments.add(flat[~np.isnan(flat)], (0,))
         if not moments.count:
             raise InvalidError("all training rows are empty")
-        return Learned({"mean": moments.mean, "scale": divisor(moments.mean, moments.deviation)})
+        scale = divisor(moments.mean, moments.deviation, moments.count)
+        return Learned({"mean": moments.mean, "scale": scale})
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         moved: Cells = (cells - learned.arrays["mean"]) / learned.arrays["scale"]

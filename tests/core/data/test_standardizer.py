@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core.data import standardizer
+from core.data.preparations.standardize import Standardize
 from core.data.standardizer import Standardizer
 from core.errors import InvalidError
 
@@ -49,6 +50,22 @@ def test_a_constant_feature_is_only_shifted():
     x = np.full((10, 1), 0.1)
     assert Standardizer.fit(x).scale.tolist() == [1.0]
     np.testing.assert_allclose(Standardizer.fit(x).apply(x + 2), 2)
+
+
+@pytest.mark.parametrize("rows", [1000, 100_000, 1_000_000])
+@pytest.mark.parametrize("value", [3.7, 0.1, -1e-5, 1.7e9 + 0.3])
+def test_a_constant_feature_is_only_shifted_however_many_rows_there_are(rows, value):
+    x = np.full((rows, 3), value)
+    assert Standardizer.fit(x).scale.tolist() == [1.0] * 3
+    assert Standardizer.fit_blocks(np.array_split(x, 10)).scale.tolist() == [1.0] * 3
+    learned = Standardize().learn(x[:, 0])
+    assert learned.arrays["scale"] == 1.0
+    assert Standardize().learn_blocks(np.array_split(x[:, 0], 10)).arrays["scale"] == 1.0
+
+
+def test_a_feature_that_varies_little_around_a_large_mean_keeps_its_deviation():
+    x = 1.7e9 + np.random.default_rng(0).uniform(0, 60, (100_000, 1))
+    np.testing.assert_allclose(Standardizer.fit(x).scale, x.std(axis=0))
 
 
 def test_arrays_round_trip():
