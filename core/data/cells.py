@@ -1,7 +1,7 @@
 """Feature columns as cells to prepare, and prepared cells as the array that a network takes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from core.data import columns
 from core.data.preparation import Cells, Feature
+from core.data.standardizer import Standardizer
 from core.data.tensors import shape_of
 from core.errors import InvalidError
 
@@ -71,6 +72,26 @@ def lay(
         start += width
     shape = cells[names[0]].shape[1:]
     return wide.reshape(rows, *shape) if len(names) == 1 and shape else wide
+
+
+def unresolved(
+    cells: Mapping[str, Cells], learned: Standardizer, dtype: DTypeLike
+) -> tuple[str, ...]:
+    """The columns of single numbers that have a feature which `dtype` may round too coarsely.
+
+    `cells` are some rows of all columns before `lay`, `learned` is of what `lay` makes of them.
+    """
+    coarse, start, names = learned.unresolved(dtype), 0, []
+    for name, part in cells.items():
+        if part.ndim == 1 and coarse[start]:
+            names.append(name)
+        start += math.prod(part.shape[1:])
+    return tuple(names)
+
+
+def exact(blocks: Iterable[Cells], dtype: DTypeLike) -> bool:
+    """Whether `dtype` holds all these numbers as they are."""
+    return all(np.array_equal(one.astype(dtype), one, equal_nan=True) for one in blocks)
 
 
 def finished(cells: Mapping[str, Cells], features: Sequence[Feature]) -> NDArray[np.bool_]:

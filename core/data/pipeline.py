@@ -143,7 +143,7 @@ class Pipeline:
                 before = [step for step in steps if step.column == name]
                 try:
                     if one.learns:
-                        learned = one.learn_blocks(_prepared(read(name), before))
+                        learned = one.learn_blocks(cls(tuple(before)).column(name, read(name)))
                     else:
                         learned = one.learn(np.empty(0))
                 except CellError as error:
@@ -161,6 +161,19 @@ class Pipeline:
                 cells[step.column] = step.preparation.apply(cells[step.column], step.learned)
             except CellError as error:
                 raise ColumnCellError(step.column, error.row, error.detail) from None
+
+    def column(self, name: str, blocks: Iterable[Cells]) -> Iterator[Cells]:
+        """The blocks of a column prepared. Raises CellError with the row among all of them."""
+        steps, rows = [step for step in self.steps if step.column == name], 0
+        for cells in blocks:
+            now = cells
+            try:
+                for step in steps:
+                    now = step.preparation.apply(now, step.learned)
+            except CellError as error:
+                raise CellError(rows + error.row, error.detail) from None
+            yield now
+            rows += len(cells)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned, named for a safetensors file."""
@@ -201,20 +214,6 @@ class ColumnCellError(CellError):
     def __init__(self, column: str, row: int, message: str) -> None:
         super().__init__(row, message)
         self.column = column
-
-
-def _prepared(blocks: Iterable[Cells], steps: Sequence[Step]) -> Iterator[Cells]:
-    """The blocks of a column after these steps. Raises CellError with the row among all."""
-    rows = 0
-    for cells in blocks:
-        now = cells
-        try:
-            for step in steps:
-                now = step.preparation.apply(now, step.learned)
-        except CellError as error:
-            raise CellError(rows + error.row, error.detail) from None
-        yield now
-        rows += len(cells)
 
 
 def _at_row(name: str, row: int, one: Preparation, reason: str) -> InvalidError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from core.data.moments import Moments
 from core.errors import InvalidError
@@ -58,6 +58,15 @@ class Standardizer:
             finished.reshape(self.mean.shape) if self.mean.size == finished.size else finished.all()
         )
         return type(self)(np.where(spared, 0.0, self.mean), np.where(spared, 1.0, self.scale))
+
+    def unresolved(self, dtype: DTypeLike) -> NDArray[np.bool_]:
+        """For each feature, whether its mean costs the deviation half the digits of `dtype`.
+
+        Numbers of `dtype` around such a mean are rounded too coarsely to learn from: seconds since
+        1970 are multiples of 128 in float32.
+        """
+        most = 1 / np.sqrt(np.finfo(dtype).eps)
+        return np.asarray(np.abs(self.mean) > most * self.scale).ravel()
 
     def apply(self, x: Floats) -> Floats:
         """The rows shifted and scaled, in the float type they came in."""

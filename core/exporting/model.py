@@ -83,13 +83,18 @@ def place_of(layer: Layer, scope: Scope) -> Place:
 
 
 def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found: Exported) -> str:
-    """All columns prepared and side by side, in the shape the network is fed, float32."""
+    """All columns prepared and side by side, in the shape the network is fed.
+
+    They are float32, or `double` if they are still to be standardized as the model does in float64.
+    """
+    standardized = model.encoding.standardizer is not None
+    numbers = "double" if standardized and model.spec.precision == "float64" else "float"
     columns, steps = model.encoding.features, model.encoding.pipeline.steps
     for column in columns:
         kind = "string" if column.text else kinds.get(column.name, "double")
         found.inputs.append(Value(graph.input(column.name, kind, column.shape), kind, column.shape))
     if found.tabular and not steps:
-        together = _lines(graph, found.inputs)
+        together = _lines(graph, found.inputs, numbers)
     else:
         parts = []
         for column, given in zip(columns, found.inputs, strict=True):
@@ -98,18 +103,18 @@ def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found
             for step in steps:
                 if step.column == column.name:
                     now = export_step(graph, now, step)
-            parts.append(flat(graph, now))
+            parts.append(flat(graph, now, numbers))
         together = graph.add("Concat", *parts, axis=1)
     shape = model.network.shape
     return together if len(shape) == 1 else graph.reshape(together, shape)
 
 
-def _lines(graph: Graph, inputs: Sequence[Value]) -> str:
+def _lines(graph: Graph, inputs: Sequence[Value], numbers: str) -> str:
     """Single values end to end and turned: several nodes for each column are slow for many."""
     if len({one.kind for one in inputs}) == 1:
-        wide = graph.cast(graph.add("Concat", *(one.name for one in inputs), axis=0), "float")
+        wide = graph.cast(graph.add("Concat", *(one.name for one in inputs), axis=0), numbers)
     else:
-        wide = graph.add("Concat", *(graph.cast(one.name, "float") for one in inputs), axis=0)
+        wide = graph.add("Concat", *(graph.cast(one.name, numbers) for one in inputs), axis=0)
     lines = graph.add("Reshape", wide, graph.sizes(len(inputs), -1))
     return graph.add("Transpose", lines, perm=[1, 0])
 

@@ -60,9 +60,9 @@ def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
     return graph.cast(x, "float")
 
 
-def flat(graph: Graph, x: Prepared) -> str:
-    """A column as `(rows, numbers)`, float32; by then no column is text any more."""
-    value = graph.cast(x.name, "float")
+def flat(graph: Graph, x: Prepared, kind: str) -> str:
+    """A column as `(rows, numbers)` of a kind of number; by then no column is text any more."""
+    value = graph.cast(x.name, kind)
     if not x.shape:
         return graph.add("Unsqueeze", value, graph.sizes(1))
     return graph.reshape(value, (math.prod(x.shape),))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.data import cells, columns
 from core.data.pipeline import Pipeline, plan
+from core.data.preparations.standardize import Standardize
 from core.data.query import parse
 from core.data.schema import Label
 from core.data.selecting import select
@@ -150,20 +151,43 @@ def described(schema: pa.Schema, names: tuple[str, ...]) -> tuple[Column, ...]:
 def _features(
     spec: JobSpec, table: pa.Table, names: tuple[str, ...], training: NDArray[np.int64]
 ) -> tuple[Array, Standardizer | None, Pipeline]:
-    """All rows as they go in but for the standardizer, and what the training rows taught."""
+    """All rows as they go in but for the standardizer, and what the training rows taught.
+
+    A column that the precision of the network rounds too coarsely is standardized before.
+    """
     dtype = np.dtype(spec.precision)
     if not spec.data.prepare:
         x = columns.features(table, names, dtype=dtype)
         standardizer = Standardizer.fit(x[training]) if spec.data.standardize else None
-        return x, standardizer, Pipeline()
+        if standardizer is None or not standardizer.unresolved(dtype).any():
+            return x, standardizer, Pipeline()
     features = [cells.feature(table, name) for name in names]
     read = {name: cells.read(table, name, dtype) for name in names}
     pipeline = Pipeline.fit(spec.data.prepare, features, read, training)
     x = cells.lay(read, names, dtype)
-    finished = cells.finished(read, plan(spec.data.prepare, features).features)
-    if not spec.data.standardize or finished.all():
+    features = list(plan(spec.data.prepare, features).features)
+    standardizer = _standardizer(spec, x[training], cells.finished(read, features))
+    if standardizer is None:
         return x, None, pipeline
-    return x, Standardizer.fit(x[training]).sparing(finished), pipeline
+    coarse = tuple(
+        name
+        for name in cells.unresolved(read, standardizer, dtype)
+        if not cells.exact([read[name][training]], dtype)
+    )
+    if not coarse:
+        return x, standardizer, pipeline
+    further = (Standardize(columns=coarse),)
+    pipeline = Pipeline((*pipeline.steps, *Pipeline.fit(further, features, read, training).steps))
+    x = cells.lay(read, names, dtype)
+    finished = cells.finished(read, plan(further, features).features)
+    return x, _standardizer(spec, x[training], finished), pipeline
+
+
+def _standardizer(spec: JobSpec, x: Array, finished: NDArray[np.bool_]) -> Standardizer | None:
+    """Learned of the rows `x`, where that is wanted and not all numbers are `finished`."""
+    if not spec.data.standardize or finished.all():
+        return None
+    return Standardizer.fit(x).sparing(finished)
 
 
 def _check_seen(column: str, labels: tuple[Label, ...], training: Array, *, folded: bool) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from core.data import cells, columns
 from core.data.pipeline import Pipeline, plan
-from core.data.preparation import Feature
+from core.data.preparation import Cells, Feature, Preparation
 from core.data.preparations.one_hot import OneHot
+from core.data.preparations.standardize import Standardize
 from core.data.prepared import Prepared
 from core.data.query import parse
 from core.data.schema import MAX_CLASSES
@@ -96,34 +97,50 @@ def _streamed(
 
 
 def _learned(spec: JobSpec, stretches: Stretches, training: Rows) -> Prepared:
-    """The training rows, with what passes over them taught."""
+    """The training rows, with what passes over them taught.
+
+    A column that the precision of the network rounds too coarsely is standardized before.
+    """
     names = feature_names(spec, stretches.schema)
     raw = Prepared(stretches, training, names, np.dtype(spec.precision))
-    read = _described(stretches.schema, names)
-    pipeline = Pipeline.fit_blocks(spec.data.prepare, read, raw.column, training)
-    prepared = Prepared(stretches, training, names, raw.dtype, pipeline)
+    prepared = _taught(spec, raw, spec.data.prepare)
+    learned, pipeline = prepared.standardizer, prepared.pipeline
+    if learned is None or not learned.unresolved(raw.dtype).any():
+        return prepared
+    coarse = tuple(
+        name
+        for name in cells.unresolved(_first_row(prepared), learned, raw.dtype)
+        if not cells.exact(pipeline.column(name, raw.column(name)), raw.dtype)
+    )
+    if not coarse:
+        return prepared
+    return _taught(spec, raw, (*spec.data.prepare, Standardize(columns=coarse)))
+
+
+def _taught(spec: JobSpec, raw: Prepared, steps: tuple[Preparation, ...]) -> Prepared:
+    """The rows prepared by these steps, and standardized if that is wanted."""
+    features = _described(raw.stretches.schema, raw.names)
+    pipeline = Pipeline.fit_blocks(steps, features, raw.column, raw.numbers)
+    prepared = replace(raw, pipeline=pipeline)
     first = prepared[0:1]  # what one row becomes is known only now
-    prepared = Prepared(stretches, training, names, raw.dtype, pipeline, row_shape=first.shape[1:])
+    prepared = replace(prepared, row_shape=first.shape[1:])
     if not spec.data.standardize:
         return prepared
     finished = np.zeros(first[0].size, bool)
-    if spec.data.prepare:
-        finished = _finished(spec, stretches, prepared)
+    if steps:
+        finished = cells.finished(_first_row(prepared), plan(steps, features).features)
     if finished.all():
         return prepared
     standardizer = Standardizer.fit_blocks(prepared.blocks()).sparing(finished)
-    return Prepared(
-        stretches, training, names, raw.dtype, pipeline, standardizer, prepared.row_shape
-    )
+    return replace(prepared, standardizer=standardizer)
 
 
-def _finished(spec: JobSpec, stretches: Stretches, prepared: Prepared) -> NDArray[np.bool_]:
-    """For each number of a prepared row, whether a step finished it."""
-    table = stretches.rows(prepared.numbers[:1], prepared.names)
+def _first_row(prepared: Prepared) -> dict[str, Cells]:
+    """The cells of the first row, prepared."""
+    table = prepared.stretches.rows(prepared.numbers[:1], prepared.names)
     row = {name: cells.read(table, name, prepared.dtype) for name in prepared.names}
     prepared.pipeline.apply(row)
-    features = _described(stretches.schema, prepared.names)
-    return cells.finished(row, plan(spec.data.prepare, features).features)
+    return row
 
 
 def _described(schema: pa.Schema, names: tuple[str, ...]) -> list[Feature]:

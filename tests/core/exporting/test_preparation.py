@@ -156,3 +156,34 @@ def test_mlflow_scores_text_and_numbers_with_none_of_our_code(trained, tmp_path)
     found = strangers.scored(folder, rows, folder)
     assert "'town': string" in found["inputs"]
     assert found["answers"]["prediction"] == trained.predict(rows)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("other", ["double", "long"])
+@pytest.mark.parametrize("prepare", [[], [{"kind": "min_max", "columns": ["x"]}]])
+def test_a_graph_keeps_the_digits_that_float32_has_not(tmp_path, precision, other, prepare):
+    rng = np.random.default_rng(6)
+    time = 1.7e9 + rng.uniform(0, 600, 300)
+    x = rng.integers(0, 9, 300).astype(np.int64 if other == "long" else np.float64)
+    table = pa.table({"time": time, "x": x, "y": np.sin((time - 1.7e9) / 100) + x})
+    path = tmp_path / "table.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    spec = {
+        "experiment": "x",
+        "dataset": "x@1",
+        "data": {"target": "y", "prepare": prepare},
+        "network": [{"kind": "dense", "units": 6}, {"kind": "tanh"}, {"kind": "dense", "units": 1}],
+        "loss": {"kind": "mean_squared_error"},
+        "epochs": 1,
+        "precision": precision,
+    }
+    *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
+    model = TrainedModel.load(ended.path)
+    exported = to_onnx(model, {"x": other})
+    session = onnxruntime.InferenceSession(
+        exported.serialized(), providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {"time": time, "x": x})
+    own = model.outputs(model.table_to_array(table))[:, 0]
+    np.testing.assert_allclose(found, own, atol=1e-5)

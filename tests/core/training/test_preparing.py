@@ -6,6 +6,7 @@ import pytest
 
 from core.data.describe import describe
 from core.data.splits import split
+from core.data.standardizer import Standardizer
 from core.errors import InvalidError
 from core.events import TrainingEnded
 from core.spec import JobSpec, admission
@@ -167,3 +168,40 @@ def test_a_query_that_does_not_fit_is_refused(tmp_path):
         pose(spec(query="city:Paris"), people())
     with pytest.raises(InvalidError, match=r"ends with 2 outputs; .* have 1 classes"):
         pose(spec(query="label:yes"), people())
+
+
+def moments(**columns):
+    """Times within ten minutes, in seconds since 1970, and what depends on them."""
+    late = np.random.default_rng(4).uniform(0, 600, 400)
+    return pa.table({"time": 1.7e9 + late, "label": np.where(late > 300, "yes", "no"), **columns})
+
+
+GAPLESS = {"kind": "impute", "columns": ["time"], "strategy": "median"}
+
+
+@pytest.mark.parametrize("steps", [[], [GAPLESS]])
+def test_a_column_keeps_the_digits_that_float32_has_not(steps):
+    table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
+    whole = spec(steps, split={"train": 1, "valid": 0, "test": 0})
+    problem, encoding = pose(whole, table)
+    time = table["time"].to_numpy()
+    expected = (time - time.mean()) / time.std()
+    np.testing.assert_allclose(problem.train.x[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(problem.train.x[:, 1].std(), 1, atol=1e-6)
+    weights = whole.layers.size(problem.shape)
+    model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
+    rows = table.drop_columns(["label"])
+    for x in (model.rows_to_array(rows.to_pylist()), model.table_to_array(rows)):
+        np.testing.assert_array_equal(encoding.standardizer.apply(x), problem.train.x)
+
+
+def test_a_column_that_float32_holds_is_standardized_as_ever():
+    table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
+    time = 16_000_000 + np.arange(400.0)
+    plain, encoding = pose(spec([]), table.set_column(0, "time", pa.array(time)))
+    assert encoding.pipeline.steps == ()
+    x = np.stack([time, table["plain"].to_numpy()], axis=1).astype(np.float32)
+    learned = Standardizer.fit(x[plain.train.numbers])
+    np.testing.assert_array_equal(plain.train.x, learned.apply(x[plain.train.numbers]))
+    alone, _ = pose(spec([]), table)
+    np.testing.assert_array_equal(alone.train.x[:, 1], plain.train.x[:, 1])

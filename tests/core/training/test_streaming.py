@@ -17,6 +17,7 @@ from core.training.loop import train
 from core.training.problem import Part, Problem
 from core.training.streaming import posed
 from core.training.trainer import Trainer
+from tests.core.training.conftest import write
 
 SMALL = 80_000
 """Far less than the digits take: 1,797 rows of 64 numbers are 460,032 bytes."""
@@ -149,6 +150,25 @@ def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path):
     assert other.pipeline.dumps() == encoding.pipeline.dumps()
     for name, array in encoding.pipeline.arrays().items():
         np.testing.assert_allclose(other.pipeline.arrays()[name], array, rtol=1e-9)
+
+
+def test_a_column_keeps_the_digits_that_float32_has_not(tmp_path):
+    time = 1.7e9 + np.random.default_rng(2).uniform(0, 600, 20_000)
+    path = write(pa.table({"time": time, "plain": time - 1.7e9, "y": time}), tmp_path / "t.arrow")
+    spec = spec_of(
+        data={"target": "y"},
+        network=[{"kind": "dense", "units": 1}],
+        loss={"kind": "mean_squared_error"},
+        metrics=[],
+    )
+    in_memory, encoding = posed(spec, path, 0)
+    streamed, same = posed(spec, path, SMALL)
+    assert isinstance(streamed.train.x, Prepared)
+    assert [step.column for step in encoding.pipeline.steps] == ["time"]
+    assert [step.column for step in same.pipeline.steps] == ["time"]
+    x = streamed.train.x[0 : len(streamed.train)]
+    np.testing.assert_allclose(x, in_memory.train.x, atol=1e-6)
+    np.testing.assert_allclose(x[:, 0], x[:, 1], atol=1e-6)
 
 
 def test_going_on_from_a_checkpoint_is_bit_equal_whatever_memory_there_is_then(chunked, tmp_path):
