@@ -77,7 +77,7 @@ def _answered(
         outputs = to_host(trainer.loss.prediction(y, trainer.scope))
         truth = to_host(trainer.loss.observed(target))
         if size:
-            np.add.at(counts, (_codes(truth), _answers(outputs)), 1)
+            np.add.at(counts, (_codes(truth), _answers(outputs, size)), 1)
         if start < SAMPLE:
             told = zip(
                 _losses(trainer, y, target), _pairs(trainer, labels, truth, outputs), strict=True
@@ -97,7 +97,8 @@ def _pairs(
 ) -> list[tuple[Any, Any]]:
     """For each row what is true and what was said, where that is a class or some numbers."""
     if labels is not None:
-        codes = zip(_codes(truth).tolist(), _answers(outputs).tolist(), strict=True)
+        said = _answers(outputs, len(labels)).tolist()
+        codes = zip(_codes(truth).tolist(), said, strict=True)
         return [(labels[true], labels[said]) for true, said in codes]
     if trainer.spec.loss.observes() == "number":
         return [(_some(true), _some(said)) for true, said in zip(truth, outputs, strict=True)]
@@ -118,9 +119,9 @@ def _size(part: Part) -> int:
     return max(1, min(_AT_ONCE, len(part), NUMBERS // max(1, math.prod(part.x.shape[1:]))))
 
 
-def _answers(outputs: NDArray[Any]) -> NDArray[np.int64]:
-    """The code of the likeliest class for each row."""
-    if outputs.shape[-1] == 1:
+def _answers(outputs: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """The code of the likeliest class for each row; of two, one output may be the second's."""
+    if outputs.shape[-1] < classes:
         return (outputs[..., 0] > 0.5).astype(np.int64)
     return np.asarray(outputs.argmax(axis=-1), np.int64)
 

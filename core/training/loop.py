@@ -1,5 +1,6 @@
 """The loop: training as a generator of events. Whoever pulls it controls it."""
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,6 +21,8 @@ from core.training.model import TrainedModel
 from core.training.run import CheckpointPolicy, Events, Run
 from core.training.streaming import posed
 from core.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -110,7 +113,11 @@ def _run(
         return path
 
     def examine(trainer: Trainer) -> dict[str, Any]:
-        return insights(trainer, encoding)
+        try:
+            return insights(trainer, encoding)
+        except Exception as error:  # the model is trained: nothing said of it may cost it
+            log.warning("no insights into the trained network: %s: %s", type(error).__name__, error)
+            return {}
 
     return Run(
         specs, problem, save_model, policy, examine=examine, stacked=stacked, together=together

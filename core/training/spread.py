@@ -21,15 +21,25 @@ def spread(numbers: NDArray[Any]) -> Spread | None:
     if not finite.size:
         return None
     low, high = float(finite.min()), float(finite.max())
-    counts, _ = np.histogram(finite, bins=BINS, range=(low, high))
+    peak = max(abs(low), abs(high)) or 1.0
+    scaled = finite / peak  # within -1 and 1: nothing overflows, and no bin is too narrow
     return {
-        "counts": counts.tolist(),
+        "counts": _counts(scaled, low / peak, high / peak),
         "low": low,
         "high": high,
-        "mean": float(finite.mean()),
-        "deviation": float(finite.std()),
+        "mean": float(scaled.mean()) * peak,
+        "deviation": float(scaled.std()) * peak,
         "zero": float((finite == 0).mean()),
     }
+
+
+def _counts(numbers: NDArray[np.float64], low: float, high: float) -> list[int]:
+    """How many lie in each bin; equal numbers all lie in the middle one."""
+    places = np.full(len(numbers), BINS // 2)
+    if high > low:
+        shares = (numbers - low) / (high - low)
+        places = np.minimum(shares * BINS, BINS - 1).astype(np.int64)
+    return np.bincount(places, minlength=BINS).tolist()
 
 
 def spreads(arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, Spread]:

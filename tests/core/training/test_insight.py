@@ -12,9 +12,11 @@ from core.data import columns
 from core.events import TrainingEnded
 from core.spec import JobSpec
 from core.spec.job import DIGITS
+from core.training import loop
 from core.training.insight import HARDEST
 from core.training.loop import train
 from core.training.model import TrainedModel
+from tests.core.training.conftest import write
 from tests.core.training.test_loop import LINE
 
 
@@ -109,3 +111,29 @@ def test_looking_changes_no_weights(digits: Path, tmp_path: Path) -> None:
     ]
     last, model = ended({**DIGITS, "network": network, "epochs": 1}, digits, tmp_path)
     assert model.digest == last.weights_digest
+
+
+def test_a_single_class_has_a_single_answer(tmp_path: Path) -> None:
+    table = pa.table({"x": np.arange(60.0), "y": ["only"] * 60})
+    spec = {
+        **DIGITS,
+        "data": {"target": "y"},
+        "network": [{"kind": "dense", "units": 1}],
+        "epochs": 1,
+    }
+    last, _ = ended(spec, write(table, tmp_path / "one.arrow"), tmp_path)
+    assert last.insights["confusion"] == {"labels": ["only"], "counts": [[6]]}
+    assert {one["answer"] for one in last.insights["hardest"]} == {"only"}
+
+
+def test_a_failure_to_look_does_not_cost_the_training(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no bins")
+
+    monkeypatch.setattr(loop, "insights", fail)
+    last, model = ended({**DIGITS, "epochs": 1}, digits, tmp_path)
+    assert (last.reason, last.insights) == ("epochs", {})
+    assert model.digest == last.weights_digest
+    assert "no insights into the trained network: ValueError: no bins" in caplog.text
