@@ -28,11 +28,11 @@ def evaluate(
     for start in range(0, len(part), size):
         rows = slice(start, min(start + size, len(part)))
         x = _shared(xp, xp.asarray(part.x[rows]), stack)
-        target = _shared(xp, part.y[rows], stack)
+        target = _each(xp, part.y[rows], stack)
         count = x.shape[len(stack)]
         weight = xp.ones((*stack, count), network.dtype)
         if part.weight is not None:
-            weight = _shared(xp, part.weight[rows], stack)
+            weight = _each(xp, part.weight[rows], stack)
         y, _ = network.forward(x)
         value, _ = loss.forward(y, target, scope, None if part.weight is None else weight)
         share = weight.sum(axis=-1)
@@ -51,3 +51,8 @@ def evaluate(
 def _shared(xp: Any, array: Array, stack: tuple[int, ...]) -> Array:
     """The same rows for every network of a stack, without copying them."""
     return array if not stack else xp.broadcast_to(array, (*stack, *array.shape))
+
+
+def _each(xp: Any, array: Array, stack: tuple[int, ...]) -> Array:
+    """The same rows once for every network: sums over shared ones add up in another order."""
+    return array if not stack else xp.ascontiguousarray(_shared(xp, array, stack))

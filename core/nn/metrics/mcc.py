@@ -37,7 +37,8 @@ class Mcc(Metric):
         said, true = total["predicted"], total["actual"]
         whole = true.sum(axis=-1)
         together = total["both"].sum(axis=-1) * whole - (said * true).sum(axis=-1)
-        spread = (whole**2 - (said**2).sum(axis=-1)) * (whole**2 - (true**2).sum(axis=-1))
+        square = whole * whole  # a power of a single number is rounded otherwise than of an array
+        spread = (square - (said * said).sum(axis=-1)) * (square - (true * true).sum(axis=-1))
         each = ratio(xp, together, xp.sqrt(xp.maximum(spread, 0.0)))
         return each.mean(axis=-1) if each.ndim == total["every"].ndim else each
 

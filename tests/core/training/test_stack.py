@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from core.events import EpochEnded, Event, TrainingEnded, TrainingFailed
@@ -11,6 +13,7 @@ from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.training.loop import train, train_stack
 from core.training.run import Leave
+from tests.core.training.conftest import write
 
 BASE: dict[str, Any] = {**DIGITS, "epochs": 3, "batch_size": 100}
 
@@ -113,3 +116,42 @@ def test_other_shapes_are_refused(digits: Path, tmp_path: Path) -> None:
     several = specs({}, {"network": [{"kind": "dense", "units": 10}]})
     with pytest.raises(StackError):
         next(train_stack(several, digits, tmp_path))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "units", "names"),
+    [
+        ("mean_squared_error", 1, ["mse", "mae", "mape", "rmse", "r2"]),
+        ("cross_entropy", 2, ["accuracy", "brier", "log_loss", "mcc", "f1", "roc_auc"]),
+        ("binary_cross_entropy", 1, ["accuracy", "balanced_accuracy", "mcc", "pr_auc"]),
+    ],
+)
+def test_weighted_rows_are_measured_as_alone(
+    loss: str, units: int, names: list[str], precision: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=600)
+    columns = {"x": x, "weight": rng.uniform(0.1, 2, 600), "y": (x + rng.normal(size=600) > 0) * 1}
+    table = write(pa.table(columns), tmp_path / "table.arrow")
+    several = [
+        JobSpec.model_validate(
+            {
+                "experiment": "e",
+                "dataset": "d",
+                "data": {"target": "y", "sample_weight": "weight"},
+                "network": [{"kind": "dense", "units": units}],
+                "loss": {"kind": loss},
+                "metrics": [{"kind": name} for name in names],
+                "precision": precision,
+                "epochs": 3,
+                "seed": seed,
+            }
+        )
+        for seed in (1, 2, 3)
+    ]
+    together = [e for e in train_stack(several, table, tmp_path) if e is not None]
+    for number, spec in enumerate(several):
+        solo = alone(spec, table, tmp_path / str(number))
+        assert metrics(together, number) == metrics(solo)
+        assert digest(together, number) == digest(solo)
