@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Gt
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.logits import ClassWeights, balanced, check_classes, sigmoid, softmax
+from core.nn.logits import ClassWeights, balanced, check_classes, class_array, sigmoid, softmax
 from core.nn.loss import Loss
 from core.nn.pointwise import PointwiseLoss
 
@@ -31,6 +31,13 @@ class ClassLoss(Loss):
 
     def check(self, shape: Shape) -> None:
         check_classes(self.class_weights, shape)
+
+    def mass(self, target: Array, scope: Scope, sample_weight: Array | None = None) -> Any:
+        weights = class_array(self.class_weights, scope)
+        if weights is None or self.target != "class":
+            return super().mass(target, scope, sample_weight)
+        each = weights[target]
+        return (each if sample_weight is None else each * sample_weight).sum(axis=-1)
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return softmax(y, scope)

@@ -40,6 +40,15 @@ class Loss(Family):
         dy lives in a reused buffer.
         """
 
+    def mass(self, target: Array, scope: Scope, sample_weight: Array | None = None) -> Any:
+        """What `forward` divides the sum over the batch by, shape `stack`.
+
+        Means of several batches, weighted by it, make the mean of all samples.
+        """
+        if sample_weight is None:
+            return float(target.shape[len(scope.stack)])
+        return sample_weight.sum(axis=-1)
+
     def prediction(self, y: Array, scope: Scope) -> Array:
         """What raw outputs mean: probabilities for classes and booleans, numbers as they are."""
         return y

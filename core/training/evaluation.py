@@ -7,7 +7,7 @@ import numpy as np
 
 from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
+from core.nn.loss import SMALLEST, Loss
 from core.nn.metric import Metric, Tally
 from core.nn.network import BoundNetwork
 from core.training.problem import Part
@@ -34,15 +34,17 @@ def evaluate(
         if part.weight is not None:
             weight = _each(xp, part.weight[rows], stack)
         y, _ = network.forward(x)
-        value, _ = loss.forward(y, target, scope, None if part.weight is None else weight)
-        share = weight.sum(axis=-1)
+        given = None if part.weight is None else weight
+        value, _ = loss.forward(y, target, scope, given)
+        # The mean of a single block is that of all rows, whatever it is weighted by.
+        share = loss.mass(target, scope, given) if len(part) > size else weight.sum(axis=-1)
         total += value * share if loss.averages else value
         mass = mass + share
         outputs = loss.prediction(y, scope)
         truth = loss.observed(target)
         for tally in tallies:
             tally.add(outputs, truth, weight)
-    found = {"loss": total / mass if loss.averages else total}
+    found = {"loss": total / xp.maximum(mass, SMALLEST) if loss.averages else total}
     for tally in tallies:
         found.update(tally.numbers())
     return found

@@ -13,6 +13,7 @@ from core.events import EvaluationEnded, Event, RowsPassed
 from core.family import members
 from core.nn.array import Array
 from core.nn.layer import Scope
+from core.nn.loss import SMALLEST
 from core.nn.metric import Metric, Tally
 from core.nn.metrics.confusion_matrix import ConfusionMatrix
 from core.training import targets
@@ -72,7 +73,7 @@ class _Sums:
     def __init__(self, model: TrainedModel) -> None:
         self.rows = 0
         self._model = model
-        self._loss = 0.0
+        self._loss = self._mass = 0.0
         self._tallies = [Tally(metric, np, ()) for metric in _metrics(model)]
 
     def add(self, raw: Array, outputs: Array, y: Array) -> None:
@@ -81,14 +82,18 @@ class _Sums:
         y = y.reshape(raw.shape) if loss.target in {"number", "distribution", "binary"} else y
         if loss.is_fitted:
             value, _ = loss.forward(raw.copy(), y, scope)
-            self._loss += float(value) * (len(raw) if loss.averages else 1)
+            mass = float(loss.mass(y, scope))
+            self._loss += float(value) * (mass if loss.averages else 1)
+            self._mass += mass
         self.rows += len(raw)
         truth, weight = loss.observed(y), np.ones(len(raw), network.dtype)
         for tally in self._tallies:
             tally.add(outputs, truth, weight)
 
     def metrics(self) -> dict[str, float]:
-        found = {LOSS: self._loss / self.rows} if self._model.loss.is_fitted else {}
+        found = {}
+        if self._model.loss.is_fitted:
+            found[LOSS] = self._loss / max(self._mass, SMALLEST)
         for tally in self._tallies:
             found.update({name: float(one) for name, one in tally.numbers().items()})
         return found

@@ -151,7 +151,9 @@ def labelled(target: str) -> pa.Table:
 
 
 @pytest.mark.parametrize(("kind", "field"), BALANCED)
-def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(tmp_path, kind, field):
+def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(
+    tmp_path, short, kind, field
+):
     target = members(Loss)[kind].target
     data = labelled(target)
     spec = {
