@@ -50,7 +50,8 @@ class CurveMetric(Metric):
         ]
         each = xp.stack([xp.stack(row) for row in areas])
         actual = (true * weight[..., None]).sum(axis=-2)
-        rest = weight.sum(axis=-1, keepdims=True) - actual
+        # Not what is left of all weights: that is rarely exactly 0 where all samples have a label.
+        rest = ((1 - true) * weight[..., None]).sum(axis=-2)
         occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
         share = occurs * actual if self.average == "weighted" else occurs
         return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1)).reshape(stack)

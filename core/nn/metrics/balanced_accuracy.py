@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.labels import by_class, label_counts, ratio
+from core.nn.labels import by_class, indicators, label_counts, ratio
 from core.nn.metric import Metric
 
 
@@ -24,10 +24,11 @@ class BalancedAccuracy(Metric):
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         counts = label_counts(xp, outputs, target, weight)
         if not by_class(outputs, target):
-            no = counts["every"] - counts["actual"]
-            kept = no - counts["predicted"] + counts["both"]
+            said, true = indicators(xp, outputs, target, weight)
+            no = (1 - true) * weight.astype(xp.float64)[..., None]
+            kept = (no * (1 - said)).sum(axis=-2)
             counts["both"] = xp.stack([counts["both"], kept], axis=-1)
-            counts["actual"] = xp.stack([counts["actual"], no], axis=-1)
+            counts["actual"] = xp.stack([counts["actual"], no.sum(axis=-2)], axis=-1)
         return counts
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:

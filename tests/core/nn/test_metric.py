@@ -12,6 +12,7 @@ import core.nn.metrics  # noqa: F401
 from core.family import members
 from core.nn.metric import Metric, Tally
 from core.nn.metrics.accuracy import Accuracy
+from core.nn.metrics.balanced_accuracy import BalancedAccuracy
 from core.nn.metrics.confusion_matrix import ConfusionMatrix
 from core.nn.metrics.f1 import F1
 from core.nn.metrics.log_loss import LogLoss
@@ -200,3 +201,24 @@ def test_a_tally_goes_on_where_it_was_saved() -> None:
 def test_what_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Metric).validate_python(wrong)
+
+
+@pytest.mark.parametrize("kind", ["roc_auc", "pr_auc"])
+@pytest.mark.parametrize("seed", range(11))
+def test_curves_leave_out_a_label_that_all_samples_have(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    outputs, weight = rng.uniform(size=(ROWS, 2)), rng.uniform(0.1, 2, ROWS)
+    target = np.stack([rng.integers(2, size=ROWS), np.ones(ROWS)], axis=1)
+    metric = members(Metric)[kind]()
+    both = measure(metric, outputs, target, weight)
+    assert both == measure(metric, outputs[:, :1], target[:, :1], weight)
+    assert both > 0.2
+
+
+@pytest.mark.parametrize("seed", range(11))
+def test_balanced_accuracy_leaves_out_a_label_that_no_sample_has(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    outputs, weight = rng.uniform(size=(ROWS, 3)), rng.uniform(0.1, 2, ROWS)
+    found = measure(BalancedAccuracy(), outputs, np.ones((ROWS, 3)), weight, (7, 30))
+    recall = (weight[:, None] * (outputs > 0.5)).sum(axis=0) / weight.sum()
+    assert found == pytest.approx(recall.mean())
