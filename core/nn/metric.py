@@ -17,6 +17,8 @@ class Metric(Family):
 
     target: ClassVar[Literal["class", "binary", "number", "any"]]
     better: ClassVar[Literal["higher", "lower"]]
+    table: ClassVar[bool] = False
+    """Is many numbers, so that no epoch is better by it than another."""
 
     @classmethod
     def reads(cls, kind: str) -> bool:

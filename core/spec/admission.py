@@ -169,10 +169,14 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
 
 
 def reported(spec: JobSpec) -> set[str]:
-    """The metrics that every epoch of this job reports."""
-    names = {"loss", *(metric.name for metric in spec.metrics)}
+    """The metrics that every epoch of this job reports as one number."""
     parts = ["train", "valid"] if spec.data.split.shares["valid"] else ["train"]
-    return {f"{part}/{name}" for part in parts for name in names}
+    return {f"{part}/{name}" for part in parts for name in single_numbers(spec)}
+
+
+def single_numbers(spec: JobSpec) -> set[str]:
+    """The loss and the metrics that are one number, by which networks can be compared."""
+    return {"loss", *(metric.name for metric in spec.metrics if not metric.table)}
 
 
 def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[FieldError]:

@@ -20,7 +20,7 @@ from core.search.sampler import Sampler
 from core.search.samplers.tpe import Tpe
 from core.search.study import Search
 from core.spec import paths
-from core.spec.admission import reported
+from core.spec.admission import reported, single_numbers
 from core.spec.base import Name, Spec
 from core.spec.data import FoldCount, FoldSpec
 from core.spec.job import DIGITS, JobSpec
@@ -311,7 +311,7 @@ def after_training(job: JobSpec) -> set[str]:
     """The metrics known once training has ended, besides those of each epoch."""
     if not job.data.split.test:
         return set()
-    return {f"test/{name}" for name in ("loss", *(metric.name for metric in job.metrics))}
+    return {f"test/{name}" for name in single_numbers(job)}
 
 
 def _methods(sweep: SweepSpec) -> Iterator[InitErrorDetails]:

@@ -22,6 +22,7 @@ class ConfusionMatrix(Metric):
     kind: Literal["confusion_matrix"] = "confusion_matrix"
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
+    table: ClassVar[bool] = True
 
     def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
         return {

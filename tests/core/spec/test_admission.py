@@ -77,6 +77,13 @@ def test_a_limit_is_met_to_the_byte() -> None:
             {"early_stopping": {"metric": "valid/nonsense"}},
             "early_stopping.metric",
         ),
+        (
+            {
+                "metrics": [{"kind": "confusion_matrix"}],
+                "early_stopping": {"metric": "valid/confusion_matrix"},
+            },
+            "early_stopping.metric",
+        ),
         ({"metrics": [{"kind": "accuracy"}, {"kind": "accuracy"}]}, "metrics[1]"),
         (
             {

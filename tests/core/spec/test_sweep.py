@@ -93,6 +93,14 @@ def test_an_objective_that_nothing_reports() -> None:
     assert "objective/1/metric" in refused(objective=several, pruner={"kind": "none"})
 
 
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_table_is_no_objective(part: str) -> None:
+    job = {**EXAMPLE["job"], "metrics": [{"kind": "accuracy"}, {"kind": "confusion_matrix"}]}
+    table = {"metric": f"{part}/confusion_matrix", "direction": "maximize"}
+    found = refused(job=job, objective=table, pruner={"kind": "none"})
+    assert "is not reported" in found["objective/metric"]
+
+
 def test_a_pruner_needs_an_objective_of_each_epoch() -> None:
     at_the_end = {"metric": "test/accuracy", "direction": "maximize"}
     assert "only at the end" in refused(objective=at_the_end)["objective/metric"]
