@@ -29,7 +29,10 @@ class Judge:
         return stop.metric if stop else "valid/loss"
 
     def epoch_ended(self, epoch: int, metrics: dict[str, float]) -> bool:
-        """Take note of an epoch; whether it is the best so far. `epoch` counts from 1."""
+        """Take note of an epoch; whether it is the best so far. `epoch` counts from 1.
+
+        Any number is better than NaN.
+        """
         name = self.watched if self.watched in metrics else "train/loss"
         value = metrics[name]
         stop = self.spec.early_stopping
@@ -37,7 +40,8 @@ class Judge:
         gain = (value - self.best) if self.best is not None else math.inf
         if self.best is not None and not self._higher_is_better(name):
             gain = -gain
-        if self.best is None or gain > tolerance:
+        from_nan = self.best is not None and math.isnan(self.best) and not math.isnan(value)
+        if self.best is None or from_nan or gain > tolerance:
             self.best, self.best_epoch, self.best_metrics, self.stale = value, epoch, metrics, 0
             return True
         self.stale += 1
