@@ -25,16 +25,24 @@ class WarmRestarts(Schedule):
     unit: Literal["epoch", "step"] = "epoch"
 
     def factor(self, progress: Progress) -> Any:
-        done = float(progress.step)
+        steps, epochs = 1, 1
         if self.unit == "epoch":
-            done *= progress.epochs_total / max(1, progress.steps_total)
+            steps, epochs = max(1, progress.steps_total), progress.epochs_total
+        done, period = self._within(progress.step * (epochs / steps))
+        whole, rest = divmod(progress.step * epochs, steps)
+        if not rest and self._within(float(whole))[0] == 0:
+            done, period = self._within(float(whole))  # rounding must not put off a restart
+        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * done / period))
+
+    def _within(self, done: float) -> tuple[float, float]:
+        """How much of the present period is done, and how long it is."""
         period = float(self.period)
         if self.growth == 1:
             done %= period
         while done >= period:
             done -= period
             period *= self.growth
-        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * done / period))
+        return done, period
 
     @classmethod
     def examples(cls) -> Iterator["WarmRestarts"]:

@@ -112,3 +112,16 @@ def test_a_plateau_is_waited_out_and_a_drop_is_no_plateau() -> None:
 def test_what_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Schedule).validate_python(wrong)
+
+
+@pytest.mark.parametrize(("period", "growth"), [(1, 1), (3, 1), (1, 2)])
+def test_restarts_begin_with_the_epoch_however_many_steps_it_has(period: int, growth: int) -> None:
+    case = WarmRestarts(period=period, growth=growth)
+    starts, length = [0], period
+    while starts[-1] < 100:
+        starts.append(starts[-1] + length)
+        length *= growth
+    for batches in range(1, 60):
+        for epoch in range(100):
+            now = Progress(epoch * batches, epoch, 100 * batches, 100)
+            assert (case.factor(now) == 1) == (epoch in starts), (batches, epoch)
