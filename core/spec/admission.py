@@ -14,6 +14,7 @@ from core.nn.layers.softmax import Softmax
 from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.nn.network import LayerError
 from core.spec.job import JobSpec
+from core.spec.training import BATCH_SIZE
 from core.spec.values import refused_ids, refused_targets, refused_weight, usable
 
 BYTES = {"float32": 4, "float64": 8}
@@ -155,7 +156,7 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         spec.data.query is None
         and split.column is None
         and isinstance(spec.batch_size, int)
-        and spec.batch_size > max(1, training)
+        and spec.batch_size > max(BATCH_SIZE, training)
     ):
         yield FieldError(
             "batch_size", f"{spec.batch_size} is more than the {training} training rows; say `full`"

@@ -20,6 +20,9 @@ from core.nn.schedule import Schedule
 from core.nn.schedules.constant import Constant
 from core.spec.base import Spec
 
+BATCH_SIZE = 32
+"""Rows in a batch by default."""
+
 
 class EarlyStopping(Spec):
     """Stop when a metric has not become better by `tolerance` for `patience` epochs."""
@@ -42,7 +45,9 @@ class TrainingSpec(Spec):
     schedule: Schedule = Constant()
     regularization: Regularization = Regularization()
     batch_size: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["full"] = Field(
-        32, description="rows a weight update sees: 1 each sample, `full` all of them"
+        BATCH_SIZE,
+        description="rows a weight update sees: 1 each sample, `full` all of them; where there are "
+        "fewer than by default, all of them too",
     )
     order: Literal["shuffle", "sequential"] = "shuffle"
     accumulate: Annotated[int, Field(ge=1, le=100_000)] = Field(

@@ -51,6 +51,13 @@ def test_a_limit_is_met_to_the_byte() -> None:
     assert paths(job(), exact - 1) == ["network"]
 
 
+def test_the_default_batch_is_for_few_rows_too() -> None:
+    few = SCHEMA.model_copy(update={"rows": 20})
+    check(job(), few, 2**30)
+    with pytest.raises(InvalidError, match=r"33 is more than the 16 training rows"):
+        check(job(batch_size=33), few, 2**30)
+
+
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
