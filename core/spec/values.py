@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.schema import MAX_CLASSES, ColumnSchema, DatasetSchema
 from core.errors import FieldError
 from core.nn.layers.embedding import Embedding
 from core.nn.layers.flatten import Flatten
@@ -51,15 +51,26 @@ def _unsuitable(kind: str, target: str, column: ColumnSchema, *, exact: bool) ->
             return f"holds {lowest:g}; {kind} needs {what}, which are not below 0"
     elif target in {"class", "classes"}:
         if not classes:
-            return "has over 1000 distinct values: not classes"
+            return _no_classes(column)
         if target == "classes" and len(classes) < 2:
             return f"has one value only; {kind} needs two classes or more"
     elif column.shape:
         if not column.numeric or lowest not in {0, None} or column.maximum not in {0, 1, None}:
             return f"holds {_range(column)}; {kind} needs zeros and ones"
+    elif exact and not classes:
+        return f"{_no_classes(column)}; {kind} needs two"
     elif exact and len(classes or ()) != 2:
-        return f"has {len(classes or ()) or 'many'} distinct values; {kind} needs two"
+        return f"has {len(classes or ())} distinct values; {kind} needs two"
     return None
+
+
+def _no_classes(column: ColumnSchema) -> str:
+    if column.dtype.startswith("float"):
+        return (
+            f"holds {_range(column)}, fractions among them or over {MAX_CLASSES} distinct values: "
+            "classes are whole numbers or text"
+        )
+    return f"has over {MAX_CLASSES} distinct values: not classes"
 
 
 def refused_weight(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:

@@ -99,6 +99,16 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "data.target",
         "3 distinct values; binary_cross_entropy needs two",
     ),
+    "fractions as classes": (
+        {"data": data("a"), "loss": {"kind": "cross_entropy"}, "network": [dense(2)]},
+        "data.target",
+        "fractions among them .*: classes are whole numbers or text",
+    ),
+    "fractions as yes and no": (
+        {"data": data("a"), "loss": {"kind": "binary_cross_entropy"}},
+        "data.target",
+        "classes are whole numbers or text; binary_cross_entropy needs two",
+    ),
     "a target named twice": (
         {"data": data(["ids", "ids"]), "network": [dense(2)]},
         "data.target",
