@@ -23,7 +23,7 @@ class Categorical(Dimension):
 
     def __post_init__(self) -> None:
         for index, choice in enumerate(self.choices):
-            if choice in self.choices[:index]:
+            if any(_same(choice, other) for other in self.choices[:index]):
                 raise ValueError(f"{json.dumps(choice)} is among the choices twice")
 
     def distribution(self) -> BaseDistribution:
@@ -36,10 +36,14 @@ class Categorical(Dimension):
         return len(self.choices)
 
     def contains(self, value: Any) -> bool:
-        return value in self.choices
+        return any(_same(value, choice) for choice in self.choices)
 
     def to_optuna(self, value: Any) -> Any:
-        return value if isinstance(value, _PLAIN) else json.dumps(value, sort_keys=True)
+        # To Optuna true is 1: where both are choices they are told apart as text.
+        equal = isinstance(value, bool) and sum(value == choice for choice in self.choices) > 1
+        if isinstance(value, _PLAIN) and not equal:
+            return value
+        return json.dumps(value, sort_keys=True)
 
     def from_optuna(self, value: Any) -> Any:
         return next(choice for choice in self.choices if self.to_optuna(choice) == value)
@@ -48,3 +52,13 @@ class Categorical(Dimension):
     def examples(cls) -> Iterator["Categorical"]:
         yield cls(choices=(16, 32, 64))
         yield cls(choices=({"kind": "sgd"}, {"kind": "adam"}))
+        yield cls(choices=(True, 1, 0, False))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: true is not 1, 1 is 1.0."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    return isinstance(one, bool) == isinstance(other, bool) and one == other

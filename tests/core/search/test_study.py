@@ -110,6 +110,21 @@ def test_different_seeds_differ() -> None:
     assert sequence(search(QuasiRandom(seed=1)), 5) != sequence(search(QuasiRandom(seed=2)), 5)
 
 
+def test_true_is_another_choice_than_one() -> None:
+    both = Categorical(choices=(True, 1, {"a": [0]}, {"a": [False]}))
+    suggested = both.distribution().choices
+    assert [json.dumps(both.from_optuna(one)) for one in suggested] == [
+        json.dumps(choice) for choice in both.choices
+    ]
+    assert len({both.distribution().to_internal_repr(one) for one in suggested}) == 4
+    assert Categorical(choices=(True, False)).distribution().choices == (True, False)
+    assert not Categorical(choices=(1, 0)).contains(True)
+    assert Categorical(choices=(1, 0)).contains(1.0)
+    for twice in ((1, 1.0), (False, False), ([1], [1.0])):
+        with pytest.raises(ValueError, match="twice"):
+            Categorical(choices=twice)
+
+
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=repr)
 def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimension) -> None:
     s = search(Random(seed=5), space={"x": dimension})
