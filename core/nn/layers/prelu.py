@@ -13,6 +13,7 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 class Prelu(Layer):
     """`y = max(x, 0) + a min(x, 0)` with a learned slope `a` for each feature of the last axis.
 
+    The gradient is 1 above 0 and `a` elsewhere, so also at 0, as that of leaky_relu;
     `da = sum of dy min(x, 0)`. He et al., "Delving Deep into Rectifiers" (2015), section 2.1.
     """
 
@@ -38,10 +39,10 @@ class Prelu(Layer):
         def backprop(dy: Array) -> Array:
             dy = dy.reshape(rows.shape)
             dx = xp.multiply(dy, slope, out=scope.buffer("dx", rows.shape))
-            negative = xp.less(rows, 0, out=scope.buffer("negative", rows.shape, bool))
+            positive = xp.greater(rows, 0, out=scope.buffer("positive", rows.shape, bool))
             part = xp.multiply(dy, below, out=scope.buffer("part", rows.shape))
             xp.sum(part, axis=-2, out=scope.gradients["slope"])
-            xp.copyto(dx, dy, where=~negative)
+            xp.copyto(dx, dy, where=positive)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backprop

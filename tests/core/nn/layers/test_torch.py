@@ -243,6 +243,23 @@ def test_the_same_as_pytorch(case: Case) -> None:
     network.weights += rng.normal(size=network.weights.shape) * 0.3
     network.scopes[0].input_gradient = True
     x = case.layer.sample(rng, (case.batch, *case.shape))
+    compare(network, case, x, rng)
+
+
+POINTWISE = [case for case in CASES if case.shape in {(3, 5), (4, 3)} and case.batch == 4]
+
+
+@pytest.mark.parametrize("case", POINTWISE, ids=lambda case: case.layer.kind)
+def test_the_same_as_pytorch_at_exactly_zero(case: Case) -> None:
+    rng = np.random.default_rng(3)
+    network = BoundNetwork(Network((case.layer,)), case.shape, stack=(), xp=np, dtype="float64")
+    network.initialize([1])
+    network.scopes[0].input_gradient = True
+    compare(network, case, np.zeros((case.batch, *case.shape)), rng)
+
+
+def compare(network: BoundNetwork, case: Case, x: Array, rng: np.random.Generator) -> None:
+    """Outputs and all gradients for `x`, beside PyTorch's."""
     weights = {name.partition("].")[2]: view for name, view in network.views.items()}
     peer_x = torch.tensor(x, requires_grad=True)
     peer_weights = {n: torch.tensor(w, requires_grad=True) for n, w in weights.items()}
