@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -10,7 +10,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from core.data.splits import split
+from core.family import members
 from core.nn.layer import Layer, Scope
+from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import TrainingSpec
 from core.training import checkpoint
@@ -20,6 +23,7 @@ from core.training.trainer import Trainer
 
 ROWS = 8192
 """Rows predicted at a time."""
+_LOSSES = cast("Any", Loss)
 
 
 class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
@@ -52,13 +56,16 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
-    def _spec(self, outputs: int, rows: int, precision: str) -> TrainingSpec:
+    def _spec(self, outputs: int, precision: str) -> TrainingSpec:
         """The hyperparameters as what the core trains. Raises ValueError naming a wrong one."""
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction must be between 0 and 1, not {self.validation_fraction}"
+            )
         hidden: list[Any] = list(self.layers or ())
         if self.layers is None:
             for units in self.hidden:
                 hidden += [{"kind": "dense", "units": int(units)}, {"kind": self.activation}]
-        size = self.batch_size
         stop = None
         if self.early_stopping is not None:
             stop = {"metric": "valid/loss", "patience": self.early_stopping}
@@ -69,7 +76,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 "loss": _kind(self.loss or self._default_loss),
                 "optimizer": _kind(self.optimizer),
                 "schedule": _kind(self.schedule),
-                "batch_size": size if isinstance(size, str) else min(size, rows),
+                "batch_size": self.batch_size,
                 "epochs": self.epochs,
                 "early_stopping": stop,
                 "seed": int(seed),
@@ -79,15 +86,28 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     _default_loss = ""
 
-    def _train(self, x: Any, y: Any, outputs: int) -> None:
-        """Train from new weights for all epochs."""
-        spec = self._spec(outputs, len(x), x.dtype.name)
+    @property
+    def _loss_kind(self) -> str:
+        return str(_kind(self.loss or self._default_loss).get("kind"))
+
+    @property
+    def _target(self) -> str:
+        """What kind of targets the loss compares with; of an unknown one, those of the default."""
+        known = members(_LOSSES)
+        return str(
+            known[self._loss_kind if self._loss_kind in known else self._default_loss].target
+        )
+
+    def _train(self, x: Any, y: Any, outputs: int, classes: Any = None) -> None:
+        """Train from new weights for all epochs; held out rows have their share of `classes`."""
+        spec = self._spec(outputs, x.dtype.name)
         train, valid = Part(x, y), None
         if self.early_stopping is not None:
-            held = max(1, round(len(x) * self.validation_fraction))
-            order = np.random.default_rng(spec.seed).permutation(len(x))
-            valid = Part(x[order[:held]], y[order[:held]])
-            train = Part(x[order[held:]], y[order[held:]])
+            if len(x) < 2:
+                raise ValueError("early_stopping holds out samples to watch: 1 sample is too few")
+            shares = {"train": 1 - self.validation_fraction, "valid": self.validation_fraction}
+            rows = split(len(x), shares, spec.seed, classes)
+            train, valid = (Part(x[rows[name]], y[rows[name]]) for name in ("train", "valid"))
 
         def keep(_: int, weights: Any, state: Any) -> Path:
             self.weights_, self.state_ = weights.copy(), state.copy()
@@ -101,16 +121,25 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self._snapshot: checkpoint.Snapshot | None = None
 
     def _train_on(self, x: Any, y: Any, outputs: int) -> None:
-        """One more pass over these rows, from where the last call left off."""
+        """One more pass over these rows, from where the last call left off.
+
+        Nobody knows how many follow: a schedule of `epochs` passes has twice as many when they are
+        used up.
+        """
         known = getattr(self, "spec_", None)
-        spec = known or self._spec(outputs, len(x), x.dtype.name)
-        trainer = Trainer([spec], Problem(Part(x.astype(spec.precision, copy=False), y)))
+        spec = known or self._spec(outputs, x.dtype.name)
         snapshot: checkpoint.Snapshot | None = getattr(self, "_snapshot", None)
+        passes, epochs = 0 if snapshot is None else self.n_iter_, spec.epochs
+        while epochs <= passes:
+            epochs *= 2
+        planned = spec.model_copy(update={"epochs": epochs})
+        trainer = Trainer([planned], Problem(Part(x.astype(spec.precision, copy=False), y)))
         if snapshot is not None:
             checkpoint.restore(trainer, *snapshot)
         elif known is not None:
             trainer.network.weights[...] = self.weights_
             trainer.network.state[...] = self.state_
+        trainer.steps_total = trainer.step + (epochs - passes) * trainer.steps_an_epoch
         for _ in range(trainer.batches):
             trainer.advance()
             if trainer.failed.any():
@@ -143,8 +172,9 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
 
     `layers` are the hidden layers as in a JobSpec (`{"kind": "dense", "units": 64}` ...); without
     them `hidden` units with `activation`. The output layer is added by itself. `early_stopping`
-    is the number of epochs without a better loss on `validation_fraction` of the rows; without it
-    all `epochs` run. Raises ValueError for a hyperparameter that is wrong.
+    is the number of epochs without a better loss on `validation_fraction` of the rows (of each
+    class its share); without it all `epochs` run. A loss of yes and no, such as
+    binary_cross_entropy, takes two classes. Raises ValueError for a hyperparameter that is wrong.
     """
 
     _default_loss = "cross_entropy"
@@ -154,7 +184,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self.classes_ = unique_labels(y)
-        self._train(X, np.searchsorted(self.classes_, y), len(self.classes_))
+        codes = np.searchsorted(self.classes_, y)
+        self._train(X, *self._compared(codes, X.dtype), classes=codes)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
@@ -168,17 +199,45 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown[:5]}, which the first call's classes do not name")
-        self._train_on(X, np.searchsorted(self.classes_, y), len(self.classes_))
+        self._train_on(X, *self._compared(np.searchsorted(self.classes_, y), X.dtype))
         return self
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class for each row, in the order of `classes_`."""
-        return self._outputs(X)
+        outputs = self._outputs(X)
+        if self._target == "binary":
+            return np.concatenate([1 - outputs, outputs], axis=1)
+        return outputs
 
     def predict(self, X: Any) -> Any:
         """The likeliest class of each row."""
-        likeliest = self._outputs(X).argmax(axis=1)
+        likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
+
+    def _compared(self, codes: Any, dtype: Any) -> tuple[Any, int]:
+        """The places of classes as the loss compares them, and how many outputs that takes.
+
+        Raises ValueError for a loss of other targets, or of another number of classes.
+        """
+        count, target = len(self.classes_), self._target
+        if target == "class":
+            return codes, count
+        if target == "distribution":
+            return np.eye(count, dtype=dtype)[codes], count
+        if target != "binary":
+            raise ValueError(f"{self._loss_kind} is no loss for a classifier")
+        if count != 2:
+            found = "1 class" if count == 1 else f"multiclass: {count} classes"
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {found}, and "
+                f"{self._loss_kind} compares two"
+            )
+        return codes[:, None].astype(dtype), 1
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = self._target != "binary"
+        return tags
 
 
 class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
@@ -194,8 +253,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
         X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
         )
-        self._single = y.ndim == 1
-        y = y.reshape(len(y), -1).astype(X.dtype, copy=False)
+        y = self._numbers(y, X.dtype)
         self._train(X, y, y.shape[1])
         return self
 
@@ -211,10 +269,16 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
             y_numeric=True,
             dtype=[np.float64, np.float32],
         )
-        self._single = y.ndim == 1
-        y = y.reshape(len(y), -1).astype(X.dtype, copy=False)
+        y = self._numbers(y, X.dtype)
         self._train_on(X, y, y.shape[1])
         return self
+
+    def _numbers(self, y: Any, dtype: Any) -> Any:
+        """Targets `(rows, n)`. Raises ValueError for a loss of classes."""
+        if self._target != "number":
+            raise ValueError(f"{self._loss_kind} is no loss for a regressor")
+        self._single = y.ndim == 1
+        return y.reshape(len(y), -1).astype(dtype, copy=False)
 
     def predict(self, X: Any) -> Any:
         """The numbers of each row, shaped like the `y` it learned from."""

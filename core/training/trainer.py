@@ -71,6 +71,7 @@ class Trainer:
         self.batch_size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
         self.batches = math.ceil(rows / self.batch_size)
         self.steps_an_epoch = math.ceil(self.batches / spec.accumulate)
+        self.steps_total = self.steps_an_epoch * spec.epochs
         self.epoch = 0
         self.batch = 0
         self.losses: tuple[Any, ...] = ()
@@ -136,7 +137,7 @@ class Trainer:
         return Progress(
             step=self.step,
             epoch=self.epoch,
-            steps_total=self.steps_an_epoch * self.spec.epochs,
+            steps_total=self.steps_total,
             epochs_total=self.spec.epochs,
             losses=self.losses,
         )

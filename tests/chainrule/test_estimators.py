@@ -1,8 +1,11 @@
 """The estimators among scikit-learn's own: its whole check suite, pipelines and searches."""
 
+import json
+import math
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +14,16 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from chainrule import NetworkClassifier, NetworkRegressor
+from chainrule import NetworkClassifier, NetworkRegressor, estimators
+from core.training.problem import Part, Problem
 
 CHECK = """
-import sys, warnings
+import json, sys, warnings
 warnings.simplefilter("ignore")
 from sklearn.utils.estimator_checks import check_estimator
 from threadpoolctl import threadpool_limits
 import chainrule
-estimator = getattr(chainrule, sys.argv[1])(random_state=0, epochs=60)
+estimator = getattr(chainrule, sys.argv[1])(**json.loads(sys.argv[2]))
 with threadpool_limits(1):
     results = check_estimator(estimator, on_fail=None)
 bad = [(r["check_name"], r["status"], repr(r["exception"])) for r in results
@@ -29,14 +33,50 @@ assert not bad, bad
 """
 
 
-@pytest.mark.parametrize("name", ["NetworkClassifier", "NetworkRegressor"])
-def test_scikit_learns_own_checks_pass_with_none_skipped(name: str) -> None:
+PLAIN = {"random_state": 0, "epochs": 60}
+ALL = {
+    "layers": [{"kind": "dense", "units": 32}, {"kind": "tanh"}],
+    "hidden": [8],
+    "activation": "tanh",
+    "optimizer": {"kind": "adam", "learning_rate": 0.02},
+    "schedule": "cosine",
+    "batch_size": 16,
+    "epochs": 80,
+    "early_stopping": 40,
+    "validation_fraction": 0.2,
+    "random_state": 1,
+}
+"""Every parameter but the loss, none as it is by default."""
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("NetworkClassifier", PLAIN),
+        ("NetworkClassifier", {**ALL, "loss": {"kind": "focal", "gamma": 1.0}}),
+        ("NetworkClassifier", {**PLAIN, "loss": "binary_cross_entropy"}),
+        ("NetworkRegressor", PLAIN),
+        ("NetworkRegressor", {**ALL, "loss": "huber"}),
+    ],
+    ids=["classifier", "classifier-all", "classifier-binary", "regressor", "regressor-all"],
+)
+def test_scikit_learns_own_checks_pass_with_none_skipped(
+    name: str, parameters: dict[str, Any]
+) -> None:
     # SciPy reads this when it is imported: without it one check would be skipped.
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     answer = subprocess.run(
-        [sys.executable, "-c", CHECK, name], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", CHECK, name, json.dumps(parameters)],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert answer.returncode == 0, answer.stderr[-3000:]
+
+
+def test_every_parameter_is_checked() -> None:
+    parameters = set(NetworkClassifier().get_params())
+    assert {*ALL, "loss"} == parameters == set(NetworkRegressor().get_params())
 
 
 def test_in_a_pipeline_and_a_grid_search() -> None:
@@ -88,3 +128,98 @@ def test_a_wrong_hyperparameter_is_named() -> None:
     x, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="units"):
         NetworkClassifier(hidden=(0,)).fit(x, y)
+
+
+def two_classes() -> tuple[Any, Any]:
+    x, y = load_iris(return_X_y=True)
+    return x[y > 0], np.array(["no", "yes"])[y[y > 0] - 1]
+
+
+@pytest.mark.parametrize(
+    "loss", ["binary_cross_entropy", "binary_focal", "hinge", "categorical_cross_entropy", "focal"]
+)
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_classifier_takes_every_loss_of_classes(loss: str, partial: bool) -> None:
+    x, y = two_classes()
+    model = NetworkClassifier(
+        loss=loss, epochs=60, optimizer={"kind": "adam", "learning_rate": 0.02}, random_state=0
+    )
+    if partial:
+        for _ in range(60):
+            model.partial_fit(x, y, classes=["yes", "no"])
+    else:
+        model.fit(x, y)
+    assert model.score(x, y) > 0.85
+    chances = model.predict_proba(x)
+    assert chances.shape == (100, 2)
+    np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-6)
+    assert (model.classes_[chances.argmax(axis=1)] == model.predict(x)).all()
+
+
+def test_a_loss_of_other_targets_is_refused_by_name() -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="hinge compares two"):
+        NetworkClassifier(loss="hinge").fit(x, y)
+    with pytest.raises(ValueError, match="huber is no loss for a classifier"):
+        NetworkClassifier(loss="huber").fit(x, y)
+    with pytest.raises(ValueError, match="focal is no loss for a regressor"):
+        NetworkRegressor(loss="focal").fit(x, y)
+    with pytest.raises(ValueError, match="nonsense"):
+        NetworkClassifier(loss="nonsense").fit(x, y)
+
+
+@pytest.mark.parametrize("fraction", [-1, 0, 1, 1.5, float("nan")])
+def test_a_share_to_hold_out_is_between_0_and_1(fraction: float) -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="validation_fraction must be between 0 and 1"):
+        NetworkClassifier(early_stopping=2, validation_fraction=fraction).fit(x, y)
+
+
+def test_one_row_cannot_be_held_out() -> None:
+    with pytest.raises(ValueError, match="1 sample is too few"):
+        NetworkRegressor(early_stopping=2).fit([[1.0, 2.0]], [3.0])
+    model = NetworkRegressor(early_stopping=2, epochs=3).fit([[1.0, 2.0], [2.0, 3.0]], [3.0, 4.0])
+    assert model.n_iter_ <= 3
+
+
+def test_each_class_is_held_out_by_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = np.array([0] * 80 + [1] * 20)
+    x = np.random.default_rng(0).normal(size=(100, 2)) + y[:, None]
+    held: list[Any] = []
+
+    class Watched(Problem):
+        def __init__(self, train: Part, valid: Part | None = None) -> None:
+            held.append(valid)
+            super().__init__(train, valid)
+
+    monkeypatch.setattr(estimators, "Problem", Watched)
+    for seed in range(5):
+        NetworkClassifier(
+            early_stopping=2, epochs=1, validation_fraction=0.2, random_state=seed
+        ).fit(x, y)
+    assert [np.bincount(part.y).tolist() for part in held] == [[16, 4]] * 5
+
+
+def test_few_rows_first_do_not_fix_the_batch() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = NetworkClassifier(random_state=3, epochs=2)
+    model.partial_fit(x[[0, 60, 120]], y[[0, 60, 120]], classes=[0, 1, 2]).partial_fit(x, y)
+    assert model._snapshot is not None
+    assert json.loads(model._snapshot[1]["cursor"])["step"] == 1 + math.ceil(len(x) / 32)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "polynomial"])
+def test_a_schedule_has_passes_left_however_many_there_were(schedule: str) -> None:
+    x, y = load_iris(return_X_y=True)
+    whole = NetworkClassifier(schedule=schedule, epochs=4, random_state=3).fit(x, y)
+    parts = NetworkClassifier(schedule=schedule, epochs=4, random_state=3)
+    before = None
+    for passes in range(1, 11):
+        parts.partial_fit(x, y, classes=[0, 1, 2])
+        assert before is None or not np.array_equal(parts.weights_, before)
+        before = parts.weights_
+        if passes == 4:
+            assert np.array_equal(parts.weights_, whole.weights_)
+    # A small piece after large ones is not taken for the end.
+    parts.partial_fit(x[:3], y[:3])
+    assert np.abs(parts.weights_ - before).max() > 1e-6
