@@ -8,6 +8,8 @@ from typing import Any
 from chainrule.transport import Document
 from core.events import MACHINE
 
+KERNEL = "environment.blas"
+"""Where jobs say the BLAS, its version and the kernel that it chose for the processor."""
 ABSENT = "-"
 """Stands for what one of two jobs does not have."""
 
@@ -42,6 +44,17 @@ def identical_weights(left: Document, right: Document) -> bool | None:
     """Whether both jobs ended with the same weights; None when one of them has none."""
     digests = left.get("weights_digest"), right.get("weights_digest")
     return None if None in digests else digests[0] == digests[1]
+
+
+def other_kernel(found: Iterable[Difference]) -> str | None:
+    """What is to be said when the two jobs multiplied matrices with different BLAS kernels."""
+    for one in found:
+        if one.path == KERNEL:
+            return (
+                f"the BLAS kernels differ: {one.left} | {one.right}. Equal bits can be expected of "
+                "the same kernel only"
+            )
+    return None
 
 
 def first_difference(

@@ -9,7 +9,13 @@ from chainrule.cli.jobs import JobId, find
 from chainrule.cli.progress import follow
 from chainrule.cli.typers import URL, Json, Token, Url, client
 from chainrule.client import Client
-from chainrule.comparing import Difference, differences, first_difference, identical_weights
+from chainrule.comparing import (
+    Difference,
+    differences,
+    first_difference,
+    identical_weights,
+    other_kernel,
+)
 from chainrule.transport import Document
 
 
@@ -35,8 +41,8 @@ def diff(
 def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """Train a finished job again, on the same data version, and compare the weights.
 
-    Ends with 0 when they are identical, else with 1 and the first metric that differs, or why the
-    new job has no weights.
+    Ends with 0 when they are identical, else with 1 and the first metric that differs, the BLAS
+    kernels if they are others, or why the new job has no weights.
     """
     with client(url, token) as server:
         before = server.jobs.get(find(server, job_id, kind="train"))
@@ -66,6 +72,8 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
         if parting is not None:
             epoch, at = parting
             views.CONSOLE.print(f"first in epoch {epoch}: {at.path} {at.left} | {at.right}")
+        if (kernels := other_kernel(found)) is not None:
+            views.CONSOLE.print(kernels)
         _show(found, before["id"], after["id"])
     if not same:
         raise typer.Exit(1)

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from chainrule.comparing import Difference, differences, first_difference, identical_weights
+from chainrule.comparing import (
+    Difference,
+    differences,
+    first_difference,
+    identical_weights,
+    other_kernel,
+)
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -46,6 +52,18 @@ def test_an_attempt_without_versions_is_compared():
     silent = job(attempts=[{"node": "b", "versions": None}])
     places = [one.path for one in differences(job(), silent)]
     assert places == ["environment.node", "environment.numpy"]
+
+
+def test_another_kernel_is_named():
+    def on(kernel: str) -> dict[str, Any]:
+        blas = f"openblas 0.3.31 {kernel}"
+        return job(attempts=[{"node": "a", "versions": {"numpy": "2.0", "blas": blas}}])
+
+    said = other_kernel(differences(on("Haswell"), on("SkylakeX")))
+    assert said is not None
+    assert "openblas 0.3.31 Haswell | openblas 0.3.31 SkylakeX" in said
+    assert other_kernel(differences(on("Haswell"), on("Haswell"))) is None
+    assert other_kernel(differences(job(), job(dataset="digits@2"))) is None
 
 
 @pytest.mark.parametrize(("digest", "same"), [("f" * 64, True), ("e" * 64, False), (None, None)])
