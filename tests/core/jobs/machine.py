@@ -1,5 +1,6 @@
 """A random life of jobs, in the database and in the model side by side."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,14 +10,17 @@ from sqlalchemy import Engine, select
 
 from core import jobs
 from core.db.session import reading, transaction
-from core.db.tables import Base, DatasetVersion, Job
+from core.db.tables import Base, DatasetVersion, Job, MetricChunk
 from core.errors import ConflictError, SupersededError
+from core.jobs.points import unpack
 from core.status import JobStatus
 from tests.clocks import START, StandingClock
 from tests.core.jobs.model import LEASE, JobModel, ReaperModel, Refused
 from tests.jobcases import dataset_version, do, points, spec
 
 KEYS = st.sampled_from(["a", "b", "c", None])
+STACK_KEYS = st.sampled_from([None, "s", "s"])
+MOST_JOBS = 6
 PICK = st.integers(0, 1000)
 ENDS = st.sampled_from([JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED])
 
@@ -26,8 +30,16 @@ class JobMachine(RuleBasedStateMachine):
 
     clock: ClassVar[StandingClock]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(stack_keys=st.lists(STACK_KEYS, min_size=1, max_size=4))
+    def begin(self, stack_keys: list[str | None]) -> None:
+        """Empty the database, submit some jobs and claim the first."""
+        self.prepare()
+        for stack_key in stack_keys:
+            self.submit(None, 3, stack_key)
+        self.try_claim(self.job(0))
+
+    def prepare(self) -> None:
+        """Empty both sides."""
         self.engine: Engine = self.clock.engine
         with transaction(self.engine) as session:
             for table in reversed(Base.metadata.sorted_tables):
@@ -48,8 +60,11 @@ class JobMachine(RuleBasedStateMachine):
         return list(self.models)[pick % len(self.models)]
 
     def claim_of(self, pick: int) -> tuple[jobs.Claim, JobModel]:
-        """Mostly the newest claim, else any there ever was."""
-        claim = self.claims[-1 if pick % 2 else pick % len(self.claims)]
+        """Mostly the newest claim that owns its job, else any there ever was."""
+        claims = self.claims
+        if pick % 4:
+            claims = [it for it in claims if self.models[it.job_id].owned_by(it.attempt)] or claims
+        claim = claims[-1 if pick % 2 else pick % len(claims)]
         return claim, self.models[claim.job_id]
 
     def both(self, expected: Callable[[], Any], done: Callable[[], Any]) -> bool:
@@ -65,9 +80,15 @@ class JobMachine(RuleBasedStateMachine):
         done()
         return True
 
-    @rule(key=KEYS, most=st.integers(1, 3))
-    def submit(self, key: str | None, most: int) -> None:
-        given = {"idempotency_key": key, "request_hash": "h"}
+    def chunk(self, job_id: str, attempt: int, count: int) -> list[jobs.Point]:
+        """The next points of an attempt; each attempt writes them at moments of its own."""
+        start = self.models[job_id].position[attempt]
+        return points(*range(start + 1, start + count + 1), at_ms=1_000_000 * attempt)
+
+    @precondition(lambda self: len(self.models) < MOST_JOBS)
+    @rule(key=KEYS, most=st.integers(1, 3), stack_key=STACK_KEYS)
+    def submit(self, key: str | None, most: int, stack_key: str | None = None) -> None:
+        given = {"idempotency_key": key, "request_hash": "h", "stack_key": stack_key}
         job = do(
             self.engine, jobs.submit, spec(max_attempts=most), self.version, owner="a", **given
         )
@@ -75,14 +96,17 @@ class JobMachine(RuleBasedStateMachine):
             assert job.id == self.keys[key]
             return
         assert job.id not in self.models
-        self.models[job.id] = JobModel(most, self.now)
+        self.models[job.id] = JobModel(most, self.now, stack_key=stack_key)
         if key is not None:
             self.keys[key] = job.id
 
     @precondition(lambda self: self.models)
     @rule(pick=PICK)
     def claim(self, pick: int) -> None:
-        job_id = self.job(pick)
+        self.try_claim(self.job(pick))
+
+    def try_claim(self, job_id: str) -> bool:
+        """Claim a job on both sides; whether it could be claimed."""
         expected = self.models[job_id].claim(self.now)
         given = {"node": "n", "worker": "w", "lease_seconds": LEASE}
         claim = do(self.engine, jobs.claim, job_id, **given)
@@ -90,6 +114,7 @@ class JobMachine(RuleBasedStateMachine):
         if claim is not None:
             assert claim.attempt == self.models[job_id].attempt
             self.claims.append(claim)
+        return expected
 
     @precondition(lambda self: self.claims)
     @rule(pick=PICK)
@@ -112,8 +137,7 @@ class JobMachine(RuleBasedStateMachine):
         claim, model = self.claim_of(pick)
         key = (claim.job_id, claim.attempt)
         sequence = self.sequences.get(key, 0)
-        start = model.position[claim.attempt]
-        chunk = points(*range(start + 1, start + count + 1))
+        chunk = self.chunk(*key, count)
 
         def done() -> None:
             for _ in range(1 + twice):
@@ -130,7 +154,7 @@ class JobMachine(RuleBasedStateMachine):
 
         def expected() -> None:
             model.own(claim.attempt)
-            model.checkpoint = step
+            model.checkpoint, model.saved = step, True
 
         def done() -> None:
             for _ in range(1 + twice):
@@ -202,6 +226,17 @@ class JobMachine(RuleBasedStateMachine):
         for job_id in expected:
             self.models[job_id].lose(self.now)
 
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, lost=st.booleans(), count=st.integers(0, 4))
+    def take_over(self, pick: int, lost: bool, count: int) -> None:
+        """Another attempt takes the place of one, so that the first acts too late."""
+        claim, model = self.claim_of(pick)
+        if model.owned_by(claim.attempt):
+            self.give_back(pick, lost)
+            self.tick(61)
+            if self.try_claim(claim.job_id) and count:
+                self.write(-1, count, False)
+
     @invariant()
     def both_sides_agree(self) -> None:
         if not hasattr(self, "models"):
@@ -212,11 +247,23 @@ class JobMachine(RuleBasedStateMachine):
             for job_id, model in self.models.items():
                 row = rows[job_id]
                 lease = row.lease_until and (row.lease_until - START).total_seconds()
-                said = (row.status.value, row.attempt, row.infra_failures, lease)
-                assert said == (model.status, model.attempt, model.failures, model.lease_until)
+                said = (row.status.value, row.attempt, row.infra_failures, lease, row.stack_key)
+                assert said == (
+                    model.status, model.attempt, model.failures, model.lease_until, model.stack_key
+                )  # fmt: skip
                 series = jobs.metrics(session, job_id).series.get("train/loss")
                 assert ([] if series is None else series["step"].tolist()) == model.history()
                 self._check_log(row, jobs.events(session, job_id))
+            self._check_chunks(list(session.scalars(select(MetricChunk))))
+
+    def _check_chunks(self, chunks: list[MetricChunk]) -> None:
+        """No attempt wrote a step twice: who reads the history would not see that."""
+        written = Counter(
+            (chunk.job_id, chunk.attempt, int(step))
+            for chunk in chunks
+            for step in unpack(chunk.points)["step"]
+        )
+        assert [place for place, count in written.items() if count > 1] == []
 
     def _check_log(self, row: Job, events: list[Any]) -> None:
         ends = [event for event in events if JobStatus(event.status).terminal]

@@ -24,10 +24,12 @@ class JobModel:
     failures: int = 0
     lost_at: int | None = None
     checkpoint: int = 0
+    saved: bool = False
     ended_by: int | None = None
     resumed: dict[int, int] = field(default_factory=dict)
     position: dict[int, int] = field(default_factory=dict)
     written: list[tuple[int, int]] = field(default_factory=list)
+    stack_key: str | None = None
 
     def claim(self, now: float) -> bool:
         """Whether a worker gets the job."""
@@ -38,10 +40,19 @@ class JobModel:
         self.resumed[self.attempt] = self.position[self.attempt] = self.checkpoint
         return True
 
+    def owned_by(self, attempt: int) -> bool:
+        """Whether `attempt` owns the job."""
+        return self.status == "running" and attempt == self.attempt
+
     def own(self, attempt: int) -> None:
         """Raise Refused unless `attempt` owns the job."""
-        if self.status != "running" or attempt != self.attempt:
+        if not self.owned_by(attempt):
             raise Refused
+
+    def fits(self, stack_key: str | None, now: float) -> bool:
+        """Whether the job can join a stack of this key now."""
+        waits = self.status == "queued" and self.not_before <= now
+        return waits and stack_key is not None and self.stack_key == stack_key and not self.saved
 
     def write(self, attempt: int, count: int) -> list[int]:
         """The steps of the next chunk of an attempt; they count only when it owns the job."""
