@@ -1,0 +1,164 @@
+"""Small errors put into the product's functions, to see whether tests find them."""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import CodeType
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import literal
+
+from core import jobs
+from core.db.types import Timestamp
+from core.jobs import claiming, control, ending, groups, mirroring, reading, reaping, submitting
+from worker.concluding import Conclusion
+from worker.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A function whose source has `old` replaced by `new`; `names` are globals that `new` needs.
+
+    The code of the function itself is exchanged, so whoever imported it has the mutant.
+    """
+
+    function: Callable[..., Any]
+    old: str
+    new: str
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    def code(self) -> CodeType:
+        """The changed code. Raises LookupError when the source does not have `old` exactly once."""
+        source = textwrap.dedent(inspect.getsource(self.function))
+        if source.count(self.old) != 1:
+            raise LookupError(f"{self.function.__qualname__} has no single {self.old!r} any more")
+        scope: dict[str, Any] = {}
+        changed = compile(source.replace(self.old, self.new), "<mutant>", "exec", 0, True)
+        exec(changed, {**self.function.__globals__, **self.names}, scope)
+        code: CodeType = scope[self.function.__name__].__code__
+        return code
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The function is wrong inside, and right again afterwards."""
+        original = self.function.__code__
+        with mock.patch.dict(self.function.__globals__, dict(self.names)):
+            self.function.__code__ = self.code()
+            try:
+                yield
+            finally:
+                self.function.__code__ = original
+
+
+def _unfenced(session: Any, job_id: str, attempt: int) -> Any:
+    return reading.get(session, job_id, lock=True)
+
+
+def _by_local_clock(seconds: float) -> Any:
+    return literal(datetime.now(UTC) + timedelta(seconds=seconds), Timestamp())
+
+
+_OWN = ("own(session, job_id, attempt)", "_unfenced(session, job_id, attempt)")
+_UNFENCED = {"_unfenced": _unfenced}
+_SENT = """\
+        points = [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points]
+"""
+
+FOUND_BY_THE_MACHINE = {
+    "metrics are not fenced": Mutant(jobs.record_metrics, *_OWN, _UNFENCED),
+    "checkpoints are not fenced": Mutant(jobs.record_checkpoint, *_OWN, _UNFENCED),
+    "ends are not fenced": Mutant(ending.finish, *_OWN, _UNFENCED),
+    "releases are not fenced": Mutant(ending.release, *_OWN, _UNFENCED),
+    "losses are not fenced": Mutant(ending.lose, *_OWN, _UNFENCED),
+    "renewals are not fenced": Mutant(
+        claiming.renew, "Job.attempt == claim.attempt,", "Job.attempt >= claim.attempt,"
+    ),
+    "a release resets the attempt": Mutant(
+        ending._wait_again,
+        "job.published_at = None\n",
+        "job.published_at = None\n    job.attempt = 0\n",
+    ),
+    "leases follow a local clock": Mutant(
+        claiming.claim,
+        "lease_until=later(lease_seconds)",
+        "lease_until=_by_local_clock(lease_seconds)",
+        {"_by_local_clock": _by_local_clock},
+    ),
+    "a claim does not wait for the backoff": Mutant(
+        claiming.claim, "Job.not_before <= now(),", ""
+    ),
+    "the reaper has no grace": Mutant(
+        reaping.Reaper.look,
+        "waited = started_at - self._up_since >= self._lease_seconds",
+        "waited = True",
+    ),
+    "a key is forgotten": Mutant(submitting.enter, "if earlier is not None:", "if False:"),
+    "finishing twice is refused": Mutant(ending.finish, "if ours is None:", "if True:"),
+    "losses are not charged": Mutant(
+        ending._charge, "else job.infra_failures + 1", "else job.infra_failures"
+    ),
+    "advancing does not clear the account": Mutant(
+        ending._charge, "1 if advanced else job.infra_failures + 1", "job.infra_failures + 1"
+    ),
+    "a cancelled job waits again": Mutant(
+        ending._wait_again, "if job.cancel_requested_at is not None:", "if False:"
+    ),
+    "superseded points stay": Mutant(
+        jobs.metrics.__globals__["last_steps"], "lowest = min(lowest, resumed_from)", "pass"
+    ),
+    "a stack's chunk told twice is written twice": Mutant(
+        groups.record_all,
+        "if len(points) and (job_id, job.attempt, report.sequence) not in present:",
+        "if (job_id, job.attempt, report.sequence) in present:\n"
+        "            report = Written(report.sequence + 1000, report.keys, points)\n"
+        "        if len(points):",
+    ),
+    "stacks are not fenced by the attempt": Mutant(
+        groups._ours, "tuple_(Job.id, Job.attempt).in_(pairs)", "Job.id.in_(list(owned))"
+    ),
+    "a stack writes into jobs that ended": Mutant(
+        groups._ours, "Job.status == JobStatus.RUNNING", "Job.id.is_not(None)"
+    ),
+    "a stack takes a job with a checkpoint": Mutant(
+        groups._fitting, "Job.checkpoint_id.is_(None),", ""
+    ),
+    "a stack given back forgets a pause": Mutant(
+        groups.release_all, "JobStatus.PAUSED if paused else JobStatus.QUEUED", "JobStatus.QUEUED"
+    ),
+    "a stack given back alone is a stack again": Mutant(
+        groups.release_all, "None if alone else job.stack_key", "job.stack_key"
+    ),
+    "a stack cancelled while it trains waits again": Mutant(
+        groups.release_all, "if job.cancel_requested_at is not None:", "if False:"
+    ),
+    "the mirror shows a repeated point with its own moment": Mutant(
+        mirroring.unmirrored, "first.get(place, point)", "point"
+    ),
+    "the mirror marks chunks before it sends them": Mutant(
+        Mirror._send_points,
+        _SENT,
+        f"{_SENT}        with transaction(self._engine) as session:\n"
+        "            jobs.mark_mirrored(session, lacking.chunk_ids)\n",
+    ),
+    "a resumed job stays paused": Mutant(
+        control.resume, "JobStatus.QUEUED", "JobStatus.PAUSED"
+    ),
+}
+"""Errors that random lives of jobs have to find, by what they do."""
+
+FOUND_BY_TESTS = {
+    "the end is told after the lease was lost": Mutant(
+        Conclusion._settle, "while not self._lease.lost:", "while True:"
+    ),
+    "the end is told before the points are written": Mutant(
+        Conclusion._written, "not self._recorder.wait(ticket, _LOOK_SECONDS)", "False"
+    ),
+    "an end that was told is taken for a lost lease": Mutant(
+        Conclusion._settle, "tried = True", "tried = False"
+    ),
+}
+"""Errors in a worker that a test of its own has to find."""
