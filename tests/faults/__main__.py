@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.results import Row, publish
 from tests.faults import baseline, pace, report
+from tests.faults.bucket import bucket
 from tests.faults.crashsite import CrashSite, Plan, Result, crash_points, random_kills
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
@@ -20,7 +21,9 @@ from tests.faults.stack import Stack
 from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import DOUBLED, LOST, WRONG
 
-PARTS = ("matrix", "around", "kills", "points", "naive", "cancels", "outage", "mlflow")
+APART = ("mlflow", "api", "disks", "bucket")
+"""What faults need that have a part of their own."""
+PARTS = ("matrix", "around", "bucket", "kills", "points", "naive", "cancels", "outage", "mlflow")
 
 
 class Run:
@@ -34,18 +37,27 @@ class Run:
         self.give_up_at = time.monotonic() + given.minutes * 60
 
     def matrix(self, folder: Path) -> None:
-        """The faults of processes, servers, links and machines, or those that were named."""
-        names = self.given.only or [name for name in FAULTS if not FAULTS[name].around]
-        whole = any(FAULTS[name].around for name in names)
-        with closing(WholeStack(folder) if whole else Stack(folder)) as stack:
+        """The faults of processes, servers, links and machines, or those that were named.
+
+        After each, jobs are judged by the database and by what MLflow shows.
+        """
+        names = self.given.only or [one for one in FAULTS if FAULTS[one].needs not in APART]
+        with closing(WholeStack(folder)) as stack:
             outcomes = self._faults(stack, names)
         self.rows += report.of_matrix(outcomes)
 
     def around(self, folder: Path) -> None:
-        """The faults of MLflow, the api and disks; what MLflow shows is looked at, too."""
+        """The faults of MLflow, the api, stores and disks."""
         with closing(WholeStack(folder)) as stack:
             outcomes = self._faults(stack, [name for name in FAULTS if FAULTS[name].around])
         self.rows += report.of_around(outcomes)
+
+    def bucket(self, folder: Path) -> None:
+        """The faults of a store that speaks S3."""
+        with bucket() as store, closing(WholeStack(folder, bucket=store)) as stack:
+            names = [one for one in self.given.only or FAULTS if FAULTS[one].needs == "bucket"]
+            outcomes = self._faults(stack, names)
+        self.rows += report.of_around(outcomes, "bucket: ")
 
     def _faults(self, stack: Stack, names: list[str]) -> list[Outcome]:
         nemesis, outcomes = Nemesis(stack), []
@@ -103,7 +115,7 @@ class Run:
 
     def soak(self, folder: Path) -> None:
         """Many jobs with one random fault after the other."""
-        with closing(Stack(folder)) as stack:
+        with closing(WholeStack(folder)) as stack:
             soak = Soak(stack, self.given.seed)
             soak.run(self.given.soak, self.given.soak_faults, self.give_up_at)
         self.broken |= bool(soak.verdict.bad)

@@ -15,12 +15,12 @@ from core.db.session import transaction
 from core.errors import ChainruleError
 from core.status import AttemptStatus, JobStatus
 from tests.faults.crashing import TARGETS, USE_CASES, arm, struck
-from tests.faults.stack import Stack
+from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import Verdict
 from tests.jobcases import spec
 from tests.workercases import until
 
-SPEC = {"epochs": 25, "checkpoint": {"every_steps": 40}, "max_attempts": 50}
+SPEC = {"epochs": 25, "checkpoint": {"every_steps": 40}}
 LEASE_SECONDS = 3.0
 SEEDS = 2
 TRIES = 5
@@ -87,7 +87,7 @@ class CrashSite:
     """Workers that are harmed where plans say, on one warm stack."""
 
     def __init__(self, folder: Path) -> None:
-        self.stack = Stack(folder, lease_seconds=LEASE_SECONDS, worker="tests.faults.crashing")
+        self.stack = WholeStack(folder, lease_seconds=LEASE_SECONDS, worker="tests.faults.crashing")
         try:
             self.calm = [self.stack.bench.submit(**SPEC, seed=n) for n in range(SEEDS)]
             self._attend({job_id: Plan("calm", {"point": ""}) for job_id in self.calm})
@@ -111,6 +111,7 @@ class CrashSite:
             self._attend({job_id: one.plan for job_id, one in by_job.items()})
             for number, (job_id, result) in enumerate(by_job.items()):
                 result.verdict.judge(self.stack.bench, job_id, self.calm[number % SEEDS])
+                self.stack.judge(job_id, result.verdict)
                 result.struck = self._evidence(job_id, result.plan)
                 if result.struck or result.verdict.bad or result.missed + 1 >= TRIES:
                     yield result

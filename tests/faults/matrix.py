@@ -16,7 +16,7 @@ class Fault:
 
     `do` says to its scene what it struck. `costs` says that the attempt it met cannot go on: one
     that finished all the same was not met. `needs` names what the stack must have besides:
-    machines, clocks; of a WholeStack mlflow, api, disks.
+    machines, clocks, folder (for its store), bucket; of a WholeStack mlflow, api, disks.
     """
 
     name: str

@@ -5,18 +5,18 @@ import time
 from dataclasses import dataclass, field
 
 from core.status import AttemptStatus, JobStatus
-from tests.faults.kinds import around, links, machines, processes, servers
+from tests.faults.kinds import around, links, machines, processes, releases, servers, stores
 from tests.faults.matrix import FAULTS, Fault
-from tests.faults.scene import Missed, Scene
+from tests.faults.scene import Change, Missed, Scene
 from tests.faults.stack import Stack, training
 from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import WRONG, Verdict, trained_again_at
 from tests.workercases import until
 
-KINDS = (processes, servers, links, machines, around)
+KINDS = (processes, servers, links, machines, around, stores, releases)
 """What fills the matrix."""
 
-SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}, "max_attempts": 20}
+SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}}
 JOBS = 2
 MOST_JOBS = 7
 DRAIN_SECONDS = 300
@@ -79,9 +79,9 @@ class Nemesis:
         scene: Scene | None = None
         missed = ""
 
-        def more() -> str:
+        def more(change: Change | None = None) -> str:
             assert len(job_ids) < MOST_JOBS
-            job_ids.append(stack.bench.submit(**SPEC, seed=len(job_ids)))
+            job_ids.append(stack.submit(change, **SPEC, seed=len(job_ids)))
             return job_ids[-1]
 
         try:
@@ -136,11 +136,7 @@ class Nemesis:
 
     def _look_at_mlflow(self, job_id: str, healed_at: float, outcome: Outcome) -> None:
         """MLflow is to show the truth soon, if there is one."""
-        if not isinstance(self.stack, WholeStack) or job_id in outcome.verdict.bad:
-            return
-        if why := self.stack.shown_otherwise(job_id):
-            outcome.verdict.against(job_id, WRONG, why)
-        else:
+        if isinstance(self.stack, WholeStack) and self.stack.judge(job_id, outcome.verdict):
             finished_at = self.stack.bench.job(job_id).finished_at
             assert finished_at is not None
             outcome.mirrored_seconds = time.time() - max(healed_at, finished_at.timestamp())

@@ -57,9 +57,8 @@ def of_matrix(outcomes: Sequence[Outcome]) -> list[Row]:
     return rows
 
 
-def of_around(outcomes: Sequence[Outcome]) -> list[Row]:
-    """What faults of MLflow, the api and disks did."""
-    prefix = "around: "
+def of_around(outcomes: Sequence[Outcome], prefix: str = "around: ") -> list[Row]:
+    """What faults of MLflow, the api, disks and stores did."""
     done = [one for one in outcomes if not one.skipped]
     struck = [one for one in done if one.struck]
     mirrored = [one.mirrored_seconds for one in struck if one.mirrored_seconds is not None]

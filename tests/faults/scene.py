@@ -6,13 +6,25 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import psutil
 
+from core.db.tables import Job
 from core.status import JobStatus
 from tests.faults.stack import Stack, training
 from tests.worker.processes import Process, lives
 from tests.workercases import until
+
+Change: TypeAlias = Callable[[Job], object]
+
+
+class Queue(Protocol):
+    """How a fault gets another job: perhaps one whose row is changed first."""
+
+    def __call__(self, change: Change | None = None) -> str:
+        """Its id."""
+        ...
 
 
 class Missed(Exception):
@@ -30,8 +42,8 @@ class Strike:
 class Scene:
     """A job that trains, and what a fault did to it. A fault that strikes nothing is no fault."""
 
-    def __init__(self, stack: Stack, job_id: str, more: Callable[[], str], seed: str) -> None:
-        """`more` queues another job and gives its id."""
+    def __init__(self, stack: Stack, job_id: str, more: Queue, seed: str) -> None:
+        """`more` queues another job, changed before anybody sees it, and gives its id."""
         self.stack = stack
         self.rng = random.Random(seed)
         self.more = more

@@ -4,22 +4,28 @@ Each worker has a clock of its own and, where that is possible, a machine of its
 """
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from core import nodes
+from core import jobs, nodes
 from core.db.session import transaction
+from core.db.tables import Job
 from core.errors import ChainruleError
 from migrations import runner
 from tests.brokers import Broker, free_port
 from tests.databases import PostgresServer
 from tests.faults import clocks, machines
+from tests.faults.bucket import Bucket
 from tests.faults.clocks import Clock
 from tests.faults.machines import Machine
 from tests.faults.proxy import Proxy
+from tests.jobcases import spec
 from tests.worker.processes import Process
 from tests.worker.sites import Site
 from tests.workercases import Bench, parse_digits, until
@@ -37,9 +43,13 @@ class Stack(Site):
         *,
         lease_seconds: float = LEASE_SECONDS,
         worker: str = "worker",
+        bucket: Bucket | None = None,
         **environment: str,
     ) -> None:
-        """`worker` is the module of the workers' main process; all get the `environment`."""
+        """`worker` is the module of the workers' main process; all get the `environment`.
+
+        The store is a folder, or in the `bucket`.
+        """
         self._worker = worker
         with ExitStack() as opened:
             self.armed = folder / "armed"
@@ -52,10 +62,18 @@ class Stack(Site):
             broker = Broker(folder, free_port())
             opened.callback(_end_broker, broker)
             broker.start()
-            bench = Bench(direct, folder / "bench", parse_digits(folder), lease_seconds=60)
+            store = {"store_url": bucket.url} if bucket else {}
+            bench = Bench(direct, folder / "bench", parse_digits(folder), lease_seconds=60, **store)
             opened.callback(bench.close)
             super().__init__(bench, broker, folder)
             self.links = {"database": Proxy(self.postgres.port), "broker": Proxy(broker.port)}
+            if bucket:
+                self.links["bucket"] = Proxy(bucket.port)
+                port = self.links["bucket"].port
+                environment |= {
+                    "CHAINRULE_STORE_URL": bucket.url,
+                    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                }
             for link in self.links.values():
                 opened.callback(link.close)
             self.environment |= {
@@ -71,7 +89,12 @@ class Stack(Site):
             }
             self.machines: dict[str, Machine] = {}
             self.clocks: dict[str, Clock] = {}
-            self._lacking = {"machines": machines.lacking(), "clocks": clocks.lacking()}
+            self._lacking = {
+                "machines": machines.lacking(),
+                "clocks": clocks.lacking(),
+                "bucket": None if bucket else "the store of this stack is a folder",
+                "folder": "the store of this stack is a bucket" if bucket else None,
+            }
             if not self._lacking["machines"]:
                 self.machines = {node: opened.enter_context(Machine()) for node in WORKERS}
             if not self._lacking["clocks"]:
@@ -82,12 +105,22 @@ class Stack(Site):
             self.workers_by_node: dict[str, Process] = {}
             self.scheduler: Process | None = None
             self.remains: list[Process] = []
+            self.guests: list[Process] = []
             opened.callback(self._end_processes)
             self.heal()
             self._opened = opened.pop_all()
 
     def _through(self, link: str, url: str, port: int) -> str:
         return url.replace(f":{port}", f":{self.links[link].port}")
+
+    def submit(self, change: Callable[[Job], object] | None = None, **fields: Any) -> str:
+        """Queue a job; `change` may do something to its row before anybody sees it. Its id."""
+        with transaction(self.bench.engine) as session:
+            given = spec(**fields)
+            job = jobs.submit(session, given, self.bench.version, owner="local")
+            if change is not None:
+                change(job)
+            return job.id
 
     def lacks(self, need: str) -> str | None:
         """Why a fault that needs this cannot be done here, if so."""
@@ -108,14 +141,47 @@ class Stack(Site):
         self.broker.thaw()
         with self.broker.client as client:
             client.config_set("maxmemory", "0")
+        if self.store_away.exists():
+            shutil.rmtree(self.store, ignore_errors=True)
+            self.store_away.rename(self.store)
         for process in self.processes:
             thaw(process)
+        for guest in self.guests:
+            guest.kill()
+        self.guests = []
         self.replace_workers()
         for node in WORKERS:
             with suppress(ChainruleError), transaction(self.bench.engine) as session:
                 nodes.drain(session, node, on=False)
         if self.scheduler is None or self.scheduler.process.poll() is not None:
             self.scheduler = self.start("worker.scheduler")
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store, where it is one."""
+        return self.bench.settings.data_dir / "store"
+
+    @property
+    def store_away(self) -> Path:
+        """Where a fault may move it; `heal` brings it back."""
+        return self.store.with_name("store-away")
+
+    def chill(self) -> int:
+        """Erase the caches of all workers; how many files that were."""
+        files = [
+            one for one in (self.bench.settings.data_dir / "cache").rglob("*") if one.is_file()
+        ]
+        for file in files:
+            file.unlink(missing_ok=True)
+        return len(files)
+
+    def invite(self, node: str, **environment: str) -> None:
+        """Start one more worker, on a node of its own; `heal` ends it."""
+        environment = {**self.environment, "CHAINRULE_NODE_NAME": node, **environment}
+        before = self.workers()
+        guest = self.start(self._worker, **environment)
+        self.guests.append(guest)
+        until(lambda: guest.process.poll() is not None or self.workers() - before)
 
     def replace_workers(self) -> None:
         """Start a worker where there is none."""

@@ -5,24 +5,27 @@ import subprocess
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.brokers import free_port
 from tests.faults.proxy import Proxy
 from tests.faults.stack import Stack, thaw
+from tests.faults.verdict import WRONG, Verdict
 from tests.trackers import Tracker
 from tests.worker.processes import Process
 from tests.workercases import until
 
-DISK_MEGABYTES = 96
+DISK_MEGABYTES = {"store": 96, "work": 96, "guest": 2}
 MIRROR_SECONDS = 120.0
 
 
 class WholeStack(Stack):
     """A stack with MLflow, with an api, and, for root, with small disks for store and work."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **given: Any) -> None:
+        """`given` is as for a Stack."""
         self.api: Process | None = None
         self.disks: dict[str, Path] = {}
         with ExitStack() as around:
@@ -33,18 +36,24 @@ class WholeStack(Stack):
             self.mlflow_link = Proxy(self.tracker.port)
             around.callback(self.mlflow_link.close)
             if os.geteuid() == 0:
-                for name in ("store", "work"):
-                    disk = folder / "bench" / "data" / name
+                for name, megabytes in DISK_MEGABYTES.items():
+                    disk = folder / "disks" / name
                     disk.mkdir(parents=True)
-                    _mount(disk)
+                    _mount(disk, megabytes)
                     around.callback(_unmount, disk)
                     self.disks[name] = disk
+                data = folder / "bench" / "data"
+                data.mkdir(parents=True)
+                for name in ("store", "work"):
+                    # The folder can be moved away, which that of a disk cannot.
+                    (data / name).symlink_to(self.disks[name], target_is_directory=True)
             self.api_port = free_port()
             self.tracker.wait()
             super().__init__(
                 folder,
                 CHAINRULE_MLFLOW_URL=f"http://127.0.0.1:{self.mlflow_link.port}",
                 CHAINRULE_PORT=str(self.api_port),
+                **given,
             )
             self._around = around.pop_all()
 
@@ -88,6 +97,15 @@ class WholeStack(Stack):
                 file.flush()
         return filler.stat().st_size
 
+    def judge(self, job_id: str, verdict: Verdict) -> bool:
+        """Note in the verdict when MLflow does not show a job as it is; whether it does."""
+        if job_id in verdict.bad:
+            return False
+        if why := self.shown_otherwise(job_id):
+            verdict.against(job_id, WRONG, why)
+            return False
+        return True
+
     def shown_otherwise(self, job_id: str) -> str | None:
         """What MLflow shows otherwise than the database, and goes on to."""
         give_up_at = time.monotonic() + MIRROR_SECONDS
@@ -106,9 +124,9 @@ class WholeStack(Stack):
                 return f"is {status} in MLflow"
             for key, want in self.bench.history(job_id).items():
                 got = [(s, v) for s, v, _ in self.tracker.history(job.mlflow_run_id, key)]
-                if len(got) != len(set(got)):
-                    return f"has points of {key} twice in MLflow"
-                if set(want) - set(got):
+                if len(got) != len({step for step, _ in got}):
+                    return f"has a step of {key} twice in MLflow"
+                if want != got:
                     return f"has other points of {key} in MLflow"
         except httpx.HTTPError as error:
             return f"cannot be asked for in MLflow: {type(error).__name__}"
@@ -119,8 +137,8 @@ class WholeStack(Stack):
         self._around.close()
 
 
-def _mount(disk: Path) -> None:
-    options = ["-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(disk)]
+def _mount(disk: Path, megabytes: int) -> None:
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
     subprocess.run(["mount", *options], check=True)
 
 

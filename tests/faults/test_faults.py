@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.nemesis import Nemesis
-from tests.faults.stack import Stack
+from tests.faults.surroundings import WholeStack
 from tests.faults.tools import demand
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -33,7 +33,7 @@ IN_CI = (
 @pytest.fixture(scope="module")
 def nemesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nemesis]:
     """One stack for all faults; each is healed before the next."""
-    stack = Stack(tmp_path_factory.mktemp("faults"))
+    stack = WholeStack(tmp_path_factory.mktemp("faults"))
     try:
         yield Nemesis(stack)
     finally:

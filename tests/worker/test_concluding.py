@@ -92,9 +92,7 @@ def test_an_end_is_told_after_its_points_once_and_under_the_lease(
 
 
 @pytest.mark.parametrize("name", FOUND_BY_TESTS)
-def test_the_mutant_is_found(
-    make_bench: Callable[..., Bench], sqlite_url: str, name: str
-) -> None:
+def test_the_mutant_is_found(make_bench: Callable[..., Bench], sqlite_url: str, name: str) -> None:
     bench = make_bench(sqlite_url)
     with FOUND_BY_TESTS[name].applied(), pytest.raises(FOUND):
         SCENARIOS[name](bench)

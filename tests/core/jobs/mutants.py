@@ -88,9 +88,7 @@ FOUND_BY_THE_MACHINE = {
         "lease_until=_by_local_clock(lease_seconds)",
         {"_by_local_clock": _by_local_clock},
     ),
-    "a claim does not wait for the backoff": Mutant(
-        claiming.claim, "Job.not_before <= now(),", ""
-    ),
+    "a claim does not wait for the backoff": Mutant(claiming.claim, "Job.not_before <= now(),", ""),
     "the reaper has no grace": Mutant(
         reaping.Reaper.look,
         "waited = started_at - self._up_since >= self._lease_seconds",
@@ -144,9 +142,7 @@ FOUND_BY_THE_MACHINE = {
         f"{_SENT}        with transaction(self._engine) as session:\n"
         "            jobs.mark_mirrored(session, lacking.chunk_ids)\n",
     ),
-    "a resumed job stays paused": Mutant(
-        control.resume, "JobStatus.QUEUED", "JobStatus.PAUSED"
-    ),
+    "a resumed job stays paused": Mutant(control.resume, "JobStatus.QUEUED", "JobStatus.PAUSED"),
 }
 """Errors that random lives of jobs have to find, by what they do."""
 

@@ -18,12 +18,13 @@ SUBMISSIONS = 12
 MEET_SECONDS = 30.0
 
 
-def _whole(scene: Scene) -> WholeStack:
+def whole(scene: Scene) -> WholeStack:
+    """The stack of a fault that needs one with all around it."""
     assert isinstance(scene.stack, WholeStack)
     return scene.stack
 
 
-def _met(harmed: Callable[[], int], what: str, scene: Scene) -> None:
+def met(harmed: Callable[[], int], what: str, scene: Scene) -> None:
     """Wait until somebody met the fault. Raises Missed."""
     give_up_at = time.monotonic() + MEET_SECONDS
     while not harmed():
@@ -35,28 +36,28 @@ def _met(harmed: Callable[[], int], what: str, scene: Scene) -> None:
 
 @fault(needs="mlflow")
 def mlflow_killed(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     before = stack.mlflow_link.harmed
     stack.tracker.stop()
     stack.mlflow_link.reset()
     scene.struck("SIGKILL to MLflow")
-    _met(lambda: stack.mlflow_link.harmed - before, "connections to MLflow failed", scene)
+    met(lambda: stack.mlflow_link.harmed - before, "connections to MLflow failed", scene)
     time.sleep(WITHIN_LEASE)
 
 
 @fault(needs="mlflow")
 def mlflow_frozen(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     stack.tracker.freeze()
     scene.struck("SIGSTOP to MLflow")
     before = stack.mlflow_link.passed
-    _met(lambda: stack.mlflow_link.passed - before, "pieces sent to a frozen MLflow", scene)
+    met(lambda: stack.mlflow_link.passed - before, "pieces sent to a frozen MLflow", scene)
     time.sleep(PAST_LEASE)
 
 
 @fault(needs="mlflow")
 def mlflow_wiped(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     until(lambda: stack.bench.job(scene.job_id).mlflow_run_id)
     stack.tracker.stop()
     count = stack.tracker.wipe()
@@ -65,11 +66,11 @@ def mlflow_wiped(scene: Scene) -> None:
 
 @fault(needs="mlflow")
 def mlflow_slow(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     before = stack.mlflow_link.harmed
     stack.mlflow_link.mode = "slow"
     scene.struck("the link to MLflow is slow")
-    _met(lambda: stack.mlflow_link.harmed - before, "late pieces to or from MLflow", scene)
+    met(lambda: stack.mlflow_link.harmed - before, "late pieces to or from MLflow", scene)
     time.sleep(PAST_LEASE)
 
 
@@ -87,7 +88,7 @@ def _submit(url: str, key: str) -> str | None:
 
 @fault(needs="api")
 def api_killed_while_jobs_are_submitted(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     assert stack.api is not None
     keys = [uuid.uuid4().hex for _ in range(SUBMISSIONS)]
     with ThreadPoolExecutor(SUBMISSIONS) as clients:
@@ -108,7 +109,7 @@ def api_killed_while_jobs_are_submitted(scene: Scene) -> None:
 
 @fault(needs="api")
 def api_frozen(scene: Scene) -> None:
-    stack = _whole(scene)
+    stack = whole(scene)
     assert stack.api is not None
     scene.freeze_all(stack.api, "the api")
     try:
@@ -118,12 +119,17 @@ def api_frozen(scene: Scene) -> None:
         scene.counted(1, "requests without an answer")
 
 
-def _full(scene: Scene, name: str, said: str) -> None:
-    stack = _whole(scene)
-    log = stack.folder / "log"
-    before = log.read_text().count(said)
+def _full(scene: Scene, name: str, *said: str) -> None:
+    """Fill a disk and wait until a worker says so in one of these ways."""
+    stack = whole(scene)
+
+    def count() -> int:
+        log = (stack.folder / "log").read_text()
+        return sum(log.count(words) for words in said)
+
+    before = count()
     scene.counted(stack.fill(name), f"bytes fill the disk of the {name}")
-    _met(lambda: log.read_text().count(said) - before, f"times a worker said: {said}", scene)
+    met(lambda: count() - before, f"times a worker said: {' or '.join(said)}", scene)
 
 
 @fault(needs="disks")
@@ -134,4 +140,4 @@ def store_disk_full(scene: Scene) -> None:
 
 @fault(needs="disks")
 def work_disk_full(scene: Scene) -> None:
-    _full(scene, "work", "the attempt was lost")
+    _full(scene, "work", "the attempt was lost", "a checkpoint was not written")

@@ -28,7 +28,8 @@ def runner_crashed(scene: Scene) -> None:
 @fault(costs=True)
 def runner_killed_again_and_again(scene: Scene) -> None:
     stack, struck = scene.stack, 0
-    for _ in range(3):
+    # Once more, and the job would be the one to blame.
+    for _ in range(stack.bench.job(scene.job_id).max_attempts - 1):
         until(lambda: stack.running(scene.job_id) or stack.status(scene.job_id).terminal)
         if stack.status(scene.job_id).terminal:
             break
