@@ -228,13 +228,13 @@ class JobMachine(RuleBasedStateMachine):
             self.models[job_id].lose(self.now)
 
     @precondition(lambda self: self.claims)
-    @rule(pick=PICK, lost=st.booleans(), count=st.integers(0, 4))
-    def take_over(self, pick: int, lost: bool, count: int) -> None:
+    @rule(pick=PICK, lost=st.booleans(), pause=st.sampled_from([0, 1, 61]), count=st.integers(0, 4))
+    def take_over(self, pick: int, lost: bool, pause: int, count: int) -> None:
         """Another attempt takes the place of one, so that the first acts too late."""
         claim, model = self.claim_of(pick)
         if model.owned_by(claim.attempt):
             self.give_back(pick, lost)
-            self.tick(61)
+            self.tick(pause)
             if self.try_claim(claim.job_id) and count:
                 self.write(-1, count, False)
 
