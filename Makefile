@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -53,6 +53,9 @@ coverage: $(VENV)/dev.stamp ## run the fast tests and measure which branches of 
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(FAST) --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/python -m tests.house.imported
 	@$(BIN)/coverage report --include="core/*"
+
+test-night: $(VENV)/dev.stamp ## random lives of jobs, ten times as many as in make test
+	@CHAINRULE_TEST_ROUNDS=2000 CHAINRULE_TEST_JOBS=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/core/jobs/test_state_machine.py tests/core/jobs/test_simulation.py $(ARGS)
 
 check: format-check lint types contracts test ## format, lint, types, import contracts, tests
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from core import jobs
 from core.db.session import reading, transaction
 from core.db.tables import Base, DatasetVersion, Job, JobEvent, MetricChunk
-from core.errors import ConflictError, SupersededError
+from core.errors import ChainruleError, ConflictError, SupersededError
 from core.jobs.points import unpack
 from core.status import JobStatus
 from tests.clocks import START, StandingClock
@@ -68,14 +68,19 @@ class JobMachine(RuleBasedStateMachine):
         claim = claims[-1 if pick % 2 else pick % len(claims)]
         return claim, self.models[claim.job_id]
 
-    def both(self, expected: Callable[[], Any], done: Callable[[], Any]) -> bool:
-        """Do it on both sides; whether both did it. They must agree."""
+    def both(
+        self,
+        expected: Callable[[], Any],
+        done: Callable[[], Any],
+        refusal: type[ChainruleError] = SupersededError,
+    ) -> bool:
+        """Do it on both sides; whether both did it. They must agree, and refuse with `refusal`."""
         try:
             expected()
         except Refused:
             try:
                 done()
-            except (SupersededError, ConflictError):
+            except refusal:
                 return False
             raise AssertionError("the database allowed what the model refuses") from None
         done()
@@ -202,6 +207,7 @@ class JobMachine(RuleBasedStateMachine):
         self.both(
             lambda: self.models[job_id].want(order, self.now),
             lambda: do(self.engine, getattr(jobs, order), job_id),
+            ConflictError,
         )
 
     @rule(seconds=st.sampled_from([1, 5, 13, 29, 40]))

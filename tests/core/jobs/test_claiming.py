@@ -98,23 +98,23 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
     old = superseded(engine)
     given = (old.job_id, old.attempt)
     checkpoint = {"step": 1, "epoch": 0, "key": "k", "size_bytes": 1, "digest": "d"}
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.renew, old, LEASE)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.wanted, old)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_metrics, *given, 0, points(1))
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_progress, *given, {"step": 3})
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_checkpoint, *given, **checkpoint)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.resumed, *given, 0)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.finish, *given, JobStatus.FINISHED)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.release, *given)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.lose, *given, cause={"kind": "signal"})
     with reading(engine) as session:
         job = jobs.get(session, old.job_id)
@@ -125,15 +125,15 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
 def test_nor_can_one_whose_job_waits_again(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, jobs.release, claim.job_id, claim.attempt)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.renew, claim, LEASE)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 0, points(1))
 
 
 def test_a_number_from_the_future_owns_nothing(engine: Engine) -> None:
     claim = replace(claimed(engine), attempt=2)
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.renew, claim, LEASE)
 
 

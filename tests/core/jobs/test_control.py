@@ -47,13 +47,13 @@ def test_an_ended_job_takes_no_orders(engine: Engine) -> None:
     for order in (jobs.cancel, jobs.pause, jobs.resume):
         with pytest.raises(ConflictError, match="is finished and cannot"):
             do(engine, order, claim.job_id)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match="is finished and cannot be moved"):
         do(engine, jobs.set_priority, claim.job_id, 3)
 
 
 def test_an_unknown_job_takes_none_either(engine: Engine) -> None:
     for order in (jobs.cancel, jobs.pause, jobs.resume):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="there is no job"):
             do(engine, order, "0" * 32)
 
 

@@ -61,7 +61,7 @@ def test_finishing_twice_is_finishing_once(engine: Engine) -> None:
     again = do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 2})
     assert again.finished_at == first.finished_at
     assert again.result == {"a": 1}
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.finish, claim.job_id, 1, JobStatus.FAILED)
     with reading(engine) as session:
         kinds = [event.kind for event in jobs.events(session, claim.job_id)]
@@ -73,7 +73,7 @@ def test_a_failure_that_was_not_ours_is_not_taken_for_ours(engine: Engine) -> No
     pass_time(engine, 60)
     do(engine, jobs.reap)
     assert seen(engine, claim.job_id).status is JobStatus.FAILED
-    with pytest.raises(SupersededError):
+    with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.finish, claim.job_id, 1, JobStatus.FAILED)
 
 

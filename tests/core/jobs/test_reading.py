@@ -75,12 +75,14 @@ def test_a_cursor_no_page_gave_is_refused(engine: Engine, cursor: str) -> None:
 
 def test_an_unknown_job_is_not_found(engine: Engine) -> None:
     for job_id in ("0" * 32, "", "\U0001f600", "' OR 1=1 --"):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="there is no job"):
             do(engine, jobs.get, job_id)
 
 
 def test_a_text_with_nul_is_not_found_either(engine: Engine) -> None:
-    with pytest.raises((NotFoundError, InvalidError)):
+    # PostgreSQL cannot even be asked for it.
+    refused = NotFoundError if engine.dialect.name == "sqlite" else InvalidError
+    with pytest.raises(refused):
         do(engine, jobs.get, "a\x00b")
 
 
