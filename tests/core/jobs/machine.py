@@ -36,6 +36,10 @@ class JobMachine(RuleBasedStateMachine):
         self.prepare()
         for stack_key in stack_keys:
             self.submit(None, 3, stack_key)
+        self.claim_first()
+
+    def claim_first(self) -> None:
+        """Claim something, so that there is something to do."""
         self.try_claim(self.job(0))
 
     def prepare(self) -> None:
@@ -185,11 +189,15 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(pick=PICK, lost=st.booleans())
     def give_back(self, pick: int, lost: bool) -> None:
-        claim, model = self.claim_of(pick)
-        given = (claim.job_id, claim.attempt)
+        claim, _ = self.claim_of(pick)
+        self.end_early(claim.job_id, claim.attempt, lost)
+
+    def end_early(self, job_id: str, attempt: int, lost: bool) -> None:
+        """Lose an attempt, or give its job back."""
+        model, given = self.models[job_id], (job_id, attempt)
 
         def expected() -> None:
-            model.own(claim.attempt)
+            model.own(attempt)
             (model.lose if lost else model.give_back)(self.now)
 
         def done() -> None:
@@ -234,15 +242,23 @@ class JobMachine(RuleBasedStateMachine):
             self.models[job_id].lose(self.now)
 
     @precondition(lambda self: self.claims)
-    @rule(pick=PICK, lost=st.booleans(), pause=st.sampled_from([0, 1, 61]), count=st.integers(0, 4))
-    def take_over(self, pick: int, lost: bool, pause: int, count: int) -> None:
-        """Another attempt takes the place of one, so that the first acts too late."""
+    @rule(
+        pick=PICK,
+        losses=st.lists(st.booleans(), min_size=1, max_size=3),
+        pause=st.sampled_from([0, 1, 61]),
+        count=st.integers(0, 4),
+    )
+    def take_over(self, pick: int, losses: list[bool], pause: int, count: int) -> None:
+        """One attempt takes the place of another, so that the first acts too late."""
         claim, model = self.claim_of(pick)
-        if model.owned_by(claim.attempt):
-            self.give_back(pick, lost)
-            self.tick(pause)
-            if self.try_claim(claim.job_id) and count:
-                self.write(-1, count, False)
+        attempt = claim.attempt
+        for lost in losses:
+            if model.owned_by(attempt):
+                self.end_early(claim.job_id, attempt, lost)
+                self.tick(pause)
+                if self.try_claim(claim.job_id) and count:
+                    self.write(-1, count, False)
+                attempt = model.attempt
 
     @invariant()
     def both_sides_agree(self) -> None:

@@ -70,7 +70,7 @@ class MirrorMachine(JobMachine):
         if not model.owned_by(claim.attempt):
             return
         for count in counts:
-            self.take_over(pick, False, 1, count)
+            self.take_over(pick, [False], 1, count)
             self.send(claim.job_id, last)
         self.send(claim.job_id, None)
 

@@ -21,6 +21,9 @@ class StackMachine(JobMachine):
         super().prepare()
         self.stacks: list[dict[str, int]] = []
 
+    def claim_first(self) -> None:
+        self.claim_stack(0, 3)
+
     def stack(self, pick: int) -> tuple[dict[str, int], set[str]]:
         """A stack, mostly the newest, and the ids of the members that it still owns."""
         owned = self.stacks[-1 if pick % 4 else pick % len(self.stacks)]

@@ -106,7 +106,7 @@ def test_a_seed_gives_the_same_run_again(tmp_path: Path, sqlite_template: Path) 
     ],
 )
 def test_it_finds_the_mutant(clock: StandingClock, mutant: str) -> None:
-    cluster = Simulation(clock, 1, count=300, faults=150)
+    cluster = Simulation(clock, 1, count=150, faults=60, workers=4)
     try:
         with FOUND_BY_THE_MACHINE[mutant].applied():
             cluster.run(most_ticks=1000)
