@@ -94,11 +94,14 @@ class Simulation:
         """Queue the jobs; how many steps each has."""
         given = [(spec(), "s" if self.rng.random() < STACKED else None) for _ in range(count)]
         # Equal ids for equal seeds: jobs of one moment are taken by their ids.
-        made = mock.patch.object(uuid, "uuid4", lambda: uuid.UUID(int=self.rng.getrandbits(128)))
+        made = mock.patch.object(uuid, "uuid4", self._id)
         with made, transaction(self.engine) as session:
             version = dataset_version(session)
             ids = jobs.submit_all(session, given, version, owner="local")
         return {job_id: self.rng.randint(2, 8) for job_id in ids}
+
+    def _id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.rng.getrandbits(128))
 
     def _refuse(self, *_: object) -> None:
         """Be a database that does not answer."""
@@ -128,7 +131,7 @@ class Simulation:
         if kind in COSTLY and not self._may_lose(worker):
             return
         if kind in COSTLY:
-            self.blamed.update(worker.members)
+            self.blamed.update(list(worker.members))
         if kind == "kill":
             worker.forget()
             worker.away_until = now + rng.randint(1, 5)
@@ -230,9 +233,7 @@ class Simulation:
             self._train_stack(worker)
             return
         ((job_id, member),) = members.items()
-        if self.now - worker.renewed_at >= RENEW:
-            self._do(worker, jobs.renew, member.claim, LEASE)
-            worker.renewed_at = self.now
+        # It writes before it renews: one that slept too long does so, too.
         if member.step < self.length[job_id]:
             chunk = points(member.step + 1, at_ms=self._moment(member))
             self._do(worker, jobs.record_metrics, *_key(member), member.sequence, chunk)
@@ -240,6 +241,9 @@ class Simulation:
             if member.step % EVERY_STEPS == 0:
                 named = {"key": "k", "size_bytes": 1, "digest": "d", "epoch": 0}
                 self._do(worker, jobs.record_checkpoint, *_key(member), step=member.step, **named)
+            if self.now - worker.renewed_at >= RENEW:
+                self._do(worker, jobs.renew, member.claim, LEASE)
+                worker.renewed_at = self.now
             return
         self._do(worker, jobs.finish, *_key(member), JobStatus.FINISHED)
         self.ended.add(job_id)
@@ -248,20 +252,19 @@ class Simulation:
     def _train_stack(self, worker: Worker) -> None:
         members = worker.members
         owned = {job_id: one.claim.attempt for job_id, one in members.items()}
+        written = {}
+        for job_id, one in members.items():
+            steps = (one.step + 1,) if one.step < self.length[job_id] else ()
+            keys, packed = pack(points(*steps, at_ms=self._moment(one)))
+            written[job_id] = jobs.Written(one.sequence, keys, packed)
+        ours = self._do(worker, jobs.record_all, owned, written)
+        for job_id in ours:
+            moved = bool(len(written[job_id].points))
+            members[job_id].step += moved
+            members[job_id].sequence += moved
         if self.now - worker.renewed_at >= RENEW:
-            ours = set(self._do(worker, jobs.renew_all, owned, LEASE))
+            ours &= set(self._do(worker, jobs.renew_all, owned, LEASE))
             worker.renewed_at = self.now
-        else:
-            written = {}
-            for job_id, one in members.items():
-                steps = (one.step + 1,) if one.step < self.length[job_id] else ()
-                keys, packed = pack(points(*steps, at_ms=self._moment(one)))
-                written[job_id] = jobs.Written(one.sequence, keys, packed)
-            ours = self._do(worker, jobs.record_all, owned, written)
-            for job_id in ours:
-                moved = bool(len(written[job_id].points))
-                members[job_id].step += moved
-                members[job_id].sequence += moved
         self.refused += len(owned) - len(ours)
         over = {job_id for job_id in ours if members[job_id].step == self.length[job_id]}
         if over:

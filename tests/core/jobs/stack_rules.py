@@ -22,7 +22,7 @@ class StackMachine(JobMachine):
         self.stacks: list[dict[str, int]] = []
 
     def claim_first(self) -> None:
-        self.claim_stack(0, 3)
+        self.claim_stack(0, 3, False)
 
     def stack(self, pick: int) -> tuple[dict[str, int], set[str]]:
         """A stack, mostly the newest, and the ids of the members that it still owns."""
@@ -30,9 +30,12 @@ class StackMachine(JobMachine):
         return owned, {key for key in owned if self.models[key].owned_by(owned[key])}
 
     @precondition(lambda self: self.models)
-    @rule(pick=PICK, most=st.integers(1, 3))
-    def claim_stack(self, pick: int, most: int) -> None:
+    @rule(pick=PICK, most=st.integers(1, 3), saved=st.booleans())
+    def claim_stack(self, pick: int, most: int, saved: bool) -> None:
+        """Claim a job and others beside it; perhaps one of those has a checkpoint by then."""
         first_id = self.job(pick)
+        if saved:
+            self._interrupt_beside(first_id)
         if not self.try_claim(first_id):
             return
         first, model = self.claims[-1], self.models[first_id]
@@ -49,6 +52,15 @@ class StackMachine(JobMachine):
         self.claims += others
         if others:
             self.stacks.append({claim.job_id: claim.attempt for claim in (first, *others)})
+
+    def _interrupt_beside(self, first_id: str) -> None:
+        """Have a job that would fit beside another train alone up to a checkpoint."""
+        for job_id, model in self.models.items():
+            if job_id != first_id and model.fits(self.models[first_id].stack_key, self.now):
+                self.try_claim(job_id)
+                self.save(-1, False)
+                self.end_early(job_id, model.attempt, False)
+                return
 
     @precondition(lambda self: self.stacks)
     @rule(pick=PICK)
@@ -90,9 +102,13 @@ class StackMachine(JobMachine):
             assert do(self.engine, jobs.finish_all, owned, ends, **given) == set()
 
     @precondition(lambda self: self.stacks)
-    @rule(pick=PICK, alone=st.booleans())
-    def give_back_stack(self, pick: int, alone: bool) -> None:
+    @rule(pick=PICK, alone=st.booleans(), order=st.sampled_from([None, "pause", "cancel"]))
+    def give_back_stack(self, pick: int, alone: bool, order: str | None) -> None:
         owned, ours = self.stack(pick)
+        if ours and order:
+            job_id = min(ours)
+            self.models[job_id].want(order, self.now)
+            do(self.engine, getattr(jobs, order), job_id)
         assert do(self.engine, jobs.release_all, owned, alone=alone, **STACKED) == ours
         for job_id in ours:
             model = self.models[job_id]
