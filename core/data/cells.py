@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from core.data import columns
-from core.data.preparation import Cells, Feature
+from core.data.preparation import Cells, Feature, Shape
 from core.data.standardizer import Standardizer
 from core.data.tensors import shape_of
 from core.errors import InvalidError
@@ -75,17 +75,18 @@ def lay(
 
 
 def unresolved(
-    cells: Mapping[str, Cells], learned: Standardizer, dtype: DTypeLike
+    shapes: Mapping[str, Shape], learned: Standardizer, dtype: DTypeLike
 ) -> tuple[str, ...]:
-    """The columns of single numbers that have a feature which `dtype` may round too coarsely.
+    """The columns of single numbers that `dtype` may round too coarsely.
 
-    `cells` are some rows of all columns before `lay`, `learned` is of what `lay` makes of them.
+    `shapes` are those of the cells of all columns before `lay`, `learned` is of what `lay` makes of
+    them.
     """
     coarse, start, names = learned.unresolved(dtype), 0, []
-    for name, part in cells.items():
-        if part.ndim == 1 and coarse[start]:
+    for name, shape in shapes.items():
+        if not shape and coarse[start]:
             names.append(name)
-        start += math.prod(part.shape[1:])
+        start += math.prod(shape)
     return tuple(names)
 
 

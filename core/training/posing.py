@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.data import cells, columns
 from core.data.pipeline import Pipeline, plan
+from core.data.preparation import Cells
 from core.data.preparations.standardize import Standardize
 from core.data.query import parse
 from core.data.schema import Label
@@ -156,12 +157,16 @@ def _features(
     A column that the precision of the network rounds too coarsely is standardized before.
     """
     dtype = np.dtype(spec.precision)
+    features = [cells.feature(table, name) for name in names]
+    shapes = {one.name: one.shape for one in features}
     if not spec.data.prepare:
         x = columns.features(table, names, dtype=dtype)
         standardizer = Standardizer.fit(x[training]) if spec.data.standardize else None
-        if standardizer is None or not standardizer.unresolved(dtype).any():
+        if standardizer is None or not any(
+            _rounded(cells.read(table, name, dtype), training, dtype)
+            for name in cells.unresolved(shapes, standardizer, dtype)
+        ):
             return x, standardizer, Pipeline()
-    features = [cells.feature(table, name) for name in names]
     read = {name: cells.read(table, name, dtype) for name in names}
     pipeline = Pipeline.fit(spec.data.prepare, features, read, training)
     x = cells.lay(read, names, dtype)
@@ -169,10 +174,11 @@ def _features(
     standardizer = _standardizer(spec, x[training], cells.finished(read, features))
     if standardizer is None:
         return x, None, pipeline
+    shapes = {name: part.shape[1:] for name, part in read.items()}
     coarse = tuple(
         name
-        for name in cells.unresolved(read, standardizer, dtype)
-        if not cells.exact([read[name][training]], dtype)
+        for name in cells.unresolved(shapes, standardizer, dtype)
+        if _rounded(read[name], training, dtype)
     )
     if not coarse:
         return x, standardizer, pipeline
@@ -181,6 +187,11 @@ def _features(
     x = cells.lay(read, names, dtype)
     finished = cells.finished(read, plan(further, features).features)
     return x, _standardizer(spec, x[training], finished), pipeline
+
+
+def _rounded(column: Cells, training: NDArray[np.int64], dtype: np.dtype[Any]) -> bool:
+    """Whether `dtype` does not hold the training rows of a column as they are."""
+    return not cells.exact([column[training]], dtype)
 
 
 def _standardizer(spec: JobSpec, x: Array, finished: NDArray[np.bool_]) -> Standardizer | None:

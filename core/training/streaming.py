@@ -107,9 +107,10 @@ def _learned(spec: JobSpec, stretches: Stretches, training: Rows) -> Prepared:
     learned, pipeline = prepared.standardizer, prepared.pipeline
     if learned is None or not learned.unresolved(raw.dtype).any():
         return prepared
+    shapes = {name: part.shape[1:] for name, part in _first_row(prepared).items()}
     coarse = tuple(
         name
-        for name in cells.unresolved(_first_row(prepared), learned, raw.dtype)
+        for name in cells.unresolved(shapes, learned, raw.dtype)
         if not cells.exact(pipeline.column(name, raw.column(name)), raw.dtype)
     )
     if not coarse:
