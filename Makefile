@@ -55,7 +55,7 @@ coverage: $(VENV)/dev.stamp ## run the fast tests and measure which branches of 
 	@$(BIN)/coverage report --include="core/*"
 
 test-night: $(VENV)/dev.stamp ## random lives of jobs, ten times as many as in make test
-	@CHAINRULE_TEST_ROUNDS=2000 CHAINRULE_TEST_JOBS=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/core/jobs/test_state_machine.py tests/core/jobs/test_simulation.py $(ARGS)
+	@CHAINRULE_TEST_ROUNDS=2000 CHAINRULE_TEST_JOBS=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/core/jobs/state_machine/test_state_machine.py tests/core/jobs/state_machine/test_simulation.py $(ARGS)
 
 check: format-check lint types contracts test ## format, lint, types, import contracts, tests
 

@@ -13,13 +13,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api import openapi, problems, readiness
+from api import readiness
 from api.context import Context
-from api.doorbell import PUBLISH_SECONDS, Doorbell
-from api.edge import Edge
-from api.instruments import Instruments
-from api.methods import Methods
-from api.origin import LOOPBACK, SameOrigin
+from api.http import openapi, problems
+from api.http.csrf import LOOPBACK, SameOrigin
+from api.http.methods import Methods
+from api.http.middleware import Edge
+from api.metrics import Instruments
 from api.routes import (
     aliases,
     contents,
@@ -28,16 +28,16 @@ from api.routes import (
     descriptions,
     erasures,
     evaluations,
+    events,
     experiments,
-    happenings,
     health,
     insights,
     jobs,
     metrics,
     mlflow,
     models,
+    multipart_uploads,
     nodes,
-    parts,
     predictions,
     queries,
     retention,
@@ -48,11 +48,12 @@ from api.routes import (
     sweeps,
     webhooks,
 )
-from api.uploads import sweep
-from core.data import origins
-from core.data.cache import Cache
-from core.data.purging import purge
-from core.data.stores import open_store
+from api.upload.body import sweep
+from api.wakeups import PUBLISH_SECONDS, Doorbell
+from core.data.storage import origins
+from core.data.storage.cache import Cache
+from core.data.storage.purge import purge
+from core.data.storage.stores import open_store
 from core.datasets import erased_digests
 from core.db.engine import make_engine
 from core.db.session import reading
@@ -79,7 +80,7 @@ ROUTERS = tuple(
         descriptions,
         erasures,
         jobs,
-        happenings,
+        events,
         insights,
         metrics,
         mlflow,
@@ -89,7 +90,7 @@ ROUTERS = tuple(
         scorings,
         experiments,
         nodes,
-        parts,
+        multipart_uploads,
         queries,
         aliases,
         retention,

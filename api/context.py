@@ -10,11 +10,11 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from api.doorbell import Doorbell
-from api.instruments import Instruments
+from api.metrics import Instruments
 from api.readiness import Prober
-from core.data.cache import Cache
-from core.data.stores import Store
+from api.wakeups import Doorbell
+from core.data.storage.cache import Cache
+from core.data.storage.stores import Store
 from core.datasets import Quota
 from core.models import Models
 from core.settings import Settings

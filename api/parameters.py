@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.data.query import MAX_CHARACTERS
+from core.data.table.query import MAX_CHARACTERS
 from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec.names import ALIAS, MAX_VERSION, NAME, parse_reference
 

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import nodes
-from core.data import damage
-from core.data.stores import Store
+from core.data.storage import damage
+from core.data.storage.stores import Store
 from core.db.session import reading
 from core.db.tables import Job
 from core.errors import ChainruleError, DamagedError, UnavailableError

@@ -10,14 +10,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from core.data.splits import split
+from core.data.split.split import split
 from core.family import members
 from core.nn.layer import Layer, Scope
 from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import TrainingSpec
 from core.training import checkpoint
-from core.training.problem import Part, Problem
+from core.training.dataset.types import Part, Problem
 from core.training.run import Run
 from core.training.trainer import Trainer
 

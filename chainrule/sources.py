@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from chainrule.capturing import capture, switched_on
 from chainrule.problem import ProblemError
+from chainrule.source_capture import capture, switched_on
 from chainrule.transport import Document, Transport
 
 log = logging.getLogger("chainrule")

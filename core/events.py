@@ -85,7 +85,7 @@ class TrainingEnded(Event):
     """Training ended. `reason` says why: `epochs`, `steps`, `seconds`, `target`, `patience`, ...
 
     `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector; `insights` is
-    what `core.training.insight` saw, of a network that trained alone.
+    what `core.training.diagnostics.insight` saw, of a network that trained alone.
     """
 
     reason: str

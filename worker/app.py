@@ -16,19 +16,20 @@ from celery.exceptions import SecurityWarning
 
 from core.queue import TRAIN, make_celery
 from core.settings import Settings
-from worker import logs, transport
-from worker.breaker import CircuitBreaker
-from worker.confinement import end_with_parent
-from worker.counts import Counts, serve
-from worker.drain import Drain
-from worker.equipment import Equipment
-from worker.listening import attend
-from worker.presence import Presence, say_goodbye
-from worker.probe import Probe
-from worker.scrubs import CacheScrub
-from worker.sharing import sharing
+from worker import broker_transport
+from worker.consumer import attend
+from worker.node import logs
+from worker.node.breaker import CircuitBreaker
+from worker.node.chunk_server import sharing
+from worker.node.context import Equipment
+from worker.node.drain import Drain
+from worker.node.heartbeat import Presence, say_goodbye
+from worker.node.metrics import Counts, serve
+from worker.node.probe import Probe
+from worker.node.timings import check
+from worker.runner.sandbox import end_with_parent
+from worker.scheduler.scrubs import CacheScrub
 from worker.slot import Slot
-from worker.timings import check
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ class WorkerApp:
         self.drain = Drain()
         self.breaker = CircuitBreaker()
         self.counts = Counts(settings.slots)
-        transport.harden()
+        broker_transport.harden()
         self.celery: Celery = make_celery(settings)
         self._main_pid = os.getpid()
         self._slot: Slot | None = None

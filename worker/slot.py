@@ -12,12 +12,12 @@ from core import jobs, nodes
 from core.db.availability import ALIVE_SECONDS
 from core.db.session import reading, transaction
 from core.errors import ChainruleError, UnavailableError
-from worker import logs
-from worker.attempt import Attempt
-from worker.causes import Cause, by_machine, worker_cause
-from worker.concluding import note_loss
-from worker.equipment import Equipment
-from worker.group import Group, room_for
+from worker.attempt.attempt import Attempt
+from worker.attempt.outcome import note_loss
+from worker.attempt.stack import Group, room_for
+from worker.failure import Cause, by_machine, worker_cause
+from worker.node import logs
+from worker.node.context import Equipment
 
 log = structlog.get_logger()
 

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Alias, Name, VersionNumber
+from api.resources import schemas, views
 from core import datasets
-from core.datasets.lookup import summary
+from core.datasets.queries import summary
 from core.db.session import transaction
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))

@@ -12,14 +12,14 @@ from starlette.background import BackgroundTask
 
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Version
 from core import datasets
-from core.data import columns
-from core.data.copies import held
-from core.data.query import MAX_CHARACTERS, parse
-from core.data.selecting import select
-from core.data.writing import MEDIA_TYPES, FileKind, write
+from core.data.storage.local_copy import held
+from core.data.table import columns
+from core.data.table.export import MEDIA_TYPES, FileKind, write
+from core.data.table.query import MAX_CHARACTERS, parse
+from core.data.table.row_filter import select
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))

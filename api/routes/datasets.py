@@ -6,17 +6,17 @@ import anyio
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
-from api.pages import page
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Paging, Tags, Version, pairs
-from api.registering import Wanted, admit, register_file
-from api.uploads import filename, received
+from api.resources import schemas, views
+from api.resources.pages import page
+from api.upload.body import filename, received
+from api.upload.registration import Wanted, admit, register_file
 from core import datasets
-from core.data.formats import known, typed
-from core.datasets.lookup import summary
+from core.data.ingest.formats import known, typed
+from core.datasets.queries import summary
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))

@@ -9,16 +9,16 @@ import anyio
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api import schemas
 from api.auth import Owner
 from api.context import Context, Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, QueryText, Version
-from api.registering import Wanted, register
+from api.resources import schemas
+from api.upload.registration import Wanted, register
 from core import datasets
-from core.data.copies import held
-from core.data.preparation import ColumnName
-from core.data.query import parse
+from core.data.prepare.preparation import ColumnName
+from core.data.storage.local_copy import held
+from core.data.table.query import parse
 from core.db.session import reading
 from core.spec.names import NAME
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name
+from api.resources import schemas, views
 from core import datasets
-from core.datasets.lookup import summary
+from core.datasets.queries import summary
 from core.db.session import transaction
 from core.spec.base import TagKey
 

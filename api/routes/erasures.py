@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Version
+from api.resources import schemas, views
 from core import datasets
 from core.db.session import reading, transaction
 

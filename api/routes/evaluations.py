@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api import registered, schemas
-from api.asking import Asking
 from api.auth import Owner
 from api.context import Here
-from api.exact import Exact
-from api.inferring import with_job, with_model
-from api.openapi import ALWAYS, problems
-from api.pages import page
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
+from api.inference import with_job, with_model
 from api.parameters import JobId, ModelReference, Paging
+from api.resources import registered_models, schemas
+from api.resources.pages import page
+from api.submission import Asking
 from core import models
 from core.db.session import reading
 from core.spec.inference import EvaluationSpec
@@ -45,16 +45,16 @@ def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], asking: Asking) -> 
 
 
 @router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))
-def read_evaluation(job_id: JobId, here: Here, _: Owner) -> registered.Evaluation:
+def read_evaluation(job_id: JobId, here: Here, _: Owner) -> registered_models.Evaluation:
     """What a job that evaluates has measured; 409 while it has not."""
     with reading(here.engine) as session:
-        return registered.evaluation(models.evaluation_by(session, job_id))
+        return registered_models.evaluation(models.evaluation_by(session, job_id))
 
 
 @router.get("/models/{reference}/evaluations", responses=problems(404, 422))
 def list_evaluations(
     reference: ModelReference, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[registered.Evaluation]:
+) -> schemas.Page[registered_models.Evaluation]:
     """Evaluations of a version (`name@3`), or of all versions (`name`), newest first."""
     before = paging.number()
     with reading(here.engine) as session:
@@ -64,4 +64,4 @@ def list_evaluations(
             versions = models.list_versions(session, reference, limit=1000)
             job_ids = [version.job_id for version in versions]
         rows = models.evaluations(session, job_ids, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, registered.evaluation, lambda row: row.id)
+        return page(rows, paging.limit, registered_models.evaluation, lambda row: row.id)

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
-from api.pages import page
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Paging
+from api.resources import schemas, views
+from api.resources.pages import page
 from core.db.session import reading
 from core.jobs.experiments import list_experiments
 

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Response
 
-from api import schemas
 from api.auth import Owner
 from api.context import Here
-from api.instruments import MEDIA_TYPE
-from api.openapi import problems
+from api.http.openapi import problems
+from api.metrics import MEDIA_TYPE
+from api.resources import schemas
 from core import jobs
 from core.db.session import reading
 

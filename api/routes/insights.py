@@ -7,9 +7,9 @@ from pydantic import Field
 
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId
-from api.schemas import Confusion, Read
+from api.resources.schemas import Confusion, Read
 from core import jobs
 from core.db.session import reading
 from core.errors import NotFoundError

@@ -6,15 +6,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import schemas, views
-from api.asking import Asking, version
 from api.auth import Owner
 from api.context import Context, Here
-from api.exact import Exact
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
 from api.parameters import JobId, Paging, Tags, pairs
+from api.resources import schemas, views
+from api.submission import Asking, version
 from core import jobs, nodes
-from core.data.schema import DatasetSchema
+from core.data.table.schema import DatasetSchema
 from core.db import tables
 from core.db.session import reading, transaction
 from core.spec import JobSpec

@@ -7,14 +7,14 @@ import anyio
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Context, Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId, ModelReference
-from api.uploads import received
-from core.data.columns import load
-from core.data.intake import parse
+from api.resources import schemas, views
+from api.upload.body import received
+from core.data.ingest.parser import parse
+from core.data.table.columns import load
 from core.db.session import reading
 from core.models import job_of, locate
 from core.nn.array import Array

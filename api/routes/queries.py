@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import schemas, views
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, QueryText, Version
+from api.resources import schemas, views
 from core import datasets
-from core.data import columns
-from core.data.copies import held
-from core.data.query import parse
-from core.data.selecting import dealt
+from core.data.storage.local_copy import held
+from core.data.table import columns
+from core.data.table.query import parse
+from core.data.table.row_filter import dealt
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))

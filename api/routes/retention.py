@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
-from api.schemas import Read
+from api.http.openapi import ALWAYS, problems
+from api.resources.schemas import Read
 from core.db.session import reading, transaction
 from core.jobs.retention import Rules, disposable, erase
 

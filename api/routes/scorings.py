@@ -9,16 +9,16 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from api import schemas
-from api.asking import Asking
 from api.auth import Owner
 from api.context import Here
-from api.exact import Exact
-from api.inferring import with_job, with_model
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
+from api.inference import with_job, with_model
 from api.parameters import JobId, ModelReference
+from api.resources import schemas
+from api.submission import Asking
 from core import jobs
-from core.data.writing import MEDIA_TYPES, FileKind
+from core.data.table.export import MEDIA_TYPES, FileKind
 from core.db.session import reading
 from core.spec.inference import ScoringSpec
 

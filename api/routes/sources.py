@@ -8,10 +8,10 @@ from pydantic import Field
 
 from api.auth import Owner
 from api.context import Here
-from api.exact import Exact
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
 from api.parameters import JobId
-from api.schemas import Read
+from api.resources.schemas import Read
 from core import jobs
 from core.db import tables
 from core.db.session import reading, transaction

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from api import schemas
 from api.auth import Owner
 from api.context import Here
-from api.exact import Exact
-from api.openapi import ALWAYS, problems
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
 from api.parameters import SweepId
-from api.searches import shown
+from api.resources import schemas
+from api.resources.sweeps import shown
 from core import sweeps
 from core.db.session import reading, transaction
 from core.spec.sweep import Points, SweepChanges

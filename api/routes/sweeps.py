@@ -6,15 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from api import schemas, views
-from api.asking import version
 from api.auth import Owner
 from api.context import Here
-from api.exact import Exact
-from api.openapi import ALWAYS, problems
-from api.pages import page
+from api.http.openapi import ALWAYS, problems
+from api.http.strict_body import Exact
 from api.parameters import IdempotencyKey, Paging, SweepId
-from api.searches import shown
+from api.resources import schemas, views
+from api.resources.pages import page
+from api.resources.sweeps import shown
+from api.submission import version
 from core import jobs, sweeps
 from core.db import tables
 from core.db.session import reading, transaction

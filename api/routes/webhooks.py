@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Owner
 from api.context import Here
-from api.openapi import ALWAYS, problems
-from api.pages import page
+from api.http.openapi import ALWAYS, problems
 from api.parameters import Paging, WebhookId
-from api.schemas import Page, Read
+from api.resources.pages import page
+from api.resources.schemas import Page, Read
 from core import notices
 from core.db import tables
 from core.db.session import reading, transaction

@@ -51,7 +51,7 @@ def start(framework: str, case: Case, threads: int) -> Side | None:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs compiled
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed below, or with the process)
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.core.side", framework, case.name],
+        [sys.executable, "-m", "benchmarks.core.framework_process", framework, case.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

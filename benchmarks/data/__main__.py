@@ -15,18 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import loading, sharing
-from benchmarks.data.stored import PIXELS, Counting, fetched, make, store_at
-from benchmarks.data.trainee import spec
+from benchmarks.data import loaders as loading
+from benchmarks.data import peer_cache
+from benchmarks.data.synthetic import PIXELS, Counting, fetched, make, store_at
+from benchmarks.data.training_process import spec
 from benchmarks.results import Row, at_least, at_most, figure, publish
-from core.data import copies
-from core.data.arriving import arriving
-from core.data.cache import Cache
-from core.data.stretches import Stretches
+from core.data.storage import local_copy
+from core.data.storage.cache import Cache
+from core.data.storage.progressive import arriving
+from core.data.table.reader import Stretches
 from core.events import StepEnded
 from core.spec import JobSpec
+from core.training.dataset.stream import apart
 from core.training.loop import train
-from core.training.streaming import apart
 
 PARTS = ("arrival", "starts", "memory", "large", "loaders")
 RUNNERS = 8
@@ -97,7 +98,7 @@ def large(folder: Path, small: str, rows: int) -> Iterator[Row]:
 
 
 def _trained(folder: Path, digest: str, *more: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.data.trainee", str(folder), digest, *more]
+    command = [sys.executable, "-m", "benchmarks.data.training_process", str(folder), digest, *more]
     # A thread for arithmetic, as in a worker that has a slot for each core.
     alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     said = subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout
@@ -142,12 +143,12 @@ def starts(folder: Path, digest: str) -> Iterator[Row]:
     context = multiprocessing.get_context("spawn")
     with context.Pool(RUNNERS) as pool:
         given = pool.starmap(fetched, [(folder, digest)] * RUNNERS)
-    size = copies.manifest(store_at(folder), digest)
+    size = local_copy.manifest(store_at(folder), digest)
     assert size is not None
     yield at_most(f"{RUNNERS} runners: bytes moved / bytes", sum(given) / size.size, "", 1.05)
-    with sharing.placed(MACHINES) as places:
-        alone = sharing.pulled(folder, digest, places, shared=False) / size.size
-        together = sharing.pulled(folder, digest, places, shared=True) / size.size
+    with peer_cache.placed(MACHINES) as places:
+        alone = peer_cache.pulled(folder, digest, places, shared=False) / size.size
+        together = peer_cache.pulled(folder, digest, places, shared=True) / size.size
     name = f"{MACHINES} machines: bytes from the store / bytes"
     yield figure(name, alone, "")
     yield at_most(f"{name}, caches shared", together, "", 1.05)
@@ -164,14 +165,14 @@ def starts(folder: Path, digest: str) -> Iterator[Row]:
 def _opened(cache: Cache, store: Counting, digest: str) -> float:
     """Seconds until a set can be read that is in the cache."""
     begun = time.perf_counter()
-    with copies.held(cache, store, digest) as path:
+    with local_copy.held(cache, store, digest) as path:
         assert len(Stretches(path))
     return time.perf_counter() - begun
 
 
 def loaders(folder: Path, digest: str, window_bytes: int, rounds: int) -> Iterator[Row]:
     """The loaders alone, in turn."""
-    with copies.held(Cache(folder / "cache"), store_at(folder), digest) as path:
+    with local_copy.held(Cache(folder / "cache"), store_at(folder), digest) as path:
         plain = folder / "pictures.npy"
         column = Stretches(path).whole(["picture"]).column("picture").combine_chunks()
         np.save(plain, column.flatten().to_numpy().reshape(-1, PIXELS))

@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks.ports import free_port
 from benchmarks.results import Row, at_most, figure, publish
 from core import datasets, jobs, models
-from core.data.intake import ParsedDataset, parse
-from core.data.stores import open_store
+from core.data.ingest.parser import ParsedDataset, parse
+from core.data.storage.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import transaction
-from core.exporting import model_folder
+from core.export import model_folder
 from core.settings import Settings
 from core.spec import JobSpec
 from core.spec.job import DIGITS

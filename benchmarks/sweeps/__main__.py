@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.ports import free_port
 from benchmarks.results import Row, at_least, at_most, figure, publish
-from benchmarks.sweeps import ours, overhead
+from benchmarks.sweeps import overhead, service
 from benchmarks.sweeps.cases import CASES
 from benchmarks.sweeps.peers import PEERS
 from chainrule.client import Client
@@ -39,16 +39,16 @@ def main() -> None:
     rates: dict[str, float] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        ours.stack(Path(folder), free_port(), free_port()) as client,
+        service.stack(Path(folder), free_port(), free_port()) as client,
     ):
         for name in given.case or CASES:
             case = CASES[name]
-            ours.upload(client, case, Path(folder))
-            ours.seconds(client, case, ours.WARM_UP, seed=1)
+            service.upload(client, case, Path(folder))
+            service.seconds(client, case, service.WARM_UP, seed=1)
             time.sleep(SETTLE_SECONDS)
-            taken = ours.seconds(client, case, given.trials, seed=2)
+            taken = service.seconds(client, case, given.trials, seed=2)
             rates[name] = 60 * given.trials / taken
-            shown = taken + ours.seconds_until_shown(client, given.trials)
+            shown = taken + service.seconds_until_shown(client, given.trials)
             title = f"{name}: ours"
             if name == "iris":
                 rows.append(at_least(title, rates[name], "trials/min", 10_000.0))
@@ -81,9 +81,9 @@ def flatness(client: Client, trials: int, sampler: str) -> list[Row]:
     # Not the very first: workers that waited have to wake up.
     start = part // 4
     changes = {"sampler": {"kind": sampler, "seed": 4}}
-    found = ours.course(client, CASES["iris"], trials, seed=4, **changes)
+    found = service.course(client, CASES["iris"], trials, seed=4, **changes)
     first, last = (
-        1000 * ours.between(found, *ends)
+        1000 * service.between(found, *ends)
         for ends in ((start, start + part), (trials - part, trials))
     )
     name = f"iris, {sampler}: a trial of the {{}} {part} of {trials}"

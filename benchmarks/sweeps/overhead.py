@@ -15,10 +15,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from benchmarks.results import Row, at_most, figure
-from benchmarks.sweeps import ours
+from benchmarks.sweeps import service
 from benchmarks.sweeps.cases import CASES
 from chainrule.client import Client
-from core.data.intake import parse
+from core.data.ingest.parser import parse
 from core.spec import JobSpec
 from core.training.loop import train
 
@@ -32,7 +32,7 @@ def rows(client: Client, folder: Path) -> list[Row]:
     """Measure both; the data of the digits are uploaded already."""
     case = CASES["digits"]
     table = parse(folder / "digits.csv", "text/csv", folder / "digits.arrow").path
-    asked = ours.spec(case, len(WIDTHS), seed=6)
+    asked = service.spec(case, len(WIDTHS), seed=6)
     job = asked["job"]
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as bare:
         run = partial(_trained, table=str(table))
@@ -43,7 +43,7 @@ def rows(client: Client, folder: Path) -> list[Row]:
         begun = time.perf_counter()
         each = list(bare.map(run, specs))
         alone = time.perf_counter() - begun
-    taken = ours.seconds(
+    taken = service.seconds(
         client,
         case,
         len(WIDTHS),

@@ -24,9 +24,9 @@ from mlflow.tracking import MlflowClient
 from benchmarks.ports import free_port
 from benchmarks.predictions.__main__ import serving
 from benchmarks.results import Row, at_least, at_most, figure, publish
-from benchmarks.tracking.ours import Ours
+from benchmarks.tracking.service import Ours
 from chainrule.stack import mlflow as server
-from core.data.intake import parse
+from core.data.ingest.parser import parse
 from core.events import EpochEnded, Event, StepEnded
 from core.spec import JobSpec
 from core.spec.job import DIGITS

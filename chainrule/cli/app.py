@@ -4,26 +4,26 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli import (
-    comparing,
+from chainrule.cli.commands import (
+    comparison,
+    control,
     datasets,
     demo,
     gc,
-    inferring,
+    inference,
     insights,
     jobs,
     mlflow,
     models,
     nodes,
     sources,
-    steering,
     sweeps,
     up,
     version,
-    watching,
+    watch,
     webhooks,
 )
-from chainrule.cli.typers import new_typer
+from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
 from chainrule.stack.errors import StackError
@@ -43,15 +43,15 @@ up.install(app)
 demo.install(app)
 datasets.install(app)
 jobs.install(app)
-watching.install(app)
-steering.install(app)
+watch.install(app)
+control.install(app)
 insights.install(app)
 sources.install(app)
-comparing.install(app)
+comparison.install(app)
 nodes.install(app)
 sweeps.install(app)
 models.install(app)
-inferring.install(app)
+inference.install(app)
 gc.install(app)
 mlflow.install(app)
 webhooks.install(app)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import views
+from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
-from chainrule.cli.typers import URL, Json, Token, Url, client
 from chainrule.transport import Document
 
 BARS = "▁▂▃▄▅▆▇█"

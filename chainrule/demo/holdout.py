@@ -6,7 +6,7 @@ A process of its own: it needs NumPy, which the command line does without.
 import json
 
 from chainrule.demo import digits
-from core.data.splits import split
+from core.data.split.split import split
 
 
 def main() -> None:

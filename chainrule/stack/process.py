@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-_TETHER = Path(__file__).with_name("tether.py")
+_TETHER = Path(__file__).with_name("parent_death.py")
 _LINE_BYTES = 64 * 2**10
 
 Say = Callable[[str, str], None]

@@ -2,18 +2,10 @@
 
 from core.datasets.aliases import remove_alias, set_alias
 from core.datasets.blobs import keep, key_of, read, refer, strays, unheld
-from core.datasets.deriving import derive
-from core.datasets.describing import describe
-from core.datasets.erasing import (
-    Uses,
-    erasable,
-    erase,
-    erased_digests,
-    request_erasure,
-    uses,
-)
-from core.datasets.gates import keeping
-from core.datasets.lookup import (
+from core.datasets.derivation import derive
+from core.datasets.description import describe
+from core.datasets.erasure import Uses, erasable, erase, erased_digests, request_erasure, uses
+from core.datasets.queries import (
     DatasetSummary,
     get_dataset,
     get_version,
@@ -23,8 +15,9 @@ from core.datasets.lookup import (
     summary,
 )
 from core.datasets.quotas import Quota
-from core.datasets.registering import register
+from core.datasets.registration import register
 from core.datasets.repair import damaged_versions, repair
+from core.datasets.store_locks import keeping
 
 __all__ = [
     "DatasetSummary",

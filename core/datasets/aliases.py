@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from core.datasets.lookup import get_dataset, get_version
+from core.datasets.queries import get_dataset, get_version
 from core.db.tables import Alias
 from core.errors import NotFoundError
 from core.spec.names import check_alias

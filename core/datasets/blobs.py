@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 
-from core.data import chunks, copies, damage
-from core.data.chunks import Manifest
-from core.data.copies import chunk_key, manifest_key, whole_key
-from core.data.inplace import Reference, put_reference, reference_key
-from core.data.intake import ParsedDataset
-from core.data.stores import BLOCK_BYTES, Store
+from core.data.ingest.parser import ParsedDataset
+from core.data.storage import damage, local_copy
+from core.data.storage.inplace import Reference, put_reference, reference_key
+from core.data.storage.local_copy import chunk_key, manifest_key, whole_key
+from core.data.storage.stores import BLOCK_BYTES, Store
+from core.data.table import chunks
+from core.data.table.chunks import Manifest
 from core.errors import DamagedError, NotFoundError, UnavailableError
 
 PUTTERS = 4
@@ -65,7 +66,7 @@ def read(store: Store, digest: str) -> Iterator[bytes]:
     Raises NotFoundError for a version that is not kept, DamagedError for one that is damaged: when
     it was never cut into chunks, only after its last piece.
     """
-    manifest = copies.manifest(store, digest)
+    manifest = local_copy.manifest(store, digest)
     if manifest is None:
         whole = hashlib.sha256()
         with store.open(whole_key(digest)) as source:
@@ -123,7 +124,7 @@ def _noted(digest: str) -> tuple[str, ...]:
 
 
 def _own(store: Store, digest: str) -> Manifest | None:
-    return copies.manifest(store, digest)
+    return local_copy.manifest(store, digest)
 
 
 def _others(store: Store, digest: str) -> Iterator[Manifest]:

@@ -6,14 +6,14 @@ from pathlib import PurePosixPath
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from core.data import copies, damage
-from core.data.cache import Cache
-from core.data.chunks import SUFFIX
-from core.data.copies import chunk_key
-from core.data.scrub import is_sound
-from core.data.stores import Store
+from core.data.storage import damage, local_copy
+from core.data.storage.cache import Cache
+from core.data.storage.local_copy import chunk_key
+from core.data.storage.scrub import is_sound
+from core.data.storage.stores import Store
+from core.data.table.chunks import SUFFIX
 from core.datasets import blobs
-from core.datasets.gates import keeping
+from core.datasets.store_locks import keeping
 from core.db.tables import DatasetVersion
 from core.errors import InvalidError
 
@@ -44,9 +44,9 @@ def damaged_versions(session: Session, store: Store, keys: Sequence[str]) -> dic
 
 def _keys_of(store: Store, digest: str) -> set[str]:
     """What a version is made of in the store."""
-    own = {blobs.key_of(digest), copies.whole_key(digest)}
+    own = {blobs.key_of(digest), local_copy.whole_key(digest)}
     try:
-        manifest = copies.manifest(store, digest)
+        manifest = local_copy.manifest(store, digest)
     except InvalidError:  # it is damaged itself
         return own
     return own | {chunk_key(one.digest) for one in (manifest.all() if manifest else ())}

@@ -4,17 +4,14 @@ Every statement that lets an attempt act names its number and is refused once th
 one: a worker that was frozen, cut off or thought dead cannot write over its successor.
 """
 
-from core.jobs.claiming import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
-from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
-from core.jobs.dispatching import dispatch, due, mark_rung, may_ring, queue_depths, unring
-from core.jobs.effects import (
+from core.jobs.attempt.checkpoints import (
     forget_checkpoint,
     record_checkpoint,
     record_progress,
     spare_checkpoints,
 )
-from core.jobs.eligibility import kept_off
-from core.jobs.ending import (
+from core.jobs.attempt.claims import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
+from core.jobs.attempt.outcome import (
     DATA_DAMAGED,
     DATA_MISSING,
     DATA_TOO_LARGE,
@@ -23,8 +20,8 @@ from core.jobs.ending import (
     lose,
     release,
 )
-from core.jobs.following import Look, News, Place, look
-from core.jobs.groups import (
+from core.jobs.attempt.reaper import LOST_WORKER, Reaper, reap
+from core.jobs.attempt.stack import (
     Ended,
     Written,
     claim_beside,
@@ -36,11 +33,26 @@ from core.jobs.groups import (
     waiting_beside,
     wanted_of_all,
 )
+from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
+from core.jobs.curves.metrics import History, metrics, record_metrics
+from core.jobs.dispatcher import dispatch, due, mark_rung, may_ring, queue_depths, unring
+from core.jobs.eligibility import kept_off
+from core.jobs.event_stream import Look, News, Place, look
 from core.jobs.history import events
-from core.jobs.inferring import infer, predictions_of
+from core.jobs.inference import infer, predictions_of
+from core.jobs.locality import left_to_others
 from core.jobs.logs import MOST_LINES, Line, log_lines
-from core.jobs.metrics import History, metrics, record_metrics
-from core.jobs.mirroring import (
+from core.jobs.mirror.run_hierarchy import (
+    FOLD_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    Nesting,
+    most_shown,
+    nesting,
+    pass_over,
+    trial_of,
+)
+from core.jobs.mirror.state import (
     Unmirrored,
     begin_runs,
     behind,
@@ -55,23 +67,11 @@ from core.jobs.mirroring import (
     unbegin_runs,
     unmirrored,
 )
-from core.jobs.nesting import (
-    FOLD_TAG,
-    SWEEP_TAG,
-    TRIAL_TAG,
-    Nesting,
-    most_shown,
-    nesting,
-    pass_over,
-    trial_of,
-)
-from core.jobs.placing import left_to_others
 from core.jobs.points import PACKED, Point
-from core.jobs.reading import ALONE, Page, attempts, checkpoints, get, list_jobs
-from core.jobs.reaping import LOST_WORKER, Reaper, reap
+from core.jobs.queries import ALONE, Page, attempts, checkpoints, get, list_jobs
 from core.jobs.sources import check_source, get_source, keep_source, source_of
-from core.jobs.submitting import retry, spec_hash, submit, submit_all, submitted
-from core.jobs.versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, read
+from core.jobs.spec_versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, read
+from core.jobs.submission import retry, spec_hash, submit, submit_all, submitted
 
 __all__ = [
     "ALONE",

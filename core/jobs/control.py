@@ -9,7 +9,7 @@ from core.db.clock import now
 from core.db.tables import Job
 from core.errors import ConflictError
 from core.jobs.history import SCHEDULER, client, log
-from core.jobs.reading import get
+from core.jobs.queries import get
 from core.status import JobStatus
 
 CHANNEL = "chainrule_jobs"

@@ -10,13 +10,13 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from core.data.stores import Store
+from core.data.storage.stores import Store
 from core.db.clock import later
 from core.db.tables import Checkpoint, Job, MetricChunk, ModelVersion
 from core.errors import NotFoundError
-from core.jobs.detail import detail_bytes, thin
-from core.jobs.effects import forget_checkpoint
-from core.jobs.thinning import MOST_POINTS
+from core.jobs.attempt.checkpoints import forget_checkpoint
+from core.jobs.curves.retention import detail_bytes, thin
+from core.jobs.curves.simplification import MOST_POINTS
 from core.status import TERMINAL, JobKind, JobStatus
 
 _DAY = 86_400.0

@@ -1,9 +1,9 @@
 """Use cases of trained models: load, register, point at, measure, promote."""
 
 from core.models.aliases import changes, remove_alias, roll_back, set_alias
-from core.models.evaluating import evaluation_by, evaluations, latest_evaluation, record
-from core.models.loading import ModelFile, Models, file_of, locate
-from core.models.promoting import Decision, promote
+from core.models.evaluation import evaluation_by, evaluations, latest_evaluation, record
+from core.models.loader import ModelFile, Models, file_of, locate
+from core.models.promotion import Decision, promote
 from core.models.registry import (
     Registered,
     get_model,

@@ -9,7 +9,7 @@ from core import notices
 from core.db.tables import Job, ModelAlias, ModelVersion, RegisteredModel
 from core.db.upsert import upsert
 from core.errors import NotFoundError
-from core.models.loading import locate
+from core.models.loader import locate
 from core.spec.names import Reference, check_name, parse_reference
 
 

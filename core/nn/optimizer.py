@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from core.family import Family
 from core.nn.array import Array
-from core.nn.elementwise import Elementwise
+from core.nn.compile.elementwise import Elementwise
 
 
 class Optimizer(Family):
@@ -16,8 +16,8 @@ class Optimizer(Family):
     Every hyperparameter is one number, or one for each network of a stack: a float64 array
     `(k, 1)`. `slots` names the vectors it keeps beside the weights, all zero at first; `scratch`
     is how many vectors it needs to compute in. `update` may use only elementwise functions that
-    `core.nn.trace` knows, each with `out`, and branch on nothing but its own hyperparameters: so it
-    can be traced and run as one pass over memory.
+    `core.nn.compile.trace` knows, each with `out`, and branch on nothing but its own
+    hyperparameters: so it can be traced and run as one pass over memory.
     """
 
     scratch: ClassVar[int] = 1

@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from core.nn.array import Array
-from core.nn.elementwise import Elementwise
+from core.nn.compile.elementwise import Elementwise
 from core.nn.network import BoundNetwork
 
 

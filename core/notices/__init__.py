@@ -4,9 +4,9 @@ A change writes what is to be told in its own transaction; somebody else sends i
 until it arrives.
 """
 
-from core.notices.announcing import EVENTS, Event, announce
+from core.notices.delivery import Outcome, send
 from core.notices.outbox import Parcel, due, forget, record, take
-from core.notices.sending import Outcome, send
+from core.notices.publication import EVENTS, Event, announce
 from core.notices.webhooks import (
     MOST_WEBHOOKS,
     add,

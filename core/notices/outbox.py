@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.db.clock import later, now
 from core.db.tables import Delivery, Webhook
-from core.notices.sending import Outcome
+from core.notices.delivery import Outcome
 
 MOST_ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 5.0

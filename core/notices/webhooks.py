@@ -11,8 +11,8 @@ from core.db.clock import now
 from core.db.tables import Delivery, Webhook
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.notices.addresses import check_url
-from core.notices.announcing import EVENTS, PING, message
-from core.notices.signing import new_secret
+from core.notices.publication import EVENTS, PING, message
+from core.notices.signatures import new_secret
 
 MOST_WEBHOOKS = 100
 

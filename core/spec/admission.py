@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from core.data import query, selecting
-from core.data.pipeline import objections, plan
-from core.data.preparation import Feature
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.prepare.pipeline import objections, plan
+from core.data.prepare.preparation import Feature
+from core.data.table import query, row_filter
+from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
 from core.nn.layer import ShapeError
@@ -95,7 +95,7 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
             yield FieldError("data.features", f"{name!r} is the target and cannot go in as well")
     if spec.data.query is not None:
         try:
-            selecting.check(query.parse(spec.data.query), schema)
+            row_filter.check(query.parse(spec.data.query), schema)
         except InvalidError as error:
             yield FieldError("data.query", error.detail)
     if all(name in schema.names for name in names):

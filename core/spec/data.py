@@ -4,11 +4,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-import core.data.augmentations
-import core.data.preparations  # noqa: F401  (the members register themselves)
-from core.data.augmentation import Augmentation
-from core.data.preparation import ColumnName, Preparation
-from core.data.query import MAX_CHARACTERS, parse
+import core.data.prepare.augmentations
+import core.data.prepare.steps  # noqa: F401  (the members register themselves)
+from core.data.prepare.augmentation import Augmentation
+from core.data.prepare.preparation import ColumnName, Preparation
+from core.data.table.query import MAX_CHARACTERS, parse
 from core.errors import InvalidError
 from core.spec.base import Spec
 

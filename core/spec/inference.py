@@ -5,8 +5,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from core.data.preparation import ColumnName
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.prepare.preparation import ColumnName
+from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.spec.admission import feature_names
 from core.spec.base import MostAttempts, Name, Priority, Spec, Tags

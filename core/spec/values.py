@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from core.data.schema import MAX_CLASSES, ColumnSchema, DatasetSchema
+from core.data.table.schema import MAX_CLASSES, ColumnSchema, DatasetSchema
 from core.errors import FieldError
 from core.nn.layers.embedding import Embedding
 from core.nn.layers.flatten import Flatten

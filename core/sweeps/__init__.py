@@ -4,13 +4,11 @@ The rows are the truth. Whoever advances a sweep has a turn; what it wants to wr
 somebody else had a later one. A trial is a job, and how it ends is read from its job.
 """
 
-from core.sweeps.advancing import Advance, advance, unfinished
 from core.sweeps.budget import Spent, spent
-from core.sweeps.control import cancel, pause, resume
-from core.sweeps.editing import add_points, edit, retry_failed
-from core.sweeps.forecasting import Forecast, forecast
-from core.sweeps.looking import Memory
-from core.sweeps.mirroring import (
+from core.sweeps.control.edits import add_points, edit, retry_failed
+from core.sweeps.control.lifecycle import cancel, pause, resume
+from core.sweeps.cost.estimate import Forecast, forecast
+from core.sweeps.mirror_state import (
     Mark,
     behind,
     forget_sweep_run,
@@ -22,7 +20,7 @@ from core.sweeps.mirroring import (
     show_best,
     tell_sweep_again,
 )
-from core.sweeps.reading import (
+from core.sweeps.queries import (
     SweepPage,
     any_runs,
     best,
@@ -33,8 +31,10 @@ from core.sweeps.reading import (
     trials,
 )
 from core.sweeps.results import Findings, findings, register_best
-from core.sweeps.starting import start, started
-from core.sweeps.trialjobs import folds, standing
+from core.sweeps.snapshot import Memory
+from core.sweeps.submission import start, started
+from core.sweeps.trial_jobs import folds, standing
+from core.sweeps.trial_scheduler import Advance, advance, unfinished
 
 __all__ = [
     "Advance",

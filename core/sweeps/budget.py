@@ -13,7 +13,7 @@ from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.spec.sweep import SweepSpec
 from core.status import SweepStatus
-from core.sweeps.trialjobs import beside_jobs, going_on
+from core.sweeps.trial_jobs import beside_jobs, going_on
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from core import models
 from core.db.tables import ModelVersion, Trial
 from core.errors import ConflictError
-from core.search.exporting import export
 from core.search.plots import PlotKind, album, plot
 from core.search.study import Search, Tried
+from core.search.study_export import export
 from core.spec.sweep import SweepSpec
-from core.sweeps.reading import best, get
-from core.sweeps.telling import reports, tried
-from core.sweeps.trialjobs import job_ids
+from core.sweeps.queries import best, get
+from core.sweeps.trial_jobs import job_ids
+from core.sweeps.trial_outcome import reports, tried
 
 MOST_CURVES = 200
 """Learning curves are drawn of so many trials at most, the newest ones."""

@@ -17,8 +17,8 @@ from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
+from core.training.dataset.types import Part
 from core.training.evaluation import NUMBERS
-from core.training.problem import Part
 
 ERRORS = "calibration.errors"
 ROWS = "calibration.rows"

@@ -10,7 +10,7 @@ from core.nn.layer import Scope
 from core.nn.loss import SMALLEST, Loss
 from core.nn.metric import Metric, Tally
 from core.nn.network import BoundNetwork
-from core.training.problem import Part
+from core.training.dataset.types import Part
 
 NUMBERS = 2**20
 """Numbers of input a forward pass for evaluation takes at a time, at least one row."""

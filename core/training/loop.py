@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.data.stretches import Arrival
+from core.data.table.reader import Arrival
 from core.errors import TrainingError
 from core.events import TrainingFailed
 from core.nn.array import Array
@@ -16,10 +16,10 @@ from core.nn.loss import occurrences
 from core.spec import JobSpec
 from core.training import checkpoint
 from core.training.calibration import calibrate
-from core.training.insight import insights
+from core.training.dataset.stream import posed
+from core.training.diagnostics.insight import insights
 from core.training.model import TrainedModel
 from core.training.run import CheckpointPolicy, Events, Run
-from core.training.streaming import posed
 from core.training.trainer import Trainer
 
 log = logging.getLogger(__name__)

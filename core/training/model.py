@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from core.data import cells, columns
-from core.data.pipeline import ColumnCellError, Pipeline
-from core.data.schema import Label
-from core.data.standardizer import Standardizer
-from core.data.tensors import shape_of
+from core.data.prepare import cells
+from core.data.prepare.pipeline import ColumnCellError, Pipeline
+from core.data.prepare.standardizer import Standardizer
+from core.data.table import columns
+from core.data.table.schema import Label
+from core.data.table.tensors import shape_of
 from core.errors import FieldError, InvalidError
 from core.nn.array import Array
 from core.nn.layer import Scope
@@ -26,7 +27,7 @@ from core.spec import JobSpec
 from core.spec.version import encode
 from core.training.calibration import Calibration
 from core.training.checkpoint import read, save
-from core.training.problem import Column, Encoding
+from core.training.dataset.types import Column, Encoding
 
 FORMAT = "chainrule.model.1"
 BATCH = 4096

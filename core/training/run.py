@@ -23,11 +23,11 @@ from core.nn.array import Array, to_host
 from core.shortage import shortage
 from core.spec import TrainingSpec
 from core.training import checkpoint
-from core.training.diagnosis import diagnose
+from core.training.dataset.types import Problem
+from core.training.diagnostics.divergence import diagnose
 from core.training.evaluation import evaluate
 from core.training.model import weights_digest
-from core.training.problem import Problem
-from core.training.stopping import Judge
+from core.training.stopping_criteria import Judge
 from core.training.trainer import Trainer
 
 

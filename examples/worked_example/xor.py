@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from core.spec import TrainingSpec
-from core.training.problem import Part, Problem
+from core.training.dataset.types import Part, Problem
 from core.training.trainer import Trainer
 
 ROWS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

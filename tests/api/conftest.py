@@ -8,12 +8,12 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from api.app import create_app
-from core.data.intake import ParsedDataset, parse
+from core.data.ingest.parser import ParsedDataset, parse
 from core.events import TrainingEnded
 from core.settings import Settings
 from core.spec import JobSpec
 from core.training.loop import train
-from tests.apicases import CSV, SPEC, Http, close
+from tests.support.api_cases import CSV, SPEC, Http, close
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from chainrule.client import Client
-from tests.brokers import free_port
+from tests.support.brokers import free_port
 
 
 def environment(**settings):

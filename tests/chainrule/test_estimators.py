@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from chainrule import NetworkClassifier, NetworkRegressor, estimators
-from core.training.problem import Part, Problem
+from core.training.dataset.types import Part, Problem
 
 CHECK = """
 import json, sys, warnings

@@ -10,7 +10,7 @@ from core import nodes
 from core.db.session import transaction
 from core.errors import NotFoundError
 from core.spec.version import SPEC_VERSION
-from tests.jobcases import claimed, do
+from tests.support.job_cases import claimed, do
 
 
 def beat(engine: Engine, worker: str, node: str = "n1", **changes: Any) -> bool:

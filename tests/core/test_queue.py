@@ -13,7 +13,7 @@ import pytest
 from core.errors import InvalidError, UnavailableError
 from core.queue import KEY_PREFIX, QUEUES, TRAIN, make_celery, ring, waiting
 from core.settings import Settings
-from tests.brokers import Broker
+from tests.support.brokers import Broker
 
 
 def settings(url: str) -> Settings:

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.brokers import free_port
 from tests.house.snippets import ROOT, SHELL, snippets
+from tests.support.brokers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PROGRAMS = Path(sys.executable).parent

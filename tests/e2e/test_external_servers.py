@@ -6,9 +6,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.brokers import Broker
-from tests.databases import PostgresServer
 from tests.e2e.conftest import SPEC, Up
+from tests.support.brokers import Broker
+from tests.support.databases import PostgresServer
 
 pytestmark = pytest.mark.e2e
 

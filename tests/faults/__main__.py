@@ -11,14 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.results import Row, publish
-from tests.faults import baseline, pace, report
-from tests.faults.bucket import bucket
-from tests.faults.crashsite import CrashSite, Plan, Result, crash_points, random_kills
+from tests.faults.cluster.bucket import bucket
+from tests.faults.cluster.stack import Stack
+from tests.faults.cluster.surroundings import WholeStack
+from tests.faults.crash_site import CrashSite, Plan, Result, crash_points, random_kills
+from tests.faults.figures import baseline, pace, report
 from tests.faults.matrix import FAULTS
 from tests.faults.nemesis import Nemesis, Outcome
 from tests.faults.soak import Soak
-from tests.faults.stack import Stack
-from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import DOUBLED, LOST, WRONG
 
 APART = ("mlflow", "api", "disks", "bucket")

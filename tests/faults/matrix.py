@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.faults.cluster.stack import LEASE_SECONDS
 from tests.faults.scene import Scene
-from tests.faults.stack import LEASE_SECONDS
 
 PAST_LEASE = LEASE_SECONDS * 1.5
 WITHIN_LEASE = LEASE_SECONDS * 0.3

@@ -5,15 +5,15 @@ import time
 from dataclasses import dataclass, field
 
 from core.status import AttemptStatus, JobStatus
-from tests.faults.kinds import around, links, machines, processes, releases, servers, stores
+from tests.faults.cluster.stack import Stack, training
+from tests.faults.cluster.surroundings import WholeStack
+from tests.faults.kinds import links, machines, processes, releases, servers, stores, surroundings
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.scene import Change, Missed, Scene
-from tests.faults.stack import Stack, training
-from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import WRONG, Verdict, trained_again_at
-from tests.workercases import until
+from tests.support.worker_cases import until
 
-KINDS = (processes, servers, links, machines, around, stores, releases)
+KINDS = (processes, servers, links, machines, surroundings, stores, releases)
 """What fills the matrix."""
 
 SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}}

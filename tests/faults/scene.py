@@ -12,9 +12,9 @@ import psutil
 
 from core.db.tables import Job
 from core.status import JobStatus
-from tests.faults.stack import Stack, training
-from tests.worker.processes import Process, lives
-from tests.workercases import until
+from tests.faults.cluster.stack import Stack, training
+from tests.support.worker_cases import until
+from tests.support.worker_processes import Process, lives
 
 Change: TypeAlias = Callable[[Job], object]
 

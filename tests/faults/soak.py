@@ -8,11 +8,11 @@ from benchmarks.results import Row, at_least, at_most, figure
 from core import jobs
 from core.db.session import reading
 from core.status import JobStatus
+from tests.faults.cluster.surroundings import WholeStack
 from tests.faults.matrix import FAULTS
 from tests.faults.scene import Change, Missed, Scene
-from tests.faults.surroundings import WholeStack
 from tests.faults.verdict import DOUBLED, LOST, WRONG, Verdict
-from tests.workercases import until
+from tests.support.worker_cases import until
 
 SPEC = {"epochs": 100, "checkpoint": {"every_steps": 40}}
 SEEDS = 4

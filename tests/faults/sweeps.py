@@ -22,9 +22,9 @@ from core.events import EpochEnded
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepSpec
 from core.training.loop import train
-from tests.faults.stack import Stack
-from tests.worker.processes import Process
-from tests.workercases import parse_digits
+from tests.faults.cluster.stack import Stack
+from tests.support.worker_cases import parse_digits
+from tests.support.worker_processes import Process
 
 TRIALS = 50
 METRIC = "valid/loss"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.crashsite import CrashSite, crash_points, random_kills
+from tests.faults.crash_site import CrashSite, crash_points, random_kills
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 

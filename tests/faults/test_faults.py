@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.cluster.surroundings import WholeStack
 from tests.faults.matrix import FAULTS, Fault
 from tests.faults.nemesis import Nemesis
-from tests.faults.surroundings import WholeStack
 from tests.faults.tools import demand
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]

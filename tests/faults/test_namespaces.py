@@ -14,14 +14,14 @@ from core.db.tables import Attempt, Trial
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepChanges, SweepSpec
 from core.status import SweepStatus
-from tests.brokers import Broker
-from tests.databases import PostgresServer
-from tests.faults import machines
-from tests.faults.machines import Machine
+from tests.faults.cluster import machines
+from tests.faults.cluster.machines import Machine
 from tests.faults.tools import demand
-from tests.worker.processes import Process
-from tests.workercases import Bench, parse_digits, until
-from worker.scheduler import Scheduler
+from tests.support.brokers import Broker
+from tests.support.databases import PostgresServer
+from tests.support.worker_cases import Bench, parse_digits, until
+from tests.support.worker_processes import Process
+from worker.scheduler.__main__ import Scheduler
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stack import Stack
+from tests.faults.cluster.stack import Stack
 from tests.faults.sweeps import GRID, chaos, reference
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

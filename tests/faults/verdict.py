@@ -11,7 +11,7 @@ from core.db.tables import MetricChunk
 from core.events import MACHINE
 from core.jobs.points import points, unpack
 from core.status import AttemptStatus, JobStatus
-from tests.workercases import Bench
+from tests.support.worker_cases import Bench
 
 LOST, DOUBLED, WRONG = "lost", "doubled", "wrong"
 

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from core import jobs
 from core.db.session import transaction
 from core.status import JobStatus
-from tests.jobcases import claimed, do, points, queued
+from tests.support.job_cases import claimed, do, points, queued
 
 
 def run(engine: Engine, statement: str, **values: object) -> None:

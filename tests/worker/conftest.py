@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.data.intake import ParsedDataset
-from tests.brokers import Broker
-from tests.worker.sites import Site
-from tests.workercases import Bench, parse_digits
+from core.data.ingest.parser import ParsedDataset
+from tests.support.brokers import Broker
+from tests.support.worker_cases import Bench, parse_digits
+from tests.support.worker_sites import Site
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.queue import KEY_PREFIX
 from core.status import AttemptStatus, JobStatus
-from tests.worker.sites import Site
-from tests.workercases import LONG, until
+from tests.support.worker_cases import LONG, until
+from tests.support.worker_sites import Site
 
 
 def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site):

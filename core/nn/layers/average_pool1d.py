@@ -5,8 +5,8 @@ from typing import Literal
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
-from core.nn.pooling import Pool1d, mean
-from core.nn.windows import Grid
+from core.nn.ops.pooling import Pool1d, mean
+from core.nn.ops.windows import Grid
 
 
 @member

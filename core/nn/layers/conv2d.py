@@ -5,9 +5,9 @@ from typing import Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.convolution import Convolving
 from core.nn.layer import Backprop, Layer, Scope
-from core.nn.windows import Grid, PaddingPair, Pair, grid, pair
+from core.nn.ops.convolution import Convolving
+from core.nn.ops.windows import Grid, PaddingPair, Pair, grid, pair
 
 
 @member

@@ -5,7 +5,7 @@ from typing import Literal
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
-from core.nn.pooling import GlobalPool
+from core.nn.ops.pooling import GlobalPool
 
 
 @member

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope, Weight
-from core.nn.recurrence import Recurrent, Unroll, turned
+from core.nn.ops.recurrence import Recurrent, Unroll, turned
 
 
 @member

@@ -7,10 +7,10 @@ from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.classification import WeightedBinaryLoss
 from core.nn.layer import Scope
-from core.nn.logits import sigmoid, softplus
 from core.nn.loss import Loss, plain
+from core.nn.measures.classification import WeightedBinaryLoss
+from core.nn.ops.logits import sigmoid, softplus
 
 
 @member

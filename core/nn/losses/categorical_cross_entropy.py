@@ -7,13 +7,10 @@ from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
-from core.nn.logits import (
-    class_array,
-    exponentials,
-)
 from core.nn.loss import Loss, mean_over_samples, plain
+from core.nn.measures.classification import ClassLoss
+from core.nn.ops.logits import class_array, exponentials
 
 
 @member

@@ -7,15 +7,10 @@ from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
-from core.nn.logits import (
-    class_array,
-    exponentials,
-    flat_index,
-    scaled_rows,
-)
 from core.nn.loss import SMALLEST, Loss, plain
+from core.nn.measures.classification import ClassLoss
+from core.nn.ops.logits import class_array, exponentials, flat_index, scaled_rows
 
 FEW = 64
 """Up to so many classes, taking whole one-hot rows is quicker than writing single numbers."""

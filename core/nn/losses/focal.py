@@ -7,14 +7,10 @@ from annotated_types import Ge
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.classification import ClassLoss
 from core.nn.layer import Scope
-from core.nn.logits import (
-    class_array,
-    exponentials,
-    flat_index,
-)
 from core.nn.loss import SMALLEST, Loss
+from core.nn.measures.classification import ClassLoss
+from core.nn.ops.logits import class_array, exponentials, flat_index
 
 TINY = 1e-30
 """Below every probability that matters: keeps 0 / 0 from being asked for."""

@@ -9,8 +9,8 @@ from annotated_types import Ge, Le, Len
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope, ShapeError
-from core.nn.logits import softmax
 from core.nn.loss import Loss, mean_over_samples
+from core.nn.ops.logits import softmax
 
 
 @member

@@ -5,9 +5,9 @@ from typing import Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.classification import BinaryLoss
 from core.nn.layer import Scope
 from core.nn.loss import Loss
+from core.nn.measures.classification import BinaryLoss
 
 
 @member

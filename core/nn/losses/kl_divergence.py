@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.logits import check_classes, exponentials, softmax
 from core.nn.loss import Loss, mean_over_samples
+from core.nn.ops.logits import check_classes, exponentials, softmax
 
 TINY = 1e-37
 """Stands for a share of nothing, whose logarithm is not needed: it is multiplied by zero."""

@@ -8,7 +8,7 @@ from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.loss import Loss
-from core.nn.pointwise import PointwiseLoss
+from core.nn.measures.pointwise import PointwiseLoss
 
 
 @member

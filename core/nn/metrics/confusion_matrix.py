@@ -7,7 +7,7 @@ import numpy as np
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.labels import by_class, indicators
+from core.nn.measures.labels import by_class, indicators
 from core.nn.metric import Metric
 
 

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.labels import ratio
-from core.nn.squares import SquaredMetric
+from core.nn.measures.labels import ratio
+from core.nn.measures.squares import SquaredMetric
 
 
 @member

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.labels import LabelMetric, averaged
+from core.nn.measures.labels import LabelMetric, averaged
 
 
 @member

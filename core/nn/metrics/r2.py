@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.labels import ratio
+from core.nn.measures.labels import ratio
 from core.nn.metric import Metric
 
 

@@ -7,7 +7,7 @@ from annotated_types import Ge
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.labels import ratio
+from core.nn.measures.labels import ratio
 from core.nn.metric import Metric
 
 

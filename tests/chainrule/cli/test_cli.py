@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from chainrule.cli import predicting, views
+from chainrule.cli import predictions, views
 from chainrule.cli.app import app, main
-from core.data.formats import known
+from core.data.ingest.formats import known
 
 HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
 UP = (sys.executable, "-m", "chainrule.cli", "up", "--data-dir")
@@ -156,20 +156,20 @@ def test_ending_while_starting_is_no_error(tmp_path: Path) -> None:
 def test_rows_of_a_csv_file_are_numbers_where_they_can_be(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("\ufeffa,b,c\n1,2.5,x\n")
-    assert predicting.read_rows(file) == [{"a": 1, "b": 2.5, "c": "x"}]
+    assert predictions.read_rows(file) == [{"a": 1, "b": 2.5, "c": "x"}]
 
 
 @pytest.mark.parametrize("text", ['[{"a": 1}]', '{"rows": [{"a": 1}]}', '{"a": 1}'])
 def test_rows_as_json(tmp_path: Path, text: str) -> None:
     file = tmp_path / "rows.json"
     file.write_text(text)
-    assert predicting.read_rows(file) == [{"a": 1}]
+    assert predictions.read_rows(file) == [{"a": 1}]
 
 
 def test_the_answer_is_not_among_what_the_network_is_shown() -> None:
     rows = [{"a": 1, "label": 7}]
-    assert predicting.without_targets(rows, "label") == [{"a": 1}]
-    assert predicting.without_targets(rows, ["x", "y"]) == rows
+    assert predictions.without_targets(rows, "label") == [{"a": 1}]
+    assert predictions.without_targets(rows, ["x", "y"]) == rows
 
 
 def test_metrics_show_what_people_look_at_first() -> None:

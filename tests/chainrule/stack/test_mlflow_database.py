@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgresServer
+from tests.support.databases import PostgresServer
 
 pytestmark = pytest.mark.e2e
 

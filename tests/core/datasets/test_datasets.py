@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from core import datasets
-from core.data.intake import parse
-from core.data.stores import open_store
+from core.data.ingest.parser import parse
+from core.data.storage.stores import open_store
 from core.db.clock import now
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion

@@ -3,15 +3,15 @@
 import pytest
 
 from core import datasets
-from core.data import damage
-from core.data.cache import Cache
-from core.data.copies import chunk_key, held, manifest, manifest_key, whole_key
-from core.data.intake import parse
-from core.data.stores import open_store
+from core.data.ingest.parser import parse
+from core.data.storage import damage
+from core.data.storage.cache import Cache
+from core.data.storage.local_copy import chunk_key, held, manifest, manifest_key, whole_key
+from core.data.storage.stores import open_store
 from core.datasets import blobs
 from core.db.session import reading
 from core.errors import DamagedError, UnavailableError
-from tests.jobcases import do
+from tests.support.job_cases import do
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from sqlalchemy import literal
 
 from core import jobs
 from core.db.types import Timestamp
-from core.jobs import claiming, control, ending, groups, mirroring, reading, reaping, submitting
-from worker.concluding import Conclusion
-from worker.mirror import Mirror
+from core.jobs import control, queries, submission
+from core.jobs.attempt import claims, outcome, reaper, stack
+from core.jobs.mirror import state
+from worker.attempt.outcome import Conclusion
+from worker.mlflow.jobs import Mirror
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Mutant:
 
 
 def _unfenced(session: Any, job_id: str, attempt: int) -> Any:
-    return reading.get(session, job_id, lock=True)
+    return queries.get(session, job_id, lock=True)
 
 
 def _by_local_clock(seconds: float) -> Any:
@@ -71,70 +73,70 @@ _SENT = """\
 FOUND_BY_THE_MACHINE = {
     "metrics are not fenced": Mutant(jobs.record_metrics, *_OWN, _UNFENCED),
     "checkpoints are not fenced": Mutant(jobs.record_checkpoint, *_OWN, _UNFENCED),
-    "ends are not fenced": Mutant(ending.finish, *_OWN, _UNFENCED),
-    "releases are not fenced": Mutant(ending.release, *_OWN, _UNFENCED),
-    "losses are not fenced": Mutant(ending.lose, *_OWN, _UNFENCED),
+    "ends are not fenced": Mutant(outcome.finish, *_OWN, _UNFENCED),
+    "releases are not fenced": Mutant(outcome.release, *_OWN, _UNFENCED),
+    "losses are not fenced": Mutant(outcome.lose, *_OWN, _UNFENCED),
     "renewals are not fenced": Mutant(
-        claiming.renew, "Job.attempt == claim.attempt,", "Job.attempt >= claim.attempt,"
+        claims.renew, "Job.attempt == claim.attempt,", "Job.attempt >= claim.attempt,"
     ),
     "a release resets the attempt": Mutant(
-        ending._wait_again,
+        outcome._wait_again,
         "job.published_at = None\n",
         "job.published_at = None\n    job.attempt = 0\n",
     ),
     "leases follow a local clock": Mutant(
-        claiming.claim,
+        claims.claim,
         "lease_until=later(lease_seconds)",
         "lease_until=_by_local_clock(lease_seconds)",
         {"_by_local_clock": _by_local_clock},
     ),
-    "a claim does not wait for the backoff": Mutant(claiming.claim, "Job.not_before <= now(),", ""),
+    "a claim does not wait for the backoff": Mutant(claims.claim, "Job.not_before <= now(),", ""),
     "the reaper has no grace": Mutant(
-        reaping.Reaper.look,
+        reaper.Reaper.look,
         "waited = started_at - self._up_since >= self._lease_seconds",
         "waited = True",
     ),
-    "a key is forgotten": Mutant(submitting.enter, "if earlier is not None:", "if False:"),
-    "finishing twice is refused": Mutant(ending.finish, "if ours is None:", "if True:"),
+    "a key is forgotten": Mutant(submission.enter, "if earlier is not None:", "if False:"),
+    "finishing twice is refused": Mutant(outcome.finish, "if ours is None:", "if True:"),
     "losses are not charged": Mutant(
-        ending._charge, "else job.infra_failures + 1", "else job.infra_failures"
+        outcome._charge, "else job.infra_failures + 1", "else job.infra_failures"
     ),
     "advancing does not clear the account": Mutant(
-        ending._charge, "1 if advanced else job.infra_failures + 1", "job.infra_failures + 1"
+        outcome._charge, "1 if advanced else job.infra_failures + 1", "job.infra_failures + 1"
     ),
     "a cancelled job waits again": Mutant(
-        ending._wait_again, "if job.cancel_requested_at is not None:", "if False:"
+        outcome._wait_again, "if job.cancel_requested_at is not None:", "if False:"
     ),
     "superseded points stay": Mutant(
         jobs.metrics.__globals__["last_steps"], "lowest = min(lowest, resumed_from)", "pass"
     ),
     "a stack's chunk told twice is written twice": Mutant(
-        groups.record_all,
+        stack.record_all,
         "if len(points) and (job_id, job.attempt, report.sequence) not in present:",
         "if (job_id, job.attempt, report.sequence) in present:\n"
         "            report = Written(report.sequence + 1000, report.keys, points)\n"
         "        if len(points):",
     ),
     "stacks are not fenced by the attempt": Mutant(
-        groups._ours, "tuple_(Job.id, Job.attempt).in_(pairs)", "Job.id.in_(list(owned))"
+        stack._ours, "tuple_(Job.id, Job.attempt).in_(pairs)", "Job.id.in_(list(owned))"
     ),
     "a stack writes into jobs that ended": Mutant(
-        groups._ours, "Job.status == JobStatus.RUNNING", "Job.id.is_not(None)"
+        stack._ours, "Job.status == JobStatus.RUNNING", "Job.id.is_not(None)"
     ),
     "a stack takes a job with a checkpoint": Mutant(
-        groups._fitting, "Job.checkpoint_id.is_(None),", ""
+        stack._fitting, "Job.checkpoint_id.is_(None),", ""
     ),
     "a stack given back forgets a pause": Mutant(
-        groups.release_all, "JobStatus.PAUSED if paused else JobStatus.QUEUED", "JobStatus.QUEUED"
+        stack.release_all, "JobStatus.PAUSED if paused else JobStatus.QUEUED", "JobStatus.QUEUED"
     ),
     "a stack given back alone is a stack again": Mutant(
-        groups.release_all, "None if alone else job.stack_key", "job.stack_key"
+        stack.release_all, "None if alone else job.stack_key", "job.stack_key"
     ),
     "a stack cancelled while it trains waits again": Mutant(
-        groups.release_all, "if job.cancel_requested_at is not None:", "if False:"
+        stack.release_all, "if job.cancel_requested_at is not None:", "if False:"
     ),
     "the mirror shows a repeated point with its own moment": Mutant(
-        mirroring.unmirrored, "first.get(place, point)", "point"
+        state.unmirrored, "first.get(place, point)", "point"
     ),
     "the mirror marks chunks before it sends them": Mutant(
         Mirror._send_points,

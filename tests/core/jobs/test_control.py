@@ -11,7 +11,7 @@ from core.db.engine import make_engine
 from core.db.session import reading
 from core.errors import ConflictError, NotFoundError
 from core.status import JobStatus
-from tests.jobcases import claimed, do, queued
+from tests.support.job_cases import claimed, do, queued
 
 
 def test_cancelling_a_job_that_waits_ends_it(engine: Engine) -> None:

@@ -9,7 +9,7 @@ from core import jobs, nodes
 from core.db.clock import now
 from core.db.session import transaction
 from core.status import JobStatus
-from tests.jobcases import LEASE, claimed, do, pass_time, queued
+from tests.support.job_cases import LEASE, claimed, do, pass_time, queued
 
 SIGNAL = {"kind": "signal", "message": "killed by SIGKILL"}
 FULL = {"kind": "disk_full", "message": "no space"}

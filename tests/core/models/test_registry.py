@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from core import jobs, models
 from core.errors import InvalidError, NotFoundError
 from core.status import JobStatus
-from tests.jobcases import claimed, do, queued
+from tests.support.job_cases import claimed, do, queued
 
 
 @pytest.fixture

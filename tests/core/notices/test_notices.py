@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import text, update
 
 from core import datasets, jobs, models, notices, sweeps
-from core.data.intake import ParsedDataset
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import reading, transaction
 from core.db.tables import Delivery
 from core.errors import ConflictError, InvalidError, NotFoundError
 from core.notices import outbox
 from core.status import JobStatus
-from tests.jobcases import claimed, do, queued
-from tests.receivers import Receiver, receiver
-from tests.sweepcases import rounds, schema, started
+from tests.support.job_cases import claimed, do, queued
+from tests.support.receivers import Receiver, receiver
+from tests.support.sweep_cases import rounds, schema, started
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from core.errors import ConflictError, InvalidError
-from core.search.exporting import export
 from core.search.plots import KINDS, PlotKind, kinds, plot
 from core.search.study import Search, Tried
+from core.search.study_export import export
 from core.spec.sweep import EXAMPLE, SweepSpec
 
 SPEC = SweepSpec.model_validate(EXAMPLE)

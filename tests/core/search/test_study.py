@@ -14,7 +14,6 @@ from core.search.dimension import Dimension
 from core.search.dimensions.categorical import Categorical
 from core.search.dimensions.float import Float
 from core.search.dimensions.int import Int
-from core.search.notebook import Notebook
 from core.search.pruner import Pruner
 from core.search.pruners.median import Median
 from core.search.pruners.none import NoPruner
@@ -24,6 +23,7 @@ from core.search.sampler import Sampler
 from core.search.samplers.quasi_random import QuasiRandom
 from core.search.samplers.random import Random
 from core.search.study import Search, Tried
+from core.search.study_cache import Notebook
 
 SAMPLERS = [one for kind in members(Sampler).values() for one in kind.examples()]
 PRUNERS = [one for kind in members(Pruner).values() for one in kind.examples()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.inference import ScoringSpec, check

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.data.schema import ColumnSchema, DatasetSchema
+from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check

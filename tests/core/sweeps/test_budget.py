@@ -13,8 +13,8 @@ from core.errors import ConflictError
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
-from tests.jobcases import claimed, do
-from tests.sweepcases import finish, rounds, started, table
+from tests.support.job_cases import claimed, do
+from tests.support.sweep_cases import finish, rounds, started, table
 
 EPOCHS = DIGITS["epochs"]
 

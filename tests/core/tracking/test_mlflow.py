@@ -19,8 +19,8 @@ from core.tracking import (
     ensure_run,
     is_deleted,
 )
-from tests.brokers import free_port
-from tests.trackers import Tracker
+from tests.support.brokers import free_port
+from tests.support.trackers import Tracker
 
 
 @pytest.fixture

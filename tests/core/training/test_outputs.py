@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.data import columns
-from core.data.describe import describe
-from core.data.tensors import tensor_array, tensor_field
+from core.data.ingest.profile import describe
+from core.data.table import columns
+from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError
 from core.events import EpochEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.admission import check
 from core.training.loop import train
-from core.training.measuring import measure
 from core.training.model import TrainedModel
+from core.training.table_evaluation import measure
 from tests.core.training.conftest import write
 
 ROWS = 300

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
+from tests.faults.cluster.proxy import Mode
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
-from tests.faults.proxy import Mode
 from tests.faults.scene import Scene
 
 

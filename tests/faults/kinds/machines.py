@@ -4,7 +4,7 @@ import time
 
 from core import jobs
 from core.db.session import reading
-from tests.faults.machines import Machine
+from tests.faults.cluster.machines import Machine
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
 from tests.faults.scene import Missed, Scene
 

@@ -9,10 +9,10 @@ from core import jobs, nodes
 from core.db.session import reading, transaction
 from core.db.tables import Checkpoint
 from core.errors import ChainruleError
+from tests.faults.cluster.stack import thaw
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
 from tests.faults.scene import Missed, Scene
-from tests.faults.stack import thaw
-from tests.workercases import until
+from tests.support.worker_cases import until
 
 
 @fault(costs=True)

@@ -9,7 +9,7 @@ from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 from tests.faults.matrix import WITHIN_LEASE, fault
 from tests.faults.scene import Scene
-from tests.workercases import until
+from tests.support.worker_cases import until
 
 FIELD = "field_of_the_next_release"
 

@@ -12,7 +12,7 @@ from core.queue import KEY_PREFIX
 from core.status import JobStatus
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
 from tests.faults.scene import Missed, Scene
-from tests.workercases import until
+from tests.support.worker_cases import until
 
 QUEUE = f"{KEY_PREFIX}cpu"
 BELL_SECONDS = 10.0

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from core.db.session import reading
 from core.db.tables import Attempt
 from core.status import AttemptStatus
-from tests.faults.kinds.around import met, whole
+from tests.faults.kinds.surroundings import met, whole
 from tests.faults.matrix import fault
 from tests.faults.scene import Missed, Scene
 

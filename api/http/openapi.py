@@ -1,0 +1,75 @@
+"""What the OpenAPI document says beyond what the endpoints themselves say."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.http.problems import MEDIA_TYPE, Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_MEANINGS = {
+    400: "the request cannot be read: broken JSON, a foreign Host header",
+    401: "the token is missing or wrong",
+    403: "the request comes from a page of another site",
+    404: "there is no such thing",
+    408: "the body came too slowly",
+    409: "the thing is in a state that does not allow this",
+    413: "the body is larger than allowed",
+    415: "the body is not JSON",
+    422: "a field is wrong; `errors` names it",
+    500: "our fault",
+    503: "a server this one needs does not answer; try again later",
+}
+ALWAYS = (400, 401, 500, 503)
+"""Problems that any route under /v1 may answer with."""
+
+DESCRIPTION = """
+Submit training jobs, watch them, predict with what they learned.
+
+1. `POST /v1/datasets/{name}/versions` with a file as the body
+2. `POST /v1/jobs` with a JobSpec
+3. `GET /v1/jobs/{id}` until its `status` is `finished`
+4. `POST /v1/jobs/{id}/predict` with rows
+
+Errors are problem documents (RFC 9457) that name the field. Lists are
+`{"items": [...], "next": cursor}`.
+When the server was given a token, send it as `Authorization: Bearer <token>`.
+"""
+
+
+def problems(*statuses: int) -> Responses:
+    """The documentation of problems that a route answers with."""
+    return {
+        status: {
+            "description": _MEANINGS[status],
+            "content": {MEDIA_TYPE: {"schema": _REFERENCE}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` describe itself with the Problem schema included."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return document

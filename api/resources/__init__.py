@@ -1,0 +1,1 @@
+"""What the api returns: read schemas, and how rows become them."""

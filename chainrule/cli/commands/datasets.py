@@ -1,0 +1,315 @@
+"""`chainrule dataset`: put data into the server and see what is there."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import DownloadColumn, Progress
+
+from chainrule.archive import packed
+from chainrule.cli import dataset_pages, views
+from chainrule.cli.commands import dataset_edits
+from chainrule.cli.commands.dataset_edits import Description, Tags, tags_of
+from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
+from chainrule.cli.references import version_of
+from chainrule.client import Client
+from chainrule.demo import sets
+from chainrule.transport import Document
+
+MOST_COLUMNS = 12
+CELL = 24
+
+_FORMATS = (
+    "CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip or folder of pictures or IDX files; gzip or "
+    "Zstandard are fine."
+)
+FileOrUrl = Annotated[
+    str,
+    typer.Argument(
+        help=f"{_FORMATS} Or a URL that the server may read: file, s3, gs, az.",
+        metavar="FILE|URL",
+        show_default=False,
+    ),
+]
+ContentType = Annotated[
+    str | None,
+    typer.Option(
+        "--type", help="Content type, if name and first bytes do not tell it, or with options."
+    ),
+]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Leave the file at a URL there: workers read it.")
+]
+
+datasets = new_typer("Upload datasets and see which there are.")
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of datasets."""
+    dataset_pages.install(datasets)
+    dataset_edits.install(datasets)
+    app.add_typer(datasets, name="dataset")
+
+
+@datasets.command("add")
+def add_dataset(
+    name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
+    file: FileOrUrl = "",
+    demo: Annotated[
+        str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
+    ] = None,
+    content_type: ContentType = None,
+    in_place: InPlace = False,
+    description: Description = None,
+    tag: Tags = None,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Upload a file, or a folder of files, as the next version of a dataset.
+
+    A large file goes in parts; one that was cut off goes on when the command is given again.
+
+    A file at a URL is copied by the server, with its credentials, from where its settings allow.
+
+    [dim]chainrule dataset add digits examples/digits.csv[/]
+
+    [dim]chainrule dataset add scans s3://bucket/scans.parquet --in-place[/]
+
+    [dim]chainrule dataset add irises --demo iris[/]
+    """
+    if bool(file) == (demo is not None):
+        raise typer.BadParameter("name a file, or a set with --demo")
+    if demo is not None and demo not in sets.SETS:
+        raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
+    tags = tags_of(tag)
+    with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
+        source = file or str(sets.write(str(demo), Path(folder)))
+        version = _send(server, name, source, content_type, in_place=in_place)
+        if description is not None or tags:
+            server.datasets.change(name, description=description, tags=tags)
+    if as_json:
+        views.print_json(version)
+        return
+    views.CONSOLE.print(
+        f"[green]added[/] {version['name']}@{version['version']}: {version['rows']} rows, "
+        f"{len(version['columns'])} columns"
+    )
+
+
+def _send(
+    server: Client, name: str, source: str, content_type: str | None, *, in_place: bool = False
+) -> Document:
+    """Upload a file or folder, or let the server read a URL, with a bar of how far it is."""
+    if in_place and "://" not in source:
+        raise typer.BadParameter("--in-place is for a file at a URL")
+    with Progress(
+        *Progress.get_default_columns(), DownloadColumn(), console=views.ERRORS, transient=True
+    ) as progress:
+        task = progress.add_task(name, total=None)
+
+        def on_bytes(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if "://" in source:
+            return server.datasets.import_from(
+                name, source, content_type, in_place=in_place, on_bytes=on_bytes
+            )
+        if not Path(source).exists():
+            raise typer.BadParameter(f"there is no file {source!r}")
+        try:
+            with packed(Path(source)) as file:
+                return server.datasets.upload(name, file, content_type, on_bytes=on_bytes)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+@datasets.command("query")
+def query_dataset(
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    query: Annotated[
+        str, typer.Argument(help="Which rows, like 'label:[0 TO 4]'; none: all.")
+    ] = "",
+    preview: Annotated[int, typer.Option(help="Rows to show.", min=0, max=100)] = 10,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Count the rows of a version that a query keeps, and show the first.
+
+    [dim]chainrule dataset query digits 'label:(0 1) AND NOT p00:>0 @sample:0.5 @seed:7'[/]
+
+    [dim]chainrule dataset query digits '@split:0.8:0.1:0.1 @stratify:label @part:test'[/]
+    """
+    with client(url, token) as server:
+        plain, version = version_of(name, server.datasets.describe)
+        found = server.datasets.query(plain, version, query, preview=preview)
+    if as_json:
+        views.print_json(found)
+        return
+    dealt = ", ".join(f"{part} {rows}" for part, rows in (found["parts"] or {}).items())
+    told = f": {dealt}" if dealt else ""
+    views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows{told}")
+    if found["preview"]:
+        # The columns that the query names come first: they are what it is about.
+        named = set(re.findall(r"[^\s:()\[\]{}]+", query))
+        shown = sorted(found["preview"][0], key=lambda column: column not in named)[:MOST_COLUMNS]
+        views.table(
+            shown, ([_cell(row[column]) for column in shown] for row in found["preview"]), ""
+        )
+
+
+@datasets.command("alias")
+def alias_dataset(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    alias: Annotated[str, typer.Argument(help="A name for it, like production.")],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Let a name of your own mean a version: jobs may then ask for digits@production.
+
+    [dim]chainrule dataset alias digits@1 production[/]
+    """
+    plain, _, version = name.partition("@")
+    if not version.isdigit():
+        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+    with client(url, token) as server:
+        found = server.datasets.set_alias(plain, alias, int(version))
+    if as_json:
+        views.print_json(found)
+        return
+    views.CONSOLE.print(f"{plain}@{alias} is now [green]{plain}@{version}[/]")
+
+
+@datasets.command("replace")
+def replace_dataset(
+    name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
+    file: FileOrUrl,
+    alias: Annotated[
+        str | None, typer.Option(help="Let this alias point at the new version as well.")
+    ] = None,
+    content_type: ContentType = None,
+    in_place: InPlace = False,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Put a file in the place of what a dataset's name, and an alias, mean until now.
+
+    Jobs that were submitted keep the version they have. [dim]erase[/] takes away the old one.
+
+    [dim]chainrule dataset replace digits better.csv --alias production[/]
+    """
+    with client(url, token) as server:
+        version = _send(server, name, file, content_type, in_place=in_place)
+        if alias is not None:
+            server.datasets.set_alias(name, alias, version["version"])
+    if as_json:
+        views.print_json(version)
+        return
+    names = name if alias is None else f"{name} and {name}@{alias}"
+    rows = f"{version['rows']} rows"
+    views.CONSOLE.print(f"{names} now mean [green]{name}@{version['version']}[/]: {rows}")
+
+
+@datasets.command("pull")
+def pull_dataset(
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    file: Annotated[Path, typer.Argument(help="Where to; its ending is .parquet, .csv or .arrow.")],
+    query: Annotated[str, typer.Option(help="Only the rows that this query keeps.")] = "",
+    url: Url = URL,
+    token: Token = "",
+) -> None:
+    """Bring a version, or some of its rows, to a file on this machine.
+
+    [dim]chainrule dataset pull digits@1 threes.csv --query 'label:3'[/]
+    """
+    kind = file.suffix.lstrip(".").lower()
+    if kind not in ("parquet", "csv", "arrow"):
+        raise typer.BadParameter(f"{file}: call it .parquet, .csv or .arrow")
+    with client(url, token) as server, Progress(
+        *Progress.get_default_columns(), DownloadColumn(), console=views.CONSOLE, transient=True
+    ) as progress:  # fmt: skip
+        plain, version = version_of(name, server.datasets.describe)
+        task = progress.add_task(f"{plain}@{version}", total=None)
+        server.datasets.pull(
+            plain,
+            version,
+            file,
+            kind=kind,
+            query=query,
+            on_bytes=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    size = views.size(file.stat().st_size)
+    views.CONSOLE.print(f"[green]{file}[/]: {plain}@{version}, {size}", soft_wrap=True)
+
+
+@datasets.command("uses")
+def dataset_uses(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Show who learned from a version: jobs, models; and what keeps it from being erased."""
+    with client(url, token) as server:
+        found = server.datasets.uses(*version_of(name, server.datasets.describe))
+    if as_json:
+        views.print_json(found)
+    else:
+        _show_uses(found)
+
+
+@datasets.command("erase")
+def erase_dataset(
+    name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with what remains.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Erase a version for good, from the store and from all machines.
+
+    Jobs that have it are let finish first; models stay and are listed.
+
+    [dim]chainrule dataset erase digits@1 --reason "asked for by its owner"[/]
+    """
+    if not name.partition("@")[2].isdigit():
+        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+    with client(url, token) as server:
+        plain, version = version_of(name, server.datasets.describe)
+        if not yes and not as_json:
+            _show_uses(server.datasets.uses(plain, version))
+            typer.confirm(f"Erase {plain}@{version} for good?", abort=True)
+        found = server.datasets.erase(plain, version, reason=reason)
+    if as_json:
+        views.print_json(found)
+        return
+    waiting = len(found["uses"]["holding"])
+    when = f"when {waiting} jobs and sweeps have ended" if waiting else "in a moment"
+    views.CONSOLE.print(f"[green]{plain}@{version}[/] will be erased {when}")
+    made_from = found["version"].get("made_from") or {}
+    if made_from.get("in_place"):
+        views.CONSOLE.print(f"{made_from['url']} stays where it is", soft_wrap=True)
+    _show_uses({**found["uses"], "holding": []})
+
+
+def _show_uses(uses: Document) -> None:
+    jobs = ", ".join(f"{count} {status}" for status, count in sorted(uses["jobs"].items()))
+    views.facts(
+        (
+            ("jobs", jobs or "none"),
+            ("still needed by", ", ".join(one[:8] for one in uses["holding"][:10])),
+            ("models", ", ".join(one["model"] for one in uses["models"]) or "none"),
+            ("aliases", ", ".join(uses["aliases"])),
+        )
+    )
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= CELL else text[: CELL - 3] + "..."

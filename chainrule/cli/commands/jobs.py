@@ -1,0 +1,210 @@
+"""Commands about jobs: submit, list, show, cancel, predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chainrule.cli import views
+from chainrule.cli.options import URL, Json, Source, Token, Url, client
+from chainrule.cli.predictions import (
+    Interval,
+    Probabilities,
+    RowsFile,
+    json_file,
+    read_rows,
+    show_predictions,
+    without_targets,
+)
+from chainrule.cli.progress import follow
+from chainrule.client import Client
+from chainrule.transport import Document
+from core.status import JobStatus
+
+_ID_CHARACTERS = 32
+_ENDED_WELL = {JobStatus.FINISHED, JobStatus.PRUNED}
+
+JobId = Annotated[str, typer.Argument(help="Id of the job, its first characters, or `latest`.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("submit")(submit)
+    app.command("jobs")(list_jobs)
+    app.command("job")(show)
+    app.command("cancel")(cancel)
+    app.command("predict")(predict)
+
+
+def submit(
+    file: Annotated[
+        Path, typer.Argument(help="A JobSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay until it ended.")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Idempotency key: sent again, it makes no second job."),
+    ] = None,
+    source: Source = True,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Queue a job; it trains as soon as a worker is free.
+
+    The file holds a JobSpec. The server's /docs page explains each field and shows an example.
+
+    [dim]chainrule submit job.json --watch[/]
+    """
+    spec = json_file(file)
+    if not isinstance(spec, dict):
+        raise typer.BadParameter(f"{file}: a JobSpec is a JSON object")
+    with client(url, token, source=source) as server:
+        job = server.jobs.submit(spec, idempotency_key=key)
+        if watching:
+            job = follow(server, job["id"], visible=not as_json)
+        if as_json:
+            views.print_json(job)
+        elif not watching:
+            views.CONSOLE.print(f"[green]queued[/] {job['id']}")
+            views.CONSOLE.print(f"[dim]see it train: chainrule watch {job['id'][:8]}[/]")
+    exit_as(job, watching)
+
+
+def list_jobs(
+    status: Annotated[JobStatus | None, typer.Option(help="Only those in this state.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only those of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    with client(url, token) as server:
+        wanted = server.jobs.list(
+            status=status.value if status else None, experiment=experiment, limit=min(limit, 100)
+        )
+        found = [job for _, job in zip(range(limit), wanted, strict=False)]
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("job", "status", "does", "experiment", "dataset", "passed", "metrics", "created"),
+        (
+            (
+                job["id"][:8],
+                views.status(job),
+                job["kind"],
+                job["experiment"],
+                job["dataset"],
+                views.passed(job),
+                views.metrics(job.get("last_metrics") or {}, limit=1),
+                views.ago(job.get("created_at")),
+            )
+            for job in found
+        ),
+        "no jobs: chainrule submit job.json",
+    )
+
+
+def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Show one job: progress, metrics, attempts, its run in MLflow."""
+    with client(url, token) as server:
+        job = server.jobs.get(find(server, job_id))
+    if as_json:
+        views.print_json(job)
+        return
+    views.facts(
+        (
+            ("job", job["id"]),
+            ("name", job.get("name") or ""),
+            ("status", views.status(job)),
+            ("why", views.cause(job.get("cause"))),
+            ("stopped by", job.get("reason") or ""),
+            ("experiment", job["experiment"]),
+            ("dataset", job["dataset"]),
+            ("does", job["kind"]),
+            ("passed", views.passed(job)),
+            ("last", views.metrics(job.get("last_metrics") or {})),
+            ("best", views.metrics(job.get("best_metrics") or {})),
+            ("took", views.duration(job.get("started_at"), job.get("finished_at"))),
+            ("weights", job.get("weights_digest") or ""),
+            ("model of", job.get("model_job_id") or ""),
+            ("predictions", job.get("predictions_digest") or ""),
+            ("MLflow", job.get("mlflow_url") or ""),
+        )
+    )
+    if job.get("attempts"):
+        views.CONSOLE.print()
+        views.table(
+            ("attempt", "status", "node", "started", "took", "why"),
+            (
+                (
+                    str(one["number"]),
+                    views.status(one),
+                    one["node"],
+                    views.ago(one.get("started_at")),
+                    views.duration(one.get("started_at"), one.get("ended_at")),
+                    views.cause(one.get("cause")),
+                )
+                for one in job["attempts"]
+            ),
+            "",
+        )
+
+
+def cancel(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """End a job: one that waits at once, one that runs within about a second."""
+    with client(url, token) as server:
+        job = server.jobs.cancel(find(server, job_id))
+    if as_json:
+        views.print_json(job)
+    elif JobStatus(job["status"]).terminal:
+        views.CONSOLE.print(f"[green]cancelled[/] {job['id']}")
+    else:
+        views.CONSOLE.print(f"[green]asked to stop[/] {job['id']}")
+
+
+def predict(
+    job_id: JobId,
+    file: RowsFile,
+    probabilities: Probabilities = False,
+    interval: Interval = None,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Let a finished job's network answer for rows of data, one line each.
+
+    [dim]chainrule predict latest rows.csv[/]
+    """
+    rows = read_rows(file)
+    with client(url, token) as server:
+        job = server.jobs.get(find(server, job_id, kind="train"))
+        rows = without_targets(rows, job["spec"]["data"]["target"])
+        answer = server.jobs.predict(
+            job["id"], rows, probabilities=probabilities, interval=interval
+        )
+    show_predictions(answer, as_json=as_json)
+
+
+def find(server: Client, given: str, *, kind: str | None = None) -> str:
+    """The id of the job that `given` means: an id, the start of one, or `latest` (of a kind)."""
+    if len(given) >= _ID_CHARACTERS:
+        return given
+    listed = server.jobs.list(kind=kind, limit=100)
+    recent = [job["id"] for _, job in zip(range(500), listed, strict=False)]
+    if given == "latest":
+        if not recent:
+            raise typer.BadParameter("there are no jobs yet")
+        return str(recent[0])
+    matches = [job_id for job_id in recent if job_id.startswith(given)]
+    if len(matches) > 1:
+        raise typer.BadParameter(f"{len(matches)} jobs begin with {given}: give more of the id")
+    return str(matches[0]) if matches else given
+
+
+def exit_as(job: Document, watched: bool) -> None:
+    """End with exit code 1 when the job that was watched did not end well."""
+    if watched and JobStatus(job["status"]) not in _ENDED_WELL:
+        raise typer.Exit(1)

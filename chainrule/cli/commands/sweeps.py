@@ -1,0 +1,237 @@
+"""Commands about sweeps: run one and watch it, show one, list them."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from chainrule.cli import views
+from chainrule.cli.commands import sweep_edits, sweep_results
+from chainrule.cli.commands.sweep_results import SweepId, find
+from chainrule.cli.options import URL, Json, Source, Token, Url, client, new_typer
+from chainrule.client import Client
+from chainrule.transport import Document
+from core.status import SweepStatus
+
+_PAUSE_SECONDS = 0.5
+_SHOWN_TRIALS = 10
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    sweep = new_typer("Search hyperparameters: many jobs, of which the best one counts.")
+    sweep.command("run")(run)
+    sweep.command("forecast")(forecast)
+    sweep.command("show")(show)
+    sweep.command("list")(list_sweeps)
+    sweep_edits.install(sweep)
+    sweep_results.install(sweep)
+    app.add_typer(sweep, name="sweep")
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    source: Source = True,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Begin a sweep and watch it until it ended; Ctrl-C leaves it running.
+
+    [dim]chainrule sweep run sweep.json[/]
+    """
+    spec = _spec(file)
+    with client(url, token, source=source) as server:
+        sweep = server.sweeps.begin(spec)
+        if as_json:
+            while not SweepStatus(sweep["status"]).terminal:
+                time.sleep(_PAUSE_SECONDS)
+                sweep = server.sweeps.get(sweep["id"])
+            views.print_json(sweep)
+        else:
+            views.CONSOLE.print(f"[green]begun[/] {sweep['id']}")
+            sweep = _watch(server, sweep)
+    if not sweep["best"]:
+        raise typer.Exit(1)
+
+
+def forecast(
+    file: Annotated[
+        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+    ],
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Say what a sweep would take: trials a minute, time, processor seconds. Nothing is started.
+
+    [dim]chainrule sweep forecast sweep.json[/]
+    """
+    with client(url, token) as server:
+        found = server.sweeps.forecast(_spec(file))
+    if as_json:
+        views.print_json(found)
+        return
+    known = {
+        "history": f"as sweep {str(found['sweep_id'])[:8]} was",
+        "measured": "by some batches timed now",
+        "unknown": "such trials cannot be timed here, and no sweep was like it",
+    }[found["basis"]]
+    views.CONSOLE.print(f"{found['trials']:,} trials, {known}")
+    if found["seconds"] is not None:
+        views.CONSOLE.print(
+            f"{found['trials_a_minute']:,.0f} a minute on {max(1, found['slots'])} slots: "
+            f"{found['seconds']:,.1f} s, until {found['finish_at'][:19]}Z; "
+            f"{found['cpu_seconds']:,.1f} s of processors"
+        )
+
+
+def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """Show one sweep: its state, its trials by state and the best of them."""
+    with client(url, token) as server:
+        sweep = server.sweeps.get(find(server, sweep_id))
+    if as_json:
+        views.print_json(sweep)
+    else:
+        views.CONSOLE.print(_picture(sweep, [], None))
+
+
+def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+    """List sweeps, newest first."""
+    with client(url, token) as server:
+        found = [sweep for _, sweep in zip(range(50), server.sweeps.list(), strict=False)]
+    if as_json:
+        views.print_json(found)
+        return
+    views.table(
+        ("sweep", "status", "name", "trials", "best", "begun"),
+        (
+            (
+                sweep["id"][:8],
+                views.status(sweep),
+                sweep["name"],
+                f"{_ended(sweep)}/{sweep['n_trials']}",
+                _objectives(sweep["best"][0]) if sweep["best"] else "",
+                views.ago(sweep["created_at"]),
+            )
+            for sweep in found
+        ),
+        "no sweeps: chainrule sweep run sweep.json",
+    )
+
+
+def _watch(server: Client, sweep: Document) -> Document:
+    """A live table of a sweep until it ended; the sweep as it ended."""
+    since, before = time.monotonic(), _ended(sweep)
+    with Live(console=views.CONSOLE, auto_refresh=False) as live:
+        while True:
+            sweep = server.sweeps.get(sweep["id"])
+            done, seconds = _ended(sweep) - before, time.monotonic() - since
+            rate = 60 * done / seconds if done and seconds > 0 else None
+            over = SweepStatus(sweep["status"]).terminal
+            first = max(-1, sum(sweep["trials"].values()) - _SHOWN_TRIALS - 1)
+            trials = server.sweeps.trials(sweep["id"], after=first)
+            live.update(_picture(sweep, trials, rate), refresh=True)
+            if over:
+                return sweep
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Group:
+    states = "  ".join(f"{count} {state}" for state, count in sweep["trials"].items())
+    head = Text.assemble(
+        (sweep["name"], "bold"), "  ", views.status(sweep),
+        f"  {_ended(sweep)}/{sweep['n_trials']}  {states}",
+    )  # fmt: skip
+    left = sweep["n_trials"] - _ended(sweep)
+    if rate and left and not SweepStatus(sweep["status"]).terminal:
+        head.append(f"  {rate:.0f} a minute, {60 * left / rate:.0f} s left")
+    head.append(_spent(sweep))
+    table = Table("trial", "status", "epochs", *_objective_names(sweep), "point",
+                  box=None, pad_edge=False, header_style="bold")  # fmt: skip
+    best = [{**one, "best": True} for one in sweep["best"][:_SHOWN_TRIALS]]
+    for trial in [*best, *reversed(trials)]:
+        table.add_row(
+            f"{'best ' if trial.get('best') else ''}{trial['number']}",
+            _standing(trial),
+            str(trial["epochs"] or ""),
+            *(_measured(trial) or [""] * len(_objective_names(sweep))),
+            Text(_point(trial), style="bold" if trial.get("best") else ""),
+        )
+    return Group(head, table)
+
+
+def _standing(trial: Document) -> Text:
+    """How a trial stands; while its folds are trained also how many of them are."""
+    text, folds = views.status(trial), trial["folds"]
+    if folds and not trial["ended_at"]:
+        done = sum(fold["status"] == "finished" for fold in folds)
+        text.append(f" {done}/{len(folds)} folds")
+    return text
+
+
+def _spent(sweep: Document) -> str:
+    """What is spent of the budgets that it has, and which of them ended it."""
+    budget, spent = sweep["spec"].get("budget") or {}, sweep["spent"]
+    parts = [
+        f"{spent[name]:,.0f} of {most:,.0f} {name}"
+        for name, most in budget.items()
+        if most is not None
+    ]
+    if sweep["stopped_by"]:
+        parts.append(f"stopped by its {sweep['stopped_by']}")
+    return "".join(f"  {part}" for part in parts)
+
+
+def _objective_names(sweep: Document) -> list[str]:
+    given = sweep["spec"]["objective"]
+    return [one["metric"] for one in (given if isinstance(given, list) else [given])]
+
+
+def _objectives(trial: Document) -> str:
+    return " · ".join(_measured(trial))
+
+
+def _measured(trial: Document) -> list[str]:
+    """What came of a trial, one text an objective; how far its folds lie from it, if it has any."""
+    values, deviations = trial["objectives"] or [], trial["deviations"]
+    if not deviations:
+        return [views.number(value) for value in values]
+    both = zip(values, deviations, strict=True)
+    return [f"{views.number(value)} ± {views.number(deviation)}" for value, deviation in both]
+
+
+def _point(trial: Document) -> str:
+    return "  ".join(
+        f"{path} {views.number(v) if isinstance(v, int | float) else json.dumps(v)}"
+        for path, v in trial["point"].items()
+    )
+
+
+def _ended(sweep: Document) -> int:
+    return sum(n for state, n in sweep["trials"].items() if state not in _NOT_ENDED)
+
+
+_NOT_ENDED = {"queued", "running", "paused", "open"}
+
+
+def _spec(file: Path) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        spec = json.loads(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
+    if not isinstance(spec, dict):
+        raise typer.BadParameter(f"{file}: a SweepSpec is a JSON object")
+    return spec

@@ -1,0 +1,1 @@
+"""From the bytes of an upload to the canonical file, with its schema."""

@@ -1,0 +1,114 @@
+"""The formats a dataset may be uploaded in, one file each; the content type chooses."""
+
+from email.message import Message
+from pathlib import Path, PurePath
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.data.ingest.format import Format
+from core.data.ingest.inflate import plain
+from core.data.ingest.ziparchive import first_suffix
+from core.data.table.schema import listed
+from core.errors import InvalidError
+from core.family import load, members
+
+load(__name__, __path__)
+
+# What clients send when nobody said what the bytes are: then the first bytes decide.
+UNTYPED = frozenset(
+    {"", "application/octet-stream", "application/x-www-form-urlencoded"}
+    | {"application/gzip", "application/x-gzip", "application/zstd"}
+)
+PACKED = frozenset({".gz", ".zst"})
+HEAD_BYTES = 16
+
+
+def known() -> tuple[type[Format], ...]:
+    """All formats."""
+    return tuple(members(Format).values())  # type: ignore[type-abstract]
+
+
+def typed(content_type: str, filename: str) -> str:
+    """The content type of an upload: the one given, or if it tells nothing the name's ending's.
+
+    A name without a known ending leaves the choice to the first bytes.
+    """
+    message = Message()
+    message["content-type"] = content_type or "application/octet-stream"
+    if message.get_content_type() not in UNTYPED or not filename:
+        return content_type
+    endings = [ending.lower() for ending in PurePath(filename).suffixes]
+    if endings and endings[-1] in PACKED:
+        endings.pop()
+    for one in known():
+        if endings and endings[-1] in one.endings:
+            return one.content_types[0]
+    return content_type
+
+
+def choose(content_type: str, source: Path) -> Format:
+    """The format named by an upload's content type, its parameters as options.
+
+    Without a telling content type the first bytes decide. Raises InvalidError for an unknown type
+    or option, or when the bytes plainly are another format than the type says.
+    """
+    message = Message()
+    message["content-type"] = content_type or "application/octet-stream"
+    essence = message.get_content_type()
+    given = message.get_params(failobj=[], header="content-type")
+    options = {str(name): str(value) for name, value in given[1:]}
+    seen = _by_bytes(source)
+    family = members(Format)  # type: ignore[type-abstract]
+    if essence in UNTYPED:
+        named = seen or _text(source, family)
+    else:
+        named = _by_type(essence, family, seen)
+        if seen is not None and seen is not named and not named.magic:
+            raise InvalidError(
+                f"the content type says {named.kind}, but the file is {seen.kind}: "
+                f"send it as {seen.content_types[0]}"
+            )
+    try:
+        return TypeAdapter(named).validate_python({"kind": named.kind, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidError(f"content type {content_type!r}: {where}: {first['msg']}") from error
+
+
+def _by_type(
+    essence: str, family: dict[str, type[Format]], seen: type[Format] | None
+) -> type[Format]:
+    """The format of a media type (of several, the one that was seen), or InvalidError."""
+    claiming = [one for one in family.values() if essence in one.content_types]
+    if seen in claiming:
+        return seen
+    if claiming:
+        return claiming[0]
+    names = listed(tuple(one.content_types[0] for one in family.values()))
+    raise InvalidError(f"content type {essence!r} is not one of {names}")
+
+
+def _text(source: Path, family: dict[str, type[Format]]) -> type[Format]:
+    """CSV, for text that nothing else was said about. Raises InvalidError for what is no text."""
+    with plain(source) as file:
+        if b"\0" in file.read(HEAD_BYTES):
+            titles = listed(tuple(one.title for one in family.values()))
+            raise InvalidError(f"the file is none of the kinds that are read here: {titles}")
+    return family["csv"]
+
+
+def _by_bytes(source: Path) -> type[Format] | None:
+    """The format whose files begin like this one, and for an archive hold such files."""
+    with plain(source) as file:
+        head = file.read(HEAD_BYTES)
+    fitting = [
+        one
+        for one in members(Format).values()  # type: ignore[type-abstract]
+        if one.magic and head.startswith(one.magic)
+    ]
+    if len(fitting) > 1:
+        suffixes = frozenset(suffix for one in fitting for suffix in one.suffixes)
+        found = first_suffix(source, suffixes)
+        fitting = [one for one in fitting if found in one.suffixes]
+    return fitting[0] if fitting else None

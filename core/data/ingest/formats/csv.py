@@ -1,0 +1,227 @@
+"""CSV: the delimiter sniffed, the types of columns found by looking at every row."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from annotated_types import Len
+
+from core.data.ingest.format import Format, check_names
+from core.data.ingest.inflate import plain
+from core.data.ingest.limits import Limits
+from core.data.ingest.textscan import TextScan, scan
+from core.data.ingest.type_inference import FALSE, NUMBER, TOKENS, TRUE, ColumnGuess
+from core.errors import InvalidError, TooLargeError
+from core.family import member
+
+DELIMITERS = ",;\t|"
+BLOCK_BYTES = 8 * 2**20
+# PyArrow reserves a whole block for every column of text.
+RESERVED_BYTES = 512 * 2**20
+SNIFFED_LINES = 100
+BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
+@member
+class Csv(Format):
+    """Text in rows and columns, the first row naming the columns; plain, gzip or Zstandard.
+
+    `text` lists columns (by comma) whose values are text even if they look like numbers.
+    """
+
+    kind: Literal["csv"] = "csv"
+    delimiter: Annotated[str, Len(0, 1)] = ""
+    header: Literal["present", "absent"] = "present"
+    decimal: Literal[".", ","] = "."
+    charset: Literal["utf-8", "UTF-8", "utf8", "us-ascii"] = "utf-8"
+    text: str = ""
+    title: ClassVar[str] = "CSV"
+    content_types: ClassVar[tuple[str, ...]] = (
+        "text/csv",
+        "application/csv",
+        "text/plain",
+        "text/tab-separated-values",
+    )
+    endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".txt")
+
+    def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
+        """See Format.read. Three passes: bytes, types, values; memory stays bounded."""
+        seen = scan(source, limits)
+        if not seen.head.strip(b"\xef\xbb\xbf \t\r\n"):
+            raise InvalidError("the file is empty")
+        delimiter = self.delimiter or sniff(seen.head)
+        _check_delimiter(delimiter, seen.head)
+        try:
+            names = self._header(seen.head, delimiter, limits)
+            guesses = self._guess(source, delimiter, names, seen, limits)
+            types = {guess.name: guess.arrow_type() for guess in guesses}
+            for batch in self._batches(source, delimiter, names, seen, types):
+                yield _without_empty_text(batch)
+        except pa.ArrowInvalid as error:
+            raise self._explained(error) from error
+
+    def _header(self, head: bytes, delimiter: str, limits: Limits) -> dict[str, str]:
+        """The names PyArrow will give the columns, and ours: without blanks around, and judged."""
+        text = head.decode("utf-8-sig", errors="ignore").lstrip("\r\n")
+        try:
+            first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        except csv.Error as error:
+            raise InvalidError(f"the first row cannot be read: {error}") from error
+        if self.header == "absent":
+            return {f"f{place}": f"column_{place + 1}" for place in range(len(first))}
+        names = [name.strip() for name in first]
+        check_names(names, limits)
+        if len(names) > 1 and _all_numbers(names) and not _counted(names):
+            raise InvalidError(
+                f"the first row holds numbers ({', '.join(names[:4])} ...), not column names: "
+                "add names, or send the content type `text/csv; header=absent`"
+            )
+        return dict(zip(first, names, strict=True))
+
+    def _guess(
+        self, source: Path, delimiter: str, names: dict[str, str], seen: TextScan, limits: Limits
+    ) -> list[ColumnGuess]:
+        """What every column holds, from all its rows."""
+        declared = {name.strip() for name in self.text.split(",")} - {""}
+        if unknown := sorted(declared - set(names.values())):
+            raise InvalidError(f"there is no column {unknown[0]!r} to be read as text")
+        guesses = [ColumnGuess(name, name in declared, self.decimal) for name in names.values()]
+        row, last = 0, None
+        texts = dict.fromkeys(names.values(), pa.string())
+        for batch in self._batches(source, delimiter, names, seen, texts):
+            if batch.num_rows:
+                last = batch
+            for guess, column in zip(guesses, batch.columns, strict=True):
+                guess.look(column, row, limits)
+            row += batch.num_rows
+        if row > limits.max_rows:
+            raise TooLargeError(f"{row:,} rows; at most {limits.max_rows:,} are allowed")
+        if not seen.quotes_pair and last is not None:
+            end = last.column(last.num_columns - 1)[-1].as_py() or ""
+            if "\n" in end or "\r" in end:
+                raise InvalidError(f"row {row}: a double quote is opened and never closed")
+        for guess in guesses:
+            guess.settle()
+        return guesses
+
+    def _batches(
+        self,
+        source: Path,
+        delimiter: str,
+        names: dict[str, str],
+        seen: TextScan,
+        types: dict[str, pa.DataType],
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows converted to `types`, under our names."""
+        with plain(source) as stream:
+            reader = pacsv.open_csv(
+                stream,
+                read_options=pacsv.ReadOptions(
+                    use_threads=False,
+                    block_size=_block_bytes(len(names), seen.longest),
+                    autogenerate_column_names=self.header == "absent",
+                ),
+                parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pacsv.ConvertOptions(
+                    column_types={raw: types[name] for raw, name in names.items()},
+                    null_values=TOKENS,
+                    true_values=TRUE,
+                    false_values=FALSE,
+                    strings_can_be_null=False,
+                    decimal_point=self.decimal,
+                ),
+            )
+            if reader.schema.names != list(names):
+                raise InvalidError(f"the first row cannot be read as names: {list(names)[:6]}")
+            for batch in reader:
+                yield batch.rename_columns(list(names.values()))
+
+    def _explained(self, error: pa.ArrowInvalid) -> InvalidError:
+        """What PyArrow says, in our words: rows count from 1 below the header."""
+        told = str(error)
+        if found := BAD_ROW.search(told):
+            row, expected, got = map(int, found.groups())
+            row -= self.header == "present"
+            return InvalidError(
+                f"row {row} has {got} values where the header has {expected}"
+                if self.header == "present"
+                else f"row {row} has {got} values where the first row has {expected}"
+            )
+        if "straddl" in told:
+            return InvalidError("a value runs over very many lines: is a double quote left open?")
+        return InvalidError(f"the file is not CSV: {told.splitlines()[0][:300]}")
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Self, bytes]]:
+        """Comma and semicolon, quotes, missing values, no header, a decimal comma."""
+        yield cls(), b'x,y,label\n1,2.5,cat\n2,,dog\n3,4.5,"a, ""b"""\n'
+        yield cls(), b"\xef\xbb\xbfx;flag;label\r\n1;true;a\r\n2;false;b\r\n"
+        yield cls(header="absent"), b"1,2\n3,4\n"
+        yield cls(delimiter=";", decimal=","), b"x;y\n1,5;2\n2,5;3\n"
+        yield cls(text="code"), b"code\tx\n001\t1\n002\t2\n"
+
+
+def sniff(head: bytes) -> str:
+    """The delimiter that cuts the first lines into the same number of values, most of them."""
+    lines = head.decode("utf-8-sig", errors="ignore").splitlines(keepends=True)
+    if len(lines) > 1 and not head.endswith((b"\n", b"\r")):
+        lines = lines[:-1]
+    best, most = ",", 1
+    for delimiter in DELIMITERS:
+        try:
+            rows = [row for row in csv.reader(lines[:SNIFFED_LINES], delimiter=delimiter) if row]
+        except csv.Error:
+            continue
+        widths = Counter(map(len, rows))
+        if not widths:
+            continue
+        width, often = widths.most_common(1)[0]
+        if width > most and often >= 0.8 * len(rows):
+            best, most = delimiter, width
+    return best
+
+
+def _check_delimiter(delimiter: str, head: bytes) -> None:
+    """Refuse a declared delimiter that is nowhere in the header when another one fits."""
+    header = head.decode("utf-8-sig", errors="ignore").lstrip().partition("\n")[0].strip()
+    better = sniff(head)
+    if delimiter not in header and better in header:
+        raise InvalidError(
+            f"the delimiter {delimiter!r} is not in the first row, {header[:60]!r}: "
+            f"the delimiter {better!r} fits"
+        )
+
+
+def _block_bytes(columns: int, longest: int) -> int:
+    """How much to parse at once: not much for very many columns, but some whole lines."""
+    return min(BLOCK_BYTES, max(4 * longest, RESERVED_BYTES // columns, 2**16))
+
+
+def _all_numbers(names: list[str]) -> bool:
+    """Whether every name reads as a number."""
+    return all(NUMBER.fullmatch(name) for name in names)
+
+
+def _counted(names: list[str]) -> bool:
+    """Whether the names are 0, 1, 2 ... or 1, 2, 3 ...: what pandas calls unnamed columns."""
+    return any(
+        names == [str(place) for place in range(first, first + len(names))] for first in (0, 1)
+    )
+
+
+def _without_empty_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with empty text as missing values."""
+    columns = [
+        pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        if pa.types.is_string(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.record_batch(columns, names=batch.schema.names)

@@ -1,0 +1,126 @@
+"""From an uploaded file to a canonical one, parsed in a confined process."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import core
+from core.data.ingest.limits import Limits
+from core.data.table.schema import DatasetSchema
+from core.errors import (
+    ChainruleError,
+    FieldError,
+    InvalidError,
+    TooLargeError,
+    UnavailableError,
+)
+
+MAX_ANSWER_BYTES = 256 * 2**20
+KNOWN = {one.__name__: one for one in (InvalidError, TooLargeError, UnavailableError)}
+# Nothing else of our environment reaches the process: it may hold credentials.
+ENVIRONMENT = {
+    "PYTHONPATH": str(Path(core.__path__[0]).parent),
+    "PYTHONSAFEPATH": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "LC_ALL": "C.UTF-8",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+@dataclass(frozen=True)
+class ParsedDataset:
+    """A canonical file at `path`: `digest` is the SHA-256 of its `bytes` bytes."""
+
+    path: Path
+    format: str
+    schema: DatasetSchema
+    digest: str
+    bytes: int
+
+
+def parse(
+    source: Path, content_type: str, target: Path, limits: Limits | None = None
+) -> ParsedDataset:
+    """Parse the upload in `source` and write its canonical Arrow file to `target`.
+
+    Raises InvalidError or TooLargeError saying what is wrong with it (row and column where known),
+    UnavailableError when this machine is at fault. Then nothing is left at `target`.
+    """
+    limits = limits or Limits()
+    if source.stat().st_size == 0:
+        raise InvalidError("the upload is empty")
+    partial = target.with_name(f"{target.name}.partial")
+    request = {
+        "source": str(source.absolute()),
+        "content_type": content_type,
+        "target": str(partial.absolute()),
+        "limits": asdict(limits),
+    }
+    try:
+        answer = _ask(request, limits, source.stat().st_size)
+        parsed = ParsedDataset(
+            path=target,
+            format=answer["format"],
+            schema=DatasetSchema.model_validate(answer["schema"]),
+            digest=answer["digest"],
+            bytes=answer["bytes"],
+        )
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return parsed
+
+
+def _ask(request: dict[str, Any], limits: Limits, source_bytes: int) -> dict[str, Any]:
+    """The confined process's answer to `request`."""
+    # Processor time ends a parse that asks too much; this is for a machine that gives too little.
+    patience = 60.0 + 10.0 * limits.seconds(source_bytes)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-s", "-m", "core.data.ingest.sandbox"],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=complaints,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(json.dumps(request).encode(), timeout=patience)
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(
+                f"parsing the file did not end within {patience:.0f} seconds: the machine is busy"
+            ) from error
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            raise _died(process.returncode, complaints, limits.seconds(source_bytes))
+        out.seek(0)
+        answer: dict[str, Any] = json.loads(out.read(MAX_ANSWER_BYTES))
+    if "error" in answer:
+        raised = KNOWN.get(answer["error"], InvalidError)
+        raise raised(answer["detail"], [FieldError(**one) for one in answer["errors"]])
+    return answer
+
+
+def _died(code: int, complaints: IO[bytes], seconds: int) -> ChainruleError:
+    """Why the process ended without an answer."""
+    if code == -signal.SIGXCPU:
+        return TooLargeError(f"parsing the file takes more than {seconds} processor seconds")
+    if code == -signal.SIGKILL:
+        return TooLargeError("parsing the file was stopped: it needs too much memory or time")
+    if code < 0:
+        return InvalidError(f"the parser crashed on the file (signal {-code})")
+    complaints.seek(0)
+    last = complaints.read(2**20).decode(errors="replace").strip().rpartition("\n")[2]
+    if "MemoryError" in last:
+        return TooLargeError("parsing the file needs too much memory")
+    return UnavailableError(f"the parsing process did not start: {last[:300]}")

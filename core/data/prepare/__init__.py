@@ -1,0 +1,1 @@
+"""From columns to features: steps of preparation, augmentation, shuffled batches."""

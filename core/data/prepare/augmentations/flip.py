@@ -1,0 +1,31 @@
+"""Mirror images."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Gt, Le
+
+from core.data.prepare.augmentation import Augmentation, Floats, PictureAugmentation, Shape
+from core.family import member
+
+
+@member
+class Flip(PictureAugmentation):
+    """Mirrors a share of the pictures: `horizontal` left to right, `vertical` upside down."""
+
+    kind: Literal["flip"] = "flip"
+    direction: Literal["horizontal", "vertical"] = "horizontal"
+    probability: Annotated[float, Gt(0), Le(1)] = 0.5
+
+    def apply(self, x: Floats, chance: np.random.Generator) -> Floats:
+        chosen = chance.random(len(x)) < self.probability
+        axis = 1 if self.direction == "vertical" else 2
+        mirrored = x.copy()
+        mirrored[chosen] = np.flip(x[chosen], axis)
+        return mirrored
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Augmentation, Shape]]:
+        yield cls(), (4, 5)
+        yield cls(direction="vertical", probability=1.0), (3, 4, 2)

@@ -1,0 +1,1 @@
+"""Which rows train, validate and test, the same on every machine."""

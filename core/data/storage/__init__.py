@@ -1,0 +1,1 @@
+"""Where bytes lie: stores, caches, copies on this machine, chunks of other workers."""

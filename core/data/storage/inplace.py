@@ -1,0 +1,122 @@
+"""Dataset versions whose file stays with others: fetched from its origin and parsed where needed.
+
+datasets/ab/<digest>.origin   where the file is; the store has no other bytes of the version
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from core.data.ingest.parser import ParsedDataset, parse
+from core.data.storage import origins
+from core.data.storage.stores import Store
+from core.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The file of `file_bytes` bytes at `url`; as `content_type` it is the version `digest`.
+
+    `canonical_bytes` are those of the version's canonical file.
+    """
+
+    url: str
+    content_type: str
+    file_bytes: int
+    digest: str
+    canonical_bytes: int
+
+
+def reference_key(digest: str) -> str:
+    """Where in the store it says where the file of a version is."""
+    return f"datasets/{digest[:2]}/{digest}.origin"
+
+
+def put_reference(store: Store, reference: Reference) -> None:
+    """Note where the file of a version is. Raises UnavailableError."""
+    store.put_bytes(json.dumps(asdict(reference)).encode(), reference_key(reference.digest))
+
+
+def find_reference(store: Store, digest: str) -> Reference | None:
+    """Where the file of a version is; None if its bytes should be in the store.
+
+    Raises UnavailableError.
+    """
+    try:
+        return Reference(**json.loads(store.get_bytes(reference_key(digest))))
+    except NotFoundError:
+        return None
+
+
+class AtOrigin:
+    """Makes the canonical file of a version from the file at its origin, for a cache to fetch.
+
+    `allowed` are prefixes of the URLs that this machine may read. What is made lies in a
+    `workspace` of its own until it is read.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        allowed: Sequence[str],
+        workspace: Callable[[], AbstractContextManager[Path]],
+    ) -> None:
+        self._reference = reference
+        self._allowed = allowed
+        self._workspace = workspace
+
+    def size(self, key: str) -> int:
+        """Bytes of the canonical file, whatever the key."""
+        return self._reference.canonical_bytes
+
+    def open(self, key: str, start: int = 0) -> "_Made":
+        """The canonical file from byte `start` on; the version's digest is that of the whole.
+
+        Raises InvalidError when the file is gone, is not the one that was registered or may not be
+        read from here, UnavailableError when its store does not answer or the disk is full.
+        """
+        with ExitStack() as stack:
+            folder = stack.enter_context(self._workspace())
+            file = stack.enter_context(self._made(folder).path.open("rb"))
+            file.seek(start)
+            return _Made(file, stack.pop_all())
+
+    def _made(self, folder: Path) -> ParsedDataset:
+        wanted = self._reference
+        try:
+            origin = origins.find(wanted.url, self._allowed, sys.maxsize)
+            if origin.size != wanted.file_bytes:
+                raise InvalidError(f"it had {wanted.file_bytes:,} bytes and has {origin.size:,}")
+            body = folder / "body"
+            with body.open("wb") as file:
+                origin.pour(file, origin.size)
+            parsed = parse(body, wanted.content_type, folder / "canonical.arrow")
+            body.unlink()
+            if parsed.digest != wanted.digest:
+                raise InvalidError("its content has another digest")
+        except (ConflictError, InvalidError, NotFoundError, TooLargeError) as error:
+            raise InvalidError(
+                f"the dataset was registered in place, and {wanted.url!r} cannot be used as it was "
+                f"then: {error.detail}; bring the file back, or register it as a new version"
+            ) from error
+        return parsed
+
+
+class _Made:
+    """A file that was made to be read once."""
+
+    def __init__(self, file: IO[bytes], stack: ExitStack) -> None:
+        self._file, self._stack = file, stack
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()

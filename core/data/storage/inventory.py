@@ -1,0 +1,73 @@
+"""Which dataset versions a machine's cache holds whole."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from core.data.storage.cache import Cache
+from core.data.table.chunks import Manifest
+
+MOST = 256
+_SETTLED_NS = 2 * 10**9
+
+Names = frozenset[str]
+
+
+class Holdings:
+    """Looks into a cache again and again: each of its folders is listed only when it changed.
+
+    What a version is made of is read once.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._wanted: dict[str, dict[Path, Names]] = {}
+        self._listed: dict[Path, tuple[int, Names]] = {}
+
+    def look(self) -> list[str]:
+        """The digests of at most `MOST` versions that are here whole."""
+        there = self._cache.versions()
+        for gone in set(self._wanted) - there:
+            self._wanted.pop(gone, None)
+        seen: dict[Path, Names] = {}
+        return sorted(digest for digest in there if self._whole(digest, seen))[:MOST]
+
+    def holds(self, digest: str) -> bool:
+        """Whether this version is here whole."""
+        return self._whole(digest, {})
+
+    def _whole(self, digest: str, seen: dict[Path, Names]) -> bool:
+        """Whether a version is; what is found in a folder is noted in `seen`."""
+        wanted = self._wanted.get(digest) or self._made_of(digest)
+        for folder, names in wanted.items():
+            if folder not in seen:
+                seen[folder] = self._names(folder)
+            if not names <= seen[folder]:
+                return False
+        return bool(wanted)
+
+    def _made_of(self, digest: str) -> dict[Path, Names]:
+        """The chunks of a version by their folders; none when its manifest is not here."""
+        content = self._cache.manifest(digest)
+        if content is None:
+            return {}
+        found: dict[Path, set[str]] = defaultdict(set)
+        for chunk in Manifest.loads(content).all():
+            found[self._cache.fetched(chunk.digest).parent].add(chunk.digest)
+        wanted = {folder: frozenset(names) for folder, names in found.items()}
+        self._wanted[digest] = wanted
+        return wanted
+
+    def _names(self, folder: Path) -> Names:
+        """The files in a folder."""
+        try:
+            changed = folder.stat().st_mtime_ns
+            if folder in self._listed and self._listed[folder][0] == changed:
+                return self._listed[folder][1]
+            names = frozenset(path.name for path in folder.iterdir())
+        except FileNotFoundError:
+            return frozenset()
+        # A change right after this one may have the same time: then it is listed again.
+        if time.time_ns() - changed > _SETTLED_NS:
+            self._listed[folder] = changed, names
+        return names

@@ -1,0 +1,165 @@
+"""A dataset version on this machine: its chunks in the cache, fetched once, held while used."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from core.data.storage import damage
+from core.data.storage.cache import Cache
+from core.data.storage.inplace import AtOrigin, find_reference
+from core.data.storage.source import Source
+from core.data.storage.stores import Store
+from core.data.table.chunks import SUFFIX, Chunk, Manifest, digest_of
+from core.errors import ChainruleError, DamagedError, InvalidError, NotFoundError
+
+FETCHERS = 4
+Nearer = Callable[[Store, Manifest], Source]
+
+
+def manifest_key(digest: str) -> str:
+    """Where in the store the manifest of a version lies."""
+    return f"datasets/{digest[:2]}/{digest}{SUFFIX}"
+
+
+def whole_key(digest: str) -> str:
+    """Where in the store the canonical file of a version lies, if it was never cut into chunks."""
+    return f"datasets/{digest[:2]}/{digest}.arrow"
+
+
+def chunk_key(digest: str) -> str:
+    """Where in the store a chunk lies."""
+    return f"chunks/{digest[:2]}/{digest}"
+
+
+def manifest(store: Store, digest: str) -> Manifest | None:
+    """The chunks of a version; None for one that was never cut into chunks."""
+    try:
+        return Manifest.loads(store.get_bytes(manifest_key(digest)), digest)
+    except NotFoundError:
+        return None
+
+
+class Copy:
+    """The copy of a version on this machine while it is used.
+
+    `path` is what `core.data.table.columns.load` reads. What is here stays until the copy is
+    closed.
+    """
+
+    def __init__(
+        self, cache: Cache, store: Store, digest: str, nearer: Nearer | None = None
+    ) -> None:
+        """`nearer` makes what is asked for chunks before the store.
+
+        Raises NotFoundError or UnavailableError as the store does, InvalidError for damage.
+        """
+        self._cache, self._digest = cache, digest
+        self._store = store
+        self._source: Source = store
+        self._stack = ExitStack()
+        self.manifest: Manifest | None = None
+        with ExitStack() as stack:
+            stack.enter_context(cache.pinned(digest))
+            content = cache.manifest(digest)
+            if content is None:
+                try:
+                    content = store.get_bytes(manifest_key(digest))
+                except NotFoundError:
+                    self.path: Path = stack.enter_context(self._whole(store))
+            if content is not None:
+                try:
+                    self.manifest = Manifest.loads(content, digest)
+                except DamagedError:
+                    _note(store, manifest_key(digest))
+                    raise
+                self.path = cache.keep_manifest(digest, content)
+                if nearer is not None:
+                    self._source = nearer(store, self.manifest)
+            self._stack = stack.pop_all()
+
+    def _whole(self, store: Store) -> AbstractContextManager[Path]:
+        """The canonical file of a version that is not in chunks: from the store or its origin."""
+        cache, digest = self._cache, self._digest
+        source: Source = store
+        if (reference := find_reference(store, digest)) is not None:
+            source = AtOrigin(reference, cache.readable, partial(cache.workspace, digest))
+        return cache.held(source, whole_key(digest), digest)
+
+    def fetch(self) -> bool:
+        """Bring all chunks here; whether any was missing.
+
+        Raises as the store does, UnavailableError when there is no room, DamagedError when the
+        store holds other bytes of a chunk.
+        """
+        missing = self.missing()
+        failed = threading.Event()
+
+        def bring(chunk: Chunk) -> None:
+            if failed.is_set():
+                return
+            try:
+                self.bring(chunk)
+            except ChainruleError:
+                failed.set()  # the others that wait need not be tried
+                raise
+
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            for _ in pool.map(bring, missing):
+                pass
+        return bool(missing)
+
+    def missing(self) -> list[Chunk]:
+        """The chunks that are not here, in order; those that are damaged are not.
+
+        Reads the chunks that this process has not verified.
+        """
+        chunks = self.manifest.all() if self.manifest is not None else ()
+        unknown = [one for one in chunks if not self._cache.knows(one.digest)]
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            sound = list(pool.map(lambda one: self._cache.check(one.digest), unknown))
+        return [one for one, here in zip(unknown, sound, strict=True) if not here]
+
+    def bring(self, chunk: Chunk) -> Path:
+        """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does.
+
+        It is noted in the store that a chunk is damaged there, for others to repair it.
+        """
+        key = chunk_key(chunk.digest)
+        try:
+            return self._cache.fetch(self._source, key, chunk.digest)
+        except DamagedError:
+            _note(self._store, key)
+            raise
+
+    def verify(self) -> None:
+        """Hold the whole file against the version's digest. Raises InvalidError."""
+        if self.manifest is not None:
+            paths = [self._cache.fetched(one.digest) for one in self.manifest.chunks]
+            found = digest_of(self.manifest, (path.read_bytes() for path in paths))
+            if found != self._digest:
+                raise InvalidError("the chunks of the dataset do not make up its digest")
+
+    def close(self) -> None:
+        """Let the cache push the chunks out again."""
+        self._stack.close()
+
+
+def _note(store: Store, key: str) -> None:
+    """Note that bytes of the store are damaged, if it takes the note; a scrub finds them, too."""
+    with suppress(ChainruleError):
+        damage.note(store, key)
+
+
+@contextmanager
+def held(cache: Cache, store: Store, digest: str, nearer: Nearer | None = None) -> Iterator[Path]:
+    """What `core.data.table.columns.load` reads of the version, whole, until the context ends."""
+    copy = Copy(cache, store, digest, nearer)
+    try:
+        if copy.fetch():
+            copy.verify()
+        yield copy.path
+    finally:
+        copy.close()

@@ -1,0 +1,143 @@
+"""Reads what is kept again and again, slowly, to find bits that flipped.
+
+A pass goes through all there is in order, beginning anywhere: processes that are started often
+read all of it in the long run, and several of them do no harm.
+"""
+
+import random
+import time
+from collections.abc import Callable, Generator, Iterator
+
+from core.data.storage import damage
+from core.data.storage.cache import DIGEST, Cache
+from core.data.storage.integrity import drained, hashing
+from core.data.storage.stores import Store
+from core.data.table.chunks import SUFFIX, Manifest
+from core.errors import InvalidError, NotFoundError, UnavailableError
+
+FOLDERS = ("chunks", "datasets")
+PASS_SECONDS = 6 * 3600.0
+"""The least time between the beginnings of two passes: small stores are not read all the time."""
+SLACK_SECONDS = 1.0
+
+Found = Callable[[str], None]
+
+
+class Scrub:
+    """Does a work that reads, over and over, at most so many bytes a second.
+
+    `work` makes one pass: an iterator over the bytes that were just read.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Iterator[int]],
+        bytes_per_second: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._work, self._rate, self._clock = work, bytes_per_second, clock
+        self._pass: Iterator[int] = iter(())
+        self._next_pass_at = self._waits_until = clock()
+
+    def advance(self) -> int:
+        """Read on as far as the time since the last call allows, for a second; how many bytes.
+
+        Raises what the work raises; the next call begins another pass.
+        """
+        done = 0
+        ends_at = self._clock() + SLACK_SECONDS
+        while self._waits_until <= self._clock() < ends_at:
+            read = next(self._pass, None)
+            if read is None:
+                if self._clock() < self._next_pass_at:
+                    break
+                self._next_pass_at = self._clock() + PASS_SECONDS
+                self._pass = self._work()
+            else:
+                done += read
+                self._wait_for(read)
+        return done
+
+    def _wait_for(self, read: int) -> None:
+        """Let the time pass that so many bytes take; time in which nothing was read is lost."""
+        begin = max(self._waits_until, self._clock() - SLACK_SECONDS)
+        self._waits_until = begin + read / self._rate
+
+
+def scrub_cache(cache: Cache, found: Found) -> Iterator[int]:
+    """Read every file of a cache once; a damaged one goes to the quarantine, `found` is called.
+
+    Yields the bytes that were just read. Raises UnavailableError.
+    """
+    for digest in _from_anywhere(cache.digests()):
+        if not (yield from cache.examine(digest)):
+            found(digest)
+
+
+def scrub_store(store: Store, found: Found) -> Iterator[int]:
+    """Read all bytes of dataset versions once; note what is damaged and call `found` with its key.
+
+    A note about bytes that are sound or gone is removed. Yields the bytes that were just read.
+    Raises UnavailableError.
+    """
+    for key in _from_anywhere([key for folder in FOLDERS for key in store.keys(folder)]):
+        # Twice before it is believed: reading may have gone wrong, not keeping.
+        sound = yield from _read(store, key)
+        if sound is False:
+            sound = yield from _read(store, key)
+        if sound is False and not damage.noted(store, key):
+            damage.note(store, key)
+            found(key)
+    for key in damage.damaged_keys(store):
+        if (yield from _read(store, key)) is not False:
+            damage.clear(store, key)
+
+
+def is_sound(store: Store, key: str) -> bool:
+    """Whether the bytes under `key` are there and those of their digest.
+
+    Raises UnavailableError.
+    """
+    return drained(_examine(store, key)) is True
+
+
+def _read(store: Store, key: str) -> Generator[int, None, bool | None]:
+    """As `_examine`; bytes that cannot be read are damaged, too.
+
+    When the store is away, so that nothing can be read, the note cannot be written either.
+    """
+    try:
+        return (yield from _examine(store, key))
+    except UnavailableError:
+        return False
+
+
+def _examine(store: Store, key: str) -> Generator[int, None, bool | None]:
+    """Whether the bytes under `key` are those of their digest; None when nothing says so."""
+    name = key.rpartition("/")[2]
+    digest = name.partition(".")[0]
+    if not DIGEST.fullmatch(digest) or name.endswith(".origin"):
+        return None
+    try:
+        if name.endswith(SUFFIX):
+            content = store.get_bytes(key)
+            yield len(content)
+            return _is_manifest(content, digest)
+        with store.open(key) as source:
+            return (yield from hashing(source.read)) == digest
+    except NotFoundError:  # erased meanwhile
+        return None
+
+
+def _is_manifest(content: bytes, digest: str) -> bool:
+    try:
+        Manifest.loads(content, digest)
+    except InvalidError:
+        return False
+    return True
+
+
+def _from_anywhere(names: list[str]) -> list[str]:
+    """The names in order, beginning with any of them."""
+    start = random.randrange(len(names)) if names else 0
+    return names[start:] + names[:start]

@@ -1,0 +1,302 @@
+"""Where bytes are kept: a folder, an S3 bucket or any other store that fsspec speaks to."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from core.data.storage.mount import MountedFolder
+from core.errors import InvalidError, NotFoundError, UnavailableError
+from core.shortage import Shortage, shortage
+
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+MAX_KEY = 900
+BLOCK_BYTES = 2**20
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
+# A store that does not answer must be an error soon, not a worker that hangs.
+S3_DEFAULTS: dict[str, Any] = {
+    "use_listings_cache": False,
+    "config_kwargs": {
+        "connect_timeout": 5,
+        "read_timeout": 30,
+        "retries": {"max_attempts": 3, "mode": "standard"},
+    },
+}
+
+
+def open_store(url: str, options: Mapping[str, Any] | None = None) -> "Store":
+    """The store at `url`: `file:///folder`, `s3://bucket/prefix`, `memory://name` ...
+
+    Credentials come from the environment, as the store's own tools read it (`AWS_ACCESS_KEY_ID`,
+    `AWS_ENDPOINT_URL` ...), never from the URL; `options` go to fsspec. Nothing is asked of the
+    store yet. Raises InvalidError for a URL that no installed package speaks.
+    """
+    filesystem, root = _filesystem(url, options)
+    return Store(filesystem, root.rstrip("/"), url)
+
+
+def open_object(url: str) -> "Object":
+    """The one file at `url`, with credentials as `open_store` has them.
+
+    Nothing is asked yet. Raises InvalidError for a URL that no installed package speaks.
+    """
+    filesystem, path = _filesystem(url)
+    return Object(filesystem, path, url)
+
+
+def _filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
+    """What fsspec speaks to a URL with, and the path there."""
+    protocol, separator, _ = url.partition("://")
+    if not separator or "::" in url:
+        raise InvalidError(f"the store URL {url!r} must be like file:///folder or s3://bucket/path")
+    given = dict(S3_DEFAULTS if protocol in {"s3", "s3a"} else {}) | dict(options or {})
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **given)
+    except (ValueError, ImportError) as error:
+        raise InvalidError(f"the store URL {url!r} cannot be used: {error}") from error
+    return filesystem, str(path)
+
+
+class Store:
+    """Files by key, a path of plain words. Writes are atomic: a file is there whole or not at all.
+
+    Two kinds of error are told apart. NotFoundError is permanent: the store answered that it has
+    nothing under the key. UnavailableError is transient: the store does not answer, refuses, is
+    full, or is not there itself (no bucket; a folder that was moved away, unmounted or replaced
+    since this process used it). InvalidError: the key is no plain path.
+    """
+
+    def __init__(self, filesystem: Any, root: str, url: str) -> None:
+        self._files = filesystem
+        self._root = root
+        self.url = url
+        local = isinstance(filesystem, LocalFileSystem)
+        self._folder = MountedFolder(Path(root)) if local else None
+
+    def confirm(self) -> None:
+        """Raise UnavailableError unless the store is there and holds anything at all.
+
+        For who was answered that something is missing which must have been kept: an empty folder
+        is a disk that is not mounted, an empty bucket the wrong one.
+        """
+        try:
+            with _asked("the store itself"):
+                entries = self._files.ls(self._root, detail=False)
+        except NotFoundError as error:
+            raise UnavailableError("the store is not there") from error
+        if not entries:
+            raise UnavailableError(
+                "the store is empty: is its disk mounted, its URL the right one?"
+            )
+
+    def probe(self) -> None:
+        """Write, read and delete a few bytes. Raises UnavailableError when that fails."""
+        key, content = f"probes/{uuid.uuid4().hex}", b"chainrule"
+        try:
+            self.put_bytes(content, key)
+            if self.get_bytes(key) != content:
+                raise UnavailableError("the store gives other bytes than it was given")
+            self.delete(key)
+        except NotFoundError as error:
+            raise UnavailableError("the store lost what it was given") from error
+
+    def put_file(self, source: Path, key: str) -> None:
+        """Keep the bytes of the file `source` under `key`, replacing what is there."""
+        path = self._path(key)
+        with _asked(key), self._writing():
+            if self._folder is not None:
+                _put_local(source, Path(path))
+            else:
+                self._files.put_file(str(source), path)
+
+    def put_bytes(self, content: bytes, key: str) -> None:
+        """Keep `content` under `key`, replacing what is there."""
+        path = self._path(key)
+        with _asked(key), self._writing():
+            if self._folder is not None:
+                with _whole(Path(path)) as file:
+                    file.write(content)
+            else:
+                self._files.pipe_file(path, content)
+
+    def get_file(self, key: str, target: Path) -> None:
+        """Copy the bytes under `key` to the file `target`."""
+        with self.open(key) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, BLOCK_BYTES)
+
+    def get_bytes(self, key: str) -> bytes:
+        """The bytes under `key`."""
+        with self.open(key) as source:
+            return source.read()
+
+    def get_range(self, key: str, start: int, size: int) -> bytes:
+        """`size` bytes of those under `key`, from byte `start` on; no others are asked for."""
+        path = self._path(key)
+        with _asked(key, self._folder, path):
+            return bytes(self._files.cat_file(path, start=start, end=start + size))
+
+    def open(self, key: str, start: int = 0) -> "Reading":
+        """The bytes under `key` from byte `start` on, to be read in order and closed."""
+        return Object(self._files, self._path(key), key, self._folder).open(start)
+
+    def exists(self, key: str) -> bool:
+        """Whether something is kept under `key`."""
+        try:
+            self.size(key)
+        except NotFoundError:
+            return False
+        return True
+
+    def size(self, key: str) -> int:
+        """How many bytes are kept under `key`."""
+        path = self._path(key)
+        with _asked(key, self._folder, path):
+            return int(self._files.info(path)["size"])
+
+    def delete(self, key: str) -> None:
+        """Forget what is kept under `key`; nothing happens when nothing is."""
+        path = self._path(key)
+        try:
+            with _asked(key, self._folder):
+                self._files.rm_file(path)
+        except NotFoundError:
+            return
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """All keys under the folder `prefix`, in order; unfinished writes are not among them."""
+        folder = self._path(prefix) if prefix else self._root
+        with _asked(prefix):
+            found = self._files.find(folder)
+        start = len(self._root) + 1
+        keys = (str(path)[start:] for path in found)
+        return sorted(key for key in keys if KEY.fullmatch(key))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write to the folder that was used before, or make it when none was."""
+        if self._folder is None:
+            yield
+            return
+        self._folder.before_write()
+        yield
+        self._folder.used()
+
+    def _path(self, key: str) -> str:
+        """The fsspec path of a key, which must not lead out of the store."""
+        if len(key) > MAX_KEY or not KEY.fullmatch(key):
+            raise InvalidError(f"{key[:80]!r} is not a key of a store")
+        return f"{self._root}/{key}"
+
+
+class Object:
+    """One file, to be read only. Methods raise as those of Store do, and call it by its `name`."""
+
+    def __init__(
+        self, filesystem: Any, path: str, name: str, folder: MountedFolder | None = None
+    ) -> None:
+        """`folder` is that of the store which the file belongs to, if it is on a disk."""
+        self._files = filesystem
+        self._path = path
+        self._name = name
+        self._folder = folder
+
+    def state(self) -> tuple[int, str]:
+        """How many bytes it has, and a word that changes when it does.
+
+        NotFoundError also for what is no file: a folder, a device, a pipe.
+        """
+        with _asked(self._name):
+            about = self._files.info(self._path)
+        if about["type"] != "file":
+            raise NotFoundError(f"{self._name!r} is no file")
+        return int(about["size"]), hashlib.sha256(repr(about).encode()).hexdigest()
+
+    def open(self, start: int = 0) -> "Reading":
+        """Its bytes from byte `start` on, to be read in order and closed."""
+        with _asked(self._name, self._folder, self._path):
+            file = self._files.open(self._path, "rb", block_size=8 * BLOCK_BYTES)
+            file.seek(start)
+        return Reading(file, self._name)
+
+
+class Reading:
+    """Bytes of a store while they are read; errors are those of the store."""
+
+    def __init__(self, file: Any, key: str) -> None:
+        self._file = file
+        self._key = key
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes at most, or all that are left; empty at the end."""
+        with _asked(self._key):
+            return bytes(self._file.read(size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+@contextmanager
+def _asked(
+    key: str, folder: MountedFolder | None = None, path: str | None = None
+) -> Iterator[None]:
+    """Errors of a store as ours. `path` is what is read, from a store in `folder` on a disk."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if any(words in str(error) or words in str(error.__cause__) for words in _NO_BUCKET):
+            raise UnavailableError("the bucket of the store does not exist") from error
+        if folder is not None:
+            folder.missing(None if path is None else Path(path))
+        raise NotFoundError(f"the store has nothing under {key!r}") from error
+    except OSError as error:
+        if shortage(error) is Shortage.DISK_FULL:
+            raise UnavailableError("no space left on the disk of the store") from error
+        raise UnavailableError(f"the store refuses: {error.strerror or error}") from error
+    except Exception as error:
+        # Drivers have classes of their own for a server that is away; their text may hold
+        # addresses and keys, the class tells enough.
+        raise UnavailableError(f"the store does not answer: {type(error).__name__}") from error
+    if folder is not None and path is not None:
+        folder.used(Path(path))
+
+
+def _put_local(source: Path, target: Path) -> None:
+    """Copy a file so that it appears whole, and on the disk, not only in memory."""
+    with source.open("rb") as file, _whole(target) as copy:
+        shutil.copyfileobj(file, copy, BLOCK_BYTES)
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `target` when everything is written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no key: keys never begin with a dot.
+    partial = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""A stored dataset version as a table: read, described, filtered and written."""

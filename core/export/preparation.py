@@ -1,0 +1,151 @@
+"""The preparation of raw rows as nodes: computed in float64 as when training.
+
+A graph cannot refuse a row. Where we answer with an error (an unknown category under `error`, an
+empty cell, a logarithm of too little) it goes on with zeros, the place after the last, or NaN. An
+empty text is taken for an empty cell.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from core.data.prepare.pipeline import Step
+from core.data.prepare.preparation import Learned
+from core.data.prepare.standardizer import Standardizer
+from core.errors import InvalidError
+from core.export.graph import ML_DOMAIN, Graph
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A column on its way: a value `(rows, *shape)`, text or `double`."""
+
+    name: str
+    shape: tuple[int, ...]
+    text: bool = False
+
+
+StepExporter: TypeAlias = Callable[[Graph, Prepared, Any, Learned], Prepared]
+
+STEPS: dict[str, StepExporter] = {}
+"""By kind of preparation."""
+
+
+def prepares(kind: str) -> Callable[[StepExporter], StepExporter]:
+    """Let a function turn steps of a kind into nodes."""
+
+    def register(exporter: StepExporter) -> StepExporter:
+        STEPS[kind] = exporter
+        return exporter
+
+    return register
+
+
+def export_step(graph: Graph, x: Prepared, step: Step) -> Prepared:
+    """The column after one more step. Raises InvalidError for a step that has no form in ONNX."""
+    kind = step.preparation.kind
+    if kind not in STEPS:
+        raise InvalidError(f"column {step.column!r}: a step {kind} has no form in ONNX")
+    return STEPS[kind](graph, x, step.preparation, step.learned)
+
+
+def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
+    """Shift and scale what has been laid side by side."""
+    x = graph.cast(x, "double")
+    x = graph.add("Sub", x, graph.constant(learned.mean))
+    x = graph.add("Div", x, graph.constant(learned.scale))
+    return graph.cast(x, "float")
+
+
+def flat(graph: Graph, x: Prepared, kind: str) -> str:
+    """A column as `(rows, numbers)` of a kind of number; by then no column is text any more."""
+    value = graph.cast(x.name, kind)
+    if not x.shape:
+        return graph.add("Unsqueeze", value, graph.sizes(1))
+    return graph.reshape(value, (math.prod(x.shape),))
+
+
+@prepares("standardize")
+def _standardize(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    moved = graph.add("Sub", x.name, _double(graph, learned.arrays["mean"]))
+    return Prepared(graph.add("Div", moved, _double(graph, learned.arrays["scale"])), x.shape)
+
+
+@prepares("min_max")
+def _min_max(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    moved = graph.add("Sub", x.name, _double(graph, learned.arrays["minimum"]))
+    scaled = graph.add("Mul", moved, _double(graph, learned.arrays["factor"]))
+    return Prepared(graph.add("Add", scaled, _double(graph, step.low)), x.shape)
+
+
+@prepares("clip")
+def _clip(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    low, high = (_double(graph, learned.arrays[end]) for end in ("low", "high"))
+    return Prepared(graph.add("Clip", x.name, low, high), x.shape)
+
+
+@prepares("log")
+def _log(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    shifted = graph.add("Add", x.name, _double(graph, step.offset))
+    return Prepared(graph.add("Log", shifted), x.shape)
+
+
+@prepares("rescale")
+def _rescale(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    return Prepared(graph.add("Div", x.name, _double(graph, step.divisor)), x.shape)
+
+
+@prepares("impute")
+def _impute(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    if x.text:
+        empty = graph.add("Equal", x.name, graph.constant(np.array("", object)))
+        filling = graph.constant(np.array(learned.words[0], object))
+    else:
+        # Not every runtime asks numbers of 64 bits whether they are NaN; one is unlike itself.
+        empty = graph.add("Not", graph.add("Equal", x.name, x.name))
+        filling = _double(graph, learned.arrays["value"])
+    return Prepared(graph.add("Where", empty, filling, x.name), x.shape, x.text)
+
+
+@prepares("one_hot")
+def _one_hot(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    if x.text:
+        codes, count = _codes(graph, x, learned), len(learned.words)
+        places = graph.constant(np.arange(count, dtype=np.int64))
+    else:
+        codes, places = x.name, _double(graph, learned.arrays["categories"])
+        count = len(learned.arrays["categories"])
+    column = graph.add("Unsqueeze", codes, graph.sizes(1))
+    return Prepared(graph.cast(graph.add("Equal", column, places), "double"), (count,))
+
+
+@prepares("ordinal")
+def _ordinal(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
+    if x.text:
+        return Prepared(graph.cast(_codes(graph, x, learned), "double"), ())
+    known = learned.arrays["categories"]
+    column = graph.add("Unsqueeze", x.name, graph.sizes(1))
+    equal = graph.cast(graph.add("Equal", column, _double(graph, known)), "float")
+    code = graph.add("ArgMax", equal, axis=1, keepdims=0)
+    seen = graph.cast(graph.add("ReduceMax", equal, graph.sizes(1), keepdims=0), "boolean")
+    beyond = graph.constant(np.array(len(known), np.int64))
+    return Prepared(graph.cast(graph.add("Where", seen, code, beyond), "double"), ())
+
+
+def _codes(graph: Graph, x: Prepared, learned: Learned) -> str:
+    """The place of each text among the words; their number for one that was never seen."""
+    return graph.add(
+        "LabelEncoder",
+        x.name,
+        domain=ML_DOMAIN,
+        keys_strings=list(learned.words),
+        values_int64s=list(range(len(learned.words))),
+        default_int64=len(learned.words),
+    )
+
+
+def _double(graph: Graph, value: Any) -> str:
+    return graph.constant(np.asarray(value, np.float64))

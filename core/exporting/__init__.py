@@ -1,6 +1,0 @@
-"""Trained models in forms that others can score: ONNX, and MLflow's model folder around it."""
-
-from core.exporting.folder import model_folder
-from core.exporting.model import to_onnx
-
-__all__ = ["model_folder", "to_onnx"]

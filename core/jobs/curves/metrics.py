@@ -1,0 +1,138 @@
+"""The metric history of a job: written in chunks by the attempt that owns it, read as one story.
+
+An attempt that resumes at a step repeats what earlier attempts did beyond it; their points from
+there on are superseded. Which ones follows from the attempts' rows, so nothing is ever rewritten.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db.tables import Attempt, MetricChunk
+from core.jobs.attempt.checkpoints import apply_progress
+from core.jobs.logs import Line, add_lines
+from core.jobs.points import PACKED, Point, pack, unpack
+from core.jobs.queries import own
+
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class History:
+    """Surviving points: a PACKED array per metric, by step; `cursor` continues after the last."""
+
+    series: dict[str, NDArray[np.void]]
+    cursor: int
+
+    def points(self) -> Iterator[Point]:
+        """All points, metric by metric, by step."""
+        for key, packed in self.series.items():
+            for _, step, epoch, at_ms, value in packed.tolist():
+                yield Point(key, step, epoch, at_ms, value)
+
+
+def record_metrics(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    sequence: int,
+    points: Sequence[Point],
+    *,
+    progress: dict[str, Any] | None = None,
+    lines: Sequence[Line] = (),
+) -> int | None:
+    """Write one chunk of points, lines of the log, and `progress` as record_progress does.
+
+    `sequence` counts the attempt's chunks; what was written before is not written again, so an
+    unknown outcome is met by another call. Returns the chunk's id, None when `points` is empty.
+    Raises SupersededError.
+    """
+    job = own(session, job_id, attempt)
+    add_lines(session, job_id, attempt, lines)
+    if progress is not None:
+        apply_progress(job, progress)
+        session.flush()
+    if not points:
+        return None
+    present = select(MetricChunk.id).where(
+        MetricChunk.job_id == job_id,
+        MetricChunk.attempt == attempt,
+        MetricChunk.sequence == sequence,
+    )
+    if (written := session.scalar(present)) is not None:
+        return written
+    keys, packed = pack(points)
+    chunk = MetricChunk(
+        job_id=job_id,
+        attempt=attempt,
+        sequence=sequence,
+        keys=keys,
+        points=packed.tobytes(),
+        count=len(packed),
+        first_step=int(packed["step"].min()),
+        last_step=int(packed["step"].max()),
+    )
+    session.add(chunk)
+    session.flush()
+    return chunk.id
+
+
+def metrics(
+    session: Session, job_id: str, keys: Collection[str] | None = None, after: int | None = None
+) -> History:
+    """The surviving points of a job, of the metrics `keys` (None: all).
+
+    With `after`, the cursor of an earlier answer, only points of chunks written since.
+    """
+    statement = select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.id)
+    if after is not None:
+        statement = statement.where(MetricChunk.id > after)
+    cutoffs = last_steps(session, job_id)
+    gathered: dict[str, list[tuple[int, NDArray[np.void]]]] = {}
+    cursor = after or 0
+    for chunk in session.scalars(statement):
+        cursor = chunk.id
+        packed = surviving(chunk, cutoffs)
+        for index, key in enumerate(chunk.keys):
+            if keys is None or key in keys:
+                mine = packed[packed["key"] == index]
+                if len(mine):
+                    gathered.setdefault(key, []).append((chunk.attempt, mine))
+    return History({key: _in_order(parts) for key, parts in sorted(gathered.items())}, cursor)
+
+
+def last_steps(session: Session, job_id: str) -> dict[int, int]:
+    """For each attempt of the job the last step whose points no later attempt supersedes."""
+    statement = (
+        select(Attempt.number, Attempt.resumed_from_step)
+        .where(Attempt.job_id == job_id)
+        .order_by(Attempt.number.desc())
+    )
+    last: dict[int, int] = {}
+    lowest = int(_NEVER)
+    for number, resumed_from in session.execute(statement):
+        last[number] = lowest
+        lowest = min(lowest, resumed_from)
+    return last
+
+
+def surviving(chunk: MetricChunk, last: dict[int, int]) -> NDArray[np.void]:
+    """The points of `chunk` that no later attempt supersedes; `last` is from last_steps."""
+    packed = unpack(chunk.points)
+    cutoff = last.get(chunk.attempt, _NEVER)
+    return packed if chunk.last_step <= cutoff else packed[packed["step"] <= cutoff]
+
+
+def _in_order(parts: list[tuple[int, NDArray[np.void]]]) -> NDArray[np.void]:
+    """One array by step; where attempts overlap at a step, the newest attempt's point stays."""
+    packed = np.concatenate([part for _, part in parts])
+    numbers = np.concatenate([np.full(len(part), number) for number, part in parts])
+    order = np.lexsort((np.arange(len(packed)), numbers, packed["step"]))
+    packed = packed[order]
+    newest = np.append(packed["step"][1:] != packed["step"][:-1], True)
+    return np.ascontiguousarray(packed[newest]).view(PACKED)

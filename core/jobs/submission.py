@@ -1,0 +1,193 @@
+"""Submit a job: one transaction makes the row that is the truth; the broker is not asked."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db import idempotency
+from core.db.tables import DatasetVersion, Experiment, Job
+from core.db.upsert import upsert
+from core.errors import ConflictError, UnavailableError
+from core.jobs.history import client, log
+from core.jobs.queries import get
+from core.spec import JobSpec
+from core.spec.version import encode
+from core.status import JobStatus
+
+
+def submit(
+    session: Session,
+    spec: JobSpec,
+    dataset_version: DatasetVersion,
+    *,
+    owner: str,
+    idempotency_key: str | None = None,
+    request_hash: str = "",
+    priority: int | None = None,
+    max_attempts: int = 3,
+    max_queued: int | None = None,
+    stack_key: str | None = None,
+) -> Job:
+    """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may ring.
+
+    The same `idempotency_key` of the same `owner` with the same `request_hash` gives the job it
+    made before (ask `submitted` first to know which). `priority` goes before the spec's,
+    `max_attempts` counts where the spec names none; jobs of one `stack_key` may be trained side by
+    side. Raises InvalidError when the key came with
+    another request, UnavailableError when `max_queued` jobs already wait.
+    """
+    job = _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+    job.priority = spec.priority if priority is None else priority
+    return enter(
+        session,
+        job,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        max_queued=max_queued,
+    )
+
+
+def enter(
+    session: Session,
+    job: Job,
+    *,
+    idempotency_key: str | None,
+    request_hash: str,
+    max_queued: int | None,
+) -> Job:
+    """Queue a row that nobody has seen yet, or give the job that the key made; as `submit`."""
+    if idempotency_key is not None:
+        earlier = idempotency.reserve(
+            session, job.owner, idempotency_key, request_hash=request_hash, resource_id=job.id
+        )
+        if earlier is not None:
+            return get(session, earlier)
+    if max_queued is not None:
+        _refuse_flood(session, max_queued)
+    _queue(session, [job])
+    # The rows it points at belong to what a reader of the job sees.
+    session.refresh(job, ["experiment", "dataset_version"])
+    return job
+
+
+def submit_all(
+    session: Session,
+    specs: Sequence[tuple[JobSpec, str | None]],
+    dataset_version: DatasetVersion,
+    *,
+    owner: str,
+    max_attempts: int = 3,
+) -> list[str]:
+    """Queue many jobs, each with its stack key, as `submit` does; their ids, in order."""
+    made = [
+        _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+        for spec, stack_key in specs
+    ]
+    _queue(session, made)
+    return [job.id for job in made]
+
+
+def submitted(
+    session: Session, *, owner: str, idempotency_key: str, request_hash: str
+) -> Job | None:
+    """The job that this key made before, or None. Raises InvalidError as `submit` does."""
+    earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
+    return None if earlier is None else get(session, earlier)
+
+
+def retry(session: Session, job_id: str, *, owner: str) -> Job:
+    """Try a job again.
+
+    A failed, cancelled or pruned job stays as it is: a new job with its spec is queued, whose
+    `retry_of` names it. A queued job that waits after a loss may start at once. Raises
+    NotFoundError, ConflictError for a job that runs, is paused or finished.
+    """
+    old = get(session, job_id, lock=True)
+    if old.status is JobStatus.QUEUED:
+        old.not_before = old.created_at
+        log(session, old, "retried", client(owner))
+        session.flush()
+        return old
+    if not old.status.terminal or old.status is JobStatus.FINISHED:
+        raise ConflictError(
+            f"job {job_id} is {old.status}; only a job that ended unhappily can be retried"
+        )
+    job = Job(
+        id=uuid.uuid4().hex,
+        owner=owner,
+        retry_of=old.id,
+        **{
+            name: getattr(old, name)
+            for name in (
+                "kind", "model_job_id", "experiment_id", "dataset_version_id", "name", "tags",
+                "spec", "spec_hash", "spec_version", "queue", "priority", "max_attempts",
+            )
+        },
+    )  # fmt: skip
+    log(session, old, "retried", client(owner), {"job": job.id})
+    _queue(session, [job])
+    session.refresh(job, ["experiment", "dataset_version"])
+    return job
+
+
+def spec_hash(document: dict[str, Any]) -> str:
+    """SHA-256 of a spec's JSON document, whatever the order of its keys."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _made(
+    session: Session,
+    spec: JobSpec,
+    dataset_version: DatasetVersion,
+    owner: str,
+    max_attempts: int,
+    stack_key: str | None,
+) -> Job:
+    """A row for a spec that nobody has seen yet."""
+    document, version = encode(spec)
+    return Job(
+        id=uuid.uuid4().hex,
+        owner=owner,
+        experiment_id=_experiment(session, spec.experiment),
+        dataset_version_id=dataset_version.id,
+        name=spec.name,
+        tags=dict(spec.tags),
+        spec=document,
+        spec_hash=spec_hash(document),
+        spec_version=version,
+        queue=spec.device,
+        priority=spec.priority,
+        max_attempts=spec.max_attempts or max_attempts,
+        stack_key=stack_key,
+        status=JobStatus.QUEUED,
+        attempt=0,
+    )
+
+
+def _queue(session: Session, made: Sequence[Job]) -> None:
+    session.add_all(made)
+    session.flush()
+    for job in made:
+        log(session, job, "submitted", client(job.owner))
+    session.flush()
+
+
+def _experiment(session: Session, name: str) -> int:
+    found = select(Experiment.id).where(Experiment.name == name)
+    present = session.scalar(found)
+    if present is not None:
+        return present
+    session.execute(upsert(session, Experiment).values(name=name).on_conflict_do_nothing())
+    return session.execute(found).scalar_one()
+
+
+def _refuse_flood(session: Session, most: int) -> None:
+    waiting = select(Job.id).where(Job.status == JobStatus.QUEUED).limit(most).subquery()
+    if (session.scalar(select(func.count()).select_from(waiting)) or 0) >= most:
+        raise UnavailableError(f"{most} jobs wait already; try again when some have run")

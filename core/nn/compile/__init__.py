@@ -1,0 +1,1 @@
+"""Array calls recorded, fused and compiled to machine code."""

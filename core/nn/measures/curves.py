@@ -1,0 +1,92 @@
+"""Areas under the curves that a moving threshold draws, exact with ties and weights."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
+
+from core.family import member
+from core.nn.array import Array, Shape
+from core.nn.measures.labels import one_hot, ratio
+from core.nn.metric import Metric
+
+
+@member
+class CurveMetric(Metric):
+    """The area under a curve of each label, averaged.
+
+    More than two classes count as one against the rest each; outputs each for itself; labels that
+    do not occur, or that all samples have, are left out of the mean.
+    """
+
+    target: ClassVar[Literal["any"]] = "any"
+    better: ClassVar[Literal["higher"]] = "higher"
+    average: Literal["macro", "weighted"] = "macro"
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.average == "macro" else f"{self.kind}_{self.average}"
+
+    @abstractmethod
+    def area(self, xp: Any, hits: Array, misses: Array) -> Array:
+        """One number of the weights of true and of false positives at each threshold.
+
+        The highest threshold comes first.
+        """
+
+    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+        return measured(xp, outputs, target, weight)
+
+    def result(self, xp: Any, total: dict[str, Array]) -> Array:
+        scores, true, weight = total["all_scores"], total["all_true"], total["all_weight"]
+        stack, batch, labels = scores.shape[:-2], scores.shape[-2], scores.shape[-1]
+        scores, true = scores.reshape(-1, batch, labels), true.reshape(-1, batch, labels)
+        weight = weight.reshape(-1, batch)
+        areas = [
+            [
+                self.area(xp, *_thresholds(xp, scores[row, :, one], true[row, :, one], weight[row]))
+                for one in range(labels)
+            ]
+            for row in range(scores.shape[0])
+        ]
+        each = xp.stack([xp.stack(row) for row in areas])
+        actual = (true * weight[..., None]).sum(axis=-2)
+        # Not what is left of all weights: that is rarely exactly 0 where all samples have a label.
+        rest = ((1 - true) * weight[..., None]).sum(axis=-2)
+        occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
+        share = occurs * actual if self.average == "weighted" else occurs
+        return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1)).reshape(stack)
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        yield cls(), (4,)
+        yield cls(average="weighted"), (3,)
+        yield cls(), (2,)
+
+
+def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+    """All that areas need, for one label or one for each class or output.
+
+    Two classes are one label: the second class.
+    """
+    if target.ndim < outputs.ndim:
+        classes = outputs.shape[-1]
+        scores, true = outputs, one_hot(xp, target, classes)
+        if classes == 2:
+            scores, true = outputs[..., 1:], true[..., 1:]
+    else:
+        scores = outputs.reshape(*weight.shape, -1)
+        true = (target > 0.5).reshape(*weight.shape, -1)
+    return {
+        "all_scores": scores,
+        "all_true": true.astype(xp.float64),
+        "all_weight": weight.astype(xp.float64),
+    }
+
+
+def _thresholds(xp: Any, scores: Array, true: Array, weight: Array) -> tuple[Array, Array]:
+    """Weights of the true and the false above each distinct score, from the highest down."""
+    order = xp.argsort(-scores)
+    scores, mass = scores[order], weight[order]
+    hits = true[order] * mass
+    last = xp.concatenate([scores[1:] != scores[:-1], xp.ones(1, bool)])
+    return xp.cumsum(hits)[last], xp.cumsum(mass - hits)[last]

@@ -1,0 +1,1 @@
+"""Array operations that several layers or losses share."""

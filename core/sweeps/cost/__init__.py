@@ -1,0 +1,1 @@
+"""What a sweep would take, estimated before anything starts."""

@@ -1,0 +1,1 @@
+"""From a stored dataset version to the arrays that a network trains on."""

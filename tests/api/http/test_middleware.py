@@ -1,0 +1,181 @@
+"""What stands before every route: token, hosts, origins, headers, limits, problem documents."""
+
+import logging
+import re
+
+import pytest
+from sqlalchemy import text
+
+from api.app import create_app
+from tests.support.api_cases import SPEC, Http, assert_problem, close
+
+TOKEN = "canary-7f1c0e"
+
+
+@pytest.fixture
+def guarded(settings, portal, pets):
+    """A client of an app that was given a token."""
+    app = create_app(settings.model_copy(update={"api_token": type(settings.api_token)(TOKEN)}))
+    http = Http(app, portal)
+    http.register(pets)
+    yield http
+    close(app)
+
+
+def bearing(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+PLACES = {
+    "name": "pets", "version": "1", "alias": "a", "reference": "a@1", "kind": "history",
+}  # fmt: skip
+"""What to put for a parameter of a path; for others an id."""
+
+
+def operations(app):
+    """Method and path of every route, with something in place of its parameters."""
+    document = app.openapi()
+    for path, item in document["paths"].items():
+        for method in item:
+            yield method.upper(), re.sub(r"{(\w+)}", lambda one: PLACES.get(one[1], "0" * 32), path)
+
+
+def test_every_route_of_version_one_needs_the_token(guarded):
+    asked = [(m, p) for m, p in operations(guarded.app) if p.startswith("/v1")]
+    assert len(asked) > 15
+    for method, path in [*asked, ("GET", "/metrics")]:
+        for headers in ({}, bearing("wrong"), bearing(""), {"Authorization": f"Basic {TOKEN}"}):
+            answer = guarded.request(method, path, headers=headers)
+            assert_problem(answer, 401)
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert guarded.request(method, path, headers=bearing(TOKEN)).status_code != 401
+
+
+def test_a_token_that_is_not_ascii_is_wrong_not_a_crash(guarded):
+    headers = [(b"authorization", "Bearer tokén".encode())]
+    assert_problem(guarded.get("/v1/jobs", headers=headers), 401)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
+def test_health_and_documentation_need_none(guarded, path):
+    assert guarded.get(path).status_code == 200
+
+
+def test_with_a_token_any_host_is_served(guarded):
+    headers = {**bearing(TOKEN), "Host": "chainrule.example"}
+    assert guarded.get("/v1/jobs", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
+def test_without_a_token_only_names_of_this_machine_are_served(http, host):
+    assert_problem(http.get("/v1/jobs", headers={"Host": host}), 400)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000"])
+def test_names_of_this_machine(http, host):
+    assert http.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:9", "http://["]
+)
+def test_pages_of_other_sites_change_nothing(http, origin):
+    answer = http.post("/v1/jobs", SPEC, headers={"Origin": origin})
+    assert_problem(answer, 403)
+    assert http.get("/v1/jobs").json()["items"] == []
+
+
+def test_our_own_page_may(http):
+    answer = http.post("/v1/jobs", SPEC, headers={"Origin": "http://127.0.0.1:8000"})
+    assert answer.status_code == 202
+
+
+def test_no_other_site_may_read(http):
+    answer = http.get("/v1/jobs", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/jobs", "/v1/jobs/x", "/nothing", "/docs"])
+def test_every_answer_carries_the_headers_that_keep_browsers_calm(http, path):
+    headers = http.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert len(headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/jobs/", 404),
+        ("DELETE", "/v1/jobs", 405),
+        ("PUT", "/v1/datasets/a/versions", 405),
+        ("TRACE", "/healthz", 405),
+        ("GET", "/v1/../../etc/passwd", 404),
+        ("GET", "/%00", 404),
+    ],
+)
+def test_what_no_route_serves_is_a_problem_too(http, method, path, status):
+    answer = http.request(method, path)
+    assert_problem(answer, status)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets/a/versions"])
+def test_all_methods_of_a_path_are_told(http, path):
+    allowed = http.request("DELETE", path).headers["allow"].split(", ")
+    assert allowed == sorted(
+        method.upper()
+        for template, item in http.app.openapi()["paths"].items()
+        if template == path.replace("/a/", "/{name}/")
+        for method in item
+    )
+    assert len(allowed) == 2
+
+
+def test_a_fault_of_ours_shows_nothing_of_the_inside(http, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise RuntimeError("secret-in-the-traceback")
+
+    monkeypatch.setattr("core.jobs.list_jobs", broken)
+    with caplog.at_level(logging.ERROR, "chainrule.api"):
+        answer = http.get("/v1/jobs")
+    problem = assert_problem(answer, 500)
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert problem["id"] in caplog.text
+    assert "secret-in-the-traceback" in caplog.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_missing_table_is_a_fault_of_ours_and_passes(http):
+    with http.app.state.context.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE jobs RENAME TO gone"))
+    assert_problem(http.get("/v1/jobs"), 500)
+    with http.app.state.context.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO jobs"))
+    assert http.get("/v1/jobs").status_code == 200
+
+
+def test_a_postgres_that_is_away_is_503_with_retry_after(settings, portal):
+    url = "postgresql+psycopg://nobody:canary-pw@127.0.0.1:1/none"
+    app = create_app(settings.model_copy(update={"database_url": type(settings.database_url)(url)}))
+    http = Http(app, portal)
+    for answer in (http.get("/v1/jobs"), http.post("/v1/jobs", SPEC)):
+        assert_problem(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
+        assert "canary-pw" not in answer.text
+    assert "canary-pw" not in http.get("/readyz").text
+    close(app)
+
+
+def test_two_apps_in_one_process_do_not_share_anything(settings, portal, tmp_path):
+    one = create_app(settings)
+    other = create_app(settings.model_copy(update={"data_dir": tmp_path / "other"}))
+    Http(one, portal).get("/healthz")
+    assert "/healthz" in one.state.context.instruments.text().decode()
+    assert "/healthz" not in other.state.context.instruments.text().decode()
+    close(one)
+    close(other)

@@ -1,0 +1,106 @@
+"""Places of wrong fields read as a person would write them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from api.http.fields import Fields
+from api.http.paths import field_errors, render
+from core.spec import JobSpec
+from core.spec.job import DIGITS
+
+SCHEMA = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
+KNOWN = Fields({"components": {"schemas": SCHEMA["$defs"]}}, SCHEMA)
+
+
+def wrong(**changes):
+    """The paths and messages of what is wrong with the digits spec after `changes`."""
+    body = {**DIGITS, **changes}
+    with pytest.raises(ValidationError) as caught:
+        JobSpec.model_validate(body)
+    located = [{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()]
+    return {error.path: error.message for error in field_errors(located, body, lambda: KNOWN)}
+
+
+def test_a_member_of_a_family_does_not_show_in_the_path():
+    assert "network[0].units" in wrong(network=[{"kind": "dense", "units": 0}])
+
+
+def test_an_unknown_kind_points_at_kind_and_lists_those_there_are():
+    found = wrong(network=[{"kind": "dense", "units": 3}, {"kind": "dens"}])
+    assert list(found) == ["network[1].kind"]
+    assert "'dens'" in found["network[1].kind"]
+    assert "'relu'" in found["network[1].kind"]
+
+
+def test_a_missing_kind_points_at_kind():
+    assert list(wrong(loss={})) == ["loss.kind"]
+
+
+def test_a_missing_field_is_named():
+    assert wrong(network=[{"kind": "dense"}]) == {"network[0].units": "this field is required"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "advice"),
+    [
+        ({"epoch": 3}, "epoch", "did you mean 'epochs'?"),
+        ({"optimizer": {"kind": "sgd", "beta": 1}}, "optimizer.beta", "there are: kind, "),
+        (
+            {"network": [{"kind": "dense", "units": 1, "unit": 3}]},
+            "network[0].unit",
+            "did you mean 'units'?",
+        ),
+        (
+            {"data": {"target": "y", "prepare": [{"kind": "one_hot", "columns": [], "column": 1}]}},
+            "data.prepare[0].column",
+            "did you mean 'columns'?",
+        ),
+    ],
+)
+def test_an_unknown_field_is_named_and_what_there_is_instead(changes, path, advice):
+    assert wrong(**changes)[path].startswith(f"there is no such field; {advice}")
+
+
+def test_a_field_called_as_the_member_is_still_found():
+    found = wrong(network=[{"kind": "relu", "relu": 1}])
+    assert found == {"network[0].relu": "there is no such field; there are: kind"}
+
+
+def test_the_branches_of_a_union_are_one_complaint():
+    found = wrong(batch_size="some")
+    assert list(found) == ["batch_size"]
+    assert "; or " in found["batch_size"]
+
+
+def test_own_messages_come_without_pydantic_s_prefix():
+    found = wrong(data={"target": "label", "split": {"train": 0.9, "valid": 0.9}})
+    assert found == {"data.split": "train, valid and test sum to more than 1"}
+
+
+def test_places_outside_the_body_say_where():
+    error = {"loc": ("query", "limit"), "type": "greater_than_equal", "msg": "at least 1"}
+    assert field_errors([error], None, lambda: KNOWN)[0].path == "query.limit"
+
+
+@given(st.lists(st.one_of(st.from_regex(r"[a-z]+", fullmatch=True), st.integers(0, 99))))
+def test_a_rendered_path_leads_back(steps):
+    parts = re.findall(r"\[(\d+)\]|([a-z]+)", render(steps))
+    assert [int(number) if number else name for number, name in parts] == steps
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(),
+                    lambda inner: st.lists(inner, max_size=3)
+                    | st.dictionaries(st.sampled_from([*DIGITS, "kind", "units"]), inner,
+                                      max_size=4), max_leaves=12))  # fmt: skip
+def test_whatever_is_sent_errors_have_paths_and_messages(body):
+    try:
+        TypeAdapter(JobSpec).validate_python(body)
+    except ValidationError as error:
+        located = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        found = field_errors(located, body, lambda: KNOWN)
+        assert found
+        assert all(one.message for one in found)

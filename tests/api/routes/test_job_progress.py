@@ -1,0 +1,117 @@
+"""What a job shows while it trains and afterwards: progress, attempts, metrics, runs in MLflow."""
+
+import math
+
+import pytest
+from sqlalchemy import update
+
+from api.app import create_app
+from core import jobs
+from core.db.session import transaction
+from core.db.tables import Experiment, Job
+from core.settings import Settings
+from tests.support.api_cases import Http, assert_problem, close
+
+
+def points(*steps, key="train/loss"):
+    return [jobs.Point(key, step, 1, 1_700_000_000_000 + step, 1 / step) for step in steps]
+
+
+def record(http, claim, sequence, given, progress=None):
+    with transaction(http.app.state.context.engine) as session:
+        jobs.record_metrics(
+            session, claim.job_id, claim.attempt, sequence, given, progress=progress
+        )
+
+
+def test_a_running_job_shows_how_far_it_is_and_where(everywhere):
+    claim = everywhere.claimed(everywhere.submitted()["id"])
+    progress = {
+        "step": 12, "epoch": 1, "steps_total": 24, "epochs_total": 2, "weights": 22,
+        "last": {"train/loss": 0.5, "valid/accuracy": math.nan}, "best": {"train/loss": 0.4},
+    }  # fmt: skip
+    record(everywhere, claim, 1, points(12), progress)
+    job = everywhere.get(f"/v1/jobs/{claim.job_id}").json()
+    assert job["status"] == "running"
+    assert (job["epochs"], job["epochs_total"], job["step"]) == (1, 2, 12)
+    assert job["last_metrics"] == {"train/loss": 0.5, "valid/accuracy": "NaN"}
+    assert job["best_metrics"] == {"train/loss": 0.4}
+    [attempt] = job["attempts"]
+    assert (attempt["number"], attempt["node"], attempt["status"]) == (1, "n1", "running")
+
+
+def test_a_finished_job_shows_the_digest_of_its_weights(everywhere, pets_model):
+    job = everywhere.get(f"/v1/jobs/{everywhere.finished(pets_model)}").json()
+    assert (job["status"], job["weights_digest"], job["reason"]) == ("finished", "f" * 64, "epochs")
+    assert job["last_metrics"] == {"test/accuracy": 1.0}
+    assert job["attempts"][0]["status"] == "finished"
+    assert job["finished_at"] >= job["started_at"] >= job["created_at"]
+
+
+def test_metrics_are_points_and_a_cursor_goes_on(everywhere):
+    claim = everywhere.claimed(everywhere.submitted()["id"])
+    path = f"/v1/jobs/{claim.job_id}/metrics"
+    assert everywhere.get(path).json()["items"] == []
+    record(everywhere, claim, 1, points(1, 2) + points(2, key="valid/loss"))
+    first = everywhere.get(path).json()
+    assert [(item["key"], item["step"]) for item in first["items"]] == [
+        ("train/loss", 1), ("train/loss", 2), ("valid/loss", 2),
+    ]  # fmt: skip
+    assert first["items"][1]["value"] == 0.5
+    assert first["items"][0]["at"] == "2023-11-14T22:13:20.001000Z"
+    record(everywhere, claim, 2, points(3))
+    rest = everywhere.get(path, params={"cursor": first["next"]}).json()
+    assert [item["step"] for item in rest["items"]] == [3]
+    only = everywhere.get(path, params={"key": ["valid/loss", "none"]}).json()
+    assert [item["key"] for item in only["items"]] == ["valid/loss"]
+
+
+def test_values_that_are_not_finite_are_words(everywhere):
+    claim = everywhere.claimed(everywhere.submitted()["id"])
+    values = (math.nan, math.inf, -math.inf)
+    given = [jobs.Point("loss", step, 1, 1, value) for step, value in enumerate(values)]
+    record(everywhere, claim, 1, given)
+    items = everywhere.get(f"/v1/jobs/{claim.job_id}/metrics").json()["items"]
+    assert [item["value"] for item in items] == ["NaN", "Infinity", "-Infinity"]
+
+
+def test_after_the_end_there_is_no_next(everywhere, pets_model):
+    job_id = everywhere.finished(pets_model)
+    assert everywhere.get(f"/v1/jobs/{job_id}/metrics").json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    "params", [{"cursor": "x"}, {"cursor": -1}, {"cursor": 10**30}, {"keys": "a"}]
+)
+def test_wrong_wishes_for_metrics_are_refused(http, params):
+    job_id = http.submitted()["id"]
+    assert_problem(
+        http.get(f"/v1/jobs/{job_id}/metrics", params=params), 422, f"query.{next(iter(params))}"
+    )
+
+
+def test_a_job_links_to_its_run_in_mlflow(settings: Settings, portal, pets):
+    urls = {"mlflow_url": "http://mlflow:5000", "mlflow_public_url": "https://ml.example/"}
+    app = create_app(settings.model_copy(update=urls))
+    http = Http(app, portal)
+    http.register(pets)
+    job_id = http.submitted()["id"]
+    assert http.get(f"/v1/jobs/{job_id}").json()["mlflow_url"] is None
+    with transaction(app.state.context.engine) as session:
+        session.execute(update(Job).values(mlflow_run_id="run1"))
+        session.execute(update(Experiment).values(mlflow_experiment_id="7"))
+    job = http.get(f"/v1/jobs/{job_id}").json()
+    assert job["mlflow_run_id"] == "run1"
+    assert job["mlflow_url"] == "https://ml.example/#/experiments/7/runs/run1"
+    [experiment] = http.get("/v1/experiments").json()["items"]
+    assert (experiment["name"], experiment["mlflow_experiment_id"]) == ("pets", "7")
+    close(app)
+
+
+def test_experiments_come_in_pages(everywhere):
+    for name in ("b", "a", "c"):
+        everywhere.submitted(experiment=name)
+    first = everywhere.get("/v1/experiments", params={"limit": 2}).json()
+    rest = everywhere.get("/v1/experiments", params={"cursor": first["next"]}).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["a", "b", "c"]
+    assert rest["next"] is None

@@ -1,0 +1,103 @@
+"""Webhooks: asked for through REST, served by a scheduler's courier, to a real receiver."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from api.app import create_app
+from core.settings import Settings
+from tests.support.api_cases import Http, assert_problem, close
+from tests.support.receivers import receiver
+from worker.scheduler.webhooks import Courier
+
+HOOK = {"url": "https://example.com/hook", "events": ["job.failed"]}
+
+
+@pytest.fixture
+def told(database_url, tmp_path, portal, pets) -> Iterator[tuple[Http, Courier]]:
+    """An app that may send to this machine, and the courier of its scheduler."""
+    settings = Settings(
+        database_url=database_url,
+        data_dir=tmp_path / "data",
+        webhooks_allow_private=True,
+        webhook_retry_seconds=0.05,
+    )
+    app = create_app(settings)
+    http = Http(app, portal)
+    http.register(pets)
+    courier = Courier(app.state.context.engine, settings)
+    yield http, courier
+    courier.close()
+    close(app)
+
+
+def until(courier, condition):
+    """Let the courier turn until the condition holds."""
+    give_up_at = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < give_up_at
+        courier.turn()
+        time.sleep(0.02)
+
+
+def test_a_job_is_told_and_told_again(told):
+    http, courier = told
+    with receiver() as other, capture_logs() as logged:
+        other.answers[:] = [500, 200]
+        made = http.post("/v1/webhooks", {"url": f"{other.url}/?token=mine"})
+        assert made.status_code == 201
+        hook = f"/v1/webhooks/{made.json()['id']}"
+        job_id = http.submitted()["id"]
+        assert http.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
+
+        def deliveries():
+            return http.get(f"{hook}/deliveries").json()["items"]
+
+        until(courier, lambda: deliveries()[0]["state"] == "delivered")
+        assert [message.headers["webhook-id"] for message in other.got] == [
+            deliveries()[0]["message_id"]
+        ] * 2
+        assert json.loads(other.got[0].body)["data"]["id"] == job_id
+        number = deliveries()[0]["id"]
+        assert http.post(f"{hook}/deliveries/{number}/replay").status_code == 202
+        until(courier, lambda: len(other.got) == 3 and deliveries()[0]["state"] == "delivered")
+        assert http.post(f"{hook}/ping").json()["event"] == "ping"
+        until(courier, lambda: len(other.got) == 4)
+        secret = made.json()["secret"]
+        assert secret.startswith("whsec_")
+        for path in ("/v1/webhooks", hook, f"{hook}/deliveries"):
+            assert secret not in http.get(path).text
+        assert any(entry["why"] == "answered 500" for entry in logged)
+        assert secret not in str(logged)
+        assert "token=mine" not in str(logged)
+        assert http.request("DELETE", hook).status_code == 204
+        assert_problem(http.get(hook), 404)
+
+
+def test_one_that_hangs_holds_up_no_other(told):
+    http, courier = told
+    with receiver() as slow, receiver() as quick:
+        slow.open.clear()
+        for other in (slow, quick):
+            key = http.post("/v1/webhooks", {"url": other.url}).json()["id"]
+            http.post(f"/v1/webhooks/{key}/ping")
+        try:
+            until(courier, lambda: len(quick.got) == 1)
+            assert slow.got == []
+        finally:
+            slow.open.set()
+        until(courier, lambda: len(slow.got) == 1)
+
+
+def test_what_is_wrong_is_named(http):
+    assert_problem(http.post("/v1/webhooks", {**HOOK, "url": "http://10.0.0.1/"}), 422, "url")
+    assert_problem(http.post("/v1/webhooks", {**HOOK, "url": "nowhere"}), 422, "url")
+    assert_problem(http.post("/v1/webhooks", {**HOOK, "events": []}), 422, "events")
+    assert_problem(http.post("/v1/webhooks", {**HOOK, "events": ["x"]}), 422, "events[0]")
+    for path in ("/v1/webhooks/x", f"/v1/webhooks/{'0' * 32}"):
+        assert_problem(http.get(path), 404)
+    key = http.post("/v1/webhooks", HOOK).json()["id"]
+    assert_problem(http.post(f"/v1/webhooks/{key}/deliveries/7/replay"), 404)

@@ -1,0 +1,119 @@
+"""The source of a real repository: its commit, its changes, its new files, and no secret."""
+
+import subprocess
+import sys
+
+import pytest
+
+from chainrule import source_capture
+from chainrule.source_capture import capture
+from core.spec.source import MOST_BYTES, MOST_FILES, SourceSpec
+
+KEY = "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP'\n"
+
+
+def git(folder, *words):
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    command = ["git", *who, *words]
+    ran = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A repository with two commits' worth of files, nothing captured yet."""
+    monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
+    git(tmp_path, "init", "--quiet", "--initial-branch=work")
+    (tmp_path / "train.py").write_text("rate = 1\n")
+    (tmp_path / "keys.py").write_text("key = None\n")
+    (tmp_path / ".gitignore").write_text("ignored.txt\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "Begin")
+    return tmp_path
+
+
+def test_a_clean_project_is_its_commit(project):
+    git(project, "remote", "add", "origin", "https://ada:" + "secret@example.com/net.git")
+    source = capture(project)
+    assert source["commit"] == git(project, "rev-parse", "HEAD")
+    assert source["branch"] == "work"
+    assert source["repository"] == "https://example.com/net.git"
+    assert not SourceSpec.model_validate(source).dirty
+
+
+def test_changes_and_new_files_come_along_and_rebuild_the_project(project, tmp_path_factory):
+    (project / "train.py").write_text("rate = 2\n")
+    (project / "tiefe").mkdir()
+    (project / "tiefe" / "netz ü.py").write_text("units = 4\n")
+    (project / "ignored.txt").write_text("not this\n")
+    source = capture(project / "tiefe")
+    assert list(source["files"]) == ["tiefe/netz ü.py"]
+    assert SourceSpec.model_validate(source).dirty
+    again = tmp_path_factory.mktemp("again")
+    git(again, "clone", "--quiet", str(project), ".")
+    git(again, "checkout", "--quiet", source["commit"])
+    (again / "changes.diff").write_text(source["diff"])
+    git(again, "apply", "changes.diff")
+    assert (again / "train.py").read_text() == "rate = 2\n"
+
+
+def test_what_looks_like_a_secret_stays_here(project):
+    (project / "keys.py").write_text(KEY)
+    (project / "train.py").write_text("rate = 3\n")
+    (project / ".env").write_text("HOME=here\n")
+    (project / "note.txt").write_text(KEY)
+    source = capture(project)
+    assert "rate = 3" in source["diff"]
+    assert "AKIA" not in str(source)
+    assert {one["path"] for one in source["omitted"]} == {"keys.py", ".env", "note.txt"}
+    assert all(one["reason"].startswith("looks like") for one in source["omitted"])
+    SourceSpec.model_validate(source)
+
+
+def test_what_is_large_or_no_text_is_left_out(project, monkeypatch):
+    (project / "data.bin").write_bytes(b"\xff\x00\xfe")
+    (project / "zeros.txt").write_bytes(b"a\x00b")
+    (project / "large.txt").write_text("x" * (MOST_BYTES // 4 + 1))
+    (project / "link").symlink_to("/etc/passwd")
+    for number in range(6):
+        (project / f"part{number}.txt").write_text("y" * (MOST_BYTES // 5))
+    source = capture(project)
+    omitted = {one["path"]: one["reason"] for one in source["omitted"]}
+    assert omitted["data.bin"] == omitted["zeros.txt"] == "no text"
+    assert omitted["link"] == "no regular file"
+    assert "too many" in omitted["large.txt"]
+    assert "too many" in omitted["part5.txt"]
+    SourceSpec.model_validate(source)
+
+
+def test_a_repository_without_a_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "a.py").write_text("a = 1\n")
+    git(tmp_path, "add", ".")
+    source = capture(tmp_path)
+    assert source["commit"] == source["diff"] == ""
+    assert source["files"] == {"a.py": "a = 1\n"}
+
+
+def test_outside_a_repository_it_is_the_script(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
+    script = tmp_path / "submit.py"
+    script.write_text("print('hello')\n")
+    monkeypatch.setattr(sys, "argv", [str(script), "--token", "hunter2hunter2"])
+    source = capture(tmp_path)
+    assert source["files"] == {"submit.py": "print('hello')\n"}
+    assert source["command"] == "submit.py"
+    assert "hunter2" not in str(source)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
+    assert capture(tmp_path) is None
+
+
+def test_its_limits_are_those_of_the_api():
+    assert (source_capture.MOST_BYTES, source_capture.MOST_FILES) == (MOST_BYTES, MOST_FILES)
+
+
+def test_a_machine_without_git(project, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(sys, "argv", [""])
+    assert capture(project) is None

@@ -1,0 +1,149 @@
+"""Uploads become canonical files, or one of our errors that says what is wrong; nothing else."""
+
+import gzip
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+
+from core.data.ingest.limits import Limits
+from core.data.ingest.parser import ENVIRONMENT, parse
+from core.data.table.columns import features, labels, load
+from core.errors import InvalidError, TooLargeError, UnavailableError
+from tests.support.file_cases import npy, npz, parquet, zipped
+
+DIGITS = Path(__file__).parents[4] / "examples" / "digits.csv"
+PARQUET = "application/vnd.apache.parquet"
+NPZ = "application/x-npz"
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Parses bytes of a content type in the real confined process."""
+
+    def parse_bytes(content: bytes, content_type: str, limits: Limits | None = None):
+        source = tmp_path / "upload"
+        source.write_bytes(content)
+        try:
+            return parse(source, content_type, tmp_path / "out.arrow", limits)
+        except Exception:
+            left = sorted(path.name for path in tmp_path.iterdir())
+            assert left == ["upload"], "a failed parse leaves nothing"
+            raise
+
+    return parse_bytes
+
+
+def test_the_digits(tmp_path):
+    parsed = parse(DIGITS, "text/csv; charset=utf-8", tmp_path / "digits.arrow")
+    assert parsed.format == "csv"
+    assert parsed.schema.rows == 1797
+    assert len(parsed.schema.columns) == 65
+    assert parsed.schema.column("label").classes == tuple(range(10))
+    assert parsed.digest == hashlib.sha256(parsed.path.read_bytes()).hexdigest()
+    assert parsed.bytes == parsed.path.stat().st_size
+    table = load(parsed.path)
+    x = features(table, [name for name in table.column_names if name != "label"])
+    written = np.loadtxt(DIGITS, delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(x, written[:, :-1])
+    np.testing.assert_array_equal(labels(table, "label"), written[:, -1])
+
+
+def test_equal_content_has_one_digest_whatever_the_format(upload):
+    x, y = [1.5, 2.5, 3.5], ["a", "b", "a"]
+    by_csv = upload(b"x,y\n1.5,a\n2.5,b\n3.5,a\n", "text/csv")
+    by_parquet = upload(parquet(pa.table({"x": x, "y": y}), row_group_size=2), PARQUET)
+    by_npz = upload(npz(x=np.array(x), y=np.array(y)), NPZ)
+    assert by_csv.digest == by_parquet.digest == by_npz.digest
+    assert upload(b"x,y\n1.5,a\n2.5,b\n3.5,b\n", "text/csv").digest != by_csv.digest
+
+
+def test_without_a_telling_content_type_the_bytes_decide(upload):
+    assert upload(npz(x=np.arange(3)), "application/octet-stream").format == "npz"
+    assert upload(parquet(pa.table({"x": [1]})), "").format == "parquet"
+    assert upload(b"x,y\n1,2\n", "application/x-www-form-urlencoded").format == "csv"
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "message"),
+    [
+        (b"", "text/csv", "empty"),
+        (b"a,b\n1,2\n3\n", "text/csv", "row 2 has 1 values where the header has 2"),
+        (b"a,b\n1,2\n", PARQUET, "not whole Parquet"),
+        (b"a,b\n1,2\n", "application/pdf", "is not one of"),
+    ],
+)
+def test_what_is_wrong_is_said_across_the_process(upload, content, content_type, message):
+    with pytest.raises(InvalidError, match=message):
+        upload(content, content_type)
+
+
+BOMBS = {
+    "npz": (
+        zipped(("x.npy", npy(np.zeros(2**25))), compression=zipfile.ZIP_DEFLATED),
+        NPZ,
+    ),
+    "gzip": (gzip.compress(b"a,b\n" + b"1,2\n" * 2**25), "text/csv"),
+    "zstd": (zstandard.compress(b"a,b\n" + b"1,2\n" * 2**25), "text/csv"),
+    "parquet": (parquet(pa.table({"x": pa.array(np.zeros(2**25))})), PARQUET),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_bombs_are_refused_before_they_go_off(upload, kind):
+    content, content_type = BOMBS[kind]
+    assert len(content) < 2**21
+    with pytest.raises(TooLargeError, match="expands to"):
+        upload(content, content_type)
+
+
+def test_a_parser_that_wants_all_memory_is_stopped(upload):
+    # One dictionary value of 1 MB in every row: a small file, but not when it is decoded.
+    value = pa.DictionaryArray.from_arrays(np.zeros(3000, np.int32), ["x" * 2**20])
+    table = pa.table({"x": value})
+    with pytest.raises(TooLargeError, match="memory"):
+        upload(parquet(table), PARQUET, Limits(memory_bytes=2**30))
+
+
+def test_a_parser_that_takes_too_long_is_stopped(upload):
+    rows = b"\n".join(b"%d,%d" % (i, i) for i in range(2_000_000))
+    with pytest.raises(TooLargeError, match="processor seconds"):
+        upload(b"a,b\n" + rows, "text/csv", Limits(cpu_seconds=1, bytes_per_cpu_second=2**40))
+
+
+def test_a_target_that_grows_too_large_is_stopped(upload):
+    with pytest.raises(TooLargeError, match="grows beyond"):
+        upload(b"a\n" + b"1\n" * 150_000, "text/csv", Limits(max_bytes=1_000_000))
+
+
+@pytest.mark.parametrize("columns", [10_000, 10_001])
+def test_many_columns(upload, columns):
+    names = ",".join(f"c{i}" for i in range(columns))
+    row = ",".join(["1"] * columns)
+    content = f"{names}\n{row}\n".encode()
+    if columns > Limits().max_columns:
+        with pytest.raises(TooLargeError, match="10,001 columns"):
+            upload(content, "text/csv")
+    else:
+        assert len(upload(content, "text/csv").schema.columns) == columns
+
+
+def test_a_disk_without_space_is_this_machines_fault(tmp_path):
+    source = tmp_path / "upload"
+    source.write_bytes(b"a,b\n1,2\n")
+    target = tmp_path / "full"
+    target.with_name("full.partial").symlink_to("/dev/full")
+    with pytest.raises(UnavailableError, match="no space"):
+        parse(source, "text/csv", target)
+
+
+def test_no_secret_of_ours_reaches_the_parser(monkeypatch):
+    monkeypatch.setenv("CHAINRULE_DATABASE_URL", "postgresql://user:secret@host/db")
+    assert not [name for name in ENVIRONMENT if name.startswith(("CHAINRULE", "AWS"))]
+    assert "secret" not in str(ENVIRONMENT)
+    assert os.environ["CHAINRULE_DATABASE_URL"]

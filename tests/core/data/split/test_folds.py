@@ -1,0 +1,61 @@
+"""Folds are what scikit-learn makes of rows: a partition, even, stratified, of whole groups."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+from core.data.split.folds import fold_numbers, group_fold_numbers
+from core.errors import InvalidError
+
+
+@settings(max_examples=30)
+@given(rows=st.integers(7, 300), folds=st.integers(2, 7), seed=st.integers(0, 99))
+def test_folds_are_as_large_as_those_of_kfold(rows, folds, seed):
+    sizes = [len(valid) for _, valid in KFold(folds).split(np.zeros(rows))]
+    assert np.bincount(fold_numbers(rows, folds, seed)).tolist() == sizes
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@settings(max_examples=30)
+@given(labels=st.lists(st.sampled_from("abc"), min_size=30, max_size=300), folds=st.integers(2, 9))
+def test_each_class_is_spread_as_stratifiedkfold_spreads_it(labels, folds):
+    values = np.array(labels)
+    numbers = fold_numbers(len(values), folds, 3, values)
+    assert np.ptp(np.bincount(numbers)) <= 1
+    for label in np.unique(values):
+        mine = np.bincount(numbers[values == label], minlength=folds)
+        assert mine.max() - mine.min() <= 1
+        if (values == label).sum() >= folds and min(map(labels.count, set(labels))) >= folds:
+            theirs = [
+                (values[valid] == label).sum()
+                for _, valid in StratifiedKFold(folds).split(values, values)
+            ]
+            assert sorted(mine) == sorted(theirs)
+
+
+@settings(max_examples=30)
+@given(sizes=st.lists(st.integers(1, 30), min_size=5, max_size=20), folds=st.integers(2, 5))
+def test_groups_fill_folds_as_groupkfold_fills_them(sizes, folds):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    numbers = group_fold_numbers(groups, folds, 1)
+    for group in range(len(sizes)):
+        assert len(set(numbers[groups == group])) == 1
+    theirs = [len(valid) for _, valid in GroupKFold(folds).split(groups, groups=groups)]
+    assert sorted(np.bincount(numbers)) == sorted(theirs)
+
+
+def test_a_seed_decides():
+    one, other = fold_numbers(100, 5, 1), fold_numbers(100, 5, 2)
+    assert (one == fold_numbers(100, 5, 1)).all()
+    assert (one != other).any()
+    groups = np.arange(40) % 20
+    assert (group_fold_numbers(groups, 5, 1) != group_fold_numbers(groups, 5, 2)).any()
+
+
+def test_too_few_are_refused():
+    with pytest.raises(InvalidError, match="4 rows are too few for 5 folds"):
+        fold_numbers(4, 5, 0)
+    with pytest.raises(InvalidError, match="2 groups are too few for 5 folds"):
+        group_fold_numbers(np.arange(10) % 2, 5, 0)

@@ -1,0 +1,66 @@
+"""A curve that is told too fast keeps its shape."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.jobs.curves.simplification import places_kept, thinned
+from core.jobs.points import Point
+
+
+def curve(values, key="train/loss", a_second=10**6):
+    """Values told so many times a second."""
+    return [
+        Point(key, step, 0, 1000 * step // a_second, value) for step, value in enumerate(values)
+    ]
+
+
+def test_few_points_all_stay():
+    points = curve(range(1000)) + curve(range(1000), key="valid/loss")
+    assert thinned(points) == points
+
+
+def test_what_is_told_slowly_all_stays_however_much_of_it_waits():
+    """As after an outage of hours."""
+    points = curve(range(50_000), a_second=900)
+    assert thinned(points) == points
+
+
+def test_one_fast_metric_does_not_thin_another():
+    slow = curve(range(5), key="valid/loss")
+    fast = curve(math.sin(step) for step in range(20_000))
+    found = thinned([*fast[:100], *slow, *fast[100:]])
+    assert [point for point in found if point.key == "valid/loss"] == slow
+    assert 250 <= len(found) - len(slow) <= 1000
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=300),
+    st.integers(4, 40),
+)
+def test_ends_and_extremes_stay_in_order(values, most):
+    points = curve(values)
+    steps = places_kept(points, lambda point: point.key, most)
+    assert steps[0] == 0
+    assert steps[-1] == len(values) - 1
+    numbers = [value for value in values if not math.isnan(value)]
+    if numbers:
+        kept = [values[step] for step in steps if not math.isnan(values[step])]
+        assert min(kept) == min(numbers)
+        assert max(kept) == max(numbers)
+    assert steps == sorted(set(steps))
+    assert len(steps) <= max(most, 4)
+
+
+def test_a_peak_of_one_point_is_not_lost():
+    values = [random.Random(1).random() for _ in range(50_000)]
+    values[31_415] = 1e9
+    assert 31_415 in {point.step for point in thinned(curve(values))}
+
+
+@pytest.mark.parametrize("count", [1001, 12_345])
+def test_what_is_sent_is_bounded(count):
+    assert len(thinned(curve(range(count)))) <= 1000

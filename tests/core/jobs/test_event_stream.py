@@ -1,0 +1,122 @@
+"""A reader of a job's happenings misses nothing and sees nothing twice, wherever it goes on."""
+
+import pytest
+from sqlalchemy import Engine
+
+from core import jobs
+from core.db.session import reading
+from core.db.tables import JobEvent, LogLine
+from core.errors import InvalidError
+from core.jobs import Line, Place
+from core.status import JobStatus
+from tests.support.job_cases import claimed, do, pass_time, points, queued
+
+
+def looked(engine: Engine, job_id: str, place: Place = Place()) -> jobs.Look:  # noqa: B008
+    with reading(engine) as session:
+        return jobs.look(session, job_id, place)
+
+
+def shown(news: list[jobs.News]) -> list[str]:
+    """What happened, in words that compare."""
+    found = []
+    for one in news:
+        match one.what:
+            case JobEvent():
+                found.append(one.what.kind)
+            case LogLine():
+                found.append(one.what.text)
+            case told:
+                found.append(" ".join(str(point.step) for point in told))
+    return found
+
+
+def told(engine: Engine, job_id: str, place: Place = Place()) -> list[str]:  # noqa: B008
+    """All that a reader gets who looks again and again until the job is over."""
+    found = []
+    while True:
+        look = looked(engine, job_id, place)
+        found += shown(look.news)
+        place = look.news[-1].place if look.news else place
+        if look.over or not look.news:
+            return found
+
+
+def chunk(engine: Engine, claim: jobs.Claim, number: int, *steps: int, said: str = "") -> None:
+    lines = [Line(number, "info", said)] if said else []
+    given = [point for step in steps for point in points(step)]
+    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, number, given, lines=lines)
+
+
+def test_points_lines_and_changes_come_in_order_until_the_end(engine: Engine) -> None:
+    claim = claimed(engine)
+    chunk(engine, claim, 1, 1, 2, said="begun")
+    chunk(engine, claim, 2, 3)
+    assert not looked(engine, claim.job_id).over
+    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+    found = told(engine, claim.job_id)
+    assert sorted(found) == sorted(["submitted", "claimed", "1 2", "begun", "3", "finished"])
+    assert found[0] == "submitted"
+    assert found[-1] == "finished"
+
+
+def test_who_goes_on_from_any_place_gets_the_rest(engine: Engine) -> None:
+    claim = claimed(engine)
+    for number in range(1, 50):
+        chunk(engine, claim, number, number, said=f"line {number}" if number % 3 == 0 else "")
+    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+    everything = told(engine, claim.job_id)
+    assert len(everything) == len(set(everything)) == 49 + 16 + 3
+    place, seen = Place(), 0
+    while seen < len(everything):
+        news = looked(engine, claim.job_id, place).news
+        place, seen = news[0].place, seen + 1
+        again = Place.parse(str(place))
+        assert told(engine, claim.job_id, again) == everything[seen:]
+
+
+def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
+    first = claimed(engine)
+    chunk(engine, first, 1, 1, 2, 3)
+    do(
+        engine, jobs.record_checkpoint, first.job_id, first.attempt, step=2, epoch=0,
+        key="k", size_bytes=1, digest="d",
+    )  # fmt: skip
+    do(engine, jobs.lose, first.job_id, first.attempt, cause={"kind": "signal"})
+    pass_time(engine, 100)
+    second = claimed(engine, first.job_id)
+    chunk(engine, second, 1, 3, 4)
+    found = told(engine, first.job_id)
+    assert [one for one in found if one[0].isdigit()] == ["1 2", "3 4"]
+
+
+def test_of_two_points_of_a_metric_at_one_step_the_last_is_told(engine: Engine) -> None:
+    claim = claimed(engine)
+    step, epoch = (jobs.Point("train/loss", 7, 1, 0, value) for value in (0.5, 0.25))
+    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])
+    [news] = [one.what for one in looked(engine, claim.job_id).news if isinstance(one.what, list)]
+    assert {(point.step, point.value) for point in news} >= {(7, 0.25)}
+    assert [point.step for point in news] == [7, 8]
+
+
+def test_a_line_is_kept_once_however_often_it_is_written(engine: Engine) -> None:
+    claim = claimed(engine)
+    lines = [Line(number, "info", f"said {number}") for number in (1, 2)]
+    for _ in range(2):
+        do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [], lines=lines)
+    beyond = [Line(jobs.MOST_LINES + 1, "info", "too much")]
+    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 2, [], lines=beyond)
+    with reading(engine) as session:
+        assert [one.text for one in jobs.log_lines(session, claim.job_id)] == ["said 1", "said 2"]
+
+
+@pytest.mark.parametrize("text", ["", "1.2", "1.2.3.4", "a.b.c", "-1.0.0", "1.2." + "9" * 19])
+def test_a_place_that_nobody_gave_is_refused(text: str) -> None:
+    with pytest.raises(InvalidError, match="is not the id of an event"):
+        Place.parse(text)
+
+
+def test_a_job_that_nobody_claimed_has_only_been_submitted(engine: Engine) -> None:
+    job_id = queued(engine).id
+    look = looked(engine, job_id)
+    assert (shown(look.news), look.over) == (["submitted"], False)

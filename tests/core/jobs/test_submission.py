@@ -1,0 +1,137 @@
+"""Submitting: one job for one request, however often it comes."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from core import jobs
+from core.db.session import reading, transaction
+from core.db.tables import Experiment, Job
+from core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from core.status import JobStatus
+from tests.support.job_cases import claimed, dataset_version, do, pass_time, queued, spec
+
+
+def count(engine: Engine, table: type) -> int:
+    with reading(engine) as session:
+        return session.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_a_job_is_queued_with_all_that_a_reader_needs(engine: Engine) -> None:
+    given = spec(tags={"team": "b"}, name="first", device="gpu", priority=4, max_attempts=7)
+    with transaction(engine) as session:
+        made = jobs.submit(session, given, dataset_version(session), owner="ada")
+    with reading(engine) as session:
+        job = jobs.get(session, made.id)
+    assert job.status is JobStatus.QUEUED
+    assert JobStatus(job.status) == made.status
+    assert (job.queue, job.priority, job.max_attempts, job.attempt) == ("gpu", 4, 7, 0)
+    assert (job.experiment.name, job.name, job.tags) == ("digits", "first", {"team": "b"})
+    assert job.dataset_version.dataset.name == "digits"
+    assert type(given).model_validate(job.spec) == given
+    assert job.created_at.tzinfo is not None
+    assert job.created_at == made.created_at
+
+
+def test_jobs_of_one_experiment_share_its_row(engine: Engine) -> None:
+    queued(engine)
+    queued(engine)
+    queued(engine, experiment="other")
+    assert count(engine, Experiment) == 2
+
+
+def test_many_retries_at_once_make_one_job(engine: Engine) -> None:
+    with transaction(engine) as session:
+        version = dataset_version(session)
+
+    def submit(_: int) -> str:
+        with transaction(engine) as session:
+            job = jobs.submit(
+                session, spec(), version, owner="ada", idempotency_key="k", request_hash="h"
+            )
+            return job.id
+
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(submit, range(50)))
+    assert len(made) == 1
+    assert count(engine, Job) == 1
+    found = do(engine, jobs.submitted, owner="ada", idempotency_key="k", request_hash="h")
+    assert found is not None
+    assert found.id in made
+
+
+def test_a_key_belongs_to_one_request_of_one_owner(engine: Engine) -> None:
+    with transaction(engine) as session:
+        version = dataset_version(session)
+    given = {"idempotency_key": "k", "request_hash": "h"}
+    first = do(engine, jobs.submit, spec(), version, owner="ada", **given)
+    other = do(engine, jobs.submit, spec(), version, owner="bob", **given)
+    assert first.id != other.id
+    given["request_hash"] = "changed"
+    with pytest.raises(InvalidError) as caught:
+        do(engine, jobs.submit, spec(), version, owner="ada", **given)
+    assert caught.value.errors[0].path == "Idempotency-Key"
+    with pytest.raises(InvalidError):
+        do(engine, jobs.submitted, owner="ada", **given)
+    assert do(engine, jobs.submitted, owner="eve", **given) is None
+
+
+def test_a_submission_that_fails_leaves_its_key_free(engine: Engine) -> None:
+    with transaction(engine) as session:
+        version = dataset_version(session)
+    given = {"owner": "ada", "idempotency_key": "k", "request_hash": "h"}
+    with pytest.raises(UnavailableError, match="0 jobs wait"):
+        do(engine, jobs.submit, spec(), version, max_queued=0, **given)
+    assert do(engine, jobs.submitted, **given) is None
+    assert do(engine, jobs.submit, spec(), version, max_queued=1, **given).id
+    with pytest.raises(UnavailableError, match="1 jobs wait"):
+        do(engine, jobs.submit, spec(), version, owner="ada", max_queued=1)
+
+
+def test_a_retry_is_a_new_job_that_names_the_old_one(engine: Engine) -> None:
+    claim = claimed(engine)
+    cause = {"kind": "user_error", "message": "NaN"}
+    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FAILED, cause=cause)
+    new = do(engine, jobs.retry, claim.job_id, owner="ada")
+    with reading(engine) as session:
+        old = jobs.get(session, claim.job_id)
+        assert old.status is JobStatus.FAILED
+        assert new.retry_of == old.id
+        assert new.spec == old.spec
+        assert (new.status, new.attempt, new.owner) == (JobStatus.QUEUED, 0, "ada")
+        assert jobs.events(session, old.id)[-1].reason == {"job": new.id}
+
+
+def test_retrying_a_job_that_waits_after_a_loss_ends_the_wait(engine: Engine) -> None:
+    job = queued(engine)
+    for _ in range(2):
+        claim = claimed(engine, job.id)
+        do(engine, jobs.lose, job.id, claim.attempt, cause={"kind": "signal"})
+    again = {"node": "n", "worker": "w", "lease_seconds": 5}
+    assert do(engine, jobs.claim, job.id, **again) is None
+    do(engine, jobs.retry, job.id, owner="ada")
+    assert do(engine, jobs.claim, job.id, **again) is not None
+
+
+def test_what_cannot_be_retried(engine: Engine) -> None:
+    claim = claimed(engine)
+    with pytest.raises(ConflictError, match="running"):
+        do(engine, jobs.retry, claim.job_id, owner="ada")
+    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED)
+    with pytest.raises(ConflictError, match="finished"):
+        do(engine, jobs.retry, claim.job_id, owner="ada")
+    with pytest.raises(NotFoundError):
+        do(engine, jobs.retry, "0" * 32, owner="ada")
+
+
+def test_the_hash_of_a_spec_does_not_know_the_order_of_keys() -> None:
+    assert jobs.spec_hash({"a": 1, "b": 2}) == jobs.spec_hash({"b": 2, "a": 1})
+    assert jobs.spec_hash({"a": 1}) != jobs.spec_hash({"a": 2})
+
+
+def test_time_helper_moves_leases(engine: Engine) -> None:
+    claim = claimed(engine)
+    assert do(engine, jobs.reap) == []
+    pass_time(engine, 31)
+    assert [job.id for job in do(engine, jobs.reap)] == [claim.job_id]

@@ -1,0 +1,86 @@
+"""What a sweep would take: known from one like it, else timed, and nothing is started."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from core import sweeps
+from core.db.session import reading, transaction
+from core.db.tables import Job, Sweep
+from core.errors import InvalidError
+from core.spec.job import DIGITS
+from core.spec.sweep import EXAMPLE, SweepSpec
+from tests.support.job_cases import dataset_version
+from tests.support.sweep_cases import rounds, started
+
+SEEDS = {"seed": {"kind": "int", "low": 0, "high": 99}}
+
+
+def spec(**changes: Any) -> SweepSpec:
+    job = {**DIGITS, **changes.pop("job", {})}
+    given = {"job": job, "pruner": {"kind": "none"}, "sampler": {"kind": "random"}}
+    return SweepSpec.model_validate({**EXAMPLE, **given, "search_space": SEEDS, **changes})
+
+
+def forecast(engine: Engine, wanted: SweepSpec) -> sweeps.Forecast:
+    with transaction(engine) as session:
+        version = dataset_version(session)
+    with reading(engine) as session:
+        return sweeps.forecast(session, wanted, version, max_weights_bytes=2**30)
+
+
+@pytest.fixture
+def earlier(engine: Engine) -> str:
+    """A sweep of 20 trials that ran for ten minutes."""
+    sweep_id = started(engine, n_trials=20, max_parallel=20, search_space=SEEDS)
+    rounds(engine, sweep_id)
+    with transaction(engine) as session:
+        session.get_one(Sweep, sweep_id).spent_ms = 600_000
+    return sweep_id
+
+
+def test_a_sweep_like_it_says_how_fast(engine: Engine, earlier: str) -> None:
+    twice = spec(n_trials=60, max_parallel=20, job={"epochs": 2 * DIGITS["epochs"]})
+    found = forecast(engine, twice)
+    assert (found.basis, found.sweep_id, found.trials) == ("history", earlier, 60)
+    assert found.trials_a_minute == pytest.approx(1.0)
+    assert found.seconds == pytest.approx(3600)
+    assert found.cpu_seconds == pytest.approx(3600)
+    assert forecast(engine, spec(n_trials=60, max_parallel=10)).trials_a_minute == pytest.approx(
+        1.0
+    )
+    with reading(engine) as session:
+        assert session.query(Job).count() == 20
+        assert session.query(Sweep).count() == 1
+
+
+def test_without_one_some_batches_are_timed(engine: Engine, earlier: str) -> None:
+    wider = [{"kind": "dense", "units": 40}, {"kind": "relu"}, {"kind": "dense", "units": 10}]
+    found = forecast(engine, spec(job={"network": wider}, n_trials=10))
+    assert (found.basis, found.sweep_id, found.slots) == ("measured", None, 0)
+    assert found.trials_a_minute is not None
+    assert found.trials_a_minute > 0
+    assert found.seconds is not None
+    assert found.cpu_seconds is not None
+    longer = forecast(engine, spec(job={"network": wider, "epochs": 3000}, n_trials=10))
+    assert longer.seconds is not None
+    assert longer.seconds > found.seconds
+
+
+def test_budgets_shorten_it(engine: Engine, earlier: str) -> None:
+    epochs = forecast(engine, spec(n_trials=60, budget={"epochs": 7 * DIGITS["epochs"]}))
+    assert epochs.trials == 7
+    seconds = forecast(engine, spec(n_trials=60, budget={"seconds": 5}))
+    assert seconds.seconds == 5
+    with reading(engine) as session:
+        begun = session.get_one(Sweep, earlier).created_at
+    assert seconds.finish_at is not None
+    assert seconds.finish_at >= begun + timedelta(seconds=5)
+
+
+def test_what_could_not_begin_is_refused(engine: Engine, earlier: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        forecast(engine, spec(n_trials=1, baseline=[{"seed": 1}, {"seed": 2}]))
+    assert [one.path for one in caught.value.errors] == ["baseline"]

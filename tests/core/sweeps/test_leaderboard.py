@@ -1,0 +1,59 @@
+"""The best trials are kept as trials end, and are those that comparing all would name."""
+
+import itertools
+import random
+
+import pytest
+from sqlalchemy import Engine
+
+from core import jobs, sweeps
+from core.db.session import reading, transaction
+from core.db.tables import Sweep
+from core.status import JobStatus
+from core.sweeps.leaderboard import Standing, dominates, joined
+from tests.support.job_cases import claimed, do
+from tests.support.sweep_cases import started, table
+
+TWO = [
+    {"metric": "valid/accuracy", "direction": "maximize"},
+    {"metric": "valid/loss", "direction": "minimize"},
+]
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_whatever_the_order_the_same_lead(objectives: int) -> None:
+    draw = random.Random(objectives)
+    given: list[Standing] = [
+        (number, tuple(float(draw.randrange(4)) for _ in range(objectives))) for number in range(30)
+    ]
+    front = [one for one in given if not any(dominates(other, one[1]) for _, other in given)]
+    expected = front if objectives > 1 else front[:1]
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(given, len(given))
+        leading: list[Standing] = []
+        for one in shuffled:
+            leading = joined(leading, one)
+        assert leading == expected
+
+
+@pytest.mark.parametrize("objective", [TWO[0], TWO], ids=["one", "two"])
+def test_the_best_are_named_without_comparing_all(engine: Engine, objective: object) -> None:
+    sweep_id = started(engine, n_trials=8, max_parallel=8, objective=objective)
+    sweeps.advance(engine, sweep_id)
+    values = itertools.cycle([(0.5, 0.9), (0.7, 0.8), (0.7, 0.8), (0.1, 0.1), (0.6, 0.95)])
+    for (_, job), (accuracy, loss) in zip(table(engine, sweep_id), values, strict=False):
+        claim = claimed(engine, job.id)
+        metrics = {"valid/accuracy": accuracy, "valid/loss": loss}
+        done = JobStatus.FINISHED
+        do(engine, jobs.finish, job.id, claim.attempt, done, result={"metrics": metrics})
+        sweeps.advance(engine, sweep_id)
+        with transaction(engine) as session:
+            sweep = session.get_one(Sweep, sweep_id)
+            kept = [trial.number for trial in sweeps.best(session, sweep)]
+            leading, sweep.leading = sweep.leading, None
+            assert [trial.number for trial in sweeps.best(session, sweep)] == kept
+            sweep.leading = leading
+    with reading(engine) as session:
+        found = [trial.number for trial in sweeps.best(session, session.get_one(Sweep, sweep_id))]
+    assert found == ([1] if objective is TWO[0] else [1, 2, 3, 6, 7])
+    assert do(engine, sweeps.counts, sweep_id) == {"finished": 8}

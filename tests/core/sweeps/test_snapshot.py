@@ -1,0 +1,100 @@
+"""Who remembers a sweep between two turns does what one does who reads it anew."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from core import jobs, sweeps
+from core.db.tables import Trial
+from core.status import JobStatus
+from tests.support.job_cases import claimed, do, pass_time
+from tests.support.sweep_cases import finish, rounds, started, table
+
+PRUNER = {"kind": "successive_halving", "reduction": 2}
+
+
+def report(engine: Engine, job_id: str, attempt: int, epochs: range, level: float) -> None:
+    """Let an attempt have reported some epochs."""
+    reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level + e / 100) for e in epochs]
+    progress = {"step": 10 * epochs[-1], "epoch": epochs[-1]}
+    do(engine, jobs.record_metrics, job_id, attempt, epochs[0], reported, progress=progress)
+
+
+def course(engine: Engine, memory: sweeps.Memory | None, **given: Any) -> list[Any]:
+    """All trials of a sweep whose workers report, lose a job, and end it at different moments."""
+    sweep_id = started(engine, n_trials=12, max_parallel=3, **given)
+    attempts: dict[str, int] = {}
+    for turn in range(40):
+        sweeps.advance(engine, sweep_id, memory)
+        waiting = [(t, j) for t, j in table(engine, sweep_id) if not j.status.terminal]
+        if not waiting:
+            break
+        for trial, job in waiting:
+            level = (trial.number * 5 % 12) / 12
+            if job.status is JobStatus.QUEUED:
+                pass_time(engine, 120)
+                attempts[job.id] = claimed(engine, job.id).attempt
+                report(engine, job.id, attempts[job.id], range(1, 3), level)
+            elif job.cancel_requested_at is not None:
+                do(engine, jobs.finish, job.id, attempts[job.id], JobStatus.CANCELLED)
+            elif trial.number == 4 and attempts[job.id] == 1:
+                do(engine, jobs.lose, job.id, 1, cause={"kind": "signal"})
+            elif (turn + trial.number) % 2:
+                report(engine, job.id, attempts[job.id], range(3, 6), level)
+                finish(engine, sweep_id, only=[job.id], value=level)
+    sweeps.advance(engine, sweep_id, memory)
+    return [
+        (t.number, t.point, t.status, t.objectives, t.attributes, t.judged_epoch)
+        for t, _ in table(engine, sweep_id)
+    ]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sweep_comes_out_the_same(engine: Engine, sampler: str) -> None:
+    given = {"sampler": {"kind": sampler, "seed": 5}, "pruner": PRUNER}
+    anew = course(engine, None, **given)
+    assert course(engine, sweeps.Memory(), **given) == anew
+    assert {row[2] for row in anew} == {"finished", "pruned"}
+    assert len(anew) == 12
+
+
+@contextmanager
+def trials_read() -> Iterator[list[int]]:
+    """The numbers of trials whose rows are loaded meanwhile."""
+    found: list[int] = []
+
+    def note(trial: Trial, _: Any) -> None:
+        found.append(trial.number)
+
+    event.listen(Trial, "load", note)
+    try:
+        yield found
+    finally:
+        event.remove(Trial, "load", note)
+
+
+def test_only_what_changed_is_read_again(engine: Engine) -> None:
+    memory = sweeps.Memory()
+    sweep_id = started(engine, n_trials=12, max_parallel=3, sampler={"kind": "tpe"})
+    for first in (0, 3):
+        sweeps.advance(engine, sweep_id, memory)
+        finish(engine, sweep_id)
+        assert len(table(engine, sweep_id)) == first + 3
+    with trials_read() as read:
+        sweeps.advance(engine, sweep_id, memory)
+    assert set(read) == {3, 4, 5}
+    with trials_read() as read:
+        sweeps.advance(engine, sweep_id, memory)
+    assert read == []
+    # Who had a turn meanwhile may have changed anything.
+    finish(engine, sweep_id)
+    assert sweeps.advance(engine, sweep_id).told == 3
+    finish(engine, sweep_id)
+    with trials_read() as read:
+        sweeps.advance(engine, sweep_id, memory)
+    assert set(read) == set(range(12))
+    rounds(engine, sweep_id)
+    assert do(engine, sweeps.counts, sweep_id) == {"finished": 12}

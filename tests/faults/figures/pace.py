@@ -1,0 +1,96 @@
+"""How long things take around faults: cancelling, an outage of PostgreSQL, MLflow being away."""
+
+import statistics
+import time
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.results import Row, at_most, figure
+from core import jobs
+from core.db.session import transaction
+from core.status import JobStatus
+from tests.faults.cluster.stack import Stack, training
+from tests.faults.cluster.surroundings import WholeStack
+from tests.faults.figures import report
+from tests.support.worker_cases import LONG, until
+
+OUTAGE_SECONDS = 40.0
+DEFAULT_LEASE_SECONDS = 30.0
+CANCELS = 200
+ROUNDS = 5
+STEP_JOB = {"epochs": 600, "report_steps": 50, "checkpoint": {"every_steps": 5000}}
+
+
+def of_cancels(stack: Stack, count: int = CANCELS) -> list[Row]:
+    """From the wish, as its row was written, to the end in the row of a job that trains."""
+    taken = []
+    while len(taken) < count:
+        pair = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
+        for job_id in pair:
+            assert training(stack, job_id)
+            with transaction(stack.bench.engine) as session:
+                jobs.cancel(session, job_id)
+        for job_id in pair:
+            until(lambda job_id=job_id: stack.status(job_id).terminal)
+            job = stack.bench.job(job_id)
+            assert job.status is JobStatus.CANCELLED
+            assert job.finished_at is not None
+            assert job.cancel_requested_at is not None
+            taken.append((job.finished_at - job.cancel_requested_at).total_seconds())
+    return [
+        figure("cancels of training jobs", len(taken), ""),
+        figure("cancel p50", statistics.median(taken), "s"),
+        at_most("cancel p99", report.ninety_nine(taken), "s", 1.0),
+    ]
+
+
+def of_outage(folder: Path, seconds: float = OUTAGE_SECONDS) -> list[Row]:
+    """PostgreSQL is away while jobs train, with the lease that is the default."""
+    with closing(Stack(folder, lease_seconds=DEFAULT_LEASE_SECONDS)) as stack:
+        job_ids = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
+        assert all(training(stack, job_id) for job_id in job_ids)
+        stack.postgres.stop()
+        time.sleep(seconds)
+        stack.postgres.start()
+        steps = {job_id: stack.bench.job(job_id).progress_step for job_id in job_ids}
+        until(
+            lambda: all(stack.bench.job(one).progress_step > step for one, step in steps.items()),
+            seconds=120,
+        )
+        # Whoever was to be taken back would have been by now.
+        time.sleep(1.2 * DEFAULT_LEASE_SECONDS)
+        restarted = sum(len(stack.bench.attempts(job_id)) - 1 for job_id in job_ids)
+    return [at_most(f"attempts lost to {seconds:g} s without PostgreSQL", restarted, "", 0)]
+
+
+def of_mlflow_away(stack: WholeStack, rounds: int = ROUNDS) -> list[Row]:
+    """Steps a second with MLflow there and killed, in turn; the middle of the rounds' ratios."""
+    _steps_a_second(stack)
+    ratios = []
+    for _ in range(rounds):
+        there = _steps_a_second(stack)
+        stack.tracker.stop()
+        away = _steps_a_second(stack)
+        stack.heal()
+        ratios.append(there / away)
+    slower = 100 * (statistics.median(ratios) - 1)
+    spread = 100 * (max(ratios) - min(ratios))
+    return [
+        at_most("a step with MLflow away, slower by", slower, "%", 1.0),
+        figure("spread of that over rounds", spread, "%"),
+    ]
+
+
+def _steps_a_second(stack: Stack) -> float:
+    """Of one job that trains alone, from its first point to its last."""
+    job_id = stack.bench.submit(**STEP_JOB)
+    until(lambda: stack.status(job_id).terminal, seconds=300)
+    assert stack.status(job_id) is JobStatus.FINISHED
+    first, last = _ends(stack, job_id)
+    return (last[0] - first[0]) / max(1e-9, (last[1] - first[1]) / 1000)
+
+
+def _ends(stack: Stack, job_id: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    with transaction(stack.bench.engine) as session:
+        points = [(p.step, p.at_ms) for p in jobs.metrics(session, job_id).points()]
+    return min(points), max(points)

@@ -1,0 +1,47 @@
+"""MLflow in a process that can import nothing of ours: what a stranger to Chainrule sees."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).with_name("isolated")
+
+
+def scored(model: Path | str, rows: list[Any], folder: Path, **environment: str) -> dict[str, Any]:
+    """What a model that MLflow can load, a folder or an address, says for rows."""
+    return _said([FOLDER / "scorer.py", model], folder, environment, json.dumps(rows))
+
+
+def read(experiment: str, filter_string: str, url: str, folder: Path) -> dict[str, Any]:
+    """All there is of the run that MLflow's client finds; its files are brought to `folder`."""
+    return _said(
+        [FOLDER / "reader.py", experiment, filter_string], folder, {"MLFLOW_TRACKING_URI": url}
+    )
+
+
+def _said(
+    words: list[Path | str], folder: Path, environment: dict[str, str], given: str = ""
+) -> dict[str, Any]:
+    done = alone(words, folder, environment, given)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def alone(
+    words: list[Path | str], folder: Path, environment: dict[str, str], given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What became of a script and its arguments."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-I", FOLDER / "launcher.py", *words],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        cwd=folder,
+        env={**os.environ, **environment},
+    )

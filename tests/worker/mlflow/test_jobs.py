@@ -1,0 +1,220 @@
+"""What MLflow shows of jobs: all of it, once, and true."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core import jobs, models
+from core.db.locks import fail_turn
+from core.db.session import reading, transaction
+from core.db.tables import Job
+from core.spec.inference import EvaluationSpec
+from core.spec.source import SourceSpec
+from core.status import JobStatus
+from core.training.model import TrainedModel
+from tests.support.isolated_mlflow import scored
+from tests.support.trackers import Tracker
+from tests.support.worker_cases import DIGITS_CSV, LONG, Bench, until
+from worker.mlflow.jobs import Mirror
+
+
+@pytest.fixture
+def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) -> Bench:
+    """A bench that mirrors to a real MLflow."""
+    address = "https://chainrule.example/"
+    return make_bench(database_url, mlflow_url=tracker.url, public_url=address)
+
+
+@pytest.fixture
+def mirror(site: Bench) -> Iterator[Mirror]:
+    """A mirror beside the slot's own."""
+    made = Mirror(site.engine, site.store, site.settings)
+    yield made
+    made.close()
+
+
+def mirrored(bench: Bench, job_id: str) -> bool:
+    job = bench.job(job_id)
+    return job.mirrored_status == job.status.value
+
+
+def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
+    history = tracker.history(bench.job(job_id).mlflow_run_id, key)
+    return [(step, value) for step, value, _ in history]
+
+
+def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker):
+    source = SourceSpec(
+        repository="https://example.com/net.git",
+        commit="a" * 40,
+        branch="work",
+        command="submit.py",
+        diff="diff --git a/t.py b/t.py\n",
+        files={"lib/new.py": "units = 4\n"},
+    )
+    with transaction(site.engine) as session:
+        digest = jobs.keep_source(session, source, owner="local").digest
+    job_id = site.submit(epochs=1, source=digest)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    run_id = site.job(job_id).mlflow_run_id
+    data = tracker.run(run_id)["data"]
+    tags = {t["key"]: t["value"] for t in data["tags"]}
+    assert tags["mlflow.source.git.commit"] == "a" * 40
+    assert tags["mlflow.source.name"] == "submit.py"
+    assert tags["chainrule.source_dirty"] == "true"
+    assert "source" not in {p["key"] for p in data["params"]}
+    files = tracker.get("artifacts/list", run_id=run_id, path="source")["files"]
+    assert {file["path"] for file in files} == {
+        "source/changes.diff.txt", "source/new", "source/source.json"
+    }  # fmt: skip
+
+
+def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
+    job_id = site.submit(epochs=3, experiment="shown", tags={"team": "b"})
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    run = tracker.run(job.mlflow_run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert run["info"]["experiment_id"] == job.experiment.mlflow_experiment_id
+    assert {p["key"] for p in run["data"]["params"]} >= {"optimizer.learning_rate", "seed"}
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags["team"] == "b"
+    assert tags["chainrule.weights_digest"] == job.result["weights_digest"]
+    for key, series in site.history(job_id).items():
+        assert shown(tracker, site, job_id, key) == series, key
+    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id, path="model")["files"]
+    expected = {
+        "MLmodel",
+        "conda.yaml",
+        "input_example.json",
+        "model.onnx",
+        "model.safetensors",
+        "python_env.yaml",
+        "requirements.txt",
+        "serving_input_example.json",
+        "spec.json",
+    }
+    assert {file["path"] for file in files} == {f"model/{name}" for name in expected}
+    top = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
+    told = {file["path"] for file in top if not file.get("is_dir")}
+    assert told == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
+                    "preparation.json", "weights.svg", "confusion.svg", "hardest.csv",
+                    "activations.svg", "gradients.svg"}  # fmt: skip
+    dataset = run["inputs"]["dataset_inputs"][0]["dataset"]
+    columns = json.loads(dataset["schema"])["mlflow_colspec"]
+    assert (columns[-1]["name"], columns[-1]["type"], len(columns)) == ("label", "long", 65)
+    assert json.loads(dataset["profile"]) == {"num_rows": 1797, "num_elements": 1797 * 65}
+    _evaluation_is_shown(site, tracker, job)
+
+
+def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
+    """Below the run of the model's job, with what was measured."""
+    job_id = site.infer(EvaluationSpec(dataset="digits"), trained.id)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    run_id = site.job(job_id).mlflow_run_id
+    run = tracker.run(run_id)
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags["mlflow.parentRunId"] == trained.mlflow_run_id
+    assert (tags["chainrule.kind"], tags["chainrule.model_job_id"]) == ("evaluate", trained.id)
+    assert run["info"]["run_name"] == "m@1 on digits@1"
+    with reading(site.engine) as session:
+        row = models.evaluation_by(session, job_id)
+    assert shown(tracker, site, job_id, "eval/accuracy") == [(1, row.metrics["accuracy"])]
+    (read,) = run["inputs"]["dataset_inputs"]
+    assert read["tags"] == [{"key": "mlflow.data.context", "value": "evaluation"}]
+    files = {file["path"] for file in tracker.get("artifacts/list", run_id=run_id)["files"]}
+    assert {"spec.json", "evaluation.csv", "confusion.svg"} <= files
+    assert "model" not in files
+
+
+def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker):
+    job_id = site.submit(
+        epochs=3,
+        experiment="failed",
+        description="too fast",
+        optimizer={"kind": "sgd", "learning_rate": 1e30},
+        network=[{"kind": "dense", "units": 8}, {"kind": "dense", "units": 10}],
+    )
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    run = tracker.run(job.mlflow_run_id)
+    assert run["info"]["status"] == "FAILED"
+    note = {t["key"]: t["value"] for t in run["data"]["tags"]}["mlflow.note.content"]
+    assert note.startswith("too fast\n\n**failed:** ")
+    assert job.cause["message"] in note
+    assert f"](https://chainrule.example/v1/jobs/{job_id})" in note
+    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
+    assert {file["path"] for file in files} >= {"spec.json", "environment.json"}
+
+
+def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Tracker, tmp_path):
+    job_id = site.submit(epochs=2, experiment="loaded")
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    job = site.job(job_id)
+    lines = DIGITS_CSV.read_text().splitlines()
+    names = lines[0].split(",")
+    rows = [dict(zip(names, map(int, line.split(",")), strict=True)) for line in lines[1:30]]
+    rows = [{k: v for k, v in row.items() if k != job.spec["data"]["target"]} for row in rows]
+    site.store.get_file(job.result["model_key"], tmp_path / "model")
+
+    address = f"runs:/{job.mlflow_run_id}/model"
+    found = scored(address, rows, tmp_path, MLFLOW_TRACKING_URI=tracker.url)
+
+    assert found["answers"]["prediction"] == TrainedModel.load(tmp_path / "model").predict(rows)
+
+
+def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker):
+    job_id = site.submit(**LONG)
+    with site.working(job_id) as thread:
+        until(lambda: site.job(job_id).mlflow_run_id)
+        with transaction(site.engine) as session:
+            jobs.cancel(session, job_id)
+        thread.join(20)
+        until(lambda: mirrored(site, job_id))
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+
+
+def test_a_job_that_never_ran_is_shown_too(site: Bench, mirror: Mirror, tracker: Tracker):
+    job_id = site.submit()
+    with transaction(site.engine) as session:
+        jobs.cancel(session, job_id)
+    assert mirror.turn(job_id)
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+
+
+def test_a_run_that_is_gone_is_told_anew(site: Bench, mirror: Mirror, tracker: Tracker):
+    job_id = site.submit(epochs=2)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    with transaction(site.engine) as session:
+        job = jobs.get(session, job_id)
+        job.mlflow_run_id, job.mirrored_status = uuid.uuid4().hex, None
+    until(lambda: mirror.turn(job_id))
+    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "FINISHED"
+    key = "valid/loss"
+    assert shown(tracker, site, job_id, key) == site.history(job_id)[key]
+
+
+def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_url: str):
+    bench = make_bench(sqlite_url, mlflow_url="http://127.0.0.1:1")
+    job_id = bench.submit(epochs=2)
+    bench.slot.work(job_id)
+    job = bench.job(job_id)
+    assert job.status is JobStatus.FINISHED
+    with reading(bench.engine) as session:
+        assert jobs.mirror_lag(session)[0] > 0
+
+
+def test_only_one_mirrors_a_job_at_a_time(site: Bench, mirror: Mirror):
+    job_id = site.submit()
+    with transaction(site.engine) as session:
+        fail_turn(session, Job, job_id)
+    assert not mirror.turn(job_id)
+    assert site.job(job_id).mlflow_run_id is None

@@ -1,0 +1,77 @@
+"""What Prometheus sees of workers and scheduler."""
+
+import httpx
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from core import jobs
+from core.db.session import transaction
+from core.db.tables import Job
+from core.status import JobStatus
+from tests.support.brokers import free_port
+from tests.support.job_cases import claimed, points, queued
+from tests.support.worker_cases import Bench, until
+from tests.support.worker_sites import Site
+from worker.node.metrics import Counts
+from worker.scheduler.metrics import Instruments
+
+
+def samples(text: str) -> dict[str, float]:
+    return {
+        one.name + "".join(one.labels.values()): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+def test_slots_count_for_themselves_and_are_summed():
+    counts = Counts(2)
+    counts.row(0).add("steps", 3)
+    counts.row(1).add("steps", 4)
+    counts.row(1).set("busy", 1)
+    registry = CollectorRegistry()
+    registry.register(counts)
+    shown = samples(generate_latest(registry).decode())
+    assert shown["chainrule_worker_steps_total"] == 7
+    assert shown["chainrule_worker_busy"] == 1
+    assert shown["chainrule_worker_slots"] == 2
+
+
+def test_an_attempt_is_counted(bench: Bench):
+    counts = Counts(1)
+    bench.equipment.counts = counts.row(0)
+    job_id = bench.submit(epochs=2)
+    bench.slot.work(job_id)
+    bench.slot.work(job_id)
+    assert counts.total("attempts_finished") == 1
+    assert counts.total("duplicate_bells") == 1
+    assert counts.total("steps") == 90
+    assert counts.total("points") == sum(len(s) for s in bench.history(job_id).values())
+    assert counts.total("busy") == 0
+
+
+def test_the_scheduler_shows_how_the_rows_stand(engine):
+    queued(engine)
+    claim = claimed(engine)
+    with transaction(engine) as session:
+        jobs.record_metrics(session, claim.job_id, 1, 1, points(1, 2))
+    shown = samples(generate_latest(Instruments(engine).registry).decode())
+    assert shown["chainrule_queue_jobscpu"] == 1
+    assert shown["chainrule_leases"] == 1
+    assert shown["chainrule_mirror_chunks"] == 1
+    assert shown["chainrule_scheduler_reaped_total"] == 0
+
+
+def test_a_worker_process_shows_what_its_slots_count(site: Site):
+    port = free_port()
+    site.worker(CHAINRULE_METRICS_PORT=str(port))
+    job_id = site.bench.submit(epochs=1)
+    site.ring(job_id)
+    until(lambda: site.status(job_id) is JobStatus.FINISHED)
+    until(lambda: shown_by(port).get("chainrule_worker_attempts_finished_total") == 1)
+    with transaction(site.bench.engine) as session:
+        assert session.get_one(Job, job_id).attempt == 1
+
+
+def shown_by(port: int) -> dict[str, float]:
+    return samples(httpx.get(f"http://127.0.0.1:{port}/metrics").text)

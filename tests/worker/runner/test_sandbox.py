@@ -1,0 +1,98 @@
+"""What a runner is given, and what it is not."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.data.ingest.parser import ParsedDataset
+from core.spec.job import DIGITS
+from tests.support.worker_cases import LONG, until
+from worker.node.memory import for_rows, there_is
+from worker.runner.process import RunnerProcess
+from worker.runner.sandbox import environment, share_of_cores
+
+SECRETS = {
+    "CHAINRULE_DATABASE_URL": "postgresql://u:hidden@h/d",
+    "CHAINRULE_BROKER_URL": "redis://:hidden@h",
+    "AWS_SECRET_ACCESS_KEY": "hidden",
+    "PGPASSWORD": "hidden",
+}
+
+
+@pytest.fixture
+def runner() -> Iterator[RunnerProcess]:
+    made = RunnerProcess({**os.environ, **SECRETS}, threads=1)
+    yield made
+    made.kill()
+
+
+def test_no_credentials_reach_a_runner(runner: RunnerProcess):
+    until(lambda: runner.receive(0.1))
+    given = psutil.Process(runner.pid).environ()
+    assert not set(SECRETS) & set(given)
+    assert "hidden" not in " ".join(given.values())
+    assert given["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_only_listed_names_pass():
+    passed = environment({"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0", "SECRET": "x"}, 2)
+    assert passed["PATH"] == "/bin"
+    assert passed["CUDA_VISIBLE_DEVICES"] == "0"
+    assert "SECRET" not in passed
+    assert passed["OMP_NUM_THREADS"] == "2"
+
+
+def test_it_leads_a_process_group_of_its_own(runner: RunnerProcess):
+    assert os.getpgid(runner.pid) == runner.pid != os.getpgid(0)
+
+
+def test_it_ends_when_its_parent_lets_go(runner: RunnerProcess):
+    until(lambda: runner.receive(0.1))
+    runner.channel.close()
+    until(runner.exited)
+
+
+def test_it_ends_when_nobody_says_that_the_lease_holds(
+    runner: RunnerProcess, parsed_digits: ParsedDataset, tmp_path: Path
+):
+    work = {
+        "kind": "train",
+        "spec": {**DIGITS, **LONG},
+        "table": str(parsed_digits.path),
+        "workdir": str(tmp_path),
+        "resume": None,
+        "checkpoint_seconds": 1000,
+        "data_memory_bytes": 0,
+        "arrival": None,
+    }
+    runner.begin({**work, "alive_until": time.monotonic() + 1})
+    exit_ = until(runner.exited)
+    assert exit_.code == 1
+
+
+def test_killing_tells_how_it_ended(runner: RunnerProcess):
+    assert runner.exited() is None
+    exit_ = runner.kill()
+    assert exit_.code == -signal.SIGKILL
+    assert exit_.peak_memory_bytes > 0
+    assert runner.kill() == exit_
+
+
+def test_cores_are_shared_evenly():
+    cores = len(os.sched_getaffinity(0))
+    assert share_of_cores(0, 1) == cores
+    assert share_of_cores(0, 1000) == 1
+    assert share_of_cores(3, 2) == 3
+
+
+def test_rows_have_half_of_what_a_slot_has():
+    machine = there_is()
+    assert machine > 2**28
+    assert for_rows(7, 0, 1) == 7
+    assert for_rows(0, 0, 2) == machine // 4
+    assert for_rows(0, 2**20, 1) == 2**19

@@ -1,0 +1,71 @@
+"""What a job's log says of what happens in it, in words."""
+
+from typing import Any
+
+from core.events import (
+    EpochEnded,
+    EvaluationEnded,
+    Event,
+    RowsPassed,
+    ScoringEnded,
+    TrainingEnded,
+    TrainingFailed,
+    TrainingStarted,
+)
+from core.spec import JobSpec
+from worker.failure import Cause
+
+EPOCHS = 20
+"""So many of a job's epochs are told of, evenly spread; the metrics have them all."""
+
+_REASONS = {
+    "epochs": "all epochs are done",
+    "steps": "max_steps is reached",
+    "seconds": "max_seconds are over",
+    "target": "target_loss is reached",
+    "patience": "it got no better for as long as early_stopping allows",
+}
+
+
+def line(event: Event, spec: JobSpec) -> str | None:
+    """What to say of an event, or None."""
+    match event:
+        case TrainingStarted():
+            begun = "begins" if event.step == 0 else f"goes on from step {event.step:,}"
+            return (
+                f"training {begun}: {event.weights:,} weights, "
+                f"{event.steps_total:,} steps in {event.epochs_total:,} epochs at most"
+            )
+        case EpochEnded():
+            every = max(1, spec.epochs // EPOCHS)
+            if event.epoch % every and event.epoch not in (1, spec.epochs):
+                return None
+            return f"epoch {event.epoch}/{spec.epochs}: {_numbers(event.metrics)}"
+        case TrainingEnded():
+            why = _REASONS.get(event.reason, event.reason)
+            return f"training ended at step {event.step:,}: {why}; {_numbers(event.metrics)}"
+        case TrainingFailed():
+            return event.detail
+    return None
+
+
+def passed(event: RowsPassed | EvaluationEnded | ScoringEnded) -> str:
+    """What to say of a model that goes over rows."""
+    match event:
+        case RowsPassed():
+            return f"{event.rows:,} of {event.rows_total:,} rows"
+        case EvaluationEnded():
+            return f"measured on {event.rows:,} rows: {_numbers(event.metrics)}"
+        case ScoringEnded():
+            return f"{event.rows:,} rows are answered"
+
+
+def cause_text(cause: Cause) -> str:
+    """Why an attempt ended unhappily, with the end of the traceback if there is one."""
+    said = str(cause.get("message") or cause["kind"])
+    trace = cause.get("traceback")
+    return f"{said}\n{trace}" if trace else said
+
+
+def _numbers(metrics: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

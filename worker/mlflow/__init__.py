@@ -1,0 +1,1 @@
+"""The mirror: jobs, trials and sweeps as MLflow shows them."""

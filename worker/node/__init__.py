@@ -1,0 +1,1 @@
+"""This machine: what a worker has on it, and what it reports of itself."""

@@ -1,0 +1,115 @@
+"""What a slot keeps between jobs: connections, folders, the mirror and a warm runner."""
+
+import os
+import socket
+from functools import partial
+
+from sqlalchemy import Engine
+
+from core import nodes
+from core.data.storage.cache import Cache
+from core.data.storage.inventory import Holdings
+from core.data.storage.local_copy import Nearer
+from core.data.storage.origins import prefixes
+from core.data.storage.peers import Near, Peers
+from core.data.storage.stores import Store, open_store
+from core.db.engine import make_engine
+from core.db.session import reading
+from core.settings import Settings
+from worker.mlflow.jobs import Mirror, MirrorThread
+from worker.node.breaker import CircuitBreaker
+from worker.node.drain import Drain
+from worker.node.memory import for_rows
+from worker.node.metrics import Counts, Row
+from worker.node.timings import STATEMENT_SHARE
+from worker.node.versions import versions
+from worker.node.workspace import Workroom
+from worker.runner.process import RunnerProcess
+from worker.runner.sandbox import share_of_cores
+
+
+class Equipment:
+    """Opened once for each child process, after the fork."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        drain: Drain,
+        worker: str,
+        *,
+        main_pid: int | None = None,
+        counts: Row | None = None,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        """`main_pid` is the process id of the worker's main process.
+
+        `breaker` is shared by the slots of the worker.
+        """
+        self.counts = counts or Counts(1).row(0)
+        self.settings = settings
+        self.main_pid = main_pid or os.getpid()
+        self.queues = [name.strip() for name in settings.queues.split(",") if name.strip()]
+        self.drain = drain
+        self.breaker = breaker or CircuitBreaker()
+        self.node = settings.node_name or socket.gethostname()
+        self.worker = worker
+        self.engine: Engine = make_engine(
+            settings.resolved_database_url,
+            statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
+        )
+        self.store: Store = open_store(settings.resolved_store_url)
+        readable = prefixes(settings.dataset_urls)
+        self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes, readable=readable)
+        self.holdings = Holdings(self.cache)
+        self.workroom = Workroom(settings.data_dir / "work")
+        self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
+        self.versions = versions()
+        self._peers: Peers | None = None
+        if own := settings.peer_url:
+            self._peers = Peers(own, settings.peer_token.get_secret_value())
+        self._runner: RunnerProcess | None = None
+
+    def runner(self) -> RunnerProcess:
+        """A runner fit for a job; a new one takes the place of one that is gone or broken."""
+        present = self._runner
+        if present is not None and present.fit and not present.busy and present.exited() is None:
+            return present
+        if present is not None:
+            present.kill()
+        threads = share_of_cores(self.settings.threads, self.settings.slots)
+        self._runner = RunnerProcess(
+            os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
+        )
+        return self._runner
+
+    def nearer(self) -> Nearer | None:
+        """What is asked for chunks before the store: who shares theirs, if this worker does.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        if self._peers is None:
+            return None
+        with reading(self.engine) as session:
+            urls = nodes.peers(session)
+        return partial(Near, self._peers, urls)
+
+    @property
+    def data_memory_bytes(self) -> int:
+        """Memory for the rows of a job."""
+        given = self.settings
+        return for_rows(given.data_memory_bytes, given.runner_memory_bytes, given.slots)
+
+    @property
+    def runner_pid(self) -> int | None:
+        """The process id of the runner there is, whatever it does."""
+        return self._runner.pid if self._runner else None
+
+    def close(self) -> None:
+        """End the runner and let go of everything."""
+        self.mirror.end()
+        if self._runner is not None:
+            self._runner.kill()
+        if self._peers is not None:
+            self._peers.close()
+        self.workroom.close()
+        self.engine.dispose()

@@ -1,0 +1,1 @@
+"""The process that computes: how it is started, confined and spoken to."""

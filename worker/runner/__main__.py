@@ -1,0 +1,236 @@
+"""The process that computes: `python -m worker.runner`, started and fed by a worker's child.
+
+It stays warm between jobs. It holds no credentials: data comes as files, everything it has to say
+goes over the channel, so whatever kills it (memory, a crash in native code) kills nothing else.
+"""
+
+import argparse
+import logging
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from core.data.table import columns
+from core.data.table.reader import Arrival
+from core.errors import InvalidError, TrainingError
+from core.events import CheckpointFailed, CheckpointSaved, Codec, Event
+from core.shortage import shortage
+from core.spec import JobSpec
+from core.spec.inference import EvaluationSpec, ScoringSpec
+from core.training.loop import train, train_stack
+from core.training.model import TrainedModel
+from core.training.run import Command, Events, Leave
+from core.training.table_evaluation import measure
+from core.training.table_predictions import score
+from worker.runner.channel import Channel, ChannelClosedError, Message
+from worker.runner.inbox import Inbox
+from worker.runner.sandbox import confine
+
+_MOST_TRACEBACK = 4000
+_SILENCE_SECONDS = 5.0
+
+
+class BadCheckpointError(Exception):
+    """The checkpoint does not fit what is to go on from it."""
+
+
+def main() -> None:
+    """Train or use what the parent says, one job after the other, until it is gone."""
+    parser = argparse.ArgumentParser(prog="python -m worker.runner", description=__doc__)
+    parser.add_argument("descriptor", type=int, help="file descriptor of the channel")
+    parser.add_argument("--memory-bytes", type=int, default=0)
+    given = parser.parse_args()
+    confine(given.memory_bytes)
+    channel = Channel.inherited(given.descriptor)
+    inbox = Inbox(channel)
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(_Telling(channel))
+    with suppress(ChannelClosedError):
+        channel.send({"say": "ready"})
+        fit = True
+        while fit:
+            fit = _serve(channel, inbox)
+
+
+class _Telling(logging.Handler):
+    """Tells the worker what libraries warn of: it goes into the job's log."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(logging.WARNING)
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record on."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._channel.send({"say": "log", "level": level, "text": record.getMessage()})
+
+
+def _serve(channel: Channel, inbox: Inbox) -> bool:
+    """Do the next job and say how it ended; whether this process is fit for another."""
+    work = inbox.next_work()
+    _forget_peak()
+    fit = True
+    try:
+        end = _WORKS[work["kind"]](channel, inbox, work)
+    except ChannelClosedError:
+        raise
+    except Exception as error:
+        end, fit = _explain(error)
+    inbox.done()
+    channel.send({"say": "ended", "peak_memory_bytes": _peak_bytes(), "fit": fit, **end})
+    return fit
+
+
+def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Pull events and pass them on until training ends or is told to."""
+    spec = JobSpec.model_validate(work["spec"])
+    resume = Path(work["resume"]) if work["resume"] else None
+    events = train(
+        spec,
+        Path(work["table"]),
+        Path(work["workdir"]),
+        resume=resume,
+        checkpoint_seconds=work["checkpoint_seconds"],
+        data_memory_bytes=work["data_memory_bytes"],
+        arrival=_arrival(work["arrival"]),
+    )
+    with closing(events):
+        said_at = time.monotonic()
+        event = _first(events, resume)
+        while True:
+            command: Command | None = None
+            if event is not None:
+                channel.send({"say": "event", **Codec.encode(event)})
+                said_at = time.monotonic()
+                if inbox.stop.is_set() and isinstance(event, CheckpointSaved | CheckpointFailed):
+                    return {"how": "stopped"}
+            elif inbox.stop.is_set():
+                if not inbox.checkpoint.is_set():
+                    return {"how": "stopped"}
+                command = "checkpoint"
+            elif time.monotonic() - said_at > _SILENCE_SECONDS:
+                channel.send({"say": "alive"})
+                said_at = time.monotonic()
+            try:
+                event = events.send(command)
+            except StopIteration:
+                return {"how": "finished"}
+
+
+def _arrival(told: Message | None) -> Arrival | None:
+    """Where a table stands that is still on its way, as the worker says it."""
+    if told is None:
+        return None
+    return Arrival(Path(told["columns"]), tuple(told["names"]), Path(told["wanted"]))
+
+
+def _train_stack(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """As `_train`, for several networks side by side; without checkpoints."""
+    specs = [JobSpec.model_validate(spec) for spec in work["specs"]]
+    events = train_stack(specs, Path(work["table"]), Path(work["workdir"]), together=True)
+    said_at = time.monotonic()
+    with closing(events):
+        event = next(events)
+        while not inbox.stop.is_set():
+            command: Command | None = None
+            if event is not None:
+                channel.send({"say": "event", **Codec.encode(event)})
+                said_at = time.monotonic()
+            else:
+                if not inbox.leaving.empty():
+                    command = Leave(inbox.leaving.get())
+                if time.monotonic() - said_at > _SILENCE_SECONDS:
+                    channel.send({"say": "alive"})
+                    said_at = time.monotonic()
+            try:
+                event = events.send(command)
+            except StopIteration:
+                return {"how": "finished"}
+    return {"how": "stopped"}
+
+
+def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Measure a model on a table."""
+    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    spec = EvaluationSpec.model_validate(work["spec"])
+    return _pass(channel, inbox, measure(model, table, spec.slices))
+
+
+def _score(channel: Channel, inbox: Inbox, work: Message) -> Message:
+    """Let a model answer for the rows of a table."""
+    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    spec = ScoringSpec.model_validate(work["spec"])
+    return _pass(channel, inbox, score(model, table, spec, Path(work["workdir"])))
+
+
+def _pass(channel: Channel, inbox: Inbox, events: Iterator[Event]) -> Message:
+    """Pass events on until they end or are no longer wanted."""
+    for event in events:
+        if inbox.stop.is_set():
+            return {"how": "stopped"}
+        channel.send({"say": "event", **Codec.encode(event)})
+    return {"how": "finished"}
+
+
+def _first(events: Events, resume: Path | None) -> Event | None:
+    """The first event; what is wrong before it, when training is resumed, is the checkpoint."""
+    try:
+        return next(events)
+    except InvalidError as error:
+        if resume is None:
+            raise
+        raise BadCheckpointError(error.detail) from error
+
+
+_WORKS = {"train": _train, "stack": _train_stack, "evaluate": _evaluate, "score": _score}
+"""How each kind of work is done."""
+
+
+def _explain(error: Exception) -> tuple[Message, bool]:
+    """How the work failed, and whether this process is fit for more.
+
+    What the machine lacks comes first, whatever class it was raised as. An error that nobody meant
+    to raise comes with the end of its traceback.
+    """
+    lack = shortage(error)
+    if lack is None and isinstance(error, TrainingError | InvalidError):
+        return {"how": "failed", "kind": "user_error", "message": error.detail}, True
+    if lack is None and isinstance(error, BadCheckpointError):
+        return {"how": "failed", "kind": "bad_checkpoint", "message": str(error)}, True
+    if lack is None:
+        kind, message = "exception", f"{type(error).__name__}: {error}"
+    else:
+        kind, message = lack.value, str(error) or "no more memory"
+    lines = "".join(traceback.format_exception(error))
+    failure = {
+        "how": "failed",
+        "kind": kind,
+        "message": message[:_MOST_TRACEBACK],
+        "traceback": lines[-_MOST_TRACEBACK:],
+    }
+    return failure, False
+
+
+def _forget_peak() -> None:
+    """Let the peak of memory be that of the next job (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    """The most memory this process held at once since `_forget_peak`."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    usage: Any = resource.getrusage(resource.RUSAGE_SELF)
+    return int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The scheduler: a plain loop that needs no broker."""

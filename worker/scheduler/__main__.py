@@ -1,0 +1,214 @@
+"""`python -m worker.scheduler`: rings for waiting jobs, takes back lost ones, advances sweeps.
+
+A plain process, no Celery task: it has to work when the broker does not. Two of them are harmless.
+"""
+
+import signal
+import socket
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from celery import Celery
+from sqlalchemy import Engine
+
+from core import datasets, jobs, nodes, notices, sweeps
+from core.data.storage.stores import open_store
+from core.db.engine import make_engine
+from core.db.session import reading, transaction
+from core.errors import ChainruleError, SupersededError, UnavailableError
+from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
+from core.settings import Settings
+from core.spec.version import SPEC_VERSION
+from core.tracking import MlflowServer
+from worker.mlflow.jobs import Mirror
+from worker.mlflow.reconciliation import Reconciler
+from worker.mlflow.sweeps import SweepMirror, SweepReconciler
+from worker.mlflow.trials import TrialMirror
+from worker.node import logs
+from worker.node.liveness import beat
+from worker.node.timings import STATEMENT_SHARE, check
+from worker.scheduler.loop import Loop
+from worker.scheduler.metrics import Instruments
+from worker.scheduler.scrubs import StoreScrub
+from worker.scheduler.webhooks import Courier
+
+log = structlog.get_logger()
+
+_LEAST_WINDOW = 2
+_MIRROR_SECONDS = 1.0
+_TRIALS_SECONDS = 0.25
+_SWEEP_SECONDS = 0.25
+_COURIER_SECONDS = 1.0
+_MIRROR_MOST_SECONDS = 30.0
+_RECONCILE_SECONDS = 60.0
+_ERASE_SECONDS = 2.0
+_FORGET_SECONDS = 600.0
+_FORGET_AFTER = timedelta(days=7)
+_END_SECONDS = 5.0
+_PULSE_SECONDS = 5.0
+_STUCK_SECONDS = 120.0
+
+
+class Scheduler:
+    """Loops that do not wait for one another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine: Engine = make_engine(
+            settings.resolved_database_url,
+            statement_seconds=settings.lease_seconds * STATEMENT_SHARE,
+        )
+        self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
+        self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
+        self._store = open_store(settings.resolved_store_url)
+        self._mirror = Mirror(self._engine, self._store, settings)
+        self._instruments = Instruments(self._engine)
+        self._memory = sweeps.Memory()
+        self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
+        self._courier = Courier(self._engine, settings)
+        self._store_scrub = StoreScrub(
+            self._engine, self._store, self._instruments, settings.scrub_bytes_per_second
+        )
+        self._tracker: MlflowServer | None = None
+        self._sweep_mirror: SweepMirror | None = None
+        self._trial_mirror: TrialMirror | None = None
+        self._loops = [
+            Loop("dispatch", settings.dispatch_seconds, self.dispatch),
+            Loop("reap", settings.reap_seconds, self.reap),
+            Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
+            Loop("erase", _ERASE_SECONDS, self.erase),
+            Loop("webhooks", _COURIER_SECONDS, self._courier.turn),
+            Loop("forget", _FORGET_SECONDS, self.forget),
+            *self._store_scrub.loops(),
+        ]
+        if self._mirror.on:
+            self._tracker = MlflowServer(settings.mlflow_url)
+            self._sweep_mirror = SweepMirror(self._engine, settings)
+            self._trial_mirror = TrialMirror(self._engine, self._store, settings, self._mirror)
+            reconcile = Reconciler(self._engine, self._tracker).look
+            reconcile_sweeps = SweepReconciler(self._engine, self._tracker).look
+            self._loops += [
+                Loop("mirror", _MIRROR_SECONDS, self.mirror),
+                Loop("mirror trials", _TRIALS_SECONDS, self._trial_mirror.look),
+                Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
+                Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
+                Loop("reconcile", _RECONCILE_SECONDS, reconcile),
+            ]
+
+    def run(self, ended: threading.Event) -> None:
+        """Work until `ended` is set."""
+        if self._settings.metrics_port:
+            self._instruments.serve(self._settings.metrics_host, self._settings.metrics_port)
+        for loop in self._loops:
+            loop.start()
+        log.info("the scheduler works")
+        while not ended.wait(_PULSE_SECONDS):
+            if all(loop.turns(_STUCK_SECONDS) for loop in self._loops):
+                beat(self._settings.pulse_file)
+        for loop in self._loops:
+            loop.end(_END_SECONDS)
+        self._courier.close()
+        self._mirror.close()
+        for used in (self._tracker, self._sweep_mirror, self._trial_mirror):
+            if used is not None:
+                used.close()
+        self._engine.dispose()
+
+    def dispatch(self) -> int:
+        """Ring for the jobs next in turn; how many. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            slots = nodes.slots(session)
+            known = nodes.spec_versions(session)
+            beyond = jobs.beyond(session, known)
+        lowest = {queue: version for queue, (_, version) in beyond.items()}
+        if lowest != self._beyond:
+            self._beyond = lowest
+            for queue, (count, version) in beyond.items():
+                log.warning(
+                    "jobs wait for a worker of a newer release",
+                    queue=queue,
+                    jobs=count,
+                    spec_version=version,
+                    workers_read=known[queue],
+                )
+        rung = sum(
+            jobs.dispatch(
+                self._engine,
+                lambda job_id, queue: ring(self._celery, job_id, queue),
+                queue=queue,
+                window=max(_LEAST_WINDOW, 2 * slots.get(queue, 0)),
+                again_seconds=self._settings.ring_again_seconds,
+                spec_version=known.get(queue, SPEC_VERSION),
+            )
+            for queue in QUEUES
+        )
+        self._instruments.bells.inc(rung)
+        return rung
+
+    def reap(self) -> None:
+        """Take back jobs whose attempts fell silent. Raises UnavailableError."""
+        for job_id in self._reaper.look():
+            self._instruments.reaped.inc()
+            log.warning("an attempt was lost: its lease ran out", job=job_id)
+
+    def sweep(self) -> None:
+        """Advance all sweeps: tell, prune, begin. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            unfinished = sweeps.unfinished(session)
+        self._memory.forget_others(unfinished)
+        for sweep_id in unfinished:
+            try:
+                sweeps.advance(self._engine, sweep_id, self._memory)
+            except SupersededError as error:
+                log.info("another scheduler advances a sweep", sweep=sweep_id, why=error.detail)
+            except UnavailableError:
+                raise
+            except Exception:
+                # What is wrong with one sweep must not hold up the others.
+                log.exception("a sweep was not advanced", sweep=sweep_id)
+
+    def mirror(self) -> None:
+        """Show MLflow what no worker does any more. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            behind = jobs.behind(session, trials=False)
+        stop_at = time.monotonic() + _MIRROR_MOST_SECONDS
+        for job_id in behind:
+            if time.monotonic() < stop_at:
+                self._mirror.turn(job_id)
+
+    def erase(self) -> None:
+        """Erase dataset versions that were to go and that nobody needs. Raises UnavailableError."""
+        with reading(self._engine) as session:
+            waiting = datasets.erasable(session)
+        for version_id in waiting:
+            if datasets.erase(self._engine, self._store, version_id):
+                log.info("a dataset version was erased", version_id=version_id)
+
+    def forget(self) -> None:
+        """Delete rows of workers long gone and of old messages. Raises UnavailableError."""
+        with transaction(self._engine) as session:
+            nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
+            notices.forget(session)
+
+
+def main() -> int:
+    """Run the scheduler until SIGTERM or SIGINT; the exit code."""
+    settings = Settings()
+    logs.configure(node=settings.node_name or socket.gethostname(), role="scheduler")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        check(settings)
+        Scheduler(settings).run(ended)
+    except ChainruleError as error:
+        print(f"scheduler: {error.detail}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
