@@ -156,7 +156,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         x = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         spec: TrainingSpec = self.spec_
         x = x.astype(spec.precision, copy=False)
-        network = BoundNetwork(spec.layers, x.shape[1:], stack=(), xp=np, dtype=spec.precision)
+        network = BoundNetwork(spec.network, x.shape[1:], stack=(), xp=np, dtype=spec.precision)
         network.weights[...] = self.weights_
         network.state[...] = self.state_
         scope = Scope(np, network.dtype, (), network.output_shape)

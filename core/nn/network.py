@@ -1,10 +1,12 @@
 """A network: layers in order; bound to a shape, its weights in one flat vector."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from operator import attrgetter
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Len
 
 import core.nn.layers  # noqa: F401  (the members register themselves)
 from core.nn.array import Array, Shape, generators
@@ -26,11 +28,34 @@ class Placed:
     shape: Shape
 
 
+MAX_LAYERS = 256
+"""Layers of a network, not counting those inside other layers."""
+
+
 @dataclass(frozen=True)
 class Network:
-    """Layers in order, without weights."""
+    """Layers in order, without weights. In JSON it is the list of its layers."""
 
     layers: tuple[Layer, ...]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Validates a list of 1 to `MAX_LAYERS` layers, or a network; serializes as the list."""
+        layers = handler.generate_schema(Annotated[tuple[Layer, ...], Len(1, MAX_LAYERS)])
+
+        def validate(given: Any, validate_layers: Callable[[Any], Any]) -> Network:
+            return given if isinstance(given, cls) else cls(validate_layers(given))
+
+        return {
+            "type": "function-wrap",
+            "function": {"type": "no-info", "function": validate},
+            "schema": layers,
+            "serialization": {
+                "type": "function-plain",
+                "function": attrgetter("layers"),
+                "return_schema": layers,
+            },
+        }
 
     def output(self, shape: Shape) -> Shape:
         """The feature shape that comes out. Raises LayerError naming the layer that cannot."""

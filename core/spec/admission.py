@@ -183,8 +183,8 @@ def single_numbers(spec: JobSpec) -> set[str]:
 def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[FieldError]:
     shape = input_shape(spec, schema)
     try:
-        size = spec.layers.size(shape) * BYTES[spec.precision]
-        output = spec.layers.output(shape)
+        size = spec.network.size(shape) * BYTES[spec.precision]
+        output = spec.network.output(shape)
     except LayerError as error:
         yield FieldError(f"network{error.path}", str(error))
         return
@@ -197,16 +197,16 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
             f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes: make "
             f"{_largest(spec, shape)} smaller, or have the limit raised",
         )
-    last = len(spec.network) - 1
-    if isinstance(spec.network[-1], Softmax | Sigmoid) and spec.loss.target != "number":
+    last = len(spec.layers) - 1
+    if isinstance(spec.layers[-1], Softmax | Sigmoid) and spec.loss.target != "number":
         yield FieldError(
             f"network[{last}]",
             f"{spec.loss.kind} takes raw outputs and does this step itself: leave the last "
-            f"{spec.network[-1].kind} away",
+            f"{spec.layers[-1].kind} away",
         )
     wanted = expected_output(spec, schema)
     if wanted is not None and _size(output) != wanted:
-        places = spec.layers.places(shape)
+        places = spec.network.places(shape)
         field = next(
             (f"network{p.path}.units" for p in reversed(places) if hasattr(p.layer, "units")),
             f"network[{last}]",
@@ -238,7 +238,7 @@ def _largest(spec: JobSpec, shape: Shape) -> str:
         f"network{place.path} ({place.layer.kind})": sum(
             _size(weight.shape) for weight in place.layer.weights(place.shape).values()
         )
-        for place in spec.layers.places(shape)
+        for place in spec.network.places(shape)
     }
     return max(by_size, key=lambda name: by_size[name])
 

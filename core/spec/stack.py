@@ -25,7 +25,7 @@ def stack_key(spec: JobSpec, schema: DatasetSchema, family: str) -> str | None:
     if spec.device != "cpu" or spec.checkpoint.every_steps or spec.checkpoint.every_seconds:
         return None
     rows = schema.rows if spec.batch_size == "full" else spec.batch_size
-    if spec.layers.size(input_shape(spec, schema)) * rows > SMALL:
+    if spec.network.size(input_shape(spec, schema)) * rows > SMALL:
         return None
     document = spec.model_dump(mode="json", exclude=set(_FREE))
     for name in _NUMBERS:

@@ -39,7 +39,7 @@ class TrainingSpec(Spec):
     repeat until one of the stopping rules says enough.
     """
 
-    network: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=256)]
+    network: Network
     loss: Loss
     optimizer: Optimizer = Adam()
     schedule: Schedule = Constant()
@@ -72,6 +72,6 @@ class TrainingSpec(Spec):
     device: Literal["cpu", "gpu"] = "cpu"
 
     @property
-    def layers(self) -> Network:
-        """The network as something that can be bound and trained."""
-        return Network(self.network)
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the network, in order."""
+        return self.network.layers

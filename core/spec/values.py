@@ -96,7 +96,7 @@ def refused_ids(
     """
     if spec.data.prepare:
         return
-    for index, layer in enumerate(spec.network):
+    for index, layer in enumerate(spec.layers):
         if isinstance(layer, Flatten | Reshape):
             continue
         if not isinstance(layer, Embedding):

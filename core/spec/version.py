@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_type_hints
 from pydantic import BaseModel
 
 from core.family import FIRST, Since
+from core.nn.network import Network
 from core.spec.base import Spec
 
 SPEC_VERSION = 1
@@ -46,6 +47,8 @@ def encode(spec: Spec) -> Encoded:
 
 def _take_out(value: Any, document: Any) -> int:
     """Take unused later fields out of a document; the version that what is left needs."""
+    if isinstance(value, Network):
+        value = value.layers
     if isinstance(value, tuple) and value and _structured(value[0]):
         return max(_take_out(*pair) for pair in zip(value, document, strict=True))
     if not _structured(value):

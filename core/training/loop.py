@@ -99,7 +99,7 @@ def _run(
 
     @cache
     def counts() -> list[float]:
-        outputs = math.prod(first.layers.output(problem.shape))
+        outputs = math.prod(first.network.output(problem.shape))
         return occurrences(first.loss.target, problem.train.y, outputs)
 
     def save_model(number: int, weights: Array, state: Array) -> Path:

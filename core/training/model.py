@@ -58,7 +58,7 @@ class TrainedModel:
         self.loss = spec.loss if loss is None else loss
         self.encoding = encoding
         self.calibration: Calibration | None = None
-        self.network = BoundNetwork(spec.layers, shape, stack=(), xp=np, dtype=spec.precision)
+        self.network = BoundNetwork(spec.network, shape, stack=(), xp=np, dtype=spec.precision)
         self.network.weights[...] = weights
         self.network.state[...] = state
         self._turn = threading.Lock()

@@ -46,7 +46,7 @@ class Trainer:
         self.stack: Shape = (len(specs),) if stacked_axis else ()
         self.xp = namespace(spec.device)
         self.network = BoundNetwork(
-            stacked([s.layers for s in specs]),
+            stacked([s.network for s in specs]),
             problem.shape,
             stack=self.stack,
             xp=self.xp,

@@ -121,7 +121,7 @@ def test_hidden_layers_can_be_given_as_in_a_job() -> None:
     x, y = load_iris(return_X_y=True)
     layers = [{"kind": "dense", "units": 8}, {"kind": "tanh"}]
     model = NetworkClassifier(layers, epochs=1, random_state=0).fit(x, y)
-    assert [layer.kind for layer in model.spec_.network] == ["dense", "tanh", "dense"]
+    assert [layer.kind for layer in model.spec_.layers] == ["dense", "tanh", "dense"]
 
 
 def test_a_wrong_hyperparameter_is_named() -> None:

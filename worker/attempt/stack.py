@@ -69,7 +69,7 @@ def room_for(claim: jobs.Claim, data_memory_bytes: int) -> int:
     )
     if not fits(spec, schema, data_memory_bytes):
         return 1
-    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.layers.size(input_shape(spec, schema))))
+    return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.network.size(input_shape(spec, schema))))
 
 
 class Group:

@@ -28,14 +28,14 @@ def rehearse(spec: JobSpec, schema: DatasetSchema, beside: int) -> float | None:
     None for what cannot be rehearsed here: large networks, other devices, targets in groups.
     """
     shape = input_shape(spec, schema)
-    if spec.device != "cpu" or spec.layers.size(shape) > MOST_WEIGHTS:
+    if spec.device != "cpu" or spec.network.size(shape) > MOST_WEIGHTS:
         return None
     rows = max(1, round(schema.rows * spec.data.split.shares["train"]))
     size = rows if spec.batch_size == "full" else min(spec.batch_size, rows)
     few = min(rows, max(size, _MOST_ROWS))
     try:
         x = np.random.default_rng(0).standard_normal((few, *shape)).astype(spec.precision)
-        targets = _targets(spec, few, math.prod(spec.layers.output(shape)))
+        targets = _targets(spec, few, math.prod(spec.network.output(shape)))
         if targets is None:
             return None
         problem = Problem(Part(x, targets))

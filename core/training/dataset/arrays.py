@@ -126,7 +126,7 @@ def refuse_other_outputs(spec: JobSpec, shape: Shape, classes: Classes) -> None:
             f"{list(found)} classes"
         )
     if spec.loss.target == "class":
-        count = math.prod(spec.layers.output(shape))
+        count = math.prod(spec.network.output(shape))
         if count != found[0]:
             raise InvalidError(
                 f"the network ends with {count} outputs; the rows that data.query keeps have "

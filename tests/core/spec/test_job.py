@@ -11,6 +11,7 @@ from core.nn.layer import Layer
 from core.nn.layers.dense import Dense
 from core.nn.loss import Loss
 from core.nn.metric import Metric
+from core.nn.network import Network
 from core.nn.optimizer import Optimizer
 from core.nn.schedule import Schedule
 from core.spec import JobSpec
@@ -19,8 +20,14 @@ from core.spec.job import DIGITS
 
 def test_validating_makes_the_objects_that_train() -> None:
     spec = JobSpec.model_validate(DIGITS)
-    assert isinstance(spec.network[0], Dense)
-    assert spec.layers.output((64,)) == (10,)
+    assert isinstance(spec.layers[0], Dense)
+    assert spec.network == Network(spec.layers)
+    assert spec.network.output((64,)) == (10,)
+
+
+def test_a_network_is_taken_as_it_is() -> None:
+    network = JobSpec.model_validate(DIGITS).network
+    assert JobSpec.model_validate({**DIGITS, "network": network}).network is network
 
 
 def test_a_spec_survives_json() -> None:
@@ -41,7 +48,7 @@ def test_every_example_of_every_member_survives_json(family: Any) -> None:
     for kind, one in members(family).items():
         for example in one.examples():
             member = example[0] if isinstance(example, tuple) else example
-            value = (member,) if field in {"network", "metrics"} else member
+            value = {"network": Network((member,)), "metrics": (member,)}.get(field, member)
             spec = JobSpec.model_validate(DIGITS).model_copy(update={field: value})
             again = JobSpec.model_validate_json(spec.model_dump_json())
             assert getattr(again, field) == value, kind

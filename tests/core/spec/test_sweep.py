@@ -26,8 +26,8 @@ def test_the_example_is_valid_and_makes_jobs() -> None:
     sweep = SweepSpec.model_validate(EXAMPLE)
     job = sweep.at({"optimizer.learning_rate": 0.5, "network[0].units": 7})
     assert job.optimizer.learning_rate == 0.5
-    assert job.network[0].units == 7
-    assert sweep.job.network[0].units == 64
+    assert job.layers[0].units == 7
+    assert sweep.job.layers[0].units == 64
     assert SweepSpec.model_validate(sweep.model_dump(mode="json")) == sweep
 
 
@@ -137,7 +137,7 @@ def test_a_grid_has_no_more_trials_than_points() -> None:
 def test_whole_layers_may_be_searched() -> None:
     layers = {"kind": "categorical", "choices": [{"kind": "relu"}, {"kind": "elu", "alpha": 0.5}]}
     sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": {"network[1]": layers}})
-    assert sweep.at({"network[1]": {"kind": "elu", "alpha": 0.5}}).network[1].alpha == 0.5
+    assert sweep.at({"network[1]": {"kind": "elu", "alpha": 0.5}}).layers[1].alpha == 0.5
 
 
 def test_a_path_and_its_steps() -> None:

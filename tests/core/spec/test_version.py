@@ -7,6 +7,7 @@ from annotated_types import Gt
 from pydantic import Field
 
 from core.family import Family, Since, member
+from core.nn.layers.dense import Dense
 from core.spec import JobSpec
 from core.spec.base import Spec
 from core.spec.inference import EvaluationSpec, ScoringSpec
@@ -93,6 +94,11 @@ def test_a_spec_needs_the_version_of_what_it_uses(given: dict[str, Any], version
     document, needed = encode(spec)
     assert needed == version
     assert Picture.model_validate(document) == spec
+
+
+def test_layers_of_a_network_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dense, "since", 7)
+    assert encode(JobSpec.model_validate(DIGITS)).version == 7
 
 
 def test_later_fields_are_written_only_where_they_are_used() -> None:

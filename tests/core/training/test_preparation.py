@@ -86,7 +86,7 @@ def test_predictions_prepare_exactly_what_training_prepared():
     table = people()
     whole = spec(split={"train": 1, "valid": 0, "test": 0})
     problem, encoding = pose(whole, table)
-    weights = whole.layers.size(problem.shape)
+    weights = whole.network.size(problem.shape)
     model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
     rows = table.drop_columns(["label"]).to_pylist()
     x = encoding.standardizer.apply(model.rows_to_array(rows))
@@ -122,7 +122,7 @@ def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
 )
 def test_a_raw_cell_that_cannot_be_prepared_is_named(row, path, message):
     problem, encoding = pose(spec(), people())
-    weights = spec().layers.size(problem.shape)
+    weights = spec().network.size(problem.shape)
     model = TrainedModel(spec(), encoding, problem.shape, np.zeros(weights), np.zeros(()))
     good = {"age": 3, "city": "Oslo", "street": "s", "pay": 1}
     with pytest.raises(InvalidError, match=message) as caught:
@@ -188,7 +188,7 @@ def test_a_column_keeps_the_digits_that_float32_has_not(steps):
     expected = (time - time.mean()) / time.std()
     np.testing.assert_allclose(problem.train.x[:, 0], expected, atol=1e-6)
     np.testing.assert_allclose(problem.train.x[:, 1].std(), 1, atol=1e-6)
-    weights = whole.layers.size(problem.shape)
+    weights = whole.network.size(problem.shape)
     model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
     rows = table.drop_columns(["label"])
     for x in (model.rows_to_array(rows.to_pylist()), model.table_to_array(rows)):
