@@ -14,7 +14,19 @@ from pathlib import Path
 
 import core
 
-_PASSED = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
+_PASSED = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        # The worker records the BLAS kernel of its own process: the runner has to use the same.
+        "OPENBLAS_CORETYPE",
+    }
+)
 _PASSED_PREFIXES = ("CUDA_", "CUPY_", "NVIDIA_", "NUMBA_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _MOST_FILES = 1024

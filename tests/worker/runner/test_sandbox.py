@@ -47,6 +47,11 @@ def test_only_listed_names_pass():
     assert passed["OMP_NUM_THREADS"] == "2"
 
 
+def test_the_runner_computes_with_the_blas_kernel_that_the_worker_records() -> None:
+    passed = environment({"OPENBLAS_CORETYPE": "Haswell"}, 1)
+    assert passed["OPENBLAS_CORETYPE"] == "Haswell"
+
+
 def test_it_leads_a_process_group_of_its_own(runner: RunnerProcess):
     assert os.getpgid(runner.pid) == runner.pid != os.getpgid(0)
 
