@@ -69,8 +69,12 @@ class Transport:
                 return
 
     def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Document:
-        """The JSON object that a request answers. Raises as `content` does."""
-        document: Document = self._answer(method, path, repeatable, **options).json()
+        """Send a request and return the JSON object in its response. Raises as `content` does."""
+        response = self._answer(method, path, repeatable, **options)
+        try:
+            document: Document = response.json()
+        except ValueError:
+            raise UnreachableError(f"{self.url} is not a Chainrule server: no JSON") from None
         return document
 
     def delete(self, path: str) -> None:

@@ -58,7 +58,11 @@ webhooks.install(app)
 
 
 def main() -> int:
-    """Run the command of `sys.argv`; the exit code. 1: it went wrong, 2: it was wrongly called."""
+    """Run the command in `sys.argv` and return its exit code.
+
+    Every expected error becomes one line on standard error. 0: success, 1: the command failed, 2:
+    the arguments are wrong, 130: interrupted.
+    """
     try:
         # Typer raises SystemExit with the code of the command.
         app()
@@ -69,8 +73,13 @@ def main() -> int:
     except (StackError, DeadlineError) as error:
         _show(str(error))
     except BrokenPipeError:
-        # Whoever read us has enough; Python would complain once more at exit.
+        # The reader of the pipe has closed it; Python would report that once more at exit.
         sys.stderr.close()
+    except OSError as error:
+        _show(_file_error(error))
+    except UnicodeEncodeError as error:
+        text = error.object[error.start : error.end]
+        _show(f"cannot write {text!a} as {error.encoding}: use UTF-8 (PYTHONUTF8=1)")
     except KeyboardInterrupt:
         CONSOLE.print()
         return 130
@@ -79,6 +88,12 @@ def main() -> int:
 
 def _show(text: str) -> None:
     ERRORS.print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _file_error(error: OSError) -> str:
+    """Describe an error of the operating system, with the file that it is about."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def _show_problem(problem: ProblemError) -> None:

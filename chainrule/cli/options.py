@@ -47,5 +47,11 @@ URL = DEFAULT_URL
 
 
 def client(url: str, token: str, *, source: bool | None = None) -> Client:
-    """The server that the options name; `source`: whether the code goes with what is submitted."""
+    """Return a client of the server that the options name.
+
+    `source` says whether the client sends the source code with what it submits. Raises BadParameter
+    for a token that a request cannot carry.
+    """
+    if not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("the token of a server is printable ASCII text: check --token")
     return Client(url, token, source=source)

@@ -1,9 +1,6 @@
-"""What commands that predict have in common: rows from a file, answers on the screen."""
+"""Options and output that the commands that predict share."""
 
-import csv
 import json
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,14 +9,6 @@ from rich.markup import escape
 from chainrule.cli import views
 from chainrule.transport import Document
 
-RowsFile = Annotated[
-    Path,
-    typer.Argument(
-        help="Rows: CSV with a header, or JSON (a list of objects); - reads JSON from standard "
-        "input.",
-        allow_dash=True,
-    ),
-]
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
 ]
@@ -36,21 +25,6 @@ Interval = Annotated[
 ]
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV or JSON file, cells by column. Raises BadParameter when it holds none."""
-    if file.suffix.lower() == ".csv":
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return [
-                {name: _cell(text) for name, text in row.items()} for row in csv.DictReader(lines)
-            ]
-    rows = json_file(file)
-    if isinstance(rows, dict):
-        rows = rows.get("rows", [rows])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise typer.BadParameter(f"{file}: rows are a JSON list of objects, column by name")
-    return rows
-
-
 def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list[dict[str, Any]]:
     """The rows without the columns that are to be predicted; says which of those they had."""
     targets = [target] if isinstance(target, str) else target
@@ -58,29 +32,6 @@ def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list
     if had:
         views.ERRORS.print(f"not shown to the network: {', '.join(had)}", style="dim")
     return [{name: row[name] for name in row if name not in had} for row in rows]
-
-
-def _cell(text: str) -> Any:
-    """A cell of a CSV file: a number if it reads as one, else its text."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def json_file(file: Path) -> Any:
-    """What a JSON file holds, or standard input for `-`. Raises BadParameter."""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return json.loads(text)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
 
 
 def show_predictions(answer: Document, *, as_json: bool) -> None:

@@ -137,6 +137,12 @@ def test_an_error_page_of_a_proxy_is_a_problem_too(server: Scripted, client: Cli
     assert caught.value.status == 404
 
 
+def test_another_server_is_named(server: Scripted, client: Client) -> None:
+    server.answers = [(200, b"<html>welcome</html>")]
+    with pytest.raises(UnreachableError, match=f"{server.url} is not a Chainrule server"):
+        client.jobs.get("a")
+
+
 def test_lists_are_read_page_after_page(server: Scripted, client: Client) -> None:
     server.answers = [
         (200, {"items": [{"id": "a"}], "next": "cursor"}),

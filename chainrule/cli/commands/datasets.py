@@ -12,6 +12,7 @@ from chainrule.archive import packed
 from chainrule.cli import dataset_pages, views
 from chainrule.cli.commands import dataset_edits
 from chainrule.cli.commands.dataset_edits import Description, Tags, tags_of
+from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.references import version_of
 from chainrule.client import Client
@@ -218,7 +219,10 @@ def replace_dataset(
 @datasets.command("pull")
 def pull_dataset(
     name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
-    file: Annotated[Path, typer.Argument(help="Where to; its ending is .parquet, .csv or .arrow.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="The .parquet, .csv or .arrow file to write.", callback=checked_output),
+    ],
     query: Annotated[str, typer.Option(help="Only the rows that this query keeps.")] = "",
     url: Url = URL,
     token: Token = "",

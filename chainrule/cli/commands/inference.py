@@ -7,6 +7,7 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.commands.jobs import exit_as
+from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.predictions import Interval, Probabilities
 from chainrule.cli.progress import follow
@@ -53,7 +54,9 @@ def score(
     dataset: Data,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="The .parquet or .csv file to write.", dir_okay=False),
+        typer.Option(
+            "--out", "-o", help="The .parquet or .csv file to write.", callback=checked_output
+        ),
     ],
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="A column to write beside each answer.")

@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 
 from chainrule.cli import views
+from chainrule.cli.files import RowsFile, read_object, read_rows
 from chainrule.cli.options import URL, Json, Source, Token, Url, client
 from chainrule.cli.predictions import (
     Interval,
     Probabilities,
-    RowsFile,
-    json_file,
-    read_rows,
     show_predictions,
     without_targets,
 )
@@ -56,9 +54,7 @@ def submit(
 
     [dim]chainrule submit job.json --watch[/]
     """
-    spec = json_file(file)
-    if not isinstance(spec, dict):
-        raise typer.BadParameter(f"{file}: a JobSpec is a JSON object")
+    spec = read_object(file, "JobSpec")
     with client(url, token, source=source) as server:
         job = server.jobs.submit(spec, idempotency_key=key)
         if watching:

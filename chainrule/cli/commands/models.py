@@ -8,12 +8,11 @@ from rich.markup import escape
 
 from chainrule.cli import views
 from chainrule.cli.commands.jobs import exit_as, find
+from chainrule.cli.files import RowsFile, checked_output, read_rows
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.predictions import (
     Interval,
     Probabilities,
-    RowsFile,
-    read_rows,
     show_predictions,
     without_targets,
 )
@@ -210,7 +209,7 @@ def predict(
 @models.command("export")
 def export(
     reference: ModelReference,
-    file: Annotated[Path, typer.Argument(help="The .onnx file to write.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The .onnx file to write.", callback=checked_output)],
     url: Url = URL,
     token: Token = "",
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chainrule.cli import views
+from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.client import Client
 
@@ -29,7 +30,14 @@ def plot(
         ),
     ] = "history",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file; else KIND.html here.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to write. Default: KIND.html in the current folder.",
+            show_default=False,
+            callback=checked_output,
+        ),
     ] = None,
     objective: Annotated[int, typer.Option(min=0, help="Which one, of several objectives.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
@@ -51,7 +59,9 @@ def plot(
 
 def export(
     sweep_id: SweepId,
-    file: Annotated[Path, typer.Argument(help="The SQLite file to write.")],
+    file: Annotated[
+        Path, typer.Argument(help="The SQLite file to write.", callback=checked_output)
+    ],
     url: Url = URL,
     token: Token = "",
 ) -> None:

@@ -1,10 +1,9 @@
 """Commands about sweeps: run one and watch it, show one, list them."""
 
 import json
-import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -15,6 +14,7 @@ from rich.text import Text
 from chainrule.cli import views
 from chainrule.cli.commands import sweep_edits, sweep_results
 from chainrule.cli.commands.sweep_results import SweepId, find
+from chainrule.cli.files import read_object
 from chainrule.cli.options import URL, Json, Source, Token, Url, client, new_typer
 from chainrule.client import Client
 from chainrule.transport import Document
@@ -49,7 +49,7 @@ def run(
 
     [dim]chainrule sweep run sweep.json[/]
     """
-    spec = _spec(file)
+    spec = read_object(file, "SweepSpec")
     with client(url, token, source=source) as server:
         sweep = server.sweeps.begin(spec)
         if as_json:
@@ -77,7 +77,7 @@ def forecast(
     [dim]chainrule sweep forecast sweep.json[/]
     """
     with client(url, token) as server:
-        found = server.sweeps.forecast(_spec(file))
+        found = server.sweeps.forecast(read_object(file, "SweepSpec"))
     if as_json:
         views.print_json(found)
         return
@@ -222,16 +222,3 @@ def _ended(sweep: Document) -> int:
 
 
 _NOT_ENDED = {"queued", "running", "paused", "open"}
-
-
-def _spec(file: Path) -> dict[str, Any]:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        spec = json.loads(text)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
-    if not isinstance(spec, dict):
-        raise typer.BadParameter(f"{file}: a SweepSpec is a JSON object")
-    return spec

@@ -153,19 +153,6 @@ def test_ending_while_starting_is_no_error(tmp_path: Path) -> None:
     assert "nothing is left running" in output
 
 
-def test_rows_of_a_csv_file_are_numbers_where_they_can_be(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_text("\ufeffa,b,c\n1,2.5,x\n")
-    assert predictions.read_rows(file) == [{"a": 1, "b": 2.5, "c": "x"}]
-
-
-@pytest.mark.parametrize("text", ['[{"a": 1}]', '{"rows": [{"a": 1}]}', '{"a": 1}'])
-def test_rows_as_json(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "rows.json"
-    file.write_text(text)
-    assert predictions.read_rows(file) == [{"a": 1}]
-
-
 def test_the_answer_is_not_among_what_the_network_is_shown() -> None:
     rows = [{"a": 1, "label": 7}]
     assert predictions.without_targets(rows, "label") == [{"a": 1}]

@@ -1,0 +1,112 @@
+"""Files that a command reads or writes; each error names the file and the way out."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+STDIN = "-"
+"""The name that stands for standard input."""
+
+RowsFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Rows: a CSV file with a header, or JSON (a list of objects); - reads JSON from "
+        "standard input.",
+        allow_dash=True,
+    ),
+]
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a CSV or JSON file, as dictionaries by column name.
+
+    A CSV cell that reads as a number becomes one. Raises BadParameter for a file that cannot be
+    read and for rows that do not fit the header.
+    """
+    if file.suffix.lower() == ".csv":
+        return _read_csv(file)
+    document = read_json(file)
+    rows = document.get("rows", [document]) if isinstance(document, dict) else document
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise typer.BadParameter(f'{file}: rows are a JSON list of objects, like [{{"x": 1}}]')
+    return rows
+
+
+def read_object(file: Path, kind: str) -> dict[str, Any]:
+    """Return the JSON object in a file; `kind` names it in errors. Raises BadParameter."""
+    document = read_json(file)
+    if not isinstance(document, dict):
+        raise typer.BadParameter(f"{file}: a {kind} is a JSON object, like {{...}}")
+    return document
+
+
+def read_json(file: Path) -> Any:
+    """Return the JSON document in a file, or on standard input for `-`. Raises BadParameter."""
+    text = _read_text(file)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
+    except RecursionError:
+        raise typer.BadParameter(f"{file} is not usable: its JSON is nested too deeply") from None
+
+
+def checked_output(file: Path | None) -> Path | None:
+    """Check that a file can be made at this path, before the server is asked for its content.
+
+    A callback of options and arguments. Raises BadParameter.
+    """
+    if file is None:
+        return None
+    if file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder: name a file in it")
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.parent}: create it first")
+    return file
+
+
+def _read_text(file: Path) -> str:
+    try:
+        data = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no file {file}") from None
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(
+            f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from None
+
+
+def _read_csv(file: Path) -> list[dict[str, Any]]:
+    reader = csv.reader(io.StringIO(_read_text(file), newline=""))
+    rows = []
+    try:
+        header = next(reader, [])
+        for cells in filter(None, reader):
+            if len(cells) != len(header):
+                raise typer.BadParameter(
+                    f"{file}, line {reader.line_num}: {len(cells)} cells, but the header has "
+                    f"{len(header)} columns"
+                )
+            rows.append(dict(zip(header, map(_cell, cells), strict=True)))
+    except csv.Error as error:
+        raise typer.BadParameter(f"{file}, line {reader.line_num}: {error}") from error
+    return rows
+
+
+def _cell(text: str) -> int | float | str:
+    """Return the number that a CSV cell holds, or else its text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
