@@ -9,10 +9,10 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import TypeAdapter
 
 from api.context import Context
-from api.resources import schemas, views
+from api.resources.job_history import JobEvent, LogLine, MetricPoint
 from core import jobs
+from core.db import tables
 from core.db.session import reading
-from core.db.tables import JobEvent, LogLine
 from core.errors import UnavailableError
 
 PAUSE_SECONDS = 0.4
@@ -20,7 +20,7 @@ PAUSE_SECONDS = 0.4
 
 KEEP_ALIVE_SECONDS = 15.0
 
-_points = TypeAdapter(list[schemas.MetricPoint])
+_points = TypeAdapter(list[MetricPoint])
 
 
 async def look(here: Context, job_id: str, place: jobs.Place) -> jobs.Look:
@@ -66,11 +66,11 @@ async def stream(
 
 def _event(news: jobs.News) -> bytes:
     match news.what:
-        case JobEvent():
-            kind, text = "state", views.event(news.what).model_dump_json()
-        case LogLine():
-            kind, text = "log", views.log_line(news.what).model_dump_json()
+        case tables.JobEvent():
+            kind, text = "state", JobEvent.of(news.what).model_dump_json()
+        case tables.LogLine():
+            kind, text = "log", LogLine.of(news.what).model_dump_json()
         case points:
-            shown = _points.dump_json([views.point(one) for one in points]).decode()
+            shown = _points.dump_json([MetricPoint.of(one) for one in points]).decode()
             kind, text = "metrics", f'{{"points":{shown}}}'
     return format_sse_event(data_str=text, event=kind, id=str(news.place))

@@ -2,17 +2,17 @@
 
 from sqlalchemy.orm import Session
 
-from api.resources import schemas
+from api.resources.jobs import Job
 from api.submission import Asking, version
 from core import jobs, models
 from core.data.table.schema import DatasetSchema
+from core.db import tables
 from core.db.session import reading
-from core.db.tables import Job
 from core.spec import JobSpec
 from core.spec.inference import Inference, check
 
 
-def with_model(asking: Asking, spec: Inference, reference: str) -> schemas.Job:
+def with_model(asking: Asking, spec: Inference, reference: str) -> Job:
     """Queue it for a registered model. Raises as `with_job` does."""
     with reading(asking.here.engine) as session:
         found = models.resolve(session, reference)
@@ -20,7 +20,7 @@ def with_model(asking: Asking, spec: Inference, reference: str) -> schemas.Job:
     return _queue(asking, spec, trained_id, name)
 
 
-def with_job(asking: Asking, spec: Inference, job_id: str) -> schemas.Job:
+def with_job(asking: Asking, spec: Inference, job_id: str) -> Job:
     """Queue it for a finished job's model, or give the job that did or does the very same.
 
     Raises NotFoundError for a job that is not there, ConflictError for one without a model,
@@ -29,10 +29,10 @@ def with_job(asking: Asking, spec: Inference, job_id: str) -> schemas.Job:
     return _queue(asking, spec, job_id, f"job {job_id[:8]}")
 
 
-def _queue(asking: Asking, spec: Inference, trained_id: str, name: str) -> schemas.Job:
+def _queue(asking: Asking, spec: Inference, trained_id: str, name: str) -> Job:
     settings = asking.here.settings
 
-    def make(session: Session, request_hash: str) -> Job:
+    def make(session: Session, request_hash: str) -> tables.Job:
         # Locked: whoever erases models that nobody needs must see this job or wait.
         trained = jobs.get(session, trained_id, lock=True)
         models.file_of(trained)

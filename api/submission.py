@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from api.auth import Owner
 from api.context import Here
 from api.parameters import IdempotencyKey
-from api.resources import schemas, views
+from api.resources.jobs import Job
 from core import jobs
 from core.datasets import resolve
+from core.db import tables
 from core.db.session import transaction
-from core.db.tables import DatasetVersion, Job
 from core.errors import FieldError, InvalidError, NotFoundError
 
 
@@ -27,7 +27,7 @@ class JobRequest:
     response: Response
     idempotency_key: IdempotencyKey = None
 
-    def queue(self, asked: Any, make: Callable[[Session, str], Job]) -> schemas.Job:
+    def queue(self, asked: Any, make: Callable[[Session, str], tables.Job]) -> Job:
         """Have `make` queue a job, given a hash of what is `asked`, unless the key made one before.
 
         Raises InvalidError when the key came with another request, and what `make` raises.
@@ -46,7 +46,7 @@ class JobRequest:
             if row is None:
                 row = make(session, request_hash)
             rung = jobs.may_ring(session, row)
-            job = views.job(row, jobs.attempts(session, row.id), self.here.settings)
+            job = Job.with_attempts(row, jobs.attempts(session, row.id), self.here.settings)
         if replayed:
             self.response.headers["Idempotent-Replayed"] = "true"
         if rung:
@@ -59,7 +59,7 @@ Asking = Annotated[JobRequest, Depends()]
 """Parameter of an endpoint that queues a job."""
 
 
-def version(session: Session, reference: str, field: str = "dataset") -> DatasetVersion:
+def version(session: Session, reference: str, field: str = "dataset") -> tables.DatasetVersion:
     """The dataset version that a `field` of a body names. Raises InvalidError with that field."""
     try:
         return resolve(session, reference)

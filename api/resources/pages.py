@@ -1,25 +1,37 @@
 """Pages of lists."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from api.resources.schemas import Page, Read
+from pydantic import Field
+
+from api.resources.base import Read
 
 Row = TypeVar("Row")
-Item = TypeVar("Item", bound=Read)
+Item = TypeVar("Item")
+ReadItem = TypeVar("ReadItem", bound=Read)
+
+
+class Page(Read, Generic[Item]):
+    """Some items of a list."""
+
+    items: list[Item]
+    next: str | None = Field(
+        None, description="give it as `cursor` to get the items after these; null: there are none"
+    )
 
 
 def page(
-    found: Sequence[Row],
+    rows: Sequence[Row],
     limit: int,
-    view: Callable[[Row], Item],
+    view: Callable[[Row], ReadItem],
     cursor: Callable[[Row], object],
-) -> Page[Item]:
-    """The first `limit` of the rows that were found, as `view` shows them.
+) -> Page[ReadItem]:
+    """Show the first `limit` of `rows`, each converted by `view`.
 
-    Ask for one row more than `limit`: it says that there is a next page, which begins after what
-    `cursor` tells of the last row shown.
+    Pass one row more than `limit` if there is one: the page then has a `next` cursor, which is
+    `cursor` of the last row shown.
     """
-    shown = found[:limit]
-    more = len(found) > limit
-    return Page(items=[view(one) for one in shown], next=str(cursor(shown[-1])) if more else None)
+    shown = rows[:limit]
+    following = str(cursor(shown[-1])) if len(rows) > limit else None
+    return Page(items=[view(row) for row in shown], next=following)

@@ -1,16 +1,103 @@
-"""A sweep as the api shows it, with what has to be counted for that."""
+"""Sweeps as the API returns them."""
 
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from api.resources import schemas, views
+from api.resources.base import Read
+from api.resources.trials import Trial
 from core import sweeps
 from core.db import tables
+from core.search.plots import kinds
+from core.status import SweepStatus
 
 
-def shown(session: Session, row: tables.Sweep) -> schemas.Sweep:
-    """A sweep, its trials by state, the best of them, and what it has spent."""
-    # A row that this transaction changed has columns to be read again.
-    session.refresh(row, inspect(row).mapper.column_attrs.keys())
-    counts, best = sweeps.counts(session, row.id), sweeps.best(session, row)
-    return views.sweep(row, counts, best, sweeps.spent(session, row))
+class Spent(Read):
+    """What a sweep has spent so far; its spec's `budget` says how much it may."""
+
+    seconds: Annotated[float, Field(description="time it has been running, pauses left out")]
+    epochs: Annotated[int, Field(description="epochs its trials trained")]
+
+
+class Sweep(Read):
+    """A search over hyperparameters and how far it has come."""
+
+    id: str
+    name: str
+    status: SweepStatus
+    n_trials: Annotated[int, Field(description="trials it has in the end")]
+    max_parallel: int
+    trials: dict[str, int] = Field(description="trials begun so far, by state")
+    best: list[Trial] = Field(description="the best; of several objectives all on the front")
+    dataset: Annotated[str, Field(examples=["digits@1"])]
+    owner: str
+    spec: dict[str, Any] = Field(description="the SweepSpec with all defaults filled in")
+    plots: list[str] = Field(description="where pictures of it are: pages for a browser")
+    spent: Spent
+    stopped_by: str | None = Field(None, description="the budget that ended it early, if one did")
+    created_at: datetime
+    finished_at: datetime | None = None
+
+    @classmethod
+    def of(cls, session: Session, row: tables.Sweep) -> Self:
+        """The sweep in a row, with its trial counts, best trials and what it has spent."""
+        # A row that this transaction changed has expired columns.
+        session.refresh(row, inspect(row).mapper.column_attrs.keys())
+        version = row.dataset_version
+        objective = row.spec["objective"]
+        objectives = len(objective) if isinstance(objective, list) else 1
+        spent = sweeps.spent(session, row)
+        return cls(
+            id=row.id,
+            name=row.name,
+            status=row.status,
+            n_trials=row.n_trials,
+            max_parallel=row.max_parallel,
+            trials=sweeps.counts(session, row.id),
+            best=[Trial.of(trial) for trial in sweeps.best(session, row)],
+            dataset=f"{version.dataset.name}@{version.version}",
+            owner=row.owner,
+            spec=row.spec,
+            plots=[
+                f"/v1/sweeps/{row.id}/plots/{kind}"
+                for kind in kinds(len(row.spec["search_space"]), objectives)
+            ],
+            spent=Spent(seconds=spent.seconds, epochs=spent.epochs),
+            stopped_by=row.stopped_by,
+            created_at=row.created_at,
+            finished_at=row.finished_at,
+        )
+
+
+class SweepChange(Read):
+    """Something that was done to a sweep."""
+
+    at: datetime
+    by: str
+    kind: Annotated[str, Field(examples=["edited", "points_added", "retried", "paused"])]
+    what: dict[str, Any]
+
+
+class Forecast(Read):
+    """What a sweep would take if no trial were pruned; null where it cannot be said."""
+
+    basis: Literal["history", "measured", "unknown"] = Field(
+        description="an earlier sweep like it, some batches timed, or nothing"
+    )
+    trials: int
+    slots: Annotated[int, Field(description="jobs that its workers train at once; 0: none there")]
+    trials_a_minute: float | None
+    seconds: float | None
+    finish_at: datetime | None
+    cpu_seconds: float | None
+    sweep_id: str | None = Field(description="the earlier sweep")
+
+
+class BestTrial(Read):
+    """The best trial of a sweep, and the job to submit to train it again."""
+
+    trial: Trial
+    job: dict[str, Any] = Field(description="a JobSpec")

@@ -6,7 +6,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Alias, Name, VersionNumber
-from api.resources import schemas, views
+from api.resources.datasets import Dataset
 from core import datasets
 from core.datasets.queries import summary
 from core.db.session import transaction
@@ -15,20 +15,18 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 
 @router.put("/{name}/aliases/{alias}", responses=problems(403, 404, 413, 415, 422))
-def set_alias(
-    name: Name, alias: Alias, target: VersionNumber, here: Here, _: Owner
-) -> schemas.Dataset:
+def set_alias(name: Name, alias: Alias, target: VersionNumber, here: Here, _: Owner) -> Dataset:
     """Let `name@alias` mean a version from now on; jobs that were submitted keep theirs."""
     with transaction(here.engine) as session:
         datasets.set_alias(session, name, alias, target.version)
         session.flush()
-        return views.dataset(summary(session, datasets.get_dataset(session, name)))
+        return Dataset.of(summary(session, datasets.get_dataset(session, name)))
 
 
 @router.delete("/{name}/aliases/{alias}", responses=problems(403, 404, 422))
-def remove_alias(name: Name, alias: Alias, here: Here, _: Owner) -> schemas.Dataset:
+def remove_alias(name: Name, alias: Alias, here: Here, _: Owner) -> Dataset:
     """Let `name@alias` mean nothing."""
     with transaction(here.engine) as session:
         datasets.remove_alias(session, name, alias)
         session.flush()
-        return views.dataset(summary(session, datasets.get_dataset(session, name)))
+        return Dataset.of(summary(session, datasets.get_dataset(session, name)))

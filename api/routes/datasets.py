@@ -10,8 +10,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Paging, Tags, Version, pairs
-from api.resources import schemas, views
-from api.resources.pages import page
+from api.resources.datasets import Dataset, DatasetVersion
+from api.resources.pages import Page, page
 from api.upload.body import filename, received
 from api.upload.registration import Wanted, admit, register_file
 from core import datasets
@@ -56,9 +56,7 @@ BODY = {
     openapi_extra=BODY,
     responses=problems(403, 408, 409, 413, 422),
 )
-async def upload_version(
-    name: Name, request: Request, here: Here, owner: Owner
-) -> schemas.DatasetVersion:
+async def upload_version(name: Name, request: Request, here: Here, owner: Owner) -> DatasetVersion:
     """Register a file as the next version of a dataset, made when it is new.
 
     `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
@@ -74,37 +72,35 @@ async def upload_version(
 
 
 @router.get("", responses=problems(422))
-def list_all_datasets(
-    filters: Annotated[Filters, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.Dataset]:
+def list_all_datasets(filters: Annotated[Filters, Query()], here: Here, _: Owner) -> Page[Dataset]:
     """Datasets, by name."""
     with reading(here.engine) as session:
         found = datasets.list_datasets(
             session, after=filters.cursor, limit=filters.limit + 1, tags=pairs(filters.tag)
         )
-        return page(found, filters.limit, views.dataset, lambda one: one.dataset.name)
+        return page(found, filters.limit, Dataset.of, lambda one: one.dataset.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
-def read_dataset(name: Name, here: Here, _: Owner) -> schemas.Dataset:
+def read_dataset(name: Name, here: Here, _: Owner) -> Dataset:
     """A dataset: its latest version and the aliases of its versions."""
     with reading(here.engine) as session:
-        return views.dataset(summary(session, datasets.get_dataset(session, name)))
+        return Dataset.of(summary(session, datasets.get_dataset(session, name)))
 
 
 @router.get("/{name}/versions", responses=problems(404, 422))
 def list_all_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.DatasetVersion]:
+) -> Page[DatasetVersion]:
     """The versions of a dataset, newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = datasets.list_versions(session, name, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, views.dataset_version, lambda row: row.version)
+        return page(rows, paging.limit, DatasetVersion.of, lambda row: row.version)
 
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
-def read_version(name: Name, version: Version, here: Here, _: Owner) -> schemas.DatasetVersion:
+def read_version(name: Name, version: Version, here: Here, _: Owner) -> DatasetVersion:
     """One version: its digest, rows and columns."""
     with reading(here.engine) as session:
-        return views.dataset_version(datasets.get_version(session, name, version))
+        return DatasetVersion.of(datasets.get_version(session, name, version))

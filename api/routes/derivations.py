@@ -13,7 +13,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, QueryText, Version
-from api.resources import schemas
+from api.resources.datasets import DatasetVersion
 from api.upload.registration import Wanted, register
 from core import datasets
 from core.data.prepare.preparation import ColumnName
@@ -48,7 +48,7 @@ class Derivation(BaseModel):
 )
 async def derive_version(
     name: Name, version: Version, wanted: Derivation, here: Here, owner: Owner
-) -> schemas.DatasetVersion:
+) -> DatasetVersion:
     """Keep what a query finds as a version of its own, which remembers what it was made from."""
     return await anyio.to_thread.run_sync(
         _derive, here, (name, version), wanted, owner, limiter=here.parsers
@@ -57,7 +57,7 @@ async def derive_version(
 
 def _derive(
     here: Context, source: tuple[str, int], wanted: Derivation, owner: str
-) -> schemas.DatasetVersion:
+) -> DatasetVersion:
     name, version = source
     query = parse(wanted.query)
     with reading(here.engine) as session:

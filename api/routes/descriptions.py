@@ -9,7 +9,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name
-from api.resources import schemas, views
+from api.resources.datasets import Dataset
 from core import datasets
 from core.datasets.queries import summary
 from core.db.session import transaction
@@ -32,8 +32,8 @@ class Change(BaseModel):
 
 
 @router.patch("/{name}", responses=problems(403, 404, 413, 415, 422))
-def describe_dataset(name: Name, change: Change, here: Here, _: Owner) -> schemas.Dataset:
+def describe_dataset(name: Name, change: Change, here: Here, _: Owner) -> Dataset:
     """Change the description or tags of a dataset."""
     with transaction(here.engine) as session:
         row = datasets.describe(session, name, description=change.description, tags=change.tags)
-        return views.dataset(summary(session, row))
+        return Dataset.of(summary(session, row))

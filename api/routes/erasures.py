@@ -3,13 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Version
-from api.resources import schemas, views
+from api.resources.datasets import DatasetErasure, DatasetUses, DatasetVersion
 from core import datasets
 from core.db.session import reading, transaction
 
@@ -17,10 +16,10 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 
 @router.get("/{name}/versions/{version}/uses", responses=problems(404, 422))
-def read_uses(name: Name, version: Version, here: Here, _: Owner) -> schemas.DatasetUses:
+def read_uses(name: Name, version: Version, here: Here, _: Owner) -> DatasetUses:
     """The jobs that trained on a version, the models they became, and what still needs it."""
     with reading(here.engine) as session:
-        return _uses(session, name, version)
+        return DatasetUses.of(datasets.uses(session, name, version))
 
 
 @router.delete(
@@ -32,7 +31,7 @@ def erase_version(
     here: Here,
     owner: Owner,
     reason: Annotated[str, Query(max_length=1000, description="kept with what remains")] = "",
-) -> schemas.DatasetErasure:
+) -> DatasetErasure:
     """Erase a version's bytes: from the store within seconds, from the machines' caches after it.
 
     No new job may have it; jobs and sweeps that do are let finish first. What remains is the row
@@ -42,16 +41,5 @@ def erase_version(
     with transaction(here.engine) as session:
         row = datasets.request_erasure(session, name, version, actor=owner, reason=reason)
         session.refresh(row)
-        return schemas.DatasetErasure(
-            version=views.dataset_version(row), uses=_uses(session, name, version)
-        )
-
-
-def _uses(session: Session, name: str, version: int) -> schemas.DatasetUses:
-    found = datasets.uses(session, name, version)
-    return schemas.DatasetUses(
-        jobs=found.jobs,
-        holding=found.holding,
-        models=[schemas.TrainedModel(model=model, job_id=job) for model, job in found.models],
-        aliases=found.aliases,
-    )
+        uses = DatasetUses.of(datasets.uses(session, name, version))
+        return DatasetErasure(version=DatasetVersion.of(row), uses=uses)

@@ -10,8 +10,9 @@ from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
 from api.inference import with_job, with_model
 from api.parameters import JobId, ModelReference, Paging
-from api.resources import registered_models, schemas
-from api.resources.pages import page
+from api.resources.evaluations import Evaluation
+from api.resources.jobs import Job
+from api.resources.pages import Page, page
 from api.submission import Asking
 from core import models
 from core.db.session import reading
@@ -25,9 +26,7 @@ router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
     status_code=202,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def evaluate_model(
-    reference: ModelReference, spec: Exact[EvaluationSpec], asking: Asking
-) -> schemas.Job:
+def evaluate_model(reference: ModelReference, spec: Exact[EvaluationSpec], asking: Asking) -> Job:
     """Queue a job that measures a registered model on a dataset version.
 
     By its job's metrics and the usual ones. What was measured before is not measured again: the
@@ -39,22 +38,22 @@ def evaluate_model(
 @router.post(
     "/jobs/{job_id}/evaluations", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], asking: Asking) -> schemas.Job:
+def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], asking: Asking) -> Job:
     """The same with a finished job's model."""
     return with_job(asking, spec, job_id)
 
 
 @router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))
-def read_evaluation(job_id: JobId, here: Here, _: Owner) -> registered_models.Evaluation:
+def read_evaluation(job_id: JobId, here: Here, _: Owner) -> Evaluation:
     """What a job that evaluates has measured; 409 while it has not."""
     with reading(here.engine) as session:
-        return registered_models.evaluation(models.evaluation_by(session, job_id))
+        return Evaluation.of(models.evaluation_by(session, job_id))
 
 
 @router.get("/models/{reference}/evaluations", responses=problems(404, 422))
 def list_evaluations(
     reference: ModelReference, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[registered_models.Evaluation]:
+) -> Page[Evaluation]:
     """Evaluations of a version (`name@3`), or of all versions (`name`), newest first."""
     before = paging.number()
     with reading(here.engine) as session:
@@ -64,4 +63,4 @@ def list_evaluations(
             versions = models.list_versions(session, reference, limit=1000)
             job_ids = [version.job_id for version in versions]
         rows = models.evaluations(session, job_ids, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, registered_models.evaluation, lambda row: row.id)
+        return page(rows, paging.limit, Evaluation.of, lambda row: row.id)

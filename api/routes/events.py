@@ -14,8 +14,8 @@ from api.context import Context, Here
 from api.event_stream import look, stream
 from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId, Paging
-from api.resources import schemas, views
-from api.resources.pages import page
+from api.resources.job_history import JobEvent, LogLine
+from api.resources.pages import Page, page
 from core import jobs
 from core.db.session import reading
 from core.errors import FieldError, InvalidError, UnavailableError
@@ -47,7 +47,7 @@ TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/{job_id}/events",
-    response_model=schemas.Page[schemas.JobEvent],
+    response_model=Page[JobEvent],
     responses={**LIVE, **problems(404, 422)},
 )
 async def list_events(
@@ -73,7 +73,7 @@ async def list_events(
 
 @router.get(
     "/{job_id}/logs",
-    response_model=schemas.Page[schemas.LogLine],
+    response_model=Page[LogLine],
     responses={**TEXT, **problems(404, 422)},
 )
 def list_log_lines(
@@ -93,7 +93,7 @@ def list_log_lines(
             return PlainTextResponse("".join(_plain(session, job_id)))
         after = paging.number(2**63 - 1) or 0
         rows = jobs.log_lines(session, job_id, after=after, limit=paging.limit + 1)
-        return page(rows, paging.limit, views.log_line, lambda row: row.id)
+        return page(rows, paging.limit, LogLine.of, lambda row: row.id)
 
 
 def _plain(session: Session, job_id: str) -> Iterator[str]:
@@ -104,12 +104,12 @@ def _plain(session: Session, job_id: str) -> Iterator[str]:
         after = rows[-1].id
 
 
-def _pages(here: Context, job_id: str, paging: Paging) -> schemas.Page[schemas.JobEvent]:
+def _pages(here: Context, job_id: str, paging: Paging) -> Page[JobEvent]:
     with reading(here.engine) as session:
         jobs.get(session, job_id)
         after = paging.number(2**63 - 1) or 0
         rows = jobs.events(session, job_id, after=after, limit=paging.limit + 1)
-        return page(rows, paging.limit, views.event, lambda row: row.id)
+        return page(rows, paging.limit, JobEvent.of, lambda row: row.id)
 
 
 async def _live(here: Context, job_id: str, last_event_id: str | None) -> Response:

@@ -8,8 +8,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Paging
-from api.resources import schemas, views
-from api.resources.pages import page
+from api.resources.experiments import Experiment
+from api.resources.pages import Page, page
 from core.db.session import reading
 from core.jobs.experiments import list_experiments
 
@@ -19,13 +19,13 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], responses=pro
 @router.get("", responses=problems(422))
 def list_all_experiments(
     paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.Experiment]:
+) -> Page[Experiment]:
     """Experiments, by name."""
     with reading(here.engine) as session:
         rows = list_experiments(session, after=paging.cursor, limit=paging.limit + 1)
         return page(
             rows,
             paging.limit,
-            lambda row: views.experiment(row, here.settings),
+            lambda row: Experiment.of(row, here.settings),
             lambda row: row.name,
         )

@@ -6,7 +6,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import problems
 from api.metrics import MEDIA_TYPE
-from api.resources import schemas
+from api.resources.health import Liveness, Readiness
 from core import jobs
 from core.db.session import reading
 
@@ -14,13 +14,13 @@ router = APIRouter(tags=["health"], responses=problems(400, 500))
 
 
 @router.get("/healthz")
-def healthz() -> schemas.Liveness:
+def healthz() -> Liveness:
     """This process lives."""
-    return schemas.Liveness()
+    return Liveness()
 
 
-@router.get("/readyz", responses={503: {"model": schemas.Readiness, "description": "not ready"}})
-def readyz(here: Here, response: Response) -> schemas.Readiness:
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "not ready"}})
+def readyz(here: Here, response: Response) -> Readiness:
     """Which of the servers this one needs do not answer.
 
     `degraded` still serves: jobs are accepted without the broker and trained without MLflow.
@@ -28,9 +28,7 @@ def readyz(here: Here, response: Response) -> schemas.Readiness:
     found = here.prober.examine()
     if found.status == "unavailable":
         response.status_code = 503
-    return schemas.Readiness(
-        status=found.status, missing=found.missing, dependencies=found.dependencies
-    )
+    return Readiness(status=found.status, missing=found.missing, dependencies=found.dependencies)
 
 
 @router.get(

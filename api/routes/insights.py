@@ -9,7 +9,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId
-from api.resources.schemas import Confusion, Read
+from api.resources.base import Read
+from api.resources.evaluations import Confusion
 from core import jobs
 from core.db.session import reading
 from core.errors import NotFoundError

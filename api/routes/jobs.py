@@ -11,7 +11,8 @@ from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
 from api.parameters import JobId, Paging, Tags, pairs
-from api.resources import schemas, views
+from api.resources.jobs import Job, JobSummary
+from api.resources.pages import Page
 from api.submission import Asking, version
 from core import jobs, nodes
 from core.data.table.schema import DatasetSchema
@@ -54,7 +55,7 @@ LINKS = {
 
 
 @router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
-def submit_job(spec: Exact[JobSpec], asking: Asking) -> schemas.Job:
+def submit_job(spec: Exact[JobSpec], asking: Asking) -> Job:
     """Queue a job. Answers at once; a worker takes it when one is free.
 
     A spec that cannot work is refused with the path of each wrong field.
@@ -80,9 +81,7 @@ def submit_job(spec: Exact[JobSpec], asking: Asking) -> schemas.Job:
 
 
 @router.get("", responses=problems(422))
-def list_all_jobs(
-    filters: Annotated[Filters, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.JobSummary]:
+def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) -> Page[JobSummary]:
     """Jobs, newest first."""
     with reading(here.engine) as session:
         page = jobs.list_jobs(
@@ -96,19 +95,19 @@ def list_all_jobs(
             cursor=filters.cursor,
             limit=filters.limit,
         )
-        items = [views.job_summary(row, here.settings) for row in page.items]
-    return schemas.Page(items=items, next=page.next)
+        items = [JobSummary.of(row, here.settings) for row in page.items]
+    return Page(items=items, next=page.next)
 
 
 @router.get("/{job_id}", responses=problems(404, 422))
-def read_job(job_id: JobId, here: Here, _: Owner) -> schemas.Job:
+def read_job(job_id: JobId, here: Here, _: Owner) -> Job:
     """A job: its state, progress, metrics, attempts and where its run is in MLflow."""
     with reading(here.engine) as session:
         return _view(session, jobs.get(session, job_id), here)
 
 
 @router.post("/{job_id}/cancel", responses=problems(403, 404, 409, 422))
-def cancel_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+def cancel_job(job_id: JobId, here: Here, owner: Owner) -> Job:
     """End a job that waits; ask the worker of one that runs to stop it.
 
     Cancelling twice is harmless. 409 when the job has ended in another way.
@@ -118,14 +117,14 @@ def cancel_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
 
 
 @router.post("/{job_id}/pause", responses=problems(403, 404, 409, 422))
-def pause_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+def pause_job(job_id: JobId, here: Here, owner: Owner) -> Job:
     """Keep a job from running; one that runs saves a checkpoint and stops."""
     with transaction(here.engine) as session:
         return _view(session, jobs.pause(session, job_id, owner=owner), here)
 
 
 @router.post("/{job_id}/resume", responses=problems(403, 404, 409, 422))
-def resume_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+def resume_job(job_id: JobId, here: Here, owner: Owner) -> Job:
     """Let a paused job go on from its last checkpoint."""
     with transaction(here.engine) as session:
         row = jobs.resume(session, job_id, owner=owner)
@@ -137,7 +136,7 @@ def resume_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
-def retry_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
+def retry_job(job_id: JobId, here: Here, owner: Owner) -> Job:
     """Try again: a job that ended unhappily stays as it is, a new one with its spec is queued.
 
     A queued job that waits after a loss starts at once.
@@ -152,15 +151,15 @@ def retry_job(job_id: JobId, here: Here, owner: Owner) -> schemas.Job:
 
 
 @router.post("/{job_id}/priority", responses=problems(403, 404, 409, 413, 415, 422))
-def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -> schemas.Job:
+def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -> Job:
     """Let a job go before or after others that wait."""
     with transaction(here.engine) as session:
         row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)
         return _view(session, row, here)
 
 
-def _view(session: Session, row: tables.Job, here: Context) -> schemas.Job:
+def _view(session: Session, row: tables.Job, here: Context) -> Job:
     attempts = jobs.attempts(session, row.id)
     waits = row.status is JobStatus.QUEUED
     known = nodes.spec_versions(session) if waits else None
-    return views.job(row, attempts, here.settings, known=known)
+    return Job.with_attempts(row, attempts, here.settings, known=known)

@@ -9,7 +9,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId
-from api.resources import schemas, views
+from api.resources.job_history import MetricPage, MetricPoint
 from core import jobs
 from core.db.session import reading
 
@@ -30,7 +30,7 @@ class Wanted(BaseModel):
 @router.get("/{job_id}/metrics", responses=problems(404, 422))
 def read_metrics(
     job_id: JobId, wanted: Annotated[Wanted, Query()], here: Here, _: Owner
-) -> schemas.MetricPage:
+) -> MetricPage:
     """Points of the job's metrics, metric by metric, by step.
 
     While the job lives, ask again with `next` as `cursor` for what was written since.
@@ -39,5 +39,5 @@ def read_metrics(
         # The state first: all that an ended job wrote is there for the second statement.
         ended = jobs.get(session, job_id).status.terminal
         history = jobs.metrics(session, job_id, wanted.key or None, wanted.cursor)
-    items = [views.point(point) for point in history.points()]
-    return schemas.MetricPage(items=items, next=None if ended else str(history.cursor))
+    items = [MetricPoint.of(point) for point in history.points()]
+    return MetricPage(items=items, next=None if ended else str(history.cursor))

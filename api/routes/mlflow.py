@@ -8,7 +8,7 @@ from pydantic import Field
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
-from api.resources.schemas import Read
+from api.resources.base import Read
 from core import jobs, sweeps
 from core.db.session import transaction
 from core.errors import ConflictError

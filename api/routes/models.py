@@ -9,8 +9,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, Responses, problems
 from api.parameters import Alias, Name, Paging, Version, VersionNumber
-from api.resources import registered_models, schemas
-from api.resources.pages import page
+from api.resources.models import AliasChange, Model, ModelVersion, Promotion
+from api.resources.pages import Page, page
 from core import datasets, models
 from core.db.session import reading, transaction
 from core.export import to_onnx
@@ -44,9 +44,7 @@ class Candidate(VersionNumber):
 
 
 @router.post("/{name}/versions", status_code=201, responses=problems(403, 404, 409, 413, 415, 422))
-def register_model(
-    name: Name, asked: Registration, here: Here, owner: Owner
-) -> registered_models.ModelVersion:
+def register_model(name: Name, asked: Registration, here: Here, owner: Owner) -> ModelVersion:
     """Make a finished job's model the next version; the version it is, if it is one already."""
     with transaction(here.engine) as session:
         row = models.register(
@@ -54,44 +52,40 @@ def register_model(
         )
         # Its bytes may have been erased; while the row is locked they are not.
         here.store.size(models.file_of(row.job).key)
-        return registered_models.model_version(row)
+        return ModelVersion.of(row)
 
 
 @router.get("", responses=problems(422))
-def list_models(
-    paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[registered_models.Model]:
+def list_models(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Model]:
     """Models, by name."""
     with reading(here.engine) as session:
         found = models.list_models(session, after=paging.cursor, limit=paging.limit + 1)
-        return page(found, paging.limit, registered_models.model, lambda one: one.model.name)
+        return page(found, paging.limit, Model.of, lambda one: one.model.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
-def read_model(name: Name, here: Here, _: Owner) -> registered_models.Model:
+def read_model(name: Name, here: Here, _: Owner) -> Model:
     """A model: its latest version and where its aliases point."""
     with reading(here.engine) as session:
-        return registered_models.model(models.summary(session, models.get_model(session, name)))
+        return Model.of(models.summary(session, models.get_model(session, name)))
 
 
 @router.get("/{name}/versions", responses=problems(404, 422))
 def list_model_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[registered_models.ModelVersion]:
+) -> Page[ModelVersion]:
     """The versions of a model with the metrics they ended with, newest first: to compare them."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = models.list_versions(session, name, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, registered_models.model_version, lambda row: row.version)
+        return page(rows, paging.limit, ModelVersion.of, lambda row: row.version)
 
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
-def read_model_version(
-    name: Name, version: Version, here: Here, _: Owner
-) -> registered_models.ModelVersion:
+def read_model_version(name: Name, version: Version, here: Here, _: Owner) -> ModelVersion:
     """One version of a model."""
     with reading(here.engine) as session:
-        return registered_models.model_version(models.get_version(session, name, version))
+        return ModelVersion.of(models.get_version(session, name, version))
 
 
 @router.get(
@@ -110,11 +104,11 @@ def read_onnx(name: Name, version: Version, here: Here, _: Owner) -> Response:
 @router.put("/{name}/aliases/{alias}", responses=problems(403, 404, 413, 415, 422))
 def set_model_alias(
     name: Name, alias: Alias, asked: VersionNumber, here: Here, owner: Owner
-) -> registered_models.Model:
+) -> Model:
     """Let an alias point at a version, unconditionally."""
     with transaction(here.engine) as session:
         models.set_alias(session, name, alias, asked.version, owner=owner)
-        return registered_models.model(models.summary(session, models.get_model(session, name)))
+        return Model.of(models.summary(session, models.get_model(session, name)))
 
 
 @router.delete("/{name}/aliases/{alias}", status_code=204, responses=problems(403, 404, 422))
@@ -127,18 +121,18 @@ def remove_model_alias(name: Name, alias: Alias, here: Here, owner: Owner) -> No
 @router.get("/{name}/aliases/{alias}/history", responses=problems(404, 422))
 def list_alias_changes(
     name: Name, alias: Alias, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[registered_models.AliasChange]:
+) -> Page[AliasChange]:
     """How an alias was moved and why, newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = models.changes(session, name, alias, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, registered_models.alias_change, lambda row: row.id)
+        return page(rows, paging.limit, AliasChange.of, lambda row: row.id)
 
 
 @router.post("/{name}/aliases/{alias}/promote", responses=problems(403, 404, 409, 413, 415, 422))
 def promote_model(
     name: Name, alias: Alias, asked: Candidate, here: Here, owner: Owner
-) -> registered_models.Promotion:
+) -> Promotion:
     """Move an alias to a version if it is better than whom it points at now.
 
     Both must have been evaluated on the dataset version: 409 otherwise.
@@ -154,13 +148,11 @@ def promote_model(
             margin=asked.margin,
             owner=owner,
         )
-        return registered_models.promotion(found)
+        return Promotion.of(found)
 
 
 @router.post("/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409, 422))
-def roll_back_model(
-    name: Name, alias: Alias, here: Here, owner: Owner
-) -> registered_models.ModelVersion:
+def roll_back_model(name: Name, alias: Alias, here: Here, owner: Owner) -> ModelVersion:
     """Move an alias back to the version it pointed at before."""
     with transaction(here.engine) as session:
-        return registered_models.model_version(models.roll_back(session, name, alias, owner=owner))
+        return ModelVersion.of(models.roll_back(session, name, alias, owner=owner))

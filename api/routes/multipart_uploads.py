@@ -13,7 +13,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name
-from api.resources import schemas
+from api.resources.datasets import DatasetVersion, Upload
 from api.upload import multipart_upload
 from api.upload.registration import Wanted, admit, refer_to, register_file
 from core.data.ingest.formats import typed
@@ -80,7 +80,7 @@ UploadId = Annotated[str, Depends(_upload_id)]
 
 
 @router.post("/{name}/uploads", responses=problems(403, 409, 413, 415, 422))
-def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> schemas.Upload:
+def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> Upload:
     """Announce a file that comes in parts; the same file again is the same upload.
 
     The parts must reach the same api server.
@@ -94,7 +94,7 @@ def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> 
 
 
 @router.post("/{name}/imports", responses=problems(403, 404, 409, 413, 415, 422, 503))
-def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> schemas.Upload:
+def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> Upload:
     """Name a file that the server reads itself; `pull` its parts, then `complete`.
 
     `complete` alone reads all that is missing. The same file again is the same upload, and goes on
@@ -115,7 +115,7 @@ def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> schema
 
 
 @router.get("/{name}/uploads/{upload_id}", responses=problems(404, 422))
-def read_upload(name: Name, upload_id: UploadId, here: Here, _: Owner) -> schemas.Upload:
+def read_upload(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload:
     """How much of a file is here."""
     return _seen(multipart_upload.find(here.uploads, name, upload_id))
 
@@ -133,7 +133,7 @@ async def add_part(
     request: Request,
     here: Here,
     _: Owner,
-) -> schemas.Upload:
+) -> Upload:
     """Send the next bytes of a file. 409 when they are not the next ones."""
     upload = await run_in_threadpool(multipart_upload.find, here.uploads, name, upload_id)
     async with upload.adding(request, offset):
@@ -141,7 +141,7 @@ async def add_part(
 
 
 @router.post("/{name}/uploads/{upload_id}/pull", responses=problems(403, 404, 409, 413, 422, 503))
-def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> schemas.Upload:
+def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload:
     """Let the server read the next bytes of a file whose URL it was given, 16 MiB at most."""
     upload = multipart_upload.find(here.uploads, name, upload_id)
     _pull(here, upload, PULL_BYTES)
@@ -155,14 +155,14 @@ def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> schemas.
 )
 async def complete_upload(
     name: Name, upload_id: UploadId, here: Here, owner: Owner
-) -> schemas.DatasetVersion:
+) -> DatasetVersion:
     """Register the file as the next version, once all bytes are here and are those announced."""
     return await anyio.to_thread.run_sync(
         _complete, here, name, upload_id, owner, limiter=here.parsers
     )
 
 
-def _complete(here: Context, name: str, upload_id: str, owner: str) -> schemas.DatasetVersion:
+def _complete(here: Context, name: str, upload_id: str, owner: str) -> DatasetVersion:
     upload = multipart_upload.find(here.uploads, name, upload_id)
     about = upload.about
     if about.url:
@@ -187,6 +187,6 @@ def _origin(here: Context, url: str) -> origins.Origin:
     return origins.find(url, here.dataset_urls, here.settings.max_upload_bytes)
 
 
-def _seen(upload: multipart_upload.Parts) -> schemas.Upload:
+def _seen(upload: multipart_upload.Parts) -> Upload:
     about = upload.about
-    return schemas.Upload(id=about.id, name=about.name, bytes=about.bytes, received=upload.received)
+    return Upload(id=about.id, name=about.name, bytes=about.bytes, received=upload.received)

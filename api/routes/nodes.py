@@ -8,8 +8,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Paging
-from api.resources import schemas, views
-from api.resources.pages import page
+from api.resources.nodes import Node
+from api.resources.pages import Page, page
 from core import nodes
 from core.db.session import reading, transaction
 
@@ -20,50 +20,48 @@ WorkerName = Annotated[str, Path(max_length=255, description="a worker's `id`, a
 
 
 @router.get("", responses=problems(422))
-def list_all_nodes(
-    paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.Node]:
+def list_all_nodes(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Node]:
     """Every machine that has or had workers, by name."""
     with reading(here.engine) as session:
         states = nodes.list_nodes(session)
         later = [state for state in states if state.node.name > (paging.cursor or "")]
-        return page(later, paging.limit, views.node, lambda state: state.node.name)
+        return page(later, paging.limit, Node.of, lambda state: state.node.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
-def read_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+def read_node(name: Name, here: Here, _: Owner) -> Node:
     """A machine: its workers, versions and whether it is alive."""
     with reading(here.engine) as session:
-        return views.node(nodes.get_node(session, name))
+        return Node.of(nodes.get_node(session, name))
 
 
 @router.post("/{name}/drain", responses=problems(403, 404, 422))
-def drain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+def drain_node(name: Name, here: Here, _: Owner) -> Node:
     """Take a machine out: its workers keep a checkpoint, give their jobs back, take no new ones."""
     with transaction(here.engine) as session:
         nodes.drain(session, name)
-        return views.node(nodes.get_node(session, name))
+        return Node.of(nodes.get_node(session, name))
 
 
 @router.post("/{name}/undrain", responses=problems(403, 404, 422))
-def undrain_node(name: Name, here: Here, _: Owner) -> schemas.Node:
+def undrain_node(name: Name, here: Here, _: Owner) -> Node:
     """Let a machine take jobs again."""
     with transaction(here.engine) as session:
         nodes.drain(session, name, on=False)
-        return views.node(nodes.get_node(session, name))
+        return Node.of(nodes.get_node(session, name))
 
 
 @router.post("/{name}/workers/{worker}/drain", responses=problems(403, 404, 422))
-def drain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> schemas.Node:
+def drain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> Node:
     """Take one worker out: it keeps a checkpoint, gives its jobs back and takes no new ones."""
     with transaction(here.engine) as session:
         nodes.drain_worker(session, name, worker)
-        return views.node(nodes.get_node(session, name))
+        return Node.of(nodes.get_node(session, name))
 
 
 @router.post("/{name}/workers/{worker}/undrain", responses=problems(403, 404, 422))
-def undrain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> schemas.Node:
+def undrain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> Node:
     """Let a worker take jobs again, unless its machine is drained."""
     with transaction(here.engine) as session:
         nodes.drain_worker(session, name, worker, on=False)
-        return views.node(nodes.get_node(session, name))
+        return Node.of(nodes.get_node(session, name))

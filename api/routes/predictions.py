@@ -11,7 +11,8 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId, ModelReference
-from api.resources import schemas, views
+from api.resources.base import json_numbers
+from api.resources.predictions import Predictions
 from api.upload.body import received
 from core.data.ingest.parser import parse
 from core.data.table.columns import load
@@ -59,7 +60,7 @@ class Rows(BaseModel):
     max_body_size=MAX_BODY_BYTES,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> schemas.Predictions:
+def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> Predictions:
     """Labels as in the data, or numbers for regression; one a row, in order."""
     with reading(here.engine) as session:
         file = locate(session, job_id)
@@ -72,9 +73,7 @@ def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> schemas.Predict
     max_body_size=MAX_BODY_BYTES,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def predict_with_model(
-    reference: ModelReference, asked: Rows, here: Here, _: Owner
-) -> schemas.Predictions:
+def predict_with_model(reference: ModelReference, asked: Rows, here: Here, _: Owner) -> Predictions:
     """The same by a registered model: `name@3`, `name@alias`, or the latest version of `name`."""
     return _for_rows(_registered(here, reference), asked)
 
@@ -93,7 +92,7 @@ async def predict_for_file(
     _: Owner,
     probabilities: bool = False,
     interval: Level | None = None,
-) -> schemas.Predictions:
+) -> Predictions:
     """The same for the rows of a CSV or Parquet file, whose type `Content-Type` says.
 
     Columns that the model does not know are passed over.
@@ -112,7 +111,7 @@ def _registered(here: Context, reference: str) -> TrainedModel:
     return here.models.load(file)
 
 
-def _for_rows(model: TrainedModel, asked: Rows) -> schemas.Predictions:
+def _for_rows(model: TrainedModel, asked: Rows) -> Predictions:
     x = model.rows_to_array(asked.rows)
     return _answers(model, x, asked.probabilities, asked.interval)
 
@@ -123,7 +122,7 @@ def _for_file(
     body: Path,
     probabilities: bool,
     interval: float | None,
-) -> schemas.Predictions:
+) -> Predictions:
     """Parse in a process of its own, as uploads are, and answer."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
     return _answers(model, model.table_to_array(load(parsed.path)), probabilities, interval)
@@ -131,10 +130,10 @@ def _for_file(
 
 def _answers(
     model: TrainedModel, x: Array, probabilities: bool, interval: float | None
-) -> schemas.Predictions:
+) -> Predictions:
     outputs = model.outputs(x)
-    return schemas.Predictions(
-        predictions=views.words(model.answers(outputs)),
-        probabilities=views.words(model.chances(outputs)) if probabilities else None,
-        intervals=None if interval is None else views.words(model.intervals(outputs, interval)),
+    return Predictions(
+        predictions=json_numbers(model.answers(outputs)),
+        probabilities=json_numbers(model.chances(outputs)) if probabilities else None,
+        intervals=None if interval is None else json_numbers(model.intervals(outputs, interval)),
     )

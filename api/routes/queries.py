@@ -9,7 +9,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, QueryText, Version
-from api.resources import schemas, views
+from api.resources.base import json_numbers
+from api.resources.datasets import QueryResult
 from core import datasets
 from core.data.storage.local_copy import held
 from core.data.table import columns
@@ -32,9 +33,7 @@ class Asked(BaseModel):
 
 
 @router.post("/{name}/versions/{version}/query", responses=problems(403, 404, 413, 415, 422))
-def query_version(
-    name: Name, version: Version, asked: Asked, here: Here, _: Owner
-) -> schemas.QueryResult:
+def query_version(name: Name, version: Version, asked: Asked, here: Here, _: Owner) -> QueryResult:
     """How many rows a query keeps, and the first of them: the very rows a job would get."""
     query = parse(asked.query)
     with reading(here.engine) as session:
@@ -43,9 +42,9 @@ def query_version(
         table = columns.load(path)
         rows, parts = dealt(query, table)
         preview = table.take(rows[: asked.preview]).to_pylist()
-        return schemas.QueryResult(
+        return QueryResult(
             rows=len(rows),
             of=table.num_rows,
             parts={name: len(part) for name, part in parts.items()} or None,
-            preview=[views.words(row) for row in preview],
+            preview=[json_numbers(row) for row in preview],
         )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
-from api.resources.schemas import Read
+from api.resources.base import Read
 from core.db.session import reading, transaction
 from core.jobs.retention import Rules, disposable, erase
 

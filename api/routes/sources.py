@@ -11,7 +11,7 @@ from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
 from api.parameters import JobId
-from api.resources.schemas import Read
+from api.resources.base import Read
 from core import jobs
 from core.db import tables
 from core.db.session import reading, transaction

@@ -12,7 +12,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, Responses, problems
 from api.parameters import SweepId
-from api.resources import registered_models
+from api.resources.models import ModelVersion
 from core import models, sweeps
 from core.db.session import reading, transaction
 from core.search.plots import PlotKind
@@ -78,12 +78,10 @@ def read_study(sweep_id: SweepId, here: Here, _: Owner) -> Response:
 
 
 @router.post("/{sweep_id}/promote", responses=problems(403, 404, 409, 413, 415, 422))
-def promote_best(
-    sweep_id: SweepId, asked: Promotion, here: Here, owner: Owner
-) -> registered_models.ModelVersion:
+def promote_best(sweep_id: SweepId, asked: Promotion, here: Here, owner: Owner) -> ModelVersion:
     """Register the best trial's model, the first of a front. 409 while none has finished."""
     with transaction(here.engine) as session:
         row = sweeps.register_best(session, sweep_id, asked.name, owner=owner, alias=asked.alias)
         # Its bytes may have been erased; while the row is locked they are not.
         here.store.size(models.file_of(row.job).key)
-        return registered_models.model_version(row)
+        return ModelVersion.of(row)

@@ -11,9 +11,9 @@ from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
 from api.parameters import IdempotencyKey, Paging, SweepId
-from api.resources import schemas, views
-from api.resources.pages import page
-from api.resources.sweeps import shown
+from api.resources.pages import Page, page
+from api.resources.sweeps import BestTrial, Forecast, Sweep
+from api.resources.trials import Trial
 from api.submission import version
 from core import jobs, sweeps
 from core.db import tables
@@ -30,7 +30,7 @@ def begin_sweep(
     owner: Owner,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> schemas.Sweep:
+) -> Sweep:
     """Begin a search. Its trials are jobs; they begin within a second.
 
     A spec that cannot work is refused with the path of each wrong field.
@@ -54,7 +54,7 @@ def begin_sweep(
                 idempotency_key=idempotency_key,
                 request_hash=request_hash,
             )
-        sweep = shown(session, row)
+        sweep = Sweep.of(session, row)
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
@@ -62,7 +62,7 @@ def begin_sweep(
 
 
 @router.post("/forecast", responses=problems(413, 415, 422))
-def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> schemas.Forecast:
+def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> Forecast:
     """What this search would take on the workers there are; nothing is started.
 
     Known from an earlier sweep over such networks, else from some batches of made-up rows.
@@ -70,7 +70,7 @@ def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> schemas.Fore
     with reading(here.engine) as session:
         most = here.settings.max_weights_bytes
         found = sweeps.forecast(session, spec, _version(session, spec), max_weights_bytes=most)
-    return schemas.Forecast(**asdict(found))
+    return Forecast(**asdict(found))
 
 
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
@@ -79,27 +79,25 @@ def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
 
 
 @router.get("", responses=problems(422))
-def list_all_sweeps(
-    paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.Sweep]:
+def list_all_sweeps(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Sweep]:
     """Sweeps, newest first."""
     with reading(here.engine) as session:
         page = sweeps.list_sweeps(session, cursor=paging.cursor, limit=paging.limit)
-        items = [shown(session, row) for row in page.items]
-    return schemas.Page(items=items, next=page.next)
+        items = [Sweep.of(session, row) for row in page.items]
+    return Page(items=items, next=page.next)
 
 
 @router.get("/{sweep_id}", responses=problems(404, 422))
-def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> schemas.Sweep:
+def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> Sweep:
     """A sweep: its state, how many trials are in which state, and the best one."""
     with reading(here.engine) as session:
-        return shown(session, sweeps.get(session, sweep_id))
+        return Sweep.of(session, sweeps.get(session, sweep_id))
 
 
 @router.get("/{sweep_id}/trials", responses=problems(404, 422))
 def list_trials(
     sweep_id: SweepId, paging: Annotated[Paging, Query()], here: Here, _: Owner
-) -> schemas.Page[schemas.Trial]:
+) -> Page[Trial]:
     """The trials of a sweep, by number: where each is, how it stands, what came of it."""
     after = paging.number()
     with reading(here.engine) as session:
@@ -109,35 +107,35 @@ def list_trials(
         return page(
             rows,
             paging.limit,
-            lambda found: views.trial(*found, folds.get(found[0].number, ())),
+            lambda found: Trial.of(*found, folds.get(found[0].number, ())),
             lambda found: found[0].number,
         )
 
 
 @router.get("/{sweep_id}/best", responses=problems(404, 409, 422))
-def read_best(sweep_id: SweepId, here: Here, _: Owner) -> schemas.BestTrial:
+def read_best(sweep_id: SweepId, here: Here, _: Owner) -> BestTrial:
     """The best finished trial, and its JobSpec to submit again. 409 while none has finished."""
     with reading(here.engine) as session:
         found, document = sweeps.best_job(session, sweep_id)
-        return schemas.BestTrial(trial=views.trial(found, None), job=document)
+        return BestTrial(trial=Trial.of(found, None), job=document)
 
 
 @router.post("/{sweep_id}/cancel", responses=problems(403, 404, 409, 422))
-def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
+def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
     """Begin no more trials and end those begun. 409 when the sweep has finished."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.cancel(session, sweep_id, owner=owner))
+        return Sweep.of(session, sweeps.cancel(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/pause", responses=problems(403, 404, 409, 422))
-def pause_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
+def pause_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
     """Begin no more trials until the sweep is resumed; those begun go on."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.pause(session, sweep_id, owner=owner))
+        return Sweep.of(session, sweeps.pause(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/resume", responses=problems(403, 404, 409, 422))
-def resume_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> schemas.Sweep:
+def resume_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
     """Begin trials again."""
     with transaction(here.engine) as session:
-        return shown(session, sweeps.resume(session, sweep_id, owner=owner))
+        return Sweep.of(session, sweeps.resume(session, sweep_id, owner=owner))

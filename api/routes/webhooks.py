@@ -10,8 +10,8 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Paging, WebhookId
-from api.resources.pages import page
-from api.resources.schemas import Page, Read
+from api.resources.base import Read
+from api.resources.pages import Page, page
 from core import notices
 from core.db import tables
 from core.db.session import reading, transaction

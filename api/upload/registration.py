@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from api.context import Context
-from api.resources import schemas, views
+from api.resources.datasets import DatasetVersion
 from core import datasets
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.inplace import Reference
@@ -27,16 +27,14 @@ def admit(here: Context, wanted: Wanted, more_bytes: int = 1) -> None:
         here.quota.check(session, wanted.owner, wanted.name, more_bytes)
 
 
-def register_file(
-    here: Context, wanted: Wanted, content_type: str, body: Path
-) -> schemas.DatasetVersion:
+def register_file(here: Context, wanted: Wanted, content_type: str, body: Path) -> DatasetVersion:
     """Parse the file `body` in a confined process and make it the next version."""
     return register(here, wanted, parse(body, content_type, body.with_name("canonical.arrow")))
 
 
 def refer_to(
     here: Context, wanted: Wanted, content_type: str, body: Path, url: str
-) -> schemas.DatasetVersion:
+) -> DatasetVersion:
     """Make the next version of what is at `url`, where it stays; `body` is a copy of it for now."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
     reference = Reference(
@@ -47,7 +45,7 @@ def refer_to(
 
 def register(
     here: Context, wanted: Wanted, parsed: ParsedDataset, reference: Reference | None = None
-) -> schemas.DatasetVersion:
+) -> DatasetVersion:
     """Keep the bytes, or note where they are; only then make the version known."""
     admit(here, wanted, parsed.bytes)
     with datasets.keeping(here.engine):
@@ -59,4 +57,4 @@ def register(
             row = datasets.register(
                 session, wanted.name, parsed, owner=wanted.owner, made_from=wanted.made_from
             )
-            return views.dataset_version(row)
+            return DatasetVersion.of(row)

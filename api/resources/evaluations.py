@@ -1,0 +1,58 @@
+"""Evaluations of models as the API returns them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from api.resources.base import Metrics, Read, json_numbers
+from core.data.table.schema import Label
+from core.db import tables
+
+
+class Confusion(Read):
+    """How often rows of each class got each answer."""
+
+    labels: list[Any]
+    counts: Annotated[list[list[int]], Field(description="by true class, then by answer")]
+
+
+class Slice(Read):
+    """Metrics of the rows whose `column` has `value`."""
+
+    column: str
+    value: Label
+    rows: int
+    metrics: Metrics
+
+
+class Evaluation(Read):
+    """What a model was worth on a dataset version."""
+
+    id: int
+    job_id: Annotated[str, Field(description="the job that trained the model")]
+    evaluated_by: Annotated[str | None, Field(description="the job that measured it")]
+    dataset: Annotated[str, Field(examples=["digits@1"])]
+    rows: int
+    metrics: Metrics
+    slices: list[Slice]
+    confusion: Confusion | None = Field(description="null where rows have no class, or too many")
+    owner: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: tables.Evaluation) -> Self:
+        """The evaluation in a row."""
+        data = row.dataset_version
+        return cls(
+            id=row.id,
+            job_id=row.job_id,
+            evaluated_by=row.evaluated_by,
+            dataset=f"{data.dataset.name}@{data.version}",
+            rows=row.rows,
+            metrics=json_numbers(row.metrics),
+            slices=[Slice.model_validate(part) for part in row.slices],
+            confusion=None if row.confusion is None else Confusion.model_validate(row.confusion),
+            owner=row.owner,
+            created_at=row.created_at,
+        )

@@ -1,0 +1,180 @@
+"""Jobs and their attempts as the API returns them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from api.resources.base import Metrics, Read, metrics_in
+from api.resources.mlflow_url import page_url
+from core.db import tables
+from core.settings import Settings
+from core.status import AttemptStatus, JobKind, JobStatus
+
+
+class Attempt(Read):
+    """One try at a job by one worker."""
+
+    number: Annotated[int, Field(ge=1)]
+    node: Annotated[str, Field(description="the machine")]
+    worker: str
+    status: AttemptStatus
+    started_at: datetime
+    ended_at: datetime | None = None
+    cause: dict[str, Any] | None = Field(None, description="why it ended unhappily")
+    charged: bool = Field(True, description="whether its loss counts against `max_attempts`")
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+    resumed_from_step: int = Field(0, description="step of the checkpoint it started from")
+    versions: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, row: tables.Attempt) -> Self:
+        """The attempt in a row."""
+        return cls(
+            number=row.number,
+            node=row.node,
+            worker=row.worker,
+            status=row.status,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            cause=row.cause,
+            charged=row.charged,
+            exit_code=row.exit_code,
+            peak_memory_bytes=row.peak_memory_bytes,
+            resumed_from_step=row.resumed_from_step,
+            versions=row.versions,
+        )
+
+
+class JobSummary(Read):
+    """A job as lists show it."""
+
+    id: str
+    kind: JobKind = Field(description="train a network, evaluate a model, or score rows with it")
+    model_job_id: str | None = Field(
+        None, description="the job whose model is used, where none is trained"
+    )
+    status: JobStatus
+    experiment: str
+    name: str | None = None
+    dataset: Annotated[str, Field(examples=["digits@1"])]
+    device: Annotated[str, Field(examples=["cpu"])]
+    priority: int
+    tags: dict[str, str]
+    owner: str
+    retry_of: str | None = Field(None, description="the job that this one tries again")
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    epochs: int = Field(0, ge=0, description="passes over the training rows so far")
+    epochs_total: int | None = Field(None, description="passes asked for")
+    step: int = Field(
+        0, ge=0, description="optimizer updates so far; stretches of rows where a model is used"
+    )
+    steps_total: int | None = None
+    rows: int | None = Field(None, description="rows that a model that is used has passed so far")
+    rows_total: int | None = Field(None, description="rows that it is to pass")
+    weights: int | None = Field(None, description="how many numbers the network learns")
+    last_metrics: Metrics = Field({})
+    best_metrics: Metrics = Field({})
+    weights_digest: str | None = Field(
+        None, description="SHA-256 of the weights of the finished network"
+    )
+    predictions_digest: str | None = Field(None, description="SHA-256 of the file of a scoring job")
+    reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
+    cause: dict[str, Any] | None = Field(None, description="why the job failed")
+    cancel_requested_at: datetime | None = None
+    pause_requested_at: datetime | None = None
+    attempt: int = Field(0, ge=0, description="attempts so far")
+    mlflow_run_id: str | None = None
+    mlflow_url: str | None = Field(None, description="page of the run in MLflow")
+
+    @classmethod
+    def of(cls, row: tables.Job, settings: Settings) -> "JobSummary":
+        """The job in a row."""
+        return JobSummary(**_summary(row, settings))
+
+
+class Job(JobSummary):
+    """A job: what was asked for and how far it has come."""
+
+    spec: dict[str, Any] = Field(description="what was asked for, with all defaults filled in")
+    spec_version: int = Field(1, description="the spec version that a worker must know to take it")
+    waits_for: str | None = Field(
+        None, description="what must come before any worker can take it; null: nothing special"
+    )
+    attempts: list[Attempt] = Field([])
+
+    @classmethod
+    def with_attempts(
+        cls,
+        row: tables.Job,
+        attempts: list[tables.Attempt],
+        settings: Settings,
+        *,
+        known: Mapping[str, int] | None = None,
+    ) -> Self:
+        """The job in a row and its attempts; `known`: the newest spec version of each queue."""
+        return cls(
+            **_summary(row, settings),
+            spec=row.spec,
+            spec_version=row.spec_version,
+            waits_for=_newer_worker(row, known or {}),
+            attempts=[Attempt.of(attempt) for attempt in attempts],
+        )
+
+
+def _newer_worker(row: tables.Job, known: Mapping[str, int]) -> str | None:
+    """That a waiting job needs another release than those of the workers of its queue."""
+    newest = known.get(row.queue, row.spec_version)
+    if row.status is not JobStatus.QUEUED or row.spec_version <= newest:
+        return None
+    return (
+        f"a worker of a newer release: the spec needs version {row.spec_version}, the workers of"
+        f" queue {row.queue} read version {newest}"
+    )
+
+
+def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
+    progress, result = row.progress or {}, row.result or {}
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "model_job_id": row.model_job_id,
+        "status": row.status,
+        "experiment": row.experiment.name,
+        "name": row.name,
+        "dataset": f"{row.dataset_version.dataset.name}@{row.dataset_version.version}",
+        "device": row.queue,
+        "priority": row.priority,
+        "tags": row.tags,
+        "owner": row.owner,
+        "retry_of": row.retry_of,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "epochs": progress.get("epoch", 0),
+        "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
+        "step": row.progress_step,
+        "steps_total": progress.get("steps_total"),
+        "rows": progress.get("rows"),
+        "rows_total": progress.get("rows_total"),
+        "weights": progress.get("weights"),
+        "last_metrics": metrics_in(progress.get("last")) | metrics_in(result.get("metrics")),
+        "best_metrics": metrics_in(progress.get("best")),
+        "weights_digest": result.get("weights_digest"),
+        "predictions_digest": result.get("predictions_digest"),
+        "reason": result.get("reason"),
+        "cause": row.cause,
+        "cancel_requested_at": row.cancel_requested_at,
+        "pause_requested_at": row.pause_requested_at,
+        "attempt": row.attempt,
+        "mlflow_run_id": row.mlflow_run_id,
+        "mlflow_url": page_url(
+            settings, row.experiment.mlflow_experiment_id, f"/runs/{row.mlflow_run_id}"
+        )
+        if row.mlflow_run_id
+        else None,
+    }

@@ -1,0 +1,105 @@
+"""Registered models as the API returns them."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from api.resources.base import Metrics, Read, json_numbers
+from core.db import tables
+from core.models import Decision, Registered
+
+
+class Model(Read):
+    """A name under which versions of a trained model are kept."""
+
+    name: Annotated[str, Field(examples=["digits"])]
+    latest_version: Annotated[int, Field(ge=1, description="what its name alone refers to")]
+    aliases: Annotated[dict[str, int], Field(examples=[{"champion": 1}])]
+    created_at: datetime
+
+    @classmethod
+    def of(cls, registered: Registered) -> Self:
+        """A model with its latest version and its aliases."""
+        return cls(
+            name=registered.model.name,
+            latest_version=registered.latest,
+            aliases=registered.aliases,
+            created_at=registered.model.created_at,
+        )
+
+
+class ModelVersion(Read):
+    """What one finished job learned."""
+
+    name: Annotated[str, Field(examples=["digits"])]
+    version: Annotated[int, Field(ge=1, examples=[1])]
+    job_id: str
+    dataset: Annotated[str, Field(description="what it learned from", examples=["digits@1"])]
+    weights_digest: str | None
+    metrics: Annotated[Metrics, Field(description="as its job ended")]
+    description: str
+    owner: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: tables.ModelVersion) -> Self:
+        """The version in a row."""
+        result, data = row.job.result or {}, row.job.dataset_version
+        return cls(
+            name=row.model.name,
+            version=row.version,
+            job_id=row.job_id,
+            dataset=f"{data.dataset.name}@{data.version}",
+            weights_digest=result.get("weights_digest"),
+            metrics=json_numbers(result.get("metrics") or {}),
+            description=row.description,
+            owner=row.owner,
+            created_at=row.created_at,
+        )
+
+
+class AliasChange(Read):
+    """When an alias was moved, and why."""
+
+    alias: str
+    version: int | None = Field(description="where it points since then; null: nowhere")
+    before: int | None = Field(description="where it pointed before")
+    reason: str
+    owner: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: tables.AliasChange) -> Self:
+        """The change in a row."""
+        return cls(
+            alias=row.alias,
+            version=row.version,
+            before=row.before,
+            reason=row.reason,
+            owner=row.owner,
+            created_at=row.created_at,
+        )
+
+
+class Promotion(Read):
+    """Whether an alias was moved to a candidate, and on which values."""
+
+    promoted: bool
+    version: Annotated[int, Field(description="the candidate")]
+    value: Annotated[float, Field(description="its metric")]
+    champion: int | None = Field(description="whom it was compared with")
+    champion_value: float | None
+    reason: str
+
+    @classmethod
+    def of(cls, decision: Decision) -> Self:
+        """The decision about a candidate."""
+        return cls(
+            promoted=decision.promoted,
+            version=decision.candidate,
+            value=decision.candidate_value,
+            champion=decision.champion,
+            champion_value=decision.champion_value,
+            reason=decision.reason,
+        )

@@ -1,0 +1,81 @@
+"""Nodes and their workers as the API returns them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from api.resources.base import Read
+from core.db import tables
+from core.nodes import NodeState
+
+
+class Worker(Read):
+    """One living worker process of a node."""
+
+    id: str
+    pid: int
+    slots: Annotated[int, Field(description="jobs it trains at once")]
+    queues: list[str]
+    spec_version: Annotated[int, Field(description="the newest spec version that it reads")]
+    datasets: Annotated[
+        list[str], Field(description="SHA-256 of dataset versions that its cache holds")
+    ]
+    started_at: datetime
+    heartbeat_at: datetime
+    draining_at: datetime | None = None
+    suspended_at: datetime | None = Field(None, description="since when it claims no jobs")
+    suspended_for: str | None = Field(None, description="what this machine lacks, if so")
+
+    @classmethod
+    def of(cls, row: tables.Worker) -> Self:
+        """The worker in a row."""
+        return cls(
+            id=row.id,
+            pid=row.pid,
+            slots=row.slots,
+            queues=row.queues,
+            spec_version=row.spec_version,
+            datasets=row.datasets or [],
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+            draining_at=row.draining_at,
+            suspended_at=row.suspended_at,
+            suspended_for=row.suspended_for,
+        )
+
+
+class Node(Read):
+    """A machine that has or had workers."""
+
+    name: str
+    host: str
+    alive: Annotated[bool, Field(description="whether a worker of it was heard of lately")]
+    slots: Annotated[int, Field(description="jobs its living workers train at once")]
+    running: Annotated[int, Field(description="jobs it trains now")]
+    queues: list[str]
+    devices: list[Any]
+    versions: dict[str, Any]
+    created_at: datetime
+    heartbeat_at: datetime
+    draining_at: datetime | None = Field(None, description="since when it takes no new jobs")
+    workers: list[Worker]
+
+    @classmethod
+    def of(cls, state: NodeState) -> Self:
+        """A machine and its living workers."""
+        row = state.node
+        return cls(
+            name=row.name,
+            host=row.host,
+            alive=state.alive,
+            slots=state.slots,
+            running=state.running,
+            queues=state.queues,
+            devices=row.devices,
+            versions=row.versions,
+            created_at=row.created_at,
+            heartbeat_at=row.heartbeat_at,
+            draining_at=row.draining_at,
+            workers=[Worker.of(worker) for worker in state.workers],
+        )

@@ -1,0 +1,82 @@
+"""Trials of sweeps as the API returns them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from api.resources.base import Metrics, Number, Read, metrics_in
+from core.db import tables
+from core.sweeps import standing
+
+
+class TrialFold(Read):
+    """One job of a cross-validated trial."""
+
+    fold: Annotated[int, Field(ge=0, description="the fold that validates in it")]
+    job_id: str
+    status: Annotated[str, Field(examples=["finished"])]
+    epochs: Annotated[int, Field(ge=0)]
+    last_metrics: Metrics = Field({})
+
+    @classmethod
+    def of(cls, fold: int, job: tables.Job) -> Self:
+        """The job of a fold."""
+        progress, result = job.progress or {}, job.result or {}
+        return cls(
+            fold=fold,
+            job_id=job.id,
+            status=job.status.value,
+            epochs=progress.get("epoch", 0),
+            last_metrics=metrics_in(progress.get("last")) | metrics_in(result.get("metrics")),
+        )
+
+
+class Trial(Read):
+    """One point of a sweep; a job tries it, or one for each fold of a cross-validation."""
+
+    number: Annotated[int, Field(ge=0)]
+    status: Annotated[str, Field(examples=["finished"], description="its job's while that lasts")]
+    job_id: str | None = Field(
+        None, description="null: no job can have these values, or there is one of each fold"
+    )
+    folds: list[TrialFold] = Field([], description="the jobs of a cross-validated trial")
+    point: dict[str, Any] = Field(description="the searched fields and their values")
+    objectives: list[Number] | None = Field(
+        None, description="what came of it, one an objective; the means over the folds"
+    )
+    deviations: list[Number] | None = Field(
+        None, description="the standard deviations of the folds about these means"
+    )
+    epochs: int = Field(0, ge=0, description="trained so far, in every fold")
+    last_metrics: Metrics = Field({})
+    cause: dict[str, Any] | None = Field(None, description="why it failed")
+    created_at: datetime
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, row: tables.Trial, job: tables.Job | None = None, folds: Sequence[tables.Job] = ()
+    ) -> Self:
+        """The trial in a row with its job, or with the jobs of its `folds` if it has several."""
+        trial_jobs = list(folds) or ([] if job is None else [job])
+        shown = [TrialFold.of(number, fold) for number, fold in enumerate(folds)]
+        progress = (job.progress if job else None) or {}
+        status = row.status
+        if trial_jobs and row.open:
+            status = standing(job.status for job in trial_jobs).value
+        return cls(
+            number=row.number,
+            status=status,
+            job_id=row.job_id,
+            folds=shown,
+            point=row.point,
+            objectives=row.objectives,
+            deviations=row.deviations,
+            epochs=min((fold.epochs for fold in shown), default=progress.get("epoch", 0)),
+            last_metrics=metrics_in(progress.get("last")),
+            cause=row.cause,
+            created_at=row.created_at,
+            ended_at=row.told_at,
+        )
