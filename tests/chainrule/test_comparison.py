@@ -28,11 +28,11 @@ def point(epoch: int, key: str, value: object) -> dict[str, Any]:
     return {"epoch": epoch, "step": epoch * 10, "key": key, "value": value}
 
 
-def test_equal_jobs_have_no_difference():
+def test_equal_jobs_have_no_difference() -> None:
     assert differences(job(), job()) == []
 
 
-def test_every_difference_is_named_by_its_place():
+def test_every_difference_is_named_by_its_place() -> None:
     other = job(
         dataset="digits@2",
         spec={"seed": 8, "network": [{"kind": "dense", "units": 4}, {"kind": "relu"}]},
@@ -48,13 +48,13 @@ def test_every_difference_is_named_by_its_place():
     ]
 
 
-def test_an_attempt_without_versions_is_compared():
+def test_an_attempt_without_versions_is_compared() -> None:
     silent = job(attempts=[{"node": "b", "versions": None}])
     places = [one.path for one in differences(job(), silent)]
     assert places == ["environment.node", "environment.numpy"]
 
 
-def test_another_kernel_is_named():
+def test_another_kernel_is_named() -> None:
     def on(kernel: str) -> dict[str, Any]:
         blas = f"openblas 0.3.31 {kernel}"
         return job(attempts=[{"node": "a", "versions": {"numpy": "2.0", "blas": blas}}])
@@ -67,11 +67,11 @@ def test_another_kernel_is_named():
 
 
 @pytest.mark.parametrize(("digest", "same"), [("f" * 64, True), ("e" * 64, False), (None, None)])
-def test_weights_are_compared_by_digest(digest: str | None, same: bool | None):
+def test_weights_are_compared_by_digest(digest: str | None, same: bool | None) -> None:
     assert identical_weights(job(), job(weights_digest=digest)) is same
 
 
-def test_histories_part_at_the_first_epoch_that_differs():
+def test_histories_part_at_the_first_epoch_that_differs() -> None:
     left = [point(2, "train/loss", 0.3), point(1, "train/loss", 0.5), point(3, "train/loss", 0.1)]
     right = [point(1, "train/loss", 0.5), point(2, "train/loss", 0.4), point(3, "train/loss", 0.2)]
     assert first_difference(left, right) == (2, Difference("train/loss", 0.3, 0.4))

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,15 +14,22 @@ from core.spec.source import MOST_BYTES, MOST_FILES, SourceSpec
 KEY = "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP'\n"
 
 
-def git(folder, *words):
+def git(folder: Path, *words: str) -> str:
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     command = ["git", *who, *words]
     ran = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return ran.stdout.strip()
 
 
+def captured(folder: Path) -> dict[str, Any]:
+    """The source of a folder that has one."""
+    source = capture(folder)
+    assert source is not None
+    return source
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two commits' worth of files, nothing captured yet."""
     monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
     git(tmp_path, "init", "--quiet", "--initial-branch=work")
@@ -32,21 +41,23 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_clean_project_is_its_commit(project):
+def test_a_clean_project_is_its_commit(project: Path) -> None:
     git(project, "remote", "add", "origin", "https://ada:" + "secret@example.com/net.git")
-    source = capture(project)
+    source = captured(project)
     assert source["commit"] == git(project, "rev-parse", "HEAD")
     assert source["branch"] == "work"
     assert source["repository"] == "https://example.com/net.git"
     assert not SourceSpec.model_validate(source).dirty
 
 
-def test_changes_and_new_files_come_along_and_rebuild_the_project(project, tmp_path_factory):
+def test_changes_and_new_files_come_along_and_rebuild_the_project(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (project / "train.py").write_text("rate = 2\n")
     (project / "tiefe").mkdir()
     (project / "tiefe" / "netz ü.py").write_text("units = 4\n")
     (project / "ignored.txt").write_text("not this\n")
-    source = capture(project / "tiefe")
+    source = captured(project / "tiefe")
     assert list(source["files"]) == ["tiefe/netz ü.py"]
     assert SourceSpec.model_validate(source).dirty
     again = tmp_path_factory.mktemp("again")
@@ -57,12 +68,12 @@ def test_changes_and_new_files_come_along_and_rebuild_the_project(project, tmp_p
     assert (again / "train.py").read_text() == "rate = 2\n"
 
 
-def test_what_looks_like_a_secret_stays_here(project):
+def test_what_looks_like_a_secret_stays_here(project: Path) -> None:
     (project / "keys.py").write_text(KEY)
     (project / "train.py").write_text("rate = 3\n")
     (project / ".env").write_text("HOME=here\n")
     (project / "note.txt").write_text(KEY)
-    source = capture(project)
+    source = captured(project)
     assert "rate = 3" in source["diff"]
     assert "AKIA" not in str(source)
     assert {one["path"] for one in source["omitted"]} == {"keys.py", ".env", "note.txt"}
@@ -70,14 +81,16 @@ def test_what_looks_like_a_secret_stays_here(project):
     SourceSpec.model_validate(source)
 
 
-def test_what_is_large_or_no_text_is_left_out(project, monkeypatch):
+def test_what_is_large_or_no_text_is_left_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "data.bin").write_bytes(b"\xff\x00\xfe")
     (project / "zeros.txt").write_bytes(b"a\x00b")
     (project / "large.txt").write_text("x" * (MOST_BYTES // 4 + 1))
     (project / "link").symlink_to("/etc/passwd")
     for number in range(6):
         (project / f"part{number}.txt").write_text("y" * (MOST_BYTES // 5))
-    source = capture(project)
+    source = captured(project)
     omitted = {one["path"]: one["reason"] for one in source["omitted"]}
     assert omitted["data.bin"] == omitted["zeros.txt"] == "no text"
     assert omitted["link"] == "no regular file"
@@ -86,22 +99,24 @@ def test_what_is_large_or_no_text_is_left_out(project, monkeypatch):
     SourceSpec.model_validate(source)
 
 
-def test_a_repository_without_a_commit(tmp_path, monkeypatch):
+def test_a_repository_without_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
     git(tmp_path, "init", "--quiet")
     (tmp_path / "a.py").write_text("a = 1\n")
     git(tmp_path, "add", ".")
-    source = capture(tmp_path)
+    source = captured(tmp_path)
     assert source["commit"] == source["diff"] == ""
     assert source["files"] == {"a.py": "a = 1\n"}
 
 
-def test_outside_a_repository_it_is_the_script(tmp_path, monkeypatch):
+def test_outside_a_repository_it_is_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(source_capture, "FRESH_SECONDS", 0.0)
     script = tmp_path / "submit.py"
     script.write_text("print('hello')\n")
     monkeypatch.setattr(sys, "argv", [str(script), "--token", "hunter2hunter2"])
-    source = capture(tmp_path)
+    source = captured(tmp_path)
     assert source["files"] == {"submit.py": "print('hello')\n"}
     assert source["command"] == "submit.py"
     assert "hunter2" not in str(source)
@@ -109,11 +124,11 @@ def test_outside_a_repository_it_is_the_script(tmp_path, monkeypatch):
     assert capture(tmp_path) is None
 
 
-def test_its_limits_are_those_of_the_api():
+def test_its_limits_are_those_of_the_api() -> None:
     assert (source_capture.MOST_BYTES, source_capture.MOST_FILES) == (MOST_BYTES, MOST_FILES)
 
 
-def test_a_machine_without_git(project, monkeypatch):
+def test_a_machine_without_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(sys, "argv", [""])
     assert capture(project) is None

@@ -86,7 +86,8 @@ def predict(api: httpx.Client, job: dict[str, Any], count: int) -> float:
     answer = api.post(f"/v1/jobs/{job['id']}/predict", json={"rows": asked})
     assert answer.status_code == 200, answer.text
     right = [a == b for a, b in zip(answer.json()["predictions"], labels, strict=True)]
-    return sum(right) / count
+    share: float = sum(right) / count
+    return share
 
 
 def mirrored(mlflow: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:

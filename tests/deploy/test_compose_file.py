@@ -17,7 +17,7 @@ OURS = [name for name, service in SERVICES.items() if service.ours]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
-def test_schema_accepts_the_file():
+def test_schema_accepts_the_file() -> None:
     words = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     checked = subprocess.run(
         [sys.executable, *words, str(ROOT / "docker-compose.yml")], capture_output=True, text=True
@@ -25,7 +25,7 @@ def test_schema_accepts_the_file():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_all_the_parts_are_there():
+def test_all_the_parts_are_there() -> None:
     assert set(SERVICES) == {
         *("postgres", "redis", "store", "bucket", "migrate", "mlflow"),
         *("api", "scheduler", "worker-cpu", "worker-gpu"),
@@ -33,13 +33,13 @@ def test_all_the_parts_are_there():
 
 
 @pytest.mark.parametrize("name", compose.variables_of_example())
-def test_no_secret_has_a_default(name):
+def test_no_secret_has_a_default(name: str) -> None:
     variables = compose.filled_in() | {name: ""}
     with pytest.raises(compose.MissingVariableError, match=name):
         compose.services(variables)
 
 
-def test_example_names_every_variable_and_no_value():
+def test_example_names_every_variable_and_no_value() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     used = {match["name"] for match in compose.VARIABLE.finditer(text) if match["name"]}
     example = (ROOT / ".env.example").read_text()
@@ -49,7 +49,7 @@ def test_example_names_every_variable_and_no_value():
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda one: one.name)
-def test_references_lead_somewhere(service):
+def test_references_lead_somewhere(service: compose.Service) -> None:
     for network in service.document["networks"]:
         assert network in DOCUMENT["networks"]
     for mount in service.document.get("volumes", []):
@@ -63,7 +63,7 @@ def test_references_lead_somewhere(service):
             assert SERVICES[other].one_shot
 
 
-def test_every_volume_and_network_is_used():
+def test_every_volume_and_network_is_used() -> None:
     used = {
         mount.split(":")[0]
         for service in SERVICES.values()
@@ -75,15 +75,15 @@ def test_every_volume_and_network_is_used():
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda one: one.name)
-def test_addresses_name_services_that_listen(service):
+def test_addresses_name_services_that_listen(service: compose.Service) -> None:
     listening = {"postgres": "5432", "redis": "6379", "store": "7070", "mlflow": "5000"}
     for value in service.environment.values():
         for host, port in re.findall(r"(?:@|//)([a-z][a-z-]*):(\d+)", value):
             assert listening[host] == port
 
 
-def test_nobody_waits_in_a_circle_nor_for_mlflow():
-    def waited_for(name, path=()):
+def test_nobody_waits_in_a_circle_nor_for_mlflow() -> None:
+    def waited_for(name: str, path: tuple[str, ...] = ()) -> None:
         assert name not in path
         for other in SERVICES[name].needs:
             assert other != "mlflow"
@@ -94,14 +94,14 @@ def test_nobody_waits_in_a_circle_nor_for_mlflow():
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda one: one.name)
-def test_services_restart_and_say_how_they_are(service):
+def test_services_restart_and_say_how_they_are(service: compose.Service) -> None:
     assert service.document["restart"] in {"unless-stopped", "on-failure:5"}
     if not service.one_shot:
         assert service.health_command
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_processes_have_no_privileges(name):
+def test_our_processes_have_no_privileges(name: str) -> None:
     document = SERVICES[name].document
     user = re.search(r"^USER (\S+)$", DOCKERFILE, flags=re.MULTILINE)
     assert user
@@ -113,7 +113,7 @@ def test_our_processes_have_no_privileges(name):
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_commands_start_what_exists(name):
+def test_commands_start_what_exists(name: str) -> None:
     program, option, target, *_rest = SERVICES[name].command
     if option == "-m":
         assert program == "python"
@@ -122,7 +122,7 @@ def test_commands_start_what_exists(name):
         assert not found.submodule_search_locations or find_spec(f"{target}.__main__")
 
 
-def test_databases_and_broker_are_not_published():
+def test_databases_and_broker_are_not_published() -> None:
     published = {name for name, one in SERVICES.items() if "ports" in one.document}
     assert published == {"api", "mlflow"}
     for name in published:
@@ -131,15 +131,16 @@ def test_databases_and_broker_are_not_published():
     assert DOCUMENT["networks"]["inside"]["internal"] is True
 
 
-def test_gpu_worker_waits_for_its_profile():
+def test_gpu_worker_waits_for_its_profile() -> None:
     assert {name for name, one in SERVICES.items() if "profiles" in one.document} == {"worker-gpu"}
     assert SERVICES["worker-gpu"].environment["CHAINRULE_QUEUES"] == "gpu"
 
 
-def test_image_is_built_from_hash_checked_locks_only():
+def test_image_is_built_from_hash_checked_locks_only() -> None:
     words = re.split(r"&&|\n", DOCKERFILE.replace("\\\n", " "))
     installs = [line for line in words if "pip install" in line]
-    ours, from_index = [], []
+    ours: list[str] = []
+    from_index: list[str] = []
     for line in installs:
         (ours if line.rstrip().endswith(" .") else from_index).append(line)
     assert len(from_index) == 3
@@ -150,7 +151,7 @@ def test_image_is_built_from_hash_checked_locks_only():
         assert "--hash=sha256:" in (ROOT / shlex.split(line)[-1]).read_text()
 
 
-def test_image_gets_the_files_it_copies():
+def test_image_gets_the_files_it_copies() -> None:
     allowed = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }

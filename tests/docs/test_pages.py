@@ -105,7 +105,7 @@ def bash(statement, desk, **variables):
     return done.stdout
 
 
-def test_curl_lines_work(url, desk):
+def test_curl_lines_work(url, desk) -> None:
     [snippet] = [one for one in README if "curl" in one.text]
     variables = {"API": url}
     answers = []
@@ -122,7 +122,7 @@ def test_curl_lines_work(url, desk):
     assert "items" in measured or "metrics" in measured
 
 
-def test_command_line_works(url, desk):
+def test_command_line_works(url, desk) -> None:
     [snippet] = [one for one in README if "chainrule submit" in one.text]
     printed = [bash(statement, desk, CHAINRULE_URL=url) for statement in statements(snippet.text)]
     assert len(printed) == 3
@@ -142,7 +142,7 @@ def typed(name, desk, **variables):
     return {one.strip(): bash(one, desk, **variables) for one in statements(text)}
 
 
-def test_data_page(url, desk):
+def test_data_page(url, desk) -> None:
     said = typed("docs/data.md", desk, CHAINRULE_URL=url)
     assert (
         "901 of 1797 rows" in said["chainrule dataset query digits 'label:[0 TO 4] AND NOT p00:>0'"]
@@ -171,7 +171,7 @@ def test_data_page(url, desk):
     assert gone["erase_cause"] == {"actor": "local", "reason": "asked for by its owner"}
 
 
-def test_tracking_page(url, desk):
+def test_tracking_page(url, desk) -> None:
     bash("git init -q . && git add examples", desk)
     bash("git -c user.name=a -c user.email=a@example.com commit -qm Begin", desk)
     (desk / "train.py").write_text("rate = 1\n")
@@ -190,7 +190,7 @@ def test_tracking_page(url, desk):
     assert "example.com" in said["chainrule webhooks list"]
 
 
-def test_what_cannot_be_reproduced_is_said(url, desk):
+def test_what_cannot_be_reproduced_is_said(url, desk) -> None:
     trained(desk, CHAINRULE_URL=url)
     spec = json.loads((desk / "examples" / "digits.json").read_text())
     (desk / "timed.json").write_text(json.dumps({**spec, "epochs": 10**6, "max_seconds": 1.5}))
@@ -201,7 +201,7 @@ def test_what_cannot_be_reproduced_is_said(url, desk):
     assert "code 1" in said
 
 
-def test_models_page(addresses, desk):
+def test_models_page(addresses, desk) -> None:
     url, tracker = addresses
     variables = {"CHAINRULE_URL": url, "API": url}
     said = typed("docs/models.md", desk, **variables, ID=trained(desk, **variables))
@@ -237,7 +237,7 @@ def test_models_page(addresses, desk):
     assert "probability_9" in output
 
 
-def test_sweeps_page(url, desk):
+def test_sweeps_page(url, desk) -> None:
     trained(desk, CHAINRULE_URL=url)
     said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
     assert "a minute on" in said["chainrule sweep forecast examples/sweep.json"]
@@ -286,5 +286,5 @@ def python(snippet, desk, **variables):
 
 
 @pytest.mark.parametrize("snippet", page("README.md", "python"), ids=str)
-def test_python_runs(snippet, desk):
+def test_python_runs(snippet, desk) -> None:
     assert python(snippet, desk)

@@ -169,7 +169,7 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
 
 def _runs(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

@@ -63,7 +63,7 @@ def test_killed_and_frozen_children(up: Callable[..., Up], tmp_path: Path) -> No
 
 def _is_new(one: Up, name: str, dead: psutil.Process) -> bool:
     try:
-        return one.child(name) != dead
+        return bool(one.child(name) != dead)
     except (AssertionError, psutil.NoSuchProcess):
         return False
 

@@ -1,4 +1,4 @@
-"""Kill whoever makes MLflow's tables, and look what comes of it; run in a process of its own.
+"""Kill a process that makes MLflow's tables, and report what remains.
 
 `python mlflow_kills.py WAY PLACES URL`: importing MLflow takes seconds, so children are forked.
 They make the tables by our `prepare` (WAY `ours`), by MLflow alone (`theirs`) or up to the release
@@ -67,8 +67,8 @@ def armed(place: str) -> None:
             kill()
 
     if place == "remove":
-        Path.unlink = removed
-    Path.replace = {"replace": kill, "replaced": replaced}.get(place, replace)
+        setattr(Path, "unlink", removed)  # noqa: B010
+    setattr(Path, "replace", {"replace": kill, "replaced": replaced}.get(place, replace))  # noqa: B010
 
 
 def theirs(url: str) -> None:
@@ -84,7 +84,9 @@ def older(url: str) -> None:
     scripts = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, scripts.get_revision("head").down_revision)
+        before = scripts.get_revision("head").down_revision
+        assert isinstance(before, str)
+        command.upgrade(config, before)
 
 
 def ours(url: str) -> None:

@@ -84,5 +84,7 @@ def test_what_an_older_mlflow_kept_is_upgraded(tmp_path: Path) -> None:
         assert version(connection) != older
 
 
-def version(connection: sqlite3.Connection) -> tuple[str]:
-    return connection.execute("SELECT version_num FROM alembic_version").fetchone()
+def version(connection: sqlite3.Connection) -> str:
+    """The revision of a database of MLflow."""
+    [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(revision)

@@ -38,7 +38,7 @@ def until(condition: Callable[[], object]) -> None:
 def gone(pid: int) -> bool:
     """Whether a process does not run any more."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
