@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.hyper import power, root
+from core.nn.hyperparameters import power, root
 from core.nn.optimizer import Optimizer
 
 

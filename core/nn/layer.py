@@ -11,6 +11,7 @@ import numpy as np
 
 from core.family import Family
 from core.nn.array import Array, Shape
+from core.nn.hyperparameters import broadcast
 from core.nn.initializers import Initializer
 
 Backprop: TypeAlias = Callable[[Array], Array | None]
@@ -93,10 +94,8 @@ class Scope:
         The latter arrives as a float64 array `(k, 1)` and becomes `(*stack, 1, ...)` with as many
         `trailing` axes as the batch and the features have, unless told otherwise.
         """
-        if not isinstance(value, np.ndarray):
-            return value
         trailing = 1 + len(self.shape) if trailing is None else trailing
-        return self.xp.asarray(value.astype(self.dtype).reshape(*self.stack, *(1,) * trailing))
+        return broadcast(self.xp, value, self.stack, trailing, self.dtype)
 
     def ones(self, count: int) -> Array:
         """A row of ones `(1, count)`, to sum by a matrix product: not to be written into."""

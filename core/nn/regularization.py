@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt
 
 from core.nn.array import Array
 from core.nn.compile.elementwise import Elementwise
+from core.nn.hyperparameters import broadcast
 from core.nn.network import BoundNetwork
 
 
@@ -123,10 +124,7 @@ class Regularizer:
         return norm.reshape(*stack, *(1,) * (array.ndim - len(stack) - units), *kept)
 
     def _number(self, value: Any, trailing: int) -> Any:
-        if not isinstance(value, np.ndarray):
-            return value
-        shape = (*self._network.stack, *(1,) * trailing)
-        return self._xp.asarray(value.astype(self._network.dtype).reshape(shape))
+        return broadcast(self._xp, value, self._network.stack, trailing, self._network.dtype)
 
 
 class Averaging:

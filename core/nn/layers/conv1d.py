@@ -7,7 +7,7 @@ from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Scope
 from core.nn.ops.convolution import Convolving
-from core.nn.ops.windows import Extent, Grid, Padding, grid, series
+from core.nn.ops.windows import Extent, Grid, Padding, over_series, series_grid
 
 
 @member
@@ -34,17 +34,10 @@ class Conv1d(Convolving):
         return (self.kernel,)
 
     def grid(self, shape: Shape) -> Grid:
-        padding = (0, self.padding) if isinstance(self.padding, int) else self.padding
-        return grid(series(shape), (1, self.kernel), (1, self.stride), padding, (1, self.dilation))
+        return series_grid(shape, self.kernel, self.stride, self.padding, self.dilation)
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        y, backprop = self.convolve(x.reshape(*x.shape[:-2], 1, *x.shape[-2:]), scope)
-
-        def flat(dy: Array) -> Array | None:
-            dx = backprop(dy)
-            return None if dx is None else dx.reshape(x.shape)
-
-        return y.reshape(*x.shape[:-2], *y.shape[-2:]), flat
+        return over_series(lambda images: self.convolve(images, scope), x)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Layer, Shape]]:

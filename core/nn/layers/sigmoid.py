@@ -6,6 +6,7 @@ from core.family import member
 from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
+from core.nn.ops.logits import sigmoid
 
 
 @member
@@ -19,10 +20,7 @@ class Sigmoid(Activation):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
-        y = xp.multiply(x, 0.5, out=scope.buffer("y", x.shape))
-        xp.tanh(y, out=y)
-        y += 1
-        y *= 0.5
+        y = sigmoid(x, scope, out=scope.buffer("y", x.shape))
 
         def backprop(dy: Array) -> Array:
             dx = xp.subtract(1, y, out=scope.buffer("dx", y.shape))

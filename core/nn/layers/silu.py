@@ -6,6 +6,7 @@ from core.family import member
 from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
+from core.nn.ops.logits import sigmoid
 
 
 @member
@@ -19,10 +20,7 @@ class Silu(Activation):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
-        s = xp.multiply(x, 0.5, out=scope.buffer("s", x.shape))
-        xp.tanh(s, out=s)
-        s += 1
-        s *= 0.5
+        s = sigmoid(x, scope, out=scope.buffer("s", x.shape))
         y = xp.multiply(x, s, out=scope.buffer("y", x.shape))
 
         def backprop(dy: Array) -> Array:

@@ -6,6 +6,7 @@ from core.family import member
 from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
+from core.nn.ops.logits import sigmoid, softplus
 
 
 @member
@@ -20,17 +21,11 @@ class Softplus(Activation):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
-        y = xp.absolute(x, out=scope.buffer("y", x.shape))
-        xp.negative(y, out=y)
-        xp.exp(y, out=y)
-        xp.log1p(y, out=y)
+        y = softplus(x, scope, out=scope.buffer("y", x.shape))
         y += xp.maximum(x, 0, out=scope.buffer("dx", x.shape))
 
         def backprop(dy: Array) -> Array:
-            dx = xp.multiply(x, 0.5, out=scope.buffer("dx", x.shape))
-            xp.tanh(dx, out=dx)
-            dx += 1
-            dx *= 0.5
+            dx = sigmoid(x, scope, out=scope.buffer("dx", x.shape))
             dx *= dy
             return dx
 

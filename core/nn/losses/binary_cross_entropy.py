@@ -31,7 +31,7 @@ class BinaryCrossEntropy(WeightedBinaryLoss):
             target = target * scope.number(1 - self.label_smoothing)
             target += scope.number(0.5 * self.label_smoothing)
         each = xp.maximum(y, 0, out=scope.buffer("each", y.shape))
-        rest = softplus(y, scope)
+        rest = softplus(y, scope, out=scope.buffer("rest", y.shape))
         dy = sigmoid(y, scope, out=scope.buffer("dy", y.shape))
         if not plain(self.ones_weight, 1.0):
             more = target * scope.number(self.ones_weight - 1.0)

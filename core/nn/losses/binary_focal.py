@@ -28,7 +28,7 @@ class BinaryFocal(WeightedBinaryLoss):
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
         gamma = scope.number(self.gamma)
-        rest = softplus(y, scope)
+        rest = softplus(y, scope, out=scope.buffer("rest", y.shape))
         log_yes = xp.minimum(y, 0) - rest
         log_no = xp.minimum(-y, 0) - rest
         yes, no = sigmoid(y, scope), sigmoid(-y, scope)

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from core.family import member
-from core.nn.measures.squares import SquaredLoss
+from core.nn.measures.pointwise import SquaredLoss
 
 
 @member

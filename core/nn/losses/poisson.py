@@ -1,12 +1,10 @@
 """Poisson loss, for counts."""
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
 from core.nn.measures.pointwise import PointwiseLoss
 
 
@@ -31,8 +29,3 @@ class Poisson(PointwiseLoss):
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return scope.xp.exp(y)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)

@@ -2,29 +2,22 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.measures.labels import one_hot, ratio
-from core.nn.metric import Metric
+from core.nn.measures.labels import AveragedMetric, one_hot, ratio
 
 
 @member
-class CurveMetric(Metric):
+class CurveMetric(AveragedMetric):
     """The area under a curve of each label, averaged.
 
     More than two classes count as one against the rest each; outputs each for itself; labels that
     do not occur, or that all samples have, are left out of the mean.
     """
 
-    target: ClassVar[Literal["any"]] = "any"
-    better: ClassVar[Literal["higher"]] = "higher"
     average: Literal["macro", "weighted"] = "macro"
-
-    @property
-    def name(self) -> str:
-        return self.kind if self.average == "macro" else f"{self.kind}_{self.average}"
 
     @abstractmethod
     def area(self, xp: Any, hits: Array, misses: Array) -> Array:

@@ -12,11 +12,8 @@ Average: TypeAlias = Literal["macro", "micro", "weighted"]
 
 
 @member
-class LabelMetric(Metric):
-    """A share of each label's counts, averaged.
-
-    The labels are the classes, or each yes-or-no output; a single output has one label, yes.
-    """
+class AveragedMetric(Metric):
+    """A metric of each label, averaged over labels as `average` says."""
 
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
@@ -24,7 +21,15 @@ class LabelMetric(Metric):
 
     @property
     def name(self) -> str:
-        return self.kind if self.average == "macro" else f"{self.kind}_{self.average}"
+        return str(self.kind if self.average == "macro" else f"{self.kind}_{self.average}")
+
+
+@member
+class LabelMetric(AveragedMetric):
+    """A ratio of label counts, averaged over labels.
+
+    The labels are the classes, or the binary outputs; a single binary output has one label.
+    """
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         return label_counts(xp, outputs, target, weight)

@@ -1,9 +1,11 @@
 """What most losses share: each output is compared with its own target, then the results add up."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
-from core.nn.array import Array
+from core.family import member
+from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.loss import Loss, shares
 
@@ -45,3 +47,20 @@ class PointwiseLoss(Loss):
         sample = each.reshape(*scope.stack, batch, -1).sum(axis=-1)
         sample *= share
         return sample.sum(axis=-1) * (self.value_factor / outputs), dy
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
+        yield cls(), (1,)
+        yield cls(), (2, 3)
+
+
+@member
+class SquaredLoss(PointwiseLoss):
+    """`(y - t)^2`, gradient `y - t`, each times its factor."""
+
+    target: ClassVar[Literal["number"]] = "number"
+
+    def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
+        xp = scope.xp
+        dy = xp.subtract(y, target, out=scope.buffer("dy", y.shape))
+        return xp.multiply(dy, dy, out=scope.buffer("each", y.shape)), dy

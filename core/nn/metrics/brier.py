@@ -5,35 +5,31 @@ from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.measures.labels import by_class, one_hot, ratio
+from core.nn.measures.labels import by_class, one_hot
+from core.nn.measures.means import SampleMean
 from core.nn.metric import Metric
 
 
 @member
-class Brier(Metric):
-    """Squared distance of the probabilities from the truth, averaged over samples.
+class Brier(SampleMean):
+    """Squared distance of the probabilities from the one-hot target, averaged over samples.
 
-    Summed over the classes, of which two count half; averaged over yes-or-no outputs. Brier,
-    "Verification of Forecasts Expressed in Terms of Probability" (1950).
+    The squares are summed over classes (and halved for two classes) and averaged over binary
+    outputs. Brier, "Verification of Forecasts Expressed in Terms of Probability" (1950).
     """
 
     kind: Literal["brier"] = "brier"
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["lower"]] = "lower"
+    sum_name: ClassVar[str] = "squares"
 
-    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+    def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
         if by_class(outputs, target):
             classes = outputs.shape[-1]
-            apart = outputs - one_hot(xp, target, classes)
-            each = (apart * apart).sum(axis=-1) * (0.5 if classes == 2 else 1.0)
-        else:
-            apart = (outputs.astype(xp.float64) - target).reshape(*weight.shape, -1)
-            each = (apart * apart).mean(axis=-1)
-        mass = weight.astype(xp.float64)
-        return {"squares": (each * mass).sum(axis=-1), "weight": mass.sum(axis=-1)}
-
-    def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return ratio(xp, total["squares"], total["weight"])
+            difference = outputs - one_hot(xp, target, classes)
+            return (difference * difference).sum(axis=-1) * (0.5 if classes == 2 else 1.0)
+        difference = (outputs.astype(xp.float64) - target).reshape(*samples, -1)
+        return (difference * difference).mean(axis=-1)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Metric, Shape]]:

@@ -1,36 +1,22 @@
 """Mean absolute percentage error."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
-from core.nn.measures.labels import ratio
-from core.nn.metric import Metric
+from core.nn.array import Array
+from core.nn.measures.means import ErrorMean
 
 
 @member
-class Mape(Metric):
-    """`|y - t| / |t|`, averaged: 0.1 is ten percent.
+class Mape(ErrorMean):
+    """`|y - t| / |t|`, averaged over outputs and samples: 0.1 means ten percent.
 
-    A target of 0 is taken for the smallest step of a double: the metric is then huge, and useless.
+    `|t|` is at least the machine epsilon of float64, so targets of 0 give very large values.
     """
 
     kind: Literal["mape"] = "mape"
-    target: ClassVar[Literal["number"]] = "number"
-    better: ClassVar[Literal["lower"]] = "lower"
+    sum_name: ClassVar[str] = "share"
 
-    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
-        apart = (outputs.astype(xp.float64) - target).reshape(*weight.shape, -1)
-        size = xp.abs(target.astype(xp.float64)).reshape(*weight.shape, -1)
-        share = xp.abs(apart) / xp.maximum(size, float(xp.finfo(xp.float64).eps))
-        mass = weight.astype(xp.float64)[..., None]
-        return {"share": (share * mass).sum(axis=-2), "weight": mass.sum(axis=-2)}
-
-    def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return ratio(xp, total["share"], total["weight"]).mean(axis=-1)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)
+    def errors(self, xp: Any, difference: Array, target: Array) -> Array:
+        size = xp.abs(target.astype(xp.float64))
+        return xp.abs(difference) / xp.maximum(size, float(xp.finfo(xp.float64).eps))

@@ -1,18 +1,18 @@
 """Mean squared error."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.measures.labels import ratio
-from core.nn.measures.squares import SquaredMetric
+from core.nn.measures.means import ErrorMean
 
 
 @member
-class Mse(SquaredMetric):
+class Mse(ErrorMean):
     """`(y - t)^2`, averaged over outputs and samples."""
 
     kind: Literal["mse"] = "mse"
+    sum_name: ClassVar[str] = "squares"
 
-    def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return ratio(xp, total["squares"], total["weight"]).mean(axis=-1)
+    def errors(self, xp: Any, difference: Array, target: Array) -> Array:
+        return difference * difference

@@ -1,18 +1,21 @@
 """Root of the mean squared error."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.measures.labels import ratio
-from core.nn.measures.squares import SquaredMetric
+from core.nn.measures.means import ErrorMean
 
 
 @member
-class Rmse(SquaredMetric):
-    """The root of each output's mean squared error, averaged; in the targets' units."""
+class Rmse(ErrorMean):
+    """The root of each output's mean squared error, averaged; in the unit of the targets."""
 
     kind: Literal["rmse"] = "rmse"
+    sum_name: ClassVar[str] = "squares"
+
+    def errors(self, xp: Any, difference: Array, target: Array) -> Array:
+        return difference * difference
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return xp.sqrt(ratio(xp, total["squares"], total["weight"])).mean(axis=-1)
+        return xp.sqrt(self.by_output(xp, total)).mean(axis=-1)

@@ -7,32 +7,32 @@ from annotated_types import Ge
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.measures.labels import ratio
+from core.nn.measures.means import SampleMean
 from core.nn.metric import Metric
 
 
 @member
-class TopKAccuracy(Metric):
-    """Share of samples whose class is among the `k` likeliest; of equals the first is likelier."""
+class TopKAccuracy(SampleMean):
+    """Fraction of samples whose true class is among the `k` most probable ones.
+
+    Of equally probable classes the one with the lower number ranks first.
+    """
 
     kind: Literal["top_k_accuracy"] = "top_k_accuracy"
     target: ClassVar[Literal["class"]] = "class"
     better: ClassVar[Literal["higher"]] = "higher"
+    sum_name: ClassVar[str] = "right"
     k: Annotated[int, Ge(1)] = 5
 
     @property
     def name(self) -> str:
         return f"top_{self.k}_accuracy"
 
-    def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
+    def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
         own = xp.take_along_axis(outputs, target[..., None], axis=-1)
         earlier = xp.arange(outputs.shape[-1]) < target[..., None]
-        above = ((outputs > own) | ((outputs == own) & earlier)).sum(axis=-1)
-        mass = weight.astype(xp.float64)
-        return {"right": ((above < self.k) * mass).sum(axis=-1), "weight": mass.sum(axis=-1)}
-
-    def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        return ratio(xp, total["right"], total["weight"])
+        ranked_above = ((outputs > own) | ((outputs == own) & earlier)).sum(axis=-1)
+        return ranked_above < self.k
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Metric, Shape]]:

@@ -72,14 +72,17 @@ def sigmoid(y: Array, scope: Scope, out: Array | None = None) -> Array:
     return p
 
 
-def softplus(y: Array, scope: Scope) -> Array:
-    """`log(1 + exp(-|y|))`, in a buffer: add `max(y, 0)` or `max(-y, 0)` to it."""
+def softplus(y: Array, scope: Scope, out: Array) -> Array:
+    """`log(1 + exp(-|y|))`, written to `out`.
+
+    Plus `max(y, 0)` it is softplus of y, plus `max(-y, 0)` softplus of -y.
+    """
     xp = scope.xp
-    rest = xp.abs(y, out=scope.buffer("rest", y.shape))
-    xp.negative(rest, out=rest)
-    xp.exp(rest, out=rest)
-    xp.log1p(rest, out=rest)
-    return rest
+    xp.abs(y, out=out)
+    xp.negative(out, out=out)
+    xp.exp(out, out=out)
+    xp.log1p(out, out=out)
+    return out
 
 
 def flat_index(target: Array, classes: int, scope: Scope) -> Array:

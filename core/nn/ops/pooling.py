@@ -9,7 +9,17 @@ import numpy as np
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Scope, ShapeError
-from core.nn.ops.windows import Extent, Grid, Padding, PaddingPair, Pair, grid, pair, series
+from core.nn.ops.windows import (
+    Extent,
+    Grid,
+    Padding,
+    PaddingPair,
+    Pair,
+    grid,
+    over_series,
+    pair,
+    series_grid,
+)
 
 
 @member
@@ -78,18 +88,11 @@ class Pool1d(Layer):
     def grid(self, shape: Shape) -> Grid:
         """The windows over features of `shape`. Raises ShapeError."""
         stride = self.size if self.stride is None else self.stride
-        padding = (0, self.padding) if isinstance(self.padding, int) else self.padding
-        return _checked(grid(series(shape), (1, self.size), (1, stride), padding))
+        return _checked(series_grid(shape, self.size, stride, self.padding))
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        images = x.reshape(*x.shape[:-2], 1, *x.shape[-2:])
-        y, backprop = self.pool(images, self.grid(scope.shape), scope)
-
-        def flat(dy: Array) -> Array | None:
-            dx = backprop(dy.reshape(y.shape))
-            return None if dx is None else dx.reshape(x.shape)
-
-        return y.reshape(*x.shape[:-2], *y.shape[-2:]), flat
+        grid = self.grid(scope.shape)
+        return over_series(lambda images: self.pool(images, grid, scope), x)
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Layer, Shape]]:

@@ -1,7 +1,7 @@
 """Windows that slide over images: where they lie, and every window as a row of a matrix."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from core.nn.array import Array, Shape
-from core.nn.layer import Scope, ShapeError
+from core.nn.layer import Backprop, Scope, ShapeError
 
 Extent: TypeAlias = Annotated[int, Ge(1), Le(10_000)]
 Margin: TypeAlias = Annotated[int, Ge(0), Le(10_000)]
@@ -158,7 +158,7 @@ class Grid:
 def grid(shape: Shape, size: tuple[int, int], stride: Any, padding: Any, dilation: Any = 1) -> Grid:
     """Windows over images of feature shape `(height, width, channels)`. Raises ShapeError."""
     if len(shape) != 3:
-        raise ShapeError(f"images (height, width, channels) are needed, not {shape}")
+        raise ShapeError(f"expected images of shape (height, width, channels), got {shape}")
     strides, paddings, dilations = pair(stride), pair(padding), pair(dilation)
     spans = [
         span(shape[axis], size[axis], strides[axis], paddings[axis], dilations[axis])
@@ -167,8 +167,25 @@ def grid(shape: Shape, size: tuple[int, int], stride: Any, padding: Any, dilatio
     return Grid(*spans)
 
 
-def series(shape: Shape) -> Shape:
-    """A series `(time, channels)` as an image of height 1. Raises ShapeError."""
+def series_grid(shape: Shape, size: int, stride: int, padding: Padding, dilation: int = 1) -> Grid:
+    """Windows over a series of feature shape `(time, channels)`, seen as an image of height 1.
+
+    Raises ShapeError.
+    """
     if len(shape) != 2:
-        raise ShapeError(f"a series (time, channels) is needed, not {shape}")
-    return (1, *shape)
+        raise ShapeError(f"expected a series of shape (time, channels), got {shape}")
+    pads = (0, padding) if isinstance(padding, int) else padding
+    return grid((1, *shape), (1, size), (1, stride), pads, (1, dilation))
+
+
+def over_series(
+    compute: Callable[[Array], tuple[Array, Backprop]], x: Array
+) -> tuple[Array, Backprop]:
+    """Apply `compute`, which takes images, to series `x (..., time, channels)` of height 1."""
+    y, image_backprop = compute(x.reshape(*x.shape[:-2], 1, *x.shape[-2:]))
+
+    def backprop(dy: Array) -> Array | None:
+        dx = image_backprop(dy.reshape(y.shape))
+        return None if dx is None else dx.reshape(x.shape)
+
+    return y.reshape(*x.shape[:-2], *y.shape[-2:]), backprop

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt
 
 from core.family import member
 from core.nn.adaptive import Adaptive
 from core.nn.array import Array
-from core.nn.hyper import power, root
+from core.nn.hyperparameters import per_network, power, root
 
 
 @member
@@ -28,9 +27,12 @@ class Nadam(Adaptive):
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
-        now = self.beta1 * (1 - 0.5 * _fall(self.momentum_decay, step))
-        coming = self.beta1 * (1 - 0.5 * _fall(self.momentum_decay, step + 1))
-        product = power(self.beta1, step) * _warming(self.momentum_decay, step)
+        now, coming, product = per_network(
+            lambda decay: (_warm_up(decay, step), _warm_up(decay, step + 1), _product(decay, step)),
+            self.momentum_decay,
+        )
+        now, coming = self.beta1 * now, self.beta1 * coming
+        product = power(self.beta1, step) * product
         return (
             self.beta1,
             self.beta2,
@@ -69,22 +71,19 @@ class Nadam(Adaptive):
         yield cls(beta1=0.8, beta2=0.9, momentum_decay=0.1)
 
 
-def _fall(decay: Any, step: int) -> Any:
-    """`0.96^(step decay)`: of a number, or of each number of an array."""
-    if isinstance(decay, np.ndarray):
-        return np.array([_fall(float(d), step) for d in decay.flat]).reshape(decay.shape)
-    return 0.96 ** (step * decay)
+def _warm_up(decay: float, step: int) -> float:
+    """The factor `1 - 0.96^(step decay) / 2` of the momentum at `step`."""
+    factor: float = 1 - 0.5 * 0.96 ** (step * decay)
+    return factor
 
 
-def _warming(decay: Any, step: int) -> Any:
-    """The product of `1 - 0.96^(i decay) / 2` for i up to `step`, by decay or each of an array."""
-    if isinstance(decay, np.ndarray):
-        return np.array([_warming(float(d), step) for d in decay.flat]).reshape(decay.shape)
+def _product(decay: float, step: int) -> float:
+    """The product of the warm-up factors of all steps up to `step`."""
     done, product = _products.get(decay, (0, 1.0))
     if done > step:
         done, product = 0, 1.0
     for i in range(done + 1, step + 1):
-        product *= 1 - 0.5 * _fall(decay, i)
+        product *= _warm_up(decay, i)
     if len(_products) > 4096:
         _products.clear()
     _products[decay] = (step, product)
@@ -92,4 +91,4 @@ def _warming(decay: Any, step: int) -> Any:
 
 
 _products: dict[float, tuple[int, float]] = {}
-"""The latest product of each decay, so that the next step costs one factor."""
+"""The step and product computed last for each decay; the next step multiplies one factor."""

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import numpy as np
-
 from core.family import member
 from core.nn.adaptive import Adaptive, accumulate
 from core.nn.array import Array
-from core.nn.hyper import power, root
+from core.nn.hyperparameters import per_network, power, root
 
 
 @member
@@ -23,7 +21,9 @@ class RAdam(Adaptive):
     kind: Literal["radam"] = "radam"
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        adaptive, plus, scale = _spread(self.beta2, self.epsilon, step)
+        adaptive, plus, scale = per_network(
+            lambda beta2, epsilon: _rectified(beta2, epsilon, step), self.beta2, self.epsilon
+        )
         first = (1 - self.beta1) / (1 - power(self.beta1, step))
         return self.beta1, self.beta2, adaptive, plus, rate * first * scale
 
@@ -52,19 +52,12 @@ class RAdam(Adaptive):
         yield cls(beta2=0.5)
 
 
-def _spread(beta2: Any, epsilon: Any, step: int) -> tuple[Any, Any, Any]:
-    """`a`, `b`, `c` of the step `c m / (a sqrt(v) + b)`: 1 and epsilon if rectified, else 0 and 1.
+def _rectified(beta2: float, epsilon: float, step: int) -> tuple[float, float, float]:
+    """The `a`, `b` and `c` of the step `c m / (a sqrt(v) + b)`.
 
-    Numbers for numbers, arrays for an array.
+    `a` and `b` are 1 and the scaled epsilon when the step is rectified, else 0 and 1.
     """
-    if isinstance(beta2, np.ndarray) or isinstance(epsilon, np.ndarray):
-        every = np.broadcast_arrays(beta2, epsilon)
-        rows = [
-            _spread(float(b), float(e), step) for b, e in zip(*(a.flat for a in every), strict=True)
-        ]
-        columns = np.array(rows).T.reshape(3, *every[0].shape)
-        return columns[0], columns[1], columns[2]
-    past = power(beta2, step)
+    past = beta2**step
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * step * past / (1 - past)
     if length <= 5:

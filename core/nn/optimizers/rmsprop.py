@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.hyper import root
+from core.nn.hyperparameters import root
 from core.nn.optimizer import Optimizer
 
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
+from core.nn.hyperparameters import per_network
 from core.nn.schedule import Progress, Schedule
 
 
@@ -25,25 +25,21 @@ class OneCycle(Schedule):
     settle: Annotated[float, Ge(1)] = 10_000.0
 
     def factor(self, progress: Progress) -> Any:
-        if isinstance(self.rise, np.ndarray):
-            peak = [self._between(progress, float(rise)) for rise in self.rise.flat]
-            parts = np.array(peak).reshape(*self.rise.shape, 2)
-            up, down = parts[..., 0], parts[..., 1]
-        else:
-            up, down = self._between(progress, self.rise)
+        up, down = per_network(lambda rise: _phases(progress, rise), self.rise)
         start = 1 / self.divide
         return start + (1 - start) * up + (start / self.settle - 1) * down
-
-    def _between(self, progress: Progress, rise: float) -> tuple[float, float]:
-        """How far the rise has come and how far the fall, each from 0 to 1."""
-        last = max(1, progress.steps_total - 1)
-        top = max(0.0, rise * progress.steps_total - 1)
-        step = min(progress.step, last)
-        if step <= top:
-            return 0.5 - 0.5 * math.cos(math.pi * (step / top if top else 1.0)), 0.0
-        return 1.0, 0.5 - 0.5 * math.cos(math.pi * (step - top) / (last - top))
 
     @classmethod
     def examples(cls) -> Iterator["OneCycle"]:
         yield cls()
         yield cls(rise=0.4, divide=10.0, settle=100.0)
+
+
+def _phases(progress: Progress, rise: float) -> tuple[float, float]:
+    """The completed parts of the rise and of the fall, each from 0 to 1."""
+    last = max(1, progress.steps_total - 1)
+    top = max(0.0, rise * progress.steps_total - 1)
+    step = min(progress.step, last)
+    if step <= top:
+        return 0.5 - 0.5 * math.cos(math.pi * (step / top if top else 1.0)), 0.0
+    return 1.0, 0.5 - 0.5 * math.cos(math.pi * (step - top) / (last - top))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from core.family import member
+from core.nn.hyperparameters import per_network
 from core.nn.schedule import Progress, Schedule, passed
 
 
@@ -23,11 +23,7 @@ class Polynomial(Schedule):
 
     def factor(self, progress: Progress) -> Any:
         left = 1 - passed(progress)
-        if isinstance(self.power, np.ndarray):
-            curve: Any = np.array([left ** float(p) for p in self.power.flat])
-            curve = curve.reshape(self.power.shape)
-        else:
-            curve = left**self.power
+        curve = per_network(lambda power: left**power, self.power)
         return self.end + (1 - self.end) * curve
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from core.family import member
-from core.nn.hyper import power
+from core.nn.hyperparameters import power
 from core.nn.schedule import Progress, Schedule, elapsed
 
 

@@ -9,7 +9,7 @@ import pytest
 import core.nn.optimizers  # noqa: F401
 from core.family import members
 from core.nn.compile.elementwise import BLOCK
-from core.nn.hyper import power
+from core.nn.hyperparameters import power
 from core.nn.optimizer import Optimizer, Updater
 from core.nn.optimizers.adam import Adam
 from core.nn.optimizers.sgd import Sgd
