@@ -22,7 +22,7 @@ from core.spec.job import DIGITS
 from core.tracking import MlflowServer
 from migrations import runner
 from worker.attempt.recorder import Recorder
-from worker.mlflow.jobs import Mirror
+from worker.mlflow.jobs import JobMirror
 from worker.node.context import Equipment
 from worker.node.drain import Drain
 from worker.slot import Slot
@@ -45,7 +45,7 @@ class Ours:
             database_url=database, data_dir=folder / "data", mlflow_url=url, threads=1
         )
         store = open_store(self._settings.resolved_store_url)
-        self._mirror = Mirror(self._engine, store, self._settings)
+        self._mirror = JobMirror(self._engine, store, self._settings)
         self._mlflow = MlflowServer(url)
         self._table = parse(csv, "text/csv", folder / "digits.arrow")
         datasets.keep(store, self._table)

@@ -1,4 +1,4 @@
-"""Who mirrors a job or a sweep now: one process at a time, by a moment on the row itself."""
+"""The lock of a mirror on a job or sweep: a timestamp on the row, compared by the database."""
 
 from typing import Any, TypeAlias
 
@@ -10,12 +10,12 @@ from core.db.tables import Job, Sweep
 
 Mirrored: TypeAlias = type[Job] | type[Sweep]
 
-# What MLflow shows is to be true a minute after it can be.
-_LONGEST_REST_SECONDS = 30.0
+# MLflow should be correct a minute after the cause of a failure is gone.
+_MAX_BACKOFF_SECONDS = 30.0
 
 
-def take_turn(session: Session, table: Mirrored, row_id: str, seconds: float) -> bool:
-    """Have a row's mirror to oneself for `seconds`; False while another has it, or it rests."""
+def acquire_lock(session: Session, table: Mirrored, row_id: str, seconds: float) -> bool:
+    """Lock a row for `seconds`; False while another process holds it or the row backs off."""
     statement = (
         update(table)
         .where(table.id == row_id, table.mirror_not_before <= now())
@@ -26,22 +26,22 @@ def take_turn(session: Session, table: Mirrored, row_id: str, seconds: float) ->
     return session.scalar(statement) is not None
 
 
-def extend_turn(session: Session, table: Mirrored, row_id: str, seconds: float) -> None:
-    """Have the turn that one holds for `seconds` from now."""
+def extend_lock(session: Session, table: Mirrored, row_id: str, seconds: float) -> None:
+    """Let the caller's lock expire `seconds` from now."""
     _set(session, table, row_id, mirror_not_before=later(seconds))
 
 
-def end_turn(session: Session, table: Mirrored, row_id: str, rest_seconds: float = 0.0) -> None:
-    """Let the next one mirror the row after a rest. Only for the one whose turn it is."""
+def release_lock(session: Session, table: Mirrored, row_id: str, rest_seconds: float = 0.0) -> None:
+    """Release the caller's lock after a success: the row is free again in `rest_seconds`."""
     _set(session, table, row_id, mirror_not_before=later(rest_seconds), mirror_failures=0)
 
 
-def fail_turn(session: Session, table: Mirrored, row_id: str) -> None:
-    """Let the row's mirror rest for 1, 2, 4 ... seconds, half a minute at most."""
-    failed = select(table.mirror_failures).where(table.id == row_id)
-    failures = session.execute(failed).scalar_one()
-    rest = later(min(2.0 ** min(failures, 10), _LONGEST_REST_SECONDS))
-    _set(session, table, row_id, mirror_failures=failures + 1, mirror_not_before=rest)
+def back_off(session: Session, table: Mirrored, row_id: str) -> None:
+    """Count a failure: the row is free again in 1, 2, 4 ... seconds, at most 30."""
+    counted = select(table.mirror_failures).where(table.id == row_id)
+    failures = session.execute(counted).scalar_one()
+    free_at = later(min(2.0 ** min(failures, 10), _MAX_BACKOFF_SECONDS))
+    _set(session, table, row_id, mirror_failures=failures + 1, mirror_not_before=free_at)
 
 
 def _set(session: Session, table: Mirrored, row_id: str, **values: Any) -> None:

@@ -1,6 +1,6 @@
-"""What MLflow has yet to be told about sweeps; the rows say it, a mirror does it.
+"""What MLflow lacks of sweeps. The rows say it; a mirror sends it.
 
-All of it follows from the rows, with the moments in them: telling it again changes nothing.
+All of it follows from the rows and the timestamps in them, so sending it again changes nothing.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ from core.sweeps.trial_jobs import beside_jobs, job_ids
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A value of a sweep's metric, from the trial told as the `step`th on."""
+class SweepPoint:
+    """A value of a sweep's metric; `step` counts the trials that had ended by then."""
 
     key: str
     value: float
@@ -31,7 +31,7 @@ class Mark:
 
 
 def behind(session: Session, *, limit: int = 100) -> list[str]:
-    """The ids of sweeps that MLflow may know too little of, oldest first."""
+    """Ids of sweeps whose runs may not be up to date, oldest first."""
     statement = (
         select(Sweep.id)
         .where(
@@ -48,25 +48,43 @@ def behind(session: Session, *, limit: int = 100) -> list[str]:
     return list(session.scalars(statement))
 
 
-def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> None:
-    """Let MLflow's run of a sweep be `run_id`; runs of its trials are to be told below which."""
-    _set(session, sweep_id, mlflow_run_id=run_id)
-    of_trials = beside_jobs(get(session, sweep_id), Job.id)
+def of_jobs(session: Session, rows: Sequence[Job]) -> list[Sweep]:
+    """The sweeps that these jobs belong to, read in one query."""
+    sweep_ids = {row.tags[jobs.SWEEP_TAG] for row in rows if jobs.SWEEP_TAG in row.tags}
+    return list(session.scalars(select(Sweep).where(Sweep.id.in_(sweep_ids))))
+
+
+def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> str:
+    """Set the sweep's run to `run_id` unless it has one; the run that it has now.
+
+    Runs of its trials that exist already are moved below it.
+    """
+    session.execute(
+        update(Sweep)
+        .where(Sweep.id == sweep_id, Sweep.mlflow_run_id.is_(None))
+        .values(mlflow_run_id=run_id)
+        .execution_options(synchronize_session=False)
+    )
+    recorded = session.execute(select(Sweep.mlflow_run_id).where(Sweep.id == sweep_id))
+    if (present := recorded.scalar_one()) != run_id:
+        return str(present)
+    trial_jobs = beside_jobs(get(session, sweep_id), Job.id)
     session.execute(
         update(Job)
-        .where(Job.id.in_(of_trials), Job.mlflow_run_id.is_not(None))
+        .where(Job.id.in_(trial_jobs), Job.mlflow_run_id.is_not(None))
         .values(mirrored_status=None)
         .execution_options(synchronize_session=False)
     )
+    return run_id
 
 
 def forget_sweep_run(session: Session, sweep_id: str) -> None:
-    """Forget what MLflow was told of a sweep: it is gone there, all is to be told anew."""
+    """Forget the run of a sweep, which MLflow lost: all of the sweep is sent to a new one."""
     _set(session, sweep_id, mlflow_run_id=None, mirrored_status=None)
 
 
 def forget_sweep_runs(session: Session) -> int:
-    """Forget what MLflow was told of any sweep; of how many. All is to be told anew."""
+    """Forget the runs of all sweeps; of how many. All of them is sent again."""
     statement = (
         update(Sweep)
         .where(Sweep.mlflow_run_id.is_not(None))
@@ -77,15 +95,15 @@ def forget_sweep_runs(session: Session) -> int:
     return len(session.scalars(statement).all())
 
 
-def tell_sweep_again(session: Session, sweep_id: str) -> None:
-    """Have MLflow told anew how a sweep stands."""
+def remirror_sweep(session: Session, sweep_id: str) -> None:
+    """Have the status of a sweep sent to its run again."""
     _set(session, sweep_id, mirrored_status=None)
 
 
 def record_sweep_mirrored(
     session: Session, sweep_id: str, status: SweepStatus, run_id: str
 ) -> bool:
-    """Note that MLflow confirmed `status`; False when there is another one, or run, by now."""
+    """Record that MLflow confirmed `status`; False when status or run changed in the meantime."""
     statement = (
         update(Sweep)
         .where(Sweep.id == sweep_id, Sweep.status == status, Sweep.mlflow_run_id == run_id)
@@ -96,50 +114,52 @@ def record_sweep_mirrored(
     return session.scalar(statement) is not None
 
 
-def over(session: Session, sweep: Sweep) -> bool:
-    """Whether a sweep has ended and so has each of its trials."""
+def complete(session: Session, sweep: Sweep) -> bool:
+    """Whether a sweep and each of its trials has ended."""
     left = exists().where(Trial.sweep_id == sweep.id, Trial.status == "open")
     return sweep.status.terminal and not session.execute(select(left)).scalar_one()
 
 
 def show_best(session: Session, sweep: Sweep) -> int:
-    """Let the best trials of an ended sweep have runs, if only those are wanted; how many now."""
-    most = jobs.most_shown(sweep.spec, sweep.n_trials)
+    """Give runs to the best trials of an ended sweep if only those get runs; how many got one."""
+    most = jobs.max_runs(sweep.spec, sweep.n_trials)
     if sweep.spec.get("mlflow", "all") == "all" or not most:
         return 0
-    made = 0
-    found = best(session, sweep, most=most)
-    known = job_ids(session, sweep, [trial.number for trial in found])
-    for trial in found:
+    count = 0
+    best_trials = best(session, sweep, most=most)
+    ids = job_ids(session, sweep, [trial.number for trial in best_trials])
+    for trial in best_trials:
         if not trial.shown:
             trial.shown = True
             session.flush()
-            for job_id in known[trial.number]:
+            for job_id in ids[trial.number]:
                 jobs.forget_run(session, job_id)
-            made += 1
-    return made
+            count += 1
+    return count
 
 
-def marks(session: Session, sweep: Sweep) -> list[Mark]:
-    """The course of a sweep: each time something was better than all before; how many ended how.
+def sweep_points(session: Session, sweep: Sweep) -> list[SweepPoint]:
+    """The metrics of a sweep: each new best value, and the number of trials by outcome.
 
-    Steps count the trials that ended, in the order in which they were told.
+    A step is the number of trials that had ended, in the order in which the sweep recorded them.
     """
     statement = (
         select(Trial.number, Trial.status, Trial.objectives, Trial.told_at)
         .where(Trial.sweep_id == sweep.id, Trial.told_at.is_not(None))
         .order_by(Trial.told_at, Trial.number)
     )
-    told = [tuple(row) for row in session.execute(statement)]
-    if not told:
+    ended = [tuple(row) for row in session.execute(statement)]
+    if not ended:
         return []
-    found = [
-        mark for index, one in enumerate(_objectives(sweep)) for mark in _course(told, index, one)
+    points = [
+        point
+        for index, objective in enumerate(_objectives(sweep))
+        for point in _new_bests(ended, index, objective)
     ]
-    last_at, step = told[-1][3], len(told)
-    for status, count in sorted(Counter(row[1] for row in told).items()):
-        found.append(Mark(f"trials/{status}", float(count), last_at, step))
-    return found
+    last_at, step = ended[-1][3], len(ended)
+    for status, count in sorted(Counter(row[1] for row in ended).items()):
+        points.append(SweepPoint(f"trials/{status}", float(count), last_at, step))
+    return points
 
 
 def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
@@ -147,18 +167,18 @@ def _objectives(sweep: Sweep) -> list[dict[str, Any]]:
     return given if isinstance(given, list) else [given]
 
 
-def _course(
-    told: Sequence[tuple[Any, ...]], index: int, objective: dict[str, Any]
-) -> Iterator[Mark]:
+def _new_bests(
+    ended: Sequence[tuple[Any, ...]], index: int, objective: dict[str, Any]
+) -> Iterator[SweepPoint]:
     sign = 1.0 if objective["direction"] == "minimize" else -1.0
     best_so_far = float("inf")
-    for step, (number, status, objectives, at) in enumerate(told, 1):
+    for step, (number, status, objectives, at) in enumerate(ended, 1):
         if status != "finished" or sign * objectives[index] >= best_so_far:
             continue
         best_so_far = sign * objectives[index]
-        yield Mark(f"best/{objective['metric']}", float(objectives[index]), at, step)
+        yield SweepPoint(f"best/{objective['metric']}", float(objectives[index]), at, step)
         if index == 0:
-            yield Mark("best/trial", float(number), at, step)
+            yield SweepPoint("best/trial", float(number), at, step)
 
 
 def _set(session: Session, sweep_id: str, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where runs are shown besides the api: MLflow, spoken to over its REST API."""
+"""MLflow: its REST API, and jobs and sweeps as its runs."""
 
 from core.tracking.hyperparameters import flatten
 from core.tracking.mlflow import MetricPoint, MlflowServer
@@ -9,11 +9,11 @@ from core.tracking.runs import (
     Artifact,
     DatasetInput,
     RunDescription,
+    create_ended_run,
     end_run,
     ensure_run,
     is_deleted,
     mlflow_status,
-    tell_whole,
 )
 from core.tracking.schemas import dataset_profile, dataset_schema
 
@@ -26,6 +26,7 @@ __all__ = [
     "MetricPoint",
     "MlflowServer",
     "RunDescription",
+    "create_ended_run",
     "dataset_profile",
     "dataset_schema",
     "end_run",
@@ -33,5 +34,4 @@ __all__ = [
     "flatten",
     "is_deleted",
     "mlflow_status",
-    "tell_whole",
 ]

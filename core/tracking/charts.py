@@ -1,4 +1,4 @@
-"""Pictures of a run as SVG, which MLflow shows in place: curves, confusion matrix, histograms."""
+"""Charts of a run as SVG, which MLflow shows inline: curves, confusion matrix, histograms."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,26 +7,26 @@ from html import escape
 WIDTH, HEIGHT = 460, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 34
 _COLOURS = ("#2272b4", "#e65b77", "#00a972", "#8a63d2", "#c9810a", "#5f7281")
-MOST_CLASSES = 50
-"""Larger confusion matrices are not drawn."""
+MAX_CLASSES = 50
+"""A confusion matrix of more classes is not drawn."""
 
 Points = Sequence[tuple[float, float]]
 
 
 def curves(panels: Mapping[str, Mapping[str, Points]]) -> str:
-    """Curves `name -> points (x, y)` in a panel for each title; numbers that are none are gaps."""
+    """A panel for each title with its curves `name -> points (x, y)`; NaN and inf are gaps."""
     drawn = [_panel(title, series) for title, series in panels.items()]
     return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
 
 
 def histograms(panels: Mapping[str, tuple[Sequence[int], float, float]]) -> str:
-    """Bars for each title: counts in equal bins from a least to a largest value."""
-    drawn = [_bars(title, *found) for title, found in panels.items()]
+    """A panel for each title: counts in equal bins between a lowest and a highest value."""
+    drawn = [_bars(title, *histogram) for title, histogram in panels.items()]
     return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
 
 
 def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """How often label `row` was answered by label `column`, darker for larger shares of a row."""
+    """How often rows of each label were predicted as which label, darker for larger shares."""
     size = max(18, min(46, 640 // max(1, len(labels))))
     margin = 90
     parts = [_text(margin, 18, "rows: truth, columns: answer", size=13, bold=True)]
@@ -34,8 +34,8 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
         y, total = margin + row * size, sum(line)
         parts.append(_text(margin - 6, y + size * 0.62, label[:12], anchor="end"))
         x = margin + row * size + size * 0.6
-        turn = f' transform="rotate(-60 {x:.1f} {margin - 6})"'
-        parts.append(_text(x, margin - 6, label[:12], more=turn))
+        rotation = f' transform="rotate(-60 {x:.1f} {margin - 6})"'
+        parts.append(_text(x, margin - 6, label[:12], more=rotation))
         for column, count in enumerate(line):
             share = count / total if total else 0.0
             left = margin + column * size
@@ -92,7 +92,7 @@ def _bars(title: str, counts: Sequence[int], low: float, high: float) -> str:
 
 
 class _Box:
-    """Where values lie in a panel."""
+    """The coordinates of values in a panel."""
 
     def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
         self._x0, self._x1 = _spread(min(xs), max(xs))
@@ -107,7 +107,7 @@ class _Box:
         return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
 
     def frame(self) -> str:
-        """Axes, with their ends written beside them."""
+        """The axes, labelled with their lowest and highest values."""
         base = HEIGHT - _BOTTOM
         return (
             f'<path d="M{_LEFT} {_TOP}V{base}H{WIDTH - _RIGHT}" fill="none" stroke="#8c9baa"/>'
@@ -119,7 +119,7 @@ class _Box:
 
 
 def _spread(low: float, high: float) -> tuple[float, float]:
-    """Ends that are apart and whose distance is a number."""
+    """The ends of an axis, apart from each other and at a finite distance."""
     low, high = max(low, -1e300) / 1.0, min(high, 1e300) / 1.0
     return (low, high) if high > low else (low - (abs(low) or 1.0) / 2, low + (abs(low) or 1.0) / 2)
 
@@ -158,8 +158,9 @@ def _text(
 
 def _page(panels: Sequence[str], *, columns: int, width: int, height: int) -> str:
     placed = [
-        f'<g transform="translate({index % columns * width} {index // columns * height})">{one}</g>'
-        for index, one in enumerate(panels)
+        f'<g transform="translate({index % columns * width} {index // columns * height})">'
+        f"{panel}</g>"
+        for index, panel in enumerate(panels)
     ]
     rows = math.ceil(len(panels) / columns) or 1
     return _svg(width * min(columns, max(1, len(panels))), height * rows, "".join(placed))

@@ -1,18 +1,18 @@
-"""A spec as flat hyperparameters, the way MLflow shows and compares them."""
+"""A spec as flat hyperparameters, which MLflow can compare between runs."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-MOST_CHARACTERS = 6000
-"""MLflow refuses longer values."""
+MAX_CHARACTERS = 6000
+"""The longest value that MLflow accepts."""
 
 
 def flatten(document: dict[str, Any]) -> dict[str, str]:
     """`{"optimizer": {"learning_rate": 0.1}}` as `{"optimizer.learning_rate": "0.1"}`.
 
-    Lists count from 0: `network.0.units`; a list of plain values stays one value. What is null or
-    empty is left out: it was not chosen.
+    Items of a list are numbered from 0, as in `network.0.units`; a list of plain values stays one
+    value. Null and empty values are left out.
     """
     return dict(_flat("", document))
 
@@ -26,4 +26,4 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _flat(f"{path}.{index}", item)
     elif value is not None and value not in ([], ""):
         text = value if isinstance(value, str) else json.dumps(value)
-        yield path, text[:MOST_CHARACTERS]
+        yield path, text[:MAX_CHARACTERS]

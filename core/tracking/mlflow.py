@@ -1,7 +1,7 @@
-"""MLflow's REST API over HTTP: bounded waits, no MLflow import, errors of ours.
+"""A client of MLflow's REST API with short timeouts and errors of our own.
 
-The MLflow package would cost a worker 170 MB and seconds of start, and its client blocks for
-minutes when the server is away.
+The mlflow package would cost a worker 170 MB of memory and seconds at startup, and its client
+blocks for minutes when the server does not answer.
 """
 
 import math
@@ -17,12 +17,12 @@ from core.errors import InvalidError, NotFoundError, UnavailableError
 
 TIMEOUT_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
-MOST_METRICS = 1000
-MOST_PARAMS = 100
-MOST_TAGS = 100
+MAX_METRICS = 1000
+MAX_PARAMS = 100
+MAX_TAGS = 100
 
 _TRAINING = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
-"""Has MLflow's pages show runs, charts and models first, not what is for language models."""
+"""Makes MLflow's pages show runs, charts and models first, not tools for language models."""
 
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _PRESENT = "RESOURCE_ALREADY_EXISTS"
@@ -30,7 +30,7 @@ _PROXIED = "mlflow-artifacts:"
 
 
 class ExistsError(InvalidError):
-    """What was to be created is there already."""
+    """The object to create exists already."""
 
 
 class MetricPoint(NamedTuple):
@@ -43,10 +43,10 @@ class MetricPoint(NamedTuple):
 
 
 class MlflowServer:
-    """One MLflow server. Every method waits some seconds at most.
+    """One MLflow server; threads may share it. Every method waits for some seconds at most.
 
     Methods raise UnavailableError when the server does not answer or is overloaded, NotFoundError
-    when it does not know an experiment or run, InvalidError when it refuses what it was told.
+    when it does not have an experiment or run, InvalidError when it refuses a request.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -55,7 +55,7 @@ class MlflowServer:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -65,26 +65,26 @@ class MlflowServer:
         self.close()
 
     def healthy(self) -> bool:
-        """Whether it answers."""
+        """Whether the server answers."""
         try:
             return self._http.get("/health", timeout=2.0).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
     def experiment_id(self, name: str) -> str:
-        """The experiment called `name`, made when it is missing, restored when it was deleted."""
+        """The id of the experiment `name`, which is created if missing and restored if deleted."""
         try:
-            found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]
+            experiment = self._experiment(name)
         except NotFoundError:
             try:
-                made = self._post("experiments/create", name=name, tags=[_TRAINING])
-                return str(made["experiment_id"])
+                created = self._post("experiments/create", name=name, tags=[_TRAINING])
+                return str(created["experiment_id"])
             except ExistsError:
-                # Another one made it this moment.
-                found = self._get("experiments/get-by-name", experiment_name=name)["experiment"]
-        if found.get("lifecycle_stage") == "deleted":
-            self._post("experiments/restore", experiment_id=found["experiment_id"])
-        return str(found["experiment_id"])
+                # Another process created it in the meantime.
+                experiment = self._experiment(name)
+        if experiment.get("lifecycle_stage") == "deleted":
+            self._post("experiments/restore", experiment_id=experiment["experiment_id"])
+        return str(experiment["experiment_id"])
 
     def find_runs(
         self,
@@ -94,7 +94,7 @@ class MlflowServer:
         most: int = 100,
         deleted_too: bool = False,
     ) -> list[dict[str, Any]]:
-        """Runs that match MLflow's `filter_string`, oldest first."""
+        """At most `most` runs that match MLflow's `filter_string`, oldest first."""
         answer = self._post(
             "runs/search",
             experiment_ids=list(experiment_ids),
@@ -109,7 +109,7 @@ class MlflowServer:
     def create_run(
         self, experiment_id: str, *, name: str, started_at_ms: int, tags: Mapping[str, str]
     ) -> dict[str, Any]:
-        """A new run; `run_id` and `artifact_uri` are in the answer."""
+        """Create a run; its `info`, with `run_id` and `artifact_uri`."""
         answer = self._post(
             "runs/create",
             experiment_id=experiment_id,
@@ -121,14 +121,14 @@ class MlflowServer:
         return info
 
     def get_run(self, run_id: str) -> dict[str, Any]:
-        """A run: `info`, `data`, `inputs`."""
+        """A run, with `info`, `data` and `inputs`."""
         run: dict[str, Any] = self._get("runs/get", run_id=run_id)["run"]
         return run
 
     def update_run(
         self, run_id: str, status: str, ended_at_ms: int | None = None
     ) -> dict[str, Any]:
-        """Set a run's status (and end); what MLflow then says about the run."""
+        """Set the status of a run, and the time it ended; the run's `info` after that."""
         body = {"run_id": run_id, "status": status}
         if ended_at_ms is not None:
             body["end_time"] = str(ended_at_ms)
@@ -136,15 +136,15 @@ class MlflowServer:
         return info
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Set hyperparameters; the same ones again are harmless."""
-        for part in _parts(_pairs(params), MOST_PARAMS):
+        """Log hyperparameters; logging the same values again changes nothing."""
+        for part in _parts(_pairs(params), MAX_PARAMS):
             self._post("runs/log-batch", run_id=run_id, params=part)
 
     def log_first(
         self, run_id: str, params: Mapping[str, str], points: Sequence[MetricPoint]
     ) -> None:
-        """Give a new run its hyperparameters and points, in one request if they fit into it."""
-        if len(params) > MOST_PARAMS or len(params) + len(points) > MOST_METRICS:
+        """Log the hyperparameters and points of a new run, in one request if they fit into one."""
+        if len(params) > MAX_PARAMS or len(params) + len(points) > MAX_METRICS:
             self.log_params(run_id, params)
             self.log_points(run_id, points)
             return
@@ -152,18 +152,21 @@ class MlflowServer:
         self._post("runs/log-batch", run_id=run_id, params=_pairs(params), metrics=metrics)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags, replacing those of the same name."""
-        for part in _parts(_pairs(tags), MOST_TAGS):
+        """Set tags; those of the same name are replaced."""
+        for part in _parts(_pairs(tags), MAX_TAGS):
             self._post("runs/log-batch", run_id=run_id, tags=part)
 
     def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
-        """Add metric points, in the largest batches MLflow takes; the same again are harmless."""
-        for part in _parts(points, MOST_METRICS):
+        """Log metric points in the largest batches that MLflow accepts.
+
+        Logging the same points again changes nothing.
+        """
+        for part in _parts(points, MAX_METRICS):
             metrics = [_metric(point) for point in part]
             self._post("runs/log-batch", run_id=run_id, metrics=metrics)
 
     def log_input(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
-        """Name the dataset (`name`, `digest`, `source_type`, `source`, `schema`) a run reads."""
+        """Log the dataset (`name`, `digest`, `source_type`, `source`, `schema`) of a run."""
         tags = [{"key": "mlflow.data.context", "value": context}]
         body = [{"dataset": dict(dataset), "tags": tags}]
         self._post("runs/log-inputs", run_id=run_id, datasets=body)
@@ -173,15 +176,15 @@ class MlflowServer:
         self._post("runs/delete", run_id=run_id)
 
     def put_artifact(self, artifact_uri: str, name: str, content: bytes | Path) -> bool:
-        """Keep a file as the artifact `name` of the run whose artifacts lie at `artifact_uri`.
+        """Upload a file as the artifact `name` of the run whose artifacts are at `artifact_uri`.
 
-        False when the server does not take artifacts: then clients write to the storage directly.
+        Returns False when the server accepts no artifacts: its clients write to the storage.
         """
         if not artifact_uri.startswith(_PROXIED):
             return False
         folder = httpx.URL(artifact_uri).path.strip("/")
         path = quote(f"{folder}/{name}")
-        with self._asked(), _opened(content) as body:
+        with self._request(), _opened(content) as body:
             answer = self._http.put(
                 f"/api/2.0/mlflow-artifacts/artifacts/{path}", content=body, timeout=UPLOAD_SECONDS
             )
@@ -189,20 +192,26 @@ class MlflowServer:
         return True
 
     def artifacts(self, run_id: str, folder: str = "") -> dict[str, int]:
-        """Names and sizes in bytes of the artifacts in a folder of a run."""
+        """Paths and sizes in bytes of the artifacts in a folder of a run."""
         answer = self._get("artifacts/list", run_id=run_id, path=folder)
-        return {one["path"]: int(one.get("file_size", 0)) for one in answer.get("files", [])}
+        return {file["path"]: int(file.get("file_size", 0)) for file in answer.get("files", [])}
 
-    def _get(self, what: str, **query: str) -> dict[str, Any]:
-        with self._asked():
-            return _check(self._http.get(f"/api/2.0/mlflow/{what}", params=query))
+    def _experiment(self, name: str) -> dict[str, Any]:
+        experiment: dict[str, Any] = self._get("experiments/get-by-name", experiment_name=name)[
+            "experiment"
+        ]
+        return experiment
 
-    def _post(self, what: str, **body: Any) -> dict[str, Any]:
-        with self._asked():
-            return _check(self._http.post(f"/api/2.0/mlflow/{what}", json=body))
+    def _get(self, endpoint: str, **query: str) -> dict[str, Any]:
+        with self._request():
+            return _check(self._http.get(f"/api/2.0/mlflow/{endpoint}", params=query))
+
+    def _post(self, endpoint: str, **body: Any) -> dict[str, Any]:
+        with self._request():
+            return _check(self._http.post(f"/api/2.0/mlflow/{endpoint}", json=body))
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _request(self) -> Iterator[None]:
         try:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -211,24 +220,24 @@ class MlflowServer:
 
 
 def _check(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON of an answer, or the error it stands for."""
+    """The JSON of a response. Raises the error that the response stands for."""
     if answer.is_success:
-        found: dict[str, Any] = answer.json() if answer.content else {}
-        return found
+        document: dict[str, Any] = answer.json() if answer.content else {}
+        return document
     try:
         problem = answer.json()
         code, message = str(problem.get("error_code", "")), str(problem.get("message", ""))
     except (ValueError, AttributeError):
         code, message = "", answer.text[:200]
-    said = f"MLflow says {answer.status_code} {code}: {message[:500]}"
+    detail = f"MLflow returned {answer.status_code} {code}: {message[:500]}"
     if code == _MISSING:
-        raise NotFoundError(said)
+        raise NotFoundError(detail)
     if code == _PRESENT:
-        raise ExistsError(said)
+        raise ExistsError(detail)
     if answer.status_code in (400, 413, 422):
-        raise InvalidError(said)
-    # Also 401, 403 and 404 without a code: something before MLflow, or another server altogether.
-    raise UnavailableError(said)
+        raise InvalidError(detail)
+    # Also 401, 403, and 404 without a code: a proxy before MLflow, or another server.
+    raise UnavailableError(detail)
 
 
 def _metric(point: MetricPoint) -> dict[str, Any]:
@@ -241,7 +250,7 @@ def _metric(point: MetricPoint) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | str:
-    """A value as JSON that MLflow reads right: a bare NaN would silently spoil the whole batch."""
+    """A value as JSON that MLflow accepts: it would drop a whole batch with a bare NaN in it."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

@@ -1,4 +1,4 @@
-"""A job as a run of MLflow: made once however often it is asked for, ended with a true status."""
+"""Jobs and sweeps as runs of MLflow: created once, however often that is tried, and ended."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from core.status import JobStatus, SweepStatus
 from core.tracking.mlflow import MetricPoint, MlflowServer
 
 JOB_TAG = "chainrule.job_id"
-"""The tag by which a run is found again; it makes creation repeatable."""
+"""The tag with the id of a run's job: a run is found by it, so that it is created once."""
 
 SWEEP_TAG = "chainrule.sweep_id"
-"""The same for the run of a sweep."""
+"""The tag with the id of a run's sweep."""
 
 PARENT_TAG = "mlflow.parentRunId"
-"""The tag by which MLflow shows a run below another one."""
+"""The tag with the id of a run's parent run."""
 
 _STATUSES: Mapping[str, str] = {
     JobStatus.QUEUED: "SCHEDULED",
@@ -27,13 +27,13 @@ _STATUSES: Mapping[str, str] = {
     JobStatus.CANCELLED: "KILLED",
     JobStatus.PRUNED: "KILLED",
 }
-_MOST_DIGEST = 36
-_MOST_TAG = 5000
+_MAX_DIGEST = 36
+_MAX_TAG = 5000
 
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """The dataset version a run reads, and what for; `digest` is shortened to what MLflow takes."""
+    """The dataset version that a run reads, and for what purpose."""
 
     name: str
     version: int
@@ -46,29 +46,29 @@ class DatasetInput:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What MLflow is told of a job when its run begins; of a sweep under another `mark`."""
+    """What a run is created with; `tag` names the tag that holds `subject_id`."""
 
-    job_id: str
+    subject_id: str
     experiment: str
     name: str
     started_at_ms: int
     params: Mapping[str, str]
     tags: Mapping[str, str]
     dataset: DatasetInput
-    mark: str = JOB_TAG
+    tag: str = JOB_TAG
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that a run leaves, under `name`."""
+    """A file of a run; `name` is its path among the artifacts, `content` its bytes or a file."""
 
     name: str
     content: bytes | Path
 
 
 @dataclass(frozen=True)
-class KnownRun:
-    """A run as MLflow knows it."""
+class Run:
+    """A run that MLflow has."""
 
     run_id: str
     experiment_id: str
@@ -76,34 +76,34 @@ class KnownRun:
 
 
 def mlflow_status(status: JobStatus | SweepStatus) -> str:
-    """MLflow's word for the state of a job or sweep."""
+    """MLflow's name for the status of a job or sweep."""
     return _STATUSES[status]
 
 
-def ensure_run(server: MlflowServer, description: RunDescription) -> KnownRun:
-    """The run of a job with its hyperparameters, tags and dataset, made if it is missing.
+def ensure_run(server: MlflowServer, description: RunDescription) -> Run:
+    """The run of a job or sweep with its hyperparameters, tags and dataset, created if missing.
 
-    Repeating it, also after it was cut short, gives the same run. Two at the same moment could
-    make two runs: callers take turns. Raises as MlflowServer does.
+    Repeated calls, also after an interruption, give the same run. Concurrent calls could create two
+    runs: callers hold a lock. Raises as MlflowServer does.
     """
     experiment_id = server.experiment_id(description.experiment)
-    mark = description.mark
-    found = server.find_runs([experiment_id], f"tags.`{mark}` = '{description.job_id}'")
-    told: set[str] = set()
-    if found:
-        info = found[0]["info"]
-        # What was told stays: a sweep may have been edited since.
-        told = {param["key"] for param in found[0]["data"].get("params", [])}
+    tag = f"tags.`{description.tag}` = '{description.subject_id}'"
+    runs = server.find_runs([experiment_id], tag)
+    logged: set[str] = set()
+    if runs:
+        info = runs[0]["info"]
+        # MLflow lets no value change, and a sweep may have been edited since.
+        logged = {param["key"] for param in runs[0]["data"].get("params", [])}
     else:
         info = _created(server, experiment_id, description)
     run_id = str(info["run_id"])
-    params = {key: value for key, value in description.params.items() if key not in told}
+    params = {key: value for key, value in description.params.items() if key not in logged}
     server.log_params(run_id, params)
     server.log_input(run_id, _input(description.dataset), description.dataset.context)
-    return KnownRun(run_id, experiment_id, str(info["artifact_uri"]))
+    return Run(run_id, experiment_id, str(info["artifact_uri"]))
 
 
-def tell_whole(
+def create_ended_run(
     server: MlflowServer,
     experiment_id: str,
     description: RunDescription,
@@ -114,10 +114,10 @@ def tell_whole(
     points: Sequence[MetricPoint],
     artifacts: Callable[[str], Iterable[Artifact]],
 ) -> str:
-    """Make the run of a job that has ended, with all there is of it; the run's id.
+    """Create the run of a job that has ended, with all of its data; the run's id.
 
-    In as few requests as MLflow allows. Nobody may have made one before: none is looked for.
-    `artifacts` gives the files of the run whose id it is told. Raises as MlflowServer does.
+    Takes as few requests as MLflow allows and searches for no earlier run: there must be none.
+    `artifacts` returns the files of the run whose id it is given. Raises as MlflowServer does.
     """
     info = _created(server, experiment_id, description, tags)
     run_id = str(info["run_id"])
@@ -138,10 +138,10 @@ def end_run(
     tags: Mapping[str, str],
     artifacts: Iterable[Artifact] = (),
 ) -> bool:
-    """Give a run its artifacts, last tags and status; whether MLflow now agrees about it.
+    """Give a run its artifacts, tags and status; whether MLflow shows that status now.
 
-    For states that are no end too. A run that somebody deleted in MLflow stays as it is: that
-    counts as agreement. Raises NotFoundError when the run is gone, else as MlflowServer does.
+    The status may be one that is not final. A run that somebody deleted in MLflow is left alone and
+    counts as correct. Raises NotFoundError when MLflow does not have the run, else as MlflowServer.
     """
     run = server.get_run(run_id)
     if _deleted(run):
@@ -149,13 +149,13 @@ def end_run(
     for artifact in artifacts:
         server.put_artifact(run["info"]["artifact_uri"], artifact.name, artifact.content)
     server.set_tags(run_id, _fitting(tags))
-    wanted = mlflow_status(status)
-    info = server.update_run(run_id, wanted, ended_at_ms)
-    return str(info.get("status")) == wanted
+    expected = mlflow_status(status)
+    info = server.update_run(run_id, expected, ended_at_ms)
+    return str(info.get("status")) == expected
 
 
 def is_deleted(server: MlflowServer, run_id: str) -> bool:
-    """Whether somebody deleted the run in MLflow. Raises NotFoundError when it is quite gone."""
+    """Whether somebody deleted the run in MLflow. Raises NotFoundError when it was purged."""
     return _deleted(server.get_run(run_id))
 
 
@@ -169,8 +169,8 @@ def _created(
     description: RunDescription,
     tags: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """A new run as MLflow describes it, marked with whose it is."""
-    own = {**description.tags, **tags, description.mark: description.job_id}
+    """A new run as MLflow describes it, tagged with the id of its job or sweep."""
+    own = {**description.tags, **tags, description.tag: description.subject_id}
     return server.create_run(
         experiment_id,
         name=description.name,
@@ -180,14 +180,14 @@ def _created(
 
 
 def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that say something, cut to what MLflow takes."""
-    return {key: value[:_MOST_TAG] for key, value in tags.items() if value}
+    """The tags that are not empty, cut to the length that MLflow accepts."""
+    return {key: value[:_MAX_TAG] for key, value in tags.items() if value}
 
 
 def _input(dataset: DatasetInput) -> dict[str, str]:
     return {
         "name": f"{dataset.name}@{dataset.version}",
-        "digest": dataset.digest[:_MOST_DIGEST],
+        "digest": dataset.digest[:_MAX_DIGEST],
         "source_type": "chainrule",
         "source": dataset.source,
         "schema": dataset.schema,

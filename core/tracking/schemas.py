@@ -1,11 +1,11 @@
-"""The columns of a dataset version in the words of MLflow, as its pages show them."""
+"""The schema of a dataset version in MLflow's format."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-MOST_CHARACTERS = 65_000
-"""MLflow refuses longer schemas."""
+MAX_CHARACTERS = 65_000
+"""The longest schema that MLflow accepts."""
 
 _TYPES = {
     "bool": "boolean",
@@ -25,14 +25,14 @@ _TYPES = {
 
 
 def dataset_schema(schema: Mapping[str, Any]) -> str:
-    """A DatasetSchema document as MLflow's `mlflow_colspec`, cut to what MLflow takes.
+    """A DatasetSchema document as MLflow's `mlflow_colspec`, cut to the length it accepts.
 
-    A column that does not fit any more is left out, and the last ones say so.
+    Where columns are left out, a last column says how many.
     """
     columns = [_column(column) for column in schema.get("columns", [])]
     text = json.dumps({"mlflow_colspec": columns})
     kept = len(columns)
-    while len(text) > MOST_CHARACTERS:
+    while len(text) > MAX_CHARACTERS:
         kept //= 2
         more = {"type": "string", "name": f"and {len(columns) - kept} more", "required": False}
         text = json.dumps({"mlflow_colspec": [*columns[:kept], more]})
@@ -40,19 +40,19 @@ def dataset_schema(schema: Mapping[str, Any]) -> str:
 
 
 def dataset_profile(schema: Mapping[str, Any]) -> str:
-    """How many rows and numbers there are, as MLflow's pages count them."""
+    """The number of rows and of values, as MLflow's `profile` of a dataset."""
     rows = int(schema.get("rows", 0))
     cells = sum(_size(column) for column in schema.get("columns", []))
     return json.dumps({"num_rows": rows, "num_elements": rows * cells})
 
 
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": column["name"], "required": not column.get("nulls")}
+    named: dict[str, Any] = {"name": column["name"], "required": not column.get("nulls")}
     if column.get("shape"):
         shape = [-1, *column["shape"]]
         spec = {"dtype": column["dtype"], "shape": shape}
-        return {"type": "tensor", "tensor-spec": spec, **found}
-    return {"type": _TYPES.get(str(column["dtype"]), "string"), **found}
+        return {"type": "tensor", "tensor-spec": spec, **named}
+    return {"type": _TYPES.get(str(column["dtype"]), "string"), **named}
 
 
 def _size(column: Mapping[str, Any]) -> int:

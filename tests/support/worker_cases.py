@@ -26,7 +26,7 @@ from worker.slot import Slot
 
 DIGITS_CSV = Path(__file__).parents[2] / "examples" / "digits.csv"
 
-LONG = {"epochs": 1_000_000, "report_steps": 50}
+LONG: dict[str, Any] = {"epochs": 1_000_000, "report_steps": 50}
 """A job that goes on until somebody stops it."""
 
 

@@ -1,76 +1,186 @@
-"""What MLflow is told of a job besides its points, as its row says it."""
+"""What MLflow shows of jobs and sweeps beside their metric points, read from their rows."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from core import jobs
-from core.db.tables import DatasetVersion, Job
+from core import jobs, sweeps
+from core.db.tables import DatasetVersion, Job, Source, Sweep
 from core.db.types import to_milliseconds
 from core.settings import Settings
-from core.status import JobKind, JobStatus
+from core.status import JobKind, JobStatus, SweepStatus
 from core.tracking import (
     PARENT_TAG,
+    SWEEP_TAG,
     DatasetInput,
     RunDescription,
     dataset_profile,
     dataset_schema,
     flatten,
 )
-from worker.mlflow.provenance import source_tags
 
-_MOST_CAUSE = 2000
-MOST_TRIALS_WITH_FILES = 100
+_MAX_CAUSE = 2000
+MAX_TRIALS_WITH_FILES = 100
 _CONTEXTS = {
     JobKind.TRAIN: "training",
     JobKind.EVALUATE: "evaluation",
     JobKind.SCORE: "scoring",
 }
-"""What a dataset version is to a job, as MLflow shows it."""
-_NOT_PARAMS = frozenset(
+"""What a job uses its dataset version for, in MLflow's words."""
+_NOT_JOB_PARAMS = frozenset(
     {"tags", "name", "description", "experiment", "priority", "source", "max_attempts"}
 )
+_NOT_SWEEP_PARAMS = frozenset({"name", "mlflow"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What the mirror needs of a job's row, read once a turn."""
+    """A row as MLflow shows it: `description` when its run is created, `tags` with its status.
 
-    job_id: str
-    status: JobStatus
+    `shown` is False for a row that gets no run, `waits` True while its parent run does not exist,
+    `complete` False while its status must not be sent yet.
+    """
+
+    row_id: str
+    status: JobStatus | SweepStatus
     mirrored_status: str | None
     run_id: str | None
     description: RunDescription
-    finished_at_ms: int | None
+    ended_at_ms: int | None
     tags: dict[str, str]
+    shown: bool = True
+    waits: bool = False
+    complete: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSubject(Subject):
+    """A job as MLflow shows it, with what its artifacts are made from."""
+
+    status: JobStatus
     spec: dict[str, object]
     model_key: str | None
     schema: dict[str, object]
-    nesting: jobs.Nesting
-
-    @property
-    def files(self) -> bool:
-        """Whether it leaves files: thousands of models of one sweep would only be in the way.
-
-        The store has their models all the same.
-        """
-        return self.nesting.beside <= MOST_TRIALS_WITH_FILES
+    leaves_files: bool
+    """False for a trial among many: MLflow gets no thousands of models, the store has them."""
 
 
-def _note(job: Job, settings: Settings) -> str:
-    """What MLflow's page of a run says on top: its description, why it failed, where it is here."""
+def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
+    """A job as MLflow shows it now."""
+    placement = jobs.run_placement(session, job)
+    source = _source_tags(jobs.source_of(session, job)) if job.mlflow_run_id is None else {}
+    version = job.dataset_version
+    note = _job_note(job, settings)
+    description = RunDescription(
+        subject_id=job.id,
+        experiment=job.experiment.name,
+        name=job.name or f"job-{job.id[:8]}",
+        started_at_ms=to_milliseconds(job.started_at or job.created_at),
+        params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_JOB_PARAMS}),
+        tags={
+            **source,
+            **job.tags,
+            "mlflow.user": job.owner,
+            "mlflow.note.content": note,
+            "chainrule.dataset_digest": version.digest,
+            "chainrule.kind": job.kind.value,
+            "chainrule.model_job_id": job.model_job_id or "",
+            PARENT_TAG: placement.parent or "",
+        },
+        dataset=_dataset_input(version, job.kind),
+    )
+    result = job.result or {}
+    return JobSubject(
+        row_id=job.id,
+        status=job.status,
+        mirrored_status=job.mirrored_status,
+        run_id=job.mlflow_run_id,
+        description=description,
+        ended_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
+        tags={
+            "chainrule.status": job.status.value,
+            "chainrule.node": job.node or "",
+            "chainrule.attempts": str(job.attempt),
+            "chainrule.weights_digest": str(result.get("weights_digest", "")),
+            "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
+            "chainrule.reason": str(result.get("reason", "")),
+            "chainrule.cause": json.dumps(job.cause) if job.cause else "",
+            "mlflow.note.content": note,
+            PARENT_TAG: placement.parent or "",
+        },
+        shown=placement.shown,
+        waits=placement.waits,
+        spec=job.spec,
+        model_key=result.get("model_key"),
+        schema=version.schema,
+        leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,
+    )
+
+
+def describe_sweep(session: Session, sweep: Sweep, settings: Settings) -> Subject:
+    """A sweep as MLflow shows it now; its end is shown once each of its trials has ended."""
+    return Subject(
+        row_id=sweep.id,
+        status=sweep.status,
+        mirrored_status=sweep.mirrored_status,
+        run_id=sweep.mlflow_run_id,
+        description=_sweep_description(sweep, settings),
+        ended_at_ms=to_milliseconds(sweep.finished_at) if sweep.finished_at else None,
+        tags={"chainrule.status": sweep.status.value},
+        complete=not sweep.status.terminal or sweeps.complete(session, sweep),
+    )
+
+
+def _sweep_description(sweep: Sweep, settings: Settings) -> RunDescription:
+    job = sweep.spec["job"]
+    note = [str(job.get("description") or ""), _link("sweep", sweep.id, settings)]
+    params = flatten({k: v for k, v in sweep.spec.items() if k not in _NOT_SWEEP_PARAMS})
+    return RunDescription(
+        subject_id=sweep.id,
+        experiment=job["experiment"],
+        name=sweep.name,
+        started_at_ms=to_milliseconds(sweep.created_at),
+        params={_param_name(path): value for path, value in params.items()},
+        tags={
+            **job.get("tags", {}),
+            "mlflow.user": sweep.owner,
+            "mlflow.note.content": _paragraphs(note),
+            "chainrule.dataset_digest": sweep.dataset_version.digest,
+        },
+        dataset=_dataset_input(sweep.dataset_version, JobKind.TRAIN),
+        tag=SWEEP_TAG,
+    )
+
+
+def _job_note(job: Job, settings: Settings) -> str:
+    """The text at the top of a run's page: description, cause of failure, link to the job."""
     parts = [str(job.spec.get("description") or "")]
     if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-        said = str(job.cause.get("message") or job.cause.get("kind") or "")
-        parts.append(f"**{job.status.value}:** {said[:_MOST_CAUSE]}")
-    if settings.public_url:
-        parts.append(f"[job {job.id[:8]}]({settings.public_url.rstrip('/')}/v1/jobs/{job.id})")
+        cause = str(job.cause.get("message") or job.cause.get("kind") or "")
+        parts.append(f"**{job.status.value}:** {cause[:_MAX_CAUSE]}")
+    return _paragraphs([*parts, _link("job", job.id, settings)])
+
+
+def _link(kind: str, row_id: str, settings: Settings) -> str:
+    """A link to a job or sweep in Markdown; empty without a public URL."""
+    if not settings.public_url:
+        return ""
+    return f"[{kind} {row_id[:8]}]({settings.public_url.rstrip('/')}/v1/{kind}s/{row_id})"
+
+
+def _paragraphs(parts: list[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def dataset_input(version: DatasetVersion, kind: JobKind = JobKind.TRAIN) -> DatasetInput:
-    """A dataset version as MLflow is told of it by a job of this kind."""
+def _param_name(path: str) -> str:
+    """A name that MLflow accepts: `network[0].units` as `network.0.units`, as jobs have it."""
+    return re.sub(r"[^\w\-. :/]", "_", re.sub(r"\[(\d+)\]", r".\1", path), flags=re.ASCII)
+
+
+def _dataset_input(version: DatasetVersion, kind: JobKind) -> DatasetInput:
+    """A dataset version as the input of a job of this kind."""
     return DatasetInput(
         version.dataset.name,
         version.version,
@@ -82,57 +192,16 @@ def dataset_input(version: DatasetVersion, kind: JobKind = JobKind.TRAIN) -> Dat
     )
 
 
-def read_subject(session: Session, job: Job, settings: Settings) -> Subject:
-    """What MLflow is told of `job`, as it and what it belongs to stand now."""
-    begins = job.mlflow_run_id is None
-    tags = source_tags(jobs.source_of(session, job)) if begins else {}
-    return subject_of(job, settings, jobs.nesting(session, job), tags)
-
-
-def subject_of(
-    job: Job, settings: Settings, nesting: jobs.Nesting, source: dict[str, str]
-) -> Subject:
-    """What MLflow is told of `job`, with the tags of its `source`, in its place."""
-    version = job.dataset_version
-    description = RunDescription(
-        job_id=job.id,
-        experiment=job.experiment.name,
-        name=job.name or f"job-{job.id[:8]}",
-        started_at_ms=to_milliseconds(job.started_at or job.created_at),
-        params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_PARAMS}),
-        tags={
-            **source,
-            **job.tags,
-            "mlflow.user": job.owner,
-            "mlflow.note.content": _note(job, settings),
-            "chainrule.dataset_digest": version.digest,
-            "chainrule.kind": job.kind.value,
-            "chainrule.model_job_id": job.model_job_id or "",
-            PARENT_TAG: nesting.parent or "",
-        },
-        dataset=dataset_input(version, job.kind),
-    )
-    result = job.result or {}
-    return Subject(
-        job_id=job.id,
-        status=job.status,
-        mirrored_status=job.mirrored_status,
-        run_id=job.mlflow_run_id,
-        description=description,
-        finished_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
-        tags={
-            "chainrule.status": job.status.value,
-            "chainrule.node": job.node or "",
-            "chainrule.attempts": str(job.attempt),
-            "chainrule.weights_digest": str(result.get("weights_digest", "")),
-            "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
-            "chainrule.reason": str(result.get("reason", "")),
-            "chainrule.cause": json.dumps(job.cause) if job.cause else "",
-            "mlflow.note.content": _note(job, settings),
-            PARENT_TAG: nesting.parent or "",
-        },
-        spec=job.spec,
-        model_key=result.get("model_key"),
-        schema=version.schema,
-        nesting=nesting,
-    )
+def _source_tags(source: Source | None) -> dict[str, str]:
+    """The tags that MLflow's pages show as the source of a run."""
+    if source is None:
+        return {}
+    return {
+        "mlflow.source.name": source.command or source.repository,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.repoURL": source.repository,
+        "mlflow.source.git.commit": source.commit,
+        "mlflow.source.git.branch": source.branch,
+        "chainrule.source": source.digest,
+        "chainrule.source_dirty": "true" if source.dirty else "false",
+    }

@@ -1,7 +1,7 @@
-"""Show trials that have ended in MLflow: many a turn, each in as few requests as there can be.
+"""Mirror ended trials to MLflow: many at a time, each in as few requests as possible.
 
-While a sweep goes on this takes a share of the time, so that its trials have the rest; then all of
-it. What somebody else has begun to show is left to the mirror of single jobs.
+While a sweep runs, this takes a share of the time only, so that the trials have the rest. Trials
+that another process has begun to mirror are mirrored like single jobs.
 """
 
 import time
@@ -9,26 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core import jobs, sweeps
 from core.data.storage.stores import Store
-from core.db.locks import end_turn
+from core.db.locks import release_lock
 from core.db.session import reading, transaction
-from core.db.tables import Job, Sweep
 from core.errors import ChainruleError
 from core.settings import Settings
-from core.tracking import MetricPoint, MlflowServer, tell_whole
+from core.tracking import MetricPoint, MlflowServer, create_ended_run
 from worker.mlflow.artifacts import artifacts
-from worker.mlflow.description import Subject, read_subject
-from worker.mlflow.jobs import TURN_SECONDS, Mirror
+from worker.mlflow.description import JobSubject, describe_job
+from worker.mlflow.jobs import JobMirror
 
 log = structlog.get_logger()
 
-_SHARE = 9.0
-"""While a sweep goes on the mirror rests so many times as long as it took."""
-_LONGEST_REST_SECONDS = 30.0
+_REST_FACTOR = 9.0
+"""While a sweep runs, the mirror rests this many times as long as a batch took."""
+_MAX_REST_SECONDS = 30.0
 _BATCH = 50
 _BATCH_SECONDS = 10.0
 _CHUNKS = 1000
@@ -36,135 +35,131 @@ _CHUNKS = 1000
 
 @dataclass(frozen=True)
 class _Trial:
-    """A trial's job, and the points of it that MLflow is to have."""
+    """The job of a trial, and the points of it that MLflow lacks."""
 
-    subject: Subject
+    subject: JobSubject
     lacking: jobs.Unmirrored
 
 
-class TrialMirror:
-    """Brings ended trials to MLflow; those that are not shown are passed over."""
+class TrialMirror(JobMirror):
+    """Mirrors the jobs of trials that have ended; those that get no run are skipped."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings, mirror: Mirror) -> None:
-        """`mirror` is used for single jobs."""
-        self._engine = engine
-        self._store = store
-        self._settings = settings
-        self._mirror = mirror
-        self._server = MlflowServer(settings.mlflow_url)
+    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+        super().__init__(engine, store, settings)
         self._experiments: dict[str, str] = {}
         self._second_runs: list[str] = []
         self._rests_until = 0.0
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._server.close()
+    def behind(self, session: Session) -> list[str]:
+        return jobs.behind(session, trials=True, limit=_BATCH)
 
     def look(self) -> int:
-        """Mirror some trials, unless it is time to rest; how many MLflow now has all of.
+        """Mirror a batch of trials, unless it is time to rest; how many are up to date now.
 
-        While MLflow is away nothing is counted against them. Raises UnavailableError when the
-        database does not answer.
+        Raises UnavailableError when the database does not answer.
         """
-        begun = time.monotonic()
+        began_at = time.monotonic()
         with reading(self._engine) as session:
-            going_on = sweeps.any_runs(session)
-            if going_on and begun < self._rests_until:
+            sweep_runs = sweeps.any_runs(session)
+            if sweep_runs and began_at < self._rests_until:
                 return 0
-            behind = jobs.behind(session, trials=True, limit=_BATCH)
-        if not behind or not self._server.healthy():
+            row_ids = self.behind(session)
+        if not row_ids or not self.available():
             return 0
-        done = self.turn(behind)
-        if going_on:
-            rest = min(_SHARE * (time.monotonic() - begun), _LONGEST_REST_SECONDS)
+        count = self.sync_all(row_ids)
+        if sweep_runs:
+            rest = min(_REST_FACTOR * (time.monotonic() - began_at), _MAX_REST_SECONDS)
             self._rests_until = time.monotonic() + rest
-        return done
+        return count
 
-    def turn(self, job_ids: Sequence[str]) -> int:
+    def sync_all(self, row_ids: Sequence[str]) -> int:
         """Mirror these jobs of trials, or as many as there is time for; how many are done."""
+        if self.server is None or not self.available():
+            return 0
         with transaction(self._engine) as session:
-            ours = jobs.begin_runs(session, job_ids, TURN_SECONDS)
-        others = [job_id for job_id in job_ids if job_id not in set(ours)]
-        return self._tell_all(ours) + sum(self._mirror.turn(job_id) for job_id in others)
+            reserved = jobs.reserve_runs(session, row_ids, self.lock_seconds)
+        others = [row_id for row_id in row_ids if row_id not in set(reserved)]
+        return self._create_runs(self.server, reserved) + super().sync_all(others)
 
-    def _tell_all(self, job_ids: Sequence[str]) -> int:
-        """Make the runs of jobs that have none; those left over wait for the next turn."""
-        told: dict[str, str | None] = {}
+    def _create_runs(self, server: MlflowServer, job_ids: Sequence[str]) -> int:
+        """Create the runs of reserved jobs; those that are left over wait for the next batch."""
+        run_ids: dict[str, str | None] = {}  # None: the job gets no run
         untouched = set(job_ids)
         trials = self._read(job_ids)
         stop_at = time.monotonic() + _BATCH_SECONDS
         self._experiments.clear()
         try:
             for trial in trials:
-                job_id, nesting = trial.subject.job_id, trial.subject.nesting
+                subject = trial.subject
                 if time.monotonic() >= stop_at:
                     break
-                if nesting.shown and nesting.waits:
+                if subject.shown and subject.waits:
                     continue
-                untouched.discard(job_id)
-                told[job_id] = self._tell(trial) if nesting.shown else None
+                untouched.discard(subject.row_id)
+                run_ids[subject.row_id] = self._create(server, trial) if subject.shown else None
         except ChainruleError as error:
-            log.info("the mirror of trials waits", reason=error.detail)
+            log.info("not mirrored", kind="trials", reason=error.detail)
         with transaction(self._engine) as session:
-            jobs.unbegin_runs(session, untouched)
-            done = sum(
-                self._settle(session, trial, told[trial.subject.job_id])
+            jobs.unreserve_runs(session, untouched)
+            count = sum(
+                self._record(session, trial, run_ids[trial.subject.row_id])
                 for trial in trials
-                if trial.subject.job_id in told
+                if trial.subject.row_id in run_ids
             )
-        self._delete_second_runs()
-        return done
+        self._delete_second_runs(server)
+        return count
 
     def _read(self, job_ids: Sequence[str]) -> list[_Trial]:
         with reading(self._engine) as session:
             rows = [jobs.get(session, job_id) for job_id in job_ids]
-            mine = {row.tags.get(jobs.SWEEP_TAG) for row in rows}
-            # Held, so that each is read once.
-            _held = session.scalars(select(Sweep).where(Sweep.id.in_(mine))).all()
-            return [
+            # Referenced while the trials are described, so that each sweep is read once.
+            parents = sweeps.of_jobs(session, rows)
+            trials = [
                 _Trial(
-                    read_subject(session, row, self._settings),
+                    describe_job(session, row, self._settings),
                     jobs.unmirrored(session, row.id, limit=_CHUNKS),
                 )
                 for row in rows
             ]
+            del parents
+            return trials
 
-    def _tell(self, trial: _Trial) -> str:
-        """Make the run of a trial, with all there is of it; the run's id."""
+    def _create(self, server: MlflowServer, trial: _Trial) -> str:
+        """Create the run of a trial with all of its data; the run's id."""
         subject, name = trial.subject, trial.subject.description.experiment
         if name not in self._experiments:
-            self._experiments[name] = self._server.experiment_id(name)
-        return tell_whole(
-            self._server,
+            self._experiments[name] = server.experiment_id(name)
+        return create_ended_run(
+            server,
             self._experiments[name],
             subject.description,
             subject.status,
-            ended_at_ms=subject.finished_at_ms,
+            ended_at_ms=subject.ended_at_ms,
             tags=subject.tags,
             points=[MetricPoint(p.key, p.value, p.at_ms, p.step) for p in trial.lacking.points],
             artifacts=lambda run_id: artifacts(self._engine, self._store, subject, run_id),
         )
 
-    def _settle(self, session: Session, trial: _Trial, run_id: str | None) -> bool:
-        """Note what was told of a trial; whether that is all there is of it."""
+    def _record(self, session: Session, trial: _Trial, run_id: str | None) -> bool:
+        """Record the run of a trial; whether MLflow has all of it now."""
         subject = trial.subject
-        end_turn(session, Job, subject.job_id)
+        release_lock(session, self.table, subject.row_id)
         if run_id is None:
-            return jobs.pass_over(session, subject.job_id, subject.status)
+            return self.skip_run(session, subject)
         name = subject.description.experiment
         jobs.record_experiment(session, name, self._experiments[name])
-        if jobs.record_run(session, subject.job_id, run_id) != run_id:
-            # This process stood still for longer than its turn, and another one went on.
+        if self.record_run(session, subject.row_id, run_id) != run_id:
+            # This process stood still for longer than its lock, and another one took over.
             self._second_runs.append(run_id)
             return False
         jobs.mark_mirrored(session, trial.lacking.chunk_ids)
-        return jobs.record_mirrored(session, subject.job_id, subject.status, run_id)
+        return self.record_mirrored(session, subject, run_id)
 
-    def _delete_second_runs(self) -> None:
+    def _delete_second_runs(self, server: MlflowServer) -> None:
         while self._second_runs:
             run_id = self._second_runs.pop()
-            log.warning("a second run of a trial is deleted", run=run_id)
+            log.warning("a second run is deleted", kind="trial", run=run_id)
             try:
-                self._server.delete_run(run_id)
+                server.delete_run(run_id)
             except ChainruleError as error:
                 log.warning("a second run stays in MLflow", run=run_id, reason=error.detail)

@@ -16,7 +16,7 @@ from core.data.storage.stores import Store, open_store
 from core.db.engine import make_engine
 from core.db.session import reading
 from core.settings import Settings
-from worker.mlflow.jobs import Mirror, MirrorThread
+from worker.mlflow.jobs import JobMirror, MirrorThread
 from worker.node.breaker import CircuitBreaker
 from worker.node.drain import Drain
 from worker.node.memory import for_rows
@@ -62,7 +62,7 @@ class Equipment:
         self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes, readable=readable)
         self.holdings = Holdings(self.cache)
         self.workroom = Workroom(settings.data_dir / "work")
-        self.mirror = MirrorThread(Mirror(self.engine, self.store, settings))
+        self.mirror = MirrorThread(JobMirror(self.engine, self.store, settings))
         self.versions = versions()
         self._peers: Peers | None = None
         if own := settings.peer_url:

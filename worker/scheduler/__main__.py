@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -22,10 +21,9 @@ from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
 from core.settings import Settings
 from core.spec.version import SPEC_VERSION
-from core.tracking import MlflowServer
-from worker.mlflow.jobs import Mirror
-from worker.mlflow.reconciliation import Reconciler
-from worker.mlflow.sweeps import SweepMirror, SweepReconciler
+from worker.mlflow.jobs import JobMirror
+from worker.mlflow.reconcile import Reconciler
+from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror
 from worker.node import logs
 from worker.node.liveness import beat
@@ -42,7 +40,6 @@ _MIRROR_SECONDS = 1.0
 _TRIALS_SECONDS = 0.25
 _SWEEP_SECONDS = 0.25
 _COURIER_SECONDS = 1.0
-_MIRROR_MOST_SECONDS = 30.0
 _RECONCILE_SECONDS = 60.0
 _ERASE_SECONDS = 2.0
 _FORGET_SECONDS = 600.0
@@ -64,7 +61,9 @@ class Scheduler:
         self._celery: Celery = make_celery(settings, publish_seconds=PUBLISH_SECONDS)
         self._reaper = jobs.Reaper(self._engine, settings.lease_seconds)
         self._store = open_store(settings.resolved_store_url)
-        self._mirror = Mirror(self._engine, self._store, settings)
+        self._job_mirror = JobMirror(self._engine, self._store, settings)
+        self._trial_mirror = TrialMirror(self._engine, self._store, settings)
+        self._sweep_mirror = SweepMirror(self._engine, settings)
         self._instruments = Instruments(self._engine)
         self._memory = sweeps.Memory()
         self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
@@ -72,9 +71,6 @@ class Scheduler:
         self._store_scrub = StoreScrub(
             self._engine, self._store, self._instruments, settings.scrub_bytes_per_second
         )
-        self._tracker: MlflowServer | None = None
-        self._sweep_mirror: SweepMirror | None = None
-        self._trial_mirror: TrialMirror | None = None
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
@@ -84,14 +80,11 @@ class Scheduler:
             Loop("forget", _FORGET_SECONDS, self.forget),
             *self._store_scrub.loops(),
         ]
-        if self._mirror.on:
-            self._tracker = MlflowServer(settings.mlflow_url)
-            self._sweep_mirror = SweepMirror(self._engine, settings)
-            self._trial_mirror = TrialMirror(self._engine, self._store, settings, self._mirror)
-            reconcile = Reconciler(self._engine, self._tracker).look
-            reconcile_sweeps = SweepReconciler(self._engine, self._tracker).look
+        if settings.mlflow_url:
+            reconcile = Reconciler(self._engine, self._job_mirror).look
+            reconcile_sweeps = Reconciler(self._engine, self._sweep_mirror).look
             self._loops += [
-                Loop("mirror", _MIRROR_SECONDS, self.mirror),
+                Loop("mirror", _MIRROR_SECONDS, self._job_mirror.look),
                 Loop("mirror trials", _TRIALS_SECONDS, self._trial_mirror.look),
                 Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
                 Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
@@ -111,10 +104,9 @@ class Scheduler:
         for loop in self._loops:
             loop.end(_END_SECONDS)
         self._courier.close()
-        self._mirror.close()
-        for used in (self._tracker, self._sweep_mirror, self._trial_mirror):
-            if used is not None:
-                used.close()
+        self._job_mirror.close()
+        self._trial_mirror.close()
+        self._sweep_mirror.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:
@@ -169,15 +161,6 @@ class Scheduler:
             except Exception:
                 # What is wrong with one sweep must not hold up the others.
                 log.exception("a sweep was not advanced", sweep=sweep_id)
-
-    def mirror(self) -> None:
-        """Show MLflow what no worker does any more. Raises UnavailableError."""
-        with reading(self._engine) as session:
-            behind = jobs.behind(session, trials=False)
-        stop_at = time.monotonic() + _MIRROR_MOST_SECONDS
-        for job_id in behind:
-            if time.monotonic() < stop_at:
-                self._mirror.turn(job_id)
 
     def erase(self) -> None:
         """Erase dataset versions that were to go and that nobody needs. Raises UnavailableError."""

@@ -1,4 +1,4 @@
-"""Where MLflow shows a job: by itself, below the run of its sweep or of its model, or not."""
+"""Whether a job has a run in MLflow, and below which other run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,81 +12,91 @@ from core.jobs.mirror.state import record_mirrored
 from core.status import JobStatus
 
 SWEEP_TAG = "chainrule.sweep"
-"""The tag of a job that names the sweep whose trial it is."""
+"""The tag of a job that names the sweep it belongs to."""
 
 TRIAL_TAG = "chainrule.trial"
-"""The number of its trial, for a job that is one of several of a trial."""
+"""The tag with the number of the trial, on each job of a cross-validated trial."""
 
 FOLD_TAG = "chainrule.fold"
-"""The number of the fold that validates in such a job."""
+"""The tag with the number of the fold that validates in such a job."""
 
-_MOST_FAILURES = 5
+_MAX_FAILURES = 5
+"""Failures of a parent's mirror after which its children no longer wait for the parent's run."""
 
 
 @dataclass(frozen=True)
-class Nesting:
-    """Whether a job has a run, below which one (`parent`), beside how many others at most.
+class RunPlacement:
+    """Where the run of a job belongs in MLflow.
 
-    `waits`: the run that it belongs below is still to be made.
+    `shown` is False for a job that gets no run, `parent` is the id of the parent run, `waits` is
+    True while the parent run is still to be created, and `siblings` is the largest number of runs
+    that the parent may get.
     """
 
     shown: bool = True
     parent: str | None = None
     waits: bool = False
-    beside: int = 0
+    siblings: int = 0
 
 
-def nesting(session: Session, job: Job) -> Nesting:
-    """Where the run of a job belongs; that of one that uses a model, below the one that made it."""
+def run_placement(session: Session, job: Job) -> RunPlacement:
+    """The placement of a job's run: below its sweep, below the job that made its model, or alone.
+
+    Reads the rows as they are now.
+    """
     if job.model_job_id is not None:
         return _below_model(session, job.model_job_id)
     sweep = session.get(Sweep, job.tags[SWEEP_TAG]) if SWEEP_TAG in job.tags else None
     if sweep is None:
-        return Nesting()
-    most = most_shown(sweep.spec, sweep.n_trials)
+        return RunPlacement()
+    most = max_runs(sweep.spec, sweep.n_trials)
     trial = trial_of(session, job.id)
-    # None: a job whose trial is tried again by another one.
+    # None: the trial was retried and belongs to a newer job.
     shown = str(sweep.spec.get("mlflow", "all")) == "all" if trial is None else trial.shown
-    # What keeps MLflow from taking the sweep must not hide its trials; they find their place later.
-    waits = sweep.mlflow_run_id is None and sweep.mirror_failures < _MOST_FAILURES
-    several = (sweep.spec.get("cross_validation") or {}).get("folds", 1)
-    return Nesting(shown, sweep.mlflow_run_id, waits, most * several)
+    # A sweep that MLflow refuses must not hide its trials. They move below its run once it exists.
+    waits = sweep.mlflow_run_id is None and sweep.mirror_failures < _MAX_FAILURES
+    folds = (sweep.spec.get("cross_validation") or {}).get("folds", 1)
+    return RunPlacement(shown, sweep.mlflow_run_id, waits, most * folds)
 
 
-def _below_model(session: Session, model_job_id: str) -> Nesting:
-    """Below the run of the job that made the model, if that has one or is to have one."""
+def _below_model(session: Session, model_job_id: str) -> RunPlacement:
+    """Below the run of the job that made the model, if that job has a run or will have one."""
     row = session.execute(
         select(Job.mlflow_run_id, Job.mirrored_status, Job.status, Job.mirror_failures).where(
             Job.id == model_job_id
         )
     ).one()
-    untold = row.mlflow_run_id is None and row.mirrored_status != row.status.value
-    return Nesting(parent=row.mlflow_run_id, waits=untold and row.mirror_failures < _MOST_FAILURES)
+    expected = row.mlflow_run_id is None and row.mirrored_status != row.status.value
+    waits = expected and row.mirror_failures < _MAX_FAILURES
+    return RunPlacement(parent=row.mlflow_run_id, waits=waits)
 
 
 def trial_of(session: Session, job_id: str, *, lock: bool = False) -> Trial | None:
-    """The trial that a job tries, alone or as a fold of it, if it does. With `lock` it stays so."""
-    mine = and_(Fold.sweep_id == Trial.sweep_id, Fold.number == Trial.number)
+    """The trial that a job belongs to, also as one of its folds, or None.
+
+    With `lock` the trial's row is locked until the transaction ends.
+    """
+    same = and_(Fold.sweep_id == Trial.sweep_id, Fold.number == Trial.number)
     for statement in (
         select(Trial).where(Trial.job_id == job_id),
-        select(Trial).join(Fold, mine).where(Fold.job_id == job_id),
+        select(Trial).join(Fold, same).where(Fold.job_id == job_id),
     ):
-        found = session.scalar(statement.with_for_update(of=Trial) if lock else statement)
-        if found is not None:
-            return found
+        trial = session.scalar(statement.with_for_update(of=Trial) if lock else statement)
+        if trial is not None:
+            return trial
     return None
 
 
-def most_shown(spec: dict[str, Any], n_trials: int) -> int:
-    """How many trials of a sweep have runs of their own at most."""
+def max_runs(spec: dict[str, Any], n_trials: int) -> int:
+    """The largest number of trials of a sweep that get runs of their own."""
     kind, _, count = str(spec.get("mlflow", "all")).partition(":")
     if kind == "best":
         return int(count)
     return 0 if kind == "none" else n_trials
 
 
-def pass_over(session: Session, job_id: str, status: JobStatus) -> bool:
-    """Note that MLflow is not to be told of a job; False when it is by now, or more happened."""
+def skip_run(session: Session, job_id: str, status: JobStatus) -> bool:
+    """Record that a job gets no run; False when it is to get one by now, or changed meanwhile."""
     trial = trial_of(session, job_id, lock=True)
     if trial is not None and trial.shown:
         return False

@@ -1,8 +1,8 @@
-"""What MLflow has yet to be told about jobs; the rows say it, a mirror does it.
+"""What MLflow lacks of jobs. The rows say it; a mirror sends it and marks it as sent.
 
-MLflow keeps two points of one step of a metric if they differ in value or moment, and takes none
-back. So the point of a step is always the first that any attempt wrote, whether or not MLflow is
-known to have it: sending it again, after whatever was cut short, adds nothing.
+MLflow keeps two points of one step of a metric if they differ in value or timestamp, and it deletes
+none. Therefore the point sent for a step is always the first that any attempt wrote, whether or not
+MLflow is known to have it: sending it again after an interruption changes nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,28 +21,29 @@ from core.jobs.points import Point, points, unpack
 from core.status import TERMINAL, JobStatus
 
 BEGUN = "begun"
-"""The `mirrored_status` of a job of which MLflow may have a run that its row does not name.
+"""The `mirrored_status` of a job that may have a run in MLflow which its row does not name.
 
-Somebody makes it, or was making it when he broke off, or it was forgotten: it is to be looked for.
+A process is creating the run, was interrupted while it did, or the run was forgotten: a mirror has
+to search MLflow for it before it creates one.
 """
 
-Place: TypeAlias = tuple[str, int] | tuple[str, int, int]
-"""What MLflow shows one point for: a step of a metric."""
+PointKey: TypeAlias = tuple[str, int] | tuple[str, int, int]
+"""What MLflow shows one point for: metric and step; for metrics of a machine also the timestamp."""
 
 
 @dataclass(frozen=True)
 class Unmirrored:
-    """Chunks that MLflow does not have, and the points to send for them (perhaps none)."""
+    """Chunks that MLflow lacks, and the points to send for them, possibly none."""
 
     chunk_ids: list[int]
     points: list[Point]
 
 
 def behind(session: Session, *, trials: bool, limit: int = 20) -> list[str]:
-    """The ids of jobs that no worker holds and of which MLflow knows too little, oldest first.
+    """Ids of jobs that no worker holds and whose runs are not up to date, oldest first.
 
-    Those that ended, or wait again after a run began, forgotten or not; not those in backoff after
-    a failure. Jobs of sweeps' trials, or all others.
+    These are jobs that ended, and queued jobs that have or had a run. Jobs whose mirror backs off
+    are left out. `trials` selects the jobs of sweeps, or else all other jobs.
     """
     tried = or_(exists().where(Trial.job_id == Job.id), exists().where(Fold.job_id == Job.id))
     statement = (
@@ -64,10 +65,10 @@ def behind(session: Session, *, trials: bool, limit: int = 20) -> list[str]:
     return list(session.scalars(statement))
 
 
-def begin_runs(session: Session, job_ids: Sequence[str], seconds: float) -> list[str]:
-    """Have the mirrors of ended jobs to oneself for `seconds`, to make their runs; whose one has.
+def reserve_runs(session: Session, job_ids: Sequence[str], seconds: float) -> list[str]:
+    """Lock ended jobs for `seconds` to create their runs; the ids of those that were locked.
 
-    Only jobs that nobody began to make a run of, and that have none: so nobody need look for one.
+    Only jobs that certainly have no run in MLflow are locked, so the caller need not search it.
     """
     statement = (
         update(Job)
@@ -85,8 +86,8 @@ def begin_runs(session: Session, job_ids: Sequence[str], seconds: float) -> list
     return list(session.scalars(statement))
 
 
-def unbegin_runs(session: Session, job_ids: Collection[str]) -> None:
-    """Note that nobody makes the runs of these jobs after all, and that none was made."""
+def unreserve_runs(session: Session, job_ids: Collection[str]) -> None:
+    """Release jobs that `reserve_runs` locked and whose runs the caller did not create."""
     session.execute(
         update(Job)
         .where(Job.id.in_(job_ids), Job.mirrored_status == BEGUN, Job.mlflow_run_id.is_(None))
@@ -96,10 +97,10 @@ def unbegin_runs(session: Session, job_ids: Collection[str]) -> None:
 
 
 def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
-    """The next `limit` chunks of a job that MLflow does not have.
+    """The next `limit` chunks of a job that MLflow lacks, and the points to send for them.
 
-    Superseded points are left out, and what is told too fast is thinned. Asking again gives equal
-    points for the same steps, also after later attempts have repeated them.
+    Superseded points are left out; metrics with too many points a second are thinned. Repeated
+    calls give equal points for the same steps, also after later attempts repeated the steps.
     """
     statement = (
         select(MetricChunk)
@@ -110,25 +111,25 @@ def unmirrored(session: Session, job_id: str, *, limit: int = 20) -> Unmirrored:
     chunks = list(session.scalars(statement))
     last = last_steps(session, job_id)
     first = _first_written(session, job_id, chunks)
-    # A checkpoint at the last step of an epoch comes before the epoch's points: who resumes from it
-    # tells them again at that step, where those of the attempt before survive as well.
-    fresh: dict[Place, Point] = {}
+    # The checkpoint at the last step of an epoch is saved before the epoch's points are written. An
+    # attempt that resumes from it writes them again at a step where the old points survive as well.
+    by_key: dict[PointKey, Point] = {}
     for chunk in chunks:
         for point in points(chunk.keys, surviving(chunk, last)):
-            place = _place(point)
-            fresh.setdefault(place, first.get(place, point))
-    return Unmirrored([chunk.id for chunk in chunks], thinned(list(fresh.values())))
+            key = _point_key(point)
+            by_key.setdefault(key, first.get(key, point))
+    return Unmirrored([chunk.id for chunk in chunks], thinned(list(by_key.values())))
 
 
 def mark_mirrored(session: Session, chunk_ids: list[int]) -> None:
-    """Note that MLflow has these chunks."""
+    """Record that MLflow has these chunks."""
     session.execute(
         update(MetricChunk).where(MetricChunk.id.in_(chunk_ids)).values(mirrored_at=now())
     )
 
 
 def record_experiment(session: Session, name: str, experiment_id: str) -> None:
-    """Note which experiment of MLflow has the runs of the experiment called `name`."""
+    """Record the id of MLflow's experiment for the experiment called `name`."""
     session.execute(
         update(Experiment)
         .where(Experiment.name == name)
@@ -137,8 +138,14 @@ def record_experiment(session: Session, name: str, experiment_id: str) -> None:
     )
 
 
+def mirrored_experiments(session: Session) -> list[str]:
+    """The ids of MLflow's experiments that hold runs of ours, as far as they are recorded."""
+    recorded = Experiment.mlflow_experiment_id
+    return [str(value) for value in session.scalars(select(recorded).where(recorded.is_not(None)))]
+
+
 def record_run(session: Session, job_id: str, run_id: str) -> str:
-    """Let the job's run be `run_id` unless it has one; the run it has."""
+    """Set the job's run to `run_id` unless it has one; the run that it has now."""
     session.execute(
         update(Job)
         .where(Job.id == job_id, Job.mlflow_run_id.is_(None))
@@ -151,9 +158,9 @@ def record_run(session: Session, job_id: str, run_id: str) -> str:
 def record_mirrored(
     session: Session, job_id: str, status: JobStatus, run_id: str | None = None
 ) -> bool:
-    """Note that MLflow confirmed `status`; False when there is more to mirror by now.
+    """Record that MLflow confirmed `status`; False when the job changed in the meantime.
 
-    A job that ended counts as mirrored only when all its chunks are; with `run_id` also only while
+    A job that ended counts as mirrored only once all its chunks are; with `run_id` also only while
     that is its run.
     """
     left = exists().where(MetricChunk.job_id == Job.id, MetricChunk.mirrored_at.is_(None))
@@ -171,8 +178,18 @@ def record_mirrored(
     return session.scalar(statement) is not None
 
 
+def remirror(session: Session, job_id: str) -> None:
+    """Have the end of a job sent to its run again."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(mirrored_status=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def forget_run(session: Session, job_id: str) -> None:
-    """Forget what MLflow was told of a job: its run is gone there, all is to be told anew."""
+    """Forget the run of a job, which MLflow lost: all of the job is sent to a new one."""
     session.execute(
         update(Job)
         .where(Job.id == job_id)
@@ -185,9 +202,9 @@ def forget_run(session: Session, job_id: str) -> None:
 
 
 def forget_runs(session: Session, *, after: str = "", limit: int = 100) -> list[str]:
-    """Forget the runs of the next `limit` jobs with ids beyond `after`; which jobs these are.
+    """Forget the runs of the next `limit` jobs with ids greater than `after`; the ids of the jobs.
 
-    All of their runs is to be told anew: into the run that MLflow still has of a job, if it does.
+    All of these jobs is sent again: to the run that MLflow still has, or else to a new one.
     """
     statement = (
         select(Job.id)
@@ -212,7 +229,7 @@ def forget_runs(session: Session, *, after: str = "", limit: int = 100) -> list[
 
 
 def forget_experiments(session: Session) -> None:
-    """Forget which experiments of MLflow have the runs of ours; the next run told says it."""
+    """Forget the ids of MLflow's experiments; they are recorded again with the next run of each."""
     session.execute(
         update(Experiment)
         .where(Experiment.mlflow_experiment_id.is_not(None))
@@ -222,7 +239,7 @@ def forget_experiments(session: Session) -> None:
 
 
 def mirror_lag(session: Session) -> tuple[int, float]:
-    """How many chunks MLflow does not have, and the age of the oldest in seconds."""
+    """How many chunks MLflow lacks, and the age of the oldest in seconds."""
     moment = now()
     row = session.execute(
         select(func.count(), func.min(MetricChunk.created_at), moment).where(
@@ -232,18 +249,19 @@ def mirror_lag(session: Session) -> tuple[int, float]:
     return row[0], (row[2] - row[1]).total_seconds() if row[1] else 0.0
 
 
-def _place(point: Point) -> Place:
-    """The step of a metric that a point stands for.
+def _point_key(point: Point) -> PointKey:
+    """What MLflow shows `point` for.
 
-    What a machine measures of itself is never repeated: its moment belongs to it, and a step that
-    takes long has several.
+    A measurement of the machine is never repeated, and a long step has several of them.
     """
     if point.key.startswith(MACHINE):
         return point.key, point.step, point.at_ms
     return point.key, point.step
 
 
-def _first_written(session: Session, job_id: str, chunks: list[MetricChunk]) -> dict[Place, Point]:
+def _first_written(
+    session: Session, job_id: str, chunks: list[MetricChunk]
+) -> dict[PointKey, Point]:
     """The first points of the steps in `chunks` that earlier attempts wrote, superseded or not.
 
     Ids of a job's chunks grow in the order of commits, so what is first stays first.
@@ -263,10 +281,10 @@ def _first_written(session: Session, job_id: str, chunks: list[MetricChunk]) -> 
         )
         .order_by(MetricChunk.id)
     )
-    first: dict[Place, Point] = {}
+    first: dict[PointKey, Point] = {}
     for chunk in session.scalars(statement):
         packed = unpack(chunk.points)
         repeated = packed[(packed["step"] >= low) & (packed["step"] <= high)]
         for point in points(chunk.keys, repeated):
-            first.setdefault(_place(point), point)
+            first.setdefault(_point_key(point), point)
     return first

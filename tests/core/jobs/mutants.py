@@ -18,7 +18,7 @@ from core.jobs import control, queries, submission
 from core.jobs.attempt import claims, outcome, reaper, stack
 from core.jobs.mirror import state
 from worker.attempt.outcome import Conclusion
-from worker.mlflow.jobs import Mirror
+from worker.mlflow.jobs import JobMirror
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ FOUND_BY_THE_MACHINE = {
         state.unmirrored, "first.get(place, point)", "point"
     ),
     "the mirror marks chunks before it sends them": Mutant(
-        Mirror._send_points,
+        JobMirror.send_points,
         _SENT,
         f"{_SENT}        with transaction(self._engine) as session:\n"
         "            jobs.mark_mirrored(session, lacking.chunk_ids)\n",

@@ -186,7 +186,7 @@ def test_folds_belong_below_the_run_of_their_sweep(engine: Engine) -> None:
     with transaction(engine) as session:
         sweeps.record_sweep_run(session, sweep_id, "run")
         for job in folds(engine, sweep_id):
-            nesting = jobs.nesting(session, session.get_one(Job, job.id))
+            nesting = jobs.run_placement(session, session.get_one(Job, job.id))
             assert (nesting.shown, nesting.parent, nesting.beside) == (False, "run", 3)
     for job in folds(engine, sweep_id):
         finish(engine, job, 0.5)
@@ -194,7 +194,7 @@ def test_folds_belong_below_the_run_of_their_sweep(engine: Engine) -> None:
     with transaction(engine) as session:
         assert sweeps.show_best(session, sweeps.get(session, sweep_id)) == 1
         for job in folds(engine, sweep_id):
-            assert jobs.nesting(session, session.get_one(Job, job.id)).shown
+            assert jobs.run_placement(session, session.get_one(Job, job.id)).shown
             assert jobs.trial_of(session, job.id).number == 0
 
 

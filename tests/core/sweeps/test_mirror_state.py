@@ -1,9 +1,10 @@
-"""What MLflow has yet to be told of sweeps follows from their rows."""
+"""What MLflow lacks of sweeps follows from their rows."""
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from core import jobs, sweeps
-from core.db.locks import fail_turn, take_turn
+from core.db.locks import acquire_lock, back_off
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges
@@ -12,25 +13,29 @@ from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, rounds, started, table
 
 
-def marks(engine: Engine, sweep_id: str) -> list[tuple[str, float, int]]:
+def points(engine: Engine, sweep_id: str) -> list[tuple[str, float, int]]:
     with reading(engine) as session:
-        found = sweeps.marks(session, session.get_one(Sweep, sweep_id))
-    return [(mark.key, mark.value, mark.step) for mark in found]
+        values = sweeps.sweep_points(session, session.get_one(Sweep, sweep_id))
+    return [(point.key, point.value, point.step) for point in values]
 
 
-def told(engine: Engine, sweep_id: str, values: list[float]) -> None:
-    """Let each trial in turn end with its value."""
+def end_trials(engine: Engine, sweep_id: str, values: list[float]) -> None:
+    """End the trials one after the other, each with its value."""
     sweeps.advance(engine, sweep_id)
     for (_, job), value in zip(table(engine, sweep_id), values, strict=True):
         finish(engine, sweep_id, only=[job.id], value=value)
         sweeps.advance(engine, sweep_id)
 
 
-def test_the_course_of_a_sweep_is_each_time_that_something_was_better(engine: Engine) -> None:
+def waits(session: Session, job_id: str) -> bool:
+    return jobs.run_placement(session, jobs.get(session, job_id)).waits
+
+
+def test_a_sweep_has_a_point_for_each_new_best_value(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=5, max_parallel=5)
-    assert marks(engine, sweep_id) == []
-    told(engine, sweep_id, [0.2, 0.1, float("nan"), 0.7, 0.7])
-    assert marks(engine, sweep_id) == [
+    assert points(engine, sweep_id) == []
+    end_trials(engine, sweep_id, [0.2, 0.1, float("nan"), 0.7, 0.7])
+    assert points(engine, sweep_id) == [
         ("best/valid/accuracy", 0.2, 1),
         ("best/trial", 0.0, 1),
         ("best/valid/accuracy", 0.7, 4),
@@ -40,7 +45,7 @@ def test_the_course_of_a_sweep_is_each_time_that_something_was_better(engine: En
     ]
 
 
-def test_each_change_of_its_state_is_to_be_told(engine: Engine) -> None:
+def test_a_sweep_is_behind_after_each_change_of_its_status(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=2)
     assert do(engine, sweeps.behind) == [sweep_id]
     do(engine, sweeps.record_sweep_run, sweep_id, "a")
@@ -55,12 +60,12 @@ def test_each_change_of_its_state_is_to_be_told(engine: Engine) -> None:
     do(engine, sweeps.edit, sweep_id, more, max_weights_bytes=2**30)
     rounds(engine, sweep_id)
     assert do(engine, sweeps.behind) == [sweep_id]
-    assert do(engine, take_turn, Sweep, sweep_id, 60.0)
-    assert not do(engine, take_turn, Sweep, sweep_id, 60.0)
+    assert do(engine, acquire_lock, Sweep, sweep_id, 60.0)
+    assert not do(engine, acquire_lock, Sweep, sweep_id, 60.0)
     assert do(engine, sweeps.behind) == []
 
 
-def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine: Engine) -> None:
+def test_trials_without_a_run_are_not_behind_until_they_are_among_the_best(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=3, max_parallel=3, mlflow="best:2")
     sweeps.advance(engine, sweep_id)
     for (_, job), value in zip(table(engine, sweep_id), (0.5, 0.9, 0.7), strict=True):
@@ -69,26 +74,26 @@ def test_trials_without_a_run_count_as_told_until_they_are_among_the_best(engine
         do(engine, jobs.record_metrics, job.id, 1, 1, reported)
         finish(engine, sweep_id, only=[job.id], value=value)
     with transaction(engine) as session:
-        for one in jobs.behind(session, trials=True):
-            assert not jobs.nesting(session, jobs.get(session, one)).shown
-            assert jobs.pass_over(session, one, JobStatus.FINISHED)
+        for job_id in jobs.behind(session, trials=True):
+            assert not jobs.run_placement(session, jobs.get(session, job_id)).shown
+            assert jobs.skip_run(session, job_id, JobStatus.FINISHED)
     with reading(engine) as session:
         assert jobs.behind(session, trials=True) == []
     assert do(engine, jobs.mirror_lag)[0] == 0
     sweeps.advance(engine, sweep_id)
     with transaction(engine) as session:
         sweep = session.get_one(Sweep, sweep_id)
-        assert sweeps.over(session, sweep)
+        assert sweeps.complete(session, sweep)
         assert sweeps.show_best(session, sweep) == 2
         assert sweeps.show_best(session, sweep) == 0
     with transaction(engine) as session:
         assert jobs.behind(session, trials=False) == []
         behind = set(jobs.behind(session, trials=True))
         assert behind == {job.id for _, job in table(engine, sweep_id)[1:]}
-        assert not any(jobs.pass_over(session, one, JobStatus.FINISHED) for one in behind)
-        assert all(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
+        assert not any(jobs.skip_run(session, job_id, JobStatus.FINISHED) for job_id in behind)
+        assert all(waits(session, job_id) for job_id in behind)
     assert do(engine, jobs.mirror_lag)[0] == 2
     for _ in range(5):
-        do(engine, fail_turn, Sweep, sweep_id)
+        do(engine, back_off, Sweep, sweep_id)
     with reading(engine) as session:
-        assert not any(jobs.nesting(session, jobs.get(session, one)).waits for one in behind)
+        assert not any(waits(session, job_id) for job_id in behind)

@@ -3,6 +3,8 @@
 import math
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,13 +27,13 @@ from tests.support.trackers import Tracker
 
 @pytest.fixture
 def server(tracker: Tracker) -> Iterator[MlflowServer]:
-    with MlflowServer(tracker.url, timeout_seconds=60) as made:
-        yield made
+    with MlflowServer(tracker.url, timeout_seconds=60) as server:
+        yield server
 
 
-def description(**fields) -> RunDescription:
-    given = {
-        "job_id": uuid.uuid4().hex,
+def description(**fields: Any) -> RunDescription:
+    given: dict[str, Any] = {
+        "subject_id": uuid.uuid4().hex,
         "experiment": "digits",
         "name": "first",
         "started_at_ms": 1_700_000_000_000,
@@ -42,10 +44,10 @@ def description(**fields) -> RunDescription:
     return RunDescription(**(given | fields))
 
 
-def test_a_run_is_made_once_however_often_it_is_asked_for(server: MlflowServer, tracker: Tracker):
-    wanted = description()
-    run = ensure_run(server, wanted)
-    assert ensure_run(server, wanted) == run
+def test_a_run_is_created_once(server: MlflowServer, tracker: Tracker) -> None:
+    expected = description()
+    run = ensure_run(server, expected)
+    assert ensure_run(server, expected) == run
     shown = tracker.run(run.run_id)
     assert shown["info"]["run_name"] == "first"
     assert shown["info"]["start_time"] == 1_700_000_000_000
@@ -53,17 +55,17 @@ def test_a_run_is_made_once_however_often_it_is_asked_for(server: MlflowServer, 
     assert params == {"optimizer.kind": "adam", "epochs": "3"}
     tags = {t["key"]: t["value"] for t in shown["data"]["tags"]}
     assert tags["team"] == "a"
-    assert tags["chainrule.job_id"] == wanted.job_id
+    assert tags["chainrule.job_id"] == expected.subject_id
     (dataset,) = shown["inputs"]["dataset_inputs"]
     assert dataset["dataset"]["name"] == "digits@1"
 
 
-def test_more_params_than_a_batch_takes(server: MlflowServer, tracker: Tracker):
+def test_more_params_than_fit_into_a_batch(server: MlflowServer, tracker: Tracker) -> None:
     run = ensure_run(server, description(params={f"p{i}": str(i) for i in range(150)}))
     assert len(tracker.run(run.run_id)["data"]["params"]) == 150
 
 
-def test_a_deleted_experiment_is_restored(server: MlflowServer, tracker: Tracker):
+def test_a_deleted_experiment_is_restored(server: MlflowServer, tracker: Tracker) -> None:
     name = uuid.uuid4().hex
     first = server.experiment_id(name)
     httpx.post(
@@ -73,7 +75,9 @@ def test_a_deleted_experiment_is_restored(server: MlflowServer, tracker: Tracker
     ensure_run(server, description(experiment=name))
 
 
-def test_points_keep_their_moments_and_a_replay_adds_none(server: MlflowServer, tracker: Tracker):
+def test_points_keep_their_timestamps_and_repeating_them_adds_none(
+    server: MlflowServer, tracker: Tracker
+) -> None:
     run = ensure_run(server, description())
     points = [MetricPoint("train/loss", 1 / (1 + i), 1_700_000_000_000 + i, i) for i in range(2500)]
     server.log_points(run.run_id, points)
@@ -82,17 +86,19 @@ def test_points_keep_their_moments_and_a_replay_adds_none(server: MlflowServer, 
     assert history == [(p.step, p.value, p.at_ms) for p in points]
 
 
-def test_numbers_that_are_none_do_not_spoil_the_others(server: MlflowServer, tracker: Tracker):
+def test_nan_and_infinity_do_not_invalidate_the_other_points(
+    server: MlflowServer, tracker: Tracker
+) -> None:
     run = ensure_run(server, description())
     values = [1.0, math.nan, math.inf, -math.inf, 2.0]
     server.log_points(
         run.run_id, [MetricPoint("x", value, 1000 + i, i) for i, value in enumerate(values)]
     )
-    found = [value for _, value, _ in tracker.history(run.run_id, "x")]
-    assert [found[0], found[4]] == [1.0, 2.0]
-    assert math.isnan(float(found[1]))
-    assert found[2] > 1e308
-    assert found[3] < -1e308
+    values_shown = [value for _, value, _ in tracker.history(run.run_id, "x")]
+    assert [values_shown[0], values_shown[4]] == [1.0, 2.0]
+    assert math.isnan(float(values_shown[1]))
+    assert values_shown[2] > 1e308
+    assert values_shown[3] < -1e308
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,9 @@ def test_numbers_that_are_none_do_not_spoil_the_others(server: MlflowServer, tra
         (JobStatus.QUEUED, "SCHEDULED"),
     ],
 )
-def test_the_status_is_true(server: MlflowServer, tracker: Tracker, status, shown):
+def test_the_status_is_shown(
+    server: MlflowServer, tracker: Tracker, status: JobStatus, shown: str
+) -> None:
     run = ensure_run(server, description())
     ended_at = 1_700_000_001_000 if status.terminal else None
     assert end_run(server, run.run_id, status, ended_at_ms=ended_at, tags={"a": "b", "empty": ""})
@@ -113,7 +121,9 @@ def test_the_status_is_true(server: MlflowServer, tracker: Tracker, status, show
     assert info.get("end_time") == ended_at
 
 
-def test_artifacts_come_back_as_they_were(server: MlflowServer, tracker: Tracker, tmp_path):
+def test_artifacts_come_back_as_they_were(
+    server: MlflowServer, tracker: Tracker, tmp_path: Path
+) -> None:
     run = ensure_run(server, description())
     path = tmp_path / "model"
     path.write_bytes(bytes(range(256)) * 1000)
@@ -130,7 +140,7 @@ def test_artifacts_come_back_as_they_were(server: MlflowServer, tracker: Tracker
     assert answer.content == path.read_bytes()
 
 
-def test_a_run_that_somebody_deleted_stays_deleted(server: MlflowServer, tracker: Tracker):
+def test_a_run_that_somebody_deleted_stays_deleted(server: MlflowServer, tracker: Tracker) -> None:
     run = ensure_run(server, description())
     assert not is_deleted(server, run.run_id)
     server.delete_run(run.run_id)
@@ -139,7 +149,7 @@ def test_a_run_that_somebody_deleted_stays_deleted(server: MlflowServer, tracker
     assert tracker.run(run.run_id)["info"]["status"] == "RUNNING"
 
 
-def test_what_mlflow_does_not_know_or_refuses(server: MlflowServer):
+def test_errors_of_mlflow_are_errors_of_ours(server: MlflowServer) -> None:
     with pytest.raises(NotFoundError):
         server.get_run("0" * 32)
     run = ensure_run(server, description())
@@ -147,7 +157,7 @@ def test_what_mlflow_does_not_know_or_refuses(server: MlflowServer):
         server.log_params(run.run_id, {"epochs": "4"})
 
 
-def test_a_server_that_is_away_says_so_soon():
+def test_a_server_that_does_not_answer_is_unavailable() -> None:
     with MlflowServer(f"http://127.0.0.1:{free_port()}", timeout_seconds=1) as server:
         assert not server.healthy()
         with pytest.raises(UnavailableError):

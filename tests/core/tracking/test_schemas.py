@@ -4,7 +4,7 @@ import json
 
 from mlflow.types import Schema
 
-from core.tracking.schemas import MOST_CHARACTERS, dataset_profile, dataset_schema
+from core.tracking.schemas import MAX_CHARACTERS, dataset_profile, dataset_schema
 
 COLUMNS = [
     {"name": "x", "dtype": "float32", "shape": [], "nulls": 0},
@@ -24,7 +24,7 @@ def test_mlflow_reads_the_schema() -> None:
 def test_thousands_of_columns_are_cut_and_counted() -> None:
     many = [{**COLUMNS[0], "name": f"column number {n}"} for n in range(5000)]
     text = dataset_schema({"columns": many})
-    assert len(text) <= MOST_CHARACTERS
+    assert len(text) <= MAX_CHARACTERS
     shown = json.loads(text)["mlflow_colspec"]
     assert shown[-1]["name"] == f"and {5000 - (len(shown) - 1)} more"
 

@@ -1,4 +1,4 @@
-"""What MLflow shows of jobs: all of it, once, and true."""
+"""MLflow shows all of a job, once, with its status."""
 
 import json
 import uuid
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from core import jobs, models
-from core.db.locks import fail_turn
+from core.db.locks import back_off
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.spec.inference import EvaluationSpec
@@ -15,9 +15,10 @@ from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
 from tests.support.isolated_mlflow import scored
+from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import DIGITS_CSV, LONG, Bench, until
-from worker.mlflow.jobs import Mirror
+from worker.mlflow.jobs import JobMirror
 
 
 @pytest.fixture
@@ -28,11 +29,11 @@ def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) 
 
 
 @pytest.fixture
-def mirror(site: Bench) -> Iterator[Mirror]:
-    """A mirror beside the slot's own."""
-    made = Mirror(site.engine, site.store, site.settings)
-    yield made
-    made.close()
+def mirror(site: Bench) -> Iterator[JobMirror]:
+    """A mirror besides that of the slot."""
+    mirror = JobMirror(site.engine, site.store, site.settings)
+    yield mirror
+    mirror.close()
 
 
 def mirrored(bench: Bench, job_id: str) -> bool:
@@ -40,12 +41,16 @@ def mirrored(bench: Bench, job_id: str) -> bool:
     return job.mirrored_status == job.status.value
 
 
+def run_of(bench: Bench, job_id: str) -> str:
+    return present(bench.job(job_id).mlflow_run_id)
+
+
 def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
-    history = tracker.history(bench.job(job_id).mlflow_run_id, key)
+    history = tracker.history(run_of(bench, job_id), key)
     return [(step, value) for step, value, _ in history]
 
 
-def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker):
+def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker) -> None:
     source = SourceSpec(
         repository="https://example.com/net.git",
         commit="a" * 40,
@@ -59,7 +64,7 @@ def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker):
     job_id = site.submit(epochs=1, source=digest)
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
-    run_id = site.job(job_id).mlflow_run_id
+    run_id = run_of(site, job_id)
     data = tracker.run(run_id)["data"]
     tags = {t["key"]: t["value"] for t in data["tags"]}
     assert tags["mlflow.source.git.commit"] == "a" * 40
@@ -72,21 +77,21 @@ def test_the_source_of_a_job_is_shown(site: Bench, tracker: Tracker):
     }  # fmt: skip
 
 
-def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
+def test_mlflow_shows_all_of_a_finished_job(site: Bench, tracker: Tracker) -> None:
     job_id = site.submit(epochs=3, experiment="shown", tags={"team": "b"})
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
     job = site.job(job_id)
-    run = tracker.run(job.mlflow_run_id)
+    run = tracker.run(run_of(site, job_id))
     assert run["info"]["status"] == "FINISHED"
     assert run["info"]["experiment_id"] == job.experiment.mlflow_experiment_id
     assert {p["key"] for p in run["data"]["params"]} >= {"optimizer.learning_rate", "seed"}
     tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
     assert tags["team"] == "b"
-    assert tags["chainrule.weights_digest"] == job.result["weights_digest"]
+    assert tags["chainrule.weights_digest"] == present(job.result)["weights_digest"]
     for key, series in site.history(job_id).items():
         assert shown(tracker, site, job_id, key) == series, key
-    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id, path="model")["files"]
+    files = tracker.get("artifacts/list", run_id=run_of(site, job_id), path="model")["files"]
     expected = {
         "MLmodel",
         "conda.yaml",
@@ -99,9 +104,9 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
         "spec.json",
     }
     assert {file["path"] for file in files} == {f"model/{name}" for name in expected}
-    top = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
-    told = {file["path"] for file in top if not file.get("is_dir")}
-    assert told == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
+    top = tracker.get("artifacts/list", run_id=run_of(site, job_id))["files"]
+    names = {file["path"] for file in top if not file.get("is_dir")}
+    assert names == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
                     "preparation.json", "weights.svg", "confusion.svg", "hardest.csv",
                     "activations.svg", "gradients.svg"}  # fmt: skip
     dataset = run["inputs"]["dataset_inputs"][0]["dataset"]
@@ -112,11 +117,11 @@ def test_a_finished_job_is_shown_whole(site: Bench, tracker: Tracker):
 
 
 def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
-    """Below the run of the model's job, with what was measured."""
-    job_id = site.infer(EvaluationSpec(dataset="digits"), trained.id)
+    """The evaluation has a run below that of the model's job, with its metrics."""
+    job_id = site.infer(EvaluationSpec(dataset="digits", tags={}), trained.id)
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
-    run_id = site.job(job_id).mlflow_run_id
+    run_id = run_of(site, job_id)
     run = tracker.run(run_id)
     tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
     assert tags["mlflow.parentRunId"] == trained.mlflow_run_id
@@ -125,14 +130,14 @@ def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
     with reading(site.engine) as session:
         row = models.evaluation_by(session, job_id)
     assert shown(tracker, site, job_id, "eval/accuracy") == [(1, row.metrics["accuracy"])]
-    (read,) = run["inputs"]["dataset_inputs"]
-    assert read["tags"] == [{"key": "mlflow.data.context", "value": "evaluation"}]
+    (dataset_input,) = run["inputs"]["dataset_inputs"]
+    assert dataset_input["tags"] == [{"key": "mlflow.data.context", "value": "evaluation"}]
     files = {file["path"] for file in tracker.get("artifacts/list", run_id=run_id)["files"]}
     assert {"spec.json", "evaluation.csv", "confusion.svg"} <= files
     assert "model" not in files
 
 
-def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker):
+def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker) -> None:
     job_id = site.submit(
         epochs=3,
         experiment="failed",
@@ -143,17 +148,19 @@ def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker):
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
     job = site.job(job_id)
-    run = tracker.run(job.mlflow_run_id)
+    run = tracker.run(run_of(site, job_id))
     assert run["info"]["status"] == "FAILED"
     note = {t["key"]: t["value"] for t in run["data"]["tags"]}["mlflow.note.content"]
     assert note.startswith("too fast\n\n**failed:** ")
-    assert job.cause["message"] in note
+    assert present(job.cause)["message"] in note
     assert f"](https://chainrule.example/v1/jobs/{job_id})" in note
-    files = tracker.get("artifacts/list", run_id=job.mlflow_run_id)["files"]
+    files = tracker.get("artifacts/list", run_id=run_of(site, job_id))["files"]
     assert {file["path"] for file in files} >= {"spec.json", "environment.json"}
 
 
-def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Tracker, tmp_path):
+def test_the_model_of_a_run_is_loaded_by_mlflow_alone(
+    site: Bench, tracker: Tracker, tmp_path: Path
+) -> None:
     job_id = site.submit(epochs=2, experiment="loaded")
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
@@ -162,15 +169,15 @@ def test_the_model_of_a_run_is_loaded_by_mlflow_alone(site: Bench, tracker: Trac
     names = lines[0].split(",")
     rows = [dict(zip(names, map(int, line.split(",")), strict=True)) for line in lines[1:30]]
     rows = [{k: v for k, v in row.items() if k != job.spec["data"]["target"]} for row in rows]
-    site.store.get_file(job.result["model_key"], tmp_path / "model")
+    site.store.get_file(present(job.result)["model_key"], tmp_path / "model")
 
     address = f"runs:/{job.mlflow_run_id}/model"
-    found = scored(address, rows, tmp_path, MLFLOW_TRACKING_URI=tracker.url)
+    scores = scored(address, rows, tmp_path, MLFLOW_TRACKING_URI=tracker.url)
 
-    assert found["answers"]["prediction"] == TrainedModel.load(tmp_path / "model").predict(rows)
+    assert scores["answers"]["prediction"] == TrainedModel.load(tmp_path / "model").predict(rows)
 
 
-def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker):
+def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker) -> None:
     job_id = site.submit(**LONG)
     with site.working(job_id) as thread:
         until(lambda: site.job(job_id).mlflow_run_id)
@@ -178,31 +185,35 @@ def test_a_cancelled_job_is_shown_as_killed(site: Bench, tracker: Tracker):
             jobs.cancel(session, job_id)
         thread.join(20)
         until(lambda: mirrored(site, job_id))
-    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+    assert tracker.run(run_of(site, job_id))["info"]["status"] == "KILLED"
 
 
-def test_a_job_that_never_ran_is_shown_too(site: Bench, mirror: Mirror, tracker: Tracker):
+def test_a_job_that_never_ran_is_shown_too(
+    site: Bench, mirror: JobMirror, tracker: Tracker
+) -> None:
     job_id = site.submit()
     with transaction(site.engine) as session:
         jobs.cancel(session, job_id)
-    assert mirror.turn(job_id)
-    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "KILLED"
+    assert mirror.sync(job_id)
+    assert tracker.run(run_of(site, job_id))["info"]["status"] == "KILLED"
 
 
-def test_a_run_that_is_gone_is_told_anew(site: Bench, mirror: Mirror, tracker: Tracker):
+def test_a_run_that_is_gone_is_created_again(
+    site: Bench, mirror: JobMirror, tracker: Tracker
+) -> None:
     job_id = site.submit(epochs=2)
     site.slot.work(job_id)
     until(lambda: mirrored(site, job_id))
     with transaction(site.engine) as session:
         job = jobs.get(session, job_id)
         job.mlflow_run_id, job.mirrored_status = uuid.uuid4().hex, None
-    until(lambda: mirror.turn(job_id))
-    assert tracker.run(site.job(job_id).mlflow_run_id)["info"]["status"] == "FINISHED"
+    until(lambda: mirror.sync(job_id))
+    assert tracker.run(run_of(site, job_id))["info"]["status"] == "FINISHED"
     key = "valid/loss"
     assert shown(tracker, site, job_id, key) == site.history(job_id)[key]
 
 
-def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_url: str):
+def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_url: str) -> None:
     bench = make_bench(sqlite_url, mlflow_url="http://127.0.0.1:1")
     job_id = bench.submit(epochs=2)
     bench.slot.work(job_id)
@@ -212,9 +223,9 @@ def test_training_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_
         assert jobs.mirror_lag(session)[0] > 0
 
 
-def test_only_one_mirrors_a_job_at_a_time(site: Bench, mirror: Mirror):
+def test_only_one_mirrors_a_job_at_a_time(site: Bench, mirror: JobMirror) -> None:
     job_id = site.submit()
     with transaction(site.engine) as session:
-        fail_turn(session, Job, job_id)
-    assert not mirror.turn(job_id)
+        back_off(session, Job, job_id)
+    assert not mirror.sync(job_id)
     assert site.job(job_id).mlflow_run_id is None

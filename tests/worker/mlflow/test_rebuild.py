@@ -1,4 +1,4 @@
-"""MLflow's database is damaged: one request has all of it told anew."""
+"""MLflow's database is damaged: one request has all of it mirrored again."""
 
 import sqlite3
 import uuid
@@ -12,14 +12,15 @@ from sqlalchemy import select
 from api.app import create_app
 from core import jobs, sweeps
 from core.db.session import reading
-from core.db.tables import Fold, Job, Sweep
+from core.db.tables import Fold, Job, Sweep, Trial
 from core.spec.inference import EvaluationSpec
 from tests.support.api_cases import Http, close
 from tests.support.job_cases import claimed, do
+from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import Bench, until
 from tests.worker.mlflow.test_sweeps import begun, rested
-from worker.mlflow.jobs import Mirror
+from worker.mlflow.jobs import JobMirror
 from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror
 
@@ -30,12 +31,12 @@ def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) 
 
 
 class Mirrors:
-    """All that a scheduler mirrors with."""
+    """The mirrors of a scheduler."""
 
     def __init__(self, site: Bench) -> None:
         self.site = site
-        self.jobs = Mirror(site.engine, site.store, site.settings)
-        self.trials = TrialMirror(site.engine, site.store, site.settings, self.jobs)
+        self.jobs = JobMirror(site.engine, site.store, site.settings)
+        self.trials = TrialMirror(site.engine, site.store, site.settings)
         self.sweeps = SweepMirror(site.engine, site.settings)
 
     def catch_up(self) -> None:
@@ -48,11 +49,11 @@ class Mirrors:
         with reading(self.site.engine) as session:
             trials = jobs.behind(session, trials=True)
             others = jobs.behind(session, trials=False)
-        self.trials.turn(trials)
+        self.trials.sync_all(trials)
         for job_id in others:
-            self.jobs.turn(job_id)
+            self.jobs.sync(job_id)
         with reading(self.site.engine) as session:
-            rows = list(session.query(Job)) + list(session.query(Sweep))
+            rows: list[Job | Sweep] = [*session.query(Job), *session.query(Sweep)]
             return all(row.mirrored_status == row.status.value for row in rows)
 
     def close(self) -> None:
@@ -61,8 +62,8 @@ class Mirrors:
         self.sweeps.close()
 
 
-def rebuilt(site: Bench) -> dict[str, int]:
-    """Ask the api to have MLflow told anew; what it says."""
+def rebuild(site: Bench) -> dict[str, int]:
+    """Request a rebuild; the response."""
     app = create_app(site.settings)
     try:
         with start_blocking_portal() as portal:
@@ -70,17 +71,19 @@ def rebuilt(site: Bench) -> dict[str, int]:
     finally:
         close(app)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    document: dict[str, int] = answer.json()
+    return document
 
 
 def runs(site: Bench) -> dict[str, str]:
     """The runs of all jobs and sweeps."""
     with reading(site.engine) as session:
-        return {row.id: row.mlflow_run_id for row in (*session.query(Job), *session.query(Sweep))}
+        rows: list[Job | Sweep] = [*session.query(Job), *session.query(Sweep)]
+        return {row.id: present(row.mlflow_run_id) for row in rows}
 
 
-def damaged(tracker: Tracker, *, lost: list[str], hollow: list[str]) -> None:
-    """Take runs out of MLflow's database, and of others all that they show."""
+def damage(tracker: Tracker, *, lost: list[str], hollow: list[str]) -> None:
+    """Delete runs from MLflow's database, and the contents of others."""
     with closing(sqlite3.connect(tracker.folder / "mlflow.sqlite", timeout=30)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         with connection:
@@ -92,14 +95,14 @@ def damaged(tracker: Tracker, *, lost: list[str], hollow: list[str]) -> None:
                     )
 
 
-def test_all_that_was_lost_is_told_anew(site: Bench, tracker: Tracker) -> None:
-    """Of a job, an evaluation below it, one that waits again, a sweep and its trials of two folds.
+def test_all_that_was_lost_is_mirrored_again(site: Bench, tracker: Tracker) -> None:
+    """A job, an evaluation below it, a queued job, and a sweep with a trial of two folds.
 
-    Some runs are gone, of others only the points.
+    Some runs are gone, others have lost their contents.
     """
     model_id = site.submit(epochs=2, experiment=uuid.uuid4().hex)
     site.slot.work(model_id)
-    evaluation_id = site.infer(EvaluationSpec(dataset="digits"), model_id)
+    evaluation_id = site.infer(EvaluationSpec(dataset="digits", tags={}), model_id)
     site.slot.work(evaluation_id)
     waiting_id = site.submit(experiment=uuid.uuid4().hex)
     claim = claimed(site.engine, waiting_id)
@@ -107,7 +110,7 @@ def test_all_that_was_lost_is_told_anew(site: Bench, tracker: Tracker) -> None:
     do(site.engine, jobs.record_metrics, waiting_id, claim.attempt, 1, [point])
     mirrors = Mirrors(site)
     try:
-        until(lambda: mirrors.jobs.turn(waiting_id))
+        until(lambda: mirrors.jobs.sync(waiting_id))
         do(site.engine, jobs.release, waiting_id, claim.attempt)
         sweep_id = begun(site, n_trials=1, cross_validation={"folds": 2})
         folds = trained(site, sweep_id)
@@ -116,8 +119,8 @@ def test_all_that_was_lost_is_told_anew(site: Bench, tracker: Tracker) -> None:
         before = runs(site)
         kept = [evaluation_id, folds[0]]
         gone = [model_id, waiting_id, sweep_id, folds[1]]
-        damaged(tracker, lost=[before[x] for x in gone], hollow=[before[x] for x in kept])
-        assert rebuilt(site) == {"sweeps": 1, "jobs": 5, "next": None}
+        damage(tracker, lost=[before[x] for x in gone], hollow=[before[x] for x in kept])
+        assert rebuild(site) == {"sweeps": 1, "jobs": 5, "next": None}
         mirrors.catch_up()
         after = runs(site)
     finally:
@@ -134,10 +137,12 @@ def test_all_that_was_lost_is_told_anew(site: Bench, tracker: Tracker) -> None:
 
 
 def trained(site: Bench, sweep_id: str) -> list[str]:
-    """The jobs of a sweep of one trial, after all have ended."""
+    """The jobs of a sweep of one trial, which all have ended."""
     sweeps.advance(site.engine, sweep_id)
     with reading(site.engine) as session:
-        job_ids = list(session.scalars(select(Fold.job_id).where(Fold.sweep_id == sweep_id)))
+        trial = session.get_one(Trial, (sweep_id, 0))
+        folds = select(Fold.job_id).where(Fold.sweep_id == sweep_id)
+        job_ids = [trial.job_id] if trial.job_id else list(session.scalars(folds))
     for job_id in job_ids:
         site.slot.work(job_id)
     sweeps.advance(site.engine, sweep_id)
@@ -145,5 +150,24 @@ def trained(site: Bench, sweep_id: str) -> list[str]:
 
 
 def parent(tracker: Tracker, run_id: str) -> str:
-    tags = {tag["key"]: tag["value"] for tag in tracker.run(run_id)["data"]["tags"]}
+    tags: dict[str, str] = {tag["key"]: tag["value"] for tag in tracker.run(run_id)["data"]["tags"]}
     return tags["mlflow.parentRunId"]
+
+
+def test_a_run_of_a_sweep_that_lost_its_points_gets_them_again(
+    site: Bench, tracker: Tracker
+) -> None:
+    sweep_id = begun(site, n_trials=1, mlflow="none")
+    trained(site, sweep_id)
+    mirrors = Mirrors(site)
+    try:
+        until(lambda: mirrors.sweeps.sync(sweep_id))
+        run_id = runs(site)[sweep_id]
+        damage(tracker, lost=[], hollow=[run_id])
+        assert rebuild(site)["sweeps"] == 1
+        rested(site)
+        until(lambda: mirrors.sweeps.sync(sweep_id))
+        assert runs(site)[sweep_id] == run_id
+    finally:
+        mirrors.close()
+    assert tracker.history(run_id, "best/valid/accuracy")

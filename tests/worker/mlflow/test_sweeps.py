@@ -1,4 +1,4 @@
-"""What MLflow shows of sweeps: a run for each, its trials below it, true however it ends."""
+"""Each sweep has a run in MLflow, the parent of its trials, with its status."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,10 +14,11 @@ from core.spec.job import DIGITS
 from core.spec.sweep import SweepSpec
 from core.tracking import MlflowServer
 from tests.support.job_cases import do
+from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import Bench, until
-from worker.mlflow.jobs import Mirror
-from worker.mlflow.sweeps import SweepMirror, SweepReconciler
+from worker.mlflow.reconcile import Reconciler
+from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror
 
 RATE = "optimizer.learning_rate"
@@ -34,9 +35,9 @@ def site(
 
 @pytest.fixture
 def mirror(site: Bench) -> Iterator[SweepMirror]:
-    made = SweepMirror(site.engine, site.settings)
-    yield made
-    made.close()
+    mirror = SweepMirror(site.engine, site.settings)
+    yield mirror
+    mirror.close()
 
 
 def begun(bench: Bench, **changes: Any) -> str:
@@ -60,7 +61,7 @@ def begun(bench: Bench, **changes: Any) -> str:
 
 
 def trained(bench: Bench, sweep_id: str) -> list[Job]:
-    """The jobs of its trials, after all were trained and told."""
+    """The jobs of its trials, after all have ended."""
     sweeps.advance(bench.engine, sweep_id)
     for job in jobs_of(bench, sweep_id):
         bench.slot.work(job.id)
@@ -78,7 +79,7 @@ def row(bench: Bench, sweep_id: str) -> Sweep:
 
 
 def rested(bench: Bench) -> None:
-    """Let no mirror of a sweep rest."""
+    """End the rests of all sweeps."""
     with transaction(bench.engine) as session:
         session.query(Sweep).update({"mirror_not_before": row_moment(session)})
 
@@ -88,33 +89,31 @@ def row_moment(session: Any) -> Any:
 
 
 def mirrored(bench: Bench, mirror: SweepMirror, sweep_id: str) -> dict[str, Any]:
-    """MLflow's run of a sweep once it has all of it, and of its trials that are to have one."""
-    jobs_mirror = Mirror(bench.engine, bench.store, bench.settings)
-    trials = TrialMirror(bench.engine, bench.store, bench.settings, jobs_mirror)
+    """The run of a sweep, once it and the runs of its trials are up to date."""
+    trials = TrialMirror(bench.engine, bench.store, bench.settings)
 
-    def told() -> bool:
+    def up_to_date() -> bool:
         rested(bench)
         mirror.look()
-        trials.turn([job.id for job in jobs_of(bench, sweep_id)])
+        trials.sync_all([job.id for job in jobs_of(bench, sweep_id)])
         ended = [job.mirrored_status == job.status.value for job in jobs_of(bench, sweep_id)]
         sweep = row(bench, sweep_id)
         return all(ended) and sweep.mirrored_status == sweep.status.value
 
     try:
-        until(told, seconds=180)
+        until(up_to_date, seconds=180)
         return tracked(bench, row(bench, sweep_id).mlflow_run_id)
     finally:
         trials.close()
-        jobs_mirror.close()
 
 
-def tracked(bench: Bench, run_id: str) -> dict[str, Any]:
+def tracked(bench: Bench, run_id: str | None) -> dict[str, Any]:
     with MlflowServer(bench.settings.mlflow_url, timeout_seconds=60) as server:
-        return server.get_run(run_id)
+        return server.get_run(present(run_id))
 
 
 def shown(tracker: Tracker, bench: Bench, job_id: str, key: str) -> list[tuple[int, float]]:
-    history = tracker.history(bench.job(job_id).mlflow_run_id, key)
+    history = tracker.history(present(bench.job(job_id).mlflow_run_id), key)
     return [(step, value) for step, value, _ in history]
 
 
@@ -145,15 +144,15 @@ def test_a_sweep_is_the_parent_of_its_trials(
     assert params["job.epochs"] == "1"
     with reading(site.engine) as session:
         (best,) = sweeps.best(session, session.get_one(Sweep, sweep_id))
-    metrics = {one["key"]: one["value"] for one in run["data"]["metrics"]}
+    metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert metrics == {
-        "best/valid/accuracy": best.objectives[0],
+        "best/valid/accuracy": present(best.objectives)[0],
         "best/trial": float(best.number),
         "trials/finished": 3.0,
     }
-    told = tags(run)
-    assert (told["chainrule.best_job"], told["team"]) == (best.job_id, "b")
-    assert "mlflow.parentRunId" not in told
+    run_tags = tags(run)
+    assert (run_tags["chainrule.best_job"], run_tags["team"]) == (best.job_id, "b")
+    assert "mlflow.parentRunId" not in run_tags
     with MlflowServer(tracker.url, timeout_seconds=60) as server:
         files = server.artifacts(run["info"]["run_id"])
     assert set(files) == {"sweep.json", "best.json", "trials.csv", "plots.html"}
@@ -162,23 +161,25 @@ def test_a_sweep_is_the_parent_of_its_trials(
         assert nested["mlflow.parentRunId"] == run["info"]["run_id"]
 
 
-def test_a_trial_is_told_whole_and_once(site: Bench, mirror: SweepMirror, tracker: Tracker) -> None:
+def test_a_trial_has_one_run_with_all_of_it(
+    site: Bench, mirror: SweepMirror, tracker: Tracker
+) -> None:
     sweep_id = begun(site, n_trials=1)
     (job,) = trained(site, sweep_id)
     mirrored(site, mirror, sweep_id)
     job = site.job(job.id)
     run = tracked(site, job.mlflow_run_id)
     assert run["info"]["status"] == "FINISHED"
-    assert run["info"]["end_time"] == to_milliseconds(job.finished_at)
+    assert run["info"]["end_time"] == to_milliseconds(present(job.finished_at))
     params = {param["key"]: param["value"] for param in run["data"]["params"]}
     assert params["optimizer.learning_rate"] == str(job.spec["optimizer"]["learning_rate"])
     assert run["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "digits@1"
-    assert tags(run)["chainrule.weights_digest"] == job.result["weights_digest"]
+    assert tags(run)["chainrule.weights_digest"] == present(job.result)["weights_digest"]
     assert shown(tracker, site, job.id, "valid/loss") == site.history(job.id)["valid/loss"]
     with MlflowServer(tracker.url, timeout_seconds=60) as server:
-        files = server.artifacts(job.mlflow_run_id)
+        files = server.artifacts(present(job.mlflow_run_id))
         assert {"spec.json", "curves.svg", "model"} <= set(files)
-        # Whoever told it broke off before he had noted which run it is.
+        # A mirror was interrupted before it recorded the run.
         with transaction(site.engine) as session:
             row = session.get_one(Job, job.id)
             row.mlflow_run_id, row.mirrored_status = None, "begun"
@@ -188,12 +189,12 @@ def test_a_trial_is_told_whole_and_once(site: Bench, mirror: SweepMirror, tracke
     assert only["info"]["run_id"] == site.job(job.id).mlflow_run_id == job.mlflow_run_id
 
 
-def test_a_wiped_mlflow_is_told_anew(site: Bench, mirror: SweepMirror, tracker: Tracker) -> None:
+def test_a_wiped_mlflow_is_filled_again(site: Bench, mirror: SweepMirror, tracker: Tracker) -> None:
     sweep_id = begun(site, n_trials=1)
     (job,) = trained(site, sweep_id)
     before = mirrored(site, mirror, sweep_id)["info"]["run_id"]
     with MlflowServer(tracker.url, timeout_seconds=60) as server:
-        reconciler = SweepReconciler(site.engine, server)
+        reconciler = Reconciler(site.engine, mirror)
         assert reconciler.look() == 0
         server.update_run(before, "RUNNING")
         assert reconciler.look() == 1
@@ -220,8 +221,8 @@ def test_only_the_best_have_runs_where_that_is_wanted(
     with reading(site.engine) as session:
         (best,) = sweeps.best(session, session.get_one(Sweep, sweep_id))
     assert [job.id for job in jobs_of(site, sweep_id) if job.mlflow_run_id] == [best.job_id]
-    points = shown(tracker, site, best.job_id, "valid/loss")
-    assert points == site.history(best.job_id)["valid/loss"]
+    points = shown(tracker, site, present(best.job_id), "valid/loss")
+    assert points == site.history(present(best.job_id))["valid/loss"]
 
 
 def test_a_cancelled_sweep_is_shown_as_killed_once_its_trials_have_ended(
@@ -235,7 +236,9 @@ def test_a_cancelled_sweep_is_shown_as_killed_once_its_trials_have_ended(
     sweeps.advance(site.engine, sweep_id)
     run = mirrored(site, mirror, sweep_id)
     assert run["info"]["status"] == "KILLED"
-    assert {one["key"]: one["value"] for one in run["data"]["metrics"]} == {"trials/cancelled": 3.0}
+    assert {metric["key"]: metric["value"] for metric in run["data"]["metrics"]} == {
+        "trials/cancelled": 3.0
+    }
 
 
 def test_a_sweep_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_url: str) -> None:
@@ -244,7 +247,7 @@ def test_a_sweep_does_not_need_mlflow(make_bench: Callable[..., Bench], sqlite_u
     mirror = SweepMirror(bench.engine, bench.settings)
     try:
         assert mirror.look() == 0
-        assert not mirror.turn(sweep_id)
+        assert not mirror.sync(sweep_id)
     finally:
         mirror.close()
     trained(bench, sweep_id)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core import jobs
-from core.db.locks import fail_turn
+from core.db.locks import back_off
 from core.db.session import reading
 from core.db.tables import Job
 from core.events import MACHINE
@@ -230,14 +230,14 @@ def test_failures_let_a_job_rest_longer_and_longer(engine: Engine) -> None:
     job = queued(engine)
     do(engine, jobs.cancel, job.id)
     for pause in (1, 2, 4):
-        do(engine, fail_turn, Job, job.id)
+        do(engine, back_off, Job, job.id)
         assert behind(engine) == []
         pass_time(engine, pause - 0.5)
         assert behind(engine) == []
         pass_time(engine, 0.5)
         assert behind(engine) == [job.id]
     for _ in range(30):
-        do(engine, fail_turn, Job, job.id)
+        do(engine, back_off, Job, job.id)
     pass_time(engine, 60)
     assert behind(engine) == [job.id]
 

@@ -12,7 +12,7 @@ from core.errors import UnavailableError
 from core.settings import Settings
 from core.tracking import MetricPoint
 from tests.core.jobs.state_machine.machine import PICK, JobMachine
-from worker.mlflow.jobs import Mirror
+from worker.mlflow.jobs import JobMirror
 
 SHARES = st.sampled_from([0.0, 0.5, 1.0])
 
@@ -55,7 +55,7 @@ class MirrorMachine(JobMachine):
     def prepare(self) -> None:
         super().prepare()
         self.mlflow = PointStore()
-        self.mirror = Mirror(self.clock.engine, None, Settings())
+        self.mirror = JobMirror(self.clock.engine, None, Settings())
 
     @precondition(lambda self: self.claims)
     @rule(pick=PICK, breaks=st.sampled_from([None, 0.0, 0.5, 1.0]))
@@ -78,7 +78,7 @@ class MirrorMachine(JobMachine):
         """Send what MLflow lacks of a job; perhaps it breaks off after a share of the points."""
         self.mlflow.breaks = breaks
         try:
-            sent = self.mirror._send_points(self.mlflow, job_id, job_id)
+            sent = self.mirror.send_points(self.mlflow, job_id, job_id)
         except UnavailableError:
             return
         assert sent

@@ -9,20 +9,20 @@ from core.spec import JobSpec
 from core.training.loop import train
 from core.training.model import TrainedModel
 from tests.support.api_cases import CSV, SPEC
-from worker.mlflow.run_artifacts import learned_files
+from worker.mlflow.artifacts import learned_files
 
 
-def test_what_was_learned_is_told(tmp_path: Path) -> None:
+def test_the_files_describe_a_model(tmp_path: Path) -> None:
     (tmp_path / "pets.csv").write_text(CSV)
     parsed = parse(tmp_path / "pets.csv", "text/csv", tmp_path / "pets.arrow")
     *_, ended = train(JobSpec.model_validate(SPEC), parsed.path, tmp_path)
     assert isinstance(ended, TrainingEnded)
-    found = {one.name: one.content for one in learned_files(TrainedModel.load(Path(ended.path)))}
-    assert set(found) == {"model-summary.txt", "preparation.json", "weights.svg"}
-    summary = bytes(found["model-summary.txt"]).decode().splitlines()
+    files = {file.name: file.content for file in learned_files(TrainedModel.load(Path(ended.path)))}
+    assert set(files) == {"model-summary.txt", "preparation.json", "weights.svg"}
+    summary = bytes(files["model-summary.txt"]).decode().splitlines()
     assert summary[1].split() == ["network[0]", "dense", "(2,)", "(4,)", "12"]
     assert summary[-1] == "22 weights, float32"
-    told = json.loads(bytes(found["preparation.json"]))
-    assert [name for name, *_ in told["features"]] == ["p0", "p1"]
-    assert told["classes"] == [["cat", "dog"]]
-    assert b"network[0].weight: mean" in bytes(found["weights.svg"])
+    preparation = json.loads(bytes(files["preparation.json"]))
+    assert [name for name, *_ in preparation["features"]] == ["p0", "p1"]
+    assert preparation["classes"] == [["cat", "dog"]]
+    assert b"network[0].weight: mean" in bytes(files["weights.svg"])
