@@ -20,7 +20,16 @@ DOCUMENTED = ("core", "chainrule")
 """Packages whose docstrings are published. `api` describes itself by OpenAPI."""
 UNDOCUMENTED = ("chainrule.cli",)
 """Packages inside them that describe themselves: the docstrings of commands are their help."""
-GUIDES = ("data", "models", "sweeps", "tracking", "operating", "reliability", "performance")
+GUIDES = (
+    "start",
+    "data",
+    "models",
+    "sweeps",
+    "tracking",
+    "operating",
+    "reliability",
+    "performance",
+)
 PROJECT = ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
 

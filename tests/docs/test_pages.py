@@ -1,4 +1,4 @@
-"""The commands of README and docs, typed as they stand against a running `chainrule up`."""
+"""The commands of README and docs work as pasted, against a running `chainrule up`."""
 
 import csv
 import json
@@ -8,29 +8,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.house.snippets import ROOT, SHELL, snippets
+from docs.staging import ROOT
+from tests.house.snippets import SHELL, Snippet, snippets
 from tests.support.brokers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PROGRAMS = Path(sys.executable).parent
 
 
-def page(name, *languages):
+def page(name: str, *languages: str) -> list[Snippet]:
     """The snippets of a page."""
-    return [one for one in snippets(*languages) if one.page == name]
-
-
-README = page("README.md", *SHELL)
+    return [snippet for snippet in snippets(*languages) if snippet.page == name]
 
 
 @pytest.fixture(scope="module")
-def addresses(tmp_path_factory):
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Of the api and of MLflow, in a stack that stays, as `make up` starts it."""
     port, tracker, folder = free_port(), free_port(), tmp_path_factory.mktemp("stack")
     options = ["--data-dir", str(folder), "--port", str(port), "--mlflow-port", str(tracker)]
@@ -57,28 +57,36 @@ def addresses(tmp_path_factory):
 
 
 @pytest.fixture
-def url(addresses):
+def url(addresses: tuple[str, str]) -> str:
     """The api's address."""
     return addresses[0]
 
 
 @pytest.fixture
-def desk(tmp_path):
-    """Where a reader would type: the examples at hand, and some rows without labels."""
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the examples and the programs of a checkout, and nothing else."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(PROGRAMS)
+    return tmp_path
+
+
+@pytest.fixture
+def desk(checkout: Path) -> Path:
+    """Where a reader of the guides types: a checkout, and some rows without labels."""
     with (ROOT / "examples" / "digits.csv").open(newline="") as source:
         rows = list(csv.DictReader(source))[:5]
     names = [name for name in rows[0] if name != "label"]
-    with (tmp_path / "rows.csv").open("w", newline="") as target:
+    with (checkout / "rows.csv").open("w", newline="") as target:
         writer = csv.DictWriter(target, names, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     cells = [{name: int(row[name]) for name in names} for row in rows]
-    (tmp_path / "rows.json").write_text(json.dumps({"rows": cells, "probabilities": True}))
-    return tmp_path
+    (checkout / "rows.json").write_text(json.dumps({"rows": cells, "probabilities": True}))
+    return checkout
 
 
-def statements(text):
+def statements(text: str) -> Iterator[str]:
     """The statements of a shell text, a quoted text over several lines being in one of them."""
     gathered = ""
     for line in text.splitlines():
@@ -90,59 +98,82 @@ def statements(text):
     assert not gathered
 
 
-def bash(statement, desk, **variables):
-    """Run one statement and return what it printed."""
+def bash(script: str, folder: Path, **variables: str) -> str:
+    """Run a script and return what it printed."""
     path = f"{PROGRAMS}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-euc", statement],
-        cwd=desk,
+        ["bash", "-euc", script],
+        cwd=folder,
         env={**os.environ, "PATH": path, "NO_COLOR": "1", **variables},
         capture_output=True,
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, f"{statement}{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{script}{done.stdout}{done.stderr}"
     return done.stdout
 
 
-def test_curl_lines_work(url, desk) -> None:
-    [snippet] = [one for one in README if "curl" in one.text]
-    variables = {"API": url}
-    answers = []
-    for statement in statements(snippet.text):
-        if statement.startswith(("API=", "#")):
-            continue
-        answers.append(json.loads(bash(statement, desk, **variables)))
-        if "id" in answers[-1]:
-            variables["ID"] = answers[-1]["id"]
-    uploaded, submitted, looked, measured = answers
+def documents(text: str) -> Iterator[Any]:
+    """The JSON documents that stand in a text one after another."""
+    decoder, text = json.JSONDecoder(), text.lstrip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        yield document
+        text = text[end:].lstrip()
+
+
+COMMAND_LINES = [
+    snippet
+    for name in ("README.md", "docs/start.md")
+    for snippet in page(name, *SHELL)
+    if "chainrule submit" in snippet.text
+]
+
+
+def test_readme_and_start_page_show_the_command_line() -> None:
+    assert [snippet.page for snippet in COMMAND_LINES] == ["README.md", "docs/start.md"]
+
+
+@pytest.mark.parametrize("snippet", COMMAND_LINES, ids=str)
+def test_command_line_works_as_pasted(snippet: Snippet, url: str, checkout: Path) -> None:
+    # Without the programs of the tests on the path: the page has to put its own there.
+    path = os.pathsep.join(
+        folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != PROGRAMS
+    )
+    path_line = next(s for s in page(snippet.page, *SHELL) if "export PATH" in s.text).text
+    script = f"PATH={path}\n{path_line if path_line != snippet.text else ''}{snippet.text}"
+    printed = bash(script, checkout, CHAINRULE_URL=url)
+    assert "finished" in printed
+    assert len(printed.splitlines()[-5:]) == 5
+    assert all(line.isdigit() for line in printed.splitlines()[-5:])
+
+
+def test_curl_lines_work_as_pasted(url: str, checkout: Path) -> None:
+    [snippet] = [one for one in page("docs/start.md", *SHELL) if "curl" in one.text]
+    script = snippet.text.replace("http://127.0.0.1:8000", url)
+    assert url in script
+    uploaded, job, measured = documents(bash(script, checkout))
     assert uploaded["version"] == 1
-    assert submitted["status"] == "queued"
-    assert looked["id"] == submitted["id"]
-    assert "items" in measured or "metrics" in measured
+    assert job["status"] in {"queued", "running", "finished"}
+    assert job["id"] == json.loads((checkout / "job.json").read_text())["id"]
+    assert "items" in measured
 
 
-def test_command_line_works(url, desk) -> None:
-    [snippet] = [one for one in README if "chainrule submit" in one.text]
-    printed = [bash(statement, desk, CHAINRULE_URL=url) for statement in statements(snippet.text)]
-    assert len(printed) == 3
-    assert "finished" in printed[1]
-
-
-def trained(desk, **variables):
+def trained(desk: Path, **variables: str) -> str:
     """The id of a job that a reader of the pages in docs has trained."""
     bash("chainrule dataset add digits examples/digits.csv", desk, **variables)
     said = bash("chainrule submit examples/digits.json --watch --json", desk, **variables)
-    return json.loads(said)["id"]
+    job_id: str = json.loads(said)["id"]
+    return job_id
 
 
-def typed(name, desk, **variables):
+def typed(name: str, desk: Path, **variables: str) -> dict[str, str]:
     """What each statement of a page prints."""
     text = "".join(snippet.text for snippet in page(name, *SHELL))
     return {one.strip(): bash(one, desk, **variables) for one in statements(text)}
 
 
-def test_data_page(url, desk) -> None:
+def test_data_page(url: str, desk: Path) -> None:
     said = typed("docs/data.md", desk, CHAINRULE_URL=url)
     assert (
         "901 of 1797 rows" in said["chainrule dataset query digits 'label:[0 TO 4] AND NOT p00:>0'"]
@@ -171,7 +202,7 @@ def test_data_page(url, desk) -> None:
     assert gone["erase_cause"] == {"actor": "local", "reason": "asked for by its owner"}
 
 
-def test_tracking_page(url, desk) -> None:
+def test_tracking_page(url: str, desk: Path) -> None:
     bash("git init -q . && git add examples", desk)
     bash("git -c user.name=a -c user.email=a@example.com commit -qm Begin", desk)
     (desk / "train.py").write_text("rate = 1\n")
@@ -190,7 +221,7 @@ def test_tracking_page(url, desk) -> None:
     assert "example.com" in said["chainrule webhooks list"]
 
 
-def test_what_cannot_be_reproduced_is_said(url, desk) -> None:
+def test_what_cannot_be_reproduced_is_said(url: str, desk: Path) -> None:
     trained(desk, CHAINRULE_URL=url)
     spec = json.loads((desk / "examples" / "digits.json").read_text())
     (desk / "timed.json").write_text(json.dumps({**spec, "epochs": 10**6, "max_seconds": 1.5}))
@@ -201,7 +232,7 @@ def test_what_cannot_be_reproduced_is_said(url, desk) -> None:
     assert "code 1" in said
 
 
-def test_models_page(addresses, desk) -> None:
+def test_models_page(addresses: tuple[str, str], desk: Path) -> None:
     url, tracker = addresses
     variables = {"CHAINRULE_URL": url, "API": url}
     said = typed("docs/models.md", desk, **variables, ID=trained(desk, **variables))
@@ -237,7 +268,7 @@ def test_models_page(addresses, desk) -> None:
     assert "probability_9" in output
 
 
-def test_sweeps_page(url, desk) -> None:
+def test_sweeps_page(url: str, desk: Path) -> None:
     trained(desk, CHAINRULE_URL=url)
     said = typed("docs/sweeps.md", desk, CHAINRULE_URL=url)
     assert "a minute on" in said["chainrule sweep forecast examples/sweep.json"]
@@ -258,7 +289,7 @@ def test_sweeps_page(url, desk) -> None:
     assert "finished" in said["chainrule submit best.json --watch"]
 
 
-def mirrored(tracker):
+def mirrored(tracker: str) -> None:
     """Wait until MLflow shows a run as finished."""
     give_up_at = time.monotonic() + 120
     while time.monotonic() < give_up_at:
@@ -271,7 +302,7 @@ def mirrored(tracker):
     raise AssertionError("no run is finished in MLflow")
 
 
-def python(snippet, desk, **variables):
+def python(snippet: Snippet, desk: Path, **variables: str) -> str:
     """What a Python snippet prints."""
     done = subprocess.run(
         [sys.executable, "-c", snippet.text],
@@ -285,6 +316,7 @@ def python(snippet, desk, **variables):
     return done.stdout
 
 
-@pytest.mark.parametrize("snippet", page("README.md", "python"), ids=str)
-def test_python_runs(snippet, desk) -> None:
-    assert python(snippet, desk)
+@pytest.mark.parametrize("snippet", page("docs/start.md", "python"), ids=str)
+def test_python_of_the_start_page_runs(snippet: Snippet, url: str, desk: Path) -> None:
+    bash("chainrule dataset add digits examples/digits.csv", desk, CHAINRULE_URL=url)
+    assert python(snippet, desk, CHAINRULE_URL=url)
