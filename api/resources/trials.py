@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.resources.base import Metrics, Number, Read, metrics_in
 from core.db import tables
-from core.sweeps import standing
+from core.sweeps import combined_status
 
 
 class TrialFold(Read):
@@ -65,7 +65,7 @@ class Trial(Read):
         progress = (job.progress if job else None) or {}
         status = row.status
         if trial_jobs and row.open:
-            status = standing(job.status for job in trial_jobs).value
+            status = combined_status(job.status for job in trial_jobs).value
         return cls(
             number=row.number,
             status=status,

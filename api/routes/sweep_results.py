@@ -55,8 +55,8 @@ def read_plot(
 ) -> HTMLResponse:
     """An interactive picture. 409 while too few trials have ended for it."""
     with reading(here.engine) as session:
-        found = sweeps.findings(session, sweep_id, curves=kind == "learning_curves")
-    page = found.page(kind, objective)
+        found = sweeps.read_results(session, sweep_id, curves=kind == "learning_curves")
+    page = found.plot(kind, objective)
     return HTMLResponse(page, headers={"Content-Security-Policy": ITSELF_ONLY})
 
 
@@ -66,7 +66,7 @@ def read_plot(
 def read_study(sweep_id: SweepId, here: Here, _: Owner) -> Response:
     """All trials as an Optuna storage, for Optuna Dashboard and `optuna.load_study`."""
     with reading(here.engine) as session:
-        found = sweeps.findings(session, sweep_id, curves=True)
+        found = sweeps.read_results(session, sweep_id, curves=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.db"
         found.export(path)

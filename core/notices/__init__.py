@@ -1,12 +1,12 @@
-"""Notices: what happened, told to addresses that asked for it, by signed requests.
+"""Webhooks: signed messages about events, sent to the URLs that subscribed to them.
 
-A change writes what is to be told in its own transaction; somebody else sends it, again and again
-until it arrives.
+A change adds its messages in its own transaction. The scheduler sends them, with retries until
+they are delivered.
 """
 
 from core.notices.delivery import Outcome, send
 from core.notices.outbox import Parcel, due, forget, record, take
-from core.notices.publication import EVENTS, Event, announce
+from core.notices.publication import EVENTS, Event, announce, announce_sweep_end
 from core.notices.webhooks import (
     MOST_WEBHOOKS,
     add,
@@ -27,6 +27,7 @@ __all__ = [
     "Parcel",
     "add",
     "announce",
+    "announce_sweep_end",
     "deliveries",
     "due",
     "forget",

@@ -1,4 +1,4 @@
-"""The search for good hyperparameters: the one place that speaks to Optuna.
+"""Hyperparameter search; the only package that uses Optuna.
 
-Our rows are the truth: a study is made anew in memory from what they say, asked, and forgotten.
+The database is the truth: an Optuna study is built in memory from the rows, asked and discarded.
 """

@@ -1,4 +1,4 @@
-"""What a dimension of a search space is: the values that one hyperparameter may take."""
+"""Base class of dimensions: the values that one hyperparameter may take."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,29 @@ class Dimension(Family):
 
     @abstractmethod
     def distribution(self) -> BaseDistribution:
-        """It as Optuna knows it."""
+        """Return the dimension as a distribution of Optuna."""
 
     @abstractmethod
     def ends(self) -> Sequence[Any]:
-        """Values that show whether all of them fit: the ends, or every choice."""
+        """Return values that represent all others in a check: both ends, or every choice."""
 
     @abstractmethod
     def points(self) -> int | None:
-        """How many different values there are; None: too many to count."""
+        """Return the number of distinct values; None if they cannot be counted."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
-        """Whether `value`, as a JSON document has it, is one of them."""
+        """Return whether `value`, in its JSON form, is one of the values."""
 
     def to_optuna(self, value: Any) -> Any:
-        """A value as Optuna takes it."""
+        """Convert a value from its JSON form to the one that Optuna takes."""
         return value
 
     def from_optuna(self, value: Any) -> Any:
-        """What Optuna suggested, as a JSON document has it."""
+        """Convert a value that Optuna suggested to its JSON form."""
         return value
 
     @classmethod
     def examples(cls) -> Iterator["Dimension"]:
-        """Some of them, on which the tests of the family run."""
+        """Yield instances on which the tests of the family run."""
         raise NotImplementedError

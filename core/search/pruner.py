@@ -1,4 +1,4 @@
-"""What a pruner is: a way to see early that a trial will not be among the best."""
+"""Base class of pruners, which end trials early that will not be among the best."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from core.family import Family
 
 
 class Pruner(Family):
-    """Judges a running trial by the objective it reported after each epoch."""
+    """Judges a running trial by the objective that it logged after each epoch."""
 
     prunes: ClassVar[bool] = True
     """Whether it ever ends a trial."""
 
     @abstractmethod
     def make(self, epochs: int) -> BasePruner:
-        """Optuna's pruner of this kind, for trials of `epochs` epochs."""
+        """Return Optuna's pruner of this kind, for trials of `epochs` epochs."""
 
     @classmethod
     def examples(cls) -> Iterator["Pruner"]:
-        """Some of them, on which the tests of the family run."""
+        """Yield instances on which the tests of the family run."""
         raise NotImplementedError

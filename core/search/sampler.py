@@ -1,4 +1,4 @@
-"""What a sampler is: a way to choose the next point of a search space."""
+"""Base class of samplers, which choose the next point of a search space."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -15,27 +15,25 @@ Space = Mapping[str, BaseDistribution]
 
 
 class Sampler(Family):
-    """Chooses points. Equal seeds and equal histories give equal points.
-
-    `adaptive`: what it chooses depends on the results so far, so also on how many trials run at
-    once. `counted`: it visits each point once, so all dimensions must have points to count.
-    """
+    """Chooses points. Equal seeds and equal histories give equal points."""
 
     adaptive: ClassVar[bool] = False
-    counted: ClassVar[bool] = False
-    blind: ClassVar[bool] = False
-    """Whether it looks at no trial at all: then it need not be shown any."""
-    warms: ClassVar[bool] = False
-    """Whether it learns from trials of others as well."""
+    """Whether its points depend on results, and so on how many trials run at once."""
+    exhaustive: ClassVar[bool] = False
+    """Whether it visits each point once: then all dimensions must be countable."""
+    ignores_trials: ClassVar[bool] = False
+    """Whether it never looks at trials: then the study may be empty."""
+    warm_starts: ClassVar[bool] = False
+    """Whether it learns from trials that it did not choose."""
     objectives: ClassVar[int] = 8
-    """How many objectives it copes with at most."""
+    """Largest number of objectives that it supports."""
     seed: Any
 
     @abstractmethod
     def make(self, space: Space) -> BaseSampler:
-        """Optuna's sampler of this kind."""
+        """Return Optuna's sampler of this kind."""
 
     @classmethod
     def examples(cls) -> Iterator["Sampler"]:
-        """Some of them, on which the tests of the family run."""
+        """Yield instances on which the tests of the family run."""
         raise NotImplementedError

@@ -1,12 +1,12 @@
-"""Ask and judge: pure functions of what a sweep has tried so far.
+"""Ask a sampler for points and a pruner for verdicts, as functions of the trials so far.
 
-A study is made anew in memory from the trials given; besides them only the state of the sampler's
-random numbers has to be kept (`state`), so that it draws on as if it had never been interrupted.
+An Optuna study is built in memory from the given trials. Only the state of the sampler's random
+numbers is stored besides them (`state`), so that the sampler continues as if it had never been
+interrupted.
 """
 
 import base64
 import copy
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,16 +33,15 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 
-
 _RUNG = "completed_rung_"
-"""What successive halving and Hyperband note on a trial: its value at the end of each rung."""
+"""Prefix of the attributes in which successive halving and Hyperband keep the value of a rung."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: fields by path, by which sampler and pruner, towards which directions.
+    """Search space by path, directions of the objectives, sampler and pruner.
 
-    `name` only has to differ between sweeps; `epochs` is how long a trial trains at most.
+    `name` must differ between sweeps; `epochs` is the number of epochs of a complete trial.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Search:
     epochs: int = 1
 
     def points(self) -> int | None:
-        """How many points the space has; None: too many to count."""
+        """Return the number of points of the space; None if they cannot be counted."""
         product = 1
         for dimension in self.space.values():
             count = dimension.points()
@@ -64,10 +63,10 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A trial as the rows have it: its point, how it stands, its objectives, what it reported.
+class TrialRecord:
+    """A trial as the rows have it: point by path, outcome, objectives, first objective by epoch.
 
-    `attributes` is what sampler and pruner noted on it.
+    `attributes` are those that sampler and pruner stored on the trial.
     """
 
     number: int
@@ -80,7 +79,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The next trial: its number, its point, and what the sampler noted on it."""
+    """The next trial: its number, its point, and the attributes that the sampler stored on it."""
 
     number: int
     values: dict[str, Any]
@@ -93,69 +92,70 @@ def ask(
     first: int,
     count: int,
     state: Mapping[str, Any] | None = None,
-    wanted: Mapping[int, Mapping[str, Any]] | None = None,
+    chosen: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> tuple[list[Suggestion], dict[str, Any]]:
-    """The next `count` points, and the state to ask with next time.
+    """Return the next `count` points, from trial `first` on, and the state for the next call.
 
-    `study` has tried all so far, if its sampler looks at them; the next trial is number `first`.
-    `wanted` are points that somebody chose, by number; they may leave fields to the sampler.
+    `study` holds all trials so far, unless the sampler ignores them. `chosen` are points by trial
+    number that the owner chose; the sampler fills in fields that they leave out.
     """
     distributions = _distributions(search)
     study.sampler = sampler = search.sampler.make(distributions)
     _restore(study, sampler, state or {})
-    found = []
+    suggestions = []
     for number in range(first, first + count):
-        if wanted is not None and number in wanted:
-            study.enqueue_trial(_encoded(search, wanted[number]))
+        if chosen is not None and number in chosen:
+            study.enqueue_trial(_encoded(search, chosen[number]))
         trial = study.ask(dict(distributions))
         attributes = study._storage.get_trial_system_attrs(trial._trial_id)
-        found.append(Suggestion(number, _decoded(search, trial.params), _kept(attributes)))
-    return found, _state(study, sampler)
+        suggestions.append(
+            Suggestion(number, _decoded(search, trial.params), _serializable(attributes))
+        )
+    return suggestions, _state(study, sampler)
 
 
-def judge(study: optuna.Study, mine: Tried, *, seen: int = 0) -> tuple[int | None, dict[str, Any]]:
-    """The epoch at which trial `mine` should be pruned, None if at none; its attributes then.
+def judge(
+    study: optuna.Study, record: TrialRecord, *, after: int = 0
+) -> tuple[int | None, dict[str, Any]]:
+    """Return the epoch at which a trial should be pruned, or None, and its attributes.
 
-    `study` knows all trials, `mine` among them. Judged are the epochs it reported after `seen`, one
-    after another, so how often one looks decides nothing about that trial's own reports.
+    `study` holds all trials, this one included. The epochs after `after` are judged one by one, so
+    that the verdict on a trial's own reports does not depend on how often it is asked for.
     """
-    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, mine.number)
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(
+        study._study_id, record.number
+    )
     verdict = None
-    for epoch in sorted(epoch for epoch in mine.reports if epoch > seen):
-        frozen = _seen_until(copy.copy(study._storage.get_trial(trial_id)), mine, epoch)
-        if study.pruner.prune(study, frozen):
+    for epoch in sorted(epoch for epoch in record.reports if epoch > after):
+        trial = copy.copy(study._storage.get_trial(trial_id))
+        trial.intermediate_values = {e: v for e, v in record.reports.items() if e <= epoch}
+        if study.pruner.prune(study, trial):
             verdict = epoch
             break
-    return verdict, _kept(study._storage.get_trial_system_attrs(trial_id))
+    return verdict, _serializable(study._storage.get_trial_system_attrs(trial_id))
 
 
-def unjudged(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What the sampler noted on a trial, without the rungs that a pruner let it pass."""
+def without_rungs(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a trial without the rungs that a pruner stored."""
     return {key: value for key, value in attributes.items() if not key.startswith(_RUNG)}
 
 
-def _seen_until(trial: FrozenTrial, mine: Tried, epoch: int) -> FrozenTrial:
-    """The trial as it was when it had reported `epoch`."""
-    trial.intermediate_values = {e: v for e, v in mine.reports.items() if e <= epoch}
-    return trial
-
-
-def put(search: Search, study: optuna.Study, one: Tried) -> None:
-    """Let a trial stand in the study as it does in the rows; one that is not there comes last."""
-    made = _frozen(search, one, _distributions(search))
+def write_trial(search: Search, study: optuna.Study, record: TrialRecord) -> None:
+    """Replace a trial of the study by `record`, or append it."""
+    trial = _frozen(search, record, _distributions(search))
     storage, study_id = study._storage, study._study_id
-    if one.number >= storage.get_n_trials(study_id):
-        storage.create_new_trial(study_id, template_trial=made)
+    if record.number >= storage.get_n_trials(study_id):
+        storage.create_new_trial(study_id, template_trial=trial)
         return
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, one.number)
-    made.number, made._trial_id = one.number, trial_id
-    # Its own ways to change a trial know no going back from an end, and no new attributes then.
-    storage._set_trial(trial_id, made)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, record.number)
+    trial.number, trial._trial_id = record.number, trial_id
+    # Optuna's public methods refuse to change a trial that has ended.
+    storage._set_trial(trial_id, trial)
     storage._update_cache(trial_id, study_id)
 
 
-def study_of(search: Search, tried: Sequence[Tried]) -> optuna.Study:
-    """An Optuna study in memory that has tried the same."""
+def build_study(search: Search, records: Sequence[TrialRecord]) -> optuna.Study:
+    """Return an Optuna study in memory that holds these trials."""
     study = optuna.create_study(
         study_name=search.name,
         directions=list(search.directions),
@@ -163,41 +163,47 @@ def study_of(search: Search, tried: Sequence[Tried]) -> optuna.Study:
         pruner=search.pruner.make(search.epochs),
     )
     distributions = _distributions(search)
-    for one in tried:
+    for record in records:
         study._storage.create_new_trial(
-            study._study_id, template_trial=_frozen(search, one, distributions)
+            study._study_id, template_trial=_frozen(search, record, distributions)
         )
     return study
 
 
-def _frozen(search: Search, one: Tried, distributions: Mapping[str, Any]) -> FrozenTrial:
-    """A trial as Optuna knows it. One that the space, edited since, has no place for counts as
-    failed: what came of it says nothing about the space."""
+def _frozen(search: Search, record: TrialRecord, distributions: Mapping[str, Any]) -> FrozenTrial:
+    """Return a trial in Optuna's form.
+
+    A trial that has ended and does not lie in the space, which was edited since, counts as failed:
+    its result says nothing about the space.
+    """
     placed = {
-        path: _reaching(search.space[path], distributions[path], value)
-        for path, value in one.values.items()
+        path: _widened(search.space[path], distributions[path], value)
+        for path, value in record.values.items()
         if path in search.space
     }
-    outcome = one.outcome
+    outcome = record.outcome
     if None in placed.values() and outcome != "open":
         outcome = "failed"
     known = {path: value for path, value in placed.items() if value is not None}
-    values = list(one.objectives) or None
-    made = create_trial(
+    objectives = list(record.objectives) or None
+    trial = create_trial(
         state=_STATES[outcome],
-        params=_encoded(search, {path: one.values[path] for path in known}),
+        params=_encoded(search, {path: record.values[path] for path in known}),
         distributions=known,
-        values=values if outcome in ("finished", "pruned") else None,
-        intermediate_values=dict(one.reports),
-        system_attrs=dict(one.attributes),
+        values=objectives if outcome in ("finished", "pruned") else None,
+        intermediate_values=dict(record.reports),
+        system_attrs=dict(record.attributes),
     )
     if outcome == "open":
-        made.datetime_complete = None
-    return made
+        trial.datetime_complete = None
+    return trial
 
 
-def _reaching(dimension: Dimension, distribution: Any, value: Any) -> Any:
-    """The dimension's distribution, wide enough for a value of an earlier one; None: it cannot."""
+def _widened(dimension: Dimension, distribution: Any, value: Any) -> Any:
+    """Return the distribution, widened to contain a value of an earlier space; None if it cannot.
+
+    Only the ends of numbers can be widened.
+    """
     if dimension.contains(value):
         return distribution
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
@@ -222,39 +228,39 @@ def _decoded(search: Search, values: Mapping[str, Any]) -> dict[str, Any]:
     return {path: search.space[path].from_optuna(values[path]) for path in search.space}
 
 
-def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What is worth keeping of a trial's attributes: no pickled optimizers."""
+def _serializable(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a trial without pickled optimizers."""
     return {key: value for key, value in attributes.items() if ":optimizer" not in key}
 
 
 def _state(study: optuna.Study, sampler: Any) -> dict[str, Any]:
-    """The sampler's random numbers and what it noted on the study, as JSON."""
+    """Return the sampler's random state and its attributes of the study, as JSON."""
     return {
-        "random": [_packed(one.rng) for one in _random_states(sampler)],
+        "random": [_packed(source.rng) for source in _random_states(sampler)],
         "study": dict(study._storage.get_study_system_attrs(study._study_id)),
     }
 
 
 def _restore(study: optuna.Study, sampler: Any, state: Mapping[str, Any]) -> None:
-    for one, packed in zip(_random_states(sampler), state.get("random", ()), strict=False):
-        one.rng.set_state(_unpacked(packed))
+    for source, packed in zip(_random_states(sampler), state.get("random", ()), strict=False):
+        source.rng.set_state(_unpacked(packed))
     for key, value in state.get("study", {}).items():
         study._storage.set_study_system_attr(study._study_id, key, value)
 
 
 def _random_states(sampler: Any) -> Iterator[LazyRandomState]:
-    """The sampler's sources of random numbers, in one order, each once."""
+    """Yield the random states inside a sampler, each once, in a fixed order."""
     seen: set[int] = set()
-    waiting = [sampler]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen or not type(one).__module__.startswith(("optuna.", "core.search.")):
+    remaining = [sampler]
+    while remaining:
+        item = remaining.pop()
+        if id(item) in seen or not type(item).__module__.startswith(("optuna.", "core.search.")):
             continue
-        seen.add(id(one))
-        if isinstance(one, LazyRandomState):
-            yield one
+        seen.add(id(item))
+        if isinstance(item, LazyRandomState):
+            yield item
             continue
-        waiting += [value for _, value in sorted(getattr(one, "__dict__", {}).items())]
+        remaining += [value for _, value in sorted(getattr(item, "__dict__", {}).items())]
 
 
 def _packed(rng: np.random.RandomState) -> dict[str, Any]:
@@ -268,13 +274,8 @@ def _unpacked(packed: Mapping[str, Any]) -> tuple[Any, ...]:
     return "MT19937", key, packed["position"], packed["has_gauss"], packed["gauss"]
 
 
-def finite(values: Sequence[float | None]) -> bool:
-    """Whether all objectives are numbers that can be compared."""
-    return all(value is not None and math.isfinite(value) for value in values)
-
-
 class quiet(warnings.catch_warnings):  # noqa: N801
-    """Without Optuna's remarks about what it may change one day."""
+    """Context in which Optuna's warnings are ignored."""
 
     def __enter__(self) -> None:
         super().__enter__()

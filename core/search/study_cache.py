@@ -1,7 +1,4 @@
-"""What a search has tried, kept in memory between two looks: only what changed is written into it.
-
-What it gives is what a notebook begun anew from all trials would give.
-"""
+"""A study kept in memory and updated with what changed, instead of built from all trials."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,78 +7,86 @@ from typing import Any
 from core.search.study import (
     Search,
     Suggestion,
-    Tried,
+    TrialRecord,
     ask,
+    build_study,
     judge,
-    put,
     quiet,
-    study_of,
+    write_trial,
 )
 
 
-class Notebook:
-    """An Optuna study that is told as the rows change, and asked as often as wanted.
+class CachedStudy:
+    """An Optuna study that is updated as trials change. It behaves like one built anew.
 
-    What others tried before (`prior`) comes first in it; a pruner never compares with that.
+    Trials of earlier sweeps (`warm_start`) come first; a pruner never compares with them.
     """
 
-    def __init__(self, search: Search, tried: Sequence[Tried], prior: Sequence[Tried] = ()) -> None:
+    def __init__(
+        self,
+        search: Search,
+        records: Sequence[TrialRecord],
+        warm_start: Sequence[TrialRecord] = (),
+    ) -> None:
         self._search = search
-        self._tried = list(tried)
-        self._ahead = len(prior)
+        self._records = list(records)
+        self._offset = len(warm_start)
         with quiet():
-            self._judged = study_of(search, tried)
-            self._asked = self._judged
-            if prior:
-                later = [self._behind(one) for one in tried]
-                self._asked = study_of(search, [*prior, *later])
+            self._pruned = build_study(search, records)
+            self._sampled = self._pruned
+            if warm_start:
+                later = [self._shifted(record) for record in records]
+                self._sampled = build_study(search, [*warm_start, *later])
 
     def __len__(self) -> int:
-        """How many trials it knows."""
-        return len(self._tried)
+        """Return the number of trials, without those of earlier sweeps."""
+        return len(self._records)
 
-    def __getitem__(self, number: int) -> Tried:
-        return self._tried[number]
+    def __getitem__(self, number: int) -> TrialRecord:
+        return self._records[number]
 
-    def write(self, changed: Iterable[Tried]) -> None:
-        """Note how trials stand now; new ones come after the last, without a gap."""
+    def update(self, changed: Iterable[TrialRecord]) -> None:
+        """Replace trials, or append them; new numbers follow the last one without a gap."""
         with quiet():
-            for one in changed:
-                if one.number == len(self._tried):
-                    self._tried.append(one)
+            for record in changed:
+                if record.number == len(self._records):
+                    self._records.append(record)
                 else:
-                    self._tried[one.number] = one
-                put(self._search, self._judged, one)
-                if self._asked is not self._judged:
-                    put(self._search, self._asked, self._behind(one))
+                    self._records[record.number] = record
+                write_trial(self._search, self._pruned, record)
+                if self._sampled is not self._pruned:
+                    write_trial(self._search, self._sampled, self._shifted(record))
 
     def ask(
         self,
         count: int,
         *,
         state: Mapping[str, Any] | None = None,
-        wanted: Mapping[int, Mapping[str, Any]] | None = None,
-        begun: int | None = None,
+        chosen: Mapping[int, Mapping[str, Any]] | None = None,
+        first: int | None = None,
     ) -> tuple[list[Suggestion], dict[str, Any]]:
-        """As `core.search.study.ask`. What was suggested is noted as trials that are open.
+        """As `core.search.study.ask`; the suggestions are added as open trials.
 
-        A blind sampler's trials need not be known: then `begun` says how many there were.
+        If the sampler ignores trials, the study may be empty: then `first` is the next number.
         """
-        first = len(self._tried) if begun is None else begun
+        first = len(self._records) if first is None else first
         with quiet():
-            found, left = ask(self._search, self._asked, first, count, state, wanted)
-        if first == len(self._tried):
-            self.write(Tried(one.number, one.values, attributes=one.attributes) for one in found)
-        return found, left
+            suggestions, next_state = ask(self._search, self._sampled, first, count, state, chosen)
+        if first == len(self._records):
+            self.update(
+                TrialRecord(suggestion.number, suggestion.values, attributes=suggestion.attributes)
+                for suggestion in suggestions
+            )
+        return suggestions, next_state
 
-    def judge(self, number: int, *, seen: int = 0) -> tuple[int | None, dict[str, Any]]:
-        """As `core.search.study.judge`; what the pruner notes on the trial stays noted."""
-        mine = self._tried[number]
+    def judge(self, number: int, *, after: int = 0) -> tuple[int | None, dict[str, Any]]:
+        """As `core.search.study.judge`; attributes that the pruner stores are kept."""
+        record = self._records[number]
         with quiet():
-            verdict, attributes = judge(self._judged, mine, seen=seen)
-        self._tried[number] = replace(mine, attributes=attributes)
+            verdict, attributes = judge(self._pruned, record, after=after)
+        self._records[number] = replace(record, attributes=attributes)
         return verdict, attributes
 
-    def _behind(self, one: Tried) -> Tried:
-        """A trial as it is numbered behind those of others."""
-        return replace(one, number=one.number + self._ahead)
+    def _shifted(self, record: TrialRecord) -> TrialRecord:
+        """Return a trial with its number after the trials of earlier sweeps."""
+        return replace(record, number=record.number + self._offset)

@@ -1,4 +1,4 @@
-"""A search as a file that Optuna opens: its dashboard, `load_study`, any script of its own."""
+"""Export of a search as a storage file for Optuna, its dashboard and `load_study`."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,16 +8,17 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.pool import StaticPool
 
-from core.search.study import Search, Tried, quiet, study_of
+from core.search.study import Search, TrialRecord, build_study, quiet
 
 
-def export(search: Search, tried: Sequence[Tried], path: Path, study_name: str) -> None:
-    """Write what was tried to an SQLite file, as the only study of an Optuna storage.
+def export(search: Search, records: Sequence[TrialRecord], path: Path, study_name: str) -> None:
+    """Write an SQLite file that is an Optuna storage with one study.
 
-    It is made in memory and copied: Optuna writes trial by trial, which would take a disk minutes.
+    The storage is built in memory and copied: Optuna writes trial by trial, which takes minutes on
+    a disk.
     """
     with quiet():
-        source = study_of(search, tried)
+        source = build_study(search, records)
         storage = RDBStorage(
             "sqlite://",
             engine_kwargs={
@@ -29,11 +30,11 @@ def export(search: Search, tried: Sequence[Tried], path: Path, study_name: str) 
             storage=storage, study_name=study_name, directions=source.directions
         )
         study.add_trials(source.get_trials(deepcopy=False))
-        held = storage.engine.raw_connection()
+        connection = storage.engine.raw_connection()
         try:
             with sqlite3.connect(path) as file:
-                held.driver_connection.backup(file)
+                connection.driver_connection.backup(file)
             file.close()
         finally:
-            held.close()
+            connection.close()
             storage.engine.dispose()

@@ -139,7 +139,7 @@ class SweepSpec(Spec):
     def trials(self) -> int:
         """How many trials there will be: no more than a sampler that visits each point finds."""
         points = self.search("").points()
-        return self.n_trials if points is None or not self.sampler.counted else min(
+        return self.n_trials if points is None or not self.sampler.exhaustive else min(
             points, self.n_trials
         )  # fmt: skip
 
@@ -320,7 +320,7 @@ def _methods(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
         yield _wrong("pruning needs a single objective", "pruner")
     if count > sweep.sampler.objectives:
         yield _wrong(f"{sweep.sampler.kind} takes a single objective", "sampler")
-    if sweep.sampler.counted:
+    if sweep.sampler.exhaustive:
         for path, dimension in sweep.search_space.items():
             if dimension.points() is None:
                 yield _wrong(f"{sweep.sampler.kind} needs a step here", "search_space", path)

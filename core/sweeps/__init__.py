@@ -1,13 +1,12 @@
-"""Use cases of sweeps: start one, advance it, pause, resume and cancel it, read it.
+"""Use cases of sweeps: start, advance, pause, resume, cancel, edit and read them.
 
-The rows are the truth. Whoever advances a sweep has a turn; what it wants to write is refused once
-somebody else had a later one. A trial is a job, and how it ends is read from its job.
+The rows are the truth. `advance` locks a sweep; a write is refused once another process holds the
+lock. A trial is a job, or one job for each fold, and its outcome is read from its jobs.
 """
 
 from core.sweeps.budget import Spent, spent
-from core.sweeps.control.edits import add_points, edit, retry_failed
-from core.sweeps.control.lifecycle import cancel, pause, resume
-from core.sweeps.cost.estimate import Forecast, forecast
+from core.sweeps.control import add_points, cancel, edit, pause, resume, retry_failed
+from core.sweeps.forecast import Forecast, forecast
 from core.sweeps.mirror_state import (
     SweepPoint,
     behind,
@@ -31,20 +30,20 @@ from core.sweeps.queries import (
     list_sweeps,
     trials,
 )
-from core.sweeps.results import Findings, findings, register_best
-from core.sweeps.snapshot import Memory
+from core.sweeps.results import SweepResults, read_results, register_best
+from core.sweeps.snapshot import SnapshotCache
 from core.sweeps.submission import start, started
-from core.sweeps.trial_jobs import folds, standing
+from core.sweeps.trial_jobs import combined_status, folds
 from core.sweeps.trial_scheduler import Advance, advance, unfinished
 
 __all__ = [
     "Advance",
-    "Findings",
     "Forecast",
-    "Memory",
+    "SnapshotCache",
     "Spent",
     "SweepPage",
     "SweepPoint",
+    "SweepResults",
     "add_points",
     "advance",
     "any_runs",
@@ -52,10 +51,10 @@ __all__ = [
     "best",
     "best_job",
     "cancel",
+    "combined_status",
     "complete",
     "counts",
     "edit",
-    "findings",
     "folds",
     "forecast",
     "forget_sweep_run",
@@ -64,6 +63,7 @@ __all__ = [
     "list_sweeps",
     "of_jobs",
     "pause",
+    "read_results",
     "record_sweep_mirrored",
     "record_sweep_run",
     "register_best",
@@ -72,7 +72,6 @@ __all__ = [
     "retry_failed",
     "show_best",
     "spent",
-    "standing",
     "start",
     "started",
     "sweep_points",

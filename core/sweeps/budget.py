@@ -1,4 +1,4 @@
-"""What a sweep may spend besides its trials, and what it has spent: seconds and epochs."""
+"""Budget of a sweep besides its trials, in seconds and epochs, and how much of it is spent."""
 
 import math
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import jobs
+from core import jobs, notices
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.spec.sweep import SweepSpec
 from core.status import SweepStatus
-from core.sweeps.trial_jobs import beside_jobs, going_on
+from core.sweeps.trial_jobs import select_with_jobs, unfinished_jobs
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds a sweep has been running, pauses left out; epochs its trials trained so far.
+    """Seconds that a sweep has run, without pauses, and epochs that its trials have trained.
 
-    `promised` are the epochs that open trials may still train.
+    `promised` counts the epochs that open trials may still train.
     """
 
     seconds: float
@@ -29,40 +29,47 @@ class Spent:
 
 
 def start_clock(session: Session, sweep: Sweep) -> None:
-    """Let a sweep's time run from now on."""
+    """Start counting the running time of a sweep, if it is not counted already."""
     if sweep.running_since is None:
-        sweep.running_since = _moment(session)
+        sweep.running_since = _database_time(session)
 
 
 def stop_clock(session: Session, sweep: Sweep) -> None:
-    """Let its time stand still."""
+    """Stop counting the running time of a sweep, if it is counted."""
     if sweep.running_since is not None:
-        sweep.spent_ms += _milliseconds(sweep.running_since, _moment(session))
+        sweep.spent_ms += _milliseconds(sweep.running_since, _database_time(session))
         sweep.running_since = None
 
 
+def end(session: Session, sweep: Sweep, status: SweepStatus) -> None:
+    """Give a sweep the terminal `status`, stop its clock and announce the end to webhooks."""
+    stop_clock(session, sweep)
+    sweep.status, sweep.finished_at = status, now()
+    session.flush()
+    notices.announce_sweep_end(session, sweep)
+
+
 def spent(session: Session, sweep: Sweep) -> Spent:
-    """What a sweep has spent up to now."""
+    """Return what a sweep has spent so far."""
     milliseconds = sweep.spent_ms
     if sweep.running_since is not None:
-        milliseconds += _milliseconds(sweep.running_since, _moment(session))
-    epochs = Job.spec["epochs"].as_integer()
-    statement = beside_jobs(sweep, Job.progress, epochs).where(Trial.status == "open")
+        milliseconds += _milliseconds(sweep.running_since, _database_time(session))
+    statement = select_with_jobs(sweep, Job.progress, Job.spec["epochs"].as_integer())
     trained = promised = 0
-    for progress, epochs in session.execute(statement):
+    for progress, epochs in session.execute(statement.where(Trial.status == "open")):
         done = int((progress or {}).get("epoch", 0))
         trained += done
         promised += max(0, epochs - done)
     return Spent(milliseconds / 1000, sweep.epochs_told + trained, promised)
 
 
-def limited(spec: SweepSpec) -> bool:
-    """Whether anything but the number of trials ends the sweep."""
+def is_limited(spec: SweepSpec) -> bool:
+    """Return whether the sweep has a budget besides its number of trials."""
     return spec.budget.seconds is not None or spec.budget.epochs is not None
 
 
-def exhausted(spec: SweepSpec, so_far: Spent) -> str | None:
-    """Which budget is used up: `seconds`, `epochs` or none."""
+def exhausted_budget(spec: SweepSpec, so_far: Spent) -> str | None:
+    """Return which budget is used up, `seconds` or `epochs`; None if neither is."""
     budget = spec.budget
     if budget.seconds is not None and so_far.seconds >= budget.seconds:
         return "seconds"
@@ -71,10 +78,10 @@ def exhausted(spec: SweepSpec, so_far: Spent) -> str | None:
     return None
 
 
-def affordable(spec: SweepSpec, so_far: Spent) -> int | None:
-    """How many trials more the epochs allow, all of those open trained to their end; None: any.
+def affordable_trials(spec: SweepSpec, so_far: Spent) -> int | None:
+    """Return how many more trials the epoch budget allows; None without an epoch budget.
 
-    The last one may be stopped before its end.
+    Open trials count as trained to their end. The last trial may be stopped before its end.
     """
     if spec.budget.epochs is None:
         return None
@@ -83,29 +90,29 @@ def affordable(spec: SweepSpec, so_far: Spent) -> int | None:
 
 
 def stop(session: Session, sweep: Sweep, budget: str) -> None:
-    """End a sweep whose budget is used up: what waits at once, what trains within a slice."""
+    """Stop a sweep whose `budget` is used up: cancel queued jobs, ask running ones to end."""
     sweep.stopped_by = budget
     session.flush()
-    for job_id in going_on(session, sweep):
+    for job_id in unfinished_jobs(session, sweep):
         jobs.stop(session, job_id, reason={"kind": "budget", "budget": budget})
 
 
-def refuse_spent(sweep: Sweep) -> None:
-    """Raise ConflictError for a sweep that a used up budget ended."""
+def refuse_exhausted(sweep: Sweep) -> None:
+    """Raise ConflictError for a sweep that was stopped because its budget was used up."""
     if sweep.stopped_by is not None:
         raise ConflictError(
             f"sweep {sweep.id} has used up its {sweep.stopped_by}: give it a larger budget first"
         )
 
 
-def going(sweep: Sweep) -> bool:
-    """Whether new trials may begin."""
+def may_start_trials(sweep: Sweep) -> bool:
+    """Return whether the state and the budget of a sweep allow new trials."""
     return sweep.status is SweepStatus.RUNNING and sweep.stopped_by is None
 
 
-def _moment(session: Session) -> datetime:
-    found: datetime = session.execute(select(now())).scalar_one()
-    return found
+def _database_time(session: Session) -> datetime:
+    moment: datetime = session.execute(select(now())).scalar_one()
+    return moment
 
 
 def _milliseconds(since: datetime, until: datetime) -> int:

@@ -17,7 +17,7 @@ from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.status import SweepStatus
 from core.sweeps.queries import best, get
-from core.sweeps.trial_jobs import beside_jobs, job_ids
+from core.sweeps.trial_jobs import job_ids, select_with_jobs
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> str:
     recorded = session.execute(select(Sweep.mlflow_run_id).where(Sweep.id == sweep_id))
     if (present := recorded.scalar_one()) != run_id:
         return str(present)
-    trial_jobs = beside_jobs(get(session, sweep_id), Job.id)
+    trial_jobs = select_with_jobs(get(session, sweep_id), Job.id)
     session.execute(
         update(Job)
         .where(Job.id.in_(trial_jobs), Job.mlflow_run_id.is_not(None))

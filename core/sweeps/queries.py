@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import nsmallest
 from typing import Any
 
 from sqlalchemy import exists, func, select
@@ -13,24 +12,27 @@ from core.db.tables import DatasetVersion, Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from core.spec.sweep import SweepSpec
 from core.status import JobStatus, SweepStatus
-from core.sweeps.leaderboard import costs, dominates
-from core.sweeps.trial_jobs import beside_jobs, standing
+from core.sweeps.trial_jobs import combined_status, select_with_jobs
+from core.sweeps.trial_outcome import best_of, ranked
 
-# A wide schema takes longer to read than all else; the few who want it load it then.
-_SLIM = joinedload(Sweep.dataset_version, innerjoin=True).defer(DatasetVersion.schema)
+# A wide schema takes longer to load than everything else; callers that need it load it later.
+_WITHOUT_SCHEMA = joinedload(Sweep.dataset_version, innerjoin=True).defer(DatasetVersion.schema)
 
 
 @dataclass(frozen=True)
 class SweepPage:
-    """Some sweeps, newest first, and the id to give as the cursor of the next page."""
+    """Sweeps, newest first, and the cursor of the next page (None on the last page)."""
 
     items: list[Sweep]
     next: str | None
 
 
 def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
-    """The sweep. Raises NotFoundError. With `lock` nobody else changes the row meanwhile."""
-    statement = select(Sweep).where(Sweep.id == sweep_id).options(_SLIM)
+    """Return a sweep; with `lock`, lock its row until the transaction ends.
+
+    Raises NotFoundError.
+    """
+    statement = select(Sweep).where(Sweep.id == sweep_id).options(_WITHOUT_SCHEMA)
     if lock:
         statement = statement.with_for_update(of=Sweep).execution_options(populate_existing=True)
     sweep = session.scalar(statement)
@@ -40,26 +42,29 @@ def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
 
 
 def any_runs(session: Session) -> bool:
-    """Whether a sweep goes on."""
+    """Return whether any sweep is running."""
     running = select(exists().where(Sweep.status == SweepStatus.RUNNING))
     return session.execute(running).scalar_one()
 
 
 def spec_of(sweep: Sweep) -> SweepSpec:
-    """What was asked for, with all edits since."""
+    """Return the spec of a sweep with all edits applied."""
     return _parsed(json.dumps(sweep.spec))
 
 
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> SweepSpec:
-    # Validating tries each end of the search space: too much to do at each turn.
+    # Validation tries both ends of each dimension: too slow to repeat on each `advance`.
     return SweepSpec.model_validate_json(text)
 
 
 def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50) -> SweepPage:
-    """A page of sweeps, newest first. Raises InvalidError for a cursor that no page gave."""
+    """Return a page of sweeps, newest first.
+
+    Raises InvalidError for a cursor that no page returned.
+    """
     statement = select(Sweep).order_by(Sweep.created_at.desc(), Sweep.id.desc()).limit(limit + 1)
-    statement = statement.options(_SLIM)
+    statement = statement.options(_WITHOUT_SCHEMA)
     if cursor is not None:
         last = session.get(Sweep, cursor)
         if last is None:
@@ -76,76 +81,74 @@ def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50)
 def trials(
     session: Session, sweep_id: str, *, after: int | None = None, limit: int | None = None
 ) -> list[tuple[Trial, Job | None]]:
-    """The trials of a sweep numbered above `after`, in order, each with its job."""
+    """Return the trials numbered above `after`, in order, each with its job if it has one."""
     statement = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number).limit(limit)
     if after is not None:
         statement = statement.where(Trial.number > after)
-    found = list(session.scalars(statement))
-    # Not joined: what a job is always loaded with would leave out trials without one.
-    wanted = select(Job).join(Trial, Trial.job_id == Job.id).where(Trial.sweep_id == sweep_id)
-    if found:
-        wanted = wanted.where(Trial.number.between(found[0].number, found[-1].number))
-    known = {job.id: job for job in session.scalars(wanted)} if found else {}
-    return [(trial, known.get(trial.job_id or "")) for trial in found]
+    rows = list(session.scalars(statement))
+    if not rows:
+        return []
+    # A second statement: the joins that always load with a job would drop trials without one.
+    own_jobs = (
+        select(Job)
+        .join(Trial, Trial.job_id == Job.id)
+        .where(Trial.sweep_id == sweep_id, Trial.number.between(rows[0].number, rows[-1].number))
+    )
+    by_id = {job.id: job for job in session.scalars(own_jobs)}
+    return [(trial, by_id.get(trial.job_id or "")) for trial in rows]
 
 
 def counts(session: Session, sweep_id: str) -> dict[str, int]:
-    """How many trials there are in each state; one that is not over has that of its jobs."""
-    mine = Trial.sweep_id == sweep_id
-    by_end = select(Trial.status, func.count()).where(mine).group_by(Trial.status)
-    found = {str(status): int(count) for status, count in session.execute(by_end)}
-    # Only of those that are open more has to be asked: an index has the others.
-    if found.pop("open", 0):
-        by_job = beside_jobs(get(session, sweep_id), Trial.number, Job.status)
-        stands: dict[int, list[JobStatus]] = {}
+    """Return the number of trials in each state; an open trial has the state of its jobs."""
+    by_status = (
+        select(Trial.status, func.count()).where(Trial.sweep_id == sweep_id).group_by(Trial.status)
+    )
+    numbers = {str(status): int(count) for status, count in session.execute(by_status)}
+    # Only open trials need their jobs: an index has the count of the others.
+    if numbers.pop("open", 0):
+        by_job = select_with_jobs(get(session, sweep_id), Trial.number, Job.status)
+        statuses: dict[int, list[JobStatus]] = {}
         for number, status in session.execute(by_job.where(Trial.status == "open")):
-            stands.setdefault(number, []).append(status)
-        for statuses in stands.values():
-            state = standing(statuses).value
-            found[state] = found.get(state, 0) + 1
-    return dict(sorted(found.items()))
+            statuses.setdefault(number, []).append(status)
+        for of_trial in statuses.values():
+            state = combined_status(of_trial).value
+            numbers[state] = numbers.get(state, 0) + 1
+    return dict(sorted(numbers.items()))
 
 
 def best(session: Session, sweep: Sweep, *, most: int = 1) -> list[Trial]:
-    """The `most` best finished trials, the first of equals; of several objectives the front."""
+    """Return the `most` best finished trials by number; of several objectives the Pareto front."""
     if sweep.leading is not None and most == 1:
         numbers = [number for number, _ in sweep.leading]
     else:
-        numbers = _compared(session, sweep, most)
+        statement = select(Trial.number, Trial.objectives).where(
+            Trial.sweep_id == sweep.id, Trial.status == "finished"
+        )
+        spec = spec_of(sweep)
+        finished = [ranked(spec, *row) for row in session.execute(statement)]
+        numbers = [number for number, _ in best_of(finished, most)]
     if not numbers:
         return []
-    wanted = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(numbers))
-    return list(session.scalars(wanted.order_by(Trial.number)))
+    rows = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(numbers))
+    return list(session.scalars(rows.order_by(Trial.number)))
 
 
-def _compared(session: Session, sweep: Sweep, most: int) -> list[int]:
-    """The numbers of the best trials, all of them compared."""
-    statement = (
-        select(Trial.number, Trial.objectives)
-        .where(Trial.sweep_id == sweep.id, Trial.status == "finished")
-        .order_by(Trial.number)
-    )
-    found = {
-        number: costs(sweep.spec, objectives or ())
-        for number, objectives in session.execute(statement)
-    }
-    if any(len(mine) > 1 for mine in found.values()):
-        return [
-            number
-            for number, mine in found.items()
-            if not any(dominates(other, mine) for other in found.values())
-        ]
-    return nsmallest(most, found, key=lambda number: (found[number], number))
+def best_trial(session: Session, sweep: Sweep) -> Trial:
+    """Return the best trial, the first one of a front.
+
+    Raises ConflictError while no trial has finished.
+    """
+    trials = best(session, sweep)
+    if not trials:
+        raise ConflictError(f"no trial of sweep {sweep.id} has finished yet")
+    return trials[0]
 
 
 def best_job(session: Session, sweep_id: str) -> tuple[Trial, dict[str, Any]]:
-    """The best trial, the first of a front, and the JobSpec document to train it again.
+    """Return the best trial and the JobSpec document that trains it again.
 
-    Raises NotFoundError, ConflictError while no trial has finished.
+    Raises NotFoundError, and ConflictError while no trial has finished.
     """
     sweep = get(session, sweep_id)
-    found = best(session, sweep)
-    if not found:
-        raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
-    spec = SweepSpec.model_validate(sweep.spec)
-    return found[0], spec.at(found[0].point).model_dump(mode="json")
+    trial = best_trial(session, sweep)
+    return trial, spec_of(sweep).at(trial.point).model_dump(mode="json")

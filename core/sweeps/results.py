@@ -1,4 +1,4 @@
-"""What came of a sweep: pictures, the study for Optuna, the best trial as a registered model."""
+"""Results of a sweep: plots, the study for Optuna, the best trial as a registered model."""
 
 import csv
 import io
@@ -13,91 +13,91 @@ from sqlalchemy.orm import Session
 from core import models
 from core.db.tables import ModelVersion, Trial
 from core.errors import ConflictError
-from core.search.plots import PlotKind, album, plot
-from core.search.study import Search, Tried
+from core.search.plots import PlotKind, all_plots, plot
+from core.search.study import Search, TrialRecord
 from core.search.study_export import export
-from core.spec.sweep import SweepSpec
-from core.sweeps.queries import best, get
+from core.sweeps.queries import best_trial, get, spec_of
 from core.sweeps.trial_jobs import job_ids
-from core.sweeps.trial_outcome import reports, tried
+from core.sweeps.trial_outcome import mean_reports, record_of
 
 MOST_CURVES = 200
-"""Learning curves are drawn of so many trials at most, the newest ones."""
+"""Learning curves are plotted of at most so many trials, the newest ones."""
 
 
 @dataclass(frozen=True)
-class Findings:
-    """A search with what it has tried so far, read from the rows at one moment."""
+class SweepResults:
+    """A search and its trials, read from the rows at one moment."""
 
     name: str
     search: Search
     metrics: tuple[str, ...]
-    tried: tuple[Tried, ...]
+    trials: tuple[TrialRecord, ...]
 
-    def page(self, kind: PlotKind, objective: int = 0) -> str:
-        """A picture as a web page. Raises as `core.search.plots.plot` does."""
-        return plot(self.search, self.tried, kind, self.metrics, objective)
+    def plot(self, kind: PlotKind, objective: int = 0) -> str:
+        """Return a plot as an HTML page. Raises as `core.search.plots.plot` does."""
+        return plot(self.search, self.trials, kind, self.metrics, objective)
 
-    def album(self) -> str:
-        """All pictures that there can be, on one web page; empty if there are none."""
-        return album(self.search, self.tried, self.metrics)
+    def all_plots(self) -> str:
+        """Return an HTML page with all plots that apply; empty if there are none."""
+        return all_plots(self.search, self.trials, self.metrics)
 
     def table(self) -> str:
-        """The trials as CSV: number, how each ended, its objectives and its point."""
-        fields = list(dict.fromkeys(path for one in self.tried for path in one.values))
+        """Return the trials as CSV: number, status, objectives and point."""
+        fields = list(dict.fromkeys(path for trial in self.trials for path in trial.values))
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["trial", "status", *self.metrics, *fields])
-        for one in self.tried:
-            objectives: list[Any] = list(one.objectives) or [""] * len(self.metrics)
-            point = [one.values.get(path, "") for path in fields]
-            written = [json.dumps(v) if isinstance(v, dict | list) else v for v in point]
-            writer.writerow([one.number, one.outcome, *objectives, *written])
+        for trial in self.trials:
+            objectives: list[Any] = list(trial.objectives) or [""] * len(self.metrics)
+            point = [trial.values.get(path, "") for path in fields]
+            cells = [json.dumps(v) if isinstance(v, dict | list) else v for v in point]
+            writer.writerow([trial.number, trial.outcome, *objectives, *cells])
         return text.getvalue()
 
     def export(self, path: Path) -> None:
-        """Write an Optuna storage of one study to an SQLite file."""
-        export(self.search, self.tried, path, self.name)
+        """Write an Optuna storage with this study to an SQLite file."""
+        export(self.search, self.trials, path, self.name)
 
 
-def findings(session: Session, sweep_id: str, *, curves: bool = False) -> Findings:
-    """What a sweep has tried. With `curves` also what the newest trials reported each epoch.
+def read_results(session: Session, sweep_id: str, *, curves: bool = False) -> SweepResults:
+    """Return the trials of a sweep; with `curves` also the learning curves of the newest ones.
 
     Raises NotFoundError.
     """
     sweep = get(session, sweep_id)
-    spec = SweepSpec.model_validate(sweep.spec)
+    spec = spec_of(sweep)
     statement = select(Trial).where(Trial.sweep_id == sweep_id).order_by(Trial.number)
     rows = list(session.scalars(statement))
     metric = spec.objectives[0].metric
-    drawn = job_ids(session, sweep, [row.number for row in rows[-MOST_CURVES:]]) if curves else {}
-    return Findings(
+    ids = job_ids(session, sweep, [row.number for row in rows[-MOST_CURVES:]]) if curves else {}
+    return SweepResults(
         f"{sweep.name}-{sweep.id[:8]}",
         spec.search(sweep_id),
         tuple(objective.metric for objective in spec.objectives),
-        tuple(tried(row, reports(session, drawn.get(row.number, ()), metric)) for row in rows),
+        tuple(
+            record_of(row, mean_reports(session, ids.get(row.number, ()), metric)) for row in rows
+        ),
     )
 
 
 def register_best(
     session: Session, sweep_id: str, name: str, *, owner: str, alias: str | None = None
 ) -> ModelVersion:
-    """Make the best trial's model the next version of `name`, and let an alias point at it.
+    """Register the best trial's model as the next version of `name`; set an alias if given.
 
-    Raises NotFoundError, ConflictError while no trial has finished, InvalidError for a bad name.
+    Raises NotFoundError, ConflictError while no trial has finished or if trials are
+    cross-validated, and InvalidError for an invalid name.
     """
     sweep = get(session, sweep_id)
-    found = best(session, sweep)
-    if not found:
-        raise ConflictError(f"no trial of sweep {sweep_id} has finished yet")
-    if found[0].job_id is None:
+    trial = best_trial(session, sweep)
+    if trial.job_id is None:
         raise ConflictError(
-            "a cross-validated trial has a model of each fold, none of all rows: submit the best "
-            "trial's job and register its model"
+            "a cross-validated trial has one model for each fold and none of all rows: submit the "
+            "best trial's job and register its model"
         )
-    description = f"trial {found[0].number} of sweep {sweep.name} ({sweep_id})"
-    made = models.register(session, name, found[0].job_id, owner=owner, description=description)
+    description = f"trial {trial.number} of sweep {sweep.name} ({sweep_id})"
+    registered = models.register(session, name, trial.job_id, owner=owner, description=description)
     if alias is not None:
         reason = f"best of sweep {sweep_id[:8]}"
-        models.set_alias(session, name, alias, made.version, owner=owner, reason=reason)
-    return made
+        models.set_alias(session, name, alias, registered.version, owner=owner, reason=reason)
+    return registered

@@ -1,19 +1,26 @@
-"""Start a sweep: one row; its trials begin when it is first advanced."""
+"""Start a sweep: validate its spec and add one row. Trials start when it is first advanced."""
 
 import uuid
+from collections.abc import Iterator
 
 from pydantic import ValidationError
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.data.table.schema import DatasetSchema
 from core.db import idempotency
-from core.db.tables import DatasetVersion, Sweep
+from core.db.tables import DatasetVersion, Sweep, Trial
 from core.errors import FieldError, InvalidError
+from core.search.study import TrialRecord
 from core.spec.admission import check
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import start_clock
 from core.sweeps.queries import get
-from core.sweeps.warm_start import check_warm_start
+from core.sweeps.trial_outcome import record_of
+
+MOST_WARM_START_TRIALS = 10_000
+_INFORMATIVE = ("finished", "pruned")
+"""Statuses of earlier trials that tell a sampler something."""
 
 
 def start(
@@ -27,10 +34,10 @@ def start(
     idempotency_key: str | None = None,
     request_hash: str = "",
 ) -> Sweep:
-    """Begin a search; the caller commits.
+    """Add a sweep in state `running`; the caller commits.
 
-    Raises InvalidError with the path of what cannot work on the data: a field of the job, or an
-    end or choice of the search space. An `idempotency_key` works as that of a job does.
+    `idempotency_key` works as in `jobs.submit`. Raises InvalidError with the path of each field of
+    the job, end of a range or choice that does not fit the data.
     """
     check_new(session, spec, dataset_version, max_weights_bytes)
     sweep_id = uuid.uuid4().hex
@@ -61,7 +68,10 @@ def start(
 def started(
     session: Session, *, owner: str, idempotency_key: str, request_hash: str
 ) -> Sweep | None:
-    """The sweep that this key began before, or None. Raises InvalidError for another request."""
+    """Return the sweep that an earlier request with this key started, or None.
+
+    Raises InvalidError if that request had another body.
+    """
     earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
     return None if earlier is None else get(session, earlier)
 
@@ -69,7 +79,7 @@ def started(
 def check_new(
     session: Session, spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int
 ) -> None:
-    """Raise InvalidError with the path of what keeps a sweep from beginning."""
+    """Raise InvalidError with the path of each field that keeps a sweep from starting."""
     _check_baseline(spec)
     check_warm_start(session, spec)
     check_on_data(spec, version, max_weights_bytes)
@@ -79,14 +89,14 @@ def _check_baseline(spec: SweepSpec) -> None:
     message = ""
     if len(spec.baseline) > spec.trials:
         message = f"{len(spec.baseline)} points, but only {spec.trials} trials"
-    elif spec.sampler.counted and any(spec.baseline):
+    elif spec.sampler.exhaustive and any(spec.baseline):
         message = f"{spec.sampler.kind} visits each point of its space anyway"
     if message:
         raise InvalidError(f"baseline: {message}", [FieldError("baseline", message)])
 
 
 def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:
-    """Raise InvalidError with the path of what cannot work on this version of the data."""
+    """Raise InvalidError with the path of each field that does not fit the dataset version."""
     schema = DatasetSchema.model_validate(version.schema)
     errors = _misfits(spec, {}, "job.", schema, max_weights_bytes)
     if not errors:
@@ -95,27 +105,93 @@ def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: i
                 for error in _misfits(spec, {path: value}, "", schema, max_weights_bytes):
                     message = f"{value!r} does not fit: {error.path}: {error.message}"
                     errors.append(FieldError(f"search_space.{path}", message))
-    if errors:
-        raise InvalidError("; ".join(f"{e.path}: {e.message}" for e in errors), errors)
+    _raise_any(errors)
 
 
 def _misfits(
-    spec: SweepSpec, point: dict[str, object], prefix: str, schema: DatasetSchema, most: int
+    spec: SweepSpec,
+    point: dict[str, object],
+    prefix: str,
+    schema: DatasetSchema,
+    max_weights_bytes: int,
 ) -> list[FieldError]:
+    """Return what does not fit of the job at `point`; `prefix` comes before each path."""
     try:
-        check(spec.jobs(spec.at(point))[0], schema, most)
-    except InvalidError as error:
-        return [FieldError(_place(spec, prefix, one.path), one.message) for one in error.errors]
+        check(spec.jobs(spec.at(point))[0], schema, max_weights_bytes)
+    except InvalidError as invalid:
+        return [
+            FieldError(_sweep_path(spec, prefix, error.path), error.message)
+            for error in invalid.errors
+        ]
     except ValidationError as error:
         return [FieldError(prefix, str(error))]
     return []
 
 
-def _place(spec: SweepSpec, prefix: str, path: str) -> str:
-    """Where in the SweepSpec a field of a job comes from."""
-    wanted = spec.cross_validation
+def _sweep_path(spec: SweepSpec, prefix: str, path: str) -> str:
+    """Return the path in the SweepSpec that a field of the job comes from."""
+    validation = spec.cross_validation
     if path.startswith("data.split.fold"):
         return "cross_validation.folds"
-    if path == "data.split.group_by" and wanted is not None and wanted.group_by is not None:
+    grouped = validation is not None and validation.group_by is not None
+    if path == "data.split.group_by" and grouped:
         return "cross_validation.group_by"
     return prefix + path
+
+
+def warm_start_trials(session: Session, sweep: Sweep, spec: SweepSpec) -> list[TrialRecord]:
+    """Return the trials of earlier sweeps that had ended before `sweep` started, in order.
+
+    Later ones are never added, so that what the sampler knew at each moment can be reproduced.
+    """
+    records = []
+    for earlier in spec.warm_start:
+        rows = (
+            select(Trial)
+            .where(
+                Trial.sweep_id == earlier,
+                Trial.status.in_(_INFORMATIVE),
+                Trial.told_at <= sweep.created_at,
+            )
+            .order_by(Trial.number)
+        )
+        records += [record_of(row) for row in session.scalars(rows) if row.objectives is not None]
+    # Attributes are left out: they belong to another sampler and pruner.
+    return [
+        TrialRecord(number, record.values, record.outcome, record.objectives)
+        for number, record in enumerate(records)
+    ]
+
+
+def check_warm_start(session: Session, spec: SweepSpec) -> None:
+    """Raise InvalidError with the path of each sweep that cannot serve as a warm start."""
+    _raise_any([*_warm_start_errors(session, spec)])
+
+
+def _warm_start_errors(session: Session, spec: SweepSpec) -> Iterator[FieldError]:
+    if spec.warm_start and not spec.sampler.warm_starts:
+        kind = spec.sampler.kind
+        message = f"{kind} learns nothing from trials that it did not choose; tpe does"
+        yield FieldError("warm_start", message)
+        return
+    total = 0
+    for index, sweep_id in enumerate(spec.warm_start):
+        earlier = session.get(Sweep, sweep_id)
+        if earlier is None:
+            yield FieldError(f"warm_start[{index}]", f"there is no sweep {sweep_id}")
+            continue
+        objective = earlier.spec["objective"]
+        if objective != spec.model_dump(mode="json")["objective"]:
+            yield FieldError(f"warm_start[{index}]", f"it has another objective: {objective}")
+        known = (Trial.sweep_id == sweep_id, Trial.status.in_(_INFORMATIVE))
+        total += session.execute(select(func.count()).where(*known)).scalar_one()
+    if total > MOST_WARM_START_TRIALS:
+        message = f"{total:,} trials; {MOST_WARM_START_TRIALS:,} at most"
+        yield FieldError("warm_start", message)
+
+
+def _raise_any(errors: list[FieldError]) -> None:
+    """Raise one InvalidError for all errors, if there are any."""
+    if errors:
+        text = "; ".join(f"{error.path}: {error.message}" for error in errors)
+        raise InvalidError(text, errors)

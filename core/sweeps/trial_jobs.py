@@ -1,4 +1,4 @@
-"""The jobs of a sweep's trials: one each, or one for each fold of a cross-validation."""
+"""Jobs of a sweep's trials: one job a trial, or one a fold in a cross-validation."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -15,30 +15,33 @@ from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, JobStatus
 
 
-def cross_validated(sweep: Sweep) -> bool:
-    """Whether the sweep's trials have a job for each fold."""
+def is_cross_validated(sweep: Sweep) -> bool:
+    """Return whether the trials of a sweep have one job for each fold."""
     return sweep.spec.get("cross_validation") is not None
 
 
-def beside_jobs(sweep: Sweep, *columns: Any) -> Select[Any]:
-    """Columns of the sweep's trials, of their jobs, and of `Fold` if they are cross-validated."""
+def select_with_jobs(sweep: Sweep, *columns: Any) -> Select[Any]:
+    """Select columns of the sweep's trials joined with their jobs.
+
+    `Fold` is joined too if the trials are cross-validated.
+    """
     statement = select(*columns).select_from(Trial)
-    if cross_validated(sweep):
-        mine = and_(Fold.sweep_id == Trial.sweep_id, Fold.number == Trial.number)
-        statement = statement.join(Fold, mine).join(Job, Job.id == Fold.job_id)
+    if is_cross_validated(sweep):
+        same_trial = and_(Fold.sweep_id == Trial.sweep_id, Fold.number == Trial.number)
+        statement = statement.join(Fold, same_trial).join(Job, Job.id == Fold.job_id)
     else:
         statement = statement.join(Job, Job.id == Trial.job_id)
     return statement.where(Trial.sweep_id == sweep.id)
 
 
-def in_order(sweep: Sweep) -> tuple[Any, ...]:
-    """By which columns to sort `beside_jobs`: trials by number, their folds one after another."""
-    return (Trial.number, Fold.fold) if cross_validated(sweep) else (Trial.number,)
+def trial_order(sweep: Sweep) -> tuple[Any, ...]:
+    """Return the columns that order `select_with_jobs` by trial number, then by fold."""
+    return (Trial.number, Fold.fold) if is_cross_validated(sweep) else (Trial.number,)
 
 
-def going_on(session: Session, sweep: Sweep) -> list[str]:
-    """The ids of jobs of open trials that have not ended."""
-    statement = beside_jobs(sweep, Job.id).where(
+def unfinished_jobs(session: Session, sweep: Sweep) -> list[str]:
+    """Return the ids of jobs of open trials that have not ended."""
+    statement = select_with_jobs(sweep, Job.id).where(
         Trial.status == "open", Job.status.not_in(list(TERMINAL))
     )
     return list(session.scalars(statement))
@@ -47,97 +50,104 @@ def going_on(session: Session, sweep: Sweep) -> list[str]:
 def job_ids(
     session: Session, sweep: Sweep, numbers: Collection[int] | None = None
 ) -> dict[int, list[str]]:
-    """The ids of the jobs of trials (all of them without `numbers`), by number."""
-    statement = beside_jobs(sweep, Trial.number, Job.id).order_by(*in_order(sweep))
+    """Return job ids by trial number, in the order of folds; of all trials without `numbers`."""
+    statement = select_with_jobs(sweep, Trial.number, Job.id)
     if numbers is not None:
         statement = statement.where(Trial.number.in_(numbers))
-    found: dict[int, list[str]] = {}
-    for number, job_id in session.execute(statement):
-        found.setdefault(number, []).append(job_id)
-    return found
+    return _by_number(session, statement.order_by(*trial_order(sweep)))
 
 
 def folds(session: Session, sweep: Sweep, numbers: Collection[int]) -> dict[int, list[Job]]:
-    """The jobs of cross-validated trials, by number, the first fold's first; else nothing."""
-    if not cross_validated(sweep) or not numbers:
+    """Return the jobs of cross-validated trials by trial number, in the order of folds.
+
+    The result is empty for a sweep that is not cross-validated.
+    """
+    if not is_cross_validated(sweep) or not numbers:
         return {}
-    statement = beside_jobs(sweep, Trial.number, Job).order_by(*in_order(sweep))
-    found: dict[int, list[Job]] = {}
-    for number, job in session.execute(statement.where(Trial.number.in_(numbers))):
-        found.setdefault(number, []).append(job)
-    return found
+    statement = select_with_jobs(sweep, Trial.number, Job).where(Trial.number.in_(numbers))
+    return _by_number(session, statement.order_by(*trial_order(sweep)))
 
 
-def standing(statuses: Iterable[JobStatus]) -> JobStatus:
-    """How a trial stands that is not over, by its jobs: it runs when one of them does."""
-    found = set(statuses)
+def _by_number(session: Session, statement: Select[Any]) -> dict[int, list[Any]]:
+    """Group the rows `(trial number, value)` of a statement by trial number."""
+    grouped: dict[int, list[Any]] = {}
+    for number, value in session.execute(statement):
+        grouped.setdefault(number, []).append(value)
+    return grouped
+
+
+def combined_status(statuses: Iterable[JobStatus]) -> JobStatus:
+    """Return the status of an open trial from the statuses of its jobs.
+
+    The trial runs if any job runs, else it is queued or paused if any job is.
+    """
+    distinct = set(statuses)
     for status in (JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.PAUSED):
-        if status in found:
+        if status in distinct:
             return status
-    return min(found) if len(found) == 1 else JobStatus.RUNNING
+    return min(distinct) if len(distinct) == 1 else JobStatus.RUNNING
 
 
 def submit(
-    session: Session, sweep: Sweep, spec: SweepSpec, wanted: Iterable[tuple[Trial, JobSpec]]
+    session: Session, sweep: Sweep, spec: SweepSpec, specs: Iterable[tuple[Trial, JobSpec]]
 ) -> list[Fold]:
-    """Queue the jobs of trials, each at its point; the folds to be added once the trials are."""
+    """Queue the jobs of trials, each with the JobSpec of its point.
+
+    Return the rows of the folds: the caller adds them after the rows of the trials.
+    """
     places = [
-        (trial, fold, named(one, sweep, trial.number))
-        for trial, job in wanted
-        for fold, one in enumerate(spec.jobs(job))
+        (trial, fold, _labelled(fold_spec, sweep, trial.number))
+        for trial, job_spec in specs
+        for fold, fold_spec in enumerate(spec.jobs(job_spec))
     ]
-    queued = _queue(session, sweep, [job for _, _, job in places])
-    made = []
+    queued = _queue(session, sweep, [job_spec for _, _, job_spec in places])
+    rows = []
     for (trial, fold, _), job_id in zip(places, queued, strict=True):
         if spec.cross_validation is None:
             trial.job_id = job_id
         else:
-            made.append(Fold(sweep_id=sweep.id, number=trial.number, fold=fold, job_id=job_id))
-    return made
+            rows.append(Fold(sweep_id=sweep.id, number=trial.number, fold=fold, job_id=job_id))
+    return rows
 
 
 def submit_again(
     session: Session, sweep: Sweep, spec: SweepSpec, trials: Collection[Trial]
 ) -> None:
-    """Queue anew the jobs of trials that did not finish; those that did count as they are."""
+    """Queue new jobs for those jobs of the trials that did not finish; keep the finished ones."""
     again: list[tuple[Fold | Trial, JobSpec]] = []
     for trial in trials:
         rows: list[Fold | Trial] = [trial]
-        if cross_validated(sweep):
-            mine = select(Fold).where(Fold.sweep_id == sweep.id, Fold.number == trial.number)
-            rows = list(session.scalars(mine.order_by(Fold.fold)))
-        wanted = (named(one, sweep, trial.number) for one in spec.jobs(spec.at(trial.point)))
+        if is_cross_validated(sweep):
+            own = select(Fold).where(Fold.sweep_id == sweep.id, Fold.number == trial.number)
+            rows = list(session.scalars(own.order_by(Fold.fold)))
         again += [
-            (row, job)
-            for row, job in zip(rows, wanted, strict=True)
+            (row, _labelled(job_spec, sweep, trial.number))
+            for row, job_spec in zip(rows, spec.jobs(spec.at(trial.point)), strict=True)
             if session.get_one(Job, row.job_id).status is not JobStatus.FINISHED
         ]
-    made = _queue(session, sweep, [job for _, job in again])
-    for (row, _), job_id in zip(again, made, strict=True):
+    queued = _queue(session, sweep, [job_spec for _, job_spec in again])
+    for (row, _), job_id in zip(again, queued, strict=True):
         session.get_one(Job, job_id).retry_of = row.job_id
         row.job_id = job_id
 
 
-def _queue(session: Session, sweep: Sweep, wanted: Sequence[JobSpec]) -> list[str]:
+def _queue(session: Session, sweep: Sweep, specs: Sequence[JobSpec]) -> list[str]:
     schema = DatasetSchema.model_validate(sweep.dataset_version.schema)
     return jobs.submit_all(
         session,
-        [(job, stack_key(job, schema, sweep.id)) for job in wanted],
+        [(job_spec, stack_key(job_spec, schema, sweep.id)) for job_spec in specs],
         sweep.dataset_version,
         owner=sweep.owner,
         max_attempts=sweep.max_attempts,
     )
 
 
-def named(job: JobSpec, sweep: Sweep, number: int) -> JobSpec:
-    """The job of a trial, with its number in the name and its sweep among the tags.
-
-    One of several has its fold there, too.
-    """
+def _labelled(job_spec: JobSpec, sweep: Sweep, number: int) -> JobSpec:
+    """Return the JobSpec with the trial (and fold) in its name and the sweep in its tags."""
     name = f"{sweep.name[:230]} {number}"
-    tags = {**job.tags, jobs.SWEEP_TAG: sweep.id}
-    fold = job.data.split.fold
+    tags = {**job_spec.tags, jobs.SWEEP_TAG: sweep.id}
+    fold = job_spec.data.split.fold
     if fold is not None:
         name = f"{name} fold {fold.number}"
         tags |= {jobs.TRIAL_TAG: str(number), jobs.FOLD_TAG: str(fold.number)}
-    return job.model_copy(update={"name": name, "tags": tags})
+    return job_spec.model_copy(update={"name": name, "tags": tags})

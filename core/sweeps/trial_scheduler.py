@@ -1,12 +1,13 @@
-"""Advance a sweep: tell what ended, prune what will not be among the best, begin new trials.
+"""Advance a sweep: record outcomes, prune trials that will not be among the best, start new ones.
 
-Three steps, so that no transaction is open while the sampler thinks: take a turn and read, think,
-write. What is written names the turn and is refused when a later one was taken meanwhile.
+An advance has three steps, so that no transaction is open while the sampler computes: lock the
+sweep and read it, ask sampler and pruner, write. The lock is the column `turn_until`; `turn` is its
+fencing token. A write is refused once another process has taken the lock.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 from sqlalchemy import Engine, exists, or_, select, update
@@ -18,207 +19,222 @@ from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import SupersededError
 from core.search.study import Suggestion
-from core.search.study_cache import Notebook
+from core.search.study_cache import CachedStudy
 from core.spec import JobSpec
 from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
-from core.sweeps.announcements import announce_end
-from core.sweeps.budget import exhausted, going, limited, spent, stop, stop_clock
-from core.sweeps.leaderboard import costs, joined
-from core.sweeps.pending_work import stirs
+from core.sweeps.budget import end, exhausted_budget, is_limited, may_start_trials, spent, stop
 from core.sweeps.queries import get, spec_of
-from core.sweeps.snapshot import Look, Memory, look
-from core.sweeps.trial_jobs import beside_jobs, cross_validated, in_order, job_ids, submit
-from core.sweeps.trial_outcome import spoiling, tell
+from core.sweeps.snapshot import Snapshot, SnapshotCache, has_work, read_snapshot
+from core.sweeps.trial_jobs import (
+    is_cross_validated,
+    job_ids,
+    select_with_jobs,
+    submit,
+    trial_order,
+)
+from core.sweeps.trial_outcome import best_of, first_failure, ranked, record_outcome
 
-TURN_SECONDS = 60.0
+LOCK_SECONDS = 60.0
 
-_SLIM = (
+_OUTCOME_COLUMNS = (
     load_only(Job.status, Job.progress, Job.result, Job.cause, Job.cancel_requested_at),
     *jobs.ALONE,
 )
-"""What is read of a job to tell how its trial ended."""
+"""What is loaded of a job to compute the outcome of its trial."""
 
-Verdicts = Mapping[int, tuple[int | None, int, dict[str, Any]]]
-"""By trial: the epoch to prune it at or None, the last one seen, and its attributes."""
+Verdicts: TypeAlias = Mapping[int, tuple[int | None, int, dict[str, Any]]]
+"""By trial: the epoch to prune it at or None, the last epoch judged, and its attributes."""
 
 
 @dataclass(frozen=True)
 class Advance:
-    """What a turn did: trials told, pruned and begun."""
+    """How many trials one `advance` recorded the outcome of, pruned and started."""
 
-    told: int = 0
+    ended: int = 0
     pruned: int = 0
-    begun: int = 0
+    started: int = 0
 
 
 def unfinished(session: Session) -> list[str]:
-    """The ids of sweeps that somebody should advance, oldest first."""
-    left = exists().where(Trial.sweep_id == Sweep.id, Trial.status == "open")
-    statement = select(Sweep.id).where(or_(Sweep.status == SweepStatus.RUNNING, left))
+    """Return the ids of sweeps that need advancing, oldest first."""
+    has_open = exists().where(Trial.sweep_id == Sweep.id, Trial.status == "open")
+    statement = select(Sweep.id).where(or_(Sweep.status == SweepStatus.RUNNING, has_open))
     return list(session.scalars(statement.order_by(Sweep.created_at, Sweep.id)))
 
 
-def advance(engine: Engine, sweep_id: str, memory: Memory | None = None) -> Advance:
-    """Take a turn at a sweep; what was done.
+def advance(engine: Engine, sweep_id: str, cache: SnapshotCache | None = None) -> Advance:
+    """Advance a sweep once and return what was done.
 
-    What `memory` holds since the last turn is not read again. Nothing while there is nothing to do,
-    or somebody else has a turn. Raises UnavailableError when the database does not answer,
-    SupersededError when this took so long that another one took over: then nothing was begun.
+    What `cache` holds since the last advance is not read again. Nothing is done without pending
+    work, or while another process holds the lock. Raises UnavailableError when the database does
+    not answer, and SupersededError when another process took the lock over: then no trial was
+    started.
     """
     with reading(engine) as session:
-        if not stirs(session, sweep_id):
+        if not has_work(session, sweep_id):
             return Advance()
     with transaction(engine) as session:
-        turn = _take_turn(session, sweep_id)
-        if turn is None:
+        token = _acquire_lock(session, sweep_id)
+        if token is None:
             return Advance()
-        told = _tell(session, sweep_id)
-    memory = memory or Memory()
-    held = memory.take(sweep_id, turn)
+        ended = _record_outcomes(session, sweep_id)
+    cache = cache or SnapshotCache()
+    history = cache.take(sweep_id, token)
     with reading(engine) as session:
-        seen = look(session, sweep_id, turn, held, told)
-    verdicts = _judge(seen)
-    found, state = _ask(sweep_id, seen)
+        snapshot = read_snapshot(session, sweep_id, token, history, ended)
+    verdicts = _judge(snapshot)
+    suggestions, state = _suggest(sweep_id, snapshot)
     with transaction(engine) as session:
-        sweep = _own(session, sweep_id, turn)
+        sweep = _locked(session, sweep_id, token)
         pruned = _prune(session, sweep, verdicts)
-        begun, refused = _begin(session, sweep, seen.spec, found, state)
-        _conclude(session, sweep)
+        started, invalid = _start_trials(session, sweep, snapshot.spec, suggestions, state)
+        _end_if_complete(session, sweep)
         sweep.turn_until = now()
-    # One that no job can have has failed already: not as it was noted.
-    if not refused and begun == len(found):
-        memory.keep(sweep_id, seen.held)
-    return Advance(len(told), pruned, begun)
+    # The history has all suggestions as open trials: it is wrong if one failed or was not started.
+    if not invalid and started == len(suggestions):
+        cache.keep(sweep_id, snapshot.history)
+    return Advance(len(ended), pruned, started)
 
 
-def _take_turn(session: Session, sweep_id: str) -> int | None:
+def _acquire_lock(session: Session, sweep_id: str) -> int | None:
+    """Lock a sweep for `LOCK_SECONDS`; return the fencing token, None if it is locked already."""
     statement = (
         update(Sweep)
         .where(Sweep.id == sweep_id, Sweep.turn_until <= now())
-        .values(turn=Sweep.turn + 1, turn_until=later(TURN_SECONDS))
+        .values(turn=Sweep.turn + 1, turn_until=later(LOCK_SECONDS))
         .execution_options(synchronize_session=False)
         .returning(Sweep.turn)
     )
     return session.scalar(statement)
 
 
-def _own(session: Session, sweep_id: str, turn: int) -> Sweep:
+def _locked(session: Session, sweep_id: str, token: int) -> Sweep:
+    """Return the sweep. Raises SupersededError if `token` is no longer the newest."""
     sweep = get(session, sweep_id, lock=True)
-    if sweep.turn != turn:
-        raise SupersededError(f"sweep {sweep_id} is advanced by somebody else")
+    if sweep.turn != token:
+        raise SupersededError(f"sweep {sweep_id} was advanced or edited by another process")
     return sweep
 
 
-def _tell(session: Session, sweep_id: str) -> list[int]:
-    """Let trials end whose jobs did; their numbers."""
+def _record_outcomes(session: Session, sweep_id: str) -> list[int]:
+    """End the trials whose jobs have ended, stop the sweep at its budget; return their numbers."""
     sweep = get(session, sweep_id, lock=True)
     spec = spec_of(sweep)
     moment = session.execute(select(now())).scalar_one()
-    told = []
-    for trial, mine in _ending(session, sweep):
-        if not tell(spec, trial, mine, moment):
-            _stop_others(session, spec, mine)
+    ended = []
+    for trial, own_jobs in _ending(session, sweep):
+        if not record_outcome(spec, trial, own_jobs, moment):
+            _stop_other_folds(session, spec, own_jobs)
             continue
-        told.append(trial.number)
+        ended.append(trial.number)
         if trial.finished and sweep.leading is not None:
-            standing = trial.number, costs(sweep.spec, trial.objectives or ())
-            sweep.leading = joined([(n, tuple(c)) for n, c in sweep.leading], standing)
-        sweep.epochs_told += sum(int((job.progress or {}).get("epoch", 0)) for job in mine)
+            known = [(number, tuple(costs)) for number, costs in sweep.leading]
+            sweep.leading = best_of([*known, ranked(spec, trial.number, trial.objectives or ())])
+        sweep.epochs_told += sum(int((job.progress or {}).get("epoch", 0)) for job in own_jobs)
     session.flush()
-    if going(sweep) and limited(spec):
-        gone = exhausted(spec, spent(session, sweep))
-        if gone is not None:
-            stop(session, sweep, gone)
-    return told
+    if may_start_trials(sweep) and is_limited(spec):
+        budget = exhausted_budget(spec, spent(session, sweep))
+        if budget is not None:
+            stop(session, sweep, budget)
+    return ended
 
 
 def _ending(session: Session, sweep: Sweep) -> list[tuple[Trial, list[Job]]]:
-    """Open trials of which a job has ended, by number, each with all of its jobs."""
+    """Return open trials of which a job has ended, by number, each with all of its jobs."""
     is_open, ended = Trial.status == "open", Job.status.in_(list(TERMINAL))
-    statement = beside_jobs(sweep, Trial, Job).where(is_open).order_by(*in_order(sweep))
-    statement = statement.options(*_SLIM)
-    if cross_validated(sweep):
-        some = beside_jobs(sweep, Trial.number).where(is_open, ended)
-        statement = statement.where(Trial.number.in_(some))
+    statement = select_with_jobs(sweep, Trial, Job).where(is_open).order_by(*trial_order(sweep))
+    statement = statement.options(*_OUTCOME_COLUMNS)
+    if is_cross_validated(sweep):
+        any_ended = select_with_jobs(sweep, Trial.number).where(is_open, ended)
+        statement = statement.where(Trial.number.in_(any_ended))
     else:
         statement = statement.where(ended)
-    found: dict[int, tuple[Trial, list[Job]]] = {}
+    by_number: dict[int, tuple[Trial, list[Job]]] = {}
     for trial, job in session.execute(statement):
-        found.setdefault(trial.number, (trial, []))[1].append(job)
-    return list(found.values())
+        by_number.setdefault(trial.number, (trial, []))[1].append(job)
+    return list(by_number.values())
 
 
-def _stop_others(session: Session, spec: SweepSpec, mine: Sequence[Job]) -> None:
-    """End the folds that go on for nothing: one without which the trial cannot finish is over."""
-    broken = spoiling(spec, mine)
-    if broken is None:
+def _stop_other_folds(session: Session, spec: SweepSpec, own_jobs: Sequence[Job]) -> None:
+    """Stop the remaining folds of a trial that can no longer finish."""
+    failure = first_failure(spec, own_jobs)
+    if failure is None:
         return
-    for job in mine:
+    for job in own_jobs:
         if not job.status.terminal and job.cancel_requested_at is None:
-            jobs.stop(session, job.id, reason={"kind": "fold_ended", "fold": broken[0]})
+            jobs.stop(session, job.id, reason={"kind": "fold_ended", "fold": failure[0]})
 
 
-def _judge(look: Look) -> Verdicts:
-    held = look.held
-    if held is None or not look.spec.pruner.prunes:
+def _judge(snapshot: Snapshot) -> Verdicts:
+    """Ask the pruner about each open trial that logged another epoch."""
+    history = snapshot.history
+    if history is None or not snapshot.spec.pruner.prunes:
         return {}
     verdicts = {}
-    for number in sorted(held.open):
-        newest = max(held.notebook[number].reports, default=0)
-        if newest > held.judged[number]:
-            epoch, attributes = held.notebook.judge(number, seen=held.judged[number])
+    for number in sorted(history.open):
+        newest = max(history.study[number].reports, default=0)
+        if newest > history.judged[number]:
+            epoch, attributes = history.study.judge(number, after=history.judged[number])
             verdicts[number] = epoch, newest, attributes
-            held.judged[number] = newest
+            history.judged[number] = newest
     return verdicts
 
 
-def _ask(sweep_id: str, look: Look) -> tuple[list[Suggestion], dict[str, Any] | None]:
-    if not look.wanted:
-        return [], look.state
-    held = look.held
-    notebook = Notebook(look.spec.search(sweep_id), []) if held is None else held.notebook
-    found, state = notebook.ask(
-        look.wanted, state=look.state, wanted=look.chosen, begun=look.issued
+def _suggest(sweep_id: str, snapshot: Snapshot) -> tuple[list[Suggestion], dict[str, Any] | None]:
+    """Ask the sampler for as many points as may start; return them and the sampler's state."""
+    if not snapshot.free:
+        return [], snapshot.state
+    history = snapshot.history
+    study = history.study if history else CachedStudy(snapshot.spec.search(sweep_id), [])
+    suggestions, state = study.ask(
+        snapshot.free, state=snapshot.state, chosen=snapshot.chosen, first=snapshot.issued
     )
-    if held is not None:
-        held.open |= {one.number for one in found}
-        held.judged |= dict.fromkeys((one.number for one in found), 0)
-    return found, state
+    if history is not None:
+        numbers = [suggestion.number for suggestion in suggestions]
+        history.open.update(numbers)
+        history.judged.update(dict.fromkeys(numbers, 0))
+    return suggestions, state
 
 
 def _prune(session: Session, sweep: Sweep, verdicts: Verdicts) -> int:
-    pruned = 0
+    """Store the verdicts and end the jobs of trials to prune; return how many still had to end."""
+    if not verdicts:
+        return 0
     rows = select(Trial).where(Trial.sweep_id == sweep.id, Trial.number.in_(verdicts))
-    judged = {trial.number: trial for trial in session.scalars(rows)} if verdicts else {}
-    known = job_ids(
-        session, sweep, [n for n, verdict in verdicts.items() if verdict[0] is not None]
-    )
-    for number, (epoch, seen, attributes) in verdicts.items():
-        trial = judged[number]
-        trial.attributes, trial.judged_epoch = attributes, seen
+    trials = {trial.number: trial for trial in session.scalars(rows)}
+    to_prune = [number for number, (epoch, _, _) in verdicts.items() if epoch is not None]
+    ids = job_ids(session, sweep, to_prune)
+    pruned = 0
+    for number, (epoch, newest, attributes) in verdicts.items():
+        trial = trials[number]
+        trial.attributes, trial.judged_epoch = attributes, newest
         if epoch is not None and trial.open:
             reason = {"kind": "pruned", "epoch": epoch, "sweep": sweep.id}
-            mine = [jobs.prune(session, one, reason=reason) for one in known[number]]
-            pruned += not all(job.status.terminal for job in mine)
+            own_jobs = [jobs.prune(session, job_id, reason=reason) for job_id in ids[number]]
+            pruned += not all(job.status.terminal for job in own_jobs)
     session.flush()
     return pruned
 
 
-def _begin(
+def _start_trials(
     session: Session,
     sweep: Sweep,
     spec: SweepSpec,
-    found: list[Suggestion],
+    suggestions: list[Suggestion],
     state: dict[str, Any] | None,
 ) -> tuple[int, int]:
-    """Make trials of what was suggested, each within the budget; how many, how many in vain."""
-    if not going(sweep) or not found:
+    """Add a trial with its jobs for each suggestion, and store the sampler's state.
+
+    A point whose values do not fit together becomes a failed trial. Return how many trials were
+    added and how many of them failed.
+    """
+    if not may_start_trials(sweep) or not suggestions:
         return 0, 0
-    _spend(session, sweep, found[0].number, len(found))
-    made: list[Trial] = []
-    wanted: list[tuple[Trial, JobSpec]] = []
-    for suggestion in found:
+    _issue(session, sweep, suggestions[0].number, len(suggestions))
+    trials: list[Trial] = []
+    specs: list[tuple[Trial, JobSpec]] = []
+    for suggestion in suggestions:
         trial = Trial(
             sweep_id=sweep.id,
             number=suggestion.number,
@@ -227,25 +243,27 @@ def _begin(
             status="open",
             shown=spec.mlflow == "all",
         )
-        made.append(trial)
+        trials.append(trial)
         try:
-            wanted.append((trial, spec.at(suggestion.values)))
+            specs.append((trial, spec.at(suggestion.values)))
         except ValidationError as error:
-            # Each value fits alone; together they do not.
-            reason = error.errors(include_url=False, include_context=False)[0]
-            message = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
+            first = error.errors(include_url=False, include_context=False)[0]
+            message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             trial.status, trial.told_at = "failed", now()
             trial.cause = {"kind": "user_error", "message": message}
-    folds = submit(session, sweep, spec, wanted)
-    session.add_all(made)
+    folds = submit(session, sweep, spec, specs)
+    session.add_all(trials)
     sweep.state = state
     session.flush()
     session.add_all(folds)
-    return len(found), len(found) - len(wanted)
+    return len(trials), len(trials) - len(specs)
 
 
-def _spend(session: Session, sweep: Sweep, first: int, count: int) -> None:
-    """Take trials from the budget. Raises SupersededError when `first` is not the next one."""
+def _issue(session: Session, sweep: Sweep, first: int, count: int) -> None:
+    """Take `count` trials from the budget.
+
+    Raises SupersededError if `first` is not the next trial or the budget has fewer.
+    """
     statement = (
         update(Sweep)
         .where(Sweep.id == sweep.id, Sweep.issued == first, Sweep.issued + count <= Sweep.n_trials)
@@ -253,17 +271,14 @@ def _spend(session: Session, sweep: Sweep, first: int, count: int) -> None:
         .returning(Sweep.issued)
     )
     if session.scalar(statement) is None:
-        raise SupersededError(f"trial {first} of sweep {sweep.id} was begun by somebody else")
+        raise SupersededError(f"trial {first} of sweep {sweep.id} was started by another process")
 
 
-def _conclude(session: Session, sweep: Sweep) -> None:
-    """A sweep has finished when a budget is spent and no trial is open."""
+def _end_if_complete(session: Session, sweep: Sweep) -> None:
+    """Finish a sweep that may start no more trials and has none open."""
     session.refresh(sweep, ["issued"])
     if sweep.status.terminal or (sweep.issued < sweep.n_trials and not sweep.stopped_by):
         return
-    left = select(Trial.number).where(Trial.sweep_id == sweep.id, Trial.status == "open").limit(1)
-    if session.scalar(left) is None:
-        stop_clock(session, sweep)
-        sweep.status, sweep.finished_at = SweepStatus.FINISHED, now()
-        session.flush()
-        announce_end(session, sweep)
+    is_open = (Trial.sweep_id == sweep.id, Trial.status == "open")
+    if session.scalar(select(Trial.number).where(*is_open).limit(1)) is None:
+        end(session, sweep, SweepStatus.FINISHED)

@@ -56,7 +56,7 @@ def artifacts(engine: Engine, store: Store, subject: JobSubject, run_id: str) ->
 
 def sweep_artifacts(session: Session, sweep_id: str) -> tuple[dict[str, str], list[Artifact]]:
     """The tags that name the best trial of an ended sweep, and the files of its run."""
-    findings = sweeps.findings(session, sweep_id, curves=True)
+    results = sweeps.read_results(session, sweep_id, curves=True)
     sweep = sweeps.get(session, sweep_id)
     tags: dict[str, str] = {}
     files = {"sweep.json": json.dumps(sweep.spec, indent=2)}
@@ -67,7 +67,7 @@ def sweep_artifacts(session: Session, sweep_id: str) -> tuple[dict[str, str], li
             "chainrule.best_trial": str(best[0].number),
             "chainrule.best_job": str(best[0].job_id or ""),
         }
-    files |= {"trials.csv": findings.table(), "plots.html": findings.album()}
+    files |= {"trials.csv": results.table(), "plots.html": results.all_plots()}
     return tags, _encoded({name: text for name, text in files.items() if text})
 
 

@@ -65,7 +65,7 @@ class Scheduler:
         self._trial_mirror = TrialMirror(self._engine, self._store, settings)
         self._sweep_mirror = SweepMirror(self._engine, settings)
         self._instruments = Instruments(self._engine)
-        self._memory = sweeps.Memory()
+        self._snapshots = sweeps.SnapshotCache()
         self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
         self._courier = Courier(self._engine, settings)
         self._store_scrub = StoreScrub(
@@ -150,10 +150,10 @@ class Scheduler:
         """Advance all sweeps: tell, prune, begin. Raises UnavailableError."""
         with reading(self._engine) as session:
             unfinished = sweeps.unfinished(session)
-        self._memory.forget_others(unfinished)
+        self._snapshots.retain(unfinished)
         for sweep_id in unfinished:
             try:
-                sweeps.advance(self._engine, sweep_id, self._memory)
+                sweeps.advance(self._engine, sweep_id, self._snapshots)
             except SupersededError as error:
                 log.info("another scheduler advances a sweep", sweep=sweep_id, why=error.detail)
             except UnavailableError:

@@ -14,7 +14,7 @@ class BruteForce(Sampler):
     """Each combination once, the next one chosen by chance among those not yet tried."""
 
     kind: Literal["brute_force"] = "brute_force"
-    counted = True
+    exhaustive = True
     adaptive = True
     seed: Seed = 0
 

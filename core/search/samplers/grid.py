@@ -15,7 +15,7 @@ class Grid(Sampler):
     """Each combination once, in an order that the seed shuffles."""
 
     kind: Literal["grid"] = "grid"
-    counted = True
+    exhaustive = True
     seed: Seed = 0
 
     def make(self, space: Space) -> BaseSampler:

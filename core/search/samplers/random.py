@@ -13,7 +13,7 @@ from core.search.sampler import Sampler, Seed, Space
 class Random(Sampler):
     """Each point by chance alone (Bergstra and Bengio, 2012)."""
 
-    blind: ClassVar[bool] = True
+    ignores_trials: ClassVar[bool] = True
     kind: Literal["random"] = "random"
     seed: Seed = 0
 

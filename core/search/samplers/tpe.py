@@ -20,7 +20,7 @@ class Tpe(Sampler):
 
     kind: Literal["tpe"] = "tpe"
     adaptive = True
-    warms = True
+    warm_starts = True
     startup_trials: Annotated[int, Ge(0)] = 10
     candidates: Annotated[int, Ge(1)] = 24
     multivariate: bool = True

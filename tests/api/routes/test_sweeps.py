@@ -141,7 +141,7 @@ def test_a_budget_is_shown_and_ends_a_sweep(http: Http) -> None:
     assert http.get("/v1/sweeps").json()["items"] == []
     sweep_id = begun(http, budget={"epochs": epochs})
     engine = http.app.state.context.engine
-    assert sweeps.advance(engine, sweep_id).begun == 1
+    assert sweeps.advance(engine, sweep_id).started == 1
     (trial,) = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
     claim = http.claimed(trial["job_id"])
     with transaction(engine) as session:

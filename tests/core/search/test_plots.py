@@ -1,4 +1,4 @@
-"""Pictures of a search and its Optuna file: made of what was tried, readable by Optuna itself."""
+"""Pictures of a search and its Optuna file: made of what was records, readable by Optuna itself."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import ConflictError, InvalidError
 from core.search.plots import KINDS, PlotKind, kinds, plot
-from core.search.study import Search, Tried
+from core.search.study import Search, TrialRecord
 from core.search.study_export import export
 from core.spec.sweep import EXAMPLE, SweepSpec
 
@@ -19,13 +19,13 @@ SEARCH = SPEC.search("digits")
 METRICS = ["valid/accuracy"]
 
 
-def trial(number: int, *objectives: float, outcome: Any = "finished") -> Tried:
+def trial(number: int, *objectives: float, outcome: Any = "finished") -> TrialRecord:
     values = {"optimizer.learning_rate": 0.001 * (number + 1), "network[0].units": 16 << number % 3}
     reports = {epoch: objectives[0] / 2 + epoch / 100 for epoch in (1, 2)} if objectives else {}
-    return Tried(number, values, outcome, objectives, reports)
+    return TrialRecord(number, values, outcome, objectives, reports)
 
 
-TRIED = [
+RECORDS = [
     *(trial(number, 0.5 + number / 100) for number in range(8)),
     trial(8, 0.4, outcome="pruned"),
     trial(9, outcome="failed"),
@@ -43,14 +43,14 @@ def drawn(page: str) -> list[Any]:
 
 @pytest.mark.parametrize("kind", kinds(2, 1))
 def test_every_picture_of_one_objective_is_a_page_of_its_own(kind: PlotKind) -> None:
-    page = plot(SEARCH, TRIED, kind, METRICS, 0)
+    page = plot(SEARCH, RECORDS, kind, METRICS, 0)
     assert "<script" in page
     assert not re.search(r"<script[^>]+src=", page)
     assert drawn(page)
 
 
 def test_the_history_shows_every_finished_trial_and_the_best_so_far() -> None:
-    points = drawn(plot(SEARCH, TRIED, "history", METRICS, 0))[0]
+    points = drawn(plot(SEARCH, RECORDS, "history", METRICS, 0))[0]
     assert points["x"] == list(range(8))
 
 
@@ -58,15 +58,15 @@ def test_a_front_is_of_several_objectives() -> None:
     search = Search(
         "two", SEARCH.space, ["maximize", "minimize"], SEARCH.sampler, SEARCH.pruner, epochs=2
     )
-    tried = [trial(number, 0.5 + number / 100, 1.0 + number % 3) for number in range(6)]
+    records = [trial(number, 0.5 + number / 100, 1.0 + number % 3) for number in range(6)]
     names = ["valid/accuracy", "valid/loss"]
     assert set(kinds(2, 2)) == set(KINDS)
     for kind in kinds(2, 2):
-        assert drawn(plot(search, tried, kind, names, 1))
+        assert drawn(plot(search, records, kind, names, 1))
     with pytest.raises(InvalidError, match="no objective 2"):
-        plot(search, tried, "history", names, 2)
+        plot(search, records, "history", names, 2)
     with pytest.raises(InvalidError, match="two or three"):
-        plot(SEARCH, TRIED, "pareto_front", METRICS, 0)
+        plot(SEARCH, RECORDS, "pareto_front", METRICS, 0)
 
 
 @pytest.mark.parametrize("kind", kinds(2, 1))
@@ -82,16 +82,16 @@ def test_equal_results_say_nothing_about_importance() -> None:
 
 
 def test_names_cannot_become_markup() -> None:
-    page = plot(SEARCH, TRIED, "history", ["</script><b>valid"], 0)
+    page = plot(SEARCH, RECORDS, "history", ["</script><b>valid"], 0)
     assert "</script><b>" not in page
 
 
 def test_optuna_opens_the_file_and_finds_every_trial(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    export(SEARCH, TRIED, path, "digits-1")
+    export(SEARCH, RECORDS, path, "digits-1")
     study = optuna.load_study(study_name="digits-1", storage=f"sqlite:///{path}")
     assert study.best_trial.number == 7
     assert study.best_params["network[0].units"] == 16 << 7 % 3
     states = [one.state.name for one in study.get_trials()]
     assert states == ["COMPLETE"] * 8 + ["PRUNED", "FAIL", "RUNNING"]
-    assert study.trials[3].intermediate_values == TRIED[3].reports
+    assert study.trials[3].intermediate_values == RECORDS[3].reports

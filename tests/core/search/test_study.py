@@ -2,9 +2,12 @@
 
 import json
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optuna
 import pytest
+from pydantic import JsonValue
 
 import core.search.dimensions
 import core.search.pruners
@@ -22,49 +25,58 @@ from core.search.pruners.threshold import Threshold
 from core.search.sampler import Sampler
 from core.search.samplers.quasi_random import QuasiRandom
 from core.search.samplers.random import Random
-from core.search.study import Search, Tried
-from core.search.study_cache import Notebook
+from core.search.study import Outcome, Search, Suggestion, TrialRecord
+from core.search.study_cache import CachedStudy
 
-SAMPLERS = [one for kind in members(Sampler).values() for one in kind.examples()]
-PRUNERS = [one for kind in members(Pruner).values() for one in kind.examples()]
-DIMENSIONS = [one for kind in members(Dimension).values() for one in kind.examples()]
+# `members` takes the abstract base of a family.
+SAMPLERS = [e for kind in members(Sampler).values() for e in kind.examples()]  # type: ignore[type-abstract]
+PRUNERS = [e for kind in members(Pruner).values() for e in kind.examples()]  # type: ignore[type-abstract]
+DIMENSIONS = [e for kind in members(Dimension).values() for e in kind.examples()]  # type: ignore[type-abstract]
 NUMBERS = {"x": Float(low=-2.0, high=2.0, step=0.5), "y": Int(low=0, high=6)}
 SPACE = {**NUMBERS, "z": Categorical(choices=(1, {"kind": "a"}))}
 
 
-def search(sampler: Sampler, pruner: Pruner | None = None, space=SPACE) -> Search:
+def search(
+    sampler: Sampler, pruner: Pruner | None = None, space: Mapping[str, Dimension] = SPACE
+) -> Search:
     return Search("s", space, ["minimize"], sampler, pruner or NoPruner(), epochs=9)
 
 
-def ask(s: Search, tried, count: int, **given):
-    """The next points of a search of which nothing is held in memory."""
-    return Notebook(s, tried).ask(count, **given)
+def ask(
+    s: Search, records: Sequence[TrialRecord], count: int, **given: Any
+) -> tuple[list[Suggestion], dict[str, Any]]:
+    """The next points of a search, by a study built for this call alone."""
+    return CachedStudy(s, records).ask(count, **given)
 
 
-def judge(s: Search, tried, number: int, *, seen: int = 0):
-    """What a pruner says of a trial of such a search."""
-    return Notebook(s, tried).judge(number, seen=seen)
+def judge(
+    s: Search, records: Sequence[TrialRecord], number: int, *, after: int = 0
+) -> tuple[int | None, dict[str, Any]]:
+    """The verdict of a pruner on a trial, by a study built for it alone."""
+    return CachedStudy(s, records).judge(number, after=after)
 
 
-def value(point: dict) -> float:
-    return (point["x"] - 0.5) ** 2 + (point["y"] - 2) ** 2 + (point.get("z", 1) != 1)
+def value(point: Mapping[str, Any]) -> float:
+    return float((point["x"] - 0.5) ** 2 + (point["y"] - 2) ** 2 + (point.get("z", 1) != 1))
 
 
-def sequence(s: Search, count: int, at_once: int = 1) -> list[dict]:
+def sequence(s: Search, count: int, at_once: int = 1) -> list[dict[str, Any]]:
     """The points of a sweep whose every step starts from rows alone, as JSON keeps them."""
-    tried: list[Tried] = []
+    records: list[TrialRecord] = []
     state = None
-    while len(tried) < count:
-        found, state = ask(s, tried, min(at_once, count - len(tried)), state=state)
+    while len(records) < count:
+        found, state = ask(s, records, min(at_once, count - len(records)), state=state)
         state = json.loads(json.dumps(state))
         for one in found:
             attributes = json.loads(json.dumps(one.attributes))
             result = [value(one.values)]
-            tried.append(Tried(one.number, one.values, "finished", result, attributes=attributes))
-    return [dict(one.values) for one in tried]
+            records.append(
+                TrialRecord(one.number, one.values, "finished", result, attributes=attributes)
+            )
+    return [dict(one.values) for one in records]
 
 
-def own(s: Search, count: int) -> list[dict]:
+def own(s: Search, count: int) -> list[dict[str, Any]]:
     """What Optuna's own study suggests when nothing interrupts it."""
     space = {path: one.distribution() for path, one in s.space.items()}
     with warnings.catch_warnings():
@@ -81,7 +93,7 @@ def own(s: Search, count: int) -> list[dict]:
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
 @pytest.mark.parametrize("space", [SPACE, NUMBERS], ids=["mixed", "numbers"])
-def test_a_sweep_from_rows_is_optunas_own(sampler: Sampler, space: dict) -> None:
+def test_a_sweep_from_rows_is_optunas_own(sampler: Sampler, space: dict[str, Any]) -> None:
     s = search(sampler, space=space)
     assert sequence(s, 25) == own(s, 25)
 
@@ -96,8 +108,8 @@ def test_without_feedback_the_number_at_once_decides_nothing(sampler: Sampler) -
     assert beside == sequence(s, 24, at_once=8)
 
 
-@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s.counted], ids=repr)
-def test_counted_samplers_visit_every_point_once(sampler: Sampler) -> None:
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s.exhaustive], ids=repr)
+def test_exhaustive_samplers_visit_every_point_once(sampler: Sampler) -> None:
     s = search(sampler)
     count = s.points()
     assert count == 9 * 7 * 2
@@ -120,7 +132,8 @@ def test_true_is_another_choice_than_one() -> None:
     assert Categorical(choices=(True, False)).distribution().choices == (True, False)
     assert not Categorical(choices=(1, 0)).contains(True)
     assert Categorical(choices=(1, 0)).contains(1.0)
-    for twice in ((1, 1.0), (False, False), ([1], [1.0])):
+    repeated: tuple[tuple[JsonValue, ...], ...] = ((1, 1.0), (False, False), ([1], [1.0]))
+    for twice in repeated:
         with pytest.raises(ValueError, match="twice"):
             Categorical(choices=twice)
 
@@ -138,62 +151,64 @@ def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimensio
 def test_baselines_come_first_and_may_leave_fields_open() -> None:
     s = search(Random(seed=5))
     first = {"x": 0.5, "y": 2, "z": {"kind": "a"}}
-    found, _ = ask(s, [], 3, wanted={0: first, 1: {"y": 6}})
+    found, _ = ask(s, [], 3, chosen={0: first, 1: {"y": 6}})
     assert found[0].values == first
     assert found[1].values["y"] == 6
     assert SPACE["x"].contains(found[1].values["x"])
     assert found[2].number == 2
 
 
-def reported(number: int, level: float, epochs: int, outcome: str = "finished") -> Tried:
+def reported(number: int, level: float, epochs: int, outcome: Outcome = "finished") -> TrialRecord:
     reports = dict.fromkeys(range(1, epochs + 1), level)
     result = [level] if outcome == "finished" else ()
-    return Tried(number, {"x": 0.0, "y": 1, "z": 1}, outcome, result, reports)
+    return TrialRecord(number, {"x": 0.0, "y": 1, "z": 1}, outcome, result, reports)
 
 
 @pytest.mark.parametrize("pruner", PRUNERS, ids=repr)
 def test_the_best_trial_is_never_pruned_and_judging_twice_says_the_same(pruner: Pruner) -> None:
-    tried = [reported(i, 1.0 + i, 9) for i in range(6)]
+    records = [reported(i, 1.0 + i, 9) for i in range(6)]
     best = reported(6, 0.6, 6, "open")
-    falling = Tried(6, best.values, "open", (), {e: 0.9 - 0.02 * e for e in best.reports})
+    falling = TrialRecord(6, best.values, "open", (), {e: 0.9 - 0.02 * e for e in best.reports})
     s = search(Random(), pruner)
-    assert judge(s, [*tried, falling], 6)[0] is None
-    assert judge(s, [*tried, falling], 6) == judge(s, [*tried, falling], 6)
+    assert judge(s, [*records, falling], 6)[0] is None
+    assert judge(s, [*records, falling], 6) == judge(s, [*records, falling], 6)
 
 
 @pytest.mark.parametrize("pruner", [p for p in PRUNERS if p.prunes], ids=repr)
 def test_trials_ever_worse_are_pruned(pruner: Pruner) -> None:
     s = search(Random(), pruner)
-    tried: list[Tried] = []
+    records: list[TrialRecord] = []
     pruned = 0
     for number in range(12):
         reports = {epoch: float(number + 0.01 * epoch) for epoch in range(1, 10)}
         # What is below 0.5 is out of bounds for one of them.
         reports = {e: -v for e, v in reports.items()} if s.pruner.kind == "threshold" else reports
-        mine = Tried(number, {"x": 0.0, "y": 1, "z": 1}, "open", (), reports)
-        epoch, attributes = judge(s, [*tried, mine], number)
+        mine = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1}, "open", (), reports)
+        epoch, attributes = judge(s, [*records, mine], number)
         pruned += epoch is not None
         seen = {e: v for e, v in reports.items() if epoch is None or e <= epoch}
-        outcome = "finished" if epoch is None else "pruned"
-        tried.append(Tried(number, mine.values, outcome, [max(seen.values())], seen, attributes))
+        outcome: Outcome = "finished" if epoch is None else "pruned"
+        records.append(
+            TrialRecord(number, mine.values, outcome, [max(seen.values())], seen, attributes)
+        )
     assert pruned >= 3
 
 
-def test_rungs_are_remembered_between_two_looks() -> None:
+def test_rungs_are_remembered_between_two_calls() -> None:
     s = search(Random(), SuccessiveHalving(reduction=2))
-    bad = Tried(1, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 5.0})
-    first = Tried(0, bad.values, "open", (), {1: 1.0})
+    bad = TrialRecord(1, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 5.0})
+    first = TrialRecord(0, bad.values, "open", (), {1: 1.0})
     epoch, attributes = judge(s, [first], 0)
     assert epoch is None
     assert attributes == {"completed_rung_0": 1.0}
-    noted = Tried(0, bad.values, "open", (), {1: 1.0}, attributes)
+    noted = TrialRecord(0, bad.values, "open", (), {1: 1.0}, attributes)
     assert judge(s, [noted, bad], 1)[0] == 1
     assert judge(s, [first, bad], 1)[0] is None
 
 
 def test_epochs_seen_before_are_not_judged_again() -> None:
-    late = Tried(0, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 9.0, 2: 0.0})
+    late = TrialRecord(0, {"x": 0.0, "y": 1, "z": 1}, "open", (), {1: 9.0, 2: 0.0})
     s = search(Random(), Threshold(upper=5.0))
     assert judge(s, [late], 0)[0] == 1
-    assert judge(s, [late], 0, seen=1)[0] is None
+    assert judge(s, [late], 0, after=1)[0] is None
     assert judge(search(Random(), Median()), [late], 0)[0] is None

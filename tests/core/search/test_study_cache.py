@@ -1,4 +1,4 @@
-"""A notebook kept from look to look says what one says that is begun anew from all trials."""
+"""A study that is kept and updated answers as one built anew from all trials."""
 
 import json
 from dataclasses import replace
@@ -8,78 +8,78 @@ import pytest
 from core.search.pruner import Pruner
 from core.search.sampler import Sampler
 from core.search.samplers.random import Random
-from core.search.study import Tried
-from core.search.study_cache import Notebook
+from core.search.study import Outcome, TrialRecord
+from core.search.study_cache import CachedStudy
 from tests.core.search.test_study import PRUNERS, SAMPLERS, judge, search, sequence, value
 
 AT_ONCE = 4
 
 
-def told(one: Tried) -> Tried:
-    """A trial as its row has it once it ended; each seventh failed."""
+def ended(one: TrialRecord) -> TrialRecord:
+    """A trial as its row has it after its end; each seventh one failed."""
     if one.number % 7 == 3:
         return replace(one, outcome="failed")
     return replace(one, outcome="finished", objectives=[value(one.values)])
 
 
-def course(sampler: Sampler, count: int, *, kept: bool) -> list[Tried]:
-    """The trials of a search that is always four trials ahead of what it knows of the results."""
+def course(sampler: Sampler, count: int, *, kept: bool) -> list[TrialRecord]:
+    """The trials of a search that always has four trials without a result."""
     s = search(sampler)
-    tried: list[Tried] = []
-    notebook, state = Notebook(s, tried), None
-    wanted = {} if sampler.counted else {5: {"y": 6}}
-    while len(tried) < count:
+    records: list[TrialRecord] = []
+    study, state = CachedStudy(s, records), None
+    chosen = {} if sampler.exhaustive else {5: {"y": 6}}
+    while len(records) < count:
         if not kept:
-            notebook = Notebook(s, tried)
-        found, state = notebook.ask(2, state=state, wanted=wanted)
+            study = CachedStudy(s, records)
+        found, state = study.ask(2, state=state, chosen=chosen)
         state = json.loads(json.dumps(state))
         for one in found:
-            tried.append(Tried(one.number, one.values, attributes=one.attributes))
-        if len(tried) > AT_ONCE:
+            records.append(TrialRecord(one.number, one.values, attributes=one.attributes))
+        if len(records) > AT_ONCE:
             # The later one ends first.
-            for number in (len(tried) - AT_ONCE - 1, len(tried) - AT_ONCE - 2):
-                tried[number] = told(tried[number])
-                notebook.write([tried[number]])
-    return tried
+            for number in (len(records) - AT_ONCE - 1, len(records) - AT_ONCE - 2):
+                records[number] = ended(records[number])
+                study.update([records[number]])
+    return records
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
-def test_what_is_asked(sampler: Sampler) -> None:
+def test_asking_is_equal(sampler: Sampler) -> None:
     assert course(sampler, 30, kept=True) == course(sampler, 30, kept=False)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
-def test_one_after_another_it_suggests_what_rows_do(sampler: Sampler) -> None:
+def test_suggestions_one_by_one_equal_those_from_rows(sampler: Sampler) -> None:
     s = search(sampler)
-    notebook, state, points = Notebook(s, []), None, []
+    study, state, points = CachedStudy(s, []), None, []
     for _ in range(15):
-        (one,), state = notebook.ask(1, state=state)
+        (one,), state = study.ask(1, state=state)
         points.append(dict(one.values))
         result = [value(one.values)]
-        ended = Tried(one.number, one.values, "finished", result, attributes=one.attributes)
-        notebook.write([ended])
+        record = TrialRecord(one.number, one.values, "finished", result, attributes=one.attributes)
+        study.update([record])
     assert points == sequence(s, 15)
 
 
 @pytest.mark.parametrize("pruner", PRUNERS, ids=repr)
-def test_what_is_judged(pruner: Pruner) -> None:
+def test_judging_is_equal(pruner: Pruner) -> None:
     s = search(Random(), pruner)
-    rows: list[Tried] = []
-    notebook = Notebook(s, rows)
+    rows: list[TrialRecord] = []
+    study = CachedStudy(s, rows)
     for number in range(12):
-        mine = Tried(number, {"x": 0.0, "y": 1, "z": 1})
+        mine = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1})
         rows.append(mine)
-        notebook.write([mine])
+        study.update([mine])
         for epoch in range(1, 10):
             level = (number * 5) % 12 + 0.01 * epoch
             mine = replace(mine, reports={**mine.reports, epoch: level})
             rows[number] = mine
-            notebook.write([mine])
-            found = notebook.judge(number, seen=epoch - 1)
-            assert found == judge(s, rows, number, seen=epoch - 1)
-            rows[number] = mine = replace(mine, attributes=found[1])
-            if found[0] is not None:
+            study.update([mine])
+            verdict, attributes = study.judge(number, after=epoch - 1)
+            assert (verdict, attributes) == judge(s, rows, number, after=epoch - 1)
+            rows[number] = mine = replace(mine, attributes=attributes)
+            if verdict is not None:
                 break
-        outcome = "pruned" if found[0] is not None else "finished"
+        outcome: Outcome = "pruned" if verdict is not None else "finished"
         rows[number] = replace(mine, outcome=outcome, objectives=[level])
-        notebook.write([rows[number]])
+        study.update([rows[number]])

@@ -1,4 +1,4 @@
-"""A sweep ends when its time or its epochs are used up, and never trains much beyond them."""
+"""A sweep ends when its time or its epochs are used up, and trains little beyond them."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from core.status import JobStatus, SweepStatus
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, rounds, started, table
 
+assert isinstance(DIGITS["epochs"], int)
 EPOCHS = DIGITS["epochs"]
 
 
 def pass_time(engine: Engine, sweep_id: str, seconds: float) -> None:
-    """Let a sweep have been running so much longer."""
+    """Set the clock of a sweep back, as if it had run so much longer."""
     with transaction(engine) as session:
         sweep = session.get_one(Sweep, sweep_id)
         assert sweep.running_since is not None
@@ -37,26 +38,27 @@ def row(engine: Engine, sweep_id: str) -> Sweep:
 
 
 def train(engine: Engine, job_id: str, epochs: int) -> int:
-    """Let an attempt have trained so many epochs; its number."""
+    """Claim a job and record progress up to an epoch; return the attempt number."""
     claim = claimed(engine, job_id)
     progress: dict[str, Any] = {"step": 10 * epochs, "epoch": epochs}
     do(engine, jobs.record_progress, job_id, claim.attempt, progress)
     return claim.attempt
 
 
-def test_when_its_time_is_up_what_waits_and_what_trains_ends(engine: Engine) -> None:
+def test_queued_and_running_jobs_end_when_the_time_is_used_up(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=50, max_parallel=3, budget={"seconds": 600})
     sweeps.advance(engine, sweep_id)
     first, second, waiting = (job.id for _, job in table(engine, sweep_id))
     finish(engine, sweep_id, only=[first])
     attempt = train(engine, second, 1)
     pass_time(engine, sweep_id, 300)
-    assert sweeps.advance(engine, sweep_id).begun == 1
+    assert sweeps.advance(engine, sweep_id).started == 1
     pass_time(engine, sweep_id, 300)
-    assert sweeps.advance(engine, sweep_id).begun == 0
+    assert sweeps.advance(engine, sweep_id).started == 0
     assert row(engine, sweep_id).stopped_by == "seconds"
     assert row(engine, sweep_id).status is SweepStatus.RUNNING
     stopped = do(engine, jobs.get, waiting)
+    assert stopped.cause is not None
     assert (stopped.status, stopped.cause["kind"]) == (JobStatus.CANCELLED, "budget")
     assert do(engine, jobs.get, second).cancel_requested_at is not None
     do(engine, jobs.finish, second, attempt, JobStatus.CANCELLED)
@@ -76,19 +78,19 @@ def test_pauses_are_not_counted(engine: Engine) -> None:
     do(engine, sweeps.resume, sweep_id)
     pass_time(engine, sweep_id, 200)
     assert 400 <= spent(engine, sweep_id).seconds < 600
-    assert sweeps.advance(engine, sweep_id).begun == 4
+    assert sweeps.advance(engine, sweep_id).started == 4
 
 
-def test_no_more_trials_begin_than_the_epochs_allow(engine: Engine) -> None:
+def test_no_more_trials_start_than_the_epochs_allow(engine: Engine) -> None:
     most = 3 * EPOCHS - 5
     sweep_id = started(engine, n_trials=50, max_parallel=8, budget={"epochs": most})
-    assert sweeps.advance(engine, sweep_id).begun == 3
+    assert sweeps.advance(engine, sweep_id).started == 3
     *whole, last = (job.id for _, job in table(engine, sweep_id))
     for job_id in whole:
         train(engine, job_id, EPOCHS)
     finish(engine, sweep_id, only=whole)
     attempt = train(engine, last, EPOCHS - 6)
-    assert sweeps.advance(engine, sweep_id) == sweeps.Advance(told=2)
+    assert sweeps.advance(engine, sweep_id) == sweeps.Advance(ended=2)
     assert row(engine, sweep_id).stopped_by is None
     do(engine, jobs.record_progress, last, attempt, {"step": 999, "epoch": EPOCHS - 5})
     sweeps.advance(engine, sweep_id)
@@ -100,19 +102,19 @@ def test_no_more_trials_begin_than_the_epochs_allow(engine: Engine) -> None:
     assert spent(engine, sweep_id).epochs == most
 
 
-def test_epochs_that_trials_leave_are_used_by_others(engine: Engine) -> None:
+def test_epochs_that_a_trial_saves_are_used_by_others(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=50, max_parallel=8, budget={"epochs": 2 * EPOCHS})
-    assert sweeps.advance(engine, sweep_id).begun == 2
+    assert sweeps.advance(engine, sweep_id).started == 2
     early = table(engine, sweep_id)[0][1].id
     train(engine, early, EPOCHS // 2)
     finish(engine, sweep_id, only=[early])
-    assert sweeps.advance(engine, sweep_id) == sweeps.Advance(told=1, begun=1)
+    assert sweeps.advance(engine, sweep_id) == sweeps.Advance(ended=1, started=1)
 
 
-def test_a_larger_budget_lets_it_go_on(engine: Engine) -> None:
+def test_a_larger_budget_reopens_the_sweep(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=2, budget={"seconds": 60})
     pass_time(engine, sweep_id, 60)
-    assert sweeps.advance(engine, sweep_id).begun == 0
+    assert sweeps.advance(engine, sweep_id).started == 0
     assert row(engine, sweep_id).status is SweepStatus.FINISHED
     with pytest.raises(ConflictError, match="larger budget"):
         do(engine, sweeps.add_points, sweep_id, [{}])

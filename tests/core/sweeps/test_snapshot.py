@@ -1,4 +1,4 @@
-"""Who remembers a sweep between two turns does what one does who reads it anew."""
+"""Advancing with a cached snapshot does the same as reading the sweep in full."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,18 +17,18 @@ PRUNER = {"kind": "successive_halving", "reduction": 2}
 
 
 def report(engine: Engine, job_id: str, attempt: int, epochs: range, level: float) -> None:
-    """Let an attempt have reported some epochs."""
+    """Log some epochs of an attempt."""
     reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level + e / 100) for e in epochs]
     progress = {"step": 10 * epochs[-1], "epoch": epochs[-1]}
     do(engine, jobs.record_metrics, job_id, attempt, epochs[0], reported, progress=progress)
 
 
-def course(engine: Engine, memory: sweeps.Memory | None, **given: Any) -> list[Any]:
-    """All trials of a sweep whose workers report, lose a job, and end it at different moments."""
+def course(engine: Engine, cache: sweeps.SnapshotCache | None, **given: Any) -> list[Any]:
+    """All trials of a sweep whose jobs log metrics, are lost once, and end at different times."""
     sweep_id = started(engine, n_trials=12, max_parallel=3, **given)
     attempts: dict[str, int] = {}
-    for turn in range(40):
-        sweeps.advance(engine, sweep_id, memory)
+    for step in range(40):
+        sweeps.advance(engine, sweep_id, cache)
         waiting = [(t, j) for t, j in table(engine, sweep_id) if not j.status.terminal]
         if not waiting:
             break
@@ -42,10 +42,10 @@ def course(engine: Engine, memory: sweeps.Memory | None, **given: Any) -> list[A
                 do(engine, jobs.finish, job.id, attempts[job.id], JobStatus.CANCELLED)
             elif trial.number == 4 and attempts[job.id] == 1:
                 do(engine, jobs.lose, job.id, 1, cause={"kind": "signal"})
-            elif (turn + trial.number) % 2:
+            elif (step + trial.number) % 2:
                 report(engine, job.id, attempts[job.id], range(3, 6), level)
                 finish(engine, sweep_id, only=[job.id], value=level)
-    sweeps.advance(engine, sweep_id, memory)
+    sweeps.advance(engine, sweep_id, cache)
     return [
         (t.number, t.point, t.status, t.objectives, t.attributes, t.judged_epoch)
         for t, _ in table(engine, sweep_id)
@@ -53,17 +53,17 @@ def course(engine: Engine, memory: sweeps.Memory | None, **given: Any) -> list[A
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sweep_comes_out_the_same(engine: Engine, sampler: str) -> None:
+def test_trials_are_the_same_with_and_without_a_cache(engine: Engine, sampler: str) -> None:
     given = {"sampler": {"kind": sampler, "seed": 5}, "pruner": PRUNER}
     anew = course(engine, None, **given)
-    assert course(engine, sweeps.Memory(), **given) == anew
+    assert course(engine, sweeps.SnapshotCache(), **given) == anew
     assert {row[2] for row in anew} == {"finished", "pruned"}
     assert len(anew) == 12
 
 
 @contextmanager
 def trials_read() -> Iterator[list[int]]:
-    """The numbers of trials whose rows are loaded meanwhile."""
+    """Collect the numbers of trials whose rows are loaded inside the context."""
     found: list[int] = []
 
     def note(trial: Trial, _: Any) -> None:
@@ -76,25 +76,25 @@ def trials_read() -> Iterator[list[int]]:
         event.remove(Trial, "load", note)
 
 
-def test_only_what_changed_is_read_again(engine: Engine) -> None:
-    memory = sweeps.Memory()
+def test_only_changed_trials_are_read_again(engine: Engine) -> None:
+    cache = sweeps.SnapshotCache()
     sweep_id = started(engine, n_trials=12, max_parallel=3, sampler={"kind": "tpe"})
     for first in (0, 3):
-        sweeps.advance(engine, sweep_id, memory)
+        sweeps.advance(engine, sweep_id, cache)
         finish(engine, sweep_id)
         assert len(table(engine, sweep_id)) == first + 3
     with trials_read() as read:
-        sweeps.advance(engine, sweep_id, memory)
+        sweeps.advance(engine, sweep_id, cache)
     assert set(read) == {3, 4, 5}
     with trials_read() as read:
-        sweeps.advance(engine, sweep_id, memory)
+        sweeps.advance(engine, sweep_id, cache)
     assert read == []
-    # Who had a turn meanwhile may have changed anything.
+    # Another process advanced the sweep: anything may have changed.
     finish(engine, sweep_id)
-    assert sweeps.advance(engine, sweep_id).told == 3
+    assert sweeps.advance(engine, sweep_id).ended == 3
     finish(engine, sweep_id)
     with trials_read() as read:
-        sweeps.advance(engine, sweep_id, memory)
+        sweeps.advance(engine, sweep_id, cache)
     assert set(read) == set(range(12))
     rounds(engine, sweep_id)
     assert do(engine, sweeps.counts, sweep_id) == {"finished": 12}

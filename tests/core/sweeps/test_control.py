@@ -1,4 +1,4 @@
-"""A sweep is changed while it runs: what was tried stays, budgets hold, nonsense is refused."""
+"""Changes of a sweep that runs: trials are kept, budgets hold, invalid changes are refused."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from core import jobs, sweeps
 from core.errors import ConflictError, InvalidError
-from core.search.study_cache import Notebook
+from core.search.study_cache import CachedStudy
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from tests.support.job_cases import claimed, do
@@ -66,7 +66,7 @@ def test_a_space_may_be_narrowed_and_widened(engine: Engine) -> None:
     assert all(1 <= point[UNITS] <= 9 for _, point, _ in points(engine, sweep_id)[6:])
 
 
-def test_points_of_ones_own_come_next(engine: Engine) -> None:
+def test_added_points_come_next(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=3, max_parallel=2, baseline=[{UNITS: 16}])
     sweeps.advance(engine, sweep_id)
     added = [{RATE: 0.05, UNITS: 32}, {UNITS: 64}]
@@ -84,7 +84,7 @@ def test_points_of_ones_own_come_next(engine: Engine) -> None:
     assert [one.path for one in caught.value.errors] == [f"points[1].{UNITS}"]
 
 
-def test_only_what_failed_is_tried_again_under_its_number(engine: Engine) -> None:
+def test_failed_trials_are_retried_under_their_number(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=4)
     sweeps.advance(engine, sweep_id)
     fail(engine, sweep_id, 1)
@@ -105,7 +105,7 @@ def test_only_what_failed_is_tried_again_under_its_number(engine: Engine) -> Non
     assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
 
 
-def test_a_trial_tried_again_is_judged_as_if_it_were_new(engine: Engine) -> None:
+def test_a_retried_trial_is_judged_from_its_first_epoch(engine: Engine) -> None:
     pruner = {"kind": "successive_halving", "reduction": 2}
     sweep_id = started(engine, n_trials=2, max_parallel=2, pruner=pruner,
                        sampler={"kind": "cma_es", "population": 2})  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_trial_tried_again_is_judged_as_if_it_were_new(engine: Engine) -> None
         reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in (1, 2, 3)]
         do(engine, jobs.record_metrics, claim.job_id, 1, 1, reported)
     sweeps.advance(engine, sweep_id)
-    noted = dict(table(engine, sweep_id)[0][0].attributes)
+    noted = dict(table(engine, sweep_id)[0][0].attributes or {})
     rungs = {key for key in noted if key.startswith("completed_rung_")}
     assert rungs
     do(engine, jobs.finish, claims[0].job_id, 1, JobStatus.FAILED, cause={"kind": "user_error"})
@@ -126,7 +126,7 @@ def test_a_trial_tried_again_is_judged_as_if_it_were_new(engine: Engine) -> None
     assert trial.judged_epoch == 0
 
 
-def test_a_job_that_finished_is_not_tried_again(engine: Engine) -> None:
+def test_a_finished_job_is_not_retried(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=2, max_parallel=2)
     sweeps.advance(engine, sweep_id)
     finish(engine, sweep_id, value=float("nan"))
@@ -138,7 +138,7 @@ def test_a_job_that_finished_is_not_tried_again(engine: Engine) -> None:
     assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
 
 
-def test_points_that_wait_are_never_left_out(engine: Engine) -> None:
+def test_pending_points_are_never_dropped(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         started(engine, n_trials=1, baseline=[{UNITS: 16}, {UNITS: 64}])
     assert [one.path for one in caught.value.errors] == ["baseline"]
@@ -160,7 +160,7 @@ def test_points_that_wait_are_never_left_out(engine: Engine) -> None:
     assert found[2:] == [32, 64, 16]
 
 
-def test_who_changed_it_is_remembered(engine: Engine) -> None:
+def test_changes_are_logged_with_their_owner(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=3, max_parallel=1)
     assert do(engine, sweeps.get, sweep_id).changes is None
     edit(engine, sweep_id, n_trials=5)
@@ -170,7 +170,7 @@ def test_who_changed_it_is_remembered(engine: Engine) -> None:
     do(engine, sweeps.resume, sweep_id)
     do(engine, sweeps.retry_failed, sweep_id)
     do(engine, sweeps.cancel, sweep_id, owner="bob")
-    found = do(engine, sweeps.get, sweep_id).changes
+    found = do(engine, sweeps.get, sweep_id).changes or []
     assert [(one["by"], one["kind"]) for one in found] == [
         ("local", "edited"),
         ("ada", "points_added"),
@@ -184,7 +184,7 @@ def test_who_changed_it_is_remembered(engine: Engine) -> None:
     assert [one["at"] for one in found] == sorted(one["at"] for one in found)
 
 
-def test_what_a_sweep_cannot_become_is_refused_by_its_field(engine: Engine) -> None:
+def test_an_invalid_edit_names_its_field(engine: Engine) -> None:
     sweep_id = started(engine, n_trials=5, max_parallel=3, baseline=[{}, {}, {}, {UNITS: 64}])
     sweeps.advance(engine, sweep_id)
     assert refused(engine, sweep_id, n_trials=2) == "n_trials"
@@ -201,19 +201,19 @@ def test_what_a_sweep_cannot_become_is_refused_by_its_field(engine: Engine) -> N
         edit(engine, sweep_id, n_trials=50)
 
 
-def test_who_advances_the_sweep_as_it_was_begins_nothing(
+def test_an_edit_during_an_advance_keeps_it_from_starting_trials(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=2)
-    asked = Notebook.ask
+    asked = CachedStudy.ask
 
-    def while_somebody_edits(*given: Any, **named: Any) -> Any:
+    def edit_meanwhile(*given: Any, **named: Any) -> Any:
         do(engine, sweeps.add_points, sweep_id, [{RATE: 0.02}])
         return asked(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Notebook, "ask", while_somebody_edits)
-        with pytest.raises(Exception, match="advanced by somebody else"):
+        patched.setattr(CachedStudy, "ask", edit_meanwhile)
+        with pytest.raises(Exception, match="edited by another process"):
             sweeps.advance(engine, sweep_id)
     assert table(engine, sweep_id) == []
-    assert sweeps.advance(engine, sweep_id).begun == 2
+    assert sweeps.advance(engine, sweep_id).started == 2

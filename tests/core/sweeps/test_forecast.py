@@ -1,4 +1,4 @@
-"""What a sweep would take: known from one like it, else timed, and nothing is started."""
+"""Forecasts of sweeps: from an earlier one, else from a benchmark; nothing is started."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,8 @@ from core.spec.sweep import EXAMPLE, SweepSpec
 from tests.support.job_cases import dataset_version
 from tests.support.sweep_cases import rounds, started
 
+assert isinstance(DIGITS["epochs"], int)
+EPOCHS = DIGITS["epochs"]
 SEEDS = {"seed": {"kind": "int", "low": 0, "high": 99}}
 
 
@@ -41,8 +43,8 @@ def earlier(engine: Engine) -> str:
     return sweep_id
 
 
-def test_a_sweep_like_it_says_how_fast(engine: Engine, earlier: str) -> None:
-    twice = spec(n_trials=60, max_parallel=20, job={"epochs": 2 * DIGITS["epochs"]})
+def test_an_earlier_sweep_with_the_same_shape_is_used(engine: Engine, earlier: str) -> None:
+    twice = spec(n_trials=60, max_parallel=20, job={"epochs": 2 * EPOCHS})
     found = forecast(engine, twice)
     assert (found.basis, found.sweep_id, found.trials) == ("history", earlier, 60)
     assert found.trials_a_minute == pytest.approx(1.0)
@@ -56,7 +58,8 @@ def test_a_sweep_like_it_says_how_fast(engine: Engine, earlier: str) -> None:
         assert session.query(Sweep).count() == 1
 
 
-def test_without_one_some_batches_are_timed(engine: Engine, earlier: str) -> None:
+@pytest.mark.usefixtures("earlier")
+def test_a_benchmark_is_used_without_an_earlier_sweep(engine: Engine) -> None:
     wider = [{"kind": "dense", "units": 40}, {"kind": "relu"}, {"kind": "dense", "units": 10}]
     found = forecast(engine, spec(job={"network": wider}, n_trials=10))
     assert (found.basis, found.sweep_id, found.slots) == ("measured", None, 0)
@@ -69,18 +72,18 @@ def test_without_one_some_batches_are_timed(engine: Engine, earlier: str) -> Non
     assert longer.seconds > found.seconds
 
 
-def test_budgets_shorten_it(engine: Engine, earlier: str) -> None:
-    epochs = forecast(engine, spec(n_trials=60, budget={"epochs": 7 * DIGITS["epochs"]}))
+def test_budgets_shorten_the_forecast(engine: Engine, earlier: str) -> None:
+    epochs = forecast(engine, spec(n_trials=60, budget={"epochs": 7 * EPOCHS}))
     assert epochs.trials == 7
     seconds = forecast(engine, spec(n_trials=60, budget={"seconds": 5}))
     assert seconds.seconds == 5
     with reading(engine) as session:
-        begun = session.get_one(Sweep, earlier).created_at
+        created_at = session.get_one(Sweep, earlier).created_at
     assert seconds.finish_at is not None
-    assert seconds.finish_at >= begun + timedelta(seconds=5)
+    assert seconds.finish_at >= created_at + timedelta(seconds=5)
 
 
-def test_what_could_not_begin_is_refused(engine: Engine, earlier: str) -> None:
+def test_a_sweep_that_cannot_start_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         forecast(engine, spec(n_trials=1, baseline=[{"seed": 1}, {"seed": 2}]))
     assert [one.path for one in caught.value.errors] == ["baseline"]

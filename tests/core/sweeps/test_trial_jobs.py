@@ -1,4 +1,4 @@
-"""A cross-validated trial is as many jobs as folds; what they come to together is its end."""
+"""Jobs of cross-validated trials: one for each fold, combined into one outcome."""
 
 import statistics
 from typing import Any
@@ -47,7 +47,7 @@ def fail(engine: Engine, job: Job) -> None:
     do(engine, jobs.finish, job.id, 1, JobStatus.FAILED, cause=cause)
 
 
-def test_each_fold_is_a_job_and_the_trial_their_mean(engine: Engine) -> None:
+def test_each_fold_is_a_job_and_the_objective_is_their_mean(engine: Engine) -> None:
     sweep_id = begun(engine)
     mine = folds(engine, sweep_id)
     assert [job.spec["data"]["split"]["fold"] for job in mine] == [
@@ -58,9 +58,9 @@ def test_each_fold_is_a_job_and_the_trial_their_mean(engine: Engine) -> None:
     assert {job.tags["chainrule.trial"] for job in mine} == {"0"}
     values = [0.5, 0.75, 0.85]
     for job, value in zip(mine, values, strict=True):
-        assert sweeps.advance(engine, sweep_id).told == 0
+        assert sweeps.advance(engine, sweep_id).ended == 0
         finish(engine, job, value)
-    assert sweeps.advance(engine, sweep_id).told == 1
+    assert sweeps.advance(engine, sweep_id).ended == 1
     found = trial(engine, sweep_id)
     assert (found.status, found.job_id) == ("finished", None)
     assert found.objectives == pytest.approx([sum(values) / 3])
@@ -92,17 +92,17 @@ def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) ->
     finish(engine, first, 0.5)
     claimed(engine, third.id)
     fail(engine, second)
-    assert sweeps.advance(engine, sweep_id).told == 0
+    assert sweeps.advance(engine, sweep_id).ended == 0
     assert do(engine, sweeps.counts, sweep_id) == {"running": 1}
     assert do(engine, jobs.get, third.id).cancel_requested_at is not None
     do(engine, jobs.finish, third.id, 1, JobStatus.CANCELLED)
-    assert sweeps.advance(engine, sweep_id).told == 1
+    assert sweeps.advance(engine, sweep_id).ended == 1
     found = trial(engine, sweep_id)
     assert (found.status, found.objectives) == ("failed", None)
     assert found.cause == {
         "kind": "user_error", "fold": 1, "message": "fold 1: the loss is no number"
     }  # fmt: skip
-    # Tried again: under its number, and what finished is not done again.
+    # A retry keeps the number of the trial and its finished folds.
     assert do(engine, sweeps.retry_failed, sweep_id) == 1
     again = folds(engine, sweep_id)
     assert again[0].id == first.id
@@ -119,42 +119,43 @@ def test_a_fold_without_a_number_fails_the_trial(engine: Engine) -> None:
     first, *others = folds(engine, sweep_id)
     finish(engine, first, float("nan"))
     sweeps.advance(engine, sweep_id)
-    # Those that wait are spared.
+    # The queued folds are cancelled.
     assert {do(engine, jobs.get, job.id).status for job in others} == {JobStatus.CANCELLED}
     sweeps.advance(engine, sweep_id)
     found = trial(engine, sweep_id)
+    assert found.cause is not None
     assert (found.status, found.cause["kind"], found.cause["fold"]) == ("failed", "no_objective", 0)
     assert do(engine, sweeps.retry_failed, sweep_id) == 0
 
 
-@pytest.mark.parametrize("remembers", [True, False])
-def test_the_mean_of_all_folds_is_what_a_pruner_sees(engine: Engine, remembers: bool) -> None:
-    memory = sweeps.Memory() if remembers else None
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_pruner_sees_the_mean_of_all_folds(engine: Engine, cached: bool) -> None:
+    cache = sweeps.SnapshotCache() if cached else None
     pruner = {"kind": "threshold", "lower": 0.3}
     sweep_id = started(
         engine, n_trials=1, max_parallel=1, pruner=pruner, cross_validation={"folds": 2}
     )
-    sweeps.advance(engine, sweep_id, memory)
+    sweeps.advance(engine, sweep_id, cache)
     first, second = folds(engine, sweep_id)
     for job in (first, second):
         claimed(engine, job.id)
 
     def report(job: Job, epochs: range, level: float) -> None:
-        told = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in epochs]
-        do(engine, jobs.record_metrics, job.id, 1, epochs[0], told,
+        logged = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in epochs]
+        do(engine, jobs.record_metrics, job.id, 1, epochs[0], logged,
            progress={"epoch": epochs[-1], "step": 10 * epochs[-1]})  # fmt: skip
 
-    # The worse fold alone would be pruned; and an epoch that one fold has not reached counts not.
+    # The worse fold alone would be pruned. Epochs that a fold has not reached do not count.
     report(first, range(1, 4), 0.1)
-    assert sweeps.advance(engine, sweep_id, memory).pruned == 0
+    assert sweeps.advance(engine, sweep_id, cache).pruned == 0
     report(second, range(1, 3), 0.7)
-    assert sweeps.advance(engine, sweep_id, memory).pruned == 0
+    assert sweeps.advance(engine, sweep_id, cache).pruned == 0
     assert trial(engine, sweep_id).judged_epoch == 2
     report(second, range(3, 4), 0.4)
-    assert sweeps.advance(engine, sweep_id, memory).pruned == 1
+    assert sweeps.advance(engine, sweep_id, cache).pruned == 1
     for job in (first, second):
         do(engine, jobs.finish, job.id, 1, JobStatus.CANCELLED)
-    sweeps.advance(engine, sweep_id, memory)
+    sweeps.advance(engine, sweep_id, cache)
     assert trial(engine, sweep_id).status == "pruned"
     assert {job.status for job in folds(engine, sweep_id)} == {JobStatus.PRUNED}
 
@@ -181,7 +182,7 @@ def test_cancelling_ends_every_fold(engine: Engine) -> None:
     assert do(engine, sweeps.counts, sweep_id) == {"cancelled": 2}
 
 
-def test_folds_belong_below_the_run_of_their_sweep(engine: Engine) -> None:
+def test_runs_of_folds_are_nested_below_the_run_of_the_sweep(engine: Engine) -> None:
     sweep_id = begun(engine, n_trials=1, mlflow="best:1")
     with transaction(engine) as session:
         sweeps.record_sweep_run(session, sweep_id, "run")
@@ -195,10 +196,12 @@ def test_folds_belong_below_the_run_of_their_sweep(engine: Engine) -> None:
         assert sweeps.show_best(session, sweeps.get(session, sweep_id)) == 1
         for job in folds(engine, sweep_id):
             assert jobs.run_placement(session, session.get_one(Job, job.id)).shown
-            assert jobs.trial_of(session, job.id).number == 0
+            trial = jobs.trial_of(session, job.id)
+            assert trial is not None
+            assert trial.number == 0
 
 
-def test_folds_that_the_data_do_not_have_are_refused(engine: Engine) -> None:
+def test_folds_that_do_not_fit_the_data_are_refused(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         begun(engine, cross_validation={"folds": 2, "group_by": "writer"})
     assert [error.path for error in caught.value.errors] == ["cross_validation.group_by"]

@@ -1,1 +1,0 @@
-"""What the owner of a sweep may change: its state, its budget, its space."""

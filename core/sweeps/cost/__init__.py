@@ -1,1 +1,0 @@
-"""What a sweep would take, estimated before anything starts."""
