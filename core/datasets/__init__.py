@@ -1,4 +1,4 @@
-"""Use cases of datasets: keep bytes, register versions, find them by name, list them."""
+"""Use cases of datasets: keep bytes, register, resolve, list, repair and erase versions."""
 
 from core.datasets.aliases import remove_alias, set_alias
 from core.datasets.blobs import keep, key_of, read, refer, strays, unheld

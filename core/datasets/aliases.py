@@ -1,4 +1,4 @@
-"""Names of one's own for a version of a dataset."""
+"""Aliases of datasets."""
 
 from sqlalchemy.orm import Session
 
@@ -9,10 +9,9 @@ from core.spec.names import check_alias
 
 
 def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
-    """Let `name@alias` refer to a version from now on; jobs that run keep the one they have.
+    """Point `name@alias` at a version; submitted jobs keep their version.
 
-    Raises NotFoundError for a version that is not there or was erased, InvalidError for a name
-    that cannot be an alias.
+    Raises NotFoundError for an unknown or erased version, InvalidError for an invalid alias.
     """
     check_alias(alias)
     target = get_version(session, name, version)
@@ -22,9 +21,9 @@ def set_alias(session: Session, name: str, alias: str, version: int) -> Alias:
 
 
 def remove_alias(session: Session, name: str, alias: str) -> None:
-    """Let `name@alias` refer to nothing. Raises NotFoundError when it does not exist."""
+    """Remove an alias. Raises NotFoundError if it does not exist."""
     dataset = get_dataset(session, name)
-    found = session.get(Alias, (dataset.id, alias))
-    if found is None:
+    row = session.get(Alias, (dataset.id, alias))
+    if row is None:
         raise NotFoundError(f"dataset {name!r} has no alias {alias!r}")
-    session.delete(found)
+    session.delete(row)

@@ -1,4 +1,4 @@
-"""A new version from the rows that a query keeps of another."""
+"""Derivation of a dataset from the rows of a version that a query selects."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ FORMAT = "query"
 
 
 def derive(source: Path, query: Query, columns: Sequence[str], target: Path) -> ParsedDataset:
-    """Write the rows that `query` keeps of the version at `source` to a canonical file.
+    """Write the rows of the version at `source` that `query` selects to a canonical file.
 
-    `columns` are those to keep, in their order; none: all. A few rows are in memory at a time, and
-    the columns that the query reads. Raises InvalidError for a column that is not there, and when
-    no row is kept.
+    `columns` are the columns to keep, in order; all if empty. The columns that the query reads are
+    in memory, of the others a few rows at a time. Raises InvalidError for an unknown column, and
+    if no row is selected.
     """
     stretches = Stretches(source)
     names = tuple(columns) or tuple(stretches.schema.names)
@@ -34,23 +34,23 @@ def derive(source: Path, query: Query, columns: Sequence[str], target: Path) -> 
         if name not in stretches.schema.names:
             known = listed(tuple(stretches.schema.names))
             raise InvalidError(f"there is no column {name!r}; the columns are {known}")
-    kept = np.arange(len(stretches))
+    selected = np.arange(len(stretches))
     if query != Query(seed=query.seed):
-        seen = query.columns or stretches.schema.names[:1]
-        kept = select(query, stretches.whole(seen))
-    if not len(kept):
+        read = query.columns or stretches.schema.names[:1]
+        selected = select(query, stretches.whole(read))
+    if not len(selected):
         raise InvalidError("no row of the dataset meets the query")
-    canonical.write(_batches(stretches, kept, names), target, Limits())
+    canonical.write(_batches(stretches, selected, names), target, Limits())
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return ParsedDataset(target, FORMAT, describe(target), digest, target.stat().st_size)
 
 
 def _batches(
-    stretches: Stretches, kept: np.ndarray, names: Sequence[str]
+    stretches: Stretches, selected: np.ndarray, names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     row_bytes = sum(getattr(f.type, "list_size", 1) * 8 for f in stretches.schema)
     step = rows_at_once(row_bytes)
-    for start in range(0, len(kept), step):
-        table = stretches.rows(kept[start : start + step], list(names))
+    for start in range(0, len(selected), step):
+        table = stretches.rows(selected[start : start + step], list(names))
         yield from table.combine_chunks().to_batches()

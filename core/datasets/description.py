@@ -1,4 +1,4 @@
-"""What people say about a dataset: a description, tags."""
+"""Description and tags of a dataset."""
 
 from collections.abc import Mapping
 
@@ -18,10 +18,10 @@ def describe(
     description: str | None = None,
     tags: Mapping[str, str | None] | None = None,
 ) -> Dataset:
-    """Change the description of a dataset if one is given, and some of its tags.
+    """Change the description of a dataset, if given, and the given tags.
 
-    A tag of None is taken away; tags that are not named stay. Raises NotFoundError, and
-    InvalidError for more than 64 tags.
+    A tag of None is removed; tags that are not named stay. Raises NotFoundError, and InvalidError
+    for more than 64 tags.
     """
     row = get_dataset(session, name)
     session.refresh(row, with_for_update=True)

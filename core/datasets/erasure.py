@@ -1,4 +1,4 @@
-"""Erase a version: at once asked for, done when nobody needs it any more; its row stays."""
+"""Erasure of dataset versions: requested first, done once the version is unused. Rows stay."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from core.db.tables import Alias, DatasetVersion, Job, ModelVersion, RegisteredM
 from core.errors import ConflictError
 from core.status import TERMINAL, SweepStatus
 
-_MOST = 1000
+_MOST_LISTED = 1000
 
 
 @dataclass(frozen=True)
 class Uses:
-    """Who trained on a version: jobs by status, the unfinished ones, sweeps, models of its jobs.
+    """Uses of a version: jobs by status, unfinished jobs and sweeps, models, aliases.
 
-    `holding` are ids of at most 1,000 jobs and sweeps that have not ended, `models` are
-    `name@version` with the job each is of.
+    `holding` are ids of at most 1,000 jobs and 1,000 sweeps that have not ended; `models` are
+    pairs of `name@version` and the id of its job.
     """
 
     jobs: dict[str, int] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Uses:
 
 
 def uses(session: Session, name: str, version: int) -> Uses:
-    """Who uses a version, erased or not. Raises NotFoundError."""
+    """Return the uses of a version, erased or not. Raises NotFoundError."""
     row = get_version(session, name, version)
     counted = (
         select(Job.status, func.count())
@@ -61,9 +61,10 @@ def uses(session: Session, name: str, version: int) -> Uses:
 def request_erasure(
     session: Session, name: str, version: int, *, actor: str, reason: str = ""
 ) -> DatasetVersion:
-    """Let a version be erased as soon as no job needs it; new jobs cannot have it from now on.
+    """Request that a version is erased once no job uses it; new jobs are refused from now on.
 
-    Asking again is harmless. Raises NotFoundError, and ConflictError while an alias points at it.
+    A second request changes nothing. Raises NotFoundError, and ConflictError while an alias points
+    at the version.
     """
     row = get_version(session, name, version)
     session.refresh(row, with_for_update=True)
@@ -80,17 +81,18 @@ def request_erasure(
 
 
 def erasable(session: Session) -> list[int]:
-    """The ids of versions that are to be erased and that nobody holds."""
-    wanted = select(DatasetVersion).where(
+    """Return the ids of versions to erase that no unfinished job or sweep uses."""
+    requested = select(DatasetVersion).where(
         DatasetVersion.erase_requested_at.is_not(None), DatasetVersion.erased_at.is_(None)
     )
-    return [row.id for row in session.scalars(wanted) if not _holding(session, row)]
+    return [row.id for row in session.scalars(requested) if not _holding(session, row)]
 
 
 def erase(engine: Engine, store: Store, version_id: int) -> bool:
-    """Delete the bytes that no other version needs, then say so in the row; False: not now.
+    """Delete the bytes of a version that no other uses, then mark its row; return whether done.
 
-    May be cut short anywhere and done again. Raises UnavailableError.
+    Not done while the version is used or bytes are being kept. May be interrupted and repeated.
+    Raises UnavailableError.
     """
     with erasing(engine) as free:
         if not free:
@@ -111,13 +113,13 @@ def erase(engine: Engine, store: Store, version_id: int) -> bool:
         with transaction(engine) as session:
             row = session.get_one(DatasetVersion, version_id, with_for_update=True)
             row.erased_at = now()
-            told = {"name": row.dataset.name, "version": row.version, "digest": row.digest}
-            notices.announce(session, "dataset.erased", lambda: told)
+            content = {"name": row.dataset.name, "version": row.version, "digest": row.digest}
+            notices.announce(session, "dataset.erased", lambda: content)
         return True
 
 
 def erased_digests(session: Session) -> set[str]:
-    """Digests whose bytes must be on no machine any more."""
+    """Return the digests whose bytes must be deleted from all machines."""
     gone = select(DatasetVersion.digest).where(DatasetVersion.erased_at.is_not(None))
     live = select(DatasetVersion.digest).where(DatasetVersion.erased_at.is_(None))
     return set(session.scalars(gone.where(DatasetVersion.digest.not_in(live))))
@@ -129,7 +131,10 @@ def _holding(session: Session, row: DatasetVersion) -> list[str]:
         Sweep.dataset_version_id == row.id,
         or_(Sweep.status == SweepStatus.RUNNING, Sweep.status == SweepStatus.PAUSED),
     )
-    return [*session.scalars(waiting.limit(_MOST)), *session.scalars(sweeps.limit(_MOST))]
+    return [
+        *session.scalars(waiting.limit(_MOST_LISTED)),
+        *session.scalars(sweeps.limit(_MOST_LISTED)),
+    ]
 
 
 def _aliases(session: Session, row: DatasetVersion) -> list[str]:

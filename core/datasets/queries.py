@@ -1,4 +1,4 @@
-"""Find and list datasets and their versions."""
+"""Resolve and list datasets and their versions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from core.spec.names import parse_reference
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """A dataset with its latest version (None when it has none) and its aliases by name."""
+    """A dataset with its latest version, if it has one, and versions by alias."""
 
     dataset: Dataset
     latest: DatasetVersion | None
@@ -21,18 +21,17 @@ class DatasetSummary:
 
 
 def resolve(session: Session, reference: str) -> DatasetVersion:
-    """The version that `digits@1`, `digits@alias` or `digits` (its latest) refers to.
+    """Return the version that `digits@1`, `digits@alias` or `digits` (latest) refers to.
 
-    Raises InvalidError for what is no reference, NotFoundError when there is no such dataset or
-    version, or it was erased.
+    Raises InvalidError for an invalid reference, NotFoundError for an unknown or erased version.
     """
-    wanted = parse_reference(reference)
-    dataset = get_dataset(session, wanted.name)
-    number = wanted.version
-    if wanted.alias is not None:
-        alias = session.get(Alias, (dataset.id, wanted.alias))
+    parsed = parse_reference(reference)
+    dataset = get_dataset(session, parsed.name)
+    number = parsed.version
+    if parsed.alias is not None:
+        alias = session.get(Alias, (dataset.id, parsed.alias))
         if alias is None:
-            raise NotFoundError(f"dataset {wanted.name!r} has no alias {wanted.alias!r}")
+            raise NotFoundError(f"dataset {parsed.name!r} has no alias {parsed.alias!r}")
         number = alias.version
     versions = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id)
     if number is None:
@@ -40,42 +39,42 @@ def resolve(session: Session, reference: str) -> DatasetVersion:
         versions = versions.order_by(DatasetVersion.version.desc()).limit(1)
     else:
         versions = versions.where(DatasetVersion.version == number)
-    found = session.scalar(versions)
-    if found is None:
+    row = session.scalar(versions)
+    if row is None:
         missing = "version" if number is None else f"version {number}"
-        raise NotFoundError(f"dataset {wanted.name!r} has no {missing}")
-    if found.erased_at is not None:
+        raise NotFoundError(f"dataset {parsed.name!r} has no {missing}")
+    if row.erased_at is not None:
         raise NotFoundError(
-            f"{wanted.name}@{found.version} was erased at {found.erased_at:%Y-%m-%d %H:%M:%SZ}"
+            f"{parsed.name}@{row.version} was erased at {row.erased_at:%Y-%m-%d %H:%M:%SZ}"
         )
-    if found.erase_requested_at is not None:
-        raise NotFoundError(f"{wanted.name}@{found.version} is being erased: take another version")
-    return found
+    if row.erase_requested_at is not None:
+        raise NotFoundError(f"{parsed.name}@{row.version} is being erased: take another version")
+    return row
 
 
 def get_dataset(session: Session, name: str) -> Dataset:
-    """The dataset called `name`. Raises NotFoundError."""
-    found = session.scalar(select(Dataset).where(Dataset.name == name))
-    if found is None:
+    """Return the dataset called `name`. Raises NotFoundError."""
+    dataset = session.scalar(select(Dataset).where(Dataset.name == name))
+    if dataset is None:
         raise NotFoundError(f"there is no dataset {name[:140]!r}")
-    return found
+    return dataset
 
 
 def get_version(session: Session, name: str, version: int) -> DatasetVersion:
-    """Version `version` of dataset `name`, even if it was erased. Raises NotFoundError."""
+    """Return version `version` of dataset `name`, erased or not. Raises NotFoundError."""
     dataset = get_dataset(session, name)
-    found = session.scalar(
+    row = session.scalar(
         select(DatasetVersion).where(
             DatasetVersion.dataset_id == dataset.id, DatasetVersion.version == version
         )
     )
-    if found is None:
+    if row is None:
         raise NotFoundError(f"dataset {name!r} has no version {version}")
-    return found
+    return row
 
 
 def summary(session: Session, dataset: Dataset) -> DatasetSummary:
-    """A dataset with its latest version and its aliases."""
+    """Return a dataset with its latest version and its aliases."""
     return _summaries(session, [dataset])[0]
 
 
@@ -86,10 +85,7 @@ def list_datasets(
     limit: int = 50,
     tags: Mapping[str, str] | None = None,
 ) -> list[DatasetSummary]:
-    """Datasets by name with their latest versions, those whose name comes after `after`.
-
-    `tags`: only those that have all of these.
-    """
+    """Return datasets in the order of names, those after `after` that have all of `tags`."""
     statement = select(Dataset).order_by(Dataset.name).limit(limit)
     if after is not None:
         statement = statement.where(Dataset.name > after)
@@ -101,7 +97,7 @@ def list_datasets(
 def list_versions(
     session: Session, name: str, *, before: int | None = None, limit: int = 50
 ) -> list[DatasetVersion]:
-    """Versions of a dataset older than `before`, the newest first. Raises NotFoundError."""
+    """Return versions of a dataset below `before`, newest first. Raises NotFoundError."""
     dataset = get_dataset(session, name)
     statement = (
         select(DatasetVersion)
@@ -115,11 +111,11 @@ def list_versions(
 
 
 def _summaries(session: Session, datasets: list[Dataset]) -> list[DatasetSummary]:
-    """The datasets with what is known of them, in three statements whatever their number."""
-    wanted = [dataset.id for dataset in datasets]
+    """Return datasets with their latest versions and aliases, in two statements for all."""
+    ids = [dataset.id for dataset in datasets]
     highest = (
         select(DatasetVersion.dataset_id, func.max(DatasetVersion.version).label("version"))
-        .where(DatasetVersion.dataset_id.in_(wanted), DatasetVersion.erase_requested_at.is_(None))
+        .where(DatasetVersion.dataset_id.in_(ids), DatasetVersion.erase_requested_at.is_(None))
         .group_by(DatasetVersion.dataset_id)
         .subquery()
     )
@@ -130,9 +126,9 @@ def _summaries(session: Session, datasets: list[Dataset]) -> list[DatasetSummary
             DatasetVersion.version == highest.c.version,
         ),
     )
-    latest = {one.dataset_id: one for one in session.scalars(newest)}
+    latest = {row.dataset_id: row for row in session.scalars(newest)}
     aliases: dict[int, dict[str, int]] = {}
-    for alias in session.scalars(select(Alias).where(Alias.dataset_id.in_(wanted))):
+    for alias in session.scalars(select(Alias).where(Alias.dataset_id.in_(ids))):
         aliases.setdefault(alias.dataset_id, {})[alias.name] = alias.version
     return [
         DatasetSummary(dataset, latest.get(dataset.id), aliases.get(dataset.id, {}))

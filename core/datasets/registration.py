@@ -1,4 +1,4 @@
-"""Make a new version of a dataset known."""
+"""Registration of dataset versions."""
 
 from typing import Any
 
@@ -21,11 +21,10 @@ def register(
     owner: str = "local",
     made_from: dict[str, Any] | None = None,
 ) -> DatasetVersion:
-    """The version of dataset `name` with the parsed content: the latest, or a new one after it.
+    """Add the parsed content as the next version of dataset `name`; return the version.
 
-    The dataset is made when it is new, and then `owner`'s. `made_from` is kept with a new version.
-    Sending the bytes of the latest version again makes no
-    second version. Raises InvalidError for a name that is no plain word.
+    A new dataset belongs to `owner`. `made_from` is stored with a new version. If the latest
+    version has the same bytes, it is returned instead. Raises InvalidError for an invalid name.
     """
     dataset = _dataset(session, check_name(name), description, owner)
     latest = session.scalar(
@@ -48,7 +47,7 @@ def register(
     )
     session.add(version)
     session.flush()
-    told = {
+    content = {
         "name": name,
         "version": version.version,
         "digest": version.digest,
@@ -56,12 +55,12 @@ def register(
         "bytes": version.bytes,
         "format": version.format,
     }
-    notices.announce(session, "dataset.registered", lambda: told)
+    notices.announce(session, "dataset.registered", lambda: content)
     return version
 
 
 def _dataset(session: Session, name: str, description: str, owner: str) -> Dataset:
-    """The row of the dataset, locked until the transaction ends: versions are numbered in turn."""
+    """Return the row of the dataset, locked so that versions are numbered without gaps."""
     values = {"name": name, "description": description, "owner": owner, "tags": {}}
     session.execute(upsert(session, Dataset).values(**values).on_conflict_do_nothing())
     return session.scalars(select(Dataset).where(Dataset.name == name).with_for_update()).one()

@@ -1,4 +1,4 @@
-"""Replace damaged bytes of the store by sound copies, and say which versions lack some."""
+"""Repair of damaged bytes in the store from cached copies, and the versions affected."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -19,41 +19,41 @@ from core.errors import InvalidError
 
 
 def repair(engine: Engine, store: Store, cache: Cache) -> list[str]:
-    """Replace what is noted as damaged in the store by this machine's copies; the keys repaired.
+    """Replace objects that are noted as damaged by this node's copies; return the keys repaired.
 
-    May run on any number of machines at once, and be cut short anywhere. Nothing is erased while
-    one object is replaced. Raises UnavailableError.
+    May run on several nodes at once and be interrupted anywhere. Nothing is erased while an object
+    is replaced. Raises UnavailableError.
     """
-    return [key for key in damage.damaged_keys(store) if _replaced(engine, store, cache, key)]
+    return [key for key in damage.damaged_keys(store) if _replace(engine, store, cache, key)]
 
 
 def damaged_versions(session: Session, store: Store, keys: Sequence[str]) -> dict[str, list[str]]:
-    """For each of the damaged `keys` the versions, `name@3`, that need what is under it.
+    """Return the versions (`name@3`) that contain each of the damaged `keys`.
 
     Reads the manifests of all versions. Raises UnavailableError.
     """
-    needing: dict[str, list[str]] = {key: [] for key in keys}
+    affected: dict[str, list[str]] = {key: [] for key in keys}
     if not keys:
-        return needing
+        return affected
     live = select(DatasetVersion).where(DatasetVersion.erased_at.is_(None))
     for row in session.scalars(live.order_by(DatasetVersion.id)):
-        for key in needing.keys() & _keys_of(store, row.digest):
-            needing[key].append(f"{row.dataset.name}@{row.version}")
-    return needing
+        for key in affected.keys() & _keys_of(store, row.digest):
+            affected[key].append(f"{row.dataset.name}@{row.version}")
+    return affected
 
 
 def _keys_of(store: Store, digest: str) -> set[str]:
-    """What a version is made of in the store."""
+    """Return the keys of a version in the store."""
     own = {blobs.key_of(digest), local_copy.whole_key(digest)}
     try:
         manifest = local_copy.manifest(store, digest)
-    except InvalidError:  # it is damaged itself
+    except InvalidError:  # the manifest itself is damaged
         return own
-    return own | {chunk_key(one.digest) for one in (manifest.all() if manifest else ())}
+    return own | {chunk_key(chunk.digest) for chunk in (manifest.all() if manifest else ())}
 
 
-def _replaced(engine: Engine, store: Store, cache: Cache, key: str) -> bool:
-    """Whether this machine had a copy and it is in the store now."""
+def _replace(engine: Engine, store: Store, cache: Cache, key: str) -> bool:
+    """Replace an object if this node has a sound copy; return whether it was replaced."""
     path = PurePosixPath(key)
     if path.suffix == SUFFIX:
         content = cache.manifest(path.stem)
@@ -62,19 +62,19 @@ def _replaced(engine: Engine, store: Store, cache: Cache, key: str) -> bool:
         with keeping(engine):
             if damage.noted(store, key):
                 store.put_bytes(content, key)
-        return _settled(store, key)
+        return _confirm(store, key)
     with cache.kept(path.stem) as copy:
         if copy is None:
             return False
         with keeping(engine):
-            # It may have been erased since the notes were read.
+            # The version may have been erased since the notes were read.
             if damage.noted(store, key):
                 store.put_file(copy, key)
-    return _settled(store, key)
+    return _confirm(store, key)
 
 
-def _settled(store: Store, key: str) -> bool:
-    """Whether what was written is sound; then the note goes."""
+def _confirm(store: Store, key: str) -> bool:
+    """Remove the damage note if the object is sound now; return whether it is."""
     sound = damage.noted(store, key) and is_sound(store, key)
     if sound:
         damage.clear(store, key)

@@ -1,6 +1,6 @@
-"""Who brings bytes to the store, and who takes them away, keep out of each other's way.
+"""Lock between processes that keep bytes in the store and those that erase them.
 
-An upload leaves out chunks that the store has already; nobody may erase those meanwhile.
+An upload skips chunks that the store has: they must not be erased until it is registered.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from sqlalchemy import Engine, text
 
 from core.data.storage.locks import attempted, shared
 
-_NUMBER = 0x6368_7275  # any that nobody else takes in this database
+_NUMBER = 0x6368_7275  # an arbitrary advisory lock of this database
 
 
 @contextmanager
 def keeping(engine: Engine) -> Iterator[None]:
-    """While it lasts nothing is erased. Any number of holders; waits for one who erases."""
+    """Hold the shared lock: nothing is erased meanwhile. Waits for an erasure in progress."""
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("SELECT pg_advisory_lock_shared(:n)"), {"n": _NUMBER})
@@ -32,11 +32,11 @@ def keeping(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def erasing(engine: Engine) -> Iterator[bool]:
-    """Whether nobody keeps anything now; then nobody does while it lasts."""
+    """Try to hold the exclusive lock; yield whether it is held. Nothing is kept meanwhile."""
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            taken = text("SELECT pg_try_advisory_lock(:n)")
-            free = bool(connection.execute(taken, {"n": _NUMBER}).scalar())
+            attempt = text("SELECT pg_try_advisory_lock(:n)")
+            free = bool(connection.execute(attempt, {"n": _NUMBER}).scalar())
             try:
                 yield free
             finally:
@@ -49,6 +49,6 @@ def erasing(engine: Engine) -> Iterator[bool]:
 
 
 def _file(engine: Engine) -> Path | None:
-    """The lock file beside an SQLite database; None for one in memory, which one process has."""
+    """Return the lock file next to an SQLite database; None for a database in memory."""
     name = engine.url.database
     return Path(f"{name}.store") if name and name != ":memory:" else None

@@ -1,4 +1,4 @@
-"""Trained models in forms that others can score: ONNX, and MLflow's model folder around it."""
+"""Export of trained models as ONNX files and as MLflow model folders."""
 
 from core.export.folder import model_folder
 from core.export.model import to_onnx

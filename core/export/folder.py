@@ -1,7 +1,7 @@
-"""The folder that MLflow takes for a model: an ONNX file and what says how to score it.
+"""MLflow model folder: an ONNX file with signature, example and requirements.
 
-Written by hand: importing MLflow costs seconds and 170 MB. JSON is YAML too, so no YAML library is
-needed.
+The files are written without MLflow, whose import takes seconds and 170 MB. JSON is valid YAML, so
+no YAML library is needed.
 """
 
 import json
@@ -29,22 +29,22 @@ def model_folder(
     kinds: Mapping[str, str] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """The files of the folder by name.
+    """Return the contents of the files by name.
 
-    `kinds` as in `to_onnx`; `example` has a typical value of columns, zero where it has none.
-    Raises InvalidError when the model has no form in ONNX.
+    `kinds` is as in `to_onnx`. `example` has typical values by column; others are zero. Raises
+    InvalidError if the model cannot be exported to ONNX.
     """
     exported = to_onnx(model, kinds)
-    written = _example(exported, example or {})
-    served = "dataframe_split" if exported.tabular else "inputs"
-    needed = _requirements(text=any(value.kind == "string" for value in exported.inputs))
+    row = _example(exported, example or {})
+    payload = "dataframe_split" if exported.tabular else "inputs"
+    requirements = _requirements(text=any(value.kind == "string" for value in exported.inputs))
     python = platform.python_version()
     return {
         "MLmodel": _json(_mlmodel(exported, run_id, python)),
         "model.onnx": exported.serialized(),
-        "input_example.json": json.dumps(written).encode(),
-        "serving_input_example.json": json.dumps({served: written}).encode(),
-        "requirements.txt": "\n".join([*needed, ""]).encode(),
+        "input_example.json": json.dumps(row).encode(),
+        "serving_input_example.json": json.dumps({payload: row}).encode(),
+        "requirements.txt": "\n".join([*requirements, ""]).encode(),
         "python_env.yaml": _json(
             {"python": python, "build_dependencies": [], "dependencies": ["-r requirements.txt"]}
         ),
@@ -52,7 +52,7 @@ def model_folder(
             {
                 "name": "mlflow-env",
                 "channels": ["conda-forge"],
-                "dependencies": [f"python={python}", "pip", {"pip": needed}],
+                "dependencies": [f"python={python}", "pip", {"pip": requirements}],
             }
         ),
     }
@@ -62,7 +62,7 @@ def _mlmodel(exported: Exported, run_id: str | None, python: str) -> dict[str, A
     kind = {"type": "dataframe", "pandas_orient": "split"}
     if not exported.tabular:
         kind = {"type": "ndarray"}
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "artifact_path": "model",
         "flavors": {
             "onnx": {
@@ -93,27 +93,30 @@ def _mlmodel(exported: Exported, run_id: str | None, python: str) -> dict[str, A
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
     if run_id is not None:
-        found["run_id"] = run_id
-    return found
+        document["run_id"] = run_id
+    return document
 
 
 def _signature(exported: Exported, values: list[Value]) -> str:
-    """Columns where a row is single values, else arrays. One array alone needs no name."""
+    """Return a signature of columns if all values are scalars, else of tensors.
+
+    A single input tensor has no name.
+    """
     if exported.tabular and not any(value.shape for value in values):
         columns = [{"type": value.kind, "name": value.name, "required": True} for value in values]
         return json.dumps(columns)
     named = len(values) > 1 or values is exported.outputs
     tensors = []
     for value in values:
-        # MLflow calls text of any length `str`.
+        # MLflow calls strings of any length `str`.
         spec = {"dtype": _NUMPY.get(value.kind, "str"), "shape": [-1, *value.shape]}
-        one: dict[str, Any] = {"type": "tensor", "tensor-spec": spec}
-        tensors.append({**one, "name": value.name} if named else one)
+        tensor: dict[str, Any] = {"type": "tensor", "tensor-spec": spec}
+        tensors.append({**tensor, "name": value.name} if named else tensor)
     return json.dumps(tensors)
 
 
 def _example(exported: Exported, example: Mapping[str, Any]) -> Any:
-    """One row as MLflow keeps examples."""
+    """Return one row in the format of MLflow's examples."""
     names = [value.name for value in exported.inputs]
     cells = [_cell(value, example) for value in exported.inputs]
     if exported.tabular:
@@ -137,9 +140,10 @@ def _cell(value: Value, example: Mapping[str, Any]) -> Any:
 
 
 def _requirements(*, text: bool) -> list[str]:
-    """What scores the model; nothing of ours. onnxruntime in any version of the last years.
+    """Return the packages that score the model; Chainrule is not among them.
 
-    MLflow hands columns of text to onnxruntime as pandas has them; those of pandas 3 it refuses.
+    MLflow passes text columns to onnxruntime as pandas stores them, and onnxruntime refuses those
+    of pandas 3.
     """
     pinned = [f"{name}=={version(name)}" for name in REQUIREMENTS]
     return [*pinned, "onnxruntime>=1.18", "pandas<3" if text else "pandas"]

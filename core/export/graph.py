@@ -1,4 +1,4 @@
-"""A growing ONNX graph: nodes and constants with names that are taken once."""
+"""Builder of an ONNX graph with unique names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 20
 ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
-"""Where nodes for categories are, in the version that all runtimes know."""
+"""Domain of the nodes for categories, in a version that all runtimes support."""
 IR_VERSION = 9
-"""What onnxruntime has read since 2024: newer numbers would lock older runtimes out."""
+"""Version that onnxruntime reads since 2024; a newer one would exclude older runtimes."""
 
 TYPES = {
     "float": TensorProto.FLOAT,
@@ -21,11 +21,11 @@ TYPES = {
     "boolean": TensorProto.BOOL,
     "string": TensorProto.STRING,
 }
-"""MLflow's words for the types of values, and ONNX's."""
+"""ONNX types by their names in MLflow."""
 
 
 class Graph:
-    """Nodes in order. A value is known by its name; methods return the name of what they make."""
+    """Nodes in order. Values are referred to by name; methods return the name of their value."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -35,49 +35,52 @@ class Graph:
         self._taken: set[str] = set()
 
     def input(self, name: str, kind: str, shape: Sequence[int]) -> str:
-        """An input `(rows, *shape)` of a type named as in `TYPES`."""
+        """Add an input of shape `(rows, *shape)`; `kind` is a key of `TYPES`."""
         self._taken.add(name)
         self._inputs.append(_value(name, kind, shape))
         return name
 
-    def output(self, wanted: str, value: str, kind: str, shape: Sequence[int] = ()) -> str:
-        """Give `value (rows, *shape)` out as `wanted`, or a name close to it that is free."""
-        name = self._free(wanted)
+    def output(self, requested: str, value: str, kind: str, shape: Sequence[int] = ()) -> str:
+        """Add `value`, of shape `(rows, *shape)`, as an output called `requested` or similar."""
+        name = self._unique(requested)
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs.append(_value(name, kind, shape))
         return name
 
     def constant(self, value: NDArray[Any]) -> str:
-        """An array kept in the file."""
-        name = self._free(f"constant.{len(self._constants)}")
+        """Add an array as a constant."""
+        name = self._unique(f"constant.{len(self._constants)}")
         self._constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def weight(self, value: NDArray[Any]) -> str:
-        """An array that the network computes with, float32."""
+        """Add an array as a float32 constant."""
         return self.constant(np.asarray(value, np.float32))
 
     def sizes(self, *values: int) -> str:
-        """Axes or extents, as nodes take them: a row of int64."""
+        """Add axes or extents as an int64 constant."""
         return self.constant(np.array(values, np.int64))
 
     def add(self, op: str, *inputs: str, outputs: int = 1, keep: int = 0, **attributes: Any) -> str:
-        """A node; the name of its output number `keep` of `outputs`. An empty input is none."""
-        own = self._free(f"{op.lower()}.{len(self._nodes)}")
-        names = [own if index == keep else "" for index in range(outputs)]
-        self._nodes.append(helper.make_node(op, list(inputs), names, name=own, **attributes))
-        return own
+        """Add a node; return the name of its output `keep` of `outputs`.
+
+        An empty input name stands for a missing optional input.
+        """
+        kept = self._unique(f"{op.lower()}.{len(self._nodes)}")
+        names = [kept if index == keep else "" for index in range(outputs)]
+        self._nodes.append(helper.make_node(op, list(inputs), names, name=kept, **attributes))
+        return kept
 
     def cast(self, value: str, kind: str) -> str:
-        """The value as another type of `TYPES`."""
+        """Convert a value to the type `kind` of `TYPES`."""
         return self.add("Cast", value, to=TYPES[kind])
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
-        """The value as `(rows, *shape)`, whatever the number of rows."""
+        """Reshape a value to `(rows, *shape)`, for any number of rows."""
         return self.add("Reshape", value, self.sizes(0, *shape))
 
     def build(self, name: str) -> onnx.ModelProto:
-        """The finished model, checked. Raises onnx's ValidationError when it is none."""
+        """Return the model. Raises ValidationError of onnx if the graph is invalid."""
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, initializer=self._constants
         )
@@ -91,11 +94,11 @@ class Graph:
         onnx.checker.check_model(model)
         return model
 
-    def _free(self, wanted: str) -> str:
-        name, number = wanted, 1
+    def _unique(self, requested: str) -> str:
+        name, number = requested, 1
         while name in self._taken:
             number += 1
-            name = f"{wanted}_{number}"
+            name = f"{requested}_{number}"
         self._taken.add(name)
         return name
 

@@ -1,4 +1,4 @@
-"""What raw outputs mean: the same as `Loss.prediction`, loss by loss."""
+"""Predictions from raw outputs, as `Loss.prediction` computes them."""
 
 from core.export.graph import Graph
 from core.export.member import predicts
@@ -7,14 +7,14 @@ from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 
 
 @predicts("categorical_cross_entropy", "cross_entropy", "focal", "kl_divergence")
-def shares_of_classes(graph: Graph, y: str, loss: Loss) -> str:
-    """Probabilities that sum to 1."""
+def class_probabilities(graph: Graph, y: str, loss: Loss) -> str:
+    """Probabilities of classes: softmax."""
     return graph.add("Softmax", y, axis=-1)
 
 
 @predicts("grouped_cross_entropy")
-def shares_of_each_target(graph: Graph, y: str, loss: GroupedCrossEntropy) -> str:
-    """Probabilities that sum to 1 for each target, side by side."""
+def grouped_class_probabilities(graph: Graph, y: str, loss: GroupedCrossEntropy) -> str:
+    """Probabilities of the classes of each target, concatenated."""
     parts = [
         graph.add("Slice", y, graph.sizes(span.start), graph.sizes(span.stop), graph.sizes(1))
         for span in loss.spans()
@@ -23,14 +23,14 @@ def shares_of_each_target(graph: Graph, y: str, loss: GroupedCrossEntropy) -> st
 
 
 @predicts("binary_cross_entropy", "binary_focal", "hinge")
-def chances(graph: Graph, y: str, loss: Loss) -> str:
-    """A probability for each output."""
+def probabilities(graph: Graph, y: str, loss: Loss) -> str:
+    """Probability of each output: sigmoid."""
     return graph.add("Sigmoid", y)
 
 
 @predicts("poisson")
 def counts(graph: Graph, y: str, loss: Loss) -> str:
-    """Outputs are logarithms of expected counts."""
+    """Expected counts from their logarithms."""
     return graph.add("Exp", y)
 
 
@@ -44,5 +44,5 @@ def counts(graph: Graph, y: str, loss: Loss) -> str:
     "sum_of_squares",
 )
 def numbers(graph: Graph, y: str, loss: Loss) -> str:
-    """Outputs as they are."""
+    """Numbers, unchanged."""
     return y

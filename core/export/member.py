@@ -1,4 +1,4 @@
-"""How members become nodes: a function for each kind of layer and of loss."""
+"""Exporters: functions that turn a kind of layer or loss into nodes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from core.nn.loss import Loss
 
 @dataclass(frozen=True)
 class Place:
-    """A layer where it stands: what it is fed, its arrays by name and the layers inside it."""
+    """A layer in a network: its input shape, its arrays by name and the layers inside it."""
 
     shape: Shape
     arrays: Mapping[str, Array]
@@ -21,16 +21,16 @@ class Place:
 
 
 LayerExporter: TypeAlias = Callable[[Graph, str, Any, Place], str]
-"""From the value fed to a layer to the value it gives, both `(rows, ...)` and float32."""
+"""From the input of a layer to its output, both float32 of shape `(rows, ...)`."""
 LossExporter: TypeAlias = Callable[[Graph, str, Any], str]
-"""From raw outputs, and the loss they were trained with, to predictions."""
+"""From raw outputs and the loss of the training to predictions."""
 
 LAYERS: dict[str, LayerExporter] = {}
 LOSSES: dict[str, LossExporter] = {}
 
 
 def exports(*kinds: str) -> Callable[[LayerExporter], LayerExporter]:
-    """Let a function turn layers of these kinds into nodes."""
+    """Register a function as the exporter of these kinds of layers."""
 
     def register(exporter: LayerExporter) -> LayerExporter:
         LAYERS.update(dict.fromkeys(kinds, exporter))
@@ -40,7 +40,7 @@ def exports(*kinds: str) -> Callable[[LayerExporter], LayerExporter]:
 
 
 def predicts(*kinds: str) -> Callable[[LossExporter], LossExporter]:
-    """Let a function say what raw outputs mean under losses of these kinds."""
+    """Register a function as the exporter of predictions for these kinds of losses."""
 
     def register(exporter: LossExporter) -> LossExporter:
         LOSSES.update(dict.fromkeys(kinds, exporter))
@@ -50,14 +50,14 @@ def predicts(*kinds: str) -> Callable[[LossExporter], LossExporter]:
 
 
 def export_layer(graph: Graph, x: str, layer: Layer, place: Place) -> str:
-    """The layer as nodes. Raises InvalidError when nobody said how."""
+    """Add the nodes of a layer. Raises InvalidError for a kind without an exporter."""
     if layer.kind not in LAYERS:
-        raise InvalidError(f"a layer of kind {layer.kind!r} has no form in ONNX yet")
+        raise InvalidError(f"a layer of kind {layer.kind!r} cannot be exported to ONNX yet")
     return LAYERS[layer.kind](graph, x, layer, place)
 
 
 def export_prediction(graph: Graph, y: str, loss: Loss) -> str:
-    """What raw outputs mean. Raises InvalidError when nobody said how."""
+    """Add the nodes of predictions. Raises InvalidError for a kind without an exporter."""
     if loss.kind not in LOSSES:
-        raise InvalidError(f"a loss of kind {loss.kind!r} has no form in ONNX yet")
+        raise InvalidError(f"a loss of kind {loss.kind!r} cannot be exported to ONNX yet")
     return LOSSES[loss.kind](graph, y, loss)

@@ -1,4 +1,4 @@
-"""A trained model as one ONNX graph: from raw columns to labels, numbers and probabilities."""
+"""Export of a trained model to one ONNX graph, from raw columns to predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 import core.export.layers
-import core.export.losses  # noqa: F401  (they register themselves)
+import core.export.losses  # noqa: F401  (importing them registers the exporters)
 from core.data.table.schema import Label
 from core.errors import InvalidError
 from core.export.graph import Graph
@@ -19,14 +19,14 @@ from core.nn.layer import Layer, Scope
 from core.training.model import TrainedModel
 
 MOST_BYTES = 2**29
-"""Weights that a single ONNX file is made of; the format ends at 2 GiB."""
+"""Limit of the weights of a model; the format itself ends at 2 GiB."""
 MOST_PROBABILITIES = 100
-"""Labels up to which each has an output of its own."""
+"""Most labels that have an output each."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output `(rows, *shape)`: its name and MLflow's word for its type."""
+    """An input or output of shape `(rows, *shape)`: its name, and its type as in MLflow."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Value:
 
 @dataclass
 class Exported:
-    """The graph of a model, what goes in and what comes out."""
+    """The graph of a model with its inputs and outputs."""
 
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
@@ -43,38 +43,38 @@ class Exported:
 
     @property
     def tabular(self) -> bool:
-        """Whether a row is single values: outputs are then columns too."""
+        """Whether all inputs are scalars: then outputs are columns too."""
         return not any(value.shape for value in self.inputs)
 
     def serialized(self) -> bytes:
-        """The bytes of the `.onnx` file."""
+        """Return the bytes of the `.onnx` file."""
         assert self.model is not None
         content: bytes = self.model.SerializeToString(deterministic=True)
         return content
 
 
 def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Exported:
-    """The model as ONNX: one input for each raw column, answers as outputs.
+    """Export a model to ONNX with one input for each raw column and predictions as outputs.
 
-    `kinds` says of columns which are `long` or `boolean`; others are `double`, and text `string`.
-    The network computes in float32. Raises InvalidError when the model is too large or has a layer
-    or a step of preparation that has no form in ONNX.
+    `kinds` names the columns that are `long` or `boolean`; others are `double`, and text is
+    `string`. The network computes in float32. Raises InvalidError if the model is too large, or
+    has a layer or a preparation step that cannot be exported.
     """
     if model.network.weights.nbytes > MOST_BYTES:
-        raise InvalidError(f"a model of more than {MOST_BYTES:,} bytes is not made into ONNX")
-    graph, found = Graph(), Exported()
-    x = _features(graph, model, kinds or {}, found)
+        raise InvalidError(f"a model of more than {MOST_BYTES:,} bytes cannot be exported to ONNX")
+    graph, exported = Graph(), Exported()
+    x = _features(graph, model, kinds or {}, exported)
     if model.encoding.standardizer is not None:
         x = export_standardizer(graph, x, model.encoding.standardizer)
     for layer, scope in zip(model.network.network.layers, model.network.scopes, strict=True):
         x = export_layer(graph, x, layer, place_of(layer, scope))
-    _answers(graph, model, export_prediction(graph, x, model.loss), found)
-    found.model = graph.build("network")
-    return found
+    _add_predictions(graph, model, export_prediction(graph, x, model.loss), exported)
+    exported.model = graph.build("network")
+    return exported
 
 
 def place_of(layer: Layer, scope: Scope) -> Place:
-    """A layer's own arrays, and those of the layers inside it."""
+    """Return a layer's arrays and those of the layers inside it."""
     inner = [child for child, _ in layer.children(scope.shape)]
     children = tuple(
         (child, place_of(child, own)) for child, own in zip(inner, scope.children, strict=True)
@@ -82,22 +82,26 @@ def place_of(layer: Layer, scope: Scope) -> Place:
     return Place(scope.shape, {**scope.weights, **scope.state}, children)
 
 
-def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found: Exported) -> str:
-    """All columns prepared and side by side, in the shape the network is fed.
+def _features(
+    graph: Graph, model: TrainedModel, kinds: Mapping[str, str], exported: Exported
+) -> str:
+    """Add the prepared and concatenated columns, in the input shape of the network.
 
-    They are float32, or `double` if they are still to be standardized as the model does in float64.
+    They are `float`, or `double` if the model standardizes in float64 afterwards.
     """
     standardized = model.encoding.standardizer is not None
     numbers = "double" if standardized and model.spec.precision == "float64" else "float"
     columns, steps = model.encoding.features, model.encoding.pipeline.steps
     for column in columns:
         kind = "string" if column.text else kinds.get(column.name, "double")
-        found.inputs.append(Value(graph.input(column.name, kind, column.shape), kind, column.shape))
-    if found.tabular and not steps:
-        together = _lines(graph, found.inputs, numbers)
+        exported.inputs.append(
+            Value(graph.input(column.name, kind, column.shape), kind, column.shape)
+        )
+    if exported.tabular and not steps:
+        together = _concatenated(graph, exported.inputs, numbers)
     else:
         parts = []
-        for column, given in zip(columns, found.inputs, strict=True):
+        for column, given in zip(columns, exported.inputs, strict=True):
             value = given.name if column.text else graph.cast(given.name, "double")
             now = Prepared(value, column.shape, column.text)
             for step in steps:
@@ -109,24 +113,25 @@ def _features(graph: Graph, model: TrainedModel, kinds: Mapping[str, str], found
     return together if len(shape) == 1 else graph.reshape(together, shape)
 
 
-def _lines(graph: Graph, inputs: Sequence[Value], numbers: str) -> str:
-    """Single values end to end and turned: several nodes for each column are slow for many."""
-    if len({one.kind for one in inputs}) == 1:
-        wide = graph.cast(graph.add("Concat", *(one.name for one in inputs), axis=0), numbers)
+def _concatenated(graph: Graph, inputs: Sequence[Value], numbers: str) -> str:
+    """Concatenate scalar columns with few nodes: several nodes for each column are slow."""
+    names = [value.name for value in inputs]
+    if len({value.kind for value in inputs}) == 1:
+        flat_values = graph.cast(graph.add("Concat", *names, axis=0), numbers)
     else:
-        wide = graph.add("Concat", *(graph.cast(one.name, numbers) for one in inputs), axis=0)
-    lines = graph.add("Reshape", wide, graph.sizes(len(inputs), -1))
-    return graph.add("Transpose", lines, perm=[1, 0])
+        flat_values = graph.add("Concat", *(graph.cast(name, numbers) for name in names), axis=0)
+    columns = graph.add("Reshape", flat_values, graph.sizes(len(inputs), -1))
+    return graph.add("Transpose", columns, perm=[1, 0])
 
 
-def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None:
-    """What `TrainedModel.answers` and `probabilities` say, as outputs."""
+def _add_predictions(graph: Graph, model: TrainedModel, y: str, exported: Exported) -> None:
+    """Add the outputs that `TrainedModel.answers` and `probabilities` return."""
     encoding, loss = model.encoding, model.loss
     first = encoding.classes[0]
     if loss.target == "class" and first is not None:
         code = graph.add("ArgMax", y, axis=-1, keepdims=0)
-        _label(graph, "prediction", first, code, found)
-        _probabilities(graph, "probability", first, y, found)
+        _add_label(graph, "prediction", first, code, exported)
+        _add_probabilities(graph, "probability", first, y, exported)
         return
     flat = graph.reshape(y, (math.prod(model.network.output_shape),))
     several, start = len(encoding.targets) > 1, 0
@@ -138,62 +143,68 @@ def _answers(graph: Graph, model: TrainedModel, y: str, found: Exported) -> None
             size = len(classes)
             part = _columns(graph, flat, start, size, (size,))
             code = graph.add("ArgMax", part, axis=-1, keepdims=0)
-            _label(graph, name, classes, code, found)
-            _probabilities(graph, prefix, classes, part, found)
+            _add_label(graph, name, classes, code, exported)
+            _add_probabilities(graph, prefix, classes, part, exported)
         elif classes is None and loss.target == "binary":
             part = _columns(graph, flat, start, size, target.shape)
             half = graph.constant(np.array(0.5, np.float32))
             code = graph.cast(graph.add("Greater", part, half), "long")
-            _give(graph, found, Value(name, "long", target.shape), code)
-            _give(graph, found, Value(prefix, "float", target.shape), part)
+            _add_output(graph, exported, Value(name, "long", target.shape), code)
+            _add_output(graph, exported, Value(prefix, "float", target.shape), part)
         elif classes is None:
             part = _columns(graph, flat, start, size, target.shape)
-            _give(graph, found, Value(name, "float", target.shape), part)
+            _add_output(graph, exported, Value(name, "float", target.shape), part)
         else:
             chance = _column(graph, flat, start)
             half = graph.constant(np.array(0.5, np.float32))
             code = graph.cast(graph.add("Greater", chance, half), "long")
-            _label(graph, name, classes, code, found)
+            _add_label(graph, name, classes, code, exported)
             other = graph.add("Sub", graph.constant(np.array(1, np.float32)), chance)
             both = [graph.add("Unsqueeze", one, graph.sizes(1)) for one in (other, chance)]
             if len(classes) == len(both):
-                _probabilities(graph, prefix, classes, graph.add("Concat", *both, axis=1), found)
+                _add_probabilities(
+                    graph, prefix, classes, graph.add("Concat", *both, axis=1), exported
+                )
         start += size
 
 
-def _give(graph: Graph, found: Exported, value: Value, name: str) -> None:
+def _add_output(graph: Graph, exported: Exported, value: Value, name: str) -> None:
     own = graph.output(value.name, name, value.kind, value.shape)
-    found.outputs.append(Value(own, value.kind, value.shape))
+    exported.outputs.append(Value(own, value.kind, value.shape))
 
 
-def _label(graph: Graph, name: str, classes: Sequence[Label], code: str, found: Exported) -> None:
-    """Labels as they are in the data, by their codes."""
+def _add_label(
+    graph: Graph, name: str, classes: Sequence[Label], code: str, exported: Exported
+) -> None:
+    """Add an output with the labels of `code`."""
     values: Any = np.array(classes)
     kind = {"b": "boolean", "i": "long", "u": "long", "f": "double"}.get(values.dtype.kind)
     if kind is None:
         kind, values = "string", np.array([str(label) for label in classes], object)
     elif kind == "long":
         values = values.astype(np.int64)
-    _give(graph, found, Value(name, kind), graph.add("Gather", graph.constant(values), code))
+    _add_output(
+        graph, exported, Value(name, kind), graph.add("Gather", graph.constant(values), code)
+    )
 
 
-def _probabilities(
-    graph: Graph, prefix: str, classes: Sequence[Label], shares: str, found: Exported
+def _add_probabilities(
+    graph: Graph, prefix: str, classes: Sequence[Label], probabilities: str, exported: Exported
 ) -> None:
-    """A column for each label where a row is single values, else one array."""
-    if not found.tabular:
+    """Add a column for each label if all inputs are scalars, else one array."""
+    if not exported.tabular:
         name = "probabilities" if prefix == "probability" else prefix
-        _give(graph, found, Value(name, "float", (len(classes),)), shares)
+        _add_output(graph, exported, Value(name, "float", (len(classes),)), probabilities)
         return
     if len(classes) > MOST_PROBABILITIES:
         return
     for index, label in enumerate(classes):
-        column = _column(graph, shares, index)
-        _give(graph, found, Value(f"{prefix}_{label}", "float"), column)
+        column = _column(graph, probabilities, index)
+        _add_output(graph, exported, Value(f"{prefix}_{label}", "float"), column)
 
 
 def _column(graph: Graph, values: str, index: int) -> str:
-    """One column of `(rows, n)`, as `(rows,)`."""
+    """Return column `index` of `(rows, n)`, with shape `(rows,)`."""
     return graph.add("Gather", values, graph.constant(np.array(index, np.int64)), axis=1)
 
 

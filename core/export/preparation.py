@@ -1,8 +1,8 @@
-"""The preparation of raw rows as nodes: computed in float64 as when training.
+"""Export of preparation steps, computed in float64 as in training.
 
-A graph cannot refuse a row. Where we answer with an error (an unknown category under `error`, an
-empty cell, a logarithm of too little) it goes on with zeros, the place after the last, or NaN. An
-empty text is taken for an empty cell.
+A graph cannot refuse a row. Where the api returns an error (an unknown category under `error`, an
+empty cell, a logarithm of a negative number), the graph continues with zeros, the code after the
+last one, or NaN. An empty string counts as an empty cell.
 """
 
 import math
@@ -21,7 +21,7 @@ from core.export.graph import ML_DOMAIN, Graph
 
 @dataclass(frozen=True)
 class Prepared:
-    """A column on its way: a value `(rows, *shape)`, text or `double`."""
+    """A column between steps: a value of shape `(rows, *shape)`, text or `double`."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,11 +31,11 @@ class Prepared:
 StepExporter: TypeAlias = Callable[[Graph, Prepared, Any, Learned], Prepared]
 
 STEPS: dict[str, StepExporter] = {}
-"""By kind of preparation."""
+"""Exporters by kind of preparation."""
 
 
 def prepares(kind: str) -> Callable[[StepExporter], StepExporter]:
-    """Let a function turn steps of a kind into nodes."""
+    """Register a function as the exporter of a kind of step."""
 
     def register(exporter: StepExporter) -> StepExporter:
         STEPS[kind] = exporter
@@ -45,15 +45,15 @@ def prepares(kind: str) -> Callable[[StepExporter], StepExporter]:
 
 
 def export_step(graph: Graph, x: Prepared, step: Step) -> Prepared:
-    """The column after one more step. Raises InvalidError for a step that has no form in ONNX."""
+    """Add a step to a column. Raises InvalidError for a kind without an exporter."""
     kind = step.preparation.kind
     if kind not in STEPS:
-        raise InvalidError(f"column {step.column!r}: a step {kind} has no form in ONNX")
+        raise InvalidError(f"column {step.column!r}: the step {kind} cannot be exported to ONNX")
     return STEPS[kind](graph, x, step.preparation, step.learned)
 
 
 def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
-    """Shift and scale what has been laid side by side."""
+    """Add the standardization of concatenated columns."""
     x = graph.cast(x, "double")
     x = graph.add("Sub", x, graph.constant(learned.mean))
     x = graph.add("Div", x, graph.constant(learned.scale))
@@ -61,7 +61,7 @@ def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
 
 
 def flat(graph: Graph, x: Prepared, kind: str) -> str:
-    """A column as `(rows, numbers)` of a kind of number; by then no column is text any more."""
+    """Return a column with shape `(rows, numbers)`, converted to the type `kind`."""
     value = graph.cast(x.name, kind)
     if not x.shape:
         return graph.add("Unsqueeze", value, graph.sizes(1))
@@ -104,7 +104,7 @@ def _impute(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
         empty = graph.add("Equal", x.name, graph.constant(np.array("", object)))
         filling = graph.constant(np.array(learned.words[0], object))
     else:
-        # Not every runtime asks numbers of 64 bits whether they are NaN; one is unlike itself.
+        # Not every runtime has IsNaN for float64. NaN differs from itself.
         empty = graph.add("Not", graph.add("Equal", x.name, x.name))
         filling = _double(graph, learned.arrays["value"])
     return Prepared(graph.add("Where", empty, filling, x.name), x.shape, x.text)
@@ -136,7 +136,7 @@ def _ordinal(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared
 
 
 def _codes(graph: Graph, x: Prepared, learned: Learned) -> str:
-    """The place of each text among the words; their number for one that was never seen."""
+    """Return the index of each text in the learned words; their number for an unknown text."""
     return graph.add(
         "LabelEncoder",
         x.name,

@@ -1,4 +1,4 @@
-"""Use cases of trained models: load, register, point at, measure, promote."""
+"""Use cases of trained models: load, register, alias, evaluate, promote."""
 
 from core.models.aliases import changes, remove_alias, roll_back, set_alias
 from core.models.evaluation import evaluation_by, evaluations, latest_evaluation, record

@@ -1,4 +1,4 @@
-"""Aliases of models: let a name point at a version, remember why, go back."""
+"""Aliases of models: set, remove and roll back, with a history of changes."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,10 +13,9 @@ from core.spec.names import check_alias
 def set_alias(
     session: Session, name: str, alias: str, version: int, *, owner: str, reason: str = "set"
 ) -> ModelVersion:
-    """Let `name@alias` refer to a version from now on.
+    """Point `name@alias` at a version.
 
-    Raises NotFoundError for a version that is not there, InvalidError for a name that cannot be an
-    alias.
+    Raises NotFoundError for an unknown version, InvalidError for an invalid alias.
     """
     check_alias(alias)
     target = get_version(session, name, version)
@@ -26,35 +25,31 @@ def set_alias(
     if before == version:
         return target
     session.merge(ModelAlias(model_id=model.id, name=alias, version=version))
-    _remember(session, model, alias, version, before, reason, owner)
+    _log_change(session, model, alias, version, before, reason, owner)
     return target
 
 
 def remove_alias(session: Session, name: str, alias: str, *, owner: str) -> None:
-    """Let `name@alias` refer to nothing. Raises NotFoundError when it does not exist."""
+    """Remove an alias. Raises NotFoundError if it does not exist."""
     model = _locked(session, name)
-    present = session.get(ModelAlias, (model.id, alias))
-    if present is None:
-        raise NotFoundError(f"model {name!r} has no alias {alias[:140]!r}")
-    _remember(session, model, alias, None, present.version, "removed", owner)
+    present = _alias(session, model, alias)
+    _log_change(session, model, alias, None, present.version, "removed", owner)
     session.delete(present)
 
 
 def roll_back(session: Session, name: str, alias: str, *, owner: str) -> ModelVersion:
-    """Let `name@alias` refer to the version before the present one; again: to the one before that.
+    """Point `name@alias` at its previous version; a second call at the one before that.
 
-    Raises NotFoundError for an alias that is not there, ConflictError when nothing came before.
+    Raises NotFoundError for an unknown alias, ConflictError if it has no previous version.
     """
     model = _locked(session, name)
-    present = session.get(ModelAlias, (model.id, alias))
-    if present is None:
-        raise NotFoundError(f"model {name!r} has no alias {alias[:140]!r}")
+    present = _alias(session, model, alias)
     path: list[int] = []
     for change in reversed(changes(session, name, alias)):
         if change.version is None:
             path.clear()
         elif change.version in path:
-            # Going back to a version forgets what came after it.
+            # Returning to a version discards the versions after it.
             del path[path.index(change.version) + 1 :]
         else:
             path.append(change.version)
@@ -66,7 +61,7 @@ def roll_back(session: Session, name: str, alias: str, *, owner: str) -> ModelVe
 def changes(
     session: Session, name: str, alias: str, *, before: int | None = None, limit: int | None = None
 ) -> list[AliasChange]:
-    """How an alias was moved, newest first. Raises NotFoundError when there is no such model."""
+    """Return the changes of an alias, newest first. Raises NotFoundError for an unknown model."""
     model = get_model(session, name)
     statement = (
         select(AliasChange)
@@ -79,14 +74,22 @@ def changes(
     return list(session.scalars(statement))
 
 
+def _alias(session: Session, model: RegisteredModel, alias: str) -> ModelAlias:
+    """Return the row of an alias. Raises NotFoundError."""
+    row = session.get(ModelAlias, (model.id, alias))
+    if row is None:
+        raise NotFoundError(f"model {model.name!r} has no alias {alias[:140]!r}")
+    return row
+
+
 def _locked(session: Session, name: str) -> RegisteredModel:
-    """The model, its aliases not moved by others until the transaction ends."""
+    """Return the model with its row locked until the transaction ends."""
     model = get_model(session, name)
     statement = select(RegisteredModel).where(RegisteredModel.id == model.id).with_for_update()
     return session.scalars(statement).one()
 
 
-def _remember(
+def _log_change(
     session: Session,
     model: RegisteredModel,
     alias: str,
@@ -106,7 +109,7 @@ def _remember(
         )
     )
     session.flush()
-    told = {
+    content = {
         "name": model.name,
         "alias": alias,
         "version": version,
@@ -114,4 +117,4 @@ def _remember(
         "reason": reason,
         "owner": owner,
     }
-    notices.announce(session, "model.alias_moved", lambda: told)
+    notices.announce(session, "model.alias_moved", lambda: content)

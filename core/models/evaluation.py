@@ -1,4 +1,4 @@
-"""What models were found to be worth on dataset versions."""
+"""Evaluations: metrics of models on dataset versions."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,8 +9,8 @@ from core.events import EvaluationEnded
 from core.status import JobKind
 
 
-def record(session: Session, job: Job, found: EvaluationEnded) -> Evaluation:
-    """Keep what the evaluating `job` measured; the same row when it is kept already."""
+def record(session: Session, job: Job, event: EvaluationEnded) -> Evaluation:
+    """Store the result of an evaluating job; return the present row if it is stored already."""
     present = session.scalar(select(Evaluation).where(Evaluation.evaluated_by == job.id))
     if present is not None:
         return present
@@ -18,10 +18,10 @@ def record(session: Session, job: Job, found: EvaluationEnded) -> Evaluation:
         job_id=job.model_job_id,
         evaluated_by=job.id,
         dataset_version_id=job.dataset_version_id,
-        rows=found.rows,
-        metrics=found.metrics,
-        slices=found.slices,
-        confusion=found.confusion,
+        rows=event.rows,
+        metrics=event.metrics,
+        slices=event.slices,
+        confusion=event.confusion,
         owner=job.owner,
     )
     session.add(row)
@@ -30,18 +30,21 @@ def record(session: Session, job: Job, found: EvaluationEnded) -> Evaluation:
 
 
 def evaluation_by(session: Session, job_id: str) -> Evaluation:
-    """What the job `job_id` measured. Raises NotFoundError, ConflictError while it has not."""
+    """Return the evaluation by a job.
+
+    Raises NotFoundError, and ConflictError while the job has no result.
+    """
     job = session.get(Job, job_id)
     if job is None or job.kind is not JobKind.EVALUATE:
         raise NotFoundError(f"there is no job {job_id} that evaluates a model")
-    found = session.scalar(select(Evaluation).where(Evaluation.evaluated_by == job_id))
-    if found is None:
-        raise ConflictError(f"job {job_id} is {job.status}: it has measured nothing")
-    return found
+    row = session.scalar(select(Evaluation).where(Evaluation.evaluated_by == job_id))
+    if row is None:
+        raise ConflictError(f"job {job_id} is {job.status}: it has no result")
+    return row
 
 
 def latest_evaluation(session: Session, job_id: str, dataset: DatasetVersion) -> Evaluation | None:
-    """The newest evaluation of a job's model on a dataset version, or None."""
+    """Return the newest evaluation of a job's model on a dataset version, or None."""
     statement = (
         select(Evaluation)
         .where(Evaluation.job_id == job_id, Evaluation.dataset_version_id == dataset.id)
@@ -54,7 +57,7 @@ def latest_evaluation(session: Session, job_id: str, dataset: DatasetVersion) ->
 def evaluations(
     session: Session, job_ids: list[str], *, before: int | None = None, limit: int = 50
 ) -> list[Evaluation]:
-    """Evaluations of the models of some jobs, newest first."""
+    """Return evaluations of the models of these jobs, newest first."""
     statement = (
         select(Evaluation)
         .where(Evaluation.job_id.in_(job_ids))

@@ -1,4 +1,4 @@
-"""Find the model that a job left, and keep loaded ones in memory."""
+"""Model files of jobs, and a cache of loaded models."""
 
 import threading
 from collections import OrderedDict
@@ -18,23 +18,23 @@ from core.training.model import TrainedModel
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Where the model of a job lies in the store, and the SHA-256 of its bytes."""
+    """Key of a model file in the store and the SHA-256 of its bytes."""
 
     key: str
     digest: str
 
 
 def locate(session: Session, job_id: str) -> ModelFile:
-    """The model file that a job left. Raises NotFoundError, ConflictError while there is none."""
+    """Return the model file of a job. Raises NotFoundError, ConflictError while it has none."""
     columns = select(Job.status, Job.result).where(Job.id == job_id)
-    found = session.execute(columns).one_or_none()
-    if found is None:
+    row = session.execute(columns).one_or_none()
+    if row is None:
         raise NotFoundError(f"there is no job {job_id}")
-    return _file(job_id, *found)
+    return _file(job_id, *row)
 
 
 def file_of(job: Job) -> ModelFile:
-    """The model file that a job left. Raises ConflictError while there is none."""
+    """Return the model file of a job. Raises ConflictError while it has none."""
     return _file(job.id, job.status, job.result)
 
 
@@ -46,8 +46,8 @@ def _file(job_id: str, status: JobStatus, result: dict[str, Any] | None) -> Mode
     return ModelFile(result["model_key"], result["model_digest"])
 
 
-class _Place:
-    """Where one model is or will be; its lock makes others wait while one loads it."""
+class _Entry:
+    """One model of the cache; its lock makes other threads wait while one thread loads it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -55,7 +55,7 @@ class _Place:
 
 
 class Models:
-    """Loaded models, the most recently used ones kept; safe to use from several threads."""
+    """Cache of loaded models that keeps the most recently used ones; thread-safe."""
 
     def __init__(
         self, store: Store, cache: Cache, *, most: int = 16, most_bytes: int = 2**30
@@ -64,22 +64,22 @@ class Models:
         self._cache = cache
         self._most = most
         self._most_bytes = most_bytes
-        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, file: ModelFile) -> TrainedModel:
-        """The model in `file`, from memory, this machine's cache or the store.
+        """Return the model in `file`, from memory, the node's cache or the store.
 
-        Raises UnavailableError when the store does not answer, NotFoundError when the file is
-        gone, InvalidError when it is damaged.
+        Raises UnavailableError when the store does not answer, NotFoundError when the file does
+        not exist, InvalidError when it is damaged.
         """
         with self._lock:
-            place = self._places.setdefault(file.digest, _Place())
-            self._places.move_to_end(file.digest)
-        with place.lock:
-            if place.model is None:
-                place.model = self._read(file)
-            return place.model
+            entry = self._entries.setdefault(file.digest, _Entry())
+            self._entries.move_to_end(file.digest)
+        with entry.lock:
+            if entry.model is None:
+                entry.model = self._read(file)
+            return entry.model
 
     def _read(self, file: ModelFile) -> TrainedModel:
         try:
@@ -87,19 +87,19 @@ class Models:
                 model = TrainedModel.load(path)
         except Exception:
             with self._lock:
-                self._places.pop(file.digest, None)
+                self._entries.pop(file.digest, None)
             raise
         with self._lock:
-            self._forget_oldest()
+            self._drop_oldest()
         return model
 
-    def _forget_oldest(self) -> None:
-        # At least the newest stays, however large.
-        while len(self._places) > 1 and (
-            len(self._places) > self._most or self._bytes() > self._most_bytes
+    def _drop_oldest(self) -> None:
+        # The newest model stays even if it exceeds the limit.
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._most or self._bytes() > self._most_bytes
         ):
-            self._places.popitem(last=False)
+            self._entries.popitem(last=False)
 
     def _bytes(self) -> int:
-        models = [place.model for place in self._places.values()]
+        models = [entry.model for entry in self._entries.values()]
         return sum(int(model.network.weights.nbytes) for model in models if model is not None)

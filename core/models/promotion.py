@@ -1,4 +1,4 @@
-"""Promote a model if it is better than the present champion."""
+"""Promotion: move an alias to a model version that is better than the present one."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from core.training.table_evaluation import higher_is_better
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a candidate was promoted, on which values, and the sentence that says why."""
+    """Whether a candidate was promoted, the values compared, and the reason as a sentence."""
 
     promoted: bool
     candidate: int
@@ -36,11 +36,11 @@ def promote(
     margin: float = 0.0,
     owner: str,
 ) -> Decision:
-    """Let `name@alias` point at `version` if it is better by more than `margin`.
+    """Point `name@alias` at `version` if it is better by more than `margin`.
 
-    Both are compared by their newest evaluation on `dataset`. Who has no rival is promoted. Raises
-    NotFoundError, ConflictError when one was not evaluated there, InvalidError for a metric that
-    was not measured.
+    Both versions are compared by their newest evaluation on `dataset`. If no other version has the
+    alias, the candidate is promoted. Raises NotFoundError, ConflictError if a version was not
+    evaluated on `dataset`, InvalidError for a metric that was not computed.
     """
     candidate = get_version(session, name, version)
     value = _value(session, candidate, dataset, metric)
@@ -54,21 +54,23 @@ def promote(
     rival = _value(session, get_version(session, name, present.version), dataset, metric)
     gain = value - rival if higher_is_better(metric) else rival - value
     better = math.isfinite(value) and (gain > margin or not math.isfinite(rival))
-    said = "better" if better else "not better"
-    reason = f"{where}: {value:.6g} is {said} than {rival:.6g} by more than {margin:g}"
+    verdict = "better" if better else "not better"
+    reason = f"{where}: {value:.6g} is {verdict} than {rival:.6g} by more than {margin:g}"
     if better:
         set_alias(session, name, alias, version, owner=owner, reason=reason)
     return Decision(better, version, value, present.version, rival, reason)
 
 
 def _value(session: Session, version: ModelVersion, dataset: DatasetVersion, metric: str) -> float:
-    found = latest_evaluation(session, version.job_id, dataset)
-    named = f"{version.model.name}@{version.version}"
-    if found is None:
+    evaluation = latest_evaluation(session, version.job_id, dataset)
+    label = f"{version.model.name}@{version.version}"
+    if evaluation is None:
         raise ConflictError(
-            f"{named} was not evaluated on {dataset.dataset.name}@{dataset.version} yet"
+            f"{label} was not evaluated on {dataset.dataset.name}@{dataset.version} yet"
         )
-    if metric not in found.metrics:
-        message = f"{named} has no metric {metric[:100]!r} there; it has {', '.join(found.metrics)}"
+    if metric not in evaluation.metrics:
+        message = (
+            f"{label} has no metric {metric[:100]!r} there; it has {', '.join(evaluation.metrics)}"
+        )
         raise InvalidError(message, [FieldError("metric", message)])
-    return float(found.metrics[metric])
+    return float(evaluation.metrics[metric])

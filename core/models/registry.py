@@ -1,4 +1,4 @@
-"""Names for what jobs learned: `digits@3`, `digits@champion`, `digits`: the latest."""
+"""Registry of models: `digits@3`, `digits@champion`, or `digits` for the latest version."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from core.spec.names import Reference, check_name, parse_reference
 
 @dataclass(frozen=True)
 class Registered:
-    """A model with the number of its latest version and its aliases by name."""
+    """A model with the number of its latest version, and versions by alias."""
 
     model: RegisteredModel
     latest: int
@@ -25,108 +25,109 @@ class Registered:
 def register(
     session: Session, name: str, job_id: str, *, owner: str, description: str = ""
 ) -> ModelVersion:
-    """The version of model `name` that the job is: the one it has, or a new one after the latest.
+    """Register a job's model as the next version of `name`; return its version if it has one.
 
-    Raises NotFoundError for a job that is not there, ConflictError for one without a model,
-    InvalidError for a name that is no plain word.
+    Raises NotFoundError for an unknown job, ConflictError for a job without a model, InvalidError
+    for an invalid name.
     """
     check_name(name)
     locate(session, job_id)
-    # Locked as well: whoever erases models of jobs without a name must see this one or wait.
+    # Locked so that the deletion of models without a version sees this version or waits.
     session.scalars(select(Job.id).where(Job.id == job_id).with_for_update()).one()
     statement = upsert(session, RegisteredModel).values(name=name)
     session.execute(statement.on_conflict_do_nothing())
-    # Locked until the transaction ends: versions are numbered in turn.
+    # Locked until the transaction ends, so that versions are numbered without gaps.
     same = select(RegisteredModel).where(RegisteredModel.name == name)
     model = session.scalars(same.with_for_update()).one()
     own = select(ModelVersion).where(ModelVersion.model_id == model.id)
     present = session.scalar(own.where(ModelVersion.job_id == job_id))
     if present is not None:
         return present
-    made = ModelVersion(
+    added = ModelVersion(
         model_id=model.id,
         version=_latest(session, model) + 1,
         job_id=job_id,
         owner=owner,
         description=description,
     )
-    session.add(made)
+    session.add(added)
     session.flush()
-    session.refresh(made)
-    told = {"name": name, "version": made.version, "job_id": job_id, "owner": owner}
-    notices.announce(session, "model.registered", lambda: told)
-    return made
+    session.refresh(added)
+    content = {"name": name, "version": added.version, "job_id": job_id, "owner": owner}
+    notices.announce(session, "model.registered", lambda: content)
+    return added
 
 
 def get_model(session: Session, name: str) -> RegisteredModel:
-    """The model called `name`. Raises NotFoundError."""
-    found = session.scalar(select(RegisteredModel).where(RegisteredModel.name == name))
-    if found is None:
+    """Return the model called `name`. Raises NotFoundError."""
+    model = session.scalar(select(RegisteredModel).where(RegisteredModel.name == name))
+    if model is None:
         raise NotFoundError(f"there is no model {name[:140]!r}")
-    return found
+    return model
 
 
 def get_version(session: Session, name: str, version: int) -> ModelVersion:
-    """Version `version` of model `name`. Raises NotFoundError."""
+    """Return version `version` of model `name`. Raises NotFoundError."""
     model = get_model(session, name)
-    found = session.get(ModelVersion, (model.id, version))
-    if found is None:
+    row = session.get(ModelVersion, (model.id, version))
+    if row is None:
         raise NotFoundError(f"model {name!r} has no version {version}")
-    return found
+    return row
 
 
 def resolve(session: Session, reference: str) -> ModelVersion:
-    """The version that `digits@3`, `digits@champion` or `digits` (the latest) refers to.
+    """Return the version that `digits@3`, `digits@champion` or `digits` (latest) refers to.
 
-    Raises InvalidError for what is no reference, NotFoundError for what it does not find.
+    Raises InvalidError for an invalid reference, NotFoundError for an unknown one.
     """
-    wanted = parse_reference(reference, "reference")
-    found = session.scalar(_meant(wanted))
-    if found is None:
-        raise _lacking(session, wanted)
-    return found
+    parsed = parse_reference(reference, "reference")
+    version = session.scalar(_select_version(parsed))
+    if version is None:
+        raise _not_found(session, parsed)
+    return version
 
 
 def job_of(session: Session, reference: str) -> str:
-    """The id of the job that trained what a reference refers to. Raises as `resolve`."""
-    wanted = parse_reference(reference, "reference")
-    found: str | None = session.scalar(_meant(wanted).with_only_columns(ModelVersion.job_id))
-    if found is None:
-        raise _lacking(session, wanted)
-    return found
+    """Return the id of the job that trained the version of a reference. Raises as `resolve`."""
+    parsed = parse_reference(reference, "reference")
+    statement = _select_version(parsed).with_only_columns(ModelVersion.job_id)
+    job_id: str | None = session.scalar(statement)
+    if job_id is None:
+        raise _not_found(session, parsed)
+    return job_id
 
 
-def _meant(wanted: Reference) -> Select[ModelVersion]:
-    """The version that a reference refers to, if it is there."""
+def _select_version(reference: Reference) -> Select[ModelVersion]:
+    """Select the version that a reference refers to; at most one row."""
     statement = (
         select(ModelVersion)
         .join(RegisteredModel, RegisteredModel.id == ModelVersion.model_id)
-        .where(RegisteredModel.name == wanted.name)
+        .where(RegisteredModel.name == reference.name)
     )
-    if wanted.alias is not None:
+    if reference.alias is not None:
         same = ModelAlias.model_id == ModelVersion.model_id
         pointed = same & (ModelAlias.version == ModelVersion.version)
-        return statement.join(ModelAlias, pointed).where(ModelAlias.name == wanted.alias)
-    if wanted.version is not None:
-        return statement.where(ModelVersion.version == wanted.version)
+        return statement.join(ModelAlias, pointed).where(ModelAlias.name == reference.alias)
+    if reference.version is not None:
+        return statement.where(ModelVersion.version == reference.version)
     return statement.order_by(ModelVersion.version.desc()).limit(1)
 
 
-def _lacking(session: Session, wanted: Reference) -> NotFoundError:
-    """What is not there of a reference."""
-    get_model(session, wanted.name)
-    if wanted.alias is not None:
-        return NotFoundError(f"model {wanted.name!r} has no alias {wanted.alias!r}")
-    return NotFoundError(f"model {wanted.name!r} has no version {wanted.version or 0}")
+def _not_found(session: Session, reference: Reference) -> NotFoundError:
+    """Return the error that names the missing part of a reference."""
+    get_model(session, reference.name)
+    if reference.alias is not None:
+        return NotFoundError(f"model {reference.name!r} has no alias {reference.alias!r}")
+    return NotFoundError(f"model {reference.name!r} has no version {reference.version or 0}")
 
 
 def summary(session: Session, model: RegisteredModel) -> Registered:
-    """A model with its latest version and its aliases."""
+    """Return a model with its latest version and its aliases."""
     return _summaries(session, [model])[0]
 
 
 def list_models(session: Session, *, after: str | None = None, limit: int = 50) -> list[Registered]:
-    """Models by name, those whose name comes after `after`."""
+    """Return models in the order of names, those after `after`."""
     statement = select(RegisteredModel).order_by(RegisteredModel.name).limit(limit)
     if after is not None:
         statement = statement.where(RegisteredModel.name > after)
@@ -136,7 +137,7 @@ def list_models(session: Session, *, after: str | None = None, limit: int = 50) 
 def list_versions(
     session: Session, name: str, *, before: int | None = None, limit: int = 50
 ) -> list[ModelVersion]:
-    """Versions of a model older than `before`, the newest first. Raises NotFoundError."""
+    """Return versions of a model below `before`, newest first. Raises NotFoundError."""
     statement = (
         select(ModelVersion)
         .where(ModelVersion.model_id == get_model(session, name).id)
@@ -149,19 +150,21 @@ def list_versions(
 
 
 def _summaries(session: Session, models: list[RegisteredModel]) -> list[Registered]:
-    """The models with what is known of them, in two statements whatever their number."""
-    wanted = [model.id for model in models]
+    """Return models with their latest versions and aliases, in two statements for all."""
+    ids = [model.id for model in models]
     latest = (
         select(ModelVersion.model_id, func.max(ModelVersion.version))
-        .where(ModelVersion.model_id.in_(wanted))
+        .where(ModelVersion.model_id.in_(ids))
         .group_by(ModelVersion.model_id)
     )
     numbers = {row[0]: row[1] for row in session.execute(latest)}
     aliases: dict[int, dict[str, int]] = {}
-    pointing = select(ModelAlias).where(ModelAlias.model_id.in_(wanted)).order_by(ModelAlias.name)
+    pointing = select(ModelAlias).where(ModelAlias.model_id.in_(ids)).order_by(ModelAlias.name)
     for alias in session.scalars(pointing):
         aliases.setdefault(alias.model_id, {})[alias.name] = alias.version
-    return [Registered(one, numbers.get(one.id, 0), aliases.get(one.id, {})) for one in models]
+    return [
+        Registered(model, numbers.get(model.id, 0), aliases.get(model.id, {})) for model in models
+    ]
 
 
 def _latest(session: Session, model: RegisteredModel) -> int:

@@ -5,7 +5,7 @@ they are delivered.
 """
 
 from core.notices.delivery import Outcome, send
-from core.notices.outbox import Parcel, due, forget, record, take
+from core.notices.outbox import ClaimedMessage, claim, delete_old, due, record
 from core.notices.publication import EVENTS, Event, announce, announce_sweep_end
 from core.notices.webhooks import (
     MOST_WEBHOOKS,
@@ -22,15 +22,16 @@ from core.notices.webhooks import (
 __all__ = [
     "EVENTS",
     "MOST_WEBHOOKS",
+    "ClaimedMessage",
     "Event",
     "Outcome",
-    "Parcel",
     "add",
     "announce",
     "announce_sweep_end",
+    "claim",
+    "delete_old",
     "deliveries",
     "due",
-    "forget",
     "get",
     "list_webhooks",
     "ping",
@@ -39,5 +40,4 @@ __all__ = [
     "replay",
     "send",
     "state",
-    "take",
 ]

@@ -1,4 +1,4 @@
-"""Messages that are due: taken by one sender at a time, sent again after growing pauses."""
+"""Messages that are due. One sender claims each; failed ones are due again after a pause."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ MOST_ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 6 * 3600.0
 
-_TAKEN_SECONDS = 60.0
-_KEPT_DAYS = 7
+_CLAIM_SECONDS = 60.0
+_RETENTION_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One attempt to send a message: where to, and the bytes that are signed and sent."""
+class ClaimedMessage:
+    """A message claimed for one attempt: its destination and the bytes to sign and send."""
 
     delivery_id: int
     webhook_id: str
@@ -34,7 +34,7 @@ class Parcel:
 
 
 def due(session: Session) -> list[str]:
-    """The webhooks for which a message is due."""
+    """Return the ids of webhooks with a message that is due."""
     statement = (
         select(Delivery.webhook_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
@@ -44,37 +44,36 @@ def due(session: Session) -> list[str]:
     return list(session.scalars(statement))
 
 
-def take(session: Session, webhook_id: str) -> Parcel | None:
-    """Take the oldest message that is due for a webhook; None when there is none.
+def claim(session: Session, webhook_id: str) -> ClaimedMessage | None:
+    """Claim the oldest due message of a webhook for a minute; None if there is none.
 
-    Nobody else takes it for a minute. Whoever dies with it in hand loses nothing: then it is due
-    again.
+    If the sender dies, the message is due again after that minute.
     """
-    found = session.execute(
+    rows = session.execute(
         select(Delivery, Webhook)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(Delivery.webhook_id == webhook_id, Delivery.next_attempt_at <= now())
         .order_by(Delivery.id)
         .limit(1)
     ).one_or_none()
-    if found is None:
+    if rows is None:
         return None
-    row, webhook = found
+    row, webhook = rows
     attempt = row.attempts + 1
-    taken = session.execute(
+    claimed = session.execute(
         update(Delivery)
         .where(
             Delivery.id == row.id,
             Delivery.attempts == row.attempts,
             Delivery.next_attempt_at <= now(),
         )
-        .values(attempts=attempt, next_attempt_at=later(_TAKEN_SECONDS))
+        .values(attempts=attempt, next_attempt_at=later(_CLAIM_SECONDS))
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    if taken is None:  # another scheduler was faster
+    if claimed is None:  # another scheduler was faster
         return None
-    return Parcel(
+    return ClaimedMessage(
         delivery_id=row.id,
         webhook_id=webhook.id,
         attempt=attempt,
@@ -87,33 +86,33 @@ def take(session: Session, webhook_id: str) -> Parcel | None:
 
 def record(
     session: Session,
-    parcel: Parcel,
+    message: ClaimedMessage,
     outcome: Outcome,
     *,
     first_pause_seconds: float = FIRST_PAUSE_SECONDS,
 ) -> None:
-    """Write down how an attempt went, and when the next one is due if it did not arrive."""
+    """Store the outcome of an attempt, and when the next attempt is due if it failed."""
     changes: dict[str, Any] = {"status_code": outcome.status_code, "error": outcome.error}
     if outcome.delivered:
         changes |= {"delivered_at": now(), "next_attempt_at": None}
-    elif outcome.final or parcel.attempt >= MOST_ATTEMPTS:
+    elif outcome.final or message.attempt >= MOST_ATTEMPTS:
         changes["next_attempt_at"] = None
     else:
-        pause = first_pause_seconds * 4.0 ** (parcel.attempt - 1)
+        pause = first_pause_seconds * 4.0 ** (message.attempt - 1)
         changes["next_attempt_at"] = later(min(pause, LONGEST_PAUSE_SECONDS))
     session.execute(
         update(Delivery)
-        # A message that is being replayed begins anew: this attempt counts no more.
-        .where(Delivery.id == parcel.delivery_id, Delivery.attempts == parcel.attempt)
+        # A replay resets the attempts: then this outcome is ignored.
+        .where(Delivery.id == message.delivery_id, Delivery.attempts == message.attempt)
         .values(**changes)
         .execution_options(synchronize_session=False)
     )
 
 
-def forget(session: Session) -> None:
-    """Delete messages that arrived or were given up long ago, or whose webhook is gone."""
+def delete_old(session: Session) -> None:
+    """Delete messages that ended a week ago, and those of webhooks that were removed."""
     gone = Delivery.webhook_id.not_in(select(Webhook.id))
-    old = Delivery.created_at < later(-_KEPT_DAYS * 86_400)
+    old = Delivery.created_at < later(-_RETENTION_DAYS * 86_400)
     session.execute(
         delete(Delivery)
         .where(or_(gone, old & Delivery.next_attempt_at.is_(None)))
@@ -122,7 +121,7 @@ def forget(session: Session) -> None:
 
 
 def _body(row: Delivery) -> bytes:
-    """The message as bytes, the same at each attempt."""
+    """Return the body of a message; it is the same in each attempt."""
     moment = row.created_at.astimezone(UTC).isoformat(timespec="milliseconds")
     document = {"type": row.event, "timestamp": moment.replace("+00:00", "Z"), "data": row.data}
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

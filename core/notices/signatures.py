@@ -1,4 +1,4 @@
-"""Signatures of messages, as the Standard Webhooks specification writes them.
+"""Signatures of messages by the Standard Webhooks specification.
 
 https://www.standardwebhooks.com
 """
@@ -13,12 +13,12 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A random secret: `whsec_` and base64."""
+    """Return a random secret: `whsec_` and 32 bytes in base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that prove who sent `body`, and when (`timestamp`: seconds since 1970)."""
+    """Return the headers that sign `body` and `timestamp` (seconds since 1970)."""
     key = base64.b64decode(secret.removeprefix(_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what; what was told, and telling it again."""
+"""Webhooks: add, read and remove them; list, repeat and test their deliveries."""
 
 import uuid
 from collections.abc import Sequence
@@ -26,16 +26,17 @@ def add(
     owner: str = "local",
     allow_private: bool = False,
 ) -> Webhook:
-    """Let `url` be told of `events` from now on; the row holds the new secret.
+    """Subscribe `url` to `events`; the row contains the new secret.
 
-    Raises InvalidError for an address or event that cannot be, ConflictError beyond MOST_WEBHOOKS.
+    Raises InvalidError for an invalid URL or unknown event, and ConflictError if there are
+    MOST_WEBHOOKS already.
     """
     check_url(url, allow_private=allow_private)
     unknown = sorted(set(events) - set(EVENTS))
     if unknown or not events:
-        wrong = f"{unknown[0][:40]!r} is none" if unknown else "name one at least"
-        text = f"{wrong}; there are {', '.join(EVENTS)}"
-        raise InvalidError(f"wrong events: {text}", [FieldError("events", text)])
+        problem = f"{unknown[0][:40]!r} is unknown" if unknown else "name at least one"
+        text = f"{problem}; events are {', '.join(EVENTS)}"
+        raise InvalidError(f"invalid events: {text}", [FieldError("events", text)])
     if (session.scalar(select(func.count()).select_from(Webhook)) or 0) >= MOST_WEBHOOKS:
         raise ConflictError(f"there are {MOST_WEBHOOKS} webhooks already; remove one first")
     webhook = Webhook(
@@ -52,15 +53,15 @@ def add(
 
 
 def get(session: Session, webhook_id: str) -> Webhook:
-    """The webhook. Raises NotFoundError."""
-    found = session.get(Webhook, webhook_id)
-    if found is None:
+    """Return a webhook. Raises NotFoundError."""
+    webhook = session.get(Webhook, webhook_id)
+    if webhook is None:
         raise NotFoundError(f"there is no webhook {webhook_id[:40]}")
-    return found
+    return webhook
 
 
 def list_webhooks(session: Session, *, after: str | None = None, limit: int = 50) -> list[Webhook]:
-    """Webhooks by id, those after `after`."""
+    """Return webhooks in the order of ids, those after `after`."""
     statement = select(Webhook).order_by(Webhook.id).limit(limit)
     if after is not None:
         statement = statement.where(Webhook.id > after)
@@ -68,7 +69,7 @@ def list_webhooks(session: Session, *, after: str | None = None, limit: int = 50
 
 
 def remove(session: Session, webhook_id: str) -> None:
-    """Tell it nothing any more, also not what still waits. Raises NotFoundError."""
+    """Remove a webhook and its messages, sent or not. Raises NotFoundError."""
     session.delete(get(session, webhook_id))
     session.execute(delete(Delivery).where(Delivery.webhook_id == webhook_id))
     session.flush()
@@ -77,7 +78,7 @@ def remove(session: Session, webhook_id: str) -> None:
 def deliveries(
     session: Session, webhook_id: str, *, before: int | None = None, limit: int = 50
 ) -> list[Delivery]:
-    """What a webhook was or is to be told, newest first. Raises NotFoundError."""
+    """Return the messages of a webhook, sent or not, newest first. Raises NotFoundError."""
     get(session, webhook_id)
     statement = (
         select(Delivery)
@@ -91,7 +92,7 @@ def deliveries(
 
 
 def replay(session: Session, webhook_id: str, delivery_id: int) -> Delivery:
-    """Send a message once more, under the id it had. Raises NotFoundError."""
+    """Make a message due again under the same id. Raises NotFoundError."""
     get(session, webhook_id)
     row = session.get(Delivery, delivery_id, with_for_update=True)
     if row is None or row.webhook_id != webhook_id:
@@ -104,10 +105,7 @@ def replay(session: Session, webhook_id: str, delivery_id: int) -> Delivery:
 
 
 def ping(session: Session, webhook_id: str) -> Delivery:
-    """Send a webhook a message that says nothing, to see whether it arrives.
-
-    Raises NotFoundError.
-    """
+    """Add a test message for a webhook. Raises NotFoundError."""
     row = message(get(session, webhook_id).id, PING, {"webhook_id": webhook_id})
     session.add(row)
     session.flush()
@@ -116,7 +114,7 @@ def ping(session: Session, webhook_id: str) -> Delivery:
 
 
 def state(row: Delivery) -> Literal["delivered", "waiting", "failed"]:
-    """Whether a message has arrived, is to be sent (again), or was given up."""
+    """Return whether a message was delivered, is due now or later, or was given up."""
     if row.delivered_at is not None:
         return "delivered"
     return "failed" if row.next_attempt_at is None else "waiting"

@@ -174,7 +174,7 @@ class Scheduler:
         """Delete rows of workers long gone and of old messages. Raises UnavailableError."""
         with transaction(self._engine) as session:
             nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
-            notices.forget(session)
+            notices.delete_old(session)
 
 
 def main() -> int:

@@ -52,25 +52,25 @@ class Courier:
     def _send_next(self, webhook_id: str) -> bool:
         """Send the next message; whether it arrived. If not, the others wait a turn as well."""
         with transaction(self._engine) as session:
-            parcel = notices.take(session, webhook_id)
-        if parcel is None:
+            message = notices.claim(session, webhook_id)
+        if message is None:
             return False
         outcome = notices.send(
-            parcel.url,
-            parcel.secret,
-            parcel.message_id,
-            parcel.body,
+            message.url,
+            message.secret,
+            message.message_id,
+            message.body,
             allow_private=self._allow_private,
         )
         with transaction(self._engine) as session:
-            notices.record(session, parcel, outcome, first_pause_seconds=self._first_pause_seconds)
+            notices.record(session, message, outcome, first_pause_seconds=self._first_pause_seconds)
         if not outcome.delivered:
             # Never the address: it may be secret itself.
             log.info(
                 "a message did not arrive",
                 webhook=webhook_id,
-                delivery=parcel.delivery_id,
-                attempt=parcel.attempt,
+                delivery=message.delivery_id,
+                attempt=message.attempt,
                 why=outcome.error,
             )
         return outcome.delivered

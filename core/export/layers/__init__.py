@@ -1,4 +1,4 @@
-"""How layers become ONNX nodes, a family of them a file."""
+"""Exporters of layers."""
 
 from core.family import load
 

@@ -1,4 +1,4 @@
-"""Activations."""
+"""Exporters of activations and of layers that act in training only."""
 
 import numpy as np
 
@@ -17,42 +17,42 @@ PLAIN = {
     "softsign": "Softsign",
     "tanh": "Tanh",
 }
-"""Kinds that ONNX has a node of the same meaning for."""
+"""Kinds with a node of the same meaning in ONNX."""
 
 
 @exports(*PLAIN)
 def plain(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """One node without attributes."""
+    """Add one node without attributes."""
     return graph.add(PLAIN[layer.kind], x)  # type: ignore[attr-defined]  # every layer has a kind
 
 
 @exports("dropout", "identity")
 def nothing(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """What does nothing outside training leaves no node."""
+    """Add nothing: the layer does nothing outside training."""
     return x
 
 
 @exports("softmax")
 def softmax(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """Over the last axis."""
+    """Normalize over the last axis."""
     return graph.add("Softmax", x, axis=-1)
 
 
 @exports("log_softmax")
 def log_softmax(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """Over the last axis."""
+    """Normalize over the last axis."""
     return graph.add("LogSoftmax", x, axis=-1)
 
 
 @exports("elu")
 def elu(graph: Graph, x: str, layer: Elu, place: Place) -> str:
-    """With its alpha."""
+    """Add the node with the alpha of the layer."""
     return graph.add("Elu", x, alpha=float(layer.alpha))
 
 
 @exports("selu")
 def selu(graph: Graph, x: str, layer: Selu, place: Place) -> str:
-    """With the constants written out: defaults differ in their last digits."""
+    """Add the node with explicit constants: ONNX rounds its defaults."""
     return graph.add("Selu", x, alpha=ALPHA, gamma=SCALE)
 
 
@@ -76,11 +76,11 @@ def hard_sigmoid(graph: Graph, x: str, layer: object, place: Place) -> str:
 
 @exports("silu")
 def silu(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """`x sigmoid(x)`: this opset has no node for it."""
+    """Compute `x sigmoid(x)`: the opset has no node for it."""
     return graph.add("Mul", x, graph.add("Sigmoid", x))
 
 
 @exports("prelu")
 def prelu(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """Slopes meet the last axis."""
+    """Add the node with the slopes of the last axis."""
     return graph.add("PRelu", x, graph.weight(np.asarray(place.arrays["slope"])))

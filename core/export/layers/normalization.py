@@ -1,4 +1,4 @@
-"""Normalizations."""
+"""Exporters of normalizations."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from core.nn.layers.layer_norm import LayerNorm
 
 @exports("batch_norm")
 def batch_norm(graph: Graph, x: str, layer: BatchNorm, place: Place) -> str:
-    """With the running mean and variance, as outside training."""
+    """Normalize with the running mean and variance."""
     arrays = place.arrays
     deviation = np.sqrt(np.asarray(arrays["variance"], np.float64) + float(layer.epsilon))
     y = graph.add("Sub", x, graph.weight(arrays["mean"]))
@@ -20,6 +20,6 @@ def batch_norm(graph: Graph, x: str, layer: BatchNorm, place: Place) -> str:
 
 @exports("layer_norm")
 def layer_norm(graph: Graph, x: str, layer: LayerNorm, place: Place) -> str:
-    """Over the last axis."""
+    """Normalize over the last axis."""
     scale, shift = (graph.weight(place.arrays[name]) for name in ("scale", "shift"))
     return graph.add("LayerNormalization", x, scale, shift, axis=-1, epsilon=float(layer.epsilon))

@@ -1,4 +1,4 @@
-"""Recurrent layers. ONNX orders the gates differently and wants time before rows."""
+"""Exporter of recurrent layers. ONNX orders gates differently and has time before rows."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "lstm": ("LSTM", (0, 2, 1, 3), {}),  # ours: i f o g
     "recurrent": ("RNN", (0,), {}),
 }
-"""The node of each kind, which of our gates comes at each of its places, and its attributes."""
+"""By kind: the node, the index of our gate at each of its positions, and its attributes."""
 
 
 @exports(*NODES)
 def recurrent(graph: Graph, x: str, layer: Recurrent, place: Place) -> str:
-    """The last state, or all."""
+    """Add the node; return the last state, or all if the layer returns sequences."""
     op, order, attributes = NODES[layer.kind]
 
     def ordered(name: str) -> Array:
@@ -27,15 +27,15 @@ def recurrent(graph: Graph, x: str, layer: Recurrent, place: Place) -> str:
         return np.concatenate([gates[gate] for gate in order], axis=-1)
 
     bias = ordered("bias")
-    again = np.zeros_like(bias)
+    recurrent_bias = np.zeros_like(bias)
     if "candidate_bias" in place.arrays:
-        again[-layer.units :] = place.arrays["candidate_bias"]
+        recurrent_bias[-layer.units :] = place.arrays["candidate_bias"]
     y = graph.add(
         op,
         graph.add("Transpose", x, perm=[1, 0, 2]),
         graph.weight(ordered("weight").T[None]),
         graph.weight(ordered("recurrent").T[None]),
-        graph.weight(np.concatenate([bias, again])[None]),
+        graph.weight(np.concatenate([bias, recurrent_bias])[None]),
         outputs=1 if layer.return_sequences else 2,
         keep=0 if layer.return_sequences else 1,
         hidden_size=layer.units,

@@ -1,4 +1,4 @@
-"""Layers that change shapes, and layers around layers."""
+"""Exporters of layers that change shapes or contain layers."""
 
 import math
 
@@ -9,8 +9,8 @@ from core.nn.layers.reshape import Reshape
 
 @exports("flatten")
 def flatten(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """All features side by side."""
-    # A single number has no axis to copy the rows from and another to add to.
+    """Flatten all features of a row."""
+    # Reshape needs an axis to copy, which a scalar has not besides that of rows.
     if not place.shape:
         return graph.add("Unsqueeze", x, graph.sizes(1))
     return graph.reshape(x, (math.prod(place.shape),))
@@ -18,13 +18,13 @@ def flatten(graph: Graph, x: str, layer: object, place: Place) -> str:
 
 @exports("reshape")
 def reshape(graph: Graph, x: str, layer: Reshape, place: Place) -> str:
-    """The same features in other axes."""
+    """Reshape the features."""
     return graph.reshape(x, layer.shape)
 
 
 @exports("residual")
 def residual(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """The layers inside, and a way around them."""
+    """Add the input to the output of the inner layers."""
     inner = x
     for child, own in place.children:
         inner = export_layer(graph, inner, child, own)

@@ -1,4 +1,4 @@
-"""Convolutions and poolings. ONNX has channels before places: they are turned and turned back."""
+"""Exporters of convolutions and poolings. ONNX has channels before positions: transposed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from core.nn.ops.windows import Grid, Span
 
 
 def _spans(grid: Grid, places: int) -> Sequence[Span]:
-    """Of a series only the columns are there."""
+    """Return the spans of a grid; a series has columns only."""
     return (grid.rows, grid.columns)[2 - places :]
 
 
 def _pads(spans: Sequence[Span]) -> list[int]:
-    return [one.before for one in spans] + [one.after for one in spans]
+    return [span.before for span in spans] + [span.after for span in spans]
 
 
 def _channels_first(graph: Graph, x: str, places: int) -> str:
@@ -31,7 +31,7 @@ def _channels_last(graph: Graph, y: str, places: int) -> str:
 
 @exports("conv1d", "conv2d")
 def convolution(graph: Graph, x: str, layer: Convolving, place: Place) -> str:
-    """Weights `(*window, channels, filters)` become `(filters, channels, *window)`."""
+    """Transpose weights `(*window, channels, filters)` to `(filters, channels, *window)`."""
     places = len(place.shape) - 1
     spans = _spans(layer.grid(place.shape), places)
     weight = np.moveaxis(np.asarray(place.arrays["weight"]), (-1, -2), (0, 1))
@@ -42,9 +42,9 @@ def convolution(graph: Graph, x: str, layer: Convolving, place: Place) -> str:
         "Conv",
         *inputs,
         group=layer.groups,
-        kernel_shape=[one.size for one in spans],
-        strides=[one.stride for one in spans],
-        dilations=[one.dilation for one in spans],
+        kernel_shape=[span.size for span in spans],
+        strides=[span.stride for span in spans],
+        dilations=[span.dilation for span in spans],
         pads=_pads(spans),
     )
     return _channels_last(graph, y, places)
@@ -56,8 +56,8 @@ def _pool(graph: Graph, op: str, x: str, layer: Pool1d | Pool2d, place: Place, *
     y = graph.add(
         op,
         _channels_first(graph, x, places),
-        kernel_shape=[one.size for one in spans],
-        strides=[one.stride for one in spans],
+        kernel_shape=[span.size for span in spans],
+        strides=[span.stride for span in spans],
         pads=_pads(spans),
         **more,
     )
@@ -66,27 +66,27 @@ def _pool(graph: Graph, op: str, x: str, layer: Pool1d | Pool2d, place: Place, *
 
 @exports("max_pool1d", "max_pool2d")
 def max_pool(graph: Graph, x: str, layer: Pool1d | Pool2d, place: Place) -> str:
-    """Padding never wins."""
+    """Ignore padding in the maximum."""
     return _pool(graph, "MaxPool", x, layer, place)
 
 
 @exports("average_pool1d", "average_pool2d")
 def average_pool(graph: Graph, x: str, layer: Pool1d | Pool2d, place: Place) -> str:
-    """Padding does not count."""
+    """Ignore padding in the mean."""
     return _pool(graph, "AveragePool", x, layer, place, count_include_pad=0)
 
 
-def _over_places(graph: Graph, op: str, x: str, place: Place) -> str:
+def _over_positions(graph: Graph, op: str, x: str, place: Place) -> str:
     return graph.add(op, x, graph.sizes(*range(1, len(place.shape))), keepdims=0)
 
 
 @exports("global_average_pool")
 def global_average_pool(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """The mean over all places."""
-    return _over_places(graph, "ReduceMean", x, place)
+    """Average over all positions."""
+    return _over_positions(graph, "ReduceMean", x, place)
 
 
 @exports("global_max_pool")
 def global_max_pool(graph: Graph, x: str, layer: object, place: Place) -> str:
-    """The largest over all places."""
-    return _over_places(graph, "ReduceMax", x, place)
+    """Maximum over all positions."""
+    return _over_positions(graph, "ReduceMax", x, place)

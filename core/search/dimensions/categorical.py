@@ -1,4 +1,4 @@
-"""One of some values of any kind."""
+"""Categorical dimension."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _PLAIN = str | int | float | bool | None
 
 @member
 class Categorical(Dimension):
-    """One of `choices`: numbers, words, or whole objects such as optimizers and layers."""
+    """One of `choices`: numbers, strings, or objects such as optimizers and layers."""
 
     kind: Literal["categorical"] = "categorical"
     choices: Annotated[tuple[JsonValue, ...], Len(1, 1000)]
@@ -39,7 +39,7 @@ class Categorical(Dimension):
         return any(_same(value, choice) for choice in self.choices)
 
     def to_optuna(self, value: Any) -> Any:
-        # To Optuna true is 1: where both are choices they are told apart as text.
+        # Optuna takes true for 1: if both are choices, they are encoded as text.
         equal = isinstance(value, bool) and sum(value == choice for choice in self.choices) > 1
         if isinstance(value, _PLAIN) and not equal:
             return value
@@ -55,10 +55,10 @@ class Categorical(Dimension):
         yield cls(choices=(True, 1, 0, False))
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal: true is not 1, 1 is 1.0."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def _same(a: Any, b: Any) -> bool:
+    """Return whether two JSON values are equal; true differs from 1, and 1 equals 1.0."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+    return isinstance(a, bool) == isinstance(b, bool) and a == b

@@ -1,4 +1,4 @@
-"""Real numbers between two ends."""
+"""Dimension of real numbers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from core.search.dimension import Dimension
 
 @member
 class Float(Dimension):
-    """A number from `low` to `high`; with `log` evenly by magnitude, with `step` on a raster."""
+    """A number from `low` to `high`: on a logarithmic scale with `log`, in steps with `step`."""
 
     kind: Literal["float"] = "float"
     low: float

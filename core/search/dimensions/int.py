@@ -1,4 +1,4 @@
-"""Whole numbers between two ends."""
+"""Dimension of integers."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from core.search.dimension import Dimension
 
 @member
 class Int(Dimension):
-    """A whole number from `low` to `high`, every `step`-th; with `log` evenly by magnitude."""
+    """An integer from `low` to `high` in steps of `step`; on a logarithmic scale with `log`."""
 
     kind: Literal["int"] = "int"
     low: int

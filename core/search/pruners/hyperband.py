@@ -1,4 +1,4 @@
-"""Several ways of successive halving side by side."""
+"""Hyperband pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Hyperband(Pruner):
-    """Hyperband (Li et al., 2018): brackets that halve early, late and never share the trials."""
+    """Hyperband (Li et al., 2018): trials are divided among brackets of successive halving."""
 
     kind: Literal["hyperband"] = "hyperband"
     least_epochs: Annotated[int, Ge(1)] = 1

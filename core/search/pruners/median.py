@@ -1,4 +1,4 @@
-"""Worse than half of the others."""
+"""Median pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Median(Pruner):
-    """Ends a trial whose best so far is worse than the others' median at the same epoch."""
+    """Ends a trial whose best value is worse than the median of the others at the same epoch."""
 
     kind: Literal["median"] = "median"
     startup_trials: Annotated[int, Ge(0)] = 5

@@ -1,4 +1,4 @@
-"""No pruning."""
+"""Pruner that prunes nothing."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,7 +11,7 @@ from core.search.pruner import Pruner
 
 @member
 class NoPruner(Pruner):
-    """Lets every trial train to its end."""
+    """Lets each trial train to its end."""
 
     kind: Literal["none"] = "none"
     prunes = False

@@ -1,4 +1,4 @@
-"""Not better for too long."""
+"""Patience pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Patient(Pruner):
-    """Ends a trial that has not become better by `tolerance` within `patience` epochs."""
+    """Ends a trial that does not improve by `tolerance` within `patience` epochs."""
 
     kind: Literal["patient"] = "patient"
     patience: Annotated[int, Ge(0)] = 5

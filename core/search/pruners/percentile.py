@@ -1,4 +1,4 @@
-"""Not among the best so many percent."""
+"""Percentile pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Percentile(Pruner):
-    """Keeps the best `percentile` percent at the same epoch."""
+    """Ends a trial that is not among the best `percentile` percent at the same epoch."""
 
     kind: Literal["percentile"] = "percentile"
     percentile: Annotated[float, Ge(0), Le(100)] = 25.0

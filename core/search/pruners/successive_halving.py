@@ -1,4 +1,4 @@
-"""Only the best of each rung go on to the next."""
+"""Successive halving pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,9 +12,9 @@ from core.search.pruner import Pruner
 
 @member
 class SuccessiveHalving(Pruner):
-    """Asynchronous successive halving (Li et al., 2020): of each rung one in `reduction` goes on.
+    """Asynchronous successive halving (Li et al., 2020): each rung keeps one in `reduction` trials.
 
-    The first rung ends after `least_epochs`, each further one after `reduction` times as many.
+    The first rung ends after `least_epochs`, each next one after `reduction` times as many.
     """
 
     kind: Literal["successive_halving"] = "successive_halving"

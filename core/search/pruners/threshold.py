@@ -1,4 +1,4 @@
-"""Beyond what makes sense."""
+"""Threshold pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Threshold(Pruner):
-    """Ends a trial that reports less than `lower`, more than `upper`, or no number."""
+    """Ends a trial that logs a value below `lower`, above `upper`, or NaN."""
 
     kind: Literal["threshold"] = "threshold"
     lower: float | None = None
@@ -22,7 +22,7 @@ class Threshold(Pruner):
 
     def __post_init__(self) -> None:
         if self.lower is None and self.upper is None:
-            raise ValueError("say lower, upper or both")
+            raise ValueError("give lower, upper or both")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise ValueError("lower is above upper")
 

@@ -1,4 +1,4 @@
-"""Likely worse than the best, by a test of signed ranks."""
+"""Wilcoxon pruner."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.pruner import Pruner
 
 @member
 class Wilcoxon(Pruner):
-    """Ends a trial that a Wilcoxon signed-rank test finds worse than the best one."""
+    """Ends a trial that is worse than the best one by a Wilcoxon signed-rank test."""
 
     kind: Literal["wilcoxon"] = "wilcoxon"
     p_threshold: Annotated[float, Ge(0), Le(1)] = 0.1

@@ -1,4 +1,4 @@
-"""Every point there is."""
+"""Brute-force sampler."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,7 +11,7 @@ from core.search.sampler import Sampler, Seed, Space
 
 @member
 class BruteForce(Sampler):
-    """Each combination once, the next one chosen by chance among those not yet tried."""
+    """Each combination once, in random order."""
 
     kind: Literal["brute_force"] = "brute_force"
     exhaustive = True
@@ -19,7 +19,7 @@ class BruteForce(Sampler):
     seed: Seed = 0
 
     def make(self, space: Space) -> BaseSampler:
-        # Those that run count as visited.
+        # Running trials count as visited.
         return BruteForceSampler(seed=self.seed)
 
     @classmethod

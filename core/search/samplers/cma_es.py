@@ -1,4 +1,4 @@
-"""A cloud of points that moves and stretches towards the good ones."""
+"""CMA-ES sampler."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -12,44 +12,44 @@ from core.search.sampler import Sampler, Seed, Space
 
 
 class _Replaying(CmaEsSampler):  # type: ignore[misc]
-    """Gets the cloud back by telling it the past generations again.
+    """Restores the optimizer by replaying past generations.
 
-    Optuna keeps it pickled in an attribute of a trial; rows that are unpickled would let whoever
-    writes them run code here.
+    Optuna stores the optimizer pickled in an attribute of a trial. Unpickling rows would let anyone
+    who can write them run code in this process.
     """
 
-    _here: Any = None
+    _direction_and_space: Any = None
 
     def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
-        """The next point, of the generation that is due."""
-        self._here = study.direction, search_space
-        found: dict[str, Any] = super().sample_relative(study, trial, search_space)
-        return found
+        """Return the next point of the current generation."""
+        self._direction_and_space = study.direction, search_space
+        point: dict[str, Any] = super().sample_relative(study, trial, search_space)
+        return point
 
     def _restore_optimizer(self, completed_trials: Sequence[Any]) -> Any:
         key = self._attr_key_generation
         newest = max((t.system_attrs.get(key, 0) for t in completed_trials), default=0)
         if newest == 0:
             return None
-        direction, space = self._here
+        direction, space = self._direction_and_space
         transform = _SearchSpaceTransform(space, transform_step=True, transform_0_1=True)
-        # Its seed is set before it is asked; what it costs here was not drawn back then.
+        # Building the optimizer draws a seed, which the original run did not draw here.
         state = self._cma_rng.rng.get_state()
         optimizer = self._init_optimizer(transform, direction)
         self._cma_rng.rng.set_state(state)
         sign = 1.0 if direction.name == "MINIMIZE" else -1.0
         while optimizer.generation < newest:
-            told = self._get_solution_trials(completed_trials, optimizer.generation)
-            told = told[: optimizer.population_size]
-            if len(told) < optimizer.population_size:
+            trials = self._get_solution_trials(completed_trials, optimizer.generation)
+            trials = trials[: optimizer.population_size]
+            if len(trials) < optimizer.population_size:
                 break
-            optimizer.tell([(transform.transform(t.params), sign * t.value) for t in told])
+            optimizer.tell([(transform.transform(t.params), sign * t.value) for t in trials])
         return optimizer
 
 
 @member
 class CmaEs(Sampler):
-    """Covariance matrix adaptation (Hansen, 2001); for numbers. Choices are made by chance."""
+    """Covariance matrix adaptation (Hansen, 2001) of numbers; choices are random."""
 
     kind: Literal["cma_es"] = "cma_es"
     adaptive = True

@@ -1,9 +1,9 @@
-"""Every point of a grid."""
+"""Grid sampler."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GridSampler
 
 from core.family import member
@@ -12,14 +12,16 @@ from core.search.sampler import Sampler, Seed, Space
 
 @member
 class Grid(Sampler):
-    """Each combination once, in an order that the seed shuffles."""
+    """Each combination once, in an order shuffled by the seed."""
 
     kind: Literal["grid"] = "grid"
     exhaustive = True
     seed: Seed = 0
 
     def make(self, space: Space) -> BaseSampler:
-        return GridSampler({name: _values(one) for name, one in space.items()}, seed=self.seed)
+        return GridSampler(
+            {name: _values(distribution) for name, distribution in space.items()}, seed=self.seed
+        )
 
     @classmethod
     def examples(cls) -> Iterator["Grid"]:
@@ -27,10 +29,11 @@ class Grid(Sampler):
 
 
 def _values(distribution: Any) -> list[Any]:
-    one: BaseDistribution = distribution
-    if isinstance(one, CategoricalDistribution):
-        return list(one.choices)
-    if isinstance(one, FloatDistribution):
-        count = round((one.high - one.low) / one.step) + 1 if one.step else 1
-        return [one.low + i * (one.step or 0.0) for i in range(count)]
-    return list(range(distribution.low, distribution.high + 1, distribution.step))
+    """Return all values of a countable distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if isinstance(distribution, FloatDistribution):
+        count = round((high - low) / step) + 1 if step else 1
+        return [low + i * (step or 0.0) for i in range(count)]
+    return list(range(low, high + 1, step))

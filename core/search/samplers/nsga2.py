@@ -1,4 +1,4 @@
-"""Generations of points, for several objectives."""
+"""NSGA-II sampler."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from core.search.sampler import Sampler, Seed, Space
 
 @member
 class Nsga2(Sampler):
-    """Nondominated sorting genetic algorithm II (Deb et al., 2002)."""
+    """Non-dominated sorting genetic algorithm II (Deb et al., 2002)."""
 
     kind: Literal["nsga2"] = "nsga2"
     adaptive = True

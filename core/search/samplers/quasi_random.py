@@ -1,4 +1,4 @@
-"""Points that fill the space evenly."""
+"""Quasi-random sampler."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -11,10 +11,10 @@ from core.search.sampler import Sampler, Seed, Space
 
 
 class _FromTheFirst(QMCSampler):  # type: ignore[misc]
-    """Follows the sequence from the first trial on.
+    """Takes points from the sequence from the first trial on.
 
-    Optuna's own begins with it once a trial has finished: then the points would depend on how many
-    trials run at once.
+    Optuna's sampler starts the sequence once a trial has finished: then the points depend on how
+    many trials run at once.
     """
 
     def __init__(self, space: Space, **options: Any) -> None:
@@ -22,7 +22,7 @@ class _FromTheFirst(QMCSampler):  # type: ignore[misc]
         self._space = dict(sorted(space.items()))
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
-        """All of the space, always."""
+        """Return the whole space."""
         return self._space
 
 

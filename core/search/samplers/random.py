@@ -1,4 +1,4 @@
-"""Points by chance."""
+"""Random sampler."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -11,7 +11,7 @@ from core.search.sampler import Sampler, Seed, Space
 
 @member
 class Random(Sampler):
-    """Each point by chance alone (Bergstra and Bengio, 2012)."""
+    """Random search (Bergstra and Bengio, 2012)."""
 
     ignores_trials: ClassVar[bool] = True
     kind: Literal["random"] = "random"

@@ -1,4 +1,4 @@
-"""Points like the good ones so far."""
+"""TPE sampler."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -12,10 +12,10 @@ from core.search.sampler import Sampler, Seed, Space
 
 @member
 class Tpe(Sampler):
-    """Tree-structured Parzen estimator (Bergstra et al., 2011): where good points lie densest.
+    """Tree-structured Parzen estimator (Bergstra et al., 2011).
 
-    The first `startup_trials` are random. Trials that still run are taken to be bad, so that many
-    at once do not crowd one place.
+    The first `startup_trials` points are random. Running trials count as bad, so that parallel
+    trials do not lie close together.
     """
 
     kind: Literal["tpe"] = "tpe"

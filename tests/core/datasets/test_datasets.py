@@ -1,12 +1,13 @@
-"""Datasets are registered, numbered, found and listed the same on both databases."""
+"""Datasets: registration, version numbers, references, lists and bytes in the store."""
 
 import threading
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, update
 
 from core import datasets
-from core.data.ingest.parser import parse
+from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.stores import open_store
 from core.db.clock import now
 from core.db.session import reading, transaction
@@ -16,26 +17,28 @@ from core.spec.names import Reference, parse_reference
 
 
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory):
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> list[ParsedDataset]:
     """Two small parsed datasets."""
     folder = tmp_path_factory.mktemp("parsed")
-    found = []
+    datasets_parsed: list[ParsedDataset] = []
     for content in (b"x,label\n1,a\n2,b\n", b"x,label\n1,a\n2,b\n3,a\n"):
         source = folder / "upload.csv"
         source.write_bytes(content)
-        found.append(parse(source, "text/csv", folder / f"{len(found)}.arrow"))
-    return found
+        target = folder / f"{len(datasets_parsed)}.arrow"
+        datasets_parsed.append(parse(source, "text/csv", target))
+    return datasets_parsed
 
 
 @pytest.fixture
-def digits(engine, parsed):
-    """`digits@1`, `digits@2`."""
+def digits(engine: Engine, parsed: list[ParsedDataset]) -> None:
+    """Register `digits@1` and `digits@2`."""
     with transaction(engine) as session:
         for one in parsed:
             datasets.register(session, "digits", one, description="hand-written")
 
 
-def test_versions_are_numbered_and_found(engine, digits, parsed):
+@pytest.mark.usefixtures("digits")
+def test_versions_are_numbered_and_resolved(engine: Engine, parsed: list[ParsedDataset]) -> None:
     with reading(engine) as session:
         first, second = (datasets.resolve(session, f"digits@{n}") for n in (1, 2))
         assert [first.version, second.version] == [1, 2]
@@ -48,18 +51,23 @@ def test_versions_are_numbered_and_found(engine, digits, parsed):
         assert datasets.resolve(session, "digits@latest").version == 2
 
 
-def test_the_same_bytes_again_are_the_same_version(engine, digits, parsed):
+@pytest.mark.usefixtures("digits")
+def test_the_bytes_of_the_latest_version_add_no_version(
+    engine: Engine, parsed: list[ParsedDataset]
+) -> None:
     with transaction(engine) as session:
         assert datasets.register(session, "digits", parsed[1]).version == 2
         assert datasets.register(session, "digits", parsed[0]).version == 3
         assert datasets.register(session, "other", parsed[0]).version == 1
 
 
-def test_uploads_at_once_are_numbered_without_gaps(engine, parsed):
+def test_concurrent_uploads_are_numbered_without_gaps(
+    engine: Engine, parsed: list[ParsedDataset]
+) -> None:
     barrier = threading.Barrier(6)
-    problems = []
+    problems: list[Exception] = []
 
-    def upload(which):
+    def upload(which: int) -> None:
         try:
             barrier.wait()
             with transaction(engine) as session:
@@ -80,7 +88,8 @@ def test_uploads_at_once_are_numbered_without_gaps(engine, parsed):
         assert numbers == list(range(latest, 0, -1))
 
 
-def test_aliases_switch(engine, digits):
+@pytest.mark.usefixtures("digits")
+def test_aliases_switch(engine: Engine) -> None:
     with transaction(engine) as session:
         datasets.set_alias(session, "digits", "production", 1)
     with reading(engine) as session:
@@ -94,14 +103,16 @@ def test_aliases_switch(engine, digits):
         datasets.resolve(session, "digits@production")
 
 
+@pytest.mark.usefixtures("digits")
 @pytest.mark.parametrize("alias", ["latest", "3", "", "a b", "-x", "x" * 200])
-def test_what_cannot_be_an_alias(engine, digits, alias):
+def test_an_invalid_alias_is_refused(engine: Engine, alias: str) -> None:
     with pytest.raises(InvalidError) as caught, transaction(engine) as session:
         datasets.set_alias(session, "digits", alias, 1)
     assert [one.path for one in caught.value.errors] == ["alias"]
 
 
-def test_what_was_erased_is_not_used(engine, digits):
+@pytest.mark.usefixtures("digits")
+def test_an_erased_version_is_not_resolved(engine: Engine) -> None:
     with transaction(engine) as session:
         session.execute(
             update(DatasetVersion)
@@ -118,7 +129,10 @@ def test_what_was_erased_is_not_used(engine, digits):
         assert listed.latest.version == 1
 
 
-def test_erased_bytes_sent_again_are_a_new_version(engine, digits, parsed):
+@pytest.mark.usefixtures("digits")
+def test_an_upload_of_erased_bytes_adds_a_version(
+    engine: Engine, parsed: list[ParsedDataset]
+) -> None:
     with transaction(engine) as session:
         session.execute(
             update(DatasetVersion)
@@ -129,6 +143,7 @@ def test_erased_bytes_sent_again_are_a_new_version(engine, digits, parsed):
         assert datasets.register(session, "digits", parsed[1]).version == 3
 
 
+@pytest.mark.usefixtures("digits")
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
@@ -137,7 +152,7 @@ def test_erased_bytes_sent_again_are_a_new_version(engine, digits, parsed):
         ("digits@mine", "no alias 'mine'"),
     ],
 )
-def test_what_is_not_there_is_not_found(engine, digits, reference, message):
+def test_an_unknown_reference_is_named(engine: Engine, reference: str, message: str) -> None:
     with reading(engine) as session, pytest.raises(NotFoundError, match=message):
         datasets.resolve(session, reference)
 
@@ -162,25 +177,25 @@ def test_what_is_not_there_is_not_found(engine, digits, reference, message):
         "d\n",
     ],
 )
-def test_what_is_no_reference_is_refused(reference):
+def test_an_invalid_reference_is_refused(reference: str) -> None:
     with pytest.raises(InvalidError) as caught:
         parse_reference(reference)
     assert [one.path for one in caught.value.errors] == ["dataset"]
 
 
-def test_references():
+def test_references() -> None:
     assert parse_reference("digits") == Reference("digits")
     assert parse_reference("a.b-c_d@12") == Reference("a.b-c_d", version=12)
     assert parse_reference("digits@best") == Reference("digits", alias="best")
     assert parse_reference("digits@latest") == Reference("digits")
 
 
-def test_a_name_that_is_none_is_refused(engine, parsed):
+def test_an_invalid_name_is_refused(engine: Engine, parsed: list[ParsedDataset]) -> None:
     with pytest.raises(InvalidError), transaction(engine) as session:
         datasets.register(session, "../up", parsed[0])
 
 
-def test_lists_go_page_by_page(engine, parsed):
+def test_lists_have_pages(engine: Engine, parsed: list[ParsedDataset]) -> None:
     with transaction(engine) as session:
         for name in ("c", "a", "b"):
             datasets.register(session, name, parsed[0])
@@ -199,7 +214,7 @@ def test_lists_go_page_by_page(engine, parsed):
         assert [one.version for one in older] == [1]
 
 
-def test_bytes_are_kept_once(parsed, tmp_path):
+def test_bytes_are_kept_once(parsed: list[ParsedDataset], tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path / 'store'}")
     key = datasets.keep(store, parsed[0])
     assert key == datasets.key_of(parsed[0].digest)

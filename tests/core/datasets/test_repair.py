@@ -1,13 +1,16 @@
-"""Damaged bytes of the store are replaced by an upload or by a machine's copy."""
+"""Damaged bytes in the store are replaced by an upload or by a copy from a node's cache."""
+
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from core import datasets
-from core.data.ingest.parser import parse
+from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage import damage
 from core.data.storage.cache import Cache
 from core.data.storage.local_copy import chunk_key, held, manifest, manifest_key, whole_key
-from core.data.storage.stores import open_store
+from core.data.storage.stores import Store, open_store
 from core.datasets import blobs
 from core.db.session import reading
 from core.errors import DamagedError, UnavailableError
@@ -15,7 +18,7 @@ from tests.support.job_cases import do
 
 
 @pytest.fixture
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A folder, or S3 for tests that ask for it."""
     if getattr(request, "param", "file") == "s3":
         return open_store(request.getfixturevalue("s3_url"), {"skip_instance_cache": True})
@@ -23,15 +26,15 @@ def store(request, tmp_path):
 
 
 @pytest.fixture
-def parsed(tmp_path):
+def parsed(tmp_path: Path) -> ParsedDataset:
     source = tmp_path / "digits.csv"
     source.write_text("\n".join(["x,label", *(f"{n}.5,{'ab'[n % 2]}" for n in range(200))]))
     return parse(source, "text/csv", tmp_path / "digits.arrow")
 
 
 @pytest.fixture
-def keys(store, parsed):
-    """Of what a kept version is made of in the store: its chunk, its manifest."""
+def keys(store: Store, parsed: ParsedDataset) -> tuple[str, str]:
+    """Keys of a kept version in the store: its chunk and its manifest."""
     blobs.keep(store, parsed)
     kept = manifest(store, parsed.digest)
     assert kept is not None
@@ -39,29 +42,32 @@ def keys(store, parsed):
 
 
 @pytest.fixture
-def cache(store, parsed, keys, tmp_path):
-    """Of a machine that has used the version."""
+def cache(store: Store, parsed: ParsedDataset, keys: tuple[str, str], tmp_path: Path) -> Cache:
+    """The cache of a machine that has used the version."""
+    assert store.exists(keys[1])
     cache = Cache(tmp_path / "cache")
     with held(cache, store, parsed.digest):
         pass
     return cache
 
 
-def rot(store, key):
-    """Flip a bit of what the store keeps."""
+def corrupt(store: Store, key: str) -> None:
+    """Flip a bit of an object in the store."""
     content = bytearray(store.get_bytes(key))
     content[len(content) // 2] ^= 1
     store.put_bytes(bytes(content), key)
 
 
-def read(store, parsed) -> bytes:
+def read(store: Store, parsed: ParsedDataset) -> bytes:
     return b"".join(datasets.read(store, parsed.digest))
 
 
 @pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
 @pytest.mark.parametrize("which", [0, 1])
-def test_an_upload_replaces_damaged_bytes(store, parsed, keys, which):
-    rot(store, keys[which])
+def test_an_upload_replaces_damaged_bytes(
+    store: Store, parsed: ParsedDataset, keys: tuple[str, str], which: int
+) -> None:
+    corrupt(store, keys[which])
     with pytest.raises(DamagedError):
         read(store, parsed)
     damage.note(store, keys[which])
@@ -70,13 +76,16 @@ def test_an_upload_replaces_damaged_bytes(store, parsed, keys, which):
     assert damage.damaged_keys(store) == []
 
 
-def test_an_upload_replaces_what_cannot_be_read(store, parsed, keys, monkeypatch):
-    real, written = store.put_bytes, []
+def test_an_upload_replaces_unreadable_bytes(
+    store: Store, parsed: ParsedDataset, keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.put_bytes
+    written: list[str] = []
 
-    def unreadable(_):
+    def unreadable(_: str) -> bytes:
         raise UnavailableError("the store refuses: Input/output error")
 
-    def put(content, key):
+    def put(content: bytes, key: str) -> None:
         written.append(key)
         real(content, key)
 
@@ -86,10 +95,13 @@ def test_an_upload_replaces_what_cannot_be_read(store, parsed, keys, monkeypatch
     assert sorted(written) == sorted(keys)
 
 
-def test_an_upload_writes_nothing_that_is_sound(store, parsed, keys, monkeypatch):
+@pytest.mark.usefixtures("keys")
+def test_an_upload_writes_no_sound_bytes_again(
+    store: Store, parsed: ParsedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = chunk_key("a" * 64)
     damage.note(store, other)
-    written = []
+    written: list[str] = []
     monkeypatch.setattr(store, "put_bytes", lambda _, key: written.append(key))
     blobs.keep(store, parsed)
     assert written == []
@@ -99,9 +111,15 @@ def test_an_upload_writes_nothing_that_is_sound(store, parsed, keys, monkeypatch
 @pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_machine_with_a_sound_copy_repairs_the_store(
-    engine, store, parsed, keys, cache, tmp_path, which
-):
-    rot(store, keys[which])
+    engine: Engine,
+    store: Store,
+    parsed: ParsedDataset,
+    keys: tuple[str, str],
+    cache: Cache,
+    tmp_path: Path,
+    which: int,
+) -> None:
+    corrupt(store, keys[which])
     damage.note(store, keys[which])
     assert datasets.repair(engine, store, Cache(tmp_path / "empty")) == []
     assert damage.damaged_keys(store) == [keys[which]]
@@ -111,8 +129,15 @@ def test_a_machine_with_a_sound_copy_repairs_the_store(
     assert datasets.repair(engine, store, cache) == []
 
 
-def test_a_rotten_copy_repairs_nothing(engine, store, parsed, keys, cache, tmp_path):
-    rot(store, keys[0])
+def test_a_damaged_copy_repairs_nothing(
+    engine: Engine,
+    store: Store,
+    parsed: ParsedDataset,
+    keys: tuple[str, str],
+    cache: Cache,
+    tmp_path: Path,
+) -> None:
+    corrupt(store, keys[0])
     damage.note(store, keys[0])
     path = cache.fetched(keys[0].rpartition("/")[2])
     path.write_bytes(store.get_bytes(keys[0]))
@@ -122,50 +147,59 @@ def test_a_rotten_copy_repairs_nothing(engine, store, parsed, keys, cache, tmp_p
         read(store, parsed)
 
 
-def test_a_copy_brings_back_nothing_that_was_erased(
-    engine, store, parsed, keys, cache, monkeypatch
-):
-    rot(store, keys[0])
+def test_a_copy_does_not_restore_an_erased_version(
+    engine: Engine,
+    store: Store,
+    parsed: ParsedDataset,
+    keys: tuple[str, str],
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corrupt(store, keys[0])
     damage.note(store, keys[0])
     gone = blobs.unheld(store, parsed.digest)
     assert gone == [damage.note_key(keys[0]), *keys]
 
-    def asked(of):
-        """The version is erased just after the notes were read."""
-        found = real(of)
+    def erase_after_reading(of: Store) -> list[str]:
+        """Erase the version after the notes were read."""
+        noted = real(of)
         for key in gone:
             store.delete(key)
-        return found
+        return noted
 
     real = damage.damaged_keys
-    monkeypatch.setattr(damage, "damaged_keys", asked)
+    monkeypatch.setattr(damage, "damaged_keys", erase_after_reading)
     assert datasets.repair(engine, store, cache) == []
     assert store.keys() == []
 
 
-def test_versions_that_need_damaged_bytes_are_named(engine, store, parsed, keys):
+def test_versions_with_damaged_bytes_are_named(
+    engine: Engine, store: Store, parsed: ParsedDataset, keys: tuple[str, str]
+) -> None:
     do(engine, datasets.register, "digits", parsed)
     do(engine, datasets.register, "twin", parsed)
     unused = chunk_key("a" * 64)
     with reading(engine) as session:
-        found = datasets.damaged_versions(session, store, [*keys, unused])
-        assert found == {key: ["digits@1", "twin@1"] for key in keys} | {unused: []}
-        rot(store, keys[1])
+        versions = datasets.damaged_versions(session, store, [*keys, unused])
+        assert versions == {key: ["digits@1", "twin@1"] for key in keys} | {unused: []}
+        corrupt(store, keys[1])
         assert datasets.damaged_versions(session, store, [keys[1]]) == {
             keys[1]: ["digits@1", "twin@1"]
         }
         assert datasets.damaged_versions(session, store, []) == {}
 
 
-def test_a_whole_file_is_checked_while_it_is_read(store, parsed):
+def test_a_whole_file_is_checked_while_it_is_read(store: Store, parsed: ParsedDataset) -> None:
     store.put_file(parsed.path, whole_key(parsed.digest))
     assert read(store, parsed) == parsed.path.read_bytes()
-    rot(store, whole_key(parsed.digest))
+    corrupt(store, whole_key(parsed.digest))
     with pytest.raises(DamagedError):
         read(store, parsed)
 
 
-def test_notes_about_strays_are_strays(store, parsed, keys):
+def test_notes_about_strays_are_strays(
+    store: Store, parsed: ParsedDataset, keys: tuple[str, str]
+) -> None:
     damage.note(store, keys[0])
     assert blobs.strays(store, [parsed.digest]) == []
     assert blobs.strays(store, []) == [damage.note_key(keys[0]), *keys]

@@ -1,15 +1,17 @@
-"""Loaded models: read once however many ask, the longest unused ones let go."""
+"""Loaded models: each is read once, and the least recently used ones are dropped."""
 
 import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from core.data.ingest.parser import parse
 from core.data.storage.cache import Cache
-from core.data.storage.stores import open_store
+from core.data.storage.stores import Store, open_store
 from core.errors import NotFoundError
+from core.events import TrainingEnded
 from core.models import ModelFile, Models
 from core.spec import JobSpec
 from core.training.loop import train
@@ -27,7 +29,7 @@ SPEC = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three model files that differ in their seeds."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "x.csv").write_text("x,y\n1,2.5\n2,4.5\n3,6.5\n")
@@ -37,12 +39,13 @@ def trained(tmp_path_factory):
         workdir = folder / str(seed)
         workdir.mkdir()
         *_, ended = train(JobSpec.model_validate({**SPEC, "seed": seed}), table, workdir)
+        assert isinstance(ended, TrainingEnded)
         files.append(workdir / ended.path)
     return files
 
 
 @pytest.fixture
-def store(tmp_path, trained):
+def store(tmp_path: Path, trained: list[Path]) -> Store:
     """A store with the model files as `models/0`, `models/1`, `models/2`."""
     store = open_store(f"file://{tmp_path / 'store'}")
     for number, path in enumerate(trained):
@@ -51,38 +54,43 @@ def store(tmp_path, trained):
 
 
 @pytest.fixture
-def reads(monkeypatch):
-    """How often a model file was read."""
-    read, load = [], TrainedModel.load.__func__
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the model files that were read."""
+    names: list[str] = []
+    load = TrainedModel.load
 
-    def counted(cls, path):
-        read.append(path.name)
-        return load(cls, path)
+    def counted(path: Path) -> TrainedModel:
+        names.append(path.name)
+        return load(path)
 
-    monkeypatch.setattr(TrainedModel, "load", classmethod(counted))
-    return read
+    monkeypatch.setattr(TrainedModel, "load", counted)
+    return names
 
 
-def file(trained, number):
+def file(trained: list[Path], number: int) -> ModelFile:
     digest = hashlib.sha256(trained[number].read_bytes()).hexdigest()
     return ModelFile(f"models/{number}", digest)
 
 
-def test_a_model_is_read_once_however_many_ask_at_once(store, trained, tmp_path, reads):
+def test_a_model_is_read_once_by_concurrent_callers(
+    store: Store, trained: list[Path], tmp_path: Path, reads: list[str]
+) -> None:
     models = Models(store, Cache(tmp_path / "cache"))
     together = threading.Barrier(8)
 
-    def load(_):
+    def load(_: int) -> TrainedModel:
         together.wait()
         return models.load(file(trained, 0))
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(load, range(8)))
+        loaded = list(pool.map(load, range(8)))
     assert len(reads) == 1
-    assert all(model is found[0] for model in found)
+    assert all(model is loaded[0] for model in loaded)
 
 
-def test_the_longest_unused_model_is_let_go(store, trained, tmp_path, reads):
+def test_the_least_recently_used_model_is_dropped(
+    store: Store, trained: list[Path], tmp_path: Path, reads: list[str]
+) -> None:
     models = Models(store, Cache(tmp_path / "cache"), most=2)
     for number in (0, 1, 0, 2):
         models.load(file(trained, number))
@@ -93,14 +101,18 @@ def test_the_longest_unused_model_is_let_go(store, trained, tmp_path, reads):
     assert len(reads) == 4
 
 
-def test_the_newest_stays_even_beyond_the_bytes_allowed(store, trained, tmp_path, reads):
+def test_the_newest_model_stays_even_above_the_limit_of_bytes(
+    store: Store, trained: list[Path], tmp_path: Path, reads: list[str]
+) -> None:
     models = Models(store, Cache(tmp_path / "cache"), most_bytes=1)
     for number in (0, 0, 1, 1, 0):
         models.load(file(trained, number))
     assert len(reads) == 3
 
 
-def test_a_model_that_is_missing_at_first_is_found_later(store, trained, tmp_path):
+def test_a_missing_model_is_loaded_once_it_exists(
+    store: Store, trained: list[Path], tmp_path: Path
+) -> None:
     models = Models(store, Cache(tmp_path / "cache"))
     store.delete("models/1")
     with pytest.raises(NotFoundError):

@@ -1,4 +1,7 @@
-"""What a reference to a model means, and whose model that is."""
+"""References to models and the versions and jobs they refer to."""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -12,31 +15,33 @@ from tests.support.job_cases import claimed, do, queued
 @pytest.fixture
 def trained(engine: Engine) -> list[str]:
     """Three jobs that are versions 1 to 3 of `pets`; `champion` is the second."""
-    found = []
+    job_ids = []
     for _ in range(3):
         job_id = queued(engine).id
         attempt = claimed(engine, job_id).attempt
         result = {"model_key": "k", "model_digest": job_id}
         do(engine, jobs.finish, job_id, attempt, JobStatus.FINISHED, result=result)
         do(engine, models.register, "pets", job_id, owner="local")
-        found.append(job_id)
+        job_ids.append(job_id)
     do(engine, models.set_alias, "pets", "champion", 2, owner="local")
-    return found
+    return job_ids
 
 
 @pytest.mark.parametrize(
     ("reference", "version"), [("pets", 3), ("pets@latest", 3), ("pets@1", 1), ("pets@champion", 2)]
 )
-def test_a_reference_means_a_version(engine: Engine, trained: list[str], reference, version):
-    found = do(engine, models.resolve, reference)
-    assert (found.version, found.job_id) == (version, trained[version - 1])
+def test_a_reference_names_a_version(
+    engine: Engine, trained: list[str], reference: str, version: int
+) -> None:
+    resolved = do(engine, models.resolve, reference)
+    assert (resolved.version, resolved.job_id) == (version, trained[version - 1])
     assert do(engine, models.job_of, reference) == trained[version - 1]
     file = do(engine, models.locate, trained[version - 1])
     assert file == models.ModelFile("k", trained[version - 1])
 
 
 @pytest.mark.parametrize(
-    ("reference", "error", "told"),
+    ("reference", "error", "message"),
     [
         ("dogs", NotFoundError, "no model 'dogs'"),
         ("pets@4", NotFoundError, "'pets' has no version 4"),
@@ -45,6 +50,13 @@ def test_a_reference_means_a_version(engine: Engine, trained: list[str], referen
     ],
 )
 @pytest.mark.parametrize("find", [models.resolve, models.job_of])
-def test_what_is_not_there_is_said_so(engine: Engine, trained, find, reference, error, told):
-    with pytest.raises(error, match=told):
+@pytest.mark.usefixtures("trained")
+def test_an_unknown_reference_is_named(
+    engine: Engine,
+    find: Callable[..., Any],
+    reference: str,
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
         do(engine, find, reference)

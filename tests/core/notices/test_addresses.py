@@ -1,9 +1,9 @@
-"""Where messages may go: the public internet, not this machine or its networks."""
+"""Messages may go to public addresses, not to this machine or private networks."""
 
 import pytest
 
 from core.errors import InvalidError
-from core.notices.addresses import check_url, public
+from core.notices.addresses import check_url, is_public
 
 PRIVATE = (
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
@@ -14,13 +14,13 @@ PRIVATE = (
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_private_addresses_are_told(address):
-    assert not public(address)
+def test_private_addresses_are_recognized(address: str) -> None:
+    assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8"])
-def test_public_addresses_are_told(address):
-    assert public(address)
+def test_public_addresses_are_recognized(address: str) -> None:
+    assert is_public(address)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_public_addresses_are_told(address):
         "http://[::ffff:10.0.0.1]/", "https://example.com/" + "a" * 2048,
     ],
 )  # fmt: skip
-def test_addresses_that_cannot_be_are_refused(url):
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(InvalidError) as refused:
         check_url(url, allow_private=False)
     assert refused.value.errors[0].path == "url"
     assert "pw" not in refused.value.detail
 
 
-def test_private_ones_are_for_the_operator_to_allow():
+def test_the_operator_may_allow_private_addresses() -> None:
     assert check_url("http://127.0.0.1:8000/hook", allow_private=True).port == 8000
     assert check_url("https://example.com/hook", allow_private=False).host == "example.com"
