@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -13,43 +14,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api import readiness
+from api import readiness, routes
 from api.context import Context
 from api.http import openapi, problems
 from api.http.csrf import LOOPBACK, SameOrigin
 from api.http.methods import Methods
 from api.http.middleware import Edge
 from api.metrics import Instruments
-from api.routes import (
-    aliases,
-    contents,
-    datasets,
-    derivations,
-    descriptions,
-    erasures,
-    evaluations,
-    events,
-    experiments,
-    health,
-    insights,
-    jobs,
-    metrics,
-    mlflow,
-    models,
-    multipart_uploads,
-    nodes,
-    predictions,
-    queries,
-    retention,
-    scorings,
-    sources,
-    sweep_edits,
-    sweep_results,
-    sweeps,
-    webhooks,
-)
 from api.upload.body import sweep
-from api.wakeups import PUBLISH_SECONDS, Doorbell
+from api.wakeups import PUBLISH_SECONDS, WakeUps
 from core.data.storage import origins
 from core.data.storage.cache import Cache
 from core.data.storage.purge import purge
@@ -71,36 +44,10 @@ CACHE_BYTES = 4 * 2**30
 PURGE_SECONDS = 20.0
 
 ROUTERS = tuple(
-    module.router
-    for module in (
-        health,
-        datasets,
-        contents,
-        derivations,
-        descriptions,
-        erasures,
-        jobs,
-        events,
-        insights,
-        metrics,
-        mlflow,
-        models,
-        predictions,
-        evaluations,
-        scorings,
-        experiments,
-        nodes,
-        multipart_uploads,
-        queries,
-        aliases,
-        retention,
-        sources,
-        sweeps,
-        sweep_edits,
-        sweep_results,
-        webhooks,
-    )
+    importlib.import_module(f"{routes.__name__}.{module.name}").router
+    for module in pkgutil.iter_modules(routes.__path__)
 )
+"""The router of every module in `api.routes`."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -150,7 +97,7 @@ def make_context(settings: Settings) -> Context:
         store=store,
         models=Models(store, cache),
         cache=cache,
-        doorbell=Doorbell(celery, instruments),
+        wakeups=WakeUps(celery, instruments),
         instruments=instruments,
         prober=readiness.Prober(probes),
         dataset_urls=readable,
@@ -184,7 +131,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     context.closing.set()
     purging.cancel()
-    context.doorbell.close()
+    context.wakeups.close()
     context.prober.close()
     context.engine.dispose()
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from api.metrics import Instruments
 from api.readiness import Prober
-from api.wakeups import Doorbell
+from api.wakeups import WakeUps
 from core.data.storage.cache import Cache
 from core.data.storage.stores import Store
 from core.datasets import Quota
@@ -40,7 +40,7 @@ class Context:
     store: Store
     models: Models
     cache: Cache
-    doorbell: Doorbell
+    wakeups: WakeUps
     instruments: Instruments
     prober: Prober
     dataset_urls: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ class Instruments:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.doorbells = Counter(
+        self.wakeups = Counter(
             "chainrule_api_doorbells", "jobs the broker was told of", ["outcome"],
             registry=self.registry,
         )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Tells the broker of a new job without letting the client wait for it.
+"""Publishes wake-up messages for new jobs without making the client wait for the broker.
 
-A bell that is not heard costs a second: the scheduler rings for every job that waits.
+A lost message costs about a second: the scheduler publishes again for every job that is queued.
 """
 
 import logging
@@ -19,23 +19,23 @@ _PENDING = 256
 logger = logging.getLogger("chainrule.api")
 
 
-class Doorbell:
-    """Rings from a thread of its own; what does not fit into its short list is dropped."""
+class WakeUps:
+    """Publishes from its own thread through a bounded queue; drops messages when it is full."""
 
     def __init__(self, app: Celery | None, instruments: Instruments) -> None:
         self._app = app
-        self._outcomes = instruments.doorbells
+        self._outcomes = instruments.wakeups
         self._pending: queue.Queue[tuple[str, str] | None] = queue.Queue(_PENDING)
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def ring(self, job_id: str, queue_name: str) -> None:
-        """Have the workers of a queue told of a job, soon and perhaps. Never waits or raises."""
+    def publish(self, job_id: str, queue_name: str) -> None:
+        """Queue a message to the workers of `queue_name`. Never waits and never raises."""
         if self._app is None:
             return
         with self._start:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="wakeups", daemon=True)
                 self._thread.start()
         try:
             self._pending.put_nowait((job_id, queue_name))
@@ -43,7 +43,7 @@ class Doorbell:
             self._outcomes.labels("dropped").inc()
 
     def close(self) -> None:
-        """Ring what is pending and end the thread, within bounded time."""
+        """Publish the pending messages and stop the thread, within three seconds."""
         if self._thread is not None:
             try:
                 self._pending.put(None, timeout=1)
@@ -52,18 +52,18 @@ class Doorbell:
             self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        while (item := self._pending.get()) is not None:
-            self._outcomes.labels(self._try(*item)).inc()
+        while (message := self._pending.get()) is not None:
+            self._outcomes.labels(self._try(*message)).inc()
 
     def _try(self, job_id: str, queue_name: str) -> str:
         assert self._app is not None
         try:
             ring(self._app, job_id, queue_name)
         except UnavailableError as error:
-            logger.info("job %s: not rung for: %s", job_id, error.detail)
+            logger.info("job %s: no wake-up published: %s", job_id, error.detail)
             return "unavailable"
         except Exception:
-            # The thread must outlive whatever the broker answers.
-            logger.exception("job %s: not rung for", job_id)
+            # The thread must survive every error of the broker.
+            logger.exception("job %s: no wake-up published", job_id)
             return "failed"
         return "rung"

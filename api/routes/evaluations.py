@@ -8,12 +8,11 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
-from api.inference import with_job, with_model
 from api.parameters import JobId, ModelReference, Paging
 from api.resources.evaluations import Evaluation
 from api.resources.jobs import Job
 from api.resources.pages import Page, page
-from api.submission import Asking
+from api.submission import Submitting
 from core import models
 from core.db.session import reading
 from core.spec.inference import EvaluationSpec
@@ -26,21 +25,23 @@ router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
     status_code=202,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def evaluate_model(reference: ModelReference, spec: Exact[EvaluationSpec], asking: Asking) -> Job:
+def evaluate_model(
+    reference: ModelReference, spec: Exact[EvaluationSpec], submission: Submitting
+) -> Job:
     """Queue a job that measures a registered model on a dataset version.
 
     By its job's metrics and the usual ones. What was measured before is not measured again: the
     answer is then the job that did.
     """
-    return with_model(asking, spec, reference)
+    return submission.inference_with_model(spec, reference)
 
 
 @router.post(
     "/jobs/{job_id}/evaluations", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], asking: Asking) -> Job:
+def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], submission: Submitting) -> Job:
     """The same with a finished job's model."""
-    return with_job(asking, spec, job_id)
+    return submission.inference_with_job(spec, job_id)
 
 
 @router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))

@@ -1,5 +1,6 @@
 """Jobs: submit, read, cancel, pause, resume, retry, move, and what happened to them."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from api.http.strict_body import Exact
 from api.parameters import JobId, Paging, Tags, pairs
 from api.resources.jobs import Job, JobSummary
 from api.resources.pages import Page
-from api.submission import Asking, version
+from api.submission import Submitting, dataset_version
 from core import jobs, nodes
 from core.data.table.schema import DatasetSchema
 from core.db import tables
@@ -23,8 +24,6 @@ from core.spec.admission import check
 from core.status import JobKind, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
-
-MAX_BODY_BYTES = 256 * 2**10
 
 
 class Filters(Paging):
@@ -55,29 +54,27 @@ LINKS = {
 
 
 @router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
-def submit_job(spec: Exact[JobSpec], asking: Asking) -> Job:
+def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
     """Queue a job. Answers at once; a worker takes it when one is free.
 
     A spec that cannot work is refused with the path of each wrong field.
     """
-    settings = asking.here.settings
+    settings = submission.here.settings
 
-    def make(session: Session, request_hash: str) -> tables.Job:
-        data = version(session, spec.dataset)
+    def make(session: Session) -> tables.Job:
+        data = dataset_version(session, spec.dataset)
         jobs.check_source(session, spec.source, "source")
         check(spec, DatasetSchema.model_validate(data.schema), settings.max_weights_bytes)
         return jobs.submit(
             session,
             spec,
             data,
-            owner=asking.owner,
-            idempotency_key=asking.idempotency_key,
-            request_hash=request_hash,
+            owner=submission.owner,
             max_attempts=settings.max_attempts,
             max_queued=settings.max_queued_jobs,
         )
 
-    return asking.queue(spec.model_dump(mode="json"), make)
+    return submission.job(spec.model_dump(mode="json"), make)
 
 
 @router.get("", responses=problems(422))
@@ -126,13 +123,7 @@ def pause_job(job_id: JobId, here: Here, owner: Owner) -> Job:
 @router.post("/{job_id}/resume", responses=problems(403, 404, 409, 422))
 def resume_job(job_id: JobId, here: Here, owner: Owner) -> Job:
     """Let a paused job go on from its last checkpoint."""
-    with transaction(here.engine) as session:
-        row = jobs.resume(session, job_id, owner=owner)
-        rung = jobs.may_ring(session, row)
-        job = _view(session, row, here)
-    if rung:
-        here.doorbell.ring(job.id, job.device)
-    return job
+    return _queued(here, lambda session: jobs.resume(session, job_id, owner=owner))
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
@@ -141,13 +132,7 @@ def retry_job(job_id: JobId, here: Here, owner: Owner) -> Job:
 
     A queued job that waits after a loss starts at once.
     """
-    with transaction(here.engine) as session:
-        row = jobs.retry(session, job_id, owner=owner)
-        rung = jobs.may_ring(session, row)
-        job = _view(session, row, here)
-    if rung:
-        here.doorbell.ring(job.id, job.device)
-    return job
+    return _queued(here, lambda session: jobs.retry(session, job_id, owner=owner))
 
 
 @router.post("/{job_id}/priority", responses=problems(403, 404, 409, 413, 415, 422))
@@ -156,6 +141,17 @@ def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -
     with transaction(here.engine) as session:
         row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)
         return _view(session, row, here)
+
+
+def _queued(here: Context, change: Callable[[Session], tables.Job]) -> Job:
+    """Apply a change that queues a job, and wake a worker after the commit."""
+    with transaction(here.engine) as session:
+        row = change(session)
+        publish = jobs.may_ring(session, row)
+        job = _view(session, row, here)
+    if publish:
+        here.wakeups.publish(job.id, job.device)
+    return job
 
 
 def _view(session: Session, row: tables.Job, here: Context) -> Job:

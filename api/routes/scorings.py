@@ -13,10 +13,9 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
-from api.inference import with_job, with_model
 from api.parameters import JobId, ModelReference
 from api.resources.jobs import Job
-from api.submission import Asking
+from api.submission import Submitting
 from core import jobs
 from core.data.table.export import MEDIA_TYPES, FileKind
 from core.db.session import reading
@@ -38,20 +37,22 @@ FILE: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/models/{reference}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def score_with_model(reference: ModelReference, spec: Exact[ScoringSpec], asking: Asking) -> Job:
+def score_with_model(
+    reference: ModelReference, spec: Exact[ScoringSpec], submission: Submitting
+) -> Job:
     """Queue a job that lets a registered model answer for all rows of a dataset version.
 
     However many they are; the file is at `/v1/jobs/{job_id}/predictions` when the job has finished.
     """
-    return with_model(asking, spec, reference)
+    return submission.inference_with_model(spec, reference)
 
 
 @router.post(
     "/jobs/{job_id}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def score_with_job(job_id: JobId, spec: Exact[ScoringSpec], asking: Asking) -> Job:
+def score_with_job(job_id: JobId, spec: Exact[ScoringSpec], submission: Submitting) -> Job:
     """The same with a finished job's model."""
-    return with_job(asking, spec, job_id)
+    return submission.inference_with_job(spec, job_id)
 
 
 @router.get(

@@ -3,18 +3,18 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
-from api.parameters import IdempotencyKey, Paging, SweepId
+from api.parameters import Paging, SweepId
 from api.resources.pages import Page, page
 from api.resources.sweeps import BestTrial, Forecast, Sweep
 from api.resources.trials import Trial
-from api.submission import version
+from api.submission import Submitting, dataset_version
 from core import jobs, sweeps
 from core.db import tables
 from core.db.session import reading, transaction
@@ -24,41 +24,24 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALW
 
 
 @router.post("", status_code=202, responses=problems(403, 413, 415, 422))
-def begin_sweep(
-    spec: Exact[SweepSpec],
-    here: Here,
-    owner: Owner,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> Sweep:
+def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
     """Begin a search. Its trials are jobs; they begin within a second.
 
     A spec that cannot work is refused with the path of each wrong field.
     """
-    request_hash = jobs.spec_hash(spec.model_dump(mode="json"))
-    with transaction(here.engine) as session:
-        row = None
-        if idempotency_key is not None:
-            row = sweeps.started(
-                session, owner=owner, idempotency_key=idempotency_key, request_hash=request_hash
-            )
-        replayed = row is not None
-        if row is None:
-            row = sweeps.start(
-                session,
-                spec,
-                _version(session, spec),
-                owner=owner,
-                max_weights_bytes=here.settings.max_weights_bytes,
-                max_attempts=here.settings.max_attempts,
-                idempotency_key=idempotency_key,
-                request_hash=request_hash,
-            )
-        sweep = Sweep.of(session, row)
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
-    return sweep
+    settings = submission.here.settings
+
+    def make(session: Session) -> tables.Sweep:
+        return sweeps.start(
+            session,
+            spec,
+            _version(session, spec),
+            owner=submission.owner,
+            max_weights_bytes=settings.max_weights_bytes,
+            max_attempts=settings.max_attempts,
+        )
+
+    return submission.sweep(spec.model_dump(mode="json"), make)
 
 
 @router.post("/forecast", responses=problems(413, 415, 422))
@@ -75,7 +58,7 @@ def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> Forecast:
 
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
     jobs.check_source(session, spec.job.source, "job.source")
-    return version(session, spec.job.dataset, "job.dataset")
+    return dataset_version(session, spec.job.dataset, "job.dataset")
 
 
 @router.get("", responses=problems(422))

@@ -1,5 +1,10 @@
-"""Idempotency keys: a request that comes again with its key makes nothing new."""
+"""Idempotency keys: a repeated request with the same key returns the resource of the first one."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core.db.tables import IdempotencyKey
@@ -7,20 +12,64 @@ from core.db.upsert import upsert
 from core.errors import FieldError, InvalidError
 
 
+class Identified(Protocol):
+    """A row with an id."""
+
+    id: str
+
+
+Resource = TypeVar("Resource", bound=Identified)
+
+
+@dataclass(frozen=True)
+class KeyedRequest:
+    """A request of `owner` with the client's `key`; `request_hash` is the SHA-256 of its body."""
+
+    owner: str
+    key: str | None
+    request_hash: str
+
+
+def once(
+    session: Session,
+    request: KeyedRequest,
+    make: Callable[[], Resource],
+    get: Callable[[str], Resource],
+) -> tuple[Resource, bool]:
+    """Return the resource of `request` and whether an earlier request with the key made it.
+
+    `make` runs only if the key is new or None, `get` loads the earlier resource by its id. If
+    several transactions use one key, the later ones wait for the first. Raises InvalidError when
+    the key was used for a request with another hash.
+    """
+    if request.key is None:
+        return make(), False
+    resource_id = reserve(
+        session, request.owner, request.key, request_hash=request.request_hash, resource_id=""
+    )
+    if resource_id is not None:
+        return get(resource_id), True
+    resource = make()
+    session.execute(
+        update(IdempotencyKey)
+        .where(IdempotencyKey.owner == request.owner, IdempotencyKey.key == request.key)
+        .values(resource_id=resource.id)
+    )
+    return resource, False
+
+
 def reserve(
     session: Session, owner: str, key: str, *, request_hash: str, resource_id: str
 ) -> str | None:
-    """Let `key` of `owner` stand for `resource_id`, which the same transaction makes.
+    """Insert `key` for `resource_id`; if the key exists, return the id of its resource.
 
-    Returns None when the key was free, else the id that it already stands for. Of several
-    transactions with one key the second waits for the first. Raises InvalidError when the key came
-    with another request before (`request_hash`: SHA-256 of what was asked).
+    Raises InvalidError as `once` does.
     """
     statement = (
         upsert(session, IdempotencyKey)
         .values(owner=owner, key=key, request_hash=request_hash, resource_id=resource_id)
         .on_conflict_do_nothing()
-        .returning(IdempotencyKey.resource_id)
+        .returning(IdempotencyKey.key)
     )
     if session.scalar(statement) is not None:
         return None
@@ -28,12 +77,12 @@ def reserve(
 
 
 def find(session: Session, owner: str, key: str, *, request_hash: str) -> str | None:
-    """The id that `key` of `owner` stands for, None if it is free. Raises as `reserve` does."""
+    """Return the id of the resource of `key`, None for a new key. Raises as `once` does."""
     row = session.get(IdempotencyKey, (owner, key))
     if row is None:
         return None
     if row.request_hash != request_hash:
-        message = "this key came with another request before; use a new key for a new request"
+        message = "this key was used for a different request; use a new key for a new request"
         raise InvalidError(
             "the Idempotency-Key was used for another request",
             [FieldError("Idempotency-Key", message)],

@@ -143,7 +143,7 @@ class Http:
 
 def close(app: FastAPI) -> None:
     """End what an app keeps open."""
-    app.state.context.doorbell.close()
+    app.state.context.wakeups.close()
     app.state.context.prober.close()
     app.state.context.engine.dispose()
 

@@ -111,7 +111,7 @@ def test_a_submission_rings_the_broker_once(settings, portal, broker, pets):
     http = of(settings, portal, broker_url=broker.url)
     http.register(pets)
     job_id = http.submitted()["id"]
-    http.app.state.context.doorbell.close()
+    http.app.state.context.wakeups.close()
     with broker.client as client:
         [message] = client.lrange("chainrule:cpu", 0, -1)
     assert job_id.encode() in message or job_id in str(message)
@@ -136,7 +136,7 @@ def test_only_a_few_of_many_jobs_are_rung(settings, portal, broker, pets):
     http.register(pets)
     for seed in range(40):
         http.submitted(seed=seed)
-    http.app.state.context.doorbell.close()
+    http.app.state.context.wakeups.close()
     with broker.client as client:
         assert 0 < client.llen("chainrule:cpu") <= 16
     close(http.app)
