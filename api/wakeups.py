@@ -11,7 +11,7 @@ from celery import Celery
 
 from api.metrics import Instruments
 from core.errors import UnavailableError
-from core.queue import ring
+from core.queue import notify
 
 PUBLISH_SECONDS = 0.25
 _PENDING = 256
@@ -58,7 +58,7 @@ class WakeUps:
     def _try(self, job_id: str, queue_name: str) -> str:
         assert self._app is not None
         try:
-            ring(self._app, job_id, queue_name)
+            notify(self._app, job_id, queue_name)
         except UnavailableError as error:
             logger.info("job %s: no wake-up published: %s", job_id, error.detail)
             return "unavailable"

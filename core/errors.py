@@ -1,4 +1,4 @@
-"""What can go wrong, as classes with a status code: the api turns each into an RFC 9457 problem."""
+"""Errors with an HTTP status; the api converts them to RFC 9457 problem documents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field: `path` as in the request (`network[0].units`), `message` with the remedy."""
+    """An invalid field: its `path` in the request (`network[0].units`), a `message` with a remedy."""
 
     path: str
     message: str
 
 
 class ChainruleError(Exception):
-    """Base of every error that a person may see. `detail` is one plain sentence."""
+    """Base of all errors that users see. `detail` is one sentence, without a full stop."""
 
     status = 500
     title = "Something went wrong"
@@ -25,55 +25,55 @@ class ChainruleError(Exception):
 
 
 class NotFoundError(ChainruleError):
-    """The thing asked for is not there."""
+    """The requested object does not exist."""
 
     status = 404
     title = "Not found"
 
 
 class ConflictError(ChainruleError):
-    """The thing is in a state that does not allow this."""
+    """The state of the object does not allow the request."""
 
     status = 409
     title = "Conflict"
 
 
 class TooLargeError(ChainruleError):
-    """More bytes, rows, columns or weights than a limit allows."""
+    """The request has more bytes, rows, columns or weights than a limit allows."""
 
     status = 413
     title = "Too large"
 
 
 class InvalidError(ChainruleError):
-    """The input is wrong; `errors` name the fields."""
+    """The input is invalid; `errors` name the fields."""
 
     status = 422
     title = "Invalid input"
 
 
 class DamagedError(InvalidError):
-    """Bytes that were kept are no longer those of their digest; trying again does not help."""
+    """Stored bytes do not have their digest; trying again does not help."""
 
     title = "Damaged data"
 
 
 class UnavailableError(ChainruleError):
-    """A server this one needs does not answer; trying again later helps."""
+    """A required server does not answer; trying again later helps."""
 
     status = 503
     title = "Temporarily unavailable"
 
 
 class SupersededError(ChainruleError):
-    """This attempt no longer owns its job: stop at once and write nothing more."""
+    """The attempt no longer owns its job; it must stop and write nothing more."""
 
     status = 409
     title = "Superseded"
 
 
 class TrainingError(ChainruleError):
-    """Training cannot go on because of what the user asked for (NaN loss, too little memory)."""
+    """Training cannot continue because of the spec, for example because the loss became NaN."""
 
     status = 422
     title = "Training failed"

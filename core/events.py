@@ -1,10 +1,10 @@
-"""What happens to a network that is trained or used, as values: equal seeds give equal events."""
+"""The events of training, evaluation and scoring. Equal seeds give equal events."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 MACHINE = "system/"
-"""Begins the names of metrics that tell of a machine, not of the network: no two runs agree."""
+"""The prefix of metrics of the machine, which differ between runs."""
 
 GAUGES = (
     "train/batch_loss",
@@ -12,16 +12,16 @@ GAUGES = (
     "train/gradient_norm",
     "train/update_ratio",
 )
-"""Metrics of single updates, beside those that say how good the network is."""
+"""Metrics of single updates that do not measure how good the network is."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events. `step` counts optimizer updates so far, `epoch` passes over the data;
+    """Base of all events.
 
-    where a model is only used, `step` counts stretches of rows and `epoch` is 0.
-
-    `network` says which network of a stack it happened to; alone it is 0.
+    In training, `step` counts optimizer updates and `epoch` passes over the data, both so far. In
+    evaluation and scoring, `step` counts batches of rows and `epoch` is 0. `network` is the index
+    of the network in a stack, 0 for a network that trains alone.
     """
 
     step: int
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True)
 class TrainingStarted(Event):
-    """The network stands; `weights` is how many numbers it learns, `steps_total` an upper bound."""
+    """Training starts: `weights` is the number of weights, `steps_total` an upper bound."""
 
     weights: int
     steps_total: int
@@ -40,23 +40,23 @@ class TrainingStarted(Event):
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """One or more optimizer updates were made; metrics like `train/batch_loss` at this step."""
+    """One or more optimizer updates ended, with metrics such as `train/batch_loss`."""
 
     metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """One pass over the data ended; metrics like `train/loss`, `valid/accuracy`."""
+    """One pass over the data ended, with metrics such as `train/loss` and `valid/accuracy`."""
 
     metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class StackReported(Event):
-    """A step or an epoch of all `networks` still in training, in one: thousands of values a second.
+    """A StepEnded, or with `epoch_ended` an EpochEnded, of all `networks` still in training.
 
-    Each metric has one value for each of them, in their order. `epoch_ended` tells which it was.
+    Each metric has one value for each of the networks, in their order.
     """
 
     networks: tuple[int, ...]
@@ -66,7 +66,7 @@ class StackReported(Event):
 
 @dataclass(frozen=True)
 class CheckpointSaved(Event):
-    """A file from which training resumes lies at `path`; `best` if no earlier one was better."""
+    """A checkpoint is at `path`; `best` is True if no earlier one had a better metric."""
 
     path: str
     digest: str
@@ -75,17 +75,17 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True)
 class CheckpointFailed(Event):
-    """The machine could not write a checkpoint; `detail` says why. Training goes on without it."""
+    """The machine could not save a checkpoint, for the reason `detail`; training continues."""
 
     detail: str
 
 
 @dataclass(frozen=True)
 class TrainingEnded(Event):
-    """Training ended. `reason` says why: `epochs`, `steps`, `seconds`, `target`, `patience`, ...
+    """Training ended; `reason` is `epochs`, `steps`, `seconds`, `target`, `patience`, ...
 
-    `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector; `insights` is
-    what `core.training.diagnostics.insight` saw, of a network that trained alone.
+    `path` is the model file, `weights_digest` the SHA-256 of the flat weight vector; `insights` are
+    those of `core.training.diagnostics.insight`, empty for the networks of a stack.
     """
 
     reason: str
@@ -98,14 +98,14 @@ class TrainingEnded(Event):
 
 @dataclass(frozen=True)
 class TrainingFailed(Event):
-    """Training cannot go on; `detail` names the layer, the step and the way out."""
+    """Training cannot continue; `detail` names the layer, the step and a remedy."""
 
     detail: str
 
 
 @dataclass(frozen=True)
 class RowsPassed(Event):
-    """A model went over `rows` of `rows_total` rows so far."""
+    """A model has processed `rows` of `rows_total` rows so far."""
 
     rows: int
     rows_total: int
@@ -113,7 +113,7 @@ class RowsPassed(Event):
 
 @dataclass(frozen=True)
 class EvaluationEnded(Event):
-    """A model was measured on `rows` rows: metrics, the same for each slice, answers by class.
+    """A model was evaluated on `rows` rows, as a whole and for each slice.
 
     A slice has `column`, `value`, `rows` and `metrics`; `confusion` has `labels` and `counts`.
     """
@@ -126,7 +126,7 @@ class EvaluationEnded(Event):
 
 @dataclass(frozen=True)
 class ScoringEnded(Event):
-    """The answers for `rows` rows lie in the file at `path`, under these columns."""
+    """The predictions for `rows` rows are in the file at `path`, with these columns."""
 
     rows: int
     path: str
@@ -152,18 +152,18 @@ _KINDS: dict[str, type[Event]] = {
 
 
 class Codec:
-    """Events to plain JSON-able dictionaries and back."""
+    """Converts events to JSON-compatible dictionaries and back."""
 
     KEY: ClassVar[str] = "event"
 
     @classmethod
     def encode(cls, event: Event) -> dict[str, Any]:
-        """`event` as a dictionary, its class name under `event`; the values are the event's own."""
+        """`event` as a dictionary with its class name under `event`; values are not copied."""
         named = {field.name: getattr(event, field.name) for field in fields(event)}
         return {cls.KEY: type(event).__name__, **named}
 
     @classmethod
     def decode(cls, message: dict[str, Any]) -> Event:
-        """The event that `encode` made `message` from. Raises KeyError for an unknown name."""
+        """The event that `encode` converted to `message`. Raises KeyError for an unknown name."""
         fields = dict(message)
         return _KINDS[fields.pop(cls.KEY)](**fields)

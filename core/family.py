@@ -1,8 +1,8 @@
-"""Families: an abstract class and its members, one frozen dataclass a file, known by their `kind`.
+"""Families: an abstract class and its members, frozen dataclasses distinguished by their `kind`.
 
-A member is its own specification: its fields are its hyperparameters with `annotated_types`
-bounds, so a pydantic field annotated with the family validates straight into the object that
-trains. Adding a member is adding a file with a class under `@member`; nothing else is edited.
+A member is its own specification: its fields are its hyperparameters with `annotated_types` bounds.
+A pydantic field annotated with the family validates into the object that trains. To add a member,
+add a file with a class under `@member`; nothing else changes.
 """
 
 import importlib
@@ -15,15 +15,15 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 T = TypeVar("T")
 
 FIRST = 1
-"""The spec version of all that says nothing else."""
+"""The spec version of fields and members that name no other one."""
 
 
 @dataclass(frozen=True)
 class Since:
-    """Says with which spec version a field came: `dilation: Annotated[int, Ge(1), Since(2)] = 1`.
+    """The spec version that introduced a field: `dilation: Annotated[int, Ge(1), Since(2)] = 1`.
 
-    Such a field needs a default; workers of older releases can read specs that keep it. With
-    `values` the field is older, and only these of its values came later.
+    Such a field needs a default; workers of older releases read specs that use the default. With
+    `values`, the version introduced only these values of an older field.
     """
 
     version: int
@@ -32,9 +32,9 @@ class Since:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Base of every family (Layer, Loss, Optimizer ...). Subclass it once a family.
+    """Base of every family (Layer, Loss, Optimizer ...), which is a direct subclass.
 
-    A member says with `since` with which spec version it came.
+    `since` is the spec version that introduced a member.
     """
 
     since: ClassVar[int] = FIRST
@@ -43,36 +43,36 @@ class Family:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """A member validates as itself, a family as whichever member `kind` names."""
+        """Validate a member as itself, a family as the member that `kind` names."""
         if "kind" in cls.__dict__:
             return handler(source)
-        choices = {kind: handler.generate_schema(one) for kind, one in members(cls).items()}
+        choices = {kind: handler.generate_schema(type_) for kind, type_ in members(cls).items()}
         return {"type": "tagged-union", "discriminator": "kind", "choices": choices}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def member(cls: type[T]) -> type[T]:
-    """Make `cls` a member of the family it inherits from: a frozen, keyword-only dataclass.
+    """Make `cls` a frozen, keyword-only dataclass, a member of the family that it inherits from.
 
-    Or an abstract class with the fields that some members share: without a `kind` it is none.
+    Without a `kind`, it is an abstract class with fields that some members share.
     """
     return dataclass(frozen=True, kw_only=True)(cls)
 
 
 def members(family: type[T]) -> dict[str, type[T]]:
     """All members of `family` by kind, in alphabetical order."""
-    found: dict[str, type[T]] = {}
-    waiting = list(family.__subclasses__())
-    while waiting:
-        one = waiting.pop()
-        waiting.extend(one.__subclasses__())
-        kind = one.__dict__.get("kind")
-        if isinstance(kind, str) and not inspect.isabstract(one):
-            found[kind] = one
-    return dict(sorted(found.items()))
+    by_kind: dict[str, type[T]] = {}
+    remaining = list(family.__subclasses__())
+    while remaining:
+        subclass = remaining.pop()
+        remaining.extend(subclass.__subclasses__())
+        kind = subclass.__dict__.get("kind")
+        if isinstance(kind, str) and not inspect.isabstract(subclass):
+            by_kind[kind] = subclass
+    return dict(sorted(by_kind.items()))
 
 
 def load(package: str, path: Iterable[str]) -> None:
-    """Import every module of a package, so that its members are known."""
+    """Import every module of a package, which registers its members."""
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")

@@ -1,4 +1,4 @@
-"""Nodes and their workers: who is there, with which slots, queues, devices and versions."""
+"""Nodes and their workers, with slots, queues, devices and versions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from core.status import JobStatus
 
 @dataclass(frozen=True)
 class NodeState:
-    """A node as it is now: its row, its living workers, and how many jobs it trains."""
+    """A node as it is now: its row, its live workers, and the number of jobs that it runs."""
 
     node: Node
     workers: list[Worker]
@@ -27,17 +27,17 @@ class NodeState:
 
     @property
     def alive(self) -> bool:
-        """Whether a worker of it was heard of lately."""
+        """Whether it has a worker that sent a heartbeat lately."""
         return bool(self.workers)
 
     @property
     def slots(self) -> int:
-        """How many jobs its living workers train at once."""
+        """How many jobs its live workers run at once."""
         return sum(worker.slots for worker in self.workers)
 
     @property
     def queues(self) -> list[str]:
-        """The queues its living workers serve."""
+        """The queues that its live workers serve."""
         return sorted({queue for worker in self.workers for queue in worker.queues})
 
 
@@ -56,11 +56,11 @@ def heartbeat(
     peer_url: str | None = None,
     suspended_for: str | None = None,
 ) -> bool:
-    """Say that `worker` (a name no other process has) lives on `node`; True if it is to drain.
+    """Record that the process named `worker` is alive on `node`; True if it is to drain.
 
-    A worker that drains keeps a checkpoint, gives back what it trains and takes no new jobs. It
-    holds the versions with the digests `datasets`; others may fetch chunks at `peer_url`.
-    `suspended_for` says why its circuit breaker keeps it from claiming, None that it claims.
+    `datasets` are the digests of the dataset versions in its cache, `peer_url` is where it serves
+    chunks, and `suspended_for` the reason why its circuit breaker is open, None while it is closed.
+    A worker that drains saves checkpoints, gives its jobs back and claims no new ones.
     """
     machine = {"host": host, "devices": list(devices), "versions": versions}
     draining_at = session.scalar(
@@ -98,7 +98,7 @@ def heartbeat(
 
 
 def draining(session: Session, worker: str) -> bool:
-    """Whether `worker` is to take no jobs; cheap enough to be asked every second."""
+    """Whether `worker` is to drain; cheap enough to be called every second."""
     statement = (
         select(Worker.id)
         .join(Node, Node.name == Worker.node)
@@ -111,12 +111,12 @@ def draining(session: Session, worker: str) -> bool:
 
 
 def stopped(session: Session, worker: str) -> None:
-    """Say that `worker` ended on purpose: it counts as gone at once."""
+    """Record that `worker` ended on purpose, so that it counts as gone at once."""
     session.execute(update(Worker).where(Worker.id == worker).values(stopped_at=now()))
 
 
 def drain(session: Session, name: str, *, on: bool = True) -> Node:
-    """Let the workers of a node give their jobs back and take no new ones (`on=False`: take again).
+    """Drain the workers of a node, or with `on=False` let them claim jobs again.
 
     Raises NotFoundError.
     """
@@ -130,7 +130,7 @@ def drain(session: Session, name: str, *, on: bool = True) -> Node:
 
 
 def drain_worker(session: Session, node: str, name: str, *, on: bool = True) -> Worker:
-    """As `drain`, for one worker of a node; the others go on. Raises NotFoundError."""
+    """Like `drain`, for one worker of a node. Raises NotFoundError."""
     worker = session.get(Worker, name)
     if worker is None or worker.node != node:
         raise NotFoundError(f"there is no worker {name} on node {node}")
@@ -141,7 +141,7 @@ def drain_worker(session: Session, node: str, name: str, *, on: bool = True) -> 
 
 
 def list_nodes(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[NodeState]:
-    """All nodes there ever were, by name, as they are now."""
+    """All nodes that ever had a worker, by name, as they are now."""
     living: dict[str, list[Worker]] = {}
     for worker in session.scalars(select(Worker).where(*alive(alive_seconds)).order_by(Worker.id)):
         living.setdefault(worker.node, []).append(worker)
@@ -164,7 +164,7 @@ def get_node(session: Session, name: str, *, alive_seconds: float = ALIVE_SECOND
 
 
 def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
-    """For each queue how many jobs its living workers that take new ones train at once."""
+    """For each queue, how many jobs the live workers that claim jobs run at once."""
     statement = (
         select(Worker).join(Node, Node.name == Worker.node).where(*takes_jobs(alive_seconds))
     )
@@ -176,7 +176,7 @@ def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str
 
 
 def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
-    """For each queue the highest spec version that one of its living workers reads."""
+    """For each queue, the highest spec version that one of its live workers reads."""
     statement = select(Worker.queues, Worker.spec_version).where(*alive(alive_seconds))
     known: dict[str, int] = {}
     for queues, version in session.execute(statement):
@@ -186,22 +186,28 @@ def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> 
 
 
 def peers(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[str]:
-    """The addresses at which living workers share chunks."""
+    """The URLs at which live workers serve chunks."""
     statement = select(Worker.peer_url).where(*alive(alive_seconds), Worker.peer_url.is_not(None))
     return sorted({url for url in session.scalars(statement) if url})
 
 
 def suspended(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> tuple[int, int]:
-    """How many living workers their circuit breaker keeps from claiming, and how many live."""
+    """The number of live workers whose circuit breaker is open, and of all live workers."""
     counted = select(func.count(Worker.suspended_at), func.count()).where(*alive(alive_seconds))
     held, all_ = session.execute(counted).one()
     return int(held), int(all_)
 
 
+def running_jobs(session: Session) -> int:
+    """The number of running jobs on all nodes."""
+    statement = select(func.count()).where(Job.status == JobStatus.RUNNING)
+    return session.execute(statement).scalar_one()
+
+
 def forget_workers(session: Session, *, before: datetime) -> int:
-    """Delete the rows of workers not heard of since `before`; how many."""
-    gone = select(Worker).where(Worker.heartbeat_at < before)
-    rows = list(session.scalars(gone))
+    """Delete the rows of workers without a heartbeat since `before`; how many."""
+    statement = select(Worker).where(Worker.heartbeat_at < before)
+    rows = list(session.scalars(statement))
     for row in rows:
         session.delete(row)
     session.flush()

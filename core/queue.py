@@ -1,7 +1,7 @@
-"""The broker, through Celery: it carries wake-ups, never truth.
+"""The broker, through Celery. It carries wake-up messages; the database holds the state.
 
-A message holds nothing but the id of a job. Lost, doubled, late or foreign ones do no harm: the
-worker claims the job in the database or drops the message, the scheduler rings again.
+A message holds nothing but the id of a job. Lost, repeated, late or foreign messages do no harm: a
+worker claims the job in the database or drops the message, and the scheduler sends another one.
 """
 
 import re
@@ -15,13 +15,13 @@ from core.errors import InvalidError, UnavailableError
 from core.settings import Settings
 
 TRAIN = "chainrule.train"
-"""Name of the one task; its argument is the id of a job."""
+"""The name of the only task; its argument is the id of a job."""
 
 QUEUES = ("cpu", "gpu")
-"""Queues, named as the device of a job."""
+"""The queues, named after the device of a job."""
 
 KEY_PREFIX = "chainrule:"
-"""Prefix of every key in the broker, for access rules and for brokers shared with others."""
+"""The prefix of every key in the broker, for access rules and shared brokers."""
 
 PUBLISH_SECONDS = 3.0
 """How long a process that only publishes waits for the broker."""
@@ -31,10 +31,10 @@ _SECRET = re.compile(r"//[^/@\s]*@")
 
 
 def make_celery(settings: Settings, *, publish_seconds: float | None = None) -> Celery:
-    """The Celery app on the broker that `settings` name.
+    """The Celery app for the broker in `settings`.
 
-    With `publish_seconds` it is for a process that only publishes and waits no longer than that
-    for a broker that hangs; without, for a worker. Raises InvalidError without a broker URL.
+    Give `publish_seconds` in a process that only publishes: it waits no longer than that for a
+    broker that hangs. Leave it out in a worker. Raises InvalidError without a broker URL.
     """
     url = settings.broker_url.get_secret_value()
     if not url:
@@ -46,27 +46,27 @@ def make_celery(settings: Settings, *, publish_seconds: float | None = None) -> 
     return app
 
 
-def ring(app: Celery, job_id: str, queue: str) -> None:
-    """Wake a worker of `queue` for a job.
+def notify(app: Celery, job_id: str, queue: str) -> None:
+    """Send a message that wakes a worker of `queue` for a job.
 
-    Raises UnavailableError when the broker does not take it within about the seconds that `app` was
-    made with, ValueError for a queue that is none.
+    Raises UnavailableError when the broker does not accept it within about the `publish_seconds` of
+    `app`, ValueError for an unknown queue.
     """
     if queue not in QUEUES:
         raise ValueError(f"there is no queue {queue}; there are {', '.join(QUEUES)}")
     try:
         app.send_task(TRAIN, args=[job_id], queue=queue, retry=False, ignore_result=True)
     except (KombuError, OSError, *_broker_errors(app)) as error:
-        raise UnavailableError(f"the broker does not answer: {_plain(error)}") from error
+        raise UnavailableError(f"the broker does not answer: {_without_password(error)}") from error
 
 
 def waiting(app: Celery, queue: str) -> int:
-    """How many messages no worker has taken from `queue`. Raises UnavailableError."""
+    """The number of messages in `queue`. Raises UnavailableError."""
     try:
         with app.pool.acquire(block=True, timeout=PUBLISH_SECONDS) as connection:
             return int(connection.default_channel.queue_declare(queue).message_count)
     except (KombuError, OSError, *_broker_errors(app)) as error:
-        raise UnavailableError(f"the broker does not answer: {_plain(error)}") from error
+        raise UnavailableError(f"the broker does not answer: {_without_password(error)}") from error
 
 
 def _broker_errors(app: Celery) -> tuple[type[Exception], ...]:
@@ -74,12 +74,12 @@ def _broker_errors(app: Celery) -> tuple[type[Exception], ...]:
     return (*connection.connection_errors, *connection.channel_errors)
 
 
-def _plain(error: BaseException) -> str:
+def _without_password(error: BaseException) -> str:
     return _SECRET.sub("//", str(error)) or type(error).__name__
 
 
 _TASKS: dict[str, Any] = {
-    # The message is a bell: taken off at once, never given back, never counted.
+    # A message is removed when it is delivered, never redelivered, never counted.
     "task_acks_late": False,
     "task_reject_on_worker_lost": False,
     "task_acks_on_failure_or_timeout": True,
@@ -90,10 +90,10 @@ _TASKS: dict[str, Any] = {
     "task_soft_time_limit": None,
     "task_create_missing_queues": False,
     "task_default_queue": "cpu",
-    # Without acknowledgement: when the broker went away just then, one that failed would stay
-    # counted as outstanding and the worker, on its new connection, would never take another.
+    # Without acknowledgement: if it failed because the broker went away, the message would count as
+    # outstanding for ever, and the worker would receive no other one on its new connection.
     "task_queues": [Queue(name, Exchange(name), routing_key=name, no_ack=True) for name in QUEUES],
-    # Pickle would let whoever reaches the broker run code.
+    # With pickle, anyone with access to the broker could run code.
     "accept_content": ["json"],
     "task_serializer": "json",
     "result_accept_content": ["json"],
@@ -102,10 +102,10 @@ _TASKS: dict[str, Any] = {
 
 
 def _connection(publish_seconds: float | None) -> dict[str, Any]:
-    """Bounded waits: by default a publish to a frozen broker hangs for ever."""
+    """Timeouts: by default, publishing to a frozen broker hangs for ever."""
     socket_seconds = publish_seconds or _CONSUME_SECONDS
     connect_seconds = publish_seconds or PUBLISH_SECONDS
-    # A publisher that is refused says so at once; a worker keeps trying.
+    # A publisher fails at once when the broker refuses the connection; a worker keeps trying.
     retries = {} if publish_seconds is None else {"max_retries": 1, "interval_start": 0}
     return {
         "broker_connection_retry": True,
@@ -116,7 +116,7 @@ def _connection(publish_seconds: float | None) -> dict[str, Any]:
         "broker_pool_acquire_timeout": 5.0 if publish_seconds is None else publish_seconds,
         "broker_pool_limit": 4,
         "broker_transport_options": {
-            # Covers messages that were received and not started; the same in all processes.
+            # Applies to messages that were received and not started; equal in all processes.
             "visibility_timeout": 60,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
@@ -143,7 +143,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": 100,
         "worker_proc_alive_timeout": 30.0,
         "worker_soft_shutdown_timeout": 50.0,
-        # A job outlives an outage of the broker.
+        # A job continues during an outage of the broker.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,

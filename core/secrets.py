@@ -1,6 +1,6 @@
-"""What looks like a secret, by a file's name or in a text: it goes into no source and no run.
+"""Recognize secrets by file name or in a text, to keep them out of uploaded source code.
 
-Patterns are bounded, so that a text takes time in proportion to its length whatever it holds.
+The patterns are bounded, so that a search takes time proportional to the length of any text.
 """
 
 import re
@@ -29,15 +29,15 @@ _TEXTS = {
         r"[\"']?[ \t]{0,8}[:=][ \t]{0,8}[\"'][^\"'\s{}$<>]{8,200}[\"']"
     ),
 }
-_FOUND = [(what, re.compile(pattern)) for what, pattern in _TEXTS.items()]
+_PATTERNS = [(kind, re.compile(pattern)) for kind, pattern in _TEXTS.items()]
 
 
 def secret_name(path: str) -> bool:
-    """Whether files called like the last part of `path` usually hold secrets."""
+    """Whether files with the name of `path` usually contain secrets."""
     name = path.rpartition("/")[2].lower()
     return any(fnmatch(name, pattern) for pattern in _NAMES)
 
 
 def secret_in(text: str) -> str | None:
-    """What kind of secret `text` seems to hold, in words, or None. Never the secret itself."""
-    return next((what for what, pattern in _FOUND if pattern.search(text)), None)
+    """The kind of secret that `text` seems to contain, or None; never the secret itself."""
+    return next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)

@@ -1,4 +1,4 @@
-"""Settings of every process, from `CHAINRULE_*` environment variables."""
+"""The settings of every process, from `CHAINRULE_*` environment variables."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ MIN_TOKEN = 16
 
 
 class Settings(BaseSettings):
-    """Where the outside systems are and how long to wait for them.
+    """Addresses of the outside systems, limits and timeouts.
 
-    Durations are in seconds. Addresses that hold a password are `SecretStr`: they never print.
+    Durations are in seconds. Addresses that contain a password are `SecretStr`, which never prints.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHAINRULE_", frozen=True)
@@ -26,85 +26,110 @@ class Settings(BaseSettings):
         SecretStr(""), description="redis:// or redis+socket:// URL of the broker"
     )
     store_url: str = Field("", description="fsspec URL of the store; empty: the data folder")
-    mlflow_url: str = Field("", description="URL of the MLflow server; empty: nothing is mirrored")
-    mlflow_public_url: str = Field("", description="the MLflow address a browser uses")
-    public_url: str = Field("", description="the api's address for a browser; shown in MLflow")
-    host: str = Field("127.0.0.1", description="address the api binds to")
+    mlflow_url: str = Field("", description="URL of the MLflow server; empty: no mirror")
+    mlflow_public_url: str = Field("", description="URL of MLflow for a browser")
+    public_url: str = Field("", description="URL of the api for a browser; linked from MLflow")
+    host: str = Field("127.0.0.1", description="address that the api binds to")
     port: int = Field(8000, ge=0, le=65535, description="port of the api")
     api_token: SecretStr = Field(
-        SecretStr(""), description="bearer token; needed to bind beyond loopback"
+        SecretStr(""), description="bearer token; required to bind to other addresses than loopback"
     )
     node_name: str = Field("", description="name of this machine; empty: its host name")
-    queues: str = Field("cpu", description="queues a worker serves, by comma: cpu, gpu")
-    slots: int = Field(1, ge=1, le=256, description="jobs a worker trains at once")
-    threads: int = Field(0, ge=0, description="BLAS threads a slot; 0: cores / slots")
+    queues: str = Field(
+        "cpu", description="queues that a worker serves, separated by commas: cpu, gpu"
+    )
+    slots: int = Field(1, ge=1, le=256, description="jobs that a worker runs at once")
+    threads: int = Field(0, ge=0, description="BLAS threads of a slot; 0: cores / slots")
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="where a worker or scheduler shows its metrics; 0: nowhere"
+        0,
+        ge=0,
+        le=65535,
+        description="port for Prometheus metrics of a worker or scheduler; 0: none",
     )
     metrics_host: str = Field("127.0.0.1", description="address of the metrics port")
     pulse_file: Path | None = Field(
-        None, description="file that a living worker or scheduler touches, for health checks"
+        None, description="file that a healthy worker or scheduler touches, for health checks"
     )
 
-    lease_seconds: float = Field(30.0, gt=0.5, description="how long a silent attempt owns its job")
-    dispatch_seconds: float = Field(1.0, gt=0, description="pause between two dispatches")
-    ring_again_seconds: float = Field(30.0, gt=0, description="when a waiting job is rung again")
-    chunk_seconds: float = Field(1.0, gt=0, description="how long metrics gather before a write")
+    lease_seconds: float = Field(
+        30.0, gt=0.5, description="how long an attempt owns its job without renewing its lease"
+    )
+    dispatch_seconds: float = Field(
+        1.0, gt=0, description="pause between two dispatches of queued jobs"
+    )
+    ring_again_seconds: float = Field(
+        30.0, gt=0, description="pause before another message is sent for a queued job"
+    )
+    chunk_seconds: float = Field(
+        1.0, gt=0, description="how long metrics are collected before they are written"
+    )
     system_metrics_seconds: float = Field(
-        5.0, ge=0, description="how often a job tells how its machine does; 0: never"
+        5.0,
+        ge=0,
+        description="interval between two measurements of the machine during a job; 0: never",
     )
     checkpoint_seconds: float = Field(30.0, gt=0, description="default pause between checkpoints")
-    max_attempts: int = Field(3, ge=1, description="attempts lost before a job counts as failed")
+    max_attempts: int = Field(3, ge=1, description="lost attempts after which a job fails")
 
     cache_bytes: int = Field(
-        0, ge=0, description="most that a worker keeps of datasets on its disk; 0: what fits"
+        0, ge=0, description="largest size of a worker's dataset cache on disk; 0: as much as fits"
     )
     scrub_bytes_per_second: int = Field(
         4 * 2**20,
         ge=0,
-        description="how fast a worker reads its cache again, and the scheduler the store, to find "
-        "bits that flipped; 0: never",
+        description="how fast a worker reads its cache, and the scheduler the store, to detect "
+        "damaged bytes; 0: never",
     )
     peer_url: str = Field(
         "",
-        description="http://HOST:PORT at which a worker shares its chunks with others and listens; "
+        description="http://HOST:PORT at which a worker serves the chunks of its cache to others; "
         "empty: not at all",
     )
     peer_token: SecretStr = Field(
-        SecretStr(""), description="secret that workers which share chunks have in common"
+        SecretStr(""),
+        description="secret of the workers that share chunks, the same on all of them",
     )
     data_memory_bytes: int = Field(
         0,
         ge=0,
-        description="memory a slot has for training rows; more are read from the disk as they are "
-        "needed; 0: half of its part of the machine",
+        description="memory of a slot for training rows; larger tables are read from disk during "
+        "training; 0: half of the slot's share of the machine",
     )
     max_upload_bytes: int = Field(10 * 2**30, gt=0)
     dataset_urls: str = Field(
         "",
-        description="prefixes of URLs that datasets may be read from, by comma: s3://bucket/data",
+        description="URL prefixes from which datasets may be read in place, separated by commas: "
+        "s3://bucket/data",
     )
     max_owner_bytes: int = Field(
-        0, ge=0, description="bytes of all dataset versions that are not erased; 0: no limit"
+        0,
+        ge=0,
+        description="limit for the bytes of all dataset versions that are not erased; 0: none",
     )
     max_dataset_versions: int = Field(
-        0, ge=0, description="versions of one dataset that are not erased; 0: no limit"
+        0, ge=0, description="limit for the versions of one dataset that are not erased; 0: none"
     )
-    max_weights_bytes: int = Field(4 * 2**30, gt=0, description="weights of one network")
+    max_weights_bytes: int = Field(
+        4 * 2**30, gt=0, description="limit for the weights of one network"
+    )
     max_queued_jobs: int = Field(100_000, gt=0)
-    runner_memory_bytes: int = Field(0, ge=0, description="address space of a runner; 0: no limit")
+    runner_memory_bytes: int = Field(
+        0, ge=0, description="limit for the address space of a runner; 0: none"
+    )
     webhooks_allow_private: bool = Field(
-        False, description="let webhooks lead to this machine and its private networks"
+        False, description="allow webhooks to this machine and its private networks"
     )
     webhook_retry_seconds: float = Field(
-        5.0, gt=0, description="pause after the first failure of a webhook; later ones grow"
+        5.0,
+        gt=0,
+        description="pause after the first failure of a webhook; it grows with each further one",
     )
 
     @property
     def resolved_database_url(self) -> str:
         """The database URL, or SQLite in the data folder."""
-        given = self.database_url.get_secret_value()
-        return given or f"sqlite:///{self.data_dir.absolute() / 'chainrule.sqlite'}"
+        url = self.database_url.get_secret_value()
+        return url or f"sqlite:///{self.data_dir.absolute() / 'chainrule.sqlite'}"
 
     @property
     def resolved_store_url(self) -> str:
@@ -113,17 +138,17 @@ class Settings(BaseSettings):
 
     @property
     def renew_seconds(self) -> float:
-        """Pause between two renewals of a lease."""
+        """The pause between two renewals of a lease."""
         return self.lease_seconds / 6
 
     @property
     def self_fence_seconds(self) -> float:
-        """How long after its last successful renewal an attempt may act."""
+        """How long an attempt may act after its last successful renewal."""
         return self.lease_seconds - self.renew_seconds
 
     @property
     def reap_seconds(self) -> float:
-        """Pause between two looks for attempts whose lease ran out."""
+        """The pause between two checks for leases that ran out."""
         return min(2.0, self.lease_seconds / 10)
 
     @model_validator(mode="after")

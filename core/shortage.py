@@ -1,8 +1,8 @@
-"""How a machine that lacks space, file handles or memory shows it: one classifier for all callers.
+"""Recognize errors that mean that the machine lacks disk space, file handles or memory.
 
-Libraries report the same errno in many ways: as OSError, as an exception of their own whose text
-holds the number (safetensors, zstd), as a short write (numpy), as a MemoryError (pyarrow). None of
-these is the fault of the spec that is trained.
+Libraries report the same errno in many ways: as an OSError, as an exception of their own with the
+number in its text (safetensors, zstd), as a short write (numpy), as a MemoryError (pyarrow). The
+spec of a job causes none of these.
 """
 
 import errno
@@ -14,7 +14,7 @@ from core.errors import ChainruleError
 
 
 class Shortage(StrEnum):
-    """What a machine lacks; the `kind` of the cause of an attempt."""
+    """What the machine lacks; the `kind` of an attempt's cause."""
 
     DISK_FULL = "disk_full"
     NO_FILE_HANDLES = "no_file_handles"
@@ -54,34 +54,34 @@ _NUMBER = re.compile(r"(?:os error|errno:?) (\d+)", re.I)
 
 
 def shortage(error: BaseException) -> Shortage | None:
-    """What the machine lacks if `error`, or an error that caused it, shows a shortage.
+    """What the machine lacks according to `error` or an error that caused it, or None.
 
-    The texts of ChainruleErrors are not read: they may quote what a person wrote.
+    The texts of ChainruleErrors are ignored, because they may quote user input.
     """
-    for one in _chain(error):
-        if isinstance(one, MemoryError):
+    for link in _chain(error):
+        if isinstance(link, MemoryError):
             return Shortage.OUT_OF_MEMORY
-        if isinstance(one, OSError) and one.errno in _NUMBERS:
-            return _NUMBERS[one.errno]
-        if not isinstance(one, ChainruleError) and (read := _read(str(one))) is not None:
-            return read
+        if isinstance(link, OSError) and link.errno in _NUMBERS:
+            return _NUMBERS[link.errno]
+        if not isinstance(link, ChainruleError) and (named := _named_in(str(link))) is not None:
+            return named
     return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from or while handling, each once."""
+    """The error, its causes and the errors during whose handling it was raised, each once."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        hidden = current.__suppress_context__
-        current = current.__cause__ or (None if hidden else current.__context__)
+        context = None if current.__suppress_context__ else current.__context__
+        current = current.__cause__ or context
 
 
-def _read(text: str) -> Shortage | None:
+def _named_in(text: str) -> Shortage | None:
     """The shortage that the text of a library's exception names."""
-    for found in _NUMBER.finditer(text):
-        if (named := _NUMBERS.get(int(found[1]))) is not None:
+    for match in _NUMBER.finditer(text):
+        if (named := _NUMBERS.get(int(match[1]))) is not None:
             return named
     return next((named for phrase, named in _PHRASES if phrase.search(text)), None)

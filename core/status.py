@@ -1,12 +1,13 @@
-"""What a job asks for; the states of a job and of an attempt, and which of them are final."""
+"""The kinds of jobs, and the states of jobs, attempts and sweeps."""
 
 from enum import StrEnum
 
 
 class JobKind(StrEnum):
-    """What a worker does for a job: `train` a network; with a model that another job trained,
+    """What a worker does for a job.
 
-    `evaluate` it on a dataset version, or `score` the rows of one.
+    It can `train` a network, `evaluate` the model of another job on a dataset version, or `score`
+    the rows of a dataset version with such a model.
     """
 
     TRAIN = "train"
@@ -15,9 +16,9 @@ class JobKind(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands: `queued -> running -> finished | failed | cancelled | pruned`.
+    """The state of a job: `queued -> running -> finished | failed | cancelled | pruned`.
 
-    `paused` is a queued job that waits for its owner.
+    `paused` is a queued job that no worker claims until its owner resumes it.
     """
 
     QUEUED = "queued"
@@ -30,7 +31,7 @@ class JobStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing can change this state any more."""
+        """Whether the state is final."""
         return self in TERMINAL
 
 
@@ -38,10 +39,10 @@ TERMINAL = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED,
 
 
 class AttemptStatus(StrEnum):
-    """How one try at a job by one worker stands or ended.
+    """The state of an attempt, one try at a job by one worker.
 
-    `lost`: the worker stopped renewing its lease or its runner died.
-    `released`: the worker gave the job back on purpose (drain, pause); it is not charged.
+    `lost`: the lease ran out, the runner died, or the machine lacked something.
+    `released`: the worker gave the job back on purpose (drain, pause); this is not charged.
     """
 
     RUNNING = "running"
@@ -54,7 +55,7 @@ class AttemptStatus(StrEnum):
 
 
 class SweepStatus(StrEnum):
-    """Where a sweep stands: `running -> finished | cancelled`; `paused` begins no new trials."""
+    """The state of a sweep: `running -> finished | cancelled`; `paused` starts no new trials."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -63,5 +64,5 @@ class SweepStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether no trial will begin any more."""
+        """Whether the state is final: no new trials start."""
         return self in (SweepStatus.FINISHED, SweepStatus.CANCELLED)

@@ -20,11 +20,11 @@ from worker import broker_transport
 from worker.consumer import attend
 from worker.node import logs
 from worker.node.breaker import CircuitBreaker
-from worker.node.chunk_server import sharing
+from worker.node.chunk_server import serving_chunks
 from worker.node.context import Equipment
 from worker.node.drain import Drain
-from worker.node.heartbeat import Presence, say_goodbye
-from worker.node.metrics import Counts, serve
+from worker.node.heartbeat import Heartbeat, report_stopped
+from worker.node.metrics import WorkerCounts, serve
 from worker.node.probe import Probe
 from worker.node.timings import check
 from worker.runner.sandbox import end_with_parent
@@ -46,13 +46,13 @@ class WorkerApp:
         self.name = f"{self.node}-{uuid.uuid4().hex[:8]}"
         self.drain = Drain()
         self.breaker = CircuitBreaker()
-        self.counts = Counts(settings.slots)
+        self.counts = WorkerCounts(settings.slots)
         broker_transport.harden()
         self.celery: Celery = make_celery(settings)
         self._main_pid = os.getpid()
         self._slot: Slot | None = None
         self._equipment: Equipment | None = None
-        self._presence: Presence | None = None
+        self._heartbeat: Heartbeat | None = None
         self._scrub: CacheScrub | None = None
         self._probe: Probe | None = None
         self._told_to_end = 0
@@ -82,7 +82,7 @@ class WorkerApp:
         # It warns of pickle as root; nothing but JSON is accepted here.
         warnings.simplefilter("ignore", SecurityWarning)
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
-        with sharing(self.settings):
+        with serving_chunks(self.settings):
             worker.start()
         return int(worker.exitcode or 0)
 
@@ -129,13 +129,13 @@ class WorkerApp:
             self.drain,
             self.name,
             main_pid=self._main_pid,
-            counts=self.counts.row(int(getattr(current_process(), "index", 0))),
+            counts=self.counts.of_slot(int(getattr(current_process(), "index", 0))),
             breaker=self.breaker,
         )
         self._equipment.runner()
         self._slot = Slot(self._equipment)
-        self._presence = Presence(self._equipment)
-        self._presence.start()
+        self._heartbeat = Heartbeat(self._equipment)
+        self._heartbeat.start()
         self._scrub = CacheScrub(
             self._equipment.engine,
             self._equipment.store,
@@ -148,15 +148,15 @@ class WorkerApp:
         self._probe.start()
 
     def _child_ends(self, **_: Any) -> None:
-        if self._presence is not None:
-            self._presence.end()
+        if self._heartbeat is not None:
+            self._heartbeat.end()
         if self._scrub is not None:
             self._scrub.end()
         if self._probe is not None:
             self._probe.end()
         if self._equipment is not None:
             if self.drain.ending:
-                say_goodbye(self._equipment)
+                report_stopped(self._equipment)
             self._equipment.close()
             self._equipment = None
 

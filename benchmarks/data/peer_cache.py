@@ -18,7 +18,7 @@ from core.data.storage import local_copy
 from core.data.storage.cache import Cache
 from core.data.storage.peers import Near, Peers
 from core.settings import Settings
-from worker.node.chunk_server import Sharing
+from worker.node.chunk_server import ChunkServer
 
 TOKEN = "a token that all have"
 PORT = 7475
@@ -66,7 +66,7 @@ def _fetch(
     store, cache = Counting(store_at(folder)), Cache(folder / f"{name}-{shared}")
     settings = Settings(peer_url=own, peer_token=SecretStr(TOKEN))
     peers = Peers(own, TOKEN)
-    with Sharing(settings, cache, store) as server:
+    with ChunkServer(settings, cache, store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         barrier.wait()
         with local_copy.held(cache, store, digest, partial(Near, peers, urls) if shared else None):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.errors import InvalidError, UnavailableError
-from core.queue import KEY_PREFIX, QUEUES, TRAIN, make_celery, ring, waiting
+from core.queue import KEY_PREFIX, QUEUES, TRAIN, make_celery, notify, waiting
 from core.settings import Settings
 from tests.support.brokers import Broker
 
@@ -22,7 +22,7 @@ def settings(url: str) -> Settings:
 
 def test_a_message_holds_the_id_of_a_job_and_nothing_else(broker: Broker) -> None:
     app = make_celery(settings(broker.url))
-    ring(app, "a" * 32, "cpu")
+    notify(app, "a" * 32, "cpu")
     assert (waiting(app, "cpu"), waiting(app, "gpu")) == (1, 0)
     with broker.client as client:
         assert all(key.decode().startswith(KEY_PREFIX) for key in client.scan_iter())
@@ -38,16 +38,16 @@ def test_a_message_holds_the_id_of_a_job_and_nothing_else(broker: Broker) -> Non
 def test_queues_are_apart(broker: Broker) -> None:
     app = make_celery(settings(broker.url))
     for queue in QUEUES:
-        ring(app, "x", queue)
+        notify(app, "x", queue)
         assert waiting(app, queue) == 1
     with pytest.raises(ValueError, match="no queue tpu"):
-        ring(app, "x", "tpu")
+        notify(app, "x", "tpu")
 
 
 @pytest.mark.parametrize("state", ["frozen", "gone"])
 def test_a_broker_that_does_not_answer_is_soon_unavailable(broker: Broker, state: str) -> None:
     app = make_celery(settings(broker.url), publish_seconds=0.25)
-    ring(app, "x", "cpu")
+    notify(app, "x", "cpu")
     if state == "frozen":
         broker.freeze()
     else:
@@ -55,7 +55,7 @@ def test_a_broker_that_does_not_answer_is_soon_unavailable(broker: Broker, state
     # The harness itself ends the test should one of these hang.
     for _ in range(3):
         with pytest.raises(UnavailableError) as caught:
-            ring(app, "x", "cpu")
+            notify(app, "x", "cpu")
         assert "secret" not in str(caught.value)
     with pytest.raises(UnavailableError):
         waiting(app, "cpu")
@@ -63,24 +63,24 @@ def test_a_broker_that_does_not_answer_is_soon_unavailable(broker: Broker, state
         broker.thaw()
     else:
         broker.start()
-    ring(app, "after", "cpu")
+    notify(app, "after", "cpu")
     assert waiting(app, "cpu") >= 1
 
 
 def test_a_broker_that_refuses_to_store_is_unavailable(broker: Broker) -> None:
     app = make_celery(settings(broker.url), publish_seconds=1)
-    ring(app, "x", "cpu")
+    notify(app, "x", "cpu")
     with broker.client as client:
         client.config_set("maxmemory", 1)
     with pytest.raises(UnavailableError):
-        ring(app, "x", "cpu")
+        notify(app, "x", "cpu")
 
 
 def test_a_wrong_password_is_told_without_the_password(broker: Broker) -> None:
     url = f"redis://:hunter2@127.0.0.1:{broker.port}/0"
     app = make_celery(settings(url), publish_seconds=1)
     with pytest.raises(UnavailableError) as caught:
-        ring(app, "x", "cpu")
+        notify(app, "x", "cpu")
     assert "hunter2" not in str(caught.value)
 
 
@@ -165,12 +165,12 @@ def test_a_worker_hears_the_bell_and_survives_a_restart_of_the_broker(
     broker: Broker, rung: Iterator[str]
 ) -> None:
     app = make_celery(settings(broker.url), publish_seconds=2)
-    ring(app, "first", "cpu")
+    notify(app, "first", "cpu")
     assert next(rung) == "rung first\n"
     # At this moment the worker has just taken the message: an acknowledgement would fail.
     broker.stop()
     broker.start()
-    ring(app, "second", "gpu")
+    notify(app, "second", "gpu")
     assert next(rung) == "rung second\n"
 
 
@@ -178,9 +178,9 @@ def test_a_busy_worker_leaves_the_other_bells_to_others(
     broker: Broker, rung: Iterator[str]
 ) -> None:
     app = make_celery(settings(broker.url), publish_seconds=2)
-    ring(app, "long", "cpu")
+    notify(app, "long", "cpu")
     assert next(rung) == "rung long\n"
     for number in range(3):
-        ring(app, str(number), "cpu")
+        notify(app, str(number), "cpu")
     time.sleep(1)
     assert waiting(app, "cpu") == 3

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from core import nodes
 from core.db.session import reading
-from core.queue import make_celery, ring
+from core.queue import make_celery, notify
 from core.status import JobStatus
 from tests.support.brokers import Broker
 from tests.support.worker_cases import Bench, until
@@ -54,7 +54,7 @@ class Site:
             return {worker.id for node in nodes.list_nodes(session) for worker in node.workers}
 
     def ring(self, job_id: str) -> None:
-        ring(self.celery, job_id, "cpu")
+        notify(self.celery, job_id, "cpu")
 
     def status(self, job_id: str) -> JobStatus:
         return self.bench.job(job_id).status

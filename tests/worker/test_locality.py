@@ -13,7 +13,7 @@ from core.status import JobStatus
 from tests.support.job_cases import pass_time
 from tests.support.worker_cases import Bench, until
 from worker.node.context import Equipment
-from worker.node.heartbeat import Presence
+from worker.node.heartbeat import Heartbeat
 from worker.slot import Slot
 
 
@@ -37,7 +37,7 @@ def test_data_draws_its_job(bench: Bench, tmp_path) -> None:
         pass
     assert holder.holdings.look() == [bench.version.digest]
     assert bench.equipment.holdings.look() == []
-    presence = Presence(holder)
+    presence = Heartbeat(holder)
     presence.start()
     try:
         until(lambda: present(bench))

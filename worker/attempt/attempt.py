@@ -23,7 +23,7 @@ from worker.attempt.training import Training
 from worker.background import Errand
 from worker.failure import DATA_ERRORS, USER_ERROR, Cause, data_cause, death
 from worker.node.context import Equipment
-from worker.node.system_metrics import Vitals
+from worker.node.system_metrics import SystemMetrics
 from worker.runner.channel import ChannelClosedError, Message
 from worker.runner.process import RunnerProcess, say
 
@@ -80,7 +80,7 @@ class Attempt:
         given = Assignment(equipment, claim, self._recorder, self._conclusion, timeline)
         self._work = _WORKS[claim.kind](given)
         self._runner: RunnerProcess | None = None
-        self._vitals = Vitals(settings.data_dir, seconds=settings.system_metrics_seconds)
+        self._vitals = SystemMetrics(settings.data_dir, seconds=settings.system_metrics_seconds)
 
     def run(self) -> None:
         """Make the attempt. Whatever happens, it ends here or its lease ends it."""
@@ -90,7 +90,7 @@ class Attempt:
         self._equipment.mirror.watch(self._claim.job_id, trial=trial)
         where = f"attempt {self._claim.attempt} on {self._equipment.node}"
         self._recorder.say(f"{where}: fetching the data")
-        folder = self._equipment.workroom.folder(f"{self._claim.job_id}-{self._claim.attempt}")
+        folder = self._equipment.workspace.folder(f"{self._claim.job_id}-{self._claim.attempt}")
         try:
             self._work_and_conclude(folder)
         except Interrupted as interruption:
@@ -105,7 +105,7 @@ class Attempt:
         finally:
             for part in (self._work, self._recorder, self._lease):
                 part.end()
-            self._equipment.workroom.clear(folder)
+            self._equipment.workspace.clear(folder)
             self._equipment.mirror.release(self._claim.job_id)
 
     def _work_and_conclude(self, folder: Path) -> None:

@@ -30,7 +30,7 @@ from worker.attempt.stack_progress import Columns
 from worker.background import Errand
 from worker.failure import DATA_ERRORS, USER_ERROR, Cause, by_machine, data_cause, death
 from worker.node.context import Equipment
-from worker.node.memory import fits
+from worker.node.memory import rows_fit
 from worker.runner.channel import ChannelClosedError, Message
 from worker.runner.process import RunnerProcess, say
 
@@ -67,7 +67,7 @@ def room_for(claim: jobs.Claim, data_memory_bytes: int) -> int:
         JobSpec.model_validate(claim.spec),
         DatasetSchema.model_validate(claim.dataset_schema),
     )
-    if not fits(spec, schema, data_memory_bytes):
+    if not rows_fit(spec, schema, data_memory_bytes):
         return 1
     return min(MOST_MEMBERS, MOST_NUMBERS // max(1, spec.network.size(input_shape(spec, schema))))
 
@@ -98,7 +98,7 @@ class Group:
     def run(self) -> None:
         """Make all attempts. Whatever happens, they end here or their lease ends them."""
         first = self._claims[0]
-        folder = self._equipment.workroom.folder(f"{first.job_id}-{first.attempt}")
+        folder = self._equipment.workspace.folder(f"{first.job_id}-{first.attempt}")
         try:
             self._train_and_conclude(folder)
         except LeaseLostError:
@@ -107,7 +107,7 @@ class Group:
         finally:
             if self._runner is not None and self._runner.busy:
                 self._runner.kill()
-            self._equipment.workroom.clear(folder)
+            self._equipment.workspace.clear(folder)
 
     def _train_and_conclude(self, folder: Path) -> None:
         e = self._equipment

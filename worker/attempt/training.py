@@ -16,7 +16,7 @@ from worker.attempt.outcome import KeptModel, keep_model, outcome
 from worker.attempt.progress import Story
 from worker.attempt.task import Assignment, Work
 from worker.failure import BAD_CHECKPOINT, Cause
-from worker.node.memory import fits
+from worker.node.memory import rows_fit
 from worker.runner.channel import Message
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Training(Work):
     def prepare(self, folder: Path) -> None:
         e, claim = self._equipment, self._claim
         schema = DatasetSchema.model_validate(claim.dataset_schema)
-        large = None if fits(self._spec, schema, e.data_memory_bytes) else self._spec
+        large = None if rows_fit(self._spec, schema, e.data_memory_bytes) else self._spec
         found = prepare(
             e.engine, e.store, e.cache, claim, nearer=e.nearer(), large=large, folder=folder
         )

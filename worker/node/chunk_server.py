@@ -1,7 +1,7 @@
-"""Gives chunks of this machine's cache to other workers: a process of its own beside the worker.
+"""The chunk server: a process beside the worker that serves chunks of its cache to other workers.
 
-GET /versions/<digest>/chunks/<digest>, with the token that the workers have in common. A chunk that
-is not here is fetched from the store first, once however many ask: this worker is its home.
+GET /versions/<digest>/chunks/<digest> with the token that all workers share. A chunk that is not in
+the cache is fetched from the store first, once for all concurrent requests.
 """
 
 import hmac
@@ -31,14 +31,14 @@ log = structlog.get_logger()
 
 PATH = re.compile(r"/versions/([0-9a-f]{64})/chunks/([0-9a-f]{64})")
 RANGE = re.compile(r"bytes=([0-9]{1,15})-")
-MOST_AT_ONCE = 16
-_PATIENCE_SECONDS = 20.0
+MAX_CONCURRENT = 16
+_QUEUE_SECONDS = 20.0
 _IDLE_SECONDS = 30.0
 _END_SECONDS = 5.0
 
 
-class Sharing(ThreadingHTTPServer):
-    """Listens at the settings' `peer_url`. Raises OSError when it cannot."""
+class ChunkServer(ThreadingHTTPServer):
+    """An HTTP server at the settings' `peer_url`. Raises OSError when it cannot listen there."""
 
     daemon_threads = True
 
@@ -47,42 +47,42 @@ class Sharing(ThreadingHTTPServer):
         super().__init__((address.hostname or "", address.port or 0), _Handler)
         self.authorization = f"Bearer {settings.peer_token.get_secret_value()}"
         self.cache, self.store = cache, store
-        self.room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.free = threading.BoundedSemaphore(MAX_CONCURRENT)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Sharing
+    server: ChunkServer
     timeout = _IDLE_SECONDS
     server_version, sys_version = "chainrule", ""
 
     def do_GET(self) -> None:
-        """Answer one request; the connection is closed after it."""
-        given = self.headers.get("Authorization", "")
-        wanted = PATH.fullmatch(self.path)
+        """Answer one request; then the connection is closed."""
+        authorization = self.headers.get("Authorization", "")
+        path = PATH.fullmatch(self.path)
         start = RANGE.fullmatch(self.headers.get("Range", "bytes=0-"))
-        if not hmac.compare_digest(given.encode(), self.server.authorization.encode()):
+        if not hmac.compare_digest(authorization.encode(), self.server.authorization.encode()):
             self._refuse(HTTPStatus.UNAUTHORIZED)
-        elif wanted is None or start is None:
+        elif path is None or start is None:
             self._refuse(HTTPStatus.NOT_FOUND)
-        elif not self.server.room.acquire(timeout=_PATIENCE_SECONDS):
+        elif not self.server.free.acquire(timeout=_QUEUE_SECONDS):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             try:
-                self._give(wanted[1], wanted[2], int(start[1]))
+                self._send(path[1], path[2], int(start[1]))
             except NotFoundError:
                 self._refuse(HTTPStatus.NOT_FOUND)
             except ChainruleError as error:
-                log.warning("a chunk was not shared", reason=error.detail)
+                log.warning("cannot serve a chunk", reason=error.detail)
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             finally:
-                self.server.room.release()
+                self.server.free.release()
 
-    def _give(self, version: str, digest: str, start: int) -> None:
-        """Send a chunk of a version from byte `start` on; it stays here while that takes."""
+    def _send(self, version: str, digest: str, start: int) -> None:
+        """Send a chunk of a version from byte `start` on; it stays in the cache meanwhile."""
         copy = Copy(self.server.cache, self.server.store, version)
         try:
             chunks = copy.manifest.chunks if copy.manifest is not None else ()
-            chunk = next((one for one in chunks if one.digest == digest), None)
+            chunk = next((chunk for chunk in chunks if chunk.digest == digest), None)
             if chunk is None or start > chunk.size:
                 raise NotFoundError("there is no such chunk")
             with copy.bring(chunk).open("rb") as file:
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Type", "application/octet-stream")
                 self.send_header("Content-Length", str(chunk.size - start))
                 self.end_headers()
-                with suppress(OSError):  # who asked may have gone
+                with suppress(OSError):  # the client may have gone
                     shutil.copyfileobj(file, self.wfile, BLOCK_BYTES)
         finally:
             copy.close()
@@ -102,12 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: every job asks for thousands of chunks."""
+        """Log nothing: every job requests thousands of chunks."""
 
 
 @contextmanager
-def sharing(settings: Settings) -> Iterator[None]:
-    """While it lasts, a process shares this worker's chunks, if the settings name a `peer_url`."""
+def serving_chunks(settings: Settings) -> Iterator[None]:
+    """Run the chunk server in a process while the context lasts, if there is a `peer_url`."""
     if not settings.peer_url:
         yield
         return
@@ -124,15 +124,15 @@ def sharing(settings: Settings) -> Iterator[None]:
 
 
 def main() -> None:
-    """Share until the worker ends."""
+    """Serve chunks until the worker ends."""
     end_with_parent(signal.SIGTERM)
     settings = Settings()
     logs.configure(role="sharing")
     cache = Cache(settings.data_dir / "cache", settings.cache_bytes)
     try:
-        server = Sharing(settings, cache, open_store(settings.resolved_store_url))
+        server = ChunkServer(settings, cache, open_store(settings.resolved_store_url))
     except OSError as error:
-        log.error("chunks are not shared: cannot listen", url=settings.peer_url, why=str(error))
+        log.error("chunks are not shared: cannot listen", url=settings.peer_url, reason=str(error))
         return
     with server:
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""What a slot keeps between jobs: connections, folders, the mirror and a warm runner."""
+"""What a slot keeps between jobs: connections, folders, the mirror and a started runner."""
 
 import os
 import socket
@@ -19,17 +19,17 @@ from core.settings import Settings
 from worker.mlflow.jobs import JobMirror, MirrorThread
 from worker.node.breaker import CircuitBreaker
 from worker.node.drain import Drain
-from worker.node.memory import for_rows
-from worker.node.metrics import Counts, Row
+from worker.node.memory import row_memory
+from worker.node.metrics import SlotCounts, WorkerCounts
 from worker.node.timings import STATEMENT_SHARE
 from worker.node.versions import versions
-from worker.node.workspace import Workroom
+from worker.node.workspace import Workspace
 from worker.runner.process import RunnerProcess
 from worker.runner.sandbox import share_of_cores
 
 
 class Equipment:
-    """Opened once for each child process, after the fork."""
+    """The resources of one slot, opened in its process after the fork."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Equipment:
         worker: str,
         *,
         main_pid: int | None = None,
-        counts: Row | None = None,
+        counts: SlotCounts | None = None,
         breaker: CircuitBreaker | None = None,
     ) -> None:
-        """`main_pid` is the process id of the worker's main process.
+        """`worker` is the worker's name, `main_pid` the id of its main process.
 
-        `breaker` is shared by the slots of the worker.
+        The slots of a worker share `drain` and `breaker`; `counts` are those of this slot.
         """
-        self.counts = counts or Counts(1).row(0)
+        self.counts = counts or WorkerCounts(1).of_slot(0)
         self.settings = settings
         self.main_pid = main_pid or os.getpid()
         self.queues = [name.strip() for name in settings.queues.split(",") if name.strip()]
@@ -61,7 +61,7 @@ class Equipment:
         readable = prefixes(settings.dataset_urls)
         self.cache = Cache(settings.data_dir / "cache", settings.cache_bytes, readable=readable)
         self.holdings = Holdings(self.cache)
-        self.workroom = Workroom(settings.data_dir / "work")
+        self.workspace = Workspace(settings.data_dir / "work")
         self.mirror = MirrorThread(JobMirror(self.engine, self.store, settings))
         self.versions = versions()
         self._peers: Peers | None = None
@@ -70,12 +70,15 @@ class Equipment:
         self._runner: RunnerProcess | None = None
 
     def runner(self) -> RunnerProcess:
-        """A runner fit for a job; a new one takes the place of one that is gone or broken."""
-        present = self._runner
-        if present is not None and present.fit and not present.busy and present.exited() is None:
-            return present
-        if present is not None:
-            present.kill()
+        """An idle runner; a new one replaces one that ended, failed or is busy.
+
+        Raises OSError when no process can be started.
+        """
+        runner = self._runner
+        if runner is not None and runner.fit and not runner.busy and runner.exited() is None:
+            return runner
+        if runner is not None:
+            runner.kill()
         threads = share_of_cores(self.settings.threads, self.settings.slots)
         self._runner = RunnerProcess(
             os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
@@ -83,7 +86,7 @@ class Equipment:
         return self._runner
 
     def nearer(self) -> Nearer | None:
-        """What is asked for chunks before the store: who shares theirs, if this worker does.
+        """The workers to ask for chunks before the store; None unless this worker shares its own.
 
         Raises UnavailableError when the database does not answer.
         """
@@ -95,21 +98,21 @@ class Equipment:
 
     @property
     def data_memory_bytes(self) -> int:
-        """Memory for the rows of a job."""
-        given = self.settings
-        return for_rows(given.data_memory_bytes, given.runner_memory_bytes, given.slots)
+        """Bytes of memory for the rows of a job."""
+        settings = self.settings
+        return row_memory(settings.data_memory_bytes, settings.runner_memory_bytes, settings.slots)
 
     @property
     def runner_pid(self) -> int | None:
-        """The process id of the runner there is, whatever it does."""
+        """The process id of the runner, if there is one."""
         return self._runner.pid if self._runner else None
 
     def close(self) -> None:
-        """End the runner and let go of everything."""
+        """End the runner, close all connections, delete the slot's folder."""
         self.mirror.end()
         if self._runner is not None:
             self._runner.kill()
         if self._peers is not None:
             self._peers.close()
-        self.workroom.close()
+        self.workspace.close()
         self.engine.dispose()

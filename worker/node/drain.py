@@ -1,4 +1,4 @@
-"""Tell all processes of a worker that it is to finish up: two bytes of memory that they share."""
+"""Drain a worker: two flags in memory that all of its processes share."""
 
 import mmap
 
@@ -8,15 +8,18 @@ _ENDING, _WANTED = 0, 1
 class Drain:
     """Flags that processes forked later share.
 
-    `ending`: the worker ends; nothing takes that back. `wanted`: its node is to be drained, until
-    somebody changes their mind.
+    `ending`: the worker ends, which cannot be undone. `wanted`: the worker or its node is to be
+    drained, which can be undone.
     """
 
     def __init__(self) -> None:
         self._bytes = mmap.mmap(-1, 2)
 
     def begin(self) -> None:
-        """Let every slot checkpoint, give its job back and take no other. Safe in a handler."""
+        """Make every slot save a checkpoint, give its job back and claim no other.
+
+        Safe in a signal handler.
+        """
         self._bytes[_ENDING] = 1
 
     @property
@@ -26,7 +29,7 @@ class Drain:
 
     @property
     def wanted(self) -> bool:
-        """Whether the worker is to take no jobs for now."""
+        """Whether the worker is to claim no jobs for now."""
         return self._bytes[_WANTED] != 0
 
     @wanted.setter
@@ -35,5 +38,5 @@ class Drain:
 
     @property
     def begun(self) -> bool:
-        """Whether no job is to be taken or kept."""
+        """Whether to give jobs back and claim none, for either reason."""
         return self.wanted or self.ending

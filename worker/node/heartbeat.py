@@ -1,9 +1,13 @@
-"""Say every few seconds that a worker is there; hear whether to drain, and what was erased."""
+"""The heartbeat of a worker: a row in the database and, for health checks, a file.
+
+Its answer says whether the worker is to drain, and which dataset versions were erased.
+"""
 
 import platform
 import threading
 import time
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -12,28 +16,27 @@ from core.data.storage.purge import purge
 from core.db.session import reading, repeated, transaction
 from core.errors import ChainruleError
 from worker.node.context import Equipment
-from worker.node.liveness import beat
 
 log = structlog.get_logger()
 
-_PAUSE_SECONDS = 5.0
+_BEAT_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _PURGE_SECONDS = 20.0
 
 
-class Presence:
-    """Heartbeats of a worker from a thread of one of its slots; several slots do no harm."""
+class Heartbeat:
+    """Sends the heartbeat from a thread. Several slots of a worker may each have one."""
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to be seen."""
-        threading.Thread(target=self._run, name="presence", daemon=True).start()
+        """Start the thread."""
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def end(self) -> None:
-        """Be seen no more."""
+        """Stop the thread after its present round."""
         self._ended.set()
 
     def _run(self) -> None:
@@ -45,7 +48,7 @@ class Presence:
                 if changed or time.monotonic() >= beat_at:
                     self._beat(reason)
                     suspended_for = reason
-                    beat_at = time.monotonic() + _PAUSE_SECONDS
+                    beat_at = time.monotonic() + _BEAT_SECONDS
                 else:
                     self._look()
                 if time.monotonic() >= purge_at:
@@ -54,9 +57,9 @@ class Presence:
             except ChainruleError as error:
                 log.warning("the heartbeat failed", reason=error.detail)
             except Exception:
-                log.exception("the heartbeat stumbled")
-            # Also when the database is away: that is no fault of this process.
-            beat(self._equipment.settings.pulse_file)
+                log.exception("the heartbeat failed unexpectedly")
+            # Also when the database does not answer: the process itself is healthy.
+            touch_pulse_file(self._equipment.settings.pulse_file)
             self._ended.wait(_LOOK_SECONDS)
 
     def _beat(self, suspended_for: str | None) -> None:
@@ -73,14 +76,14 @@ class Presence:
                 slots=settings.slots,
                 queues=equipment.queues,
                 versions=equipment.versions,
-                devices=_devices(equipment.queues),
+                devices=[{"kind": queue} for queue in equipment.queues],
                 datasets=held,
                 peer_url=settings.peer_url or None,
                 suspended_for=suspended_for,
             )
 
     def _purge(self) -> None:
-        """Take what was erased out of this machine's cache."""
+        """Delete erased dataset versions from the cache."""
         with reading(self._equipment.engine) as session:
             erased = datasets.erased_digests(session)
         if count := purge(self._equipment.cache, erased):
@@ -91,13 +94,16 @@ class Presence:
             self._equipment.drain.wanted = nodes.draining(session, self._equipment.worker)
 
 
-def say_goodbye(equipment: Equipment) -> None:
-    """Let the worker count as gone at once."""
+def report_stopped(equipment: Equipment) -> None:
+    """Record that the worker ended on purpose, so that it counts as gone at once."""
     try:
         repeated(equipment.engine, lambda session: nodes.stopped(session, equipment.worker))
     except ChainruleError as error:
-        log.info("could not say goodbye", reason=error.detail)
+        log.info("cannot report that the worker stopped", reason=error.detail)
 
 
-def _devices(queues: list[str]) -> list[Any]:
-    return [{"kind": queue} for queue in queues]
+def touch_pulse_file(path: Path | None) -> None:
+    """Touch the file of a health check, if there is one; an error shows as a file that gets old."""
+    if path is not None:
+        with suppress(OSError):
+            path.touch()

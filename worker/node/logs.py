@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, with job, attempt and node on it, on standard error."""
+"""Structured logs on standard error: one line an event, with its job, attempt and node."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ _QUIET = ("kombu", "amqp", "httpx", "httpcore", "botocore", "s3fs", "fsspec", "u
 
 
 def configure(**always: Any) -> None:
-    """Let this process log; `always` is on every line."""
+    """Set up the logging of this process; the fields `always` are on every line."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -45,7 +45,7 @@ def configure(**always: Any) -> None:
 
 
 def forget_job() -> None:
-    """Log without a job again."""
+    """Remove the fields of a job from the lines that follow."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**_ALWAYS)
 

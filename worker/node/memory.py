@@ -10,8 +10,8 @@ from core.spec import JobSpec
 from core.spec.admission import BYTES, input_shape
 from core.training.dataset.types import COPIES
 
-SHARE = 0.5
-"""Of a slot's memory: the rest is for the network, the optimizer and the interpreter."""
+ROW_SHARE = 0.5
+"""Share of a slot's memory for rows; the rest is for network, optimizer and interpreter."""
 
 _GROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -19,30 +19,30 @@ _GROUP_LIMITS = (
 )
 
 
-def for_rows(given: int, runner_bytes: int, slots: int) -> int:
-    """`given` bytes, or when that is 0 half of a slot's part of what this machine lets us have.
+def row_memory(configured: int, runner_bytes: int, slots: int) -> int:
+    """`configured` bytes, or if that is 0 half of a slot's share of the machine's memory.
 
-    `runner_bytes` is the limit of a runner, 0 without one.
+    `runner_bytes` is the limit of a runner, 0 without one; a slot's share is never larger.
     """
-    if given:
-        return given
-    part = there_is() // max(1, slots)
-    return int(SHARE * (min(part, runner_bytes) if runner_bytes else part))
+    if configured:
+        return configured
+    share = machine_memory() // max(1, slots)
+    return int(ROW_SHARE * (min(share, runner_bytes) if runner_bytes else share))
 
 
-def fits(spec: JobSpec, schema: DatasetSchema, memory_bytes: int) -> bool:
-    """Whether the rows of a job can be prepared in memory, by what is known before they are read.
+def rows_fit(spec: JobSpec, schema: DatasetSchema, memory_bytes: int) -> bool:
+    """Whether the rows of a job fit into memory once prepared, estimated from spec and schema.
 
-    `memory_bytes` is what the slot has; the job may say otherwise.
+    `memory_bytes` is what the slot has; the spec may set another limit.
     """
-    numbers = schema.rows * math.prod(input_shape(spec, schema))
-    return numbers * BYTES[spec.precision] * COPIES <= (spec.data.memory_bytes or memory_bytes)
+    values = schema.rows * math.prod(input_shape(spec, schema))
+    return values * BYTES[spec.precision] * COPIES <= (spec.data.memory_bytes or memory_bytes)
 
 
-def there_is() -> int:
-    """Memory of this machine or, if that is less, of the control group this process is in."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def machine_memory() -> int:
+    """Bytes of memory of this machine, or of this process's control group if that has fewer."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in _GROUP_LIMITS:
         with suppress(OSError, ValueError):  # `max`: no limit
-            found = min(found, int(path.read_text()))
-    return found
+            total = min(total, int(path.read_text()))
+    return total

@@ -1,7 +1,7 @@
-"""What the slots of a worker count, in memory that its main process shares with them.
+"""Prometheus metrics of a worker: counters that its slots share with the main process.
 
-Each slot writes to a row of its own, so that nobody waits for anybody; a child that takes the place
-of another goes on with its row.
+Each slot writes to a row of its own, so no lock is needed. A process that replaces another goes on
+with its row.
 """
 
 import mmap
@@ -13,81 +13,81 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 COUNTERS = {
     "attempts_finished": "attempts that ended with a model",
-    "attempts_failed": "attempts that failed because of what the client asked for",
-    "attempts_cancelled": "attempts that ended because the client wanted so",
-    "attempts_released": "attempts given back by a drain or a pause",
-    "attempts_lost": "attempts that something else than the spec broke",
-    "machine_losses": "of those, attempts that this machine broke: they are not charged",
-    "attempts_superseded": "attempts that found another in their place: their writes were refused",
-    "duplicate_bells": "bells for jobs that did not wait",
+    "attempts_failed": "attempts that failed because of their spec",
+    "attempts_cancelled": "attempts that were cancelled",
+    "attempts_released": "attempts that were given back by a drain or a pause",
+    "attempts_lost": "attempts that ended for another reason than their spec",
+    "machine_losses": "lost attempts that this machine caused: they are not charged",
+    "attempts_superseded": "attempts that another one replaced: their writes were refused",
+    "duplicate_bells": "messages for jobs that were not queued",
     "steps": "optimizer updates",
-    "points": "metric points measured",
-    "checkpoints": "checkpoints that runners wrote",
-    "cache_bytes_scrubbed": "bytes of the cache that were read again to find damage",
-    "cache_damaged": "damaged files of the cache that the scrub dropped",
-    "store_repaired": "damaged objects of the store that were replaced by copies of the cache",
-    "checkpoint_failures": "checkpoints that this machine could not write or keep",
+    "points": "metric points recorded",
+    "checkpoints": "checkpoints that runners saved",
+    "cache_bytes_scrubbed": "bytes of the cache that the scrub read to detect damage",
+    "cache_damaged": "damaged files that the scrub removed from the cache",
+    "store_repaired": "damaged objects of the store that were replaced from the cache",
+    "checkpoint_failures": "checkpoints that this machine could not save or upload",
 }
-GAUGES = {"busy": "slots that train", "suspended": "slots that the circuit breaker keeps idle"}
+GAUGES = {"busy": "slots that run a job", "suspended": "slots that the circuit breaker stopped"}
 
 _NAMES = (*COUNTERS, *GAUGES)
 _VALUE = struct.Struct("d")
 
 
-class Counts:
-    """A table of numbers: a row for each slot, a column for each name."""
+class WorkerCounts:
+    """A table of numbers in shared memory: a row for each slot, a column for each name."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * len(_NAMES) * _VALUE.size)
 
-    def row(self, slot: int) -> "Row":
-        """The numbers of one slot. Only one process may write to them."""
-        return Row(self, slot)
+    def of_slot(self, slot: int) -> "SlotCounts":
+        """The row of one slot, which only one process may write to."""
+        return SlotCounts(self, slot)
 
     def total(self, name: str) -> float:
         """The sum over all slots."""
         return sum(self.read(slot, name) for slot in range(self._slots))
 
     def read(self, slot: int, name: str) -> float:
-        """The number of one slot."""
-        value: float = _VALUE.unpack_from(self._memory, self._place(slot, name))[0]
+        """The number `name` of one slot."""
+        value: float = _VALUE.unpack_from(self._memory, self._offset(slot, name))[0]
         return value
 
     def write(self, slot: int, name: str, value: float) -> None:
-        """Set the number of one slot."""
-        _VALUE.pack_into(self._memory, self._place(slot, name), value)
+        """Set the number `name` of one slot."""
+        _VALUE.pack_into(self._memory, self._offset(slot, name), value)
 
     def collect(self) -> Iterator[Metric]:
-        """All of them as Prometheus wants them."""
+        """All totals as Prometheus metrics."""
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"chainrule_worker_{name}", text, self.total(name))
         for name, text in GAUGES.items():
             yield GaugeMetricFamily(f"chainrule_worker_{name}", text, self.total(name))
-        yield GaugeMetricFamily("chainrule_worker_slots", "slots there are", self._slots)
+        yield GaugeMetricFamily("chainrule_worker_slots", "slots of the worker", self._slots)
 
-    def _place(self, slot: int, name: str) -> int:
+    def _offset(self, slot: int, name: str) -> int:
         return ((slot % self._slots) * len(_NAMES) + _NAMES.index(name)) * _VALUE.size
 
 
-class Row:
+class SlotCounts:
     """The numbers of one slot."""
 
-    def __init__(self, counts: Counts, slot: int) -> None:
+    def __init__(self, counts: WorkerCounts, slot: int) -> None:
         self._counts = counts
         self._slot = slot
 
     def add(self, name: str, amount: float = 1) -> None:
-        """Count `amount` more."""
+        """Add `amount` to the number `name`."""
         self.set(name, self._counts.read(self._slot, name) + amount)
 
     def set(self, name: str, value: float) -> None:
-        """Let the number be `value`."""
+        """Set the number `name` to `value`."""
         self._counts.write(self._slot, name, value)
 
 
-def serve(counts: Counts, host: str, port: int) -> None:
-    """Show the numbers at http://host:port/metrics from a thread. Raises OSError."""
+def serve(counts: WorkerCounts, host: str, port: int) -> None:
+    """Serve the metrics at http://host:port/metrics from a thread. Raises OSError."""
     registry = CollectorRegistry()
     registry.register(counts)
     start_http_server(port, host, registry)

@@ -1,4 +1,4 @@
-"""Probe a machine whose circuit breaker is open, and let it claim again when it works."""
+"""Probe a machine whose circuit breaker is open, and close the breaker when the probe passes."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.25
 
 
 class Probe:
-    """Looks at the breaker from a thread of a slot; several slots do no harm."""
+    """Checks the breaker from a thread. Several slots of a worker may each have one."""
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
@@ -27,15 +27,15 @@ class Probe:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="probe", daemon=True).start()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop the thread after its present round."""
         self._ended.set()
 
     def look(self) -> None:
-        """Probe the machine if that is due: close the breaker, or keep it open for longer."""
+        """Probe the machine if a probe is due: close the breaker, or keep it open for longer."""
         if not self._breaker.due:
             return
         try:
@@ -53,19 +53,19 @@ class Probe:
             try:
                 self.look()
             except Exception:
-                log.exception("the probe stumbled")
+                log.exception("the probe failed unexpectedly")
 
 
 def check(equipment: Equipment) -> None:
-    """Raise UnavailableError or OSError unless store and disks of this machine can be used."""
+    """Use the store and the disks of this machine. Raises UnavailableError or OSError."""
     equipment.store.confirm()
     equipment.store.probe()
     equipment.cache.probe(BLOCK_BYTES)
-    _write(equipment.settings.data_dir / "work")
+    _write_block(equipment.settings.data_dir / "work")
 
 
-def _write(folder: Path) -> None:
-    """Write a block to a file of its own that is gone afterwards. Raises OSError."""
+def _write_block(folder: Path) -> None:
+    """Write a block to a temporary file. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".probe-{uuid.uuid4().hex}"
     try:

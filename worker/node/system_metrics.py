@@ -1,4 +1,4 @@
-"""How the machine and the runner do while a job trains, under the names MLflow's pages know."""
+"""Metrics of the machine and of the runner while a job trains, under MLflow's names."""
 
 import shutil
 import time
@@ -12,14 +12,14 @@ from worker.node.gpus import Gpus
 _MEGABYTE = 10**6
 
 
-class Vitals:
-    """Measures now and then, every `seconds` at most; 0: never.
+class SystemMetrics:
+    """Measures the machine, at most once every `seconds`; 0: never.
 
-    What is counted (processor time, network, steps) is told as the mean since the time before.
+    Rates (processor, network, steps) are means since the measurement before.
     """
 
     def __init__(self, folder: Path, *, seconds: float, gpus: Gpus | None = None) -> None:
-        """`folder` lies on the disk to tell of; `gpus` are the cards, by default all there are."""
+        """`folder` is on the disk to measure; `gpus` are by default all of this machine."""
         self._folder = folder
         self._seconds = seconds
         self._since = time.monotonic()
@@ -30,23 +30,21 @@ class Vitals:
             self._gpus = gpus or Gpus()
 
     def measure(self, pid: int, step: int) -> dict[str, float]:
-        """Metrics by name when it is time, else none.
+        """Metrics by name; empty when the next measurement is not due.
 
-        `pid` is the runner's, `step` how many updates it has reported.
+        `pid` is the runner's process id, `step` the number of updates that it has reported.
         """
         now = time.monotonic()
         passed = now - self._since
         if not self._seconds or passed < self._seconds:
             return {}
         self._since = now
-        found = self._machine() | self._traffic() | self._gpus.measure()
-        found |= {
-            "runner_memory_megabytes": _resident_bytes(pid) / _MEGABYTE,
-        }
+        metrics = self._machine() | self._traffic() | self._gpus.measure()
+        metrics["runner_memory_megabytes"] = _resident_bytes(pid) / _MEGABYTE
         if self._step is not None and step >= self._step:
-            found["steps_per_second"] = (step - self._step) / passed
+            metrics["steps_per_second"] = (step - self._step) / passed
         self._step = step
-        return {f"{MACHINE}{name}": float(value) for name, value in found.items()}
+        return {f"{MACHINE}{name}": float(value) for name, value in metrics.items()}
 
     def _machine(self) -> dict[str, float]:
         memory, disk = psutil.virtual_memory(), shutil.disk_usage(self._folder)
@@ -71,7 +69,7 @@ class Vitals:
 
 
 def _resident_bytes(pid: int) -> int:
-    """What a process holds in memory; 0 once it is gone."""
+    """Resident memory of a process; 0 once it has ended."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

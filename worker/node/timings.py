@@ -1,22 +1,25 @@
-"""The inequalities between timeouts on which safety rests, checked before a process begins."""
+"""The inequalities between timeouts that safety depends on, checked before a process starts."""
 
 from core.errors import InvalidError
 from core.settings import Settings
 
 STATEMENT_SHARE = 0.3
-"""A database statement may take this share of a lease: one that hangs leaves time for two more."""
+"""The share of a lease that one database statement may take: one that hangs leaves time for two."""
 
 KILL_SECONDS = 0.15
-"""From the end of a lease to the end of the runner: a look, and a SIGKILL."""
+"""The longest time from the end of a lease to the end of the runner: one check and a SIGKILL."""
 
 
 def check(settings: Settings) -> None:
-    """Raise InvalidError naming what to change when the timeouts do not fit together."""
+    """Check the timeouts. Raises InvalidError that names the setting to change."""
     lease = settings.lease_seconds
     rules = (
-        (settings.self_fence_seconds + KILL_SECONDS <= lease, "too short to stop in time"),
-        (settings.renew_seconds <= lease / 5, "renewed too seldom"),
-        (settings.reap_seconds <= lease / 10, "looked after too seldom"),
+        (
+            settings.self_fence_seconds + KILL_SECONDS <= lease,
+            "too short for a runner to stop in time",
+        ),
+        (settings.renew_seconds <= lease / 5, "not renewed often enough"),
+        (settings.reap_seconds <= lease / 10, "not checked often enough"),
         (lease * STATEMENT_SHARE < lease / 3, "shorter than three statements"),
     )
     for holds, what in rules:

@@ -1,4 +1,4 @@
-"""What a worker computes with: versions of Python and packages, BLAS, processor."""
+"""The environment of a worker: versions of Python and packages, BLAS, processor."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -7,19 +7,19 @@ from pathlib import Path
 import threadpoolctl
 
 PACKAGES = ("chainrule", "numpy", "llvmlite", "pyarrow", "safetensors", "onnx")
-"""Those that what is trained may depend on."""
+"""The packages that results may depend on."""
 
 
 def versions() -> dict[str, str]:
-    """By name; what this machine does not tell is left out."""
-    found = {
+    """Versions by name; what cannot be found out is left out."""
+    by_name = {
         **{name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "blas": _blas(),
         "cpu": _cpu(),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in by_name.items() if text}
 
 
 def _version(name: str) -> str:
@@ -30,7 +30,7 @@ def _version(name: str) -> str:
 
 
 def _blas() -> str:
-    """Such as `openblas 0.3.30 SkylakeX`."""
+    """Library, version and kernel, such as `openblas 0.3.30 SkylakeX`."""
     for library in threadpoolctl.threadpool_info():
         if library.get("user_api") == "blas":
             words = (library.get(key) for key in ("internal_api", "version", "architecture"))

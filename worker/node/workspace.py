@@ -1,4 +1,4 @@
-"""A slot's folder for the files of its attempts, and what dead slots left of theirs."""
+"""The folder of a slot for the files of its attempts; those of ended processes are deleted."""
 
 import fcntl
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 _LOCK = "lock"
 
 
-class Workroom:
-    """A folder of this process's own under `root`; it counts as left once the process is gone."""
+class Workspace:
+    """A folder under `root` that this process has locked for as long as it lives."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -21,26 +21,26 @@ class Workroom:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def folder(self, name: str) -> Path:
-        """An empty folder called `name`."""
+        """Create an empty folder called `name`."""
         path = self._folder / name
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
         return path
 
     def clear(self, path: Path) -> None:
-        """Delete a folder that `folder` gave."""
+        """Delete a folder that `folder` created."""
         shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
-        """Delete everything."""
+        """Delete all folders of this process."""
         os.close(self._lock)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def sweep(root: Path) -> None:
-    """Delete the folders under `root` whose processes are gone."""
+    """Delete the folders under `root` whose processes have ended."""
     for folder in root.iterdir():
-        # One without a lock is being made this moment, or was left at that very moment.
+        # Without a lock file its process is still creating it, or ended while it did.
         if not (folder / _LOCK).exists():
             continue
         lock = _open_lock(folder)

@@ -1,6 +1,6 @@
-"""`python -m worker.scheduler`: rings for waiting jobs, takes back lost ones, advances sweeps.
+"""`python -m worker.scheduler`: wakes workers, recovers lost jobs, advances sweeps.
 
-A plain process, no Celery task: it has to work when the broker does not. Two of them are harmless.
+A plain process and no Celery task, so that it works without the broker. Two of them do no harm.
 """
 
 import signal
@@ -18,7 +18,7 @@ from core.data.storage.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
 from core.errors import ChainruleError, SupersededError, UnavailableError
-from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, ring
+from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, notify
 from core.settings import Settings
 from core.spec.version import SPEC_VERSION
 from worker.mlflow.jobs import JobMirror
@@ -26,20 +26,20 @@ from worker.mlflow.reconcile import Reconciler
 from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror
 from worker.node import logs
-from worker.node.liveness import beat
+from worker.node.heartbeat import touch_pulse_file
 from worker.node.timings import STATEMENT_SHARE, check
 from worker.scheduler.loop import Loop
-from worker.scheduler.metrics import Instruments
+from worker.scheduler.metrics import SchedulerMetrics
 from worker.scheduler.scrubs import StoreScrub
-from worker.scheduler.webhooks import Courier
+from worker.scheduler.webhooks import WebhookSender
 
 log = structlog.get_logger()
 
-_LEAST_WINDOW = 2
+_MIN_WINDOW = 2
 _MIRROR_SECONDS = 1.0
 _TRIALS_SECONDS = 0.25
 _SWEEP_SECONDS = 0.25
-_COURIER_SECONDS = 1.0
+_WEBHOOK_SECONDS = 1.0
 _RECONCILE_SECONDS = 60.0
 _ERASE_SECONDS = 2.0
 _FORGET_SECONDS = 600.0
@@ -50,7 +50,7 @@ _STUCK_SECONDS = 120.0
 
 
 class Scheduler:
-    """Loops that do not wait for one another."""
+    """Loops in threads of their own."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,19 +64,19 @@ class Scheduler:
         self._job_mirror = JobMirror(self._engine, self._store, settings)
         self._trial_mirror = TrialMirror(self._engine, self._store, settings)
         self._sweep_mirror = SweepMirror(self._engine, settings)
-        self._instruments = Instruments(self._engine)
+        self._metrics = SchedulerMetrics(self._engine)
         self._snapshots = sweeps.SnapshotCache()
-        self._beyond: dict[str, int] = {}  # spec versions that no worker of a queue reads
-        self._courier = Courier(self._engine, settings)
+        self._unread: dict[str, int] = {}  # by queue: the lowest spec version that no worker reads
+        self._webhooks = WebhookSender(self._engine, settings)
         self._store_scrub = StoreScrub(
-            self._engine, self._store, self._instruments, settings.scrub_bytes_per_second
+            self._engine, self._store, self._metrics, settings.scrub_bytes_per_second
         )
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
             Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
             Loop("erase", _ERASE_SECONDS, self.erase),
-            Loop("webhooks", _COURIER_SECONDS, self._courier.turn),
+            Loop("webhooks", _WEBHOOK_SECONDS, self._webhooks.look),
             Loop("forget", _FORGET_SECONDS, self.forget),
             *self._store_scrub.loops(),
         ]
@@ -92,62 +92,62 @@ class Scheduler:
             ]
 
     def run(self, ended: threading.Event) -> None:
-        """Work until `ended` is set."""
+        """Run the loops until `ended` is set."""
         if self._settings.metrics_port:
-            self._instruments.serve(self._settings.metrics_host, self._settings.metrics_port)
+            self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         for loop in self._loops:
             loop.start()
-        log.info("the scheduler works")
+        log.info("the scheduler started")
         while not ended.wait(_PULSE_SECONDS):
-            if all(loop.turns(_STUCK_SECONDS) for loop in self._loops):
-                beat(self._settings.pulse_file)
+            if all(loop.healthy(_STUCK_SECONDS) for loop in self._loops):
+                touch_pulse_file(self._settings.pulse_file)
         for loop in self._loops:
             loop.end(_END_SECONDS)
-        self._courier.close()
+        self._webhooks.close()
         self._job_mirror.close()
         self._trial_mirror.close()
         self._sweep_mirror.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:
-        """Ring for the jobs next in turn; how many. Raises UnavailableError."""
+        """Send messages for the next queued jobs; how many. Raises UnavailableError."""
         with reading(self._engine) as session:
             slots = nodes.slots(session)
             known = nodes.spec_versions(session)
-            beyond = jobs.beyond(session, known)
-        lowest = {queue: version for queue, (_, version) in beyond.items()}
-        if lowest != self._beyond:
-            self._beyond = lowest
-            for queue, (count, version) in beyond.items():
+            unread = jobs.beyond(session, known)
+        lowest = {queue: version for queue, (_, version) in unread.items()}
+        if lowest != self._unread:
+            self._unread = lowest
+            for queue, (count, version) in unread.items():
                 log.warning(
-                    "jobs wait for a worker of a newer release",
+                    "queued jobs need a worker of a newer release",
                     queue=queue,
                     jobs=count,
                     spec_version=version,
                     workers_read=known[queue],
                 )
-        rung = sum(
+        sent = sum(
             jobs.dispatch(
                 self._engine,
-                lambda job_id, queue: ring(self._celery, job_id, queue),
+                lambda job_id, queue: notify(self._celery, job_id, queue),
                 queue=queue,
-                window=max(_LEAST_WINDOW, 2 * slots.get(queue, 0)),
+                window=max(_MIN_WINDOW, 2 * slots.get(queue, 0)),
                 again_seconds=self._settings.ring_again_seconds,
                 spec_version=known.get(queue, SPEC_VERSION),
             )
             for queue in QUEUES
         )
-        self._instruments.bells.inc(rung)
-        return rung
+        self._metrics.messages.inc(sent)
+        return sent
 
     def reap(self) -> None:
-        """Take back jobs whose attempts fell silent. Raises UnavailableError."""
+        """Recover jobs whose leases ran out. Raises UnavailableError."""
         for job_id in self._reaper.look():
-            self._instruments.reaped.inc()
+            self._metrics.reaped.inc()
             log.warning("an attempt was lost: its lease ran out", job=job_id)
 
     def sweep(self) -> None:
-        """Advance all sweeps: tell, prune, begin. Raises UnavailableError."""
+        """Advance all sweeps: record results, prune, start trials. Raises UnavailableError."""
         with reading(self._engine) as session:
             unfinished = sweeps.unfinished(session)
         self._snapshots.retain(unfinished)
@@ -155,23 +155,23 @@ class Scheduler:
             try:
                 sweeps.advance(self._engine, sweep_id, self._snapshots)
             except SupersededError as error:
-                log.info("another scheduler advances a sweep", sweep=sweep_id, why=error.detail)
+                log.info("another scheduler advances a sweep", sweep=sweep_id, reason=error.detail)
             except UnavailableError:
                 raise
             except Exception:
-                # What is wrong with one sweep must not hold up the others.
-                log.exception("a sweep was not advanced", sweep=sweep_id)
+                # An error of one sweep must not delay the others.
+                log.exception("cannot advance a sweep", sweep=sweep_id)
 
     def erase(self) -> None:
-        """Erase dataset versions that were to go and that nobody needs. Raises UnavailableError."""
+        """Erase deleted dataset versions that no job needs. Raises UnavailableError."""
         with reading(self._engine) as session:
-            waiting = datasets.erasable(session)
-        for version_id in waiting:
+            version_ids = datasets.erasable(session)
+        for version_id in version_ids:
             if datasets.erase(self._engine, self._store, version_id):
                 log.info("a dataset version was erased", version_id=version_id)
 
     def forget(self) -> None:
-        """Delete rows of workers long gone and of old messages. Raises UnavailableError."""
+        """Delete old rows of workers and messages. Raises UnavailableError."""
         with transaction(self._engine) as session:
             nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
             notices.delete_old(session)

@@ -1,4 +1,4 @@
-"""Something done again and again in a thread, that no error of one time keeps from the next."""
+"""A task that a thread repeats at an interval, whatever errors it raises."""
 
 import threading
 import time
@@ -20,35 +20,35 @@ class Loop:
         self._work = work
         self._ended = threading.Event()
         self._failing = False
-        self._turned = time.monotonic()
+        self._returned_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def end(self, timeout_seconds: float) -> None:
-        """Begin no more; wait until the present time is over, or the timeout."""
+        """Stop; wait until the present call has returned, or for the timeout."""
         self._ended.set()
         self._thread.join(timeout_seconds)
 
-    def turns(self, grace_seconds: float) -> bool:
-        """Whether it came round lately: no call has been taking longer than the grace."""
-        return time.monotonic() - self._turned < self._seconds + grace_seconds
+    def healthy(self, grace_seconds: float) -> bool:
+        """Whether no call has been running for longer than the grace."""
+        return time.monotonic() - self._returned_at < self._seconds + grace_seconds
 
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
                 self._work()
                 if self._failing:
-                    log.info("works again", loop=self.name)
+                    log.info("the loop works again", loop=self.name)
                 self._failing = False
             except ChainruleError as error:
-                # Once: a server that is away for a day must not fill the log.
+                # Logged once: an outage of a day must not fill the log.
                 if not self._failing:
-                    log.warning("does not work now", loop=self.name, reason=error.detail)
+                    log.warning("the loop fails", loop=self.name, reason=error.detail)
                 self._failing = True
             except Exception:
-                log.exception("stumbled", loop=self.name)
-            self._turned = time.monotonic()
+                log.exception("the loop failed unexpectedly", loop=self.name)
+            self._returned_at = time.monotonic()
             self._ended.wait(self._seconds)

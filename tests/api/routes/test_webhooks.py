@@ -11,13 +11,13 @@ from api.app import create_app
 from core.settings import Settings
 from tests.support.api_cases import Http, assert_problem, close
 from tests.support.receivers import receiver
-from worker.scheduler.webhooks import Courier
+from worker.scheduler.webhooks import WebhookSender
 
 HOOK = {"url": "https://example.com/hook", "events": ["job.failed"]}
 
 
 @pytest.fixture
-def told(database_url, tmp_path, portal, pets) -> Iterator[tuple[Http, Courier]]:
+def told(database_url, tmp_path, portal, pets) -> Iterator[tuple[Http, WebhookSender]]:
     """An app that may send to this machine, and the courier of its scheduler."""
     settings = Settings(
         database_url=database_url,
@@ -28,7 +28,7 @@ def told(database_url, tmp_path, portal, pets) -> Iterator[tuple[Http, Courier]]
     app = create_app(settings)
     http = Http(app, portal)
     http.register(pets)
-    courier = Courier(app.state.context.engine, settings)
+    courier = WebhookSender(app.state.context.engine, settings)
     yield http, courier
     courier.close()
     close(app)
@@ -39,7 +39,7 @@ def until(courier, condition):
     give_up_at = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < give_up_at
-        courier.turn()
+        courier.look()
         time.sleep(0.02)
 
 

@@ -12,7 +12,7 @@ import pytest
 from chainrule.stack import broker
 from chainrule.stack.broker import Broker
 from chainrule.stack.supervisor import Supervisor
-from core.queue import make_celery, ring, waiting
+from core.queue import make_celery, notify, waiting
 from core.settings import Settings
 
 
@@ -36,8 +36,8 @@ def running(folder: Path) -> Iterator[Broker]:
 @pytest.mark.parametrize("name", ["b", "long" * 30, "with space"])
 def test_it_takes_messages(tmp_path: Path, name: str) -> None:
     with running(tmp_path / name) as one:
-        app = make_celery(Settings(broker_url=one.url), publish_seconds=3)
-        ring(app, "some-job", "cpu")
+        app = make_celery(Settings(broker_url=one.url), publish_seconds=3)  # type: ignore[arg-type]
+        notify(app, "some-job", "cpu")
         assert waiting(app, "cpu") == 1
         app.close()
 

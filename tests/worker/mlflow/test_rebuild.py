@@ -162,12 +162,12 @@ def test_a_run_of_a_sweep_that_lost_its_points_gets_them_again(
     mirrors = Mirrors(site)
     try:
         until(lambda: mirrors.sweeps.sync(sweep_id))
-        run_id = runs(site)[sweep_id]
+        run_id = present(do(site.engine, sweeps.get, sweep_id).mlflow_run_id)
         damage(tracker, lost=[], hollow=[run_id])
         assert rebuild(site)["sweeps"] == 1
         rested(site)
         until(lambda: mirrors.sweeps.sync(sweep_id))
-        assert runs(site)[sweep_id] == run_id
+        assert do(site.engine, sweeps.get, sweep_id).mlflow_run_id == run_id
     finally:
         mirrors.close()
     assert tracker.history(run_id, "best/valid/accuracy")

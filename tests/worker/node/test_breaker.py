@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UnavailableError
 from tests.support.worker_cases import Bench
-from worker.node.breaker import LONGEST_PAUSE_SECONDS, MOST_JOBS_IN_A_ROW, CircuitBreaker
+from worker.node.breaker import MAX_JOBS_IN_A_ROW, MAX_PAUSE_SECONDS, CircuitBreaker
 from worker.node.probe import Probe, check
 
 FULL = {"kind": "disk_full", "message": "no space left on the disk of the cache"}
@@ -58,7 +58,7 @@ def test_each_failure_in_a_row_lengthens_the_pause_until_an_attempt_succeeds(
         return clock.at - began
 
     assert [pause() for _ in range(9)] == [0, 1, 3, 7, 15, 31, 60, 60, 60]
-    assert LONGEST_PAUSE_SECONDS == 60
+    assert MAX_PAUSE_SECONDS == 60
     breaker.succeeded()
     assert pause() == 0
 
@@ -73,7 +73,7 @@ def test_a_failed_probe_keeps_it_open_for_longer(breaker: CircuitBreaker, clock:
 
 
 def test_several_jobs_lost_in_a_row_open_it_whatever_the_cause(breaker: CircuitBreaker):
-    for number in range(MOST_JOBS_IN_A_ROW):
+    for number in range(MAX_JOBS_IN_A_ROW):
         assert not breaker.open
         for _ in range(5):
             breaker.lost(f"job {number}", SIGNAL)

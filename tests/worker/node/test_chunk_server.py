@@ -23,7 +23,7 @@ from core.data.storage.stores import Store, open_store
 from core.data.table import chunks
 from core.settings import Settings
 from tests.support.brokers import free_port
-from worker.node.chunk_server import Sharing, sharing
+from worker.node.chunk_server import ChunkServer, serving_chunks
 
 TOKEN = "a token for the tests"
 CHUNKS = 24
@@ -66,7 +66,7 @@ class Machine:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.cache, self.store = Cache(folder), Counting.over(store)
         settings = Settings(peer_url=self.url, peer_token=SecretStr(TOKEN))
-        self.server = Sharing(settings, self.cache, self.store)
+        self.server = ChunkServer(settings, self.cache, self.store)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def fetch(self, digest: str, urls: list[str], token: str = TOKEN) -> None:
@@ -233,7 +233,7 @@ def test_the_worker_shares_in_a_process_of_its_own(kept, tmp_path, monkeypatch):
     }.items():  # fmt: skip
         monkeypatch.setenv(f"CHAINRULE_{name}", value)
     transport = httpx.HTTPTransport(retries=10)
-    with sharing(Settings()), httpx.Client(transport=transport) as client:
+    with serving_chunks(Settings()), httpx.Client(transport=transport) as client:
         path = f"{url}/versions/{manifest.digest}/chunks/{manifest.chunks[0].digest}"
         answer = client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
         assert chunks.sha256(answer.content) == manifest.chunks[0].digest

@@ -4,7 +4,7 @@ import pytest
 
 from core.events import MACHINE
 from worker.node.gpus import Gpus
-from worker.node.system_metrics import Vitals
+from worker.node.system_metrics import SystemMetrics
 
 
 class Double:
@@ -59,5 +59,5 @@ def test_without_library_or_driver_there_is_nothing_to_tell(library):
 
 
 def test_a_machine_with_cards_tells_of_them(tmp_path):
-    vitals = Vitals(tmp_path, seconds=1e-9, gpus=Gpus(Double()))
+    vitals = SystemMetrics(tmp_path, seconds=1e-9, gpus=Gpus(Double()))
     assert vitals.measure(1, 1)[f"{MACHINE}gpu_0_utilization_percentage"] == 75.0

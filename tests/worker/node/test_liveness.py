@@ -2,18 +2,18 @@
 
 import threading
 
-from worker.node.liveness import beat
+from worker.node.heartbeat import touch_pulse_file
 from worker.scheduler.loop import Loop
 
 
 def test_a_beat_touches_the_file(tmp_path):
-    beat(tmp_path / "pulse")
+    touch_pulse_file(tmp_path / "pulse")
     assert (tmp_path / "pulse").exists()
 
 
 def test_no_file_and_no_folder_do_no_harm(tmp_path):
-    beat(None)
-    beat(tmp_path / "absent" / "pulse")
+    touch_pulse_file(None)
+    touch_pulse_file(tmp_path / "absent" / "pulse")
     assert not (tmp_path / "absent").exists()
 
 
@@ -27,8 +27,8 @@ def test_a_loop_that_hangs_turns_no_more():
     loop = Loop("hanging", 0.0, work)
     loop.start()
     assert entered.wait(30)
-    assert loop.turns(30.0)
-    assert not loop.turns(0.0)
+    assert loop.healthy(30.0)
+    assert not loop.healthy(0.0)
     release.set()
     loop.end(30.0)
-    assert loop.turns(30.0)
+    assert loop.healthy(30.0)

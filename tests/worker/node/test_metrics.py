@@ -12,8 +12,8 @@ from tests.support.brokers import free_port
 from tests.support.job_cases import claimed, points, queued
 from tests.support.worker_cases import Bench, until
 from tests.support.worker_sites import Site
-from worker.node.metrics import Counts
-from worker.scheduler.metrics import Instruments
+from worker.node.metrics import WorkerCounts
+from worker.scheduler.metrics import SchedulerMetrics
 
 
 def samples(text: str) -> dict[str, float]:
@@ -25,10 +25,10 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_slots_count_for_themselves_and_are_summed():
-    counts = Counts(2)
-    counts.row(0).add("steps", 3)
-    counts.row(1).add("steps", 4)
-    counts.row(1).set("busy", 1)
+    counts = WorkerCounts(2)
+    counts.of_slot(0).add("steps", 3)
+    counts.of_slot(1).add("steps", 4)
+    counts.of_slot(1).set("busy", 1)
     registry = CollectorRegistry()
     registry.register(counts)
     shown = samples(generate_latest(registry).decode())
@@ -38,8 +38,8 @@ def test_slots_count_for_themselves_and_are_summed():
 
 
 def test_an_attempt_is_counted(bench: Bench):
-    counts = Counts(1)
-    bench.equipment.counts = counts.row(0)
+    counts = WorkerCounts(1)
+    bench.equipment.counts = counts.of_slot(0)
     job_id = bench.submit(epochs=2)
     bench.slot.work(job_id)
     bench.slot.work(job_id)
@@ -55,7 +55,7 @@ def test_the_scheduler_shows_how_the_rows_stand(engine):
     claim = claimed(engine)
     with transaction(engine) as session:
         jobs.record_metrics(session, claim.job_id, 1, 1, points(1, 2))
-    shown = samples(generate_latest(Instruments(engine).registry).decode())
+    shown = samples(generate_latest(SchedulerMetrics(engine).registry).decode())
     assert shown["chainrule_queue_jobscpu"] == 1
     assert shown["chainrule_leases"] == 1
     assert shown["chainrule_mirror_chunks"] == 1

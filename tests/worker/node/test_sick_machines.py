@@ -20,7 +20,7 @@ from tests.support.job_cases import pass_time
 from tests.support.worker_cases import Bench, until
 from worker.node.context import Equipment
 from worker.node.drain import Drain
-from worker.node.heartbeat import Presence
+from worker.node.heartbeat import Heartbeat
 from worker.node.probe import Probe
 from worker.slot import Slot
 
@@ -39,7 +39,7 @@ class Member:
         settings = bench.settings.model_copy(update=changes)
         self.equipment = Equipment(settings, Drain(), f"{node}-1")
         self.slot = Slot(self.equipment)
-        self.presence = Presence(self.equipment)
+        self.presence = Heartbeat(self.equipment)
         self.presence.start()
         until(lambda: node in {state.node.name for state in nodes_of(bench) if state.alive})
 
@@ -300,7 +300,7 @@ def test_an_error_of_the_operating_system_in_the_worker_is_the_machine_s(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as broken:
-        broken.setattr(bench.equipment.workroom, "folder", refuse)
+        broken.setattr(bench.equipment.workspace, "folder", refuse)
         bench.slot.work(job_id)
     (first,) = bench.attempts(job_id)
     assert (first.status, first.charged) == (AttemptStatus.LOST, False)

@@ -5,11 +5,11 @@ import time
 
 from core.events import MACHINE
 from tests.support.worker_cases import Bench, until
-from worker.node.system_metrics import Vitals
+from worker.node.system_metrics import SystemMetrics
 
 
 def test_it_measures_this_machine(tmp_path):
-    vitals = Vitals(tmp_path, seconds=0.01)
+    vitals = SystemMetrics(tmp_path, seconds=0.01)
     time.sleep(0.02)
     first = vitals.measure(os.getpid(), step=100)
     assert f"{MACHINE}steps_per_second" not in first
@@ -26,13 +26,13 @@ def test_it_measures_this_machine(tmp_path):
 
 
 def test_it_waits_in_between_and_can_be_turned_off(tmp_path):
-    vitals = Vitals(tmp_path, seconds=1000)
+    vitals = SystemMetrics(tmp_path, seconds=1000)
     assert vitals.measure(os.getpid(), 1) == {}
-    assert Vitals(tmp_path, seconds=0).measure(os.getpid(), 1) == {}
+    assert SystemMetrics(tmp_path, seconds=0).measure(os.getpid(), 1) == {}
 
 
 def test_a_process_that_is_gone_holds_nothing(tmp_path):
-    vitals = Vitals(tmp_path, seconds=0.001)
+    vitals = SystemMetrics(tmp_path, seconds=0.001)
     time.sleep(0.01)
     assert vitals.measure(2**22 + 1, 1)[f"{MACHINE}runner_memory_megabytes"] == 0
 

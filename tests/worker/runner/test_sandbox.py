@@ -12,7 +12,7 @@ import pytest
 from core.data.ingest.parser import ParsedDataset
 from core.spec.job import DIGITS
 from tests.support.worker_cases import LONG, until
-from worker.node.memory import for_rows, there_is
+from worker.node.memory import machine_memory, row_memory
 from worker.runner.process import RunnerProcess
 from worker.runner.sandbox import environment, share_of_cores
 
@@ -96,8 +96,8 @@ def test_cores_are_shared_evenly():
 
 
 def test_rows_have_half_of_what_a_slot_has():
-    machine = there_is()
+    machine = machine_memory()
     assert machine > 2**28
-    assert for_rows(7, 0, 1) == 7
-    assert for_rows(0, 0, 2) == machine // 4
-    assert for_rows(0, 2**20, 1) == 2**19
+    assert row_memory(7, 0, 1) == 7
+    assert row_memory(0, 0, 2) == machine // 4
+    assert row_memory(0, 2**20, 1) == 2**19

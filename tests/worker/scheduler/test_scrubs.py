@@ -10,8 +10,8 @@ from core.data.storage import damage
 from core.data.storage.cache import Cache
 from core.data.storage.local_copy import chunk_key, held, manifest
 from tests.support.worker_cases import Bench, until
-from worker.node.metrics import Counts
-from worker.scheduler.metrics import Instruments
+from worker.node.metrics import WorkerCounts
+from worker.scheduler.metrics import SchedulerMetrics
 from worker.scheduler.scrubs import CacheScrub, StoreScrub
 
 FAST = 2**40
@@ -19,7 +19,7 @@ FAST = 2**40
 
 @pytest.fixture
 def counts():
-    return Counts(1)
+    return WorkerCounts(1)
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def digest(bench: Bench) -> str:
     return kept.chunks[0].digest
 
 
-def scrub_of(bench: Bench, counts: Counts, rate: int = FAST) -> CacheScrub:
+def scrub_of(bench: Bench, counts: WorkerCounts, rate: int = FAST) -> CacheScrub:
     cache = Cache(bench.settings.data_dir / "cache")
-    return CacheScrub(bench.engine, bench.store, cache, counts.row(0), rate)
+    return CacheScrub(bench.engine, bench.store, cache, counts.of_slot(0), rate)
 
 
 def flip(path):
@@ -45,7 +45,7 @@ def flip(path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_flipped_bit_of_the_cache_costs_no_job(bench: Bench, counts: Counts, digest: str):
+def test_a_flipped_bit_of_the_cache_costs_no_job(bench: Bench, counts: WorkerCounts, digest: str):
     path = bench.equipment.cache.fetched(digest)
     flip(path)
     scrub = scrub_of(bench, counts)
@@ -60,7 +60,9 @@ def test_a_flipped_bit_of_the_cache_costs_no_job(bench: Bench, counts: Counts, d
     assert path.exists()
 
 
-def test_one_of_the_processes_with_a_cache_scrubs_it(bench: Bench, counts: Counts, digest: str):
+def test_one_of_the_processes_with_a_cache_scrubs_it(
+    bench: Bench, counts: WorkerCounts, digest: str
+):
     first, second = scrub_of(bench, counts), scrub_of(bench, counts)
     key = chunk_key(digest)
     bench.store.put_bytes(b"other", key)
@@ -75,7 +77,7 @@ def test_one_of_the_processes_with_a_cache_scrubs_it(bench: Bench, counts: Count
     second.end()
 
 
-def test_the_threads_of_a_worker_repair_the_store(bench: Bench, counts: Counts, digest: str):
+def test_the_threads_of_a_worker_repair_the_store(bench: Bench, counts: WorkerCounts, digest: str):
     key = chunk_key(digest)
     good = bench.store.get_bytes(key)
     bench.store.put_bytes(b"other", key)
@@ -93,7 +95,7 @@ def test_the_scheduler_finds_names_and_counts_damage(bench: Bench, digest: str):
     key = chunk_key(digest)
     good = bench.store.get_bytes(key)
     bench.store.put_bytes(bytes([good[0] ^ 1]) + good[1:], key)
-    instruments = Instruments(bench.engine)
+    instruments = SchedulerMetrics(bench.engine)
     scrub = StoreScrub(bench.engine, bench.store, instruments, FAST)
     until(lambda: scrub.scrub() or damage.noted(bench.store, key))
     with capture_logs() as logs:
@@ -113,6 +115,6 @@ def test_the_scheduler_finds_names_and_counts_damage(bench: Bench, digest: str):
 def test_nothing_is_scrubbed_when_it_is_off(bench: Bench):
     names = [
         loop.name
-        for loop in StoreScrub(bench.engine, bench.store, Instruments(bench.engine), 0).loops()
+        for loop in StoreScrub(bench.engine, bench.store, SchedulerMetrics(bench.engine), 0).loops()
     ]
     assert names == ["report damage"]
