@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """An invalid field: its `path` in the request (`network[0].units`), a `message` with a remedy."""
+    """An invalid field: `path` in the request (`network[0].units`), `message` with a remedy."""
 
     path: str
     message: str

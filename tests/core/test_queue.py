@@ -17,7 +17,7 @@ from tests.support.brokers import Broker
 
 
 def settings(url: str) -> Settings:
-    return Settings(broker_url=url)  # type: ignore[arg-type]
+    return Settings(broker_url=url)
 
 
 def test_a_message_holds_the_id_of_a_job_and_nothing_else(broker: Broker) -> None:
@@ -90,7 +90,7 @@ def test_without_a_broker_the_remedy_is_named() -> None:
 
 
 def test_settings_that_reliability_rests_on() -> None:
-    app = make_celery(Settings(broker_url="redis://localhost:1/0", slots=3))  # type: ignore[arg-type]
+    app = make_celery(Settings(broker_url="redis://localhost:1/0", slots=3))
     expected = {
         "task_acks_late": False,
         "task_reject_on_worker_lost": False,

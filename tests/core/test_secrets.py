@@ -1,10 +1,10 @@
-"""What looks like a secret is found, and time stays in proportion whatever the text."""
+"""Secrets are recognized, in time proportional to the length of any text."""
 
 import pytest
 
 from core.secrets import secret_in, secret_name
 
-# Put together here, so that no scanner takes this file for a leak.
+# Concatenated, so that no scanner reports this file as a leak.
 SECRETS = [
     "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
     "key = AKIA" + "ABCDEFGHIJKLMNOP",
@@ -23,10 +23,10 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("text", SECRETS)
-def test_secrets_are_found_and_not_repeated(text):
-    found = secret_in(f"before\n{text}\nafter")
-    assert found
-    assert text not in found
+def test_secrets_are_recognized_and_not_repeated(text: str) -> None:
+    kind = secret_in(f"before\n{text}\nafter")
+    assert kind
+    assert text not in kind
 
 
 @pytest.mark.parametrize(
@@ -40,19 +40,19 @@ def test_secrets_are_found_and_not_repeated(text):
         "for key, value in pairs: ...",
     ],
 )
-def test_code_that_handles_secrets_is_none(text):
+def test_code_that_handles_secrets_has_none(text: str) -> None:
     assert secret_in(text) is None
 
 
 @pytest.mark.parametrize(
     "piece", ["a", "eyJ", "://", "://a:", "token", "token = '", "a-", "AKIA", "-----BEGIN "]
 )
-def test_no_text_takes_long(piece):
+def test_no_text_takes_long(piece: str) -> None:
     """A megabyte of anything is searched at once: the test's time limit is the check."""
     assert secret_in(piece * (2**20 // len(piece))) is None
 
 
-def test_names_of_files_that_hold_secrets():
+def test_names_of_files_that_hold_secrets() -> None:
     for name in (".env", "a/.env.local", "deploy/server.key", "id_rsa", "x/credentials.json"):
         assert secret_name(name), name
     for name in ("train.py", "environment.yml", "keys.py", "a/secretary.py"):

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +123,7 @@ def test_a_disk_that_is_really_full_is_recognized(full_disk: Path, writer: str) 
 
 def test_file_handles_that_really_ran_out_are_recognized(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    handles = []
+    handles: list[BinaryIO] = []
     arrays = {"a": np.zeros(4)}
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:

@@ -57,7 +57,11 @@ class SweepMirror(Mirror[Subject]):
         self._sent[row_id] = points
         return True
 
-    def results(self, subject: Subject, run_id: str) -> tuple[dict[str, str], Iterable[Artifact]]:
+    def results(
+        self,
+        subject: Subject,
+        run_id: str,  # noqa: ARG002 - the artifacts of jobs name their run
+    ) -> tuple[dict[str, str], Iterable[Artifact]]:
         if not subject.status.terminal:
             return subject.tags, ()
         with transaction(self._engine) as session:

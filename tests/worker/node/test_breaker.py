@@ -38,7 +38,9 @@ def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(monotonic=clock)
 
 
-def test_a_loss_by_the_machine_opens_it_at_once_and_it_is_to_be_probed(breaker: CircuitBreaker):
+def test_a_loss_by_the_machine_opens_it_at_once_and_it_is_to_be_probed(
+    breaker: CircuitBreaker,
+) -> None:
     assert (breaker.open, breaker.reason, breaker.due) == (False, None, False)
     breaker.lost("job", FULL)
     assert (breaker.open, breaker.reason, breaker.due) == (True, FULL["message"], True)
@@ -48,7 +50,7 @@ def test_a_loss_by_the_machine_opens_it_at_once_and_it_is_to_be_probed(breaker: 
 
 def test_each_failure_in_a_row_lengthens_the_pause_until_an_attempt_succeeds(
     breaker: CircuitBreaker, clock: Clock
-):
+) -> None:
     def pause() -> float:
         breaker.lost("job", FULL)
         began = clock.at
@@ -63,7 +65,7 @@ def test_each_failure_in_a_row_lengthens_the_pause_until_an_attempt_succeeds(
     assert pause() == 0
 
 
-def test_a_failed_probe_keeps_it_open_for_longer(breaker: CircuitBreaker, clock: Clock):
+def test_a_failed_probe_keeps_it_open_for_longer(breaker: CircuitBreaker, clock: Clock) -> None:
     breaker.lost("job", FULL)
     breaker.trip("the store does not answer")
     assert (breaker.open, breaker.due) == (True, False)
@@ -72,7 +74,7 @@ def test_a_failed_probe_keeps_it_open_for_longer(breaker: CircuitBreaker, clock:
     assert breaker.due
 
 
-def test_several_jobs_lost_in_a_row_open_it_whatever_the_cause(breaker: CircuitBreaker):
+def test_several_jobs_lost_in_a_row_open_it_whatever_the_cause(breaker: CircuitBreaker) -> None:
     for number in range(MAX_JOBS_IN_A_ROW):
         assert not breaker.open
         for _ in range(5):
@@ -81,7 +83,7 @@ def test_several_jobs_lost_in_a_row_open_it_whatever_the_cause(breaker: CircuitB
     assert "3 jobs in a row" in breaker.reason
 
 
-def test_one_job_that_is_lost_again_and_again_does_not_open_it(breaker: CircuitBreaker):
+def test_one_job_that_is_lost_again_and_again_does_not_open_it(breaker: CircuitBreaker) -> None:
     for _ in range(9):
         breaker.lost("poison", SIGNAL)
     breaker.lost("other", SIGNAL)
@@ -91,7 +93,7 @@ def test_one_job_that_is_lost_again_and_again_does_not_open_it(breaker: CircuitB
     assert not breaker.open
 
 
-def test_processes_that_were_forked_share_it(breaker: CircuitBreaker):
+def test_processes_that_were_forked_share_it(breaker: CircuitBreaker) -> None:
     child = os.fork()
     if child == 0:
         breaker.lost("job", FULL)
@@ -103,7 +105,7 @@ def test_processes_that_were_forked_share_it(breaker: CircuitBreaker):
 # The probe
 
 
-def test_a_probe_of_a_sound_machine_closes_it_and_leaves_nothing(bench: Bench):
+def test_a_probe_of_a_sound_machine_closes_it_and_leaves_nothing(bench: Bench) -> None:
     before = sorted(bench.settings.data_dir.rglob("*"))
     bench.equipment.breaker.lost("job", FULL)
     Probe(bench.equipment).look()
@@ -112,7 +114,7 @@ def test_a_probe_of_a_sound_machine_closes_it_and_leaves_nothing(bench: Bench):
     assert after - set(before) <= {bench.settings.data_dir / "cache" / "locks" / "room"}
 
 
-def test_without_its_store_it_stays_open(bench: Bench, tmp_path: Path):
+def test_without_its_store_it_stays_open(bench: Bench, tmp_path: Path) -> None:
     folder = Path(bench.store.url.removeprefix("file://"))
     folder.rename(tmp_path / "away")
     bench.equipment.breaker.lost("job", FULL)
@@ -131,7 +133,7 @@ def _no_space(*_: Any) -> None:
 
 
 def _no_room(_: object) -> Any:
-    return shutil._ntuple_diskusage(10, 10, 0)  # type: ignore[attr-defined]
+    return shutil._ntuple_diskusage(10, 10, 0)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def _no_room(_: object) -> Any:
 )
 def test_on_a_full_disk_it_stays_open_and_says_why(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, fake: Callable[..., Any]
-):
+) -> None:
     bench.equipment.breaker.lost("job", SIGNAL | {"kind": "disk_error"})
     monkeypatch.setattr(module, name, fake)
     Probe(bench.equipment).look()

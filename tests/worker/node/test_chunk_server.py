@@ -3,10 +3,12 @@
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 import numpy as np
@@ -19,7 +21,7 @@ from core.data.storage.cache import Cache
 from core.data.storage.local_copy import Copy, held
 from core.data.storage.peers import Near, Peers
 from core.data.storage.purge import purge
-from core.data.storage.stores import Store, open_store
+from core.data.storage.stores import Reading, Store, open_store
 from core.data.table import chunks
 from core.settings import Settings
 from tests.support.brokers import free_port
@@ -28,23 +30,23 @@ from worker.node.chunk_server import ChunkServer, serving_chunks
 TOKEN = "a token for the tests"
 CHUNKS = 24
 
+Kept: TypeAlias = tuple[Store, chunks.Manifest]
+
 
 class Counting(Store):
-    """A store that notes how often each key is read."""
+    """A store that counts how often each key is read."""
 
-    def open(self, key, start=0):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._files, store._root, store.url)
+        self.reads: Counter[str] = Counter()
+
+    def open(self, key: str, start: int = 0) -> Reading:
         self.reads[key] += 1
         return super().open(key, start)
 
-    @classmethod
-    def over(cls, store):
-        made = cls(store._files, store._root, store.url)
-        made.reads = Counter()
-        return made
-
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A store with a version of many chunks."""
     folder = tmp_path_factory.mktemp("kept")
     table = pa.table({"x": np.random.default_rng(0).random(CHUNKS * 1000)})
@@ -64,7 +66,7 @@ class Machine:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        self.cache, self.store = Cache(folder), Counting.over(store)
+        self.cache, self.store = Cache(folder), Counting(store)
         settings = Settings(peer_url=self.url, peer_token=SecretStr(TOKEN))
         self.server = ChunkServer(settings, self.cache, self.store)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -83,13 +85,13 @@ class Machine:
 
 
 @pytest.fixture
-def machines(kept, tmp_path):
-    """Four of them."""
+def machines(kept: Kept, tmp_path: Path) -> Iterator[list[Machine]]:
+    """Four machines with empty caches."""
     with ExitStack() as stack:
         yield [stack.enter_context(closing(Machine(tmp_path / str(n), kept[0]))) for n in range(4)]
 
 
-def chunk_reads(machines) -> Counter[str]:
+def chunk_reads(machines: list[Machine]) -> Counter[str]:
     return sum(
         (Counter({k: n for k, n in one.store.reads.items() if k.startswith("chunks")})
          for one in machines),
@@ -97,7 +99,9 @@ def chunk_reads(machines) -> Counter[str]:
     )  # fmt: skip
 
 
-def test_machines_that_begin_at_once_read_each_chunk_once(kept, machines):
+def test_machines_that_begin_at_once_read_each_chunk_once(
+    kept: Kept, machines: list[Machine]
+) -> None:
     _, manifest = kept
     urls = [one.url for one in machines]
     with ThreadPoolExecutor(len(machines)) as pool:
@@ -112,7 +116,9 @@ def test_machines_that_begin_at_once_read_each_chunk_once(kept, machines):
         copy.close()
 
 
-def test_erasing_takes_away_what_is_kept_for_others_as_well(kept, machines):
+def test_erasing_takes_away_what_is_kept_for_others_as_well(
+    kept: Kept, machines: list[Machine]
+) -> None:
     _, manifest = kept
     one, other, *_ = machines
     other.fetch(manifest.digest, [one.url])
@@ -123,7 +129,7 @@ def test_erasing_takes_away_what_is_kept_for_others_as_well(kept, machines):
         assert machine.cache.bytes() == 0
 
 
-def test_a_peer_that_is_away_or_says_no_is_passed_by(kept, machines):
+def test_a_peer_that_is_away_or_says_no_is_passed_by(kept: Kept, machines: list[Machine]) -> None:
     _, manifest = kept
     first, second, *_ = machines
     gone = f"http://127.0.0.1:{free_port()}"
@@ -133,7 +139,7 @@ def test_a_peer_that_is_away_or_says_no_is_passed_by(kept, machines):
         assert chunk_reads([one]).total() == CHUNKS
 
 
-def test_wrong_bytes_of_a_peer_are_not_kept(kept, machines):
+def test_wrong_bytes_of_a_peer_are_not_kept(kept: Kept, machines: list[Machine]) -> None:
     _, manifest = kept
     liar, honest, *_ = machines
     liar.fetch(manifest.digest, [])
@@ -149,7 +155,9 @@ def test_wrong_bytes_of_a_peer_are_not_kept(kept, machines):
     assert chunk_reads([honest]).total() == CHUNKS
 
 
-def test_a_peer_gives_no_bits_that_flipped_before_it_started(kept, machines, tmp_path):
+def test_a_peer_gives_no_bits_that_flipped_before_it_started(
+    kept: Kept, machines: list[Machine], tmp_path: Path
+) -> None:
     store, manifest = kept
     before = machines[0]
     before.fetch(manifest.digest, [])
@@ -167,7 +175,9 @@ def test_a_peer_gives_no_bits_that_flipped_before_it_started(kept, machines, tmp
         assert chunk_reads([again]).total() == CHUNKS
 
 
-def test_a_peer_that_has_a_chunk_stands_in_for_a_damaged_store(kept, machines, tmp_path):
+def test_a_peer_that_has_a_chunk_stands_in_for_a_damaged_store(
+    kept: Kept, machines: list[Machine], tmp_path: Path
+) -> None:
     _, manifest = kept
     peer, other, *_ = machines
     peer.fetch(manifest.digest, [])
@@ -190,7 +200,9 @@ def home(digest: str, *those: Machine) -> str | None:
         return peers.home(digest, [one.url for one in those])
 
 
-def test_a_peer_that_is_cut_off_is_gone_on_from_the_store(kept, machines, monkeypatch):
+def test_a_peer_that_is_cut_off_is_gone_on_from_the_store(
+    kept: Kept, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, manifest = kept
     cut, other, *_ = machines
     cut.fetch(manifest.digest, [])
@@ -204,7 +216,7 @@ def test_a_peer_that_is_cut_off_is_gone_on_from_the_store(kept, machines, monkey
     copy.close()
 
 
-def test_strangers_get_nothing(kept, machines):
+def test_strangers_get_nothing(kept: Kept, machines: list[Machine]) -> None:
     _, manifest = kept
     url = machines[0].url
     chunk = manifest.chunks[0].digest
@@ -225,7 +237,9 @@ def test_strangers_get_nothing(kept, machines):
     assert httpx.get(url + path, headers={**given, "Range": "bytes=-5"}).status_code == 404
 
 
-def test_the_worker_shares_in_a_process_of_its_own(kept, tmp_path, monkeypatch):
+def test_the_worker_shares_in_a_process_of_its_own(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, manifest = kept
     url = f"http://127.0.0.1:{free_port()}"
     for name, value in {
@@ -246,6 +260,6 @@ def test_the_worker_shares_in_a_process_of_its_own(kept, tmp_path, monkeypatch):
     [("http://10.0.0.5:7475", ""), ("http://10.0.0.5:7475", "short"), ("ftp://h:1", TOKEN),
      ("http://a@b:1", TOKEN), ("http://h", TOKEN)],
 )  # fmt: skip
-def test_nothing_is_shared_without_address_and_secret(url, token):
+def test_nothing_is_shared_without_address_and_secret(url: str, token: str) -> None:
     with pytest.raises(ValidationError, match="peer_url"):
         Settings(peer_url=url, peer_token=SecretStr(token))

@@ -1,4 +1,6 @@
-"""Metrics of graphics cards. No card is here: the library is a double that says it is one."""
+"""Metrics of GPUs, with a double of the driver's library."""
+
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +10,10 @@ from worker.node.system_metrics import SystemMetrics
 
 
 class Double:
-    """Stands for `pynvml` on a machine with two cards, the second of which fell off its bus."""
+    """Stands for `pynvml` on a machine with two GPUs, of which the second does not answer."""
 
     class NVMLError(Exception):
-        """As the library's."""
+        """Stands for the library's error."""
 
     class Answer:
         gpu, used, total = 75, 3_000_000_000, 12_000_000_000
@@ -29,35 +31,35 @@ class Double:
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
-    def nvmlDeviceGetMemoryInfo(self, card: int) -> Answer:
-        if card:
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Answer:
+        if handle:
             raise self.NVMLError
         return self.Answer()
 
-    def nvmlDeviceGetUtilizationRates(self, card: int) -> Answer:
+    def nvmlDeviceGetUtilizationRates(self, _: int) -> Answer:
         return self.Answer()
 
-    def nvmlDeviceGetPowerUsage(self, card: int) -> int:
+    def nvmlDeviceGetPowerUsage(self, _: int) -> int:
         if not self.power:
             raise self.NVMLError
         return 250_500
 
 
-def test_cards_that_answer_are_told_of_under_the_names_of_mlflow():
-    told = {
+def test_gpus_that_answer_are_measured_under_mlflow_s_names() -> None:
+    metrics = {
         "gpu_0_utilization_percentage": 75.0,
         "gpu_0_memory_usage_megabytes": 3000.0,
         "gpu_0_memory_usage_percentage": 25.0,
     }
-    assert Gpus(Double()).measure() == told | {"gpu_0_power_usage_watts": 250.5}
-    assert Gpus(Double(power=False)).measure() == told
+    assert Gpus(Double()).measure() == metrics | {"gpu_0_power_usage_watts": 250.5}
+    assert Gpus(Double(power=False)).measure() == metrics
 
 
 @pytest.mark.parametrize("library", [None, Double(driver=False)])
-def test_without_library_or_driver_there_is_nothing_to_tell(library):
+def test_without_library_or_driver_there_are_no_metrics(library: Double | None) -> None:
     assert Gpus(library).measure() == {}
 
 
-def test_a_machine_with_cards_tells_of_them(tmp_path):
-    vitals = SystemMetrics(tmp_path, seconds=1e-9, gpus=Gpus(Double()))
-    assert vitals.measure(1, 1)[f"{MACHINE}gpu_0_utilization_percentage"] == 75.0
+def test_the_metrics_of_a_machine_include_its_gpus(tmp_path: Path) -> None:
+    metrics = SystemMetrics(tmp_path, seconds=1e-9, gpus=Gpus(Double()))
+    assert metrics.measure(1, 1)[f"{MACHINE}gpu_0_utilization_percentage"] == 75.0

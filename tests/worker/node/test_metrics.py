@@ -3,6 +3,7 @@
 import httpx
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine
 
 from core import jobs
 from core.db.session import transaction
@@ -24,7 +25,7 @@ def samples(text: str) -> dict[str, float]:
     }
 
 
-def test_slots_count_for_themselves_and_are_summed():
+def test_slots_count_for_themselves_and_are_summed() -> None:
     counts = WorkerCounts(2)
     counts.of_slot(0).add("steps", 3)
     counts.of_slot(1).add("steps", 4)
@@ -37,7 +38,7 @@ def test_slots_count_for_themselves_and_are_summed():
     assert shown["chainrule_worker_slots"] == 2
 
 
-def test_an_attempt_is_counted(bench: Bench):
+def test_an_attempt_is_counted(bench: Bench) -> None:
     counts = WorkerCounts(1)
     bench.equipment.counts = counts.of_slot(0)
     job_id = bench.submit(epochs=2)
@@ -50,7 +51,7 @@ def test_an_attempt_is_counted(bench: Bench):
     assert counts.total("busy") == 0
 
 
-def test_the_scheduler_shows_how_the_rows_stand(engine):
+def test_the_scheduler_shows_how_the_rows_stand(engine: Engine) -> None:
     queued(engine)
     claim = claimed(engine)
     with transaction(engine) as session:
@@ -62,7 +63,7 @@ def test_the_scheduler_shows_how_the_rows_stand(engine):
     assert shown["chainrule_scheduler_reaped_total"] == 0
 
 
-def test_a_worker_process_shows_what_its_slots_count(site: Site):
+def test_a_worker_process_shows_what_its_slots_count(site: Site) -> None:
     port = free_port()
     site.worker(CHAINRULE_METRICS_PORT=str(port))
     job_id = site.bench.submit(epochs=1)

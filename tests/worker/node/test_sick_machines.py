@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from core.db.session import reading
 from core.errors import UnavailableError
 from core.status import AttemptStatus, JobStatus
 from tests.support.job_cases import pass_time
+from tests.support.present import present
 from tests.support.worker_cases import Bench, until
 from worker.node.context import Equipment
 from worker.node.drain import Drain
@@ -28,7 +30,7 @@ KEY = "k" * 64
 
 
 class Member:
-    """One more worker of the bench's cluster, on a node of its own that is heard of."""
+    """Another worker of the bench's cluster, on a live node of its own."""
 
     def __init__(self, bench: Bench, folder: Path, node: str) -> None:
         changes = {
@@ -39,12 +41,12 @@ class Member:
         settings = bench.settings.model_copy(update=changes)
         self.equipment = Equipment(settings, Drain(), f"{node}-1")
         self.slot = Slot(self.equipment)
-        self.presence = Heartbeat(self.equipment)
-        self.presence.start()
+        self.heartbeat = Heartbeat(self.equipment)
+        self.heartbeat.start()
         until(lambda: node in {state.node.name for state in nodes_of(bench) if state.alive})
 
     def close(self) -> None:
-        self.presence.end()
+        self.heartbeat.end()
         self.equipment.close()
 
 
@@ -110,7 +112,7 @@ def train_together(bench: Bench, members: list[Member], job_ids: list[str]) -> N
 @pytest.mark.root
 def test_a_worker_with_a_full_disk_beside_a_healthy_one_fails_nothing(
     bench: Bench, member: Callable[..., Member], full_disk: Path
-):
+) -> None:
     sick, well = member("sick", full_disk), member("well")
     job_ids = [bench.submit(epochs=1, seed=seed) for seed in range(8)]
     sick.slot.work(job_ids[0])
@@ -130,7 +132,7 @@ def test_a_worker_with_a_full_disk_beside_a_healthy_one_fails_nothing(
 @pytest.mark.root
 def test_a_worker_whose_disk_was_cleared_comes_back_by_itself(
     bench: Bench, member: Callable[..., Member], full_disk: Path
-):
+) -> None:
     sick = member("sick", full_disk)
     job_id = bench.submit(epochs=1)
     sick.slot.work(job_id)
@@ -152,7 +154,7 @@ def test_a_worker_whose_disk_was_cleared_comes_back_by_itself(
 @pytest.mark.parametrize("stacked", [False, True])
 def test_while_the_store_s_folder_is_away_jobs_wait_and_none_fails(
     bench: Bench, tmp_path: Path, stacked: bool
-):
+) -> None:
     job_ids = [
         bench.submit(epochs=1, seed=seed, stack_key=KEY if stacked else None) for seed in range(3)
     ]
@@ -164,7 +166,7 @@ def test_while_the_store_s_folder_is_away_jobs_wait_and_none_fails(
         lost = [one for job_id in job_ids for one in bench.attempts(job_id)]
         assert len(lost) == (3 if stacked else 1)
         assert {(one.status, one.charged) for one in lost} == {(AttemptStatus.LOST, False)}
-        assert {one.cause["kind"] for one in lost} == {"data_unavailable"}
+        assert {present(one.cause)["kind"] for one in lost} == {"data_unavailable"}
         probe.look()
         assert bench.equipment.breaker.open
         pass_time(bench.engine, 61)
@@ -181,7 +183,7 @@ def test_while_the_store_s_folder_is_away_jobs_wait_and_none_fails(
 
 def test_a_store_that_does_not_answer_charges_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     job_id = bench.submit(epochs=1, max_attempts=1)
 
     def refuse(*_: Any) -> Any:
@@ -206,7 +208,7 @@ def test_a_store_that_does_not_answer_charges_nothing(
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_chunk_that_is_truly_missing_or_damaged_fails_the_job_by_name(
     bench: Bench, how: str, stacked: bool
-):
+) -> None:
     found = manifest(bench.store, bench.version.digest)
     assert found is not None
     key = chunk_key(found.chunks[0].digest)
@@ -224,9 +226,9 @@ def test_a_chunk_that_is_truly_missing_or_damaged_fails_the_job_by_name(
     for job_id in job_ids:
         job = bench.job(job_id)
         assert job.status is JobStatus.FAILED
-        assert job.cause["kind"] == f"data_{how}"
-        assert "dataset digits@1" in job.cause["message"]
-        assert key in job.cause["message"]
+        assert present(job.cause)["kind"] == f"data_{how}"
+        assert "dataset digits@1" in present(job.cause)["message"]
+        assert key in present(job.cause)["message"]
     assert not bench.equipment.breaker.open
 
 
@@ -246,7 +248,7 @@ def small_work(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
-def test_a_checkpoint_that_finds_no_space_ends_nothing(small_work: Path, bench: Bench):
+def test_a_checkpoint_that_finds_no_space_ends_nothing(small_work: Path, bench: Bench) -> None:
     assert bench.settings.data_dir == small_work.parent
     ballast = small_work / "ballast"
     job_id = bench.submit(
@@ -276,14 +278,14 @@ def fill(path: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_model_that_finds_no_space_is_the_machine_s_loss(small_work: Path, bench: Bench):
+def test_a_model_that_finds_no_space_is_the_machine_s_loss(small_work: Path, bench: Bench) -> None:
     job_id = bench.submit(epochs=1, max_attempts=1)
     runner = bench.equipment.runner()
     fill(small_work / "ballast")
     bench.slot.work(job_id)
     (first,) = bench.attempts(job_id)
     assert (first.status, first.charged) == (AttemptStatus.LOST, False)
-    assert first.cause["kind"] == "disk_full"
+    assert present(first.cause)["kind"] == "disk_full"
     assert runner.exited() is not None or not runner.fit
     (small_work / "ballast").unlink()
     Probe(bench.equipment).look()
@@ -293,7 +295,7 @@ def test_a_model_that_finds_no_space_is_the_machine_s_loss(small_work: Path, ben
 
 def test_an_error_of_the_operating_system_in_the_worker_is_the_machine_s(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     job_id = bench.submit(epochs=1, max_attempts=1)
 
     def refuse(*_: object) -> Any:
@@ -304,7 +306,7 @@ def test_an_error_of_the_operating_system_in_the_worker_is_the_machine_s(
         bench.slot.work(job_id)
     (first,) = bench.attempts(job_id)
     assert (first.status, first.charged) == (AttemptStatus.LOST, False)
-    assert first.cause["kind"] == "no_file_handles"
+    assert present(first.cause)["kind"] == "no_file_handles"
     assert bench.equipment.breaker.open
     bench.slot.work(job_id)
     assert len(bench.attempts(job_id)) == 1
@@ -315,19 +317,19 @@ def test_an_error_of_the_operating_system_in_the_worker_is_the_machine_s(
 
 def test_a_job_that_kills_each_runner_is_poison_on_two_nodes(
     bench: Bench, member: Callable[..., Member]
-):
+) -> None:
     first, second = member("one"), member("two")
     job_id = bench.submit(epochs=10**6, max_attempts=2, checkpoint={"every_seconds": 1000})
     for number, one in enumerate((first, second), start=1):
         thread = threading.Thread(target=one.slot.work, args=(job_id,))
         thread.start()
-        until(lambda number=number: trains(bench, job_id, number))
+        until(partial(trains, bench, job_id, number))
         os.kill(one.equipment.runner_pid or 0, signal.SIGKILL)
         thread.join(60)
         pass_time(bench.engine, 10)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "poison"
+    assert present(job.cause)["kind"] == "poison"
     assert [one.node for one in bench.attempts(job_id)] == ["one", "two"]
 
 

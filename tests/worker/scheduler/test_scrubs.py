@@ -1,7 +1,9 @@
-"""Workers scrub their caches and repair the store; the scheduler scrubs the store and reports."""
+"""Workers scrub their caches and repair the store; the scheduler scrubs the store."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,13 +20,13 @@ FAST = 2**40
 
 
 @pytest.fixture
-def counts():
+def counts() -> WorkerCounts:
     return WorkerCounts(1)
 
 
 @pytest.fixture
 def digest(bench: Bench) -> str:
-    """Of the first chunk of a version that is in the store and in the cache."""
+    """The digest of the first chunk of a version that is in the store and in the cache."""
     with held(bench.equipment.cache, bench.store, bench.version.digest):
         pass
     kept = manifest(bench.store, bench.version.digest)
@@ -37,21 +39,33 @@ def scrub_of(bench: Bench, counts: WorkerCounts, rate: int = FAST) -> CacheScrub
     return CacheScrub(bench.engine, bench.store, cache, counts.of_slot(0), rate)
 
 
-def flip(path):
-    """Change a bit as a disk does: size and times stay."""
+def flip(path: Path) -> None:
+    """Change a bit as a disk does: size and timestamps stay."""
     before, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_flipped_bit_of_the_cache_costs_no_job(bench: Bench, counts: WorkerCounts, digest: str):
+def scrub_until(scrub: CacheScrub | StoreScrub, condition: Callable[[], bool]) -> None:
+    """Scrub on until the condition holds."""
+
+    def advance() -> bool:
+        scrub.scrub()
+        return condition()
+
+    until(advance)
+
+
+def test_a_flipped_bit_of_the_cache_fails_no_job(
+    bench: Bench, counts: WorkerCounts, digest: str
+) -> None:
     path = bench.equipment.cache.fetched(digest)
     flip(path)
     scrub = scrub_of(bench, counts)
     with ExitStack() as stack:
         stack.callback(scrub.end)
-        until(lambda: scrub.scrub() or not path.exists())
+        scrub_until(scrub, lambda: not path.exists())
     assert counts.total("cache_damaged") == 1
     assert counts.total("cache_bytes_scrubbed") > 0
     job_id = bench.submit(epochs=1)
@@ -62,7 +76,7 @@ def test_a_flipped_bit_of_the_cache_costs_no_job(bench: Bench, counts: WorkerCou
 
 def test_one_of_the_processes_with_a_cache_scrubs_it(
     bench: Bench, counts: WorkerCounts, digest: str
-):
+) -> None:
     first, second = scrub_of(bench, counts), scrub_of(bench, counts)
     key = chunk_key(digest)
     bench.store.put_bytes(b"other", key)
@@ -77,7 +91,9 @@ def test_one_of_the_processes_with_a_cache_scrubs_it(
     second.end()
 
 
-def test_the_threads_of_a_worker_repair_the_store(bench: Bench, counts: WorkerCounts, digest: str):
+def test_the_threads_of_a_worker_repair_the_store(
+    bench: Bench, counts: WorkerCounts, digest: str
+) -> None:
     key = chunk_key(digest)
     good = bench.store.get_bytes(key)
     bench.store.put_bytes(b"other", key)
@@ -91,28 +107,28 @@ def test_the_threads_of_a_worker_repair_the_store(bench: Bench, counts: WorkerCo
     assert bench.store.get_bytes(key) == good
 
 
-def test_the_scheduler_finds_names_and_counts_damage(bench: Bench, digest: str):
+def test_the_scheduler_finds_names_and_counts_damage(bench: Bench, digest: str) -> None:
     key = chunk_key(digest)
     good = bench.store.get_bytes(key)
     bench.store.put_bytes(bytes([good[0] ^ 1]) + good[1:], key)
-    instruments = SchedulerMetrics(bench.engine)
-    scrub = StoreScrub(bench.engine, bench.store, instruments, FAST)
-    until(lambda: scrub.scrub() or damage.noted(bench.store, key))
+    metrics = SchedulerMetrics(bench.engine)
+    scrub = StoreScrub(bench.engine, bench.store, metrics, FAST)
+    scrub_until(scrub, lambda: damage.noted(bench.store, key))
     with capture_logs() as logs:
         scrub.report()
         scrub.report()
-    assert [(one["key"], one["versions"]) for one in logs] == [(key, ["digits@1"])]
-    assert instruments.damaged._value.get() == 1
-    assert instruments.scrubbed._value.get() > 0
+    assert [(line["key"], line["versions"]) for line in logs] == [(key, ["digits@1"])]
+    assert metrics.damaged._value.get() == 1
+    assert metrics.scrubbed._value.get() > 0
     bench.store.put_bytes(good, key)
     damage.clear(bench.store, key)
     with capture_logs() as logs:
         scrub.report()
-    assert [one["log_level"] for one in logs] == ["info"]
-    assert instruments.damaged._value.get() == 0
+    assert [line["log_level"] for line in logs] == ["info"]
+    assert metrics.damaged._value.get() == 0
 
 
-def test_nothing_is_scrubbed_when_it_is_off(bench: Bench):
+def test_nothing_is_scrubbed_when_it_is_off(bench: Bench) -> None:
     names = [
         loop.name
         for loop in StoreScrub(bench.engine, bench.store, SchedulerMetrics(bench.engine), 0).loops()

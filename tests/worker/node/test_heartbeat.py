@@ -1,26 +1,27 @@
-"""The pulse beats while a process comes round, and only then."""
+"""The pulse file is touched while the loops of a process are healthy."""
 
 import threading
+from pathlib import Path
 
 from worker.node.heartbeat import touch_pulse_file
 from worker.scheduler.loop import Loop
 
 
-def test_a_beat_touches_the_file(tmp_path):
+def test_the_pulse_file_is_touched(tmp_path: Path) -> None:
     touch_pulse_file(tmp_path / "pulse")
     assert (tmp_path / "pulse").exists()
 
 
-def test_no_file_and_no_folder_do_no_harm(tmp_path):
+def test_without_a_file_or_its_folder_nothing_happens(tmp_path: Path) -> None:
     touch_pulse_file(None)
     touch_pulse_file(tmp_path / "absent" / "pulse")
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_loop_that_hangs_turns_no_more():
+def test_a_loop_that_hangs_is_not_healthy() -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def work():
+    def work() -> None:
         entered.set()
         release.wait(30)
 
