@@ -1,4 +1,4 @@
-"""What most activations share: one number in, one number out, the shape kept."""
+"""Base of elementwise layers without weights."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from core.nn.layer import Layer
 
 
 class Activation(Layer):
-    """A layer that maps each number by itself and learns nothing."""
+    """A layer without weights that keeps the shape of its input."""
 
     def output(self, shape: Shape) -> Shape:
         return shape

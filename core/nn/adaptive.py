@@ -1,4 +1,4 @@
-"""What Adam and its relatives have in common: running means of the gradient and of its square."""
+"""Base of Adam and its variants: moving averages of the gradient and of its square."""
 
 from typing import Annotated, Any
 
@@ -14,8 +14,8 @@ from core.nn.optimizer import Optimizer
 class Adaptive(Optimizer):
     """`m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, and steps of `m / (sqrt(v) + epsilon)`.
 
-    Both means are corrected for their start at 0: `m / (1 - b1^t)` and `v / (1 - b2^t)`. Kingma and
-    Ba, "Adam: A Method for Stochastic Optimization" (2015), section 3.
+    Both averages start at 0 and are corrected for it: `m / (1 - b1^t)`, `v / (1 - b2^t)`. Kingma
+    and Ba, "Adam: A Method for Stochastic Optimization" (2015), section 3.
     """
 
     learning_rate: Annotated[float, Gt(0)] = 0.001
@@ -28,17 +28,17 @@ class Adaptive(Optimizer):
         return ("m", "v")
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        """Those of `accumulate` and `descend`."""
+        """The coefficients of `accumulate`, then of `descend`."""
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
         first = (1 - self.beta1) / (1 - power(self.beta1, step))
         return self.beta1, self.beta2, self.epsilon / scale, rate * first / scale
 
 
 def accumulate(xp: Any, m: Array, v: Array, g: Array, beta1: Any, beta2: Any) -> None:
-    """`m = b1 m + g` and `v = b2 v + g^2`; `g` becomes its square.
+    """Update `m = b1 m + g` and `v = b2 v + g^2` in place; overwrites `g` with its square.
 
-    The usual running means are `(1 - b1) m` and `(1 - b2) v`: leaving these constants to the
-    coefficients of an update saves two passes.
+    The moving averages of the paper are `(1 - b1) m` and `(1 - b2) v`. The constant factors are
+    part of the coefficients of `descend`, which saves two passes over memory.
     """
     m *= beta1
     m += g
@@ -48,7 +48,7 @@ def accumulate(xp: Any, m: Array, v: Array, g: Array, beta1: Any, beta2: Any) ->
 
 
 def descend(xp: Any, w: Array, g: Array, m: Array, v: Array, epsilon: Any, rate: Any) -> None:
-    """`w -= rate m / (sqrt(v) + epsilon)`, computed in `g`."""
+    """Update `w -= rate m / (sqrt(v) + epsilon)` in place; overwrites `g`."""
     xp.sqrt(v, out=g)
     g += epsilon
     xp.divide(m, g, out=g)

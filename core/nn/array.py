@@ -1,4 +1,4 @@
-"""The array seam: NumPy on a CPU, CuPy on a GPU. The only file that knows both."""
+"""The array library: NumPy on a CPU, CuPy on a GPU. No other file imports CuPy."""
 
 import importlib
 import math
@@ -23,7 +23,7 @@ def namespace(device: str) -> ModuleType:
     cupy = importlib.import_module("cupy")
     if not cupy.is_available():
         raise RuntimeError(
-            f"device {device!r} was asked for, but CuPy finds no GPU on this machine"
+            f"device {device!r} was requested, but CuPy finds no GPU on this machine"
         )
     if ":" in device:
         cupy.cuda.Device(int(device.partition(":")[2])).use()
@@ -31,21 +31,21 @@ def namespace(device: str) -> ModuleType:
 
 
 def to_host(array: Array) -> Array:
-    """A NumPy array with the numbers of `array`, copied from the device if they are there."""
+    """Return `array` as a NumPy array; copies it when it is on a GPU."""
     if type(array) is np.ndarray:
         return array
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 def all_finite(xp: ModuleType, array: Array) -> bool:
-    """Whether no number is NaN or infinite; asks the device if the array is there."""
-    if isinstance(array, np.floating):  # a single number on the host: many times faster
+    """Whether `array` holds no NaN or infinity; synchronizes with the GPU if it is there."""
+    if isinstance(array, np.floating):  # a NumPy scalar: much faster
         return math.isfinite(array)
     return bool(to_host(xp.isfinite(array).all()))
 
 
 def generators(seeds: Sequence[int], purpose: int) -> list[np.random.Generator]:
-    """One independent random generator a network, from its seed and what it is used for."""
+    """One random generator per network, independent for each seed and `purpose`."""
     return [
         np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, purpose])))
         for seed in seeds

@@ -1,4 +1,4 @@
-"""Initializers: the first weights of a layer, drawn in float64 from a seeded generator."""
+"""Initializers draw the initial weights of a layer in float64 from a seeded generator."""
 
 import math
 from abc import abstractmethod
@@ -13,21 +13,21 @@ from core.nn.array import Array, Shape
 
 
 class Initializer(Family):
-    """Draws weights. `fan_in` and `fan_out` count the connections into and out of one unit."""
+    """Base of initializers. `fan_in` and `fan_out` count the inputs and outputs of one unit."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
-        """Float64 weights of `shape`."""
+        """Return float64 weights of `shape`."""
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator["Initializer"]:
-        """Members worth testing."""
+        """Members to test."""
 
 
 @member
 class Zeros(Initializer):
-    """All zero: for biases, and to see why weights must differ."""
+    """All weights are 0. Suited to biases; units with equal weights stay equal."""
 
     kind: Literal["zeros"] = "zeros"
 
@@ -41,7 +41,7 @@ class Zeros(Initializer):
 
 @member
 class Ones(Initializer):
-    """All one: for scales."""
+    """All weights are 1. Suited to scales."""
 
     kind: Literal["ones"] = "ones"
 
@@ -55,7 +55,7 @@ class Ones(Initializer):
 
 @member
 class Constant(Initializer):
-    """All `value`."""
+    """All weights are `value`."""
 
     kind: Literal["constant"] = "constant"
     value: float = 0.0
@@ -70,14 +70,14 @@ class Constant(Initializer):
 
 @member
 class Uniform(Initializer):
-    """Evenly spread between `minimum` and `maximum`."""
+    """Uniformly distributed between `minimum` and `maximum`."""
 
     kind: Literal["uniform"] = "uniform"
     minimum: float = -0.05
     maximum: float = 0.05
 
     def __post_init__(self) -> None:
-        if np.any(self.minimum > self.maximum):  # in a stack they are arrays
+        if np.any(self.minimum > self.maximum):  # arrays in a stack
             raise ValueError("minimum must not be above maximum")
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
@@ -91,7 +91,7 @@ class Uniform(Initializer):
 
 @member
 class Normal(Initializer):
-    """Gaussian around `mean` with standard deviation `deviation`."""
+    """Normally distributed with mean `mean` and standard deviation `deviation`."""
 
     kind: Literal["normal"] = "normal"
     mean: float = 0.0
@@ -107,7 +107,7 @@ class Normal(Initializer):
 
 @member
 class TruncatedNormal(Initializer):
-    """Gaussian, but whatever lies more than `bound` deviations from `mean` is drawn again."""
+    """Normally distributed; values more than `bound` deviations from `mean` are redrawn."""
 
     kind: Literal["truncated_normal"] = "truncated_normal"
     mean: float = 0.0
@@ -129,7 +129,7 @@ class TruncatedNormal(Initializer):
 
 
 def _scaled(rng: np.random.Generator, shape: Shape, variance: float, distribution: str) -> Array:
-    """Weights of mean 0 and the given variance, uniform or normal."""
+    """Weights of mean 0 and the given variance, uniformly or normally distributed."""
     if distribution == "uniform":
         limit = math.sqrt(3.0 * variance)
         return rng.uniform(-limit, limit, shape)
@@ -138,10 +138,10 @@ def _scaled(rng: np.random.Generator, shape: Shape, variance: float, distributio
 
 @member
 class Xavier(Initializer):
-    """Variance `2 / (fan_in + fan_out)`: keeps signals steady through sigmoid and tanh.
+    """Variance `gain^2 2 / (fan_in + fan_out)`, which preserves variance through tanh and sigmoid.
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks"
-    (2010), equation 16; also called Glorot.
+    (2010), equation 16. Also known as Glorot initialization.
     """
 
     kind: Literal["xavier"] = "xavier"
@@ -160,7 +160,7 @@ class Xavier(Initializer):
 
 @member
 class He(Initializer):
-    """Variance `2 / fan_in`: keeps signals steady through relu.
+    """Variance `2 / fan_in`, which preserves variance through relu.
 
     He et al., "Delving Deep into Rectifiers" (2015), equation 10.
     """
@@ -179,7 +179,7 @@ class He(Initializer):
 
 @member
 class LeCun(Initializer):
-    """Variance `1 / fan_in`: keeps signals steady through tanh and selu.
+    """Variance `1 / fan_in`, which preserves variance through tanh and selu.
 
     LeCun et al., "Efficient BackProp" (1998), section 4.6.
     """
@@ -198,11 +198,12 @@ class LeCun(Initializer):
 
 @member
 class Orthogonal(Initializer):
-    """`gain` times orthonormal rows or columns, whichever are fewer.
+    """Orthonormal rows or columns, whichever are fewer, times `gain`.
 
-    All axes but the last count as rows. The factor Q of a Gaussian matrix, its signs made unique.
-    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
-    linear neural networks" (2014).
+    All axes except the last are flattened into rows. The weights are the factor Q of the QR
+    decomposition of a Gaussian matrix, with the signs that make it unique. Saxe, McClelland and
+    Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+    (2014).
     """
 
     kind: Literal["orthogonal"] = "orthogonal"

@@ -1,4 +1,4 @@
-"""What a layer is: `forward` maps x to y and gives back a closure from dy to dx."""
+"""The layer interface: `forward` maps x to y and returns a closure that maps dy to dx."""
 
 import math
 from abc import abstractmethod
@@ -17,15 +17,15 @@ from core.nn.initializers import Initializer
 Backprop: TypeAlias = Callable[[Array], Array | None]
 
 VIEWS = 32
-"""How many shapes of its buffers a scope remembers before it starts over."""
+"""Buffer shapes that a scope caches; the cache is cleared when it is full."""
 
 
 class ShapeError(ValueError):
-    """A layer cannot take the shape it is given; the message says which would fit."""
+    """A layer cannot process a shape; the message says which shape is expected."""
 
 
 class LayerError(ShapeError):
-    """A layer of a network does not fit; `path` is its place, `[2]` or `[1].layers[0]`."""
+    """ShapeError of one layer of a network; `path` locates it, as `[2]` or `[1].layers[0]`."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,10 @@ class LayerError(ShapeError):
 
 @dataclass(frozen=True)
 class Weight:
-    """One named array of a layer: its shape, how it starts, and whether penalties apply to it."""
+    """Specification of one array of a layer: its shape and initializer.
+
+    Penalties and weight decay apply to it if `decays`.
+    """
 
     shape: Shape
     initializer: Initializer
@@ -45,11 +48,11 @@ class Weight:
 
 @dataclass
 class Scope:
-    """All that a layer may touch while it computes: its weights, state, buffers and chance.
+    """Everything a layer uses while it computes: weights, state, buffers and random generators.
 
     Arrays in `weights`, `gradients` and `state` are views of the network's flat vectors, each of
-    shape `(*stack, *weight.shape)`. `input_gradient` is False where nobody reads dx (first layer):
-    backprop may then return None. `generators` holds one random generator for each network.
+    shape `(*stack, *weight.shape)`. `input_gradient` is False if dx is not needed (first layer);
+    backprop may then return None. `generators` holds one random generator per network.
     """
 
     xp: ModuleType
@@ -67,16 +70,16 @@ class Scope:
     _views: dict[Any, Array] = field(default_factory=dict)
 
     def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:
-        """A reusable array with undefined content; the same name and shape give the same array.
+        """Return a reusable array with undefined content, the same for the same name and shape.
 
-        All shapes of one name share memory, as much as the largest needs: what another shape of
-        that name held is lost. A name has one dtype.
+        All shapes of one name share the memory of the largest, so writing one overwrites the
+        others. A name has one dtype.
         """
         key = (name, shape)
-        found = self._views.get(key)
-        if found is None:
-            found = self._views[key] = self._view(name, shape, dtype or self.dtype)
-        return found
+        array = self._views.get(key)
+        if array is None:
+            array = self._views[key] = self._view(name, shape, dtype or self.dtype)
+        return array
 
     def _view(self, name: str, shape: Shape, dtype: Any) -> Array:
         size = math.prod(shape)
@@ -89,24 +92,24 @@ class Scope:
         return store[:size].reshape(shape)
 
     def number(self, value: Any, trailing: int | None = None) -> Any:
-        """A hyperparameter ready to meet arrays: itself, or one value a network of the stack.
+        """Return a hyperparameter in a shape that broadcasts against arrays of this scope.
 
-        The latter arrives as a float64 array `(k, 1)` and becomes `(*stack, 1, ...)` with as many
-        `trailing` axes as the batch and the features have, unless told otherwise.
+        A plain number is returned as it is. An array `(k, 1)`, one value per network, becomes
+        `(*stack, 1, ...)` with `trailing` axes, by default one for the batch and each feature axis.
         """
         trailing = 1 + len(self.shape) if trailing is None else trailing
         return broadcast(self.xp, value, self.stack, trailing, self.dtype)
 
     def ones(self, count: int) -> Array:
-        """A row of ones `(1, count)`, to sum by a matrix product: not to be written into."""
+        """Return a row of ones `(1, count)` for sums by matrix product. Read-only."""
         key = ("ones", count)
-        found = self._views.get(key)
-        if found is None:
-            found = self._views[key] = self.xp.ones((1, count), self.dtype)
-        return found
+        ones = self._views.get(key)
+        if ones is None:
+            ones = self._views[key] = self.xp.ones((1, count), self.dtype)
+        return ones
 
     def random(self, name: str, shape: Shape) -> Array:
-        """Numbers evenly spread in [0, 1), float32, drawn for each network from its own chance.
+        """Return float32 numbers, uniform in [0, 1), each network's from its own generator.
 
         `shape` begins with the stack axes.
         """
@@ -117,40 +120,40 @@ class Scope:
 
 
 class Layer(Family):
-    """A layer is its spec: a frozen set of hyperparameters that knows shapes and gradients.
+    """Base of layers. A layer is its own spec: its fields are its hyperparameters.
 
-    The batch axis stands before the feature axes of `shape`; whatever stands before the batch is a
-    stack of independent networks. A layer never writes into x or dy.
+    The axes of x are the stack of independent networks, the batch, then the feature axes `shape`.
+    A layer never writes into x or dy.
     """
 
     @abstractmethod
     def output(self, shape: Shape) -> Shape:
-        """The feature shape it makes of feature shape `shape`. Raises ShapeError if it cannot."""
+        """Return the output feature shape for inputs of `shape`. Raises ShapeError."""
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
-        """What it learns when fed features of `shape`, by name."""
+        """Return the weights for inputs of feature shape `shape`, by name."""
         return {}
 
     def state(self, shape: Shape) -> dict[str, Weight]:
-        """What it remembers without learning it by gradient (running means, say)."""
+        """Return the arrays it updates without gradients, such as running means, by name."""
         return {}
 
     def children(self, shape: Shape) -> list[tuple["Layer", Shape]]:
-        """Layers inside this one, each with the feature shape that reaches it."""
+        """Return the layers inside this one, each with the feature shape of its input."""
         return []
 
     @abstractmethod
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        """`y` of shape `(*stack, batch, *output(shape))` and backprop.
+        """Return y of shape `(*stack, batch, *output(shape))`, and backprop.
 
-        backprop(dy) overwrites `scope.gradients` and returns dx (None if nobody reads it).
+        `backprop(dy)` overwrites `scope.gradients` and returns dx, or None if it is not needed.
         """
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
-        """Inputs of `shape` worth testing with: Gaussian unless the layer needs others."""
+        """Return inputs of `shape` for tests: Gaussian unless the layer needs others."""
         return rng.normal(size=shape)
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator[tuple["Layer", Shape]]:
-        """Members worth testing, each with a small feature shape to feed it."""
+        """Members to test, each with a small input feature shape."""

@@ -1,4 +1,4 @@
-"""What a loss is: how wrong the outputs are, as one number a network, and its gradient."""
+"""The loss interface: one number per network that compares outputs with targets; its gradient."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,21 +11,21 @@ from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 
 Target: TypeAlias = Literal["class", "classes", "binary", "number", "distribution"]
-"""What targets are: a class each, or zeros and ones, reals, shares of all classes for each output.
+"""Kinds of targets.
 
-`classes` are several classes each: the one-hot rows of all of them, side by side.
-
-A `class` is an integer and targets are `(*stack, batch)`; all others are shaped like the outputs.
+`class`: one integer class per sample, `(*stack, batch)`. The others are shaped like the outputs:
+`classes`: concatenated one-hot rows of several classes; `binary`: zeros and ones; `number`: reals;
+`distribution`: the probability of each class.
 """
 
 SMALLEST = 1e-30
-"""Keeps a batch whose samples all weigh nothing from dividing by zero."""
+"""Added to sums of weights so that a batch whose weights are all 0 gives no division by 0."""
 
 
 class Loss(Family):
-    """Compares outputs with targets of kind `target`; sample weights are `(*stack, batch)` or None.
+    """Base of losses. Targets are of kind `target`; sample weights are `(*stack, batch)` or None.
 
-    A loss that `averages` is a mean over the samples, weighted if asked; others are their sum.
+    A loss that `averages` is a (weighted) mean over samples; the others are sums.
     """
 
     target: ClassVar[Target]
@@ -35,43 +35,43 @@ class Loss(Family):
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """The loss of the batch, shape `stack`, and its gradient dy, shaped like `y`.
+        """Return the loss of the batch, shape `stack`, and its gradient dy, shaped like `y`.
 
-        dy lives in a reused buffer.
+        dy is a reused buffer.
         """
 
     def mass(self, target: Array, scope: Scope, sample_weight: Array | None = None) -> Any:
-        """What `forward` divides the sum over the batch by, shape `stack`.
+        """Return the divisor of the batch mean that `forward` computes, shape `stack`.
 
-        Means of several batches, weighted by it, make the mean of all samples.
+        Means of batches, weighted by it, average to the mean of all samples.
         """
         if sample_weight is None:
             return float(target.shape[len(scope.stack)])
         return sample_weight.sum(axis=-1)
 
     def prediction(self, y: Array, scope: Scope) -> Array:
-        """What raw outputs mean: probabilities for classes and booleans, numbers as they are."""
+        """Convert raw outputs to predictions: probabilities for classes and binary targets."""
         return y
 
     def observed(self, target: Array) -> Array:
-        """Targets as metrics read them: of the shares of classes the largest, as a class."""
+        """Convert targets for metrics: a distribution becomes its most probable class."""
         return target.argmax(axis=-1) if self.target == "distribution" else target
 
     @classmethod
     def observes(cls) -> str:
-        """What kind of targets metrics are shown."""
+        """Return the kind of the targets that `observed` returns."""
         return "class" if cls.target == "distribution" else cls.target
 
     def fitted(self, counts: Sequence[float]) -> Self:
-        """This loss with all that depends on the training data worked out.
+        """Return this loss with settings computed that depend on the training data.
 
-        `counts` says how often each class occurs in it (zeros, then ones, for binary targets).
+        `counts` are the occurrences of each class (of zeros, then ones, for binary targets).
         """
         return self
 
     @property
     def is_fitted(self) -> bool:
-        """Whether nothing is left that depends on the training data: `forward` may be called."""
+        """Whether `forward` can be called: no setting still depends on the training data."""
         return True
 
     def check(self, shape: Shape) -> None:
@@ -81,13 +81,13 @@ class Loss(Family):
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator[tuple["Loss", Shape]]:
-        """Members worth testing, each with an output shape."""
+        """Members to test, each with an output shape."""
 
 
 def occurrences(kind: str, targets: Array, outputs: int) -> list[float]:
-    """How often each class is in `targets` (on the host), as `Loss.fitted` wants to know it.
+    """Count each class in `targets`, a NumPy array, for `Loss.fitted`.
 
-    `outputs` is how many classes there are at least; for reals there is nothing to count.
+    `kind` is a Target, `outputs` the least number of classes. Empty for numbers and `classes`.
     """
     if kind == "class":
         return np.bincount(targets, minlength=outputs).tolist()
@@ -100,15 +100,15 @@ def occurrences(kind: str, targets: Array, outputs: int) -> list[float]:
 
 
 def shares(sample_weight: Array, dtype: Any) -> Array:
-    """Weights divided by their sum: what each sample is of the whole, `(*stack, batch)`."""
+    """Return weights divided by their sum over the batch, `(*stack, batch)`."""
     weight = sample_weight.astype(dtype, copy=False)
     return weight / (weight.sum(axis=-1, keepdims=True) + SMALLEST)
 
 
 def mean_over_samples(each: Array, dy: Array, sample_weight: Array | None) -> Array:
-    """The mean of `each (*stack, batch)` over samples, weighted if there are weights.
+    """Return the (weighted) mean of `each (*stack, batch)` over samples.
 
-    `dy (*stack, batch, outputs)`, the gradient of each sample's own value, becomes the mean's.
+    Scales `dy (*stack, batch, outputs)` in place from the gradient of each value to the mean's.
     """
     if sample_weight is None:
         share: float | Array = 1.0 / each.shape[-1]
@@ -119,6 +119,6 @@ def mean_over_samples(each: Array, dy: Array, sample_weight: Array | None) -> Ar
     return (each * share).sum(axis=-1)
 
 
-def plain(value: Any, number: float) -> bool:
-    """Whether a hyperparameter is this one number for all networks: its work can be left out."""
+def equals(value: Any, number: float) -> bool:
+    """Whether a hyperparameter is `number` for all networks, so that its term can be skipped."""
     return isinstance(value, float | int) and value == number

@@ -1,4 +1,4 @@
-"""What a metric is: a number that people read, exact over a whole epoch."""
+"""The metric interface: a number to report, exact over a whole epoch."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -9,52 +9,52 @@ from core.nn.array import Array, Shape
 
 
 class Metric(Family):
-    """Sums what each batch adds, then makes one number a network of it.
+    """Base of metrics: batches are measured and accumulated, then give one number per network.
 
-    `target` is the kind of targets it reads, as in `Loss`; `any` reads classes and booleans alike.
-    `better` says which way is good.
+    `target` is the kind of targets it reads, as in `Loss`; `any` means `class` and `binary`.
+    `better` is the direction of improvement.
     """
 
     target: ClassVar[Literal["class", "binary", "number", "any"]]
     better: ClassVar[Literal["higher", "lower"]]
     table: ClassVar[bool] = False
-    """Is many numbers, so that no epoch is better by it than another."""
+    """Whether it is several numbers, which cannot rank epochs."""
 
     @classmethod
     def reads(cls, kind: str) -> bool:
-        """Whether targets of this kind make sense to it."""
+        """Whether it reads targets of this kind."""
         return kind == cls.target or (cls.target == "any" and kind in {"class", "binary"})
 
     @property
     def name(self) -> str:
-        """How it is called in reports."""
+        """The name in reports."""
         return str(self.kind)
 
     @abstractmethod
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
-        """What a batch adds: arrays that begin with the stack axes.
+        """Measure one batch; return named arrays that begin with the stack axes.
 
         `outputs` are predictions (probabilities or numbers) `(*stack, batch, ...)`, `weight` is
-        `(*stack, batch)`. Arrays of different batches are summed; those whose name begins with
-        `all_` are shaped `(*stack, batch, ...)` and joined along the batch instead.
+        `(*stack, batch)`. The arrays of all batches are summed, except those whose name begins with
+        `all_`: these are `(*stack, batch, ...)` and concatenated along the batch axis.
         """
 
     @abstractmethod
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
-        """The metric, shape `stack`, from everything measured; float64."""
+        """Return the metric, float64 of shape `stack`, from the accumulated arrays."""
 
     def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
-        """A result as named numbers of shape `stack`: one, but for metrics that are tables."""
+        """Split a result into named numbers of shape `stack`: one, or several for a table."""
         return {self.name: result}
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator[tuple["Metric", Shape]]:
-        """Members worth testing, each with an output shape."""
+        """Members to test, each with an output shape."""
 
 
 class Tally:
-    """Gathers what one metric measures over an epoch."""
+    """Accumulates the measurements of one metric over an epoch."""
 
     def __init__(self, metric: Metric, xp: Any, stack: Shape) -> None:
         self.metric = metric
@@ -72,20 +72,20 @@ class Tally:
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def state(self) -> dict[str, Array]:
-        """What was measured so far, by name, for a checkpoint."""
+        """Return the accumulated arrays by name, for a checkpoint."""
         return {**self._sums, **self._joined()}
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from arrays that `state` returned."""
         self._sums = {n: value for n, value in state.items() if not n.startswith("all_")}
         self._parts = {n: [value] for n, value in state.items() if n.startswith("all_")}
 
     def result(self) -> Array:
-        """The metric over all batches added so far, shape `stack`."""
+        """Return the metric over all batches added so far, shape `stack`."""
         return self.metric.result(self._xp, self.state())
 
     def numbers(self) -> dict[str, Array]:
-        """The result as named numbers, each of shape `stack`."""
+        """Return the result as named numbers, each of shape `stack`."""
         return self.metric.numbers(self.result(), self._stack)
 
     def _joined(self) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""A network: layers in order; bound to a shape, its weights in one flat vector."""
+"""A network is a sequence of layers; bound to an input shape, it has weights in one flat vector."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,15 +13,15 @@ from core.nn.array import Array, Shape, generators
 from core.nn.initializers import Initializer
 from core.nn.layer import Layer, LayerError, Scope, ShapeError, Weight
 
-__all__ = ["BoundNetwork", "LayerError", "Network", "Placed"]
+__all__ = ["BoundNetwork", "LayerError", "Network", "PlacedLayer"]
 
-INITIAL, CHANCE = 1, 2
-"""What a seed is used for: drawing first weights, and chance inside layers (dropout)."""
+INITIAL, RANDOM = 1, 2
+"""Purposes of a seed: initial weights, and random numbers inside layers (dropout)."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A layer at its place: `path` such as `[1].layers[0]`, and the feature shape it is fed."""
+class PlacedLayer:
+    """A layer of a network, its path such as `[1].layers[0]`, and its input feature shape."""
 
     path: str
     layer: Layer
@@ -29,18 +29,18 @@ class Placed:
 
 
 MAX_LAYERS = 256
-"""Layers of a network, not counting those inside other layers."""
+"""Most layers of a network; layers inside other layers do not count."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order, without weights. In JSON it is the list of its layers."""
+    """A sequence of layers, without weights. In JSON it is the list of its layers."""
 
     layers: tuple[Layer, ...]
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Validates a list of 1 to `MAX_LAYERS` layers, or a network; serializes as the list."""
+        """Validate a list of 1 to `MAX_LAYERS` layers, or a network; serialize to the list."""
         layers = handler.generate_schema(Annotated[tuple[Layer, ...], Len(1, MAX_LAYERS)])
 
         def validate(given: Any, validate_layers: Callable[[Any], Any]) -> Network:
@@ -58,23 +58,23 @@ class Network:
         }
 
     def output(self, shape: Shape) -> Shape:
-        """The feature shape that comes out. Raises LayerError naming the layer that cannot."""
+        """Return the output feature shape for inputs of `shape`. Raises LayerError."""
         return self._walk(shape)[1]
 
-    def places(self, shape: Shape) -> list[Placed]:
-        """All layers, those inside others too, each with what it is fed."""
+    def places(self, shape: Shape) -> list[PlacedLayer]:
+        """Return all layers, nested ones included, with their input shapes. Raises LayerError."""
         return self._walk(shape)[0]
 
     def size(self, shape: Shape) -> int:
-        """How many numbers it learns, by arithmetic alone: nothing is allocated."""
+        """Return the number of weights; allocates nothing. Raises LayerError."""
         return sum(
             int(np.prod(weight.shape, dtype=object))
             for place in self.places(shape)
             for weight in place.layer.weights(place.shape).values()
         )
 
-    def _walk(self, shape: Shape) -> tuple[list[Placed], Shape]:
-        found: list[Placed] = []
+    def _walk(self, shape: Shape) -> tuple[list[PlacedLayer], Shape]:
+        placed: list[PlacedLayer] = []
         for index, layer in enumerate(self.layers):
             path = f"[{index}]"
             try:
@@ -83,13 +83,13 @@ class Network:
                 raise LayerError(path + error.path, str(error)) from None
             except ShapeError as error:
                 raise LayerError(path, str(error)) from None
-            found.extend(_nested(path, layer, shape))
+            placed.extend(_nested(path, layer, shape))
             shape = out
-        return found, shape
+        return placed, shape
 
 
-def one_of(initializer: Initializer, network: int) -> Initializer:
-    """The initializer of one network of a stack: its own value wherever theirs differ."""
+def for_network(initializer: Initializer, network: int) -> Initializer:
+    """Return the initializer of one network of a stack, with a number for each array."""
     own = {
         field.name: float(value.reshape(-1)[network])
         for field in fields(initializer)
@@ -98,17 +98,17 @@ def one_of(initializer: Initializer, network: int) -> Initializer:
     return replace(initializer, **own) if own else initializer
 
 
-def _nested(path: str, layer: Layer, shape: Shape) -> Iterator[Placed]:
-    yield Placed(path, layer, shape)
+def _nested(path: str, layer: Layer, shape: Shape) -> Iterator[PlacedLayer]:
+    yield PlacedLayer(path, layer, shape)
     for index, (child, child_shape) in enumerate(layer.children(shape)):
         yield from _nested(f"{path}.layers[{index}]", child, child_shape)
 
 
 class BoundNetwork:
-    """A network with weights: ready to compute for inputs of one feature shape.
+    """A network, or a stack of networks, with weights for inputs of one feature shape.
 
-    `weights`, `gradients` and `state` are flat vectors `(*stack, size)`; each layer sees its own
-    part of them by name. `views` maps `[0].weight` and the like to those parts.
+    `weights`, `gradients` and `state` are flat vectors `(*stack, size)`. `views`, `gradient_views`
+    and `state_views` map names such as `[0].weight` to views `(*stack, *shape)` of their parts.
     """
 
     def __init__(
@@ -121,51 +121,49 @@ class BoundNetwork:
         self.dtype = np.dtype(dtype)
         self.places = network.places(shape)
         self.output_shape = network.output(shape)
-        learned = {
+        self.layout: dict[str, Weight] = {
             f"{place.path}.{name}": weight
             for place in self.places
             for name, weight in place.layer.weights(place.shape).items()
         }
-        kept = {
+        self.state_layout: dict[str, Weight] = {
             f"{place.path}.{name}": weight
             for place in self.places
             for name, weight in place.layer.state(place.shape).items()
         }
-        self.layout: dict[str, Weight] = learned
-        self.state_layout: dict[str, Weight] = kept
-        self.weights = self._flat(learned)
-        self.gradients = self._flat(learned)
-        self.state = self._flat(kept)
-        self.views = self._views(self.weights, learned)
-        self.gradient_views = self._views(self.gradients, learned)
-        self.state_views = self._views(self.state, kept)
-        self.scopes = self._scopes(first=True)
+        self.weights = self._flat(self.layout)
+        self.gradients = self._flat(self.layout)
+        self.state = self._flat(self.state_layout)
+        self.views = self._views(self.weights, self.layout)
+        self.gradient_views = self._views(self.gradients, self.layout)
+        self.state_views = self._views(self.state, self.state_layout)
+        self.scopes = self._scopes()
 
     def initialize(self, seeds: Sequence[int]) -> None:
-        """Draw the first weights and states of every network from its seed."""
+        """Initialize weights, state and random generators of each network from its seed."""
         for views, layout in (
             (self.views, self.layout),
             (self.state_views, self.state_layout),
         ):
-            drawn = generators(seeds, INITIAL)
+            initial = generators(seeds, INITIAL)
             for name, weight in layout.items():
-                for network, rng in enumerate(drawn):  # one at a time: large ones fill memory
-                    first = one_of(weight.initializer, network).draw(
+                for network, rng in enumerate(initial):  # one at a time, to save memory
+                    first = for_network(weight.initializer, network).draw(
                         rng, weight.shape, weight.fan_in, weight.fan_out
                     )
                     place: Any = (
                         (*np.unravel_index(network, self.stack), ...) if self.stack else ...
                     )
                     views[name][place] = self.xp.asarray(first.astype(self.dtype))
-        chance = generators(seeds, CHANCE)
+        random = generators(seeds, RANDOM)
         for scope in self.all_scopes():
-            scope.generators = chance
+            scope.generators = random
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        """Outputs `(*stack, batch, *output_shape)` and backprop.
+        """Return outputs `(*stack, batch, *output_shape)`, and backprop.
 
-        Outputs live in reused buffers: copy what must outlast the next call. backprop(dy) fills
-        `gradients` and returns dx if somebody reads it.
+        The outputs are a reused buffer, which the next call overwrites. `backprop(dy)` fills
+        `gradients` and returns dx, or None if no layer needs it.
         """
         steps = []
         for layer, scope in zip(self.network.layers, self.scopes, strict=True):
@@ -183,7 +181,7 @@ class BoundNetwork:
         return x, backward
 
     def outputs(self, x: Array) -> Iterator[tuple[str, Array]]:
-        """The output of each layer in turn, by its place, in a buffer that is used again."""
+        """Yield the path and output of each layer; the outputs are reused buffers."""
         for index, (layer, scope) in enumerate(zip(self.network.layers, self.scopes, strict=True)):
             scope.training = False
             x, _ = layer.forward(x, scope)
@@ -202,19 +200,20 @@ class BoundNetwork:
             start = stop
         return views
 
-    def _scopes(self, *, first: bool) -> list[Scope]:
+    def _scopes(self) -> list[Scope]:
+        """The scopes of the outer layers; the first that learns computes no input gradient."""
         by_path = {place.path: self._scope(place) for place in self.places}
         top: list[Scope] = []
         for path, scope in by_path.items():
             parent = path.rpartition(".layers")[0]
             (by_path[parent].children if parent else top).append(scope)
-        if first and top:
+        if top:
             learning = [bool(s.weights or s.children) for s in top]
             start = learning.index(True) if True in learning else len(top) - 1
             top[start].input_gradient = bool(top[start].children)
         return top
 
-    def _scope(self, place: Placed) -> Scope:
+    def _scope(self, place: PlacedLayer) -> Scope:
         def own(views: dict[str, Array], names: Any) -> dict[str, Array]:
             return {name: views[f"{place.path}.{name}"] for name in names}
 
@@ -230,7 +229,7 @@ class BoundNetwork:
         )
 
     def all_scopes(self) -> Iterator[Scope]:
-        """The scopes of all layers, those inside others too."""
+        """Yield the scopes of all layers, nested ones included."""
         waiting = list(self.scopes)
         while waiting:
             scope = waiting.pop()
@@ -239,5 +238,5 @@ class BoundNetwork:
 
     @property
     def generators(self) -> list[np.random.Generator]:
-        """The chance of each network, which its layers share."""
+        """The random generator of each network, shared by its layers."""
         return self.scopes[0].generators

@@ -1,4 +1,4 @@
-"""What an optimizer is: elementwise arithmetic from gradients to new weights."""
+"""The optimizer interface: elementwise arithmetic from gradients to new weights."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,12 @@ from core.nn.compile.elementwise import Elementwise
 
 
 class Optimizer(Family):
-    """Rewrites the flat weight vector in place, from its gradient and slots.
+    """Base of optimizers: updates the flat weight vector in place from its gradient and slots.
 
-    Every hyperparameter is one number, or one for each network of a stack: a float64 array
-    `(k, 1)`. `slots` names the vectors it keeps beside the weights, all zero at first; `scratch`
-    is how many vectors it needs to compute in. `update` may use only elementwise functions that
-    `core.nn.compile.trace` knows, each with `out`, and branch on nothing but its own
-    hyperparameters: so it can be traced and run as one pass over memory.
+    A hyperparameter is one number, or a float64 array `(k, 1)` with one number per network of a
+    stack. `slots` names the state vectors, initially zero; `scratch` is the number of temporary
+    vectors. `update` is traced and compiled to one pass over memory, so it uses only functions that
+    `core.nn.compile.trace` supports, each with `out`, and branches only on hyperparameters.
     """
 
     scratch: ClassVar[int] = 1
@@ -25,12 +24,12 @@ class Optimizer(Family):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The vectors it keeps: none that its hyperparameters make useless."""
+        """The names of the state vectors that its hyperparameters need."""
         return ()
 
     @abstractmethod
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        """The numbers of one update, in float64: `step` counts from 1, `rate` is the rate now."""
+        """Return the float64 numbers of update `step`, from 1, at learning rate `rate`."""
 
     @abstractmethod
     def update(
@@ -42,20 +41,20 @@ class Optimizer(Family):
         coefficients: tuple[Any, ...],
         scratch: tuple[Array, ...],
     ) -> None:
-        """Move a block of weights `w` in place; the gradient `g` is free to be overwritten."""
+        """Update a block of weights `w` in place; may overwrite the gradient `g`."""
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator["Optimizer"]:
-        """Members worth testing."""
+        """Members to test."""
 
 
 class Updater:
-    """Runs an optimizer over the flat vectors of a network.
+    """Applies an optimizer to the flat vectors of a network.
 
-    `weights` is `(*stack, size)`; `slots` maps names to vectors of the same shape: write into them
-    to restore a state. On a CPU the update is fused into one pass over memory as soon as that pays
-    (`fuse=True`: from the first update, `False`: never); the bits are the same either way.
+    `weights` is `(*stack, size)`; `slots` maps names to vectors of the same shape, writable to
+    restore a state. On a CPU the update is compiled to one pass over memory once that saves time
+    (`fuse=True`: from the first update; `False`: never). The results are bit-identical.
     """
 
     def __init__(
@@ -74,13 +73,13 @@ class Updater:
 
     @property
     def fused(self) -> bool:
-        """Whether updates run as one pass over memory by now."""
+        """Whether updates are compiled to one pass over memory."""
         return self._pass is not None and self._pass.fused
 
     def update(self, gradients: Array, rate: Any) -> None:
-        """Move all weights once. `rate` is one number or a float64 array `(k, 1)`.
+        """Update all weights once. `rate` is one number or a float64 array `(k, 1)`.
 
-        `gradients` may be overwritten; pass the same array each time, binding another takes time.
+        May overwrite `gradients`. Pass the same array each time: binding another one takes time.
         """
         self.step += 1
         if gradients is not self._gradients or self._pass is None:

@@ -1,4 +1,4 @@
-"""Regularization: what keeps weights small and gradients in bounds, around an optimizer's step."""
+"""Regularization: penalties on weights and bounds on gradients, applied around each update."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -14,17 +14,17 @@ from core.nn.network import BoundNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class Regularization:
-    """Penalties on weights and bounds on gradients; without any of them nothing is done.
+    """Penalties on weights and bounds on gradients; none by default.
 
-    `l1` adds `l1 sum of |w|` to the loss and `l2` adds `l2 / 2 sum of w^2`: their gradients count,
-    the reported loss stays that of the data. `weight_decay` shrinks weights by
-    `rate weight_decay w` beside the step (Loshchilov and Hutter, "Decoupled Weight Decay
-    Regularization", 2019). These three spare biases and whatever else a layer says does not decay.
+    `l1` adds `l1 sum |w|` to the loss and `l2` adds `l2 / 2 sum w^2`; their gradients are applied,
+    but the reported loss does not include them. `weight_decay` subtracts `rate weight_decay w` in
+    each update (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). These three
+    do not apply to biases and other weights that do not decay.
 
-    `clip_value` holds each gradient between minus and plus it, `clip_norm` the norm of each weight
-    array's gradient, `clip_global_norm` that of all together (Pascanu, Mikolov and Bengio, "On the
-    Difficulty of Training Recurrent Neural Networks", 2013, algorithm 1), in this order. After the
-    step, `max_norm` scales the weights into each unit down to that norm (Srivastava et al.,
+    `clip_value` limits the absolute value of each gradient, `clip_norm` the norm of the gradient of
+    each weight array, `clip_global_norm` the norm of all gradients (Pascanu, Mikolov and Bengio,
+    "On the Difficulty of Training Recurrent Neural Networks", 2013, algorithm 1), in this order.
+    `max_norm` limits the norm of the weights of each unit after the update (Srivastava et al.,
     "Dropout", 2014, section 5.1).
     """
 
@@ -40,10 +40,10 @@ class Regularization:
 
 
 class Regularizer:
-    """A regularization bound to the weights and gradients of a network.
+    """Applies a regularization to the weights and gradients of a network.
 
-    Around each update: `before(rate)`, the optimizer's step, `after()`. Every number may be one
-    for each network of a stack, a float64 array `(k, 1)`.
+    Call `before(rate)`, then update the weights, then call `after()`. Each number may be a float64
+    array `(k, 1)` with one number per network of a stack.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Regularizer:
         self._decaying = weights
         bounds = (chosen.max_norm, chosen.clip_value, chosen.clip_norm, chosen.clip_global_norm)
         self.active = bool(self._penalties or self._decays or any(b is not None for b in bounds))
-        """Whether there is anything to do."""
+        """Whether `before` and `after` change anything."""
 
     def before(self, rate: Any) -> None:
-        """Add the penalties' gradients, clip, and decay the weights at learning rate `rate`."""
+        """Add the gradients of penalties, clip, and decay the weights at learning rate `rate`."""
         chosen, gradients = self.regularization, self._network.gradients
         limit: Any = chosen.clip_value
         for penalize in self._penalties:
@@ -91,7 +91,7 @@ class Regularizer:
             shrink(1 - rate * chosen.weight_decay)
 
     def after(self) -> None:
-        """Scale down the weights into units that got too large."""
+        """Scale the weights of each unit down to `max_norm`."""
         limit = self.regularization.max_norm
         if limit is None:
             return
@@ -100,7 +100,7 @@ class Regularizer:
                 self._bound(self._network.views[name], limit, units=1)
 
     def penalty(self) -> Array:
-        """What L1 and L2 add to the loss now, shape `stack`."""
+        """Return the L1 and L2 penalties of the current weights, shape `stack`."""
         xp, stack = self._xp, self._network.stack
         total = xp.zeros((*stack, 1), self._network.dtype)
         for w in self._decaying:
@@ -109,14 +109,14 @@ class Regularizer:
         return total[..., 0]
 
     def _bound(self, array: Array, limit: Any, units: int = 0) -> None:
-        """Scale `array` so that its norm over all but the last `units` axes is at most `limit`."""
+        """Limit the norm of `array`, over all but the last `units` axes, to `limit` in place."""
         axes = array.ndim - len(self._network.stack)
         norm = self._norm(array, units)
         limit = self._number(limit, axes)
         array *= limit / self._xp.maximum(norm, limit)
 
     def _norm(self, array: Array, units: int) -> Array:
-        """The root of the sum of squares, ready to divide `array` by."""
+        """The root of the sum of squares, in a shape that broadcasts against `array`."""
         stack = self._network.stack
         kept = array.shape[array.ndim - units :]
         square = (array * array).reshape(*stack, -1, *kept)
@@ -130,18 +130,18 @@ class Regularizer:
 class Averaging:
     """An exponential moving average of weights: `a = decay a + (1 - decay) w` after each update.
 
-    It starts at the weights it is given. Polyak and Juditsky, "Acceleration of Stochastic
-    Approximation by Averaging" (1992); with a decay as in Tarvainen and Valpola, "Mean Teachers"
-    (2017). `values` is the average: write into it to restore one.
+    It starts at the given weights. `values` is the average, writable to restore a state. Polyak and
+    Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992), with a decay as in
+    Tarvainen and Valpola, "Mean Teachers" (2017).
     """
 
     def __init__(self, weights: Array, xp: Any, decay: Any, *, fuse: bool | None = None) -> None:
         self.values: Array = weights.copy()
         self._decay = decay
-        self._pass = Elementwise(_follow, xp, (self.values, weights), scratch=1, fuse=fuse)
+        self._pass = Elementwise(_average, xp, (self.values, weights), scratch=1, fuse=fuse)
 
     def update(self) -> None:
-        """Take the weights as they are now into the average."""
+        """Update the average with the current weights."""
         self._pass(self._decay, 1 - self._decay)
 
 
@@ -154,18 +154,18 @@ def _penalize(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
     g += change
 
 
-def _shrink(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
-    (w,), (kept,) = arrays, numbers
+def _shrink(_: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
+    (w,), (kept,), () = arrays, numbers, scratch
     w *= kept
 
 
 def _clip(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
-    (g,), (low, high) = arrays, numbers
+    (g,), (low, high), () = arrays, numbers, scratch
     xp.maximum(g, low, out=g)
     xp.minimum(g, high, out=g)
 
 
-def _follow(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
+def _average(xp: Any, arrays: Any, numbers: Any, scratch: Any) -> None:
     (average, w), (decay, rest), (part,) = arrays, numbers, scratch
     average *= decay
     xp.multiply(w, rest, out=part)
@@ -177,7 +177,7 @@ def _sum(array: Array) -> Array:
 
 
 def _spans(network: BoundNetwork) -> list[slice]:
-    """The stretches of the flat vector that decay, each as long as can be."""
+    """The slices of the flat vector whose weights decay; adjacent ones are joined."""
     spans: list[slice] = []
     start = 0
     for weight in network.layout.values():

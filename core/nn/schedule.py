@@ -1,4 +1,4 @@
-"""What a schedule is: how the learning rate changes while training goes on."""
+"""The schedule interface: how the learning rate changes during training."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from core.family import Family
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is: updates and epochs done, how many are planned, losses seen so far.
+    """Progress of training: completed and planned updates and epochs, and the losses so far.
 
-    `losses` are the watched losses at the end of each epoch (validation if there is one), each a
-    number, or one for each network: `(k,)` or `(k, 1)`.
+    `losses` holds the loss of each completed epoch (the validation loss if there is one): a number,
+    or an array `(k,)` or `(k, 1)` with one per network.
     """
 
     step: int
@@ -24,23 +24,23 @@ class Progress:
 
 
 class Schedule(Family):
-    """A factor on the optimizer's learning rate, a pure function of progress."""
+    """Base of schedules: a factor on the learning rate, a pure function of progress."""
 
     @abstractmethod
     def factor(self, progress: Progress) -> Any:
-        """The factor for the coming update: one number, or an array `(k, 1)` in a stack."""
+        """Return the factor of the next update: a number, or an array `(k, 1)` in a stack."""
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator["Schedule"]:
-        """Members worth testing."""
+        """Members to test."""
 
 
 def elapsed(progress: Progress, unit: Literal["epoch", "step"]) -> int:
-    """Whole epochs, or steps, that are done."""
+    """Return the completed epochs or steps."""
     return progress.epoch if unit == "epoch" else progress.step
 
 
-def passed(progress: Progress) -> float:
-    """The share of all planned steps that is done, from 0 to 1."""
+def completed(progress: Progress) -> float:
+    """Return the completed fraction of all planned steps, from 0 to 1."""
     return min(1.0, progress.step / max(1, progress.steps_total))

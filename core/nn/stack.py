@@ -1,4 +1,4 @@
-"""Many specs of one shape as one: numbers that differ become arrays, one value a network."""
+"""Combine specs of one shape into one: numbers that differ become arrays, one value per network."""
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -10,27 +10,27 @@ T = TypeVar("T")
 
 
 class StackError(ValueError):
-    """Two specs cannot be trained side by side; the message names the field that differs."""
+    """Specs cannot be trained as one stack; the message names the field that differs."""
 
 
 def stacked(specs: Sequence[T]) -> T:
-    """One spec for all networks of a stack, in their order.
+    """Return one spec for all networks of a stack, in the order of `specs`.
 
-    Equal fields stay as they are; numbers that differ become a float64 array `(k, 1)`. Raises
-    StackError when anything else differs (kinds, shapes, integers).
+    Equal fields are kept; floats that differ become a float64 array `(k, 1)`. Raises StackError
+    when anything else differs (kinds, shapes, integers).
     """
     first: Any = specs[0]
-    if all(one == first for one in specs[1:]):
+    if all(spec == first for spec in specs[1:]):
         return specs[0]
     if (
         not is_dataclass(first)
         or isinstance(first, type)
-        or any(type(one) is not type(first) for one in specs)
+        or any(type(spec) is not type(first) for spec in specs)
     ):
         raise StackError(f"{type(first).__name__} differs")
     changes: dict[str, Any] = {}
     for field in fields(first):
-        values = [getattr(one, field.name) for one in specs]
+        values = [getattr(spec, field.name) for spec in specs]
         try:
             changes[field.name] = _one_value(values)
         except StackError as error:

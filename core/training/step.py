@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from core.nn.array import Array
-from core.nn.compile.fusion import Fusing
+from core.nn.compile.fusion import Fusion
 from core.nn.compile.tape import NAMESPACE, Tape, plain, recorded
 from core.nn.layer import Scope
 from core.nn.loss import Loss
@@ -107,7 +107,7 @@ class _Player:
         with self.tape:
             outputs, loss = compute(recorded(self._x), recorded(self._y))
         self._results: tuple[Any, Any] = plain(outputs), plain(loss)
-        self._fusing = Fusing(self.tape.calls)
+        self._fusing = Fusion(self.tape.calls)
         self._fused = False
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.export.graph import Graph
 from core.export.member import Place, exports
-from core.nn.ops.convolution import Convolving
+from core.nn.ops.convolution import ConvolutionLayer
 from core.nn.ops.pooling import Pool1d, Pool2d
 from core.nn.ops.windows import Grid, Span
 
@@ -30,7 +30,7 @@ def _channels_last(graph: Graph, y: str, places: int) -> str:
 
 
 @exports("conv1d", "conv2d")
-def convolution(graph: Graph, x: str, layer: Convolving, place: Place) -> str:
+def convolution(graph: Graph, x: str, layer: ConvolutionLayer, place: Place) -> str:
     """Transpose weights `(*window, channels, filters)` to `(filters, channels, *window)`."""
     places = len(place.shape) - 1
     spans = _spans(layer.grid(place.shape), places)

@@ -1,1 +1,1 @@
-"""Array calls recorded, fused and compiled to machine code."""
+"""Recording of array calls and their compilation to machine code."""

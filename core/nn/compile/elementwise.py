@@ -1,4 +1,4 @@
-"""An elementwise function over whole vectors: as array calls in blocks, or fused into one pass."""
+"""Run an elementwise function over vectors: as array calls in blocks, or compiled to one pass."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -10,22 +10,22 @@ from core.nn.compile import kernels
 from core.nn.compile.trace import trace
 
 BLOCK = 32_768
-"""Numbers of a vector that array calls take at a time: with its neighbours they fit a cache."""
+"""Numbers of each vector per array call, so that the blocks of all vectors fit a CPU cache."""
 
 Function: TypeAlias = Callable[[Any, Any, Any, Any], None]
-"""`function(xp, arrays, numbers, scratch)`: changes arrays in place.
+"""`function(xp, arrays, numbers, scratch)` changes arrays in place.
 
-It may use only what `core.nn.compile.trace` knows, each with `out`; scratch must be written before
-read.
+It uses only functions that `core.nn.compile.trace` supports, each with `out`, and writes scratch
+arrays before it reads them.
 """
 
 
 class Elementwise:
     """`function` bound to vectors `(*stack, size)` of one shape and dtype; call it with numbers.
 
-    Each number is one, or one for each network: a float64 array `(k, 1)`. On a CPU the work is
-    fused as soon as that pays (`fuse=True`: at once, `False`: never); the bits are the same either
-    way. Arrays whose place is in `consumed` end with undefined content.
+    Each number may be a float64 array `(k, 1)` with one number per network. On a CPU the function
+    is compiled once that saves time (`fuse=True`: at the first call; `False`: never); the results
+    are bit-identical. Arrays whose indices are in `consumed` end with undefined content.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Elementwise:
         self._consumed = consumed
         self._dtype = arrays[0].dtype
         self._stack = arrays[0].shape[:-1]
-        suits = xp is np and arrays[0].size > 0 and fuse is not False
-        self._gain = kernels.Gain(arrays[0].size, calls=6) if suits else None
-        self._at_once = fuse
+        compilable = xp is np and arrays[0].size > 0 and fuse is not False
+        self._break_even = kernels.BreakEven(arrays[0].size, calls=6) if compilable else None
+        self._immediately = fuse
         self._kernel: kernels.Kernel | None = None
         self._numbers: Any = None
         self._columns: list[Array] = []
@@ -55,29 +55,29 @@ class Elementwise:
 
     @property
     def fused(self) -> bool:
-        """Whether it runs as one pass by now."""
+        """Whether the function is compiled to one pass over memory."""
         return self._kernel is not None
 
     def __call__(self, *numbers: Any) -> None:
-        if self._gain is not None and (self._at_once or self._gain.reached()):
+        if self._break_even is not None and (self._immediately or self._break_even.reached()):
             self._start_fused(len(numbers))
         if self._kernel is not None:
             self._fill(numbers)
             self._kernel()
             return
-        ready = tuple(
+        scalars = tuple(
             self._xp.asarray(n, self._dtype) if isinstance(n, np.ndarray) else float(n)
             for n in numbers
         )
         for arrays, scratch in self._blocks or self._cut():
-            self._function(self._xp, arrays, ready, scratch)
+            self._function(self._xp, arrays, scalars, scratch)
 
     def _cut(self) -> list[Any]:
-        """All vectors in blocks, with scratch to compute in."""
+        """Cut the vectors into blocks with scratch arrays."""
         size = self._arrays[0].shape[-1]
         networks = self._arrays[0].size // max(1, size)
         width = max(1, min(size, max(256, BLOCK // max(1, networks))))
-        if self._xp is not np:  # a GPU has no such cache, but a price for every call
+        if self._xp is not np:  # on a GPU, fewer calls matter more than a cache
             width = max(1, size)
         scratch = [self._xp.empty((*self._stack, width), self._dtype) for _ in range(self._scratch)]
         self._blocks = [
@@ -90,8 +90,8 @@ class Elementwise:
         return self._blocks
 
     def _start_fused(self, count: int) -> None:
-        """Fuse from now on, if it can be done at all; asked once."""
-        self._gain = None
+        """Compile the function if that is possible; tried once."""
+        self._break_even = None
         size = self._arrays[0].shape[-1]
         rows = [array.reshape(-1, size) for array in self._arrays]
         if not all(map(np.shares_memory, rows, self._arrays)):
@@ -104,7 +104,7 @@ class Elementwise:
         self._blocks = [] if self._kernel is not None else self._blocks
 
     def _fill(self, numbers: tuple[Any, ...]) -> None:
-        """Write the numbers where the kernel reads them."""
+        """Write the numbers to the memory that the kernel reads."""
         if not self._stack:
             self._numbers[0] = numbers
             return

@@ -1,7 +1,8 @@
-"""Runs of elementwise calls on a tape, each as one pass of machine code instead of many calls."""
+"""Compile runs of elementwise calls on a tape to one pass of machine code each."""
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,11 +14,11 @@ from core.nn.compile.trace import BINARY, UNARY, Program, Statement
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 NAMES: dict[Any, str] = {getattr(np, name): name for name in BINARY + UNARY}
-NONE = np.empty((1, 0))
+NO_COEFFICIENTS = np.empty((1, 0))
 
 
-class Fusing:
-    """The calls of a tape cut into runs that can be fused and single calls that cannot."""
+class Fusion:
+    """The calls of a tape, split into runs that can be compiled and calls that cannot."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
         self._pieces: list[_Run | Call] = []
@@ -29,7 +30,7 @@ class Fusing:
             self._pieces.append(run if run.take(call) else call)
         runs = [piece for piece in self._pieces if isinstance(piece, _Run)]
         new = {run.program for run in runs if not kernels.is_compiled(run.program, run.dtype)}
-        self._gain = kernels.Gain(
+        self._break_even = kernels.BreakEven(
             sum(math.prod(run.shape) * len(run.statements) for run in runs),
             calls=sum(len(run.statements) for run in runs),
             programs=len(new),
@@ -37,19 +38,19 @@ class Fusing:
         self._any = bool(runs)
 
     def pays(self) -> bool:
-        """Count one more play by array calls; True once fusing would have been worth it."""
-        return self._any and self._gain.reached()
+        """Count one play by array calls; True once compiling would have saved time."""
+        return self._any and self._break_even.reached()
 
     def calls(self) -> list[Call]:
-        """All calls in their order, the runs as passes wherever they can be compiled."""
-        found: list[Call] = []
+        """Return all calls in order, with one call for each run that can be compiled."""
+        calls: list[Call] = []
         for piece in self._pieces:
-            found += piece.fused() if isinstance(piece, _Run) else [piece]
-        return found
+            calls += piece.fused() if isinstance(piece, _Run) else [piece]
+        return calls
 
 
 class _Run:
-    """Elementwise calls one after the other whose results have one shape and dtype."""
+    """Consecutive elementwise calls whose results have one shape and dtype."""
 
     def __init__(self) -> None:
         self.shape: tuple[int, int] = (0, 0)
@@ -63,7 +64,7 @@ class _Run:
 
     @property
     def program(self) -> Program:
-        """What the calls do, to arrays in the order in which they were met."""
+        """The program of the calls; its arrays are in the order of their first use."""
         rows, length = self.shape
         numbers = range(len(self._arrays))
         whole = [self._arrays[i].shape == self.shape for i in numbers]
@@ -81,15 +82,15 @@ class _Run:
         )
 
     def fused(self) -> list[Call]:
-        """One call for all, or all of them where they cannot be compiled."""
-        kernel = kernels.bind(self.program, self._arrays, NONE.astype(self.dtype))
+        """Return one call that replaces all, or all calls if they cannot be compiled."""
+        kernel = kernels.bind(self.program, self._arrays, NO_COEFFICIENTS.astype(self.dtype))
         if kernel is None:
             return self._calls
-        self.kernel = kernel  # kept for as long as its call may be made
+        self.kernel = kernel  # must live as long as its call is used
         return [(*kernel.call(), {})]
 
     def take(self, call: Call) -> bool:
-        """Add a call, unless it is none of this kind."""
+        """Add a call and return True, or return False if it cannot be part of this run."""
         function, given, options = call
         name = NAMES.get(function) if isinstance(function, np.ufunc) else None
         out = options.get("out")
@@ -100,11 +101,11 @@ class _Run:
         shape = (out.size // out.shape[-1], out.shape[-1])
         if self._calls and (shape != self.shape or out.dtype != self.dtype):
             return False
-        views = [_seen(one, out.shape, shape, out.dtype) for one in (out, *given)]
-        if any(view is None for view in views) or not self._apart(views):
+        views = [_operand(value, out.shape, shape, out.dtype) for value in (out, *given)]
+        if any(view is None for view in views) or not self._disjoint(views):
             return False
         self.shape, self.dtype = shape, out.dtype
-        target, *arguments = [self._place(view) for view in views]
+        target, *arguments = [self._index(view) for view in views]
         names = tuple(a if isinstance(a, float) else self._values[a] for a in arguments)
         assert isinstance(target, int)
         self._values[target] = f"t{len(self.statements)}"
@@ -113,33 +114,36 @@ class _Run:
         self._calls.append(call)
         return True
 
-    def _place(self, view: Any) -> int | float:
-        """The number of an array, the same for the same memory; a constant itself."""
+    def _index(self, view: Any) -> int | float:
+        """The index of an array, the same for the same memory; a constant is returned as it is."""
         if isinstance(view, float):
             return view
-        for number, known in enumerate(self._arrays):
-            if _same(known, view):
-                return number
+        for index, array in enumerate(self._arrays):
+            if _same(array, view):
+                return index
         self._arrays.append(view)
         self._values.append(f"a{len(self._arrays) - 1}")
         return len(self._arrays) - 1
 
-    def _apart(self, views: list[Any]) -> bool:
-        """Whether arrays are either the very same or share no memory."""
-        together = [*self._arrays, *(view for view in views if not isinstance(view, float))]
+    def _disjoint(self, views: list[Any]) -> bool:
+        """Whether any two arrays are either identical or share no memory."""
+        arrays = [*self._arrays, *(view for view in views if not isinstance(view, float))]
         return all(
-            _same(one, other) or not np.may_share_memory(one, other)
-            for one in together
-            for other in together
+            _same(first, second) or not np.may_share_memory(first, second)
+            for first, second in combinations(arrays, 2)
         )
 
 
-def _same(one: Array, other: Array) -> bool:
-    return one.shape == other.shape and one.ctypes.data == other.ctypes.data
+def _same(first: Array, second: Array) -> bool:
+    return first.shape == second.shape and first.ctypes.data == second.ctypes.data
 
 
-def _seen(given: Any, full: Any, shape: tuple[int, int], dtype: Any) -> Any:
-    """A float for a constant; an array `(rows, length)`, `(1, length)` or `(rows, 1)`; or None."""
+def _operand(given: Any, full: Any, shape: tuple[int, int], dtype: Any) -> Any:
+    """Return a constant as a float and an array as a view that a kernel reads, or None.
+
+    The view is `(rows, length)`, `(1, length)` or `(rows, 1)`, where `shape = (rows, length)` is
+    the shape `full` with all axes but the last joined.
+    """
     if isinstance(given, float | int):
         return float(given)
     if not isinstance(given, np.ndarray) or given.dtype != dtype or not given.flags.c_contiguous:

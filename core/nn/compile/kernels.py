@@ -1,8 +1,8 @@
-"""Elementwise programs as machine code: one pass over memory, the same bits as NumPy.
+"""Compile elementwise programs to machine code: one pass over memory, bit-identical to NumPy.
 
-The one place that knows LLVM (by llvmlite, which Numba brings). Each operation is the IEEE one that
-NumPy does, in NumPy's order, never contracted or reassociated, so whether a program runs fused or
-as array calls changes nothing but time. Where llvmlite is absent, everything runs as array calls.
+The only module that uses LLVM (through llvmlite). Each operation is the IEEE operation of NumPy, in
+NumPy's order, never contracted or reassociated, so compilation changes only the time. Without
+llvmlite, everything runs as array calls.
 """
 
 import ctypes
@@ -17,19 +17,20 @@ from core.nn.array import Array
 from core.nn.compile.trace import Program, Statement
 
 START_SECONDS, COMPILE_SECONDS = 0.15, 0.01
-"""About what importing LLVM takes, and compiling a program."""
+"""Approximate costs of importing LLVM, and of compiling one program."""
 
 CALL_SECONDS, NUMBER_SECONDS = 1e-6, 1.2e-9
-"""About what fusing saves: for each array call, and for each number of a pass."""
+"""Approximate savings of a compiled pass: for each array call, and for each number."""
 
 TYPES = {"float32": ("float", "f32", 4), "float64": ("double", "f64", 8)}
-PLAIN = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
+ARITHMETIC = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 
 
-class Gain:
-    """Decides when fusing has paid for itself: once it would have saved what it costs to start.
+class BreakEven:
+    """Decides when to compile: once the time saved so far would have covered the cost.
 
-    A pass fused saves `calls` array calls for `numbers` numbers; `programs` are to be compiled.
+    A compiled pass replaces `calls` array calls for `numbers` numbers in all. `programs` is the
+    number of programs to compile.
     """
 
     def __init__(self, numbers: int, calls: int, programs: int = 0) -> None:
@@ -38,26 +39,26 @@ class Gain:
         self._compiling = programs * COMPILE_SECONDS
 
     def reached(self) -> bool:
-        """Count one more pass done by array calls; True once fusing would have been worth it."""
+        """Count one pass by array calls; True once compiling would have saved time."""
         self._saved += self._saves
         starting = 0.0 if _library.cache_info().currsize > 0 else START_SECONDS
         return self._saved >= starting + self._compiling
 
 
 class Kernel:
-    """A compiled program bound to arrays: call it to run over all of them once.
+    """A compiled program bound to arrays; each call makes one pass over all of them.
 
-    Whole arrays are `(rows, length)`, all with the same strides and contiguous along the last axis;
-    `coefficients` is C-contiguous `(rows, count)` of the same dtype, read anew at each call.
+    Arrays `(rows, length)` have the same strides and are contiguous along the last axis.
+    `coefficients` is C-contiguous `(rows, count)` of the same dtype and read at each call.
     """
 
     def __init__(self, function: Any, arrays: Sequence[Array], coefficients: Array) -> None:
         first = arrays[0]
         rows, length = first.shape
         step = first.strides[0] // first.itemsize if rows > 1 else length
-        self._kept = (*arrays, coefficients)  # their memory must outlive this kernel
-        places = [array.ctypes.data for array in self._kept]
-        numbers = [*places, rows, length, step]
+        self._arrays = (*arrays, coefficients)  # keeps their memory alive
+        addresses = [array.ctypes.data for array in self._arrays]
+        numbers = [*addresses, rows, length, step]
         self._function = function
         self._arguments = (ctypes.c_int64 * len(numbers))(*numbers)
 
@@ -65,14 +66,14 @@ class Kernel:
         self._function(self._arguments)
 
     def call(self) -> tuple[Any, tuple[Any, ...]]:
-        """The same as a function and its arguments; they are good as long as the kernel lives."""
+        """Return the call as a function and its arguments, valid as long as the kernel exists."""
         return self._function, (self._arguments,)
 
 
 def bind(program: Program, arrays: Sequence[Array], coefficients: Array) -> Kernel | None:
-    """`program` over these arrays, or None where it cannot be compiled or they do not suit it.
+    """Compile `program` for arrays; None if that is not possible or the arrays do not fit.
 
-    The first array must be a whole one.
+    The first array must be `(rows, length)`.
     """
     first = arrays[0]
     name = first.dtype.name
@@ -94,13 +95,13 @@ def bind(program: Program, arrays: Sequence[Array], coefficients: Array) -> Kern
 
 
 def is_compiled(program: Program, dtype: Any) -> bool:
-    """Whether `program` was compiled before for this dtype."""
-    return (program, np.dtype(dtype).name) in _known
+    """Whether `program` is compiled for this dtype."""
+    return (program, np.dtype(dtype).name) in _engines
 
 
 @functools.cache
 def _library() -> Any:
-    """llvmlite's binding with a machine to compile for; None where it is not installed."""
+    """The llvmlite binding and the target machine, or None if llvmlite is not installed."""
     try:
         llvm = importlib.import_module("llvmlite.binding")
         llvm.initialize_native_target()
@@ -115,7 +116,7 @@ def _library() -> Any:
 
 @functools.cache
 def _compiled(program: Program, name: str) -> Any:
-    """A C function for `program`."""
+    """Compile `program` to a C function."""
     llvm, machine = _library()
     module = llvm.parse_assembly(source(program, name))
     module.triple = llvm.get_process_triple()
@@ -128,20 +129,20 @@ def _compiled(program: Program, name: str) -> Any:
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("run"))
-    _known[program, name] = engine
+    _engines[program, name] = engine
     return function
 
 
-_known: dict[tuple[Program, str], Any] = {}
-"""The owners of all code compiled so far: it lives as long as the process."""
+_engines: dict[tuple[Program, str], Any] = {}
+"""The LLVM engines that own the compiled code, which lives as long as the process."""
 
 
 def source(program: Program, name: str) -> str:
-    """LLVM's intermediate language for `program` over numbers of dtype `name`.
+    """Return LLVM IR for `program` over numbers of dtype `name`.
 
-    `run` takes the address of a list of whole numbers: where the arrays and the coefficients are,
-    how many rows, how long they are, how far apart they begin. Handing over one address is several
-    times quicker than handing over each.
+    `run` takes the address of an array of int64: the addresses of the arrays and coefficients, the
+    number of rows, their length and their distance. Passing one address is several times faster
+    than passing each number.
     """
     kind, suffix, width = TYPES[name]
     arrays = range(program.arrays)
@@ -155,7 +156,7 @@ def source(program: Program, name: str) -> str:
     read = [_load(f"a{i}", f"p{i}", index[i], kind, width) for i in arrays]
     coefficients = range(program.coefficients)
     numbers = [_load(f"c{i}", "row", i, kind, width) for i in coefficients]
-    lines = [line for one in program.statements for line in _operation(one, kind, suffix)]
+    lines = [line for s in program.statements for line in _operation(s, kind, suffix)]
     write = [f"  store {kind} %{v}, ptr %a{i}.place, align {width}" for i, v in program.stores]
     newline = "\n"
     return f"""
@@ -195,7 +196,7 @@ done:
 
 
 def _load(value: str, base: str, index: str | int, kind: str, width: int) -> str:
-    """Read one number; where it lies is kept as `<value>.place`."""
+    """Load one number; its address is named `<value>.place`."""
     at = index if isinstance(index, int) else f"%{index}"
     return (
         f"  %{value}.place = getelementptr inbounds {kind}, ptr %{base}, i64 {at}\n"
@@ -204,7 +205,7 @@ def _load(value: str, base: str, index: str | int, kind: str, width: int) -> str
 
 
 def _entry(arrays: int) -> str:
-    """A function that reads its arguments from a list and goes on to the body."""
+    """A function that reads its arguments from an array and calls the body."""
     kinds = ["ptr"] * (arrays + 1) + ["i64"] * 3
     lines = [
         f"  %q{i} = getelementptr i64, ptr %list, i64 {i}\n  %v{i} = load {kind}, ptr %q{i}"
@@ -215,27 +216,27 @@ def _entry(arrays: int) -> str:
     return f"define void @run(ptr %list) {{\n{body}\n  call void @body({passed})\n  ret void\n}}"
 
 
-def _operation(one: Statement, kind: str, suffix: str) -> list[str]:
-    """The lines of one operation; comparisons treat NaN as NumPy does."""
-    names = [_operand(a, suffix) for a in one.arguments]
-    x, y, t = names[0], names[-1], f"%{one.target}"
-    if one.operation in PLAIN:
-        return [f"  {t} = {PLAIN[one.operation]} {kind} {x}, {y}"]
-    if one.operation == "negative":
+def _operation(statement: Statement, kind: str, suffix: str) -> list[str]:
+    """The lines of one operation; comparisons treat NaN as NumPy does. Raises ValueError."""
+    names = [_operand(a, suffix) for a in statement.arguments]
+    x, y, t = names[0], names[-1], f"%{statement.target}"
+    if statement.operation in ARITHMETIC:
+        return [f"  {t} = {ARITHMETIC[statement.operation]} {kind} {x}, {y}"]
+    if statement.operation == "negative":
         return [f"  {t} = fneg {kind} {x}"]
-    if one.operation == "sqrt":
+    if statement.operation == "sqrt":
         return [f"  {t} = call {kind} @llvm.sqrt.{suffix}({kind} {x})"]
-    if one.operation == "absolute":
+    if statement.operation == "absolute":
         return [f"  {t} = call {kind} @llvm.fabs.{suffix}({kind} {x})"]
-    if one.operation in {"maximum", "minimum"}:
-        order = "ogt" if one.operation == "maximum" else "olt"
+    if statement.operation in {"maximum", "minimum"}:
+        order = "ogt" if statement.operation == "maximum" else "olt"
         return [
             f"  {t}.first = fcmp {order} {kind} {x}, {y}",
             f"  {t}.nan = fcmp uno {kind} {x}, {x}",
             f"  {t}.take = or i1 {t}.first, {t}.nan",
             f"  {t} = select i1 {t}.take, {kind} {x}, {kind} {y}",
         ]
-    if one.operation == "sign":
+    if statement.operation == "sign":
         return [
             f"  {t}.up = fcmp ogt {kind} {x}, 0.0",
             f"  {t}.down = fcmp olt {kind} {x}, 0.0",
@@ -244,11 +245,11 @@ def _operation(one: Statement, kind: str, suffix: str) -> list[str]:
             f"  {t}.low = select i1 {t}.down, {kind} -1.0, {kind} {t}.rest",
             f"  {t} = select i1 {t}.up, {kind} 1.0, {kind} {t}.low",
         ]
-    raise ValueError(f"{one.operation} cannot be fused")
+    raise ValueError(f"{statement.operation} cannot be compiled")
 
 
 def _operand(argument: str | float, suffix: str) -> str:
-    """A value by name, or a constant as the bits of the double that LLVM wants to see."""
+    """A value by name, or a constant as the bits of a double, which LLVM expects."""
     if isinstance(argument, str):
         return f"%{argument}"
     number = float(np.float32(argument)) if suffix == "f32" else float(argument)

@@ -1,9 +1,9 @@
-"""A tape: the array calls of a computation, recorded once and then played without the code around.
+"""Record the array calls of a computation once, then replay them without the Python code around.
 
 Small networks spend more time between array calls than in them. A recorded array is a NumPy array
-that notes every call it takes part in, with the very arrays that went in and came out; playing the
-tape makes the same calls on the same memory. What cannot be noted makes the tape useless, which
-`sound` tells; what is noted wrongly shows when its results are compared with the code's own.
+that records each call it takes part in, with its input and output arrays; replaying the tape makes
+the same calls on the same memory. An operation that cannot be recorded sets `sound` to False. The
+caller compares the results of the tape with those of the code before it relies on the tape.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from core.nn.array import Array
 
 
 class Tape:
-    """Calls in their order. `with tape:` records what recorded arrays do until it ends."""
+    """Calls in order. `with tape:` records the calls that recorded arrays take part in."""
 
     current: ClassVar["Tape | None"] = None
 
@@ -31,41 +31,41 @@ class Tape:
         Tape.current = None
 
     def play(self) -> None:
-        """Make all calls again, on what their arrays hold now."""
+        """Make all calls again on the current content of their arrays."""
         for call, arguments, options in self.calls:
             call(*arguments, **options)
 
     def note(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """Add a call."""
+        """Append a call."""
         self.calls.append((call, arguments, options))
 
 
 def recorded(array: Array) -> Array:
-    """A view of `array` that notes on the tape what is done with it."""
+    """Return a view of `array` whose calls are recorded on the current tape."""
     return array.view(_Recorded)
 
 
 def plain(array: Any) -> Any:
-    """The array itself, that notes nothing."""
+    """Return the array as a plain NumPy array, whose calls are not recorded."""
     return array.view(np.ndarray) if isinstance(array, _Recorded) else array
 
 
 class _Recorded(np.ndarray[Any, np.dtype[Any]]):
-    """An array whose calls go on the tape."""
+    """An array whose calls are recorded on the current tape."""
 
     def __array_finalize__(self, source: Any) -> None:
-        # Memory of its own, and not from a call that was noted: a copy that the tape knows not.
+        # It owns its memory: a copy made by a call that was not recorded.
         if self.base is None and Tape.current is not None:
             Tape.current.sound = False
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        arguments = tuple(plain(one) for one in inputs)
-        if method == "at":  # adds into an array in place and gives nothing back
+        arguments = tuple(plain(value) for value in inputs)
+        if method == "at":  # in place, without a result
             if Tape.current is not None:
                 Tape.current.sound = False
             return getattr(ufunc, method)(*arguments)
         given = options.pop("out", None)
-        outs = None if given is None else tuple(plain(one) for one in given)
+        outs = None if given is None else tuple(plain(value) for value in given)
         result = getattr(ufunc, method)(*arguments, out=outs, **options)
         tape = Tape.current
         if tape is None:
@@ -83,10 +83,10 @@ class _Recorded(np.ndarray[Any, np.dtype[Any]]):
         return result.view(_Recorded)
 
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        if Tape.current is not None and not np.may_share_memory(found, self):
+        item = super().__getitem__(index)
+        if Tape.current is not None and not np.may_share_memory(item, self):
             Tape.current.sound = False
-        return found
+        return item
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if Tape.current is not None:
@@ -95,30 +95,30 @@ class _Recorded(np.ndarray[Any, np.dtype[Any]]):
 
 
 def _plain_reduction(options: dict[str, Any]) -> bool:
-    """Whether a reduction takes all elements and starts with the first."""
-    return options.get("where", True) is True and options.get("initial", _NONE) is _NONE
+    """Whether a reduction covers all elements and starts with the first."""
+    return options.get("where", True) is True and options.get("initial", _NO_VALUE) is _NO_VALUE
 
 
-_NONE = np._NoValue
+_NO_VALUE = np._NoValue
 
 
 class _Namespace:
-    """NumPy, but for functions that do not notice a recorded array among their arguments."""
+    """NumPy, with functions replaced that do not dispatch on recorded arrays."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
     @staticmethod
     def take(array: Array, indices: Array, **options: Any) -> Array:
-        """`numpy.take`, noted on the tape."""
+        """`numpy.take`, recorded on the tape."""
         array, indices = plain(array), plain(indices)
         result = np.asarray(np.take(array, indices, **options))
         if Tape.current is None:
             return result
-        # Without clipping NumPy would copy what it takes once more; no index is out of bounds.
+        # `clip` saves NumPy a copy; no index is out of bounds.
         Tape.current.note(array.take, indices, **options, out=result, mode="clip")
         return recorded(result)
 
 
 NAMESPACE: Any = _Namespace()
-"""What takes NumPy's place while a tape records."""
+"""Replaces the array library while a tape records."""

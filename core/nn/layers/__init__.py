@@ -1,4 +1,4 @@
-"""Layers, one member a file."""
+"""Layers, one per file."""
 
 from core.family import load
 

@@ -11,11 +11,10 @@ from core.nn.ops.windows import Grid
 
 @member
 class AveragePool1d(Pool1d):
-    """The mean under each window over series `(time, channels)`, channel by channel.
+    """The mean of each window over series `(time, channels)`, for each channel.
 
-    Padding does not count. LeCun et al., "Gradient-Based Learning Applied to Document Recognition"
-    (1998), subsampling.
-    `stride` is the size, unless given; `padding` as in conv1d.
+    Padding is excluded from the mean. `stride` defaults to `size`; `padding` is as in conv1d. LeCun
+    et al., "Gradient-Based Learning Applied to Document Recognition" (1998), subsampling.
     """
 
     kind: Literal["average_pool1d"] = "average_pool1d"

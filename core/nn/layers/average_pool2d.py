@@ -11,12 +11,11 @@ from core.nn.ops.windows import Grid
 
 @member
 class AveragePool2d(Pool2d):
-    """The mean under each window over images `(height, width, channels)`, channel by channel.
+    """The mean of each window over images `(height, width, channels)`, for each channel.
 
-    Padding does not count. LeCun et al., "Gradient-Based Learning Applied to Document Recognition"
-    (1998), subsampling.
-    `size` and `stride` (the size, unless given) are one number or (height, width); `padding` as in
-    conv2d.
+    Padding is excluded from the mean. `size` and `stride` are one number or (height, width);
+    `stride` defaults to `size`; `padding` is as in conv2d. LeCun et al., "Gradient-Based Learning
+    Applied to Document Recognition" (1998), subsampling.
     """
 
     kind: Literal["average_pool2d"] = "average_pool2d"

@@ -15,11 +15,12 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 class BatchNorm(Layer):
     """`y = scale (x - mean) / sqrt(variance + epsilon) + shift`, for each feature of the last axis.
 
-    In training mean and variance are those of the batch (and of all places in an image or series);
-    running ones follow them, `running = (1 - momentum) running + momentum batch`, with the unbiased
-    variance, and serve otherwise. With `n = (x - mean) / sqrt(variance + epsilon)`:
-    `dx = scale / sqrt(variance + epsilon) (dy - mean(dy) - n mean(dy n))`.
-    Ioffe and Szegedy, "Batch Normalization" (2015), algorithms 1 and 2.
+    In training, mean and variance are those of the batch (over all positions of an image or series)
+    and update the running ones: `running = (1 - momentum) running + momentum batch`, with the
+    unbiased variance. Otherwise the running ones are used. With
+    `n = (x - mean) / sqrt(variance + epsilon)`:
+    `dx = scale / sqrt(variance + epsilon) (dy - mean(dy) - n mean(dy n))`. Ioffe and Szegedy,
+    "Batch Normalization" (2015), algorithms 1 and 2.
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
@@ -53,7 +54,7 @@ class BatchNorm(Layer):
         if scope.training:
             square = xp.multiply(n, n, out=scope.buffer("y", rows.shape))
             variance = square.mean(axis=-2, keepdims=True)
-            self._follow(scope, mean, variance, rows.shape[-2])
+            self._update_running(scope, mean, variance, rows.shape[-2])
         inverse = 1 / xp.sqrt(variance + scope.number(self.epsilon, 2))
         n *= inverse
         y = xp.multiply(n, scale, out=scope.buffer("y", rows.shape))
@@ -78,7 +79,7 @@ class BatchNorm(Layer):
 
         return y.reshape(x.shape), backprop
 
-    def _follow(self, scope: Scope, mean: Array, variance: Array, count: int) -> None:
+    def _update_running(self, scope: Scope, mean: Array, variance: Array, count: int) -> None:
         keep, take = scope.number(1 - self.momentum, 1), scope.number(self.momentum, 1)
         for name, value in (
             ("mean", mean[..., 0, :]),

@@ -6,17 +6,17 @@ from typing import Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Scope
-from core.nn.ops.convolution import Convolving
+from core.nn.ops.convolution import ConvolutionLayer
 from core.nn.ops.windows import Extent, Grid, Padding, over_series, series_grid
 
 
 @member
-class Conv1d(Convolving):
-    """`y = sum over the window of x W + b`, at every time of a series `(time, channels)`.
+class Conv1d(ConvolutionLayer):
+    """`y = sum over the window of x W + b`, at each step of a series `(time, channels)`.
 
-    `padding` is `valid` (none), `same` (`ceil(time / stride)` places) or a number on both sides.
-    With `groups` each share of the filters sees its share of the channels. Waibel et al., "Phoneme
-    Recognition Using Time-Delay Neural Networks" (1989).
+    `padding` is `valid` (none), `same` (`ceil(time / stride)` outputs) or the number of steps on
+    both sides. With `groups`, each group of filters sees one group of channels. Waibel et al.,
+    "Phoneme Recognition Using Time-Delay Neural Networks" (1989).
     """
 
     kind: Literal["conv1d"] = "conv1d"

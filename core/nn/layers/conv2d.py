@@ -6,17 +6,17 @@ from typing import Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Scope
-from core.nn.ops.convolution import Convolving
+from core.nn.ops.convolution import ConvolutionLayer
 from core.nn.ops.windows import Grid, PaddingPair, Pair, grid, pair
 
 
 @member
-class Conv2d(Convolving):
-    """`y = sum over the window of x W + b`, at every place of images `(height, width, channels)`.
+class Conv2d(ConvolutionLayer):
+    """`y = sum over the window of x W + b`, at each position of images `(height, width, channels)`.
 
     `kernel`, `stride` and `dilation` are one number or (height, width). `padding` is `valid`
-    (none), `same` (`ceil(size / stride)` places), a number or (height, width). With `groups` each
-    share of the filters sees its share of the channels. LeCun et al., "Gradient-Based Learning
+    (none), `same` (`ceil(size / stride)` outputs), a number or (height, width). With `groups`, each
+    group of filters sees one group of channels. LeCun et al., "Gradient-Based Learning
     Applied to Document Recognition" (1998).
     """
 
@@ -27,9 +27,9 @@ class Conv2d(Convolving):
     dilation: Pair = 1
 
     def output(self, shape: Shape) -> Shape:
-        found = self.grid(shape)
+        windows = self.grid(shape)
         self.check_groups(shape[-1])
-        return (found.rows.count, found.columns.count, self.filters)
+        return (windows.rows.count, windows.columns.count, self.filters)
 
     def window(self) -> Shape:
         return pair(self.kernel)

@@ -1,4 +1,4 @@
-"""Dense: every output is a weighted sum of all inputs, plus a bias."""
+"""Fully connected layer."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -15,8 +15,8 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 class Dense(Layer):
     """`y = x W + b` over the last axis.
 
-    Gradients: `dx = dy W^T`, `dW = x^T dy`, `db = sum of dy over the batch` (Rumelhart, Hinton and
-    Williams, "Learning representations by back-propagating errors", 1986).
+    Gradients: `dx = dy W^T`, `dW = x^T dy`, `db = sum of dy over the batch`. Rumelhart, Hinton and
+    Williams, "Learning representations by back-propagating errors" (1986).
     """
 
     kind: Literal["dense"] = "dense"
@@ -32,15 +32,15 @@ class Dense(Layer):
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         size = (shape[-1], self.units)
-        found = {"weight": Weight(size, self.weight_initializer, *size)}
+        weights = {"weight": Weight(size, self.weight_initializer, *size)}
         if self.bias:
-            found["bias"] = Weight((self.units,), self.bias_initializer, *size, decays=False)
-        return found
+            weights["bias"] = Weight((self.units,), self.bias_initializer, *size, decays=False)
+        return weights
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         if len(scope.shape) == 1:
             return self._forward(x, scope)
-        # Other axes between batch and features count as batch.
+        # Treat axes between the batch and the features as part of the batch.
         lead = x.shape[:-1]
         y, inner = self._forward(x.reshape(*scope.stack, -1, x.shape[-1]), scope)
 
@@ -51,7 +51,7 @@ class Dense(Layer):
         return y.reshape(*lead, self.units), backprop
 
     def _forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        """The layer on `x (*stack, batch, features)`."""
+        """Compute the layer for `x (*stack, batch, features)`."""
         matmul, weights, gradients = scope.xp.matmul, scope.weights, scope.gradients
         weight = weights["weight"]
         batch = x.shape[:-1]
@@ -61,7 +61,7 @@ class Dense(Layer):
 
         def backprop(dy: Array) -> Array | None:
             matmul(x.swapaxes(-1, -2), dy, out=gradients["weight"])
-            if self.bias:  # a product with ones is a sum, and the fastest one
+            if self.bias:  # a sum, fastest as a product with ones
                 matmul(scope.ones(batch[-1]), dy, out=gradients["bias"][..., None, :])
             if not scope.input_gradient:
                 return None

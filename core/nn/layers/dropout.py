@@ -14,7 +14,7 @@ from core.nn.layer import Backprop, Layer, Scope
 
 @member
 class Dropout(Activation):
-    """In training each number is set to 0 with chance `rate`, the others grow by `1 / (1 - rate)`.
+    """In training, sets each number to 0 with probability `rate` and divides others by `1 - rate`.
 
     Otherwise `y = x`. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting" (2014), in the inverted form.
@@ -29,12 +29,10 @@ class Dropout(Activation):
         xp = scope.xp
         scale = scope.number(1 / (1 - self.rate))
         rate = scope.number(self.rate)
-        if isinstance(
-            self.rate, np.ndarray
-        ):  # chance is float32: compare the same bits as one alone
+        if isinstance(self.rate, np.ndarray):  # round as for a single network
             rate = rate.astype(np.float32)
-        chance = scope.random("chance", x.shape)
-        kept = xp.greater_equal(chance, rate, out=scope.buffer("kept", x.shape, bool))
+        random = scope.random("random", x.shape)
+        kept = xp.greater_equal(random, rate, out=scope.buffer("kept", x.shape, bool))
 
         def apply(name: str, values: Array) -> Array:
             out = xp.multiply(values, kept, out=scope.buffer(name, x.shape))

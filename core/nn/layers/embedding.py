@@ -1,4 +1,4 @@
-"""Embedding: a learned vector for each id."""
+"""Embedding of integer ids."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -15,10 +15,10 @@ from core.nn.layer import Backprop, Layer, Scope, Weight
 
 @member
 class Embedding(Layer):
-    """`y = weight[x]`: `x` holds ids from 0 to `vocabulary - 1`, each becomes a vector.
+    """`y = weight[x]`: a learned vector for each id from 0 to `vocabulary - 1`.
 
-    `dweight[id] = sum of dy wherever x is id`; dx is zero, an id has no direction. Bengio et al.,
-    "A Neural Probabilistic Language Model" (2003). Raises InvalidError for anything that is no id.
+    `dweight[id] = sum of dy where x = id`; dx is 0. Raises InvalidError for other ids. Bengio et
+    al., "A Neural Probabilistic Language Model" (2003).
     """
 
     kind: Literal["embedding"] = "embedding"
@@ -38,20 +38,20 @@ class Embedding(Layer):
         ids = xp.rint(x)
         if not ((ids >= 0) & (ids < self.vocabulary)).all():
             raise InvalidError(
-                f"embedding takes ids from 0 to {self.vocabulary - 1}; the features hold others "
-                "(standardize must be off for them)"
+                f"embedding takes ids from 0 to {self.vocabulary - 1}, but the features hold other "
+                "values (set data.standardize to false)"
             )
-        # One table for all networks of the stack: theirs lie one after the other.
+        # One table for all networks of the stack.
         networks = int(np.prod(scope.stack))
         table = scope.weights["weight"].reshape(networks * self.vocabulary, self.units)
-        place = xp.arange(networks).reshape(-1, 1) * self.vocabulary
-        index = (ids.astype(np.int64).reshape(networks, -1) + place).reshape(-1)
+        offset = xp.arange(networks).reshape(-1, 1) * self.vocabulary
+        index = (ids.astype(np.int64).reshape(networks, -1) + offset).reshape(-1)
         y = xp.take(table, index, axis=0)
 
         def backprop(dy: Array) -> Array | None:
             total = scope.buffer("total", (networks * self.vocabulary * self.units,))
             total[...] = 0
-            # Flat indices: NumPy adds single numbers many times faster than rows.
+            # NumPy adds at flat indices much faster than at rows.
             flat = index.reshape(-1, 1) * self.units + xp.arange(self.units)
             xp.add.at(total, flat.reshape(-1), dy.reshape(-1))
             gradient = scope.gradients["weight"]

@@ -1,4 +1,4 @@
-"""Flatten: all feature axes into one."""
+"""Flatten the feature axes."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from core.nn.layer import Backprop, Layer, Scope
 
 @member
 class Flatten(Layer):
-    """Lays all features of a sample side by side, last axis fastest: between images and dense."""
+    """Joins all feature axes into one, in row-major order."""
 
     kind: Literal["flatten"] = "flatten"
 

@@ -16,8 +16,8 @@ CUBIC = 0.044715
 class Gelu(Activation):
     """`y = x (1 + t) / 2` with `t = tanh(sqrt(2 / pi) (x + 0.044715 x^3))`.
 
-    The tanh form of x times the Gaussian distribution function: Hendrycks and Gimpel, "Gaussian
-    Error Linear Units (GELUs)" (2016), section 2. It is within 0.0005 of the exact one.
+    The tanh approximation of x times the Gaussian distribution function, accurate to 0.0005.
+    Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)" (2016), section 2.
     """
 
     kind: Literal["gelu"] = "gelu"

@@ -10,7 +10,7 @@ from core.nn.ops.pooling import GlobalPool
 
 @member
 class GlobalAveragePool(GlobalPool):
-    """The mean of each channel over all places of an image or series.
+    """The mean of each channel over all positions of an image or series.
 
     Lin, Chen and Yan, "Network In Network" (2014), section 3.2.
     """
@@ -20,12 +20,12 @@ class GlobalAveragePool(GlobalPool):
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
         lead = x.shape[: len(scope.stack) + 1]
-        places = x.reshape(*lead, -1, x.shape[-1])
-        y = xp.mean(places, axis=-2, out=scope.buffer("y", (*lead, x.shape[-1])))
+        positions = x.reshape(*lead, -1, x.shape[-1])
+        y = xp.mean(positions, axis=-2, out=scope.buffer("y", (*lead, x.shape[-1])))
 
         def backprop(dy: Array) -> Array:
-            dx = scope.buffer("dx", places.shape)
-            xp.multiply(dy[..., None, :], 1 / places.shape[-2], out=dx)
+            dx = scope.buffer("dx", positions.shape)
+            xp.multiply(dy[..., None, :], 1 / positions.shape[-2], out=dx)
             return dx.reshape(x.shape)
 
         return y, backprop

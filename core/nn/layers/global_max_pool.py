@@ -10,9 +10,9 @@ from core.nn.ops.pooling import GlobalPool
 
 @member
 class GlobalMaxPool(GlobalPool):
-    """The largest number of each channel over all places of an image or series.
+    """The maximum of each channel over all positions of an image or series.
 
-    Its gradient goes to the first place that holds it.
+    The gradient goes to the first position that holds the maximum.
     """
 
     kind: Literal["global_max_pool"] = "global_max_pool"
@@ -20,14 +20,14 @@ class GlobalMaxPool(GlobalPool):
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
         lead = x.shape[: len(scope.stack) + 1]
-        places = x.reshape(*lead, -1, x.shape[-1])
-        winner = xp.expand_dims(places.argmax(axis=-2), -2)
-        y = xp.take_along_axis(places, winner, axis=-2)
+        positions = x.reshape(*lead, -1, x.shape[-1])
+        winner = xp.expand_dims(positions.argmax(axis=-2), -2)
+        y = xp.take_along_axis(positions, winner, axis=-2)
 
         def backprop(dy: Array) -> Array:
-            dx = scope.buffer("dx", places.shape)
-            here = xp.arange(places.shape[-2]).reshape(-1, 1)
-            won = xp.equal(here, winner, out=scope.buffer("won", places.shape, bool))
+            dx = scope.buffer("dx", positions.shape)
+            index = xp.arange(positions.shape[-2]).reshape(-1, 1)
+            won = xp.equal(index, winner, out=scope.buffer("won", positions.shape, bool))
             xp.multiply(won, dy[..., None, :], out=dx)
             return dx.reshape(x.shape)
 

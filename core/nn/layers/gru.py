@@ -5,35 +5,34 @@ from typing import ClassVar, Literal
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope, Weight
-from core.nn.ops.recurrence import Recurrent, Unroll, turned
+from core.nn.ops.recurrence import Recurrent, Unroll, transposed
 
 
 @member
 class Gru(Recurrent):
-    """Gates r and z and a candidate n, in this order in the weights; `h_0 = 0`.
+    """Gated recurrent unit with gates r and z and candidate n; the weights have this order.
 
     `r = sigmoid(x W_r + h U_r + b_r)`, `z = sigmoid(x W_z + h U_z + b_z)`,
-    `n = tanh(x W_n + b_n + r (h U_n + c))`, new `h = (1 - z) n + z h`. Cho et al., "Learning Phrase
-    Representations using RNN Encoder-Decoder" (2014), with the reset after the product, as in
-    cuDNN; `c` is the weight `candidate_bias`.
+    `n = tanh(x W_n + b_n + r (h U_n + c))`, new `h = (1 - z) n + z h`, `h_0 = 0`; `c` is the weight
+    `candidate_bias`. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder"
+    (2014), with the reset gate after the product, as in cuDNN.
     """
 
     kind: Literal["gru"] = "gru"
     gates: ClassVar[int] = 3
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
-        found = super().weights(shape)
         fans = (self.units, self.units)
         bias = Weight((self.units,), self.bias_initializer, *fans, decays=False)
-        return {**found, "candidate_bias": bias}
+        return {**super().weights(shape), "candidate_bias": bias}
 
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
         xp, units, stack = scope.xp, self.units, scope.stack
         time, batch = gates.shape[-3], gates.shape[-1]
         recurrent = scope.weights["recurrent"]
         own_bias = scope.weights["candidate_bias"][..., None]
-        # sigmoid(a) = 1 / (1 + exp(-a)): the sign is taken from the weights, once for all steps.
-        across = turned("across", recurrent, scope)
+        # sigmoid(a) = 1 / (1 + exp(-a)): change the sign of the weights once for all steps.
+        across = transposed("across", recurrent, scope)
         across[..., : 2 * units, :] *= -1
         gates[..., : 2 * units, :] *= -1
         again = scope.buffer("again", (*stack, 3 * units, batch))
@@ -60,9 +59,10 @@ class Gru(Recurrent):
     def _back(
         self, passed: Array, gates: Array, states: Array, inner: Array, scope: Scope
     ) -> tuple[Array, Array]:
-        """`gates` holds r, z and n of every step; they become gradients from the last to the first.
+        """Return the gradients of the recurrent and of the input products.
 
-        `inner` is `h U_n + c`; it becomes the gradient of that.
+        `gates` holds r, z and n of all steps and `inner` holds `h U_n + c`. `gates` is overwritten
+        with gradients, from the last step to the first.
         """
         xp, units = scope.xp, self.units
         time = gates.shape[-3]

@@ -12,7 +12,7 @@ from core.nn.layer import Backprop, Scope
 class HardSigmoid(Activation):
     """`y = min(max(x / 6 + 1/2, 0), 1)`, gradient 1/6 between -3 and 3.
 
-    The straight line that stands in for the sigmoid in Courbariaux et al., "BinaryConnect" (2015),
+    A piecewise linear approximation of the sigmoid: Courbariaux et al., "BinaryConnect" (2015),
     with the slope of Howard et al., "Searching for MobileNetV3" (2019).
     """
 

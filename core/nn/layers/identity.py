@@ -10,7 +10,7 @@ from core.nn.layer import Backprop, Scope
 
 @member
 class Identity(Activation):
-    """`y = x`: for the place where an activation may be but none is wanted."""
+    """`y = x`. Use it where a configuration requires an activation."""
 
     kind: Literal["identity"] = "identity"
 

@@ -12,7 +12,7 @@ from core.nn.layer import Backprop, Scope
 class LogSoftmax(Activation):
     """`y = x - log(sum of exp(x))` over the last axis; gradient `dy - exp(y) sum of dy`.
 
-    The largest x is taken off first, so nothing overflows.
+    The maximum of x is subtracted first, so that nothing overflows.
     """
 
     kind: Literal["log_softmax"] = "log_softmax"

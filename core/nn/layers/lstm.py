@@ -5,16 +5,16 @@ from typing import ClassVar, Literal
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.ops.recurrence import Recurrent, Unroll, turned
+from core.nn.ops.recurrence import Recurrent, Unroll, transposed
 
 
 @member
 class Lstm(Recurrent):
-    """Gates i, f and o and a candidate g, in this order in the weights; `h_0 = c_0 = 0`.
+    """Long short-term memory with gates i, f and o and candidate g; the weights have this order.
 
     `i, f, o = sigmoid(x W + h U + b)`, `g = tanh(x W_g + h U_g + b_g)`, `c = f c + i g`,
-    `h = o tanh(c)`. Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget
-    gate of Gers, Schmidhuber and Cummins (2000).
+    `h = o tanh(c)`, `h_0 = c_0 = 0`. Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997),
+    with the forget gate of Gers, Schmidhuber and Cummins (2000).
     """
 
     kind: Literal["lstm"] = "lstm"
@@ -23,9 +23,9 @@ class Lstm(Recurrent):
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
         xp, units, stack = scope.xp, self.units, scope.stack
         time, batch = gates.shape[-3], gates.shape[-1]
-        # sigmoid(a) = 1 / (1 + exp(-a)) and tanh(a) = 2 sigmoid(2 a) - 1: one exp for all gates,
-        # the factors are taken from the weights, once for all steps.
-        across = turned("across", scope.weights["recurrent"], scope)
+        # sigmoid(a) = 1 / (1 + exp(-a)) and tanh(a) = 2 sigmoid(2 a) - 1: one exp for all gates;
+        # multiply the weights by the factors once for all steps.
+        across = transposed("across", scope.weights["recurrent"], scope)
         for part in (across, gates):
             part[..., : 3 * units, :] *= -1
             part[..., 3 * units :, :] *= -2
@@ -54,7 +54,11 @@ class Lstm(Recurrent):
     def _back(
         self, passed: Array, gates: Array, cells: Array, squashed: Array, scope: Scope
     ) -> tuple[Array, Array]:
-        """`gates` holds i, f, o and g of every step; they become gradients, last to first."""
+        """Return the gradients of the recurrent and of the input products, which are equal.
+
+        `gates` holds i, f, o and g of all steps. It is overwritten with gradients, from the last
+        step to the first.
+        """
         xp, units = scope.xp, self.units
         time = gates.shape[-3]
         recurrent = scope.weights["recurrent"]

@@ -11,11 +11,11 @@ from core.nn.ops.windows import Grid
 
 @member
 class MaxPool1d(Pool1d):
-    """The largest number under each window over series `(time, channels)`, channel by channel.
+    """The maximum of each window over series `(time, channels)`, for each channel.
 
-    The gradient goes to the first place that holds it. Zhou and Chellappa, "Computation of Optical
-    Flow Using a Neural Network" (1988).
-    `stride` is the size, unless given; `padding` as in conv1d.
+    The gradient goes to the first position that holds the maximum. `stride` defaults to `size`;
+    `padding` is as in conv1d. Zhou and Chellappa, "Computation of Optical Flow Using a Neural
+    Network" (1988).
     """
 
     kind: Literal["max_pool1d"] = "max_pool1d"

@@ -11,11 +11,11 @@ from core.nn.ops.windows import Grid
 
 @member
 class MaxPool2d(Pool2d):
-    """The largest number under each window over images `(height, width, channels)`.
+    """The maximum of each window over images `(height, width, channels)`, for each channel.
 
-    Channel by channel; the gradient goes to the first place that holds it. Zhou and Chellappa,
-    "Computation of Optical Flow Using a Neural Network" (1988). `size` and `stride` (the size,
-    unless given) are one number or (height, width); `padding` as in conv2d.
+    The gradient goes to the first position that holds the maximum. `size` and `stride` are one
+    number or (height, width); `stride` defaults to `size`; `padding` is as in conv2d. Zhou and
+    Chellappa, "Computation of Optical Flow Using a Neural Network" (1988).
     """
 
     kind: Literal["max_pool2d"] = "max_pool2d"

@@ -7,8 +7,8 @@ from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
 
-ENOUGH = 20.0
-"""Above this exp(x) is held: the output equals x to the last bit already."""
+LIMIT = 20.0
+"""x is limited to this value in exp(x); above it the output equals x exactly."""
 
 
 @member
@@ -23,7 +23,7 @@ class Mish(Activation):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
-        e = xp.minimum(x, ENOUGH, out=scope.buffer("e", x.shape))
+        e = xp.minimum(x, LIMIT, out=scope.buffer("e", x.shape))
         xp.exp(e, out=e)
         n = xp.add(e, 2, out=scope.buffer("n", x.shape))
         n *= e

@@ -13,8 +13,8 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 class Prelu(Layer):
     """`y = max(x, 0) + a min(x, 0)` with a learned slope `a` for each feature of the last axis.
 
-    The gradient is 1 above 0 and `a` elsewhere, so also at 0, as that of leaky_relu;
-    `da = sum of dy min(x, 0)`. He et al., "Delving Deep into Rectifiers" (2015), section 2.1.
+    The gradient is 1 above 0 and `a` at 0 and below, as for leaky_relu; `da = sum of dy min(x, 0)`.
+    He et al., "Delving Deep into Rectifiers" (2015), section 2.1.
     """
 
     kind: Literal["prelu"] = "prelu"

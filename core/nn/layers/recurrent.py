@@ -1,11 +1,11 @@
-"""The simple recurrent layer."""
+"""Simple recurrent layer."""
 
 from typing import ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.ops.recurrence import Recurrent, Unroll, turned
+from core.nn.ops.recurrence import Recurrent, Unroll, transposed
 
 
 @member
@@ -18,10 +18,9 @@ class SimpleRecurrent(Recurrent):
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
         xp = scope.xp
         recurrent = scope.weights["recurrent"]
-        across = turned("across", recurrent, scope)
+        across = transposed("across", recurrent, scope)
         time = gates.shape[-3]
-        one = (*scope.stack, *gates.shape[-2:])
-        again = scope.buffer("again", one)
+        again = scope.buffer("again", (*scope.stack, *gates.shape[-2:]))
         for t in range(time):
             z, h = gates[..., t, :, :], states[..., t + 1, :, :]
             xp.matmul(across, states[..., t, :, :], out=again)

@@ -8,12 +8,15 @@ from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
 
 SMALL = 4096
-"""Up to so many numbers a sign costs less than a comparison and its conversion; equal bits."""
+"""Up to this many numbers, `sign` is faster than a comparison; the results are bit-identical."""
 
 
 @member
 class Relu(Activation):
-    """`y = max(x, 0)`, gradient 1 where x is above 0 (Nair and Hinton, 2010)."""
+    """`y = max(x, 0)`, gradient 1 above 0.
+
+    Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines" (2010).
+    """
 
     kind: Literal["relu"] = "relu"
 

@@ -1,4 +1,4 @@
-"""Reshape: the same features in other axes."""
+"""Reshape the feature axes."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError
 
 @member
 class Reshape(Layer):
-    """Gives the features of a sample new axes, last axis fastest: 784 as (28, 28, 1), say."""
+    """Reshapes the features of each sample in row-major order, such as 784 to (28, 28, 1)."""
 
     kind: Literal["reshape"] = "reshape"
     shape: Annotated[tuple[Annotated[int, Ge(1), Le(100_000_000)], ...], MinLen(1), MaxLen(8)]
@@ -21,7 +21,8 @@ class Reshape(Layer):
     def output(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):
             raise ShapeError(
-                f"{shape} has {math.prod(shape)} numbers, {self.shape} has {math.prod(self.shape)}"
+                f"cannot reshape {shape} with {math.prod(shape)} numbers to {self.shape} with "
+                f"{math.prod(self.shape)}"
             )
         return self.shape
 

@@ -1,4 +1,4 @@
-"""Residual: layers with a way around them."""
+"""Layers with a skip connection around them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -14,8 +14,8 @@ from core.nn.layer import Backprop, Layer, LayerError, Scope, ShapeError
 class Residual(Layer):
     """`y = x + f(x)`, where `f` is `layers` in order; `dx = dy + df(dy)`.
 
-    He et al., "Deep Residual Learning for Image Recognition" (2016). The layers inside have to give
-    back the shape they are given.
+    The layers must preserve the shape. He et al., "Deep Residual Learning for Image Recognition"
+    (2016).
     """
 
     kind: Literal["residual"] = "residual"
@@ -25,7 +25,7 @@ class Residual(Layer):
         out = self._shapes(shape)[-1]
         if out != shape:
             raise ShapeError(
-                f"the layers of a residual must give back shape {shape}, these give {out}"
+                f"the layers of a residual must preserve the shape {shape}, but return {out}"
             )
         return shape
 
@@ -64,8 +64,8 @@ class Residual(Layer):
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        # By name: members do not import each other.
-        known: dict[str, Any] = members(Layer)
-        dense, tanh = known["dense"], known["tanh"]
+        # By kind: members do not import each other.
+        layers: dict[str, Any] = members(Layer)
+        dense, tanh = layers["dense"], layers["tanh"]
         yield cls(layers=(dense(units=3), tanh())), (3,)
         yield cls(layers=(cls(layers=(dense(units=2),)), dense(units=2))), (2,)

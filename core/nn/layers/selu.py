@@ -13,10 +13,10 @@ SCALE = 1.0507009873554804934193349852946
 
 @member
 class Selu(Activation):
-    """`y = scale x` above 0, `scale alpha (exp(x) - 1)` below: keeps mean 0 and variance 1.
+    """`y = scale x` above 0, `scale alpha (exp(x) - 1)` below: preserves mean 0 and variance 1.
 
     `scale` and `alpha` are the fixed point of Klambauer et al., "Self-Normalizing Neural Networks"
-    (2017), equation 14; weights should start with `lecun`.
+    (2017), equation 14. Use it with the initializer `lecun`.
     """
 
     kind: Literal["selu"] = "selu"

@@ -11,9 +11,9 @@ from core.nn.ops.logits import sigmoid
 
 @member
 class Sigmoid(Activation):
-    """`y = 1 / (1 + exp(-x))`, gradient `y (1 - y)`; computed as `(1 + tanh(x / 2)) / 2`.
+    """`y = 1 / (1 + exp(-x))`, gradient `y (1 - y)`.
 
-    The tanh form never overflows.
+    Computed as `(1 + tanh(x / 2)) / 2`, which does not overflow.
     """
 
     kind: Literal["sigmoid"] = "sigmoid"

@@ -11,7 +11,7 @@ from core.nn.ops.logits import sigmoid
 
 @member
 class Silu(Activation):
-    """`y = x s` with `s = sigmoid(x)`, gradient `s + y (1 - s)`; also called swish.
+    """`y = x s` with `s = sigmoid(x)`, gradient `s + y (1 - s)`. Also known as swish.
 
     Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units" (2017).
     """

@@ -12,7 +12,7 @@ from core.nn.layer import Backprop, Scope
 class Softmax(Activation):
     """`y = exp(x) / sum of exp(x)` over the last axis; gradient `y (dy - sum of y dy)`.
 
-    The largest x is taken off first, so nothing overflows.
+    The maximum of x is subtracted first, so that nothing overflows.
     """
 
     kind: Literal["softmax"] = "softmax"

@@ -6,7 +6,7 @@ from core.family import member
 from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Scope
-from core.nn.ops.logits import sigmoid, softplus
+from core.nn.ops.logits import sigmoid, softplus_tail
 
 
 @member
@@ -21,7 +21,7 @@ class Softplus(Activation):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp
-        y = softplus(x, scope, out=scope.buffer("y", x.shape))
+        y = softplus_tail(x, scope, out=scope.buffer("y", x.shape))
         y += xp.maximum(x, 0, out=scope.buffer("dx", x.shape))
 
         def backprop(dy: Array) -> Array:

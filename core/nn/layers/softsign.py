@@ -10,7 +10,10 @@ from core.nn.layer import Backprop, Scope
 
 @member
 class Softsign(Activation):
-    """`y = x / (1 + |x|)`, gradient `1 / (1 + |x|)^2` (Bergstra et al., 2009)."""
+    """`y = x / (1 + |x|)`, gradient `1 / (1 + |x|)^2`.
+
+    Bergstra et al., "Quadratic Polynomials Learn Better Image Features" (2009).
+    """
 
     kind: Literal["softsign"] = "softsign"
 

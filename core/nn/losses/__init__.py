@@ -1,4 +1,4 @@
-"""Losses, one member a file."""
+"""Losses, one per file."""
 
 from core.family import load
 

@@ -1,4 +1,4 @@
-"""Focal loss of independent yes-or-no outputs, from logits."""
+"""Focal loss of independent binary outputs, from logits."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -10,16 +10,17 @@ from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.loss import Loss
 from core.nn.measures.classification import WeightedBinaryLoss
-from core.nn.ops.logits import sigmoid, softplus
+from core.nn.ops.logits import sigmoid, softplus_tail
 
 
 @member
 class BinaryFocal(WeightedBinaryLoss):
-    """`-(1 - p)^gamma log p` of the probability p given to the truth, averaged over outputs.
+    """`-(1 - p)^gamma log p` of the probability p of the true label, averaged over outputs.
 
-    With `q = 1 - p`: for a one the gradient is `q^gamma (gamma p log p - q)`, for a zero its
-    mirror image. `positive_weight` is how much a one counts against a zero, `balanced` their ratio
-    in the training data. Lin et al., "Focal Loss for Dense Object Detection" (2017), equation 4.
+    With `q = 1 - p`, the gradient of a one is `q^gamma (gamma p log p - q)`, that of a zero its
+    mirror image. `positive_weight` weights ones relative to zeros; `balanced` is the ratio of zeros
+    to ones in the training data. Lin et al., "Focal Loss for Dense Object Detection" (2017),
+    equation 4.
     """
 
     kind: Literal["binary_focal"] = "binary_focal"
@@ -28,15 +29,15 @@ class BinaryFocal(WeightedBinaryLoss):
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
         gamma = scope.number(self.gamma)
-        rest = softplus(y, scope, out=scope.buffer("rest", y.shape))
-        log_yes = xp.minimum(y, 0) - rest
-        log_no = xp.minimum(-y, 0) - rest
-        yes, no = sigmoid(y, scope), sigmoid(-y, scope)
+        rest = softplus_tail(y, scope, out=scope.buffer("rest", y.shape))
+        log_p = xp.minimum(y, 0) - rest
+        log_q = xp.minimum(-y, 0) - rest
+        p, q = sigmoid(y, scope), sigmoid(-y, scope)
         ones = target * scope.number(self.ones_weight)
         zeros = 1 - target
-        far_yes, far_no = ones * no**gamma, zeros * yes**gamma
-        each = -(far_yes * log_yes + far_no * log_no)
-        dy = far_yes * (gamma * yes * log_yes - no) + far_no * (yes - gamma * no * log_no)
+        ones_factor, zeros_factor = ones * q**gamma, zeros * p**gamma
+        each = -(ones_factor * log_p + zeros_factor * log_q)
+        dy = ones_factor * (gamma * p * log_p - q) + zeros_factor * (p - gamma * q * log_q)
         return each, dy
 
     @classmethod

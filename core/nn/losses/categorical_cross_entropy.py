@@ -1,4 +1,4 @@
-"""Cross-entropy over classes, from logits and the share of each class."""
+"""Cross-entropy over classes, from logits and the probability of each class."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -8,17 +8,17 @@ from annotated_types import Ge, Lt
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.loss import Loss, mean_over_samples, plain
+from core.nn.loss import Loss, equals, mean_over_samples
 from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials
 
 
 @member
 class CategoricalCrossEntropy(ClassLoss):
-    """`-sum of t log softmax(y)`, gradient `softmax(y) sum(t) - t`; targets are one-hot or soft.
+    """`-sum t log softmax(y)`, gradient `softmax(y) sum(t) - t`; targets are one-hot or soft.
 
-    The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
-    `(1 - e) t + e / classes`; `class_weights` multiply them then. The mean is over samples.
+    The outputs are logits, so the network has no final softmax layer. `label_smoothing` e makes
+    targets `(1 - e) t + e / classes`, then `class_weights` multiply them. Averaged over samples.
     """
 
     kind: Literal["categorical_cross_entropy"] = "categorical_cross_entropy"
@@ -31,7 +31,7 @@ class CategoricalCrossEntropy(ClassLoss):
         xp = scope.xp
         z, dy, total = exponentials(y, scope)
         weights = class_array(self.class_weights, scope)
-        if not plain(self.label_smoothing, 0.0):
+        if not equals(self.label_smoothing, 0.0):
             target = target * scope.number(1 - self.label_smoothing)
             target += scope.number(self.label_smoothing / y.shape[-1])
         if weights is not None:

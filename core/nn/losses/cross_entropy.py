@@ -1,4 +1,4 @@
-"""Cross-entropy over classes, from logits and the number of the right class."""
+"""Cross-entropy over classes, from logits and the true class."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -8,22 +8,22 @@ from annotated_types import Ge, Lt
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
-from core.nn.loss import SMALLEST, Loss, plain
+from core.nn.loss import SMALLEST, Loss, equals
 from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials, flat_index, scaled_rows
 
 FEW = 64
-"""Up to so many classes, taking whole one-hot rows is quicker than writing single numbers."""
+"""Up to this many classes, subtracting one-hot rows is faster than indexing single numbers."""
 
 
 @member
 class CrossEntropy(ClassLoss):
     """`log(sum of exp(y)) - y[target]`, its gradient `softmax(y) - one_hot(target)`.
 
-    The outputs are logits: no softmax layer before it. `label_smoothing` e makes targets
-    `(1 - e) one_hot + e / classes` (Szegedy et al., "Rethinking the Inception Architecture", 2016,
-    section 7). With `class_weights` the term of each class is multiplied by its weight and the sum
-    over samples is divided by the weights of their classes.
+    The outputs are logits, so the network has no final softmax layer. `label_smoothing` e makes
+    targets `(1 - e) one_hot + e / classes` (Szegedy et al., "Rethinking the Inception
+    Architecture", 2016, section 7). `class_weights` multiply the term of each class; the sum over
+    samples is divided by the sum of the weights of their classes.
     """
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -41,7 +41,7 @@ class CrossEntropy(ClassLoss):
         if (
             sample_weight is None
             and self.class_weights is None
-            and plain(self.label_smoothing, 0.0)
+            and equals(self.label_smoothing, 0.0)
         ):
             share = 1.0 / target.shape[-1]
             each -= xp.take(z.reshape(-1), index).reshape(target.shape)
@@ -64,10 +64,11 @@ class CrossEntropy(ClassLoss):
         scope: Scope,
         sample_weight: Array | None,
     ) -> tuple[Array, Array]:
-        """The same with weights of samples and classes, and with smoothed targets.
+        """The loss with weights of samples and classes, and with smoothed targets.
 
-        With weights `s` of samples, `w` of classes, `c` the right one: the loss of a sample is
-        `s ((1 - e) w[c] log_p[c] + e / classes sum of w log_p)` by the batch's sum of `s w[c]`.
+        With weights `s` of samples and `w` of classes and the true class `c`, the loss of a sample
+        is `-s ((1 - e) w[c] log_p[c] + e / classes sum w log_p)`, divided by the batch's sum of
+        `s w[c]`.
         """
         xp, classes = scope.xp, z.shape[-1]
         sharpness = scope.number(1 - self.label_smoothing, 1)
@@ -88,7 +89,7 @@ class CrossEntropy(ClassLoss):
         each = sharp * (log_total - chosen) + rest * (mean * log_total - spread)
         dy *= ((sharp + rest * mean) * share)[..., None] / total
         dy.reshape(-1)[index] -= (sharp * share).reshape(-1)
-        if not plain(self.label_smoothing, 0.0):
+        if not equals(self.label_smoothing, 0.0):
             part = (scope.number(self.label_smoothing / classes, 1) * share)[..., None]
             dy -= part if weights is None else part * weights
         each *= share

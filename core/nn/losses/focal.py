@@ -13,17 +13,17 @@ from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials, flat_index
 
 TINY = 1e-30
-"""Below every probability that matters: keeps 0 / 0 from being asked for."""
+"""The least divisor, smaller than any relevant probability, so that there is no 0 / 0."""
 
 
 @member
 class Focal(ClassLoss):
-    """`-(1 - p)^gamma log p` of the right class's probability p: easy samples count little.
+    """`-(1 - p)^gamma log p` of the probability p of the true class: reduces easy samples.
 
     With `q = 1 - p` the gradient is `(q^gamma - gamma p q^(gamma - 1) log p) (softmax - one_hot)`.
-    Lin et al., "Focal Loss for Dense Object Detection" (2017), equations 4 and 5, where
-    `class_weights` are alpha; as in cross_entropy the sum is divided by the weights of the samples'
-    classes, so `gamma` 0 is cross_entropy.
+    `class_weights` are alpha; as in cross_entropy, the sum is divided by the weights of the classes
+    of the samples, so `gamma` 0 equals cross_entropy. Lin et al., "Focal Loss for Dense Object
+    Detection" (2017), equations 4 and 5.
     """
 
     kind: Literal["focal"] = "focal"

@@ -1,4 +1,4 @@
-"""Cross-entropy of several targets, each with classes of its own, from logits side by side."""
+"""Cross-entropy of several targets, each with its own classes, from concatenated logits."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -15,11 +15,11 @@ from core.nn.ops.logits import softmax
 
 @member
 class GroupedCrossEntropy(Loss):
-    """The sum over targets of `-sum of t log softmax(y)`, gradient `softmax(y) - t` in each group.
+    """The sum over targets of `-sum t log softmax(y)`, gradient `softmax(y) - t` in each group.
 
-    `groups` says how many classes each target has: with (3, 2) the first three outputs are logits
-    of the first target, the last two of the second. Targets are the one-hot rows of all, side by
-    side; the mean is over samples. Caruana, "Multitask Learning" (1997), section 1.
+    `groups` holds the number of classes of each target: with (3, 2), the first three outputs are
+    logits of the first target, the last two of the second. Targets are concatenated one-hot rows.
+    Averaged over samples. Caruana, "Multitask Learning" (1997), section 1.
     """
 
     kind: Literal["grouped_cross_entropy"] = "grouped_cross_entropy"
@@ -30,7 +30,7 @@ class GroupedCrossEntropy(Loss):
     ]
 
     def spans(self) -> list[slice]:
-        """The outputs of each target."""
+        """Return the slice of outputs of each target."""
         stops = list(accumulate(self.groups))
         return [slice(stop - size, stop) for stop, size in zip(stops, self.groups, strict=True)]
 
@@ -38,7 +38,7 @@ class GroupedCrossEntropy(Loss):
         if shape != (sum(self.groups),):
             raise ShapeError(
                 f"groups of {', '.join(map(str, self.groups))} classes need outputs of shape "
-                f"({sum(self.groups)},); these have shape {shape}"
+                f"({sum(self.groups)},), got {shape}"
             )
 
     def forward(

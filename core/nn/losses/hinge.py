@@ -12,10 +12,10 @@ from core.nn.measures.classification import BinaryLoss
 
 @member
 class Hinge(BinaryLoss):
-    """`max(0, 1 - s y)` with `s = 2 t - 1`, gradient `-s` where it is above 0; squared if asked.
+    """`max(0, 1 - s y)` with `s = 2 t - 1`, gradient `-s` where it is above 0; optionally squared.
 
-    The margin of support vector machines: Cortes and Vapnik, "Support-Vector Networks" (1995). A
-    prediction is sigmoid(y): on the right side of 1/2, but no calibrated probability.
+    The margin loss of Cortes and Vapnik, "Support-Vector Networks" (1995). Predictions are
+    sigmoid(y), which is not a calibrated probability.
     """
 
     kind: Literal["hinge"] = "hinge"

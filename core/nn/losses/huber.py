@@ -16,7 +16,7 @@ from core.nn.measures.pointwise import PointwiseLoss
 class Huber(PointwiseLoss):
     """`d^2 / 2` for errors `d = y - t` up to `delta`, beyond it `delta (|d| - delta / 2)`.
 
-    Gradient `d`, held within plus and minus delta. Huber, "Robust Estimation of a Location
+    Gradient `d`, limited to the range from -delta to delta. Huber, "Robust Estimation of a Location
     Parameter" (1964), section 4.
     """
 

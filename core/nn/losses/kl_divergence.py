@@ -10,15 +10,15 @@ from core.nn.loss import Loss, mean_over_samples
 from core.nn.ops.logits import check_classes, exponentials, softmax
 
 TINY = 1e-37
-"""Stands for a share of nothing, whose logarithm is not needed: it is multiplied by zero."""
+"""Replaces targets of 0 in the logarithm, which is then multiplied by 0."""
 
 
 @member
 class KlDivergence(Loss):
     """`sum of t (log t - log softmax(y))`, gradient `softmax(y) sum(t) - t`, averaged over samples.
 
-    How far the predicted shares of the classes are from the true ones: 0 when equal. The outputs
-    are logits. Kullback and Leibler, "On Information and Sufficiency" (1951), equation 2.4.
+    It is 0 when the predicted distribution equals the target. The outputs are logits. Kullback and
+    Leibler, "On Information and Sufficiency" (1951), equation 2.4.
     """
 
     kind: Literal["kl_divergence"] = "kl_divergence"

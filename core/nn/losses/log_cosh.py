@@ -11,9 +11,9 @@ from core.nn.measures.pointwise import PointwiseLoss
 
 @member
 class LogCosh(PointwiseLoss):
-    """`log cosh(y - t)`, gradient `tanh(y - t)`: like squares when near, absolute when far.
+    """`log cosh(y - t)`, gradient `tanh(y - t)`: squared for small, absolute for large errors.
 
-    Computed as `|d| + log(1 + exp(-2 |d|)) - log 2`, which never overflows. Green, "Bayesian
+    Computed as `|d| + log(1 + exp(-2 |d|)) - log 2`, which does not overflow. Green, "Bayesian
     Reconstructions from Emission Tomography Data Using a Modified EM Algorithm" (1990).
     """
 
@@ -23,10 +23,10 @@ class LogCosh(PointwiseLoss):
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
         dy = xp.subtract(y, target, out=scope.buffer("dy", y.shape))
-        far = xp.abs(dy, out=scope.buffer("far", y.shape))
-        each = xp.multiply(far, -2.0, out=scope.buffer("each", y.shape))
+        absolute = xp.abs(dy, out=scope.buffer("absolute", y.shape))
+        each = xp.multiply(absolute, -2.0, out=scope.buffer("each", y.shape))
         xp.exp(each, out=each)
         xp.log1p(each, out=each)
-        each += far
+        each += absolute
         each -= math.log(2)
         return each, xp.tanh(dy, out=dy)

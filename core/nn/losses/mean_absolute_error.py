@@ -12,7 +12,7 @@ from core.nn.measures.pointwise import PointwiseLoss
 class MeanAbsoluteError(PointwiseLoss):
     """`|y - t|`, gradient `sign(y - t)`, averaged over outputs and samples.
 
-    The best guess is the median of the targets (Boscovich and Laplace's least deviations).
+    Minimized by the median of the targets.
     """
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"

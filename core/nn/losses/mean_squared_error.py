@@ -10,7 +10,7 @@ from core.nn.measures.pointwise import SquaredLoss
 class MeanSquaredError(SquaredLoss):
     """`(y - t)^2`, gradient `2 (y - t)`, averaged over outputs and samples.
 
-    Gauss's least squares: the best guess is the mean of the targets.
+    Minimized by the mean of the targets.
     """
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"

@@ -1,4 +1,4 @@
-"""Poisson loss, for counts."""
+"""Poisson loss of counts."""
 
 from typing import ClassVar, Literal
 
@@ -10,10 +10,10 @@ from core.nn.measures.pointwise import PointwiseLoss
 
 @member
 class Poisson(PointwiseLoss):
-    """`exp(y) - t y`, gradient `exp(y) - t`, averaged: outputs are logarithms of expected counts.
+    """`exp(y) - t y`, gradient `exp(y) - t`, averaged; outputs are logarithms of expected counts.
 
-    The negative log-likelihood of Poisson counts but for a constant (Nelder and Wedderburn,
-    "Generalized Linear Models", 1972).
+    The negative log-likelihood of Poisson counts, up to a constant. Nelder and Wedderburn,
+    "Generalized Linear Models" (1972).
     """
 
     kind: Literal["poisson"] = "poisson"

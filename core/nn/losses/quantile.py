@@ -14,10 +14,10 @@ from core.nn.measures.pointwise import PointwiseLoss
 
 @member
 class Quantile(PointwiseLoss):
-    """`level (t - y)` where y is below t, `(1 - level) (y - t)` above: the guess is a quantile.
+    """`level (t - y)` where y is below t, `(1 - level) (y - t)` above; averaged.
 
-    `level` 0.5 is half the absolute error. Koenker and Bassett, "Regression Quantiles" (1978),
-    equation 2.3.
+    Minimized by the quantile `level` of the targets. Koenker and Bassett, "Regression Quantiles"
+    (1978), equation 2.3.
     """
 
     kind: Literal["quantile"] = "quantile"

@@ -8,9 +8,9 @@ from core.nn.measures.pointwise import SquaredLoss
 
 @member
 class SumOfSquares(SquaredLoss):
-    """`(y - t)^2`, gradient `2 (y - t)`, summed over outputs and over all samples of the batch.
+    """`(y - t)^2`, gradient `2 (y - t)`, summed over outputs and samples.
 
-    Nothing is averaged: the gradient grows with the batch, so the rate must suit its size.
+    The gradient grows with the batch size, so choose the learning rate accordingly.
     """
 
     kind: Literal["sum_of_squares"] = "sum_of_squares"

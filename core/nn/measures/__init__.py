@@ -1,1 +1,1 @@
-"""What losses and metrics share."""
+"""Computations shared by losses and metrics."""

@@ -1,4 +1,4 @@
-"""What losses of classes, and of yes-or-no outputs, have in common: both take logits."""
+"""Base classes of losses that take logits, of classes or of binary outputs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from core.nn.ops.logits import ClassWeights, balanced, check_classes, class_arra
 
 @member
 class ClassLoss(Loss):
-    """A loss of one score for each class; `class_weights` say how much each class counts."""
+    """Base of losses of one logit per class; `class_weights` are the weights of the classes."""
 
     class_weights: ClassWeights = None
 
@@ -45,7 +45,7 @@ class ClassLoss(Loss):
 
 @member
 class BinaryLoss(PointwiseLoss):
-    """A loss of independent yes-or-no outputs."""
+    """Base of losses of independent binary outputs."""
 
     target: ClassVar[Literal["binary"]] = "binary"
 
@@ -55,7 +55,7 @@ class BinaryLoss(PointwiseLoss):
 
 @member
 class WeightedBinaryLoss(BinaryLoss):
-    """One that counts ones `positive_weight` times as much as zeros.
+    """Base of binary losses that weight ones by `positive_weight` and zeros by 1.
 
     `balanced` is the ratio of zeros to ones in the training data.
     """
@@ -74,7 +74,7 @@ class WeightedBinaryLoss(BinaryLoss):
 
     @property
     def ones_weight(self) -> float:
-        """The number. Raises ValueError while it is still to be balanced."""
+        """`positive_weight` as a number. Raises ValueError when it is `balanced` and not fitted."""
         if isinstance(self.positive_weight, str):
             raise ValueError("a balanced positive weight must be fitted to the training data first")
         return self.positive_weight

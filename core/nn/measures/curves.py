@@ -1,4 +1,4 @@
-"""Areas under the curves that a moving threshold draws, exact with ties and weights."""
+"""Areas under curves over all thresholds, exact with ties and weights."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from core.nn.measures.labels import AveragedMetric, one_hot, ratio
 
 @member
 class CurveMetric(AveragedMetric):
-    """The area under a curve of each label, averaged.
+    """The area under a curve of each label, averaged over labels.
 
-    More than two classes count as one against the rest each; outputs each for itself; labels that
-    do not occur, or that all samples have, are left out of the mean.
+    The labels are the classes, each against the rest (for two classes, only the second), or the
+    binary outputs. Labels that no sample or every sample has are excluded from the mean.
     """
 
     average: Literal["macro", "weighted"] = "macro"
 
     @abstractmethod
     def area(self, xp: Any, hits: Array, misses: Array) -> Array:
-        """One number of the weights of true and of false positives at each threshold.
+        """Return the area, given the weights of true and of false positives at each threshold.
 
         The highest threshold comes first.
         """
@@ -36,14 +36,14 @@ class CurveMetric(AveragedMetric):
         weight = weight.reshape(-1, batch)
         areas = [
             [
-                self.area(xp, *_thresholds(xp, scores[row, :, one], true[row, :, one], weight[row]))
-                for one in range(labels)
+                self.area(xp, *_cumulated(xp, scores[row, :, i], true[row, :, i], weight[row]))
+                for i in range(labels)
             ]
             for row in range(scores.shape[0])
         ]
         each = xp.stack([xp.stack(row) for row in areas])
         actual = (true * weight[..., None]).sum(axis=-2)
-        # Not what is left of all weights: that is rarely exactly 0 where all samples have a label.
+        # Not the total weight minus `actual`: rounding rarely makes that exactly 0.
         rest = ((1 - true) * weight[..., None]).sum(axis=-2)
         occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
         share = occurs * actual if self.average == "weighted" else occurs
@@ -57,10 +57,7 @@ class CurveMetric(AveragedMetric):
 
 
 def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
-    """All that areas need, for one label or one for each class or output.
-
-    Two classes are one label: the second class.
-    """
+    """Return scores, truth and weights of the labels; two classes are one label, the second."""
     if target.ndim < outputs.ndim:
         classes = outputs.shape[-1]
         scores, true = outputs, one_hot(xp, target, classes)
@@ -76,8 +73,8 @@ def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str,
     }
 
 
-def _thresholds(xp: Any, scores: Array, true: Array, weight: Array) -> tuple[Array, Array]:
-    """Weights of the true and the false above each distinct score, from the highest down."""
+def _cumulated(xp: Any, scores: Array, true: Array, weight: Array) -> tuple[Array, Array]:
+    """Weights of true and of false positives at each distinct score, from the highest down."""
     order = xp.argsort(-scores)
     scores, mass = scores[order], weight[order]
     hits = true[order] * mass

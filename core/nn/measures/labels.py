@@ -1,4 +1,4 @@
-"""Counting labels: how often each was predicted, was right, and was both."""
+"""Counts of labels: how often each was predicted, was true, and both."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -8,7 +8,7 @@ from core.nn.array import Array, Shape
 from core.nn.metric import Metric
 
 Average: TypeAlias = Literal["macro", "micro", "weighted"]
-"""One number of many labels: their plain mean, all counted as one, or their mean by frequency."""
+"""The average over labels: unweighted mean, ratio of total counts, or mean by true frequency."""
 
 
 @member
@@ -42,56 +42,57 @@ class LabelMetric(AveragedMetric):
 
 
 def by_class(outputs: Array, target: Array) -> bool:
-    """Whether targets are one class a sample, not a boolean for each output."""
+    """Whether targets are one class per sample, rather than binary outputs."""
     return target.ndim < outputs.ndim
 
 
 def one_hot(xp: Any, labels: Array, classes: int) -> Array:
-    """Class numbers `(...)` as rows of zeros and a one, `(..., classes)`, float64."""
+    """Return one-hot rows of class numbers, float64 `(..., classes)`."""
     return (labels[..., None] == xp.arange(classes)).astype(xp.float64)
 
 
 def indicators(xp: Any, outputs: Array, target: Array, weight: Array) -> tuple[Array, Array]:
-    """What was predicted and what is true as zeros and ones `(*stack, batch, labels)`.
+    """Return predicted and true labels as zeros and ones, float64 `(*stack, batch, labels)`.
 
-    The labels are the classes, or the outputs, each true above 1/2.
+    The labels are the classes, or the binary outputs, which are predicted above 1/2.
     """
     if by_class(outputs, target):
         classes = outputs.shape[-1]
         return one_hot(xp, outputs.argmax(axis=-1), classes), one_hot(xp, target, classes)
-    said = (outputs > 0.5).reshape(*weight.shape, -1)
+    predicted = (outputs > 0.5).reshape(*weight.shape, -1)
     true = (target > 0.5).reshape(*weight.shape, -1)
-    return said.astype(xp.float64), true.astype(xp.float64)
+    return predicted.astype(xp.float64), true.astype(xp.float64)
 
 
 def label_counts(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
-    """Weighted counts for each label, `(*stack, labels)`, in float64, ready to be summed.
+    """Return weighted counts of each label, float64 `(*stack, labels)`.
 
-    `both`: predicted and true; `predicted`; `actual`; `every`: all samples, `(*stack, 1)`.
+    `both` counts predicted and true labels, `predicted` and `actual` each of them, and `every`,
+    `(*stack, 1)`, all samples.
     """
-    said, true = indicators(xp, outputs, target, weight)
+    predicted, true = indicators(xp, outputs, target, weight)
     mass = weight.astype(xp.float64)[..., None]
     weighted = true * mass
     return {
-        "both": (said * weighted).sum(axis=-2),
-        "predicted": (said * mass).sum(axis=-2),
+        "both": (predicted * weighted).sum(axis=-2),
+        "predicted": (predicted * mass).sum(axis=-2),
         "actual": weighted.sum(axis=-2),
         "every": mass.sum(axis=-2),
     }
 
 
 def ratio(xp: Any, part: Array, whole: Array) -> Array:
-    """`part / whole`, 0 where there is nothing to divide by."""
-    some = whole > 0
-    return xp.where(some, part / xp.where(some, whole, 1.0), 0.0)
+    """Return `part / whole`, and 0 where `whole` is 0."""
+    positive = whole > 0
+    return xp.where(positive, part / xp.where(positive, whole, 1.0), 0.0)
 
 
 def averaged(
     xp: Any, part: Array, whole: Array, total: dict[str, Array], average: Average
 ) -> Array:
-    """The share `part / whole` of each label as one number a network.
+    """Average the ratio `part / whole` over labels, to shape `stack`.
 
-    `macro` is the mean over all labels that occur, in targets or in predictions.
+    `macro` is the mean over all labels that occur in targets or in predictions.
     """
     if average == "micro":
         return ratio(xp, part.sum(axis=-1), whole.sum(axis=-1))

@@ -1,4 +1,4 @@
-"""What most losses share: each output is compared with its own target, then the results add up."""
+"""Base classes of losses that compare each output with its own target."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from core.nn.loss import Loss, shares
 class PointwiseLoss(Loss):
     """A function of one output and its target, averaged over samples and outputs.
 
-    Losses that do not `average_outputs` sum them in each sample. `value_factor` and
-    `gradient_factor` are constants left out of what `compare` returns.
+    Losses that do not `average_outputs` sum over outputs. `value_factor` and `gradient_factor`
+    multiply the two results of `compare`.
     """
 
     average_outputs: ClassVar[bool] = True
@@ -23,9 +23,9 @@ class PointwiseLoss(Loss):
 
     @abstractmethod
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
-        """The loss of each output and its derivative, both shaped like `y`.
+        """Return the loss of each output and its derivative, both shaped like `y`.
 
-        The derivative must be free to be overwritten.
+        The derivative may be overwritten by the caller.
         """
 
     def forward(

@@ -1,4 +1,4 @@
-"""Metrics, one member a file."""
+"""Metrics, one per file."""
 
 from core.family import load
 

@@ -11,9 +11,9 @@ from core.nn.metric import Metric
 
 @member
 class BalancedAccuracy(Metric):
-    """The mean recall of the classes that occur, so that a rare class counts like any other.
+    """The mean recall of the classes that occur.
 
-    With yes-or-no outputs: the mean recall of yes and of no, averaged over outputs. Brodersen et
+    For binary outputs: the mean recall of ones and zeros, averaged over outputs. Brodersen et
     al., "The Balanced Accuracy and Its Posterior Distribution" (2010).
     """
 
@@ -24,11 +24,11 @@ class BalancedAccuracy(Metric):
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         counts = label_counts(xp, outputs, target, weight)
         if not by_class(outputs, target):
-            said, true = indicators(xp, outputs, target, weight)
-            no = (1 - true) * weight.astype(xp.float64)[..., None]
-            kept = (no * (1 - said)).sum(axis=-2)
-            counts["both"] = xp.stack([counts["both"], kept], axis=-1)
-            counts["actual"] = xp.stack([counts["actual"], no.sum(axis=-2)], axis=-1)
+            predicted, true = indicators(xp, outputs, target, weight)
+            negative = (1 - true) * weight.astype(xp.float64)[..., None]
+            both = (negative * (1 - predicted)).sum(axis=-2)
+            counts["both"] = xp.stack([counts["both"], both], axis=-1)
+            counts["actual"] = xp.stack([counts["actual"], negative.sum(axis=-2)], axis=-1)
         return counts
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:

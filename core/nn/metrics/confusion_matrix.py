@@ -13,10 +13,10 @@ from core.nn.metric import Metric
 
 @member
 class ConfusionMatrix(Metric):
-    """How often each class (row) was taken for each other (column), `(*stack, classes, classes)`.
+    """Counts of each true class (row) and predicted class (column), `(*stack, classes, classes)`.
 
-    A yes-or-no output has the classes no and yes; several have a matrix each,
-    `(*stack, outputs, 2, 2)`. As numbers: `confusion_matrix/1/0` counts class 1 taken for 0.
+    A binary output has the classes 0 and 1; several outputs have one matrix each,
+    `(*stack, outputs, 2, 2)`. The number `confusion_matrix/1/0` counts class 1 predicted as 0.
     """
 
     kind: Literal["confusion_matrix"] = "confusion_matrix"
@@ -32,13 +32,15 @@ class ConfusionMatrix(Metric):
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         mass = weight.astype(xp.float64)[..., None]
-        said, true = indicators(xp, outputs, target, weight)
+        predicted, true = indicators(xp, outputs, target, weight)
         if by_class(outputs, target):
-            return {"counts": (true * mass).swapaxes(-1, -2) @ said}
+            return {"counts": (true * mass).swapaxes(-1, -2) @ predicted}
         cells = [
-            ((true if actual else 1 - true) * (said if taken else 1 - said) * mass).sum(axis=-2)
-            for actual in (0, 1)
-            for taken in (0, 1)
+            ((true if row else 1 - true) * (predicted if column else 1 - predicted) * mass).sum(
+                axis=-2
+            )
+            for row in (0, 1)
+            for column in (0, 1)
         ]
         table = xp.stack(cells, axis=-1)
         table = table.reshape(*table.shape[:-1], 2, 2)

@@ -1,4 +1,4 @@
-"""F1."""
+"""F1 score."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from core.nn.measures.labels import LabelMetric, averaged
 
 @member
 class F1(LabelMetric):
-    """Mean of precision and recall, harmonic: `2 both / (predicted + actual)` by label, averaged.
+    """Harmonic mean of precision and recall, `2 both / (predicted + actual)`, averaged over labels.
 
     van Rijsbergen, "Information Retrieval" (1979), chapter 7, with equal weights.
     """

@@ -10,10 +10,10 @@ from core.nn.measures.labels import ratio
 
 @member
 class PrAuc(CurveMetric):
-    """Average precision: the precisions at all thresholds, each by the recall it adds.
+    """Average precision: the precision at each threshold, weighted by the recall it adds.
 
-    The area under the steps. Davis and Goadrich, "The Relationship Between Precision-Recall and
-    ROC Curves" (2006), on why not to draw lines.
+    Precision is not interpolated, following Davis and Goadrich, "The Relationship Between
+    Precision-Recall and ROC Curves" (2006).
     """
 
     kind: Literal["pr_auc"] = "pr_auc"

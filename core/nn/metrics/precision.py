@@ -9,7 +9,7 @@ from core.nn.measures.labels import LabelMetric, averaged
 
 @member
 class Precision(LabelMetric):
-    """Of what was predicted, the share that is right: `both / predicted` by label, averaged."""
+    """Fraction of predictions that are true, `both / predicted`, averaged over labels."""
 
     kind: Literal["precision"] = "precision"
 

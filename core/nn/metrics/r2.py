@@ -11,10 +11,10 @@ from core.nn.metric import Metric
 
 @member
 class R2(Metric):
-    """Share of the targets' variance that is explained: `1 - sum (y - t)^2 / sum (t - mean t)^2`.
+    """Explained fraction of the variance: `1 - sum (y - t)^2 / sum (t - mean t)^2`.
 
-    Of each output, averaged. Targets without variance give 1 if met exactly, else 0. All targets
-    are kept until the end of the epoch, since their mean is not known before.
+    Averaged over outputs. Constant targets give 1 if predicted exactly, else 0. Targets are stored
+    until the end of the epoch, when their mean is known.
     """
 
     kind: Literal["r2"] = "r2"
@@ -23,10 +23,10 @@ class R2(Metric):
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         flat = target.reshape(*weight.shape, -1)
-        apart = outputs.astype(xp.float64).reshape(flat.shape) - flat
+        difference = outputs.astype(xp.float64).reshape(flat.shape) - flat
         mass = weight.astype(xp.float64)
         return {
-            "squares": (apart * apart * mass[..., None]).sum(axis=-2),
+            "squares": (difference * difference * mass[..., None]).sum(axis=-2),
             "all_targets": flat,
             "all_weight": mass,
         }
@@ -34,8 +34,8 @@ class R2(Metric):
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
         targets, mass = total["all_targets"].astype(xp.float64), total["all_weight"][..., None]
         mean = ratio(xp, (targets * mass).sum(axis=-2), mass.sum(axis=-2))
-        around = targets - mean[..., None, :]
-        whole = (around * around * mass).sum(axis=-2)
+        centered = targets - mean[..., None, :]
+        whole = (centered * centered * mass).sum(axis=-2)
         missed = total["squares"]
         each = xp.where(whole > 0, 1 - ratio(xp, missed, whole), xp.where(missed > 0, 0.0, 1.0))
         return each.mean(axis=-1)

@@ -9,7 +9,7 @@ from core.nn.measures.labels import LabelMetric, averaged
 
 @member
 class Recall(LabelMetric):
-    """Of what is true, the share that was found: `both / actual` of each label, averaged."""
+    """Fraction of true labels that are predicted, `both / actual`, averaged over labels."""
 
     kind: Literal["recall"] = "recall"
 

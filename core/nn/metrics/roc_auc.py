@@ -10,10 +10,10 @@ from core.nn.measures.labels import ratio
 
 @member
 class RocAuc(CurveMetric):
-    """How likely a random yes scores above a random no; 1/2 is guessing.
+    """Probability that a random positive scores above a random negative; 1/2 is random.
 
-    The area under hits over misses, by trapezoids. Hanley and McNeil, "The Meaning and Use of the
-    Area under a ROC Curve" (1982).
+    The area under true over false positives, by the trapezoidal rule. Hanley and McNeil, "The
+    Meaning and Use of the Area under a ROC Curve" (1982).
     """
 
     kind: Literal["roc_auc"] = "roc_auc"

@@ -1,1 +1,1 @@
-"""Array operations that several layers or losses share."""
+"""Array operations shared by layers and losses."""

@@ -1,6 +1,6 @@
-"""Convolution as matrix products: windows become rows, as many at a time as a cache holds.
+"""Convolution as matrix products: windows become rows, as many at a time as fit a CPU cache.
 
-`y = windows W`, `dW = windows^T dy`, and `dx` gathers `dy W^T` back to where windows lay.
+`y = windows W`, `dW = windows^T dy`, and `dx` adds `dy W^T` to the places of the windows.
 Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document
 Processing" (2006).
 """
@@ -20,12 +20,12 @@ from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 from core.nn.ops.windows import Grid
 
 PART = 131_072
-"""Numbers of windows laid out at a time: they should stay in a core's own cache."""
+"""Numbers in the windows copied at a time, so that they fit the cache of a CPU core."""
 
 
 @member
-class Convolving(Layer):
-    """What convolutions have in common, whatever the windows slide over."""
+class ConvolutionLayer(Layer):
+    """Base of convolutions of images and series."""
 
     filters: Annotated[int, Ge(1), Le(1_000_000)]
     groups: Annotated[int, Ge(1), Le(1_000_000)] = 1
@@ -35,30 +35,30 @@ class Convolving(Layer):
 
     @abstractmethod
     def grid(self, shape: Shape) -> Grid:
-        """The windows over features of `shape`. Raises ShapeError."""
+        """Return the windows over features of `shape`. Raises ShapeError."""
 
     @abstractmethod
     def window(self) -> Shape:
-        """The axes of a window."""
+        """Return the shape of a window."""
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         each, cells = shape[-1] // self.groups, math.prod(self.window())
         fans = (cells * each, cells * self.filters // self.groups)
         size = (*self.window(), each, self.filters)
-        found = {"weight": Weight(size, self.weight_initializer, *fans)}
+        weights = {"weight": Weight(size, self.weight_initializer, *fans)}
         if self.bias:
             bias = Weight((self.filters,), self.bias_initializer, *fans, decays=False)
-            found["bias"] = bias
-        return found
+            weights["bias"] = bias
+        return weights
 
     def check_groups(self, channels: int) -> None:
-        """Raise ShapeError when channels or filters cannot be shared out evenly."""
+        """Raise ShapeError when the groups do not divide the channels or the filters."""
         for name, size in (("channels", channels), ("filters", self.filters)):
             if size % self.groups:
                 raise ShapeError(f"{size} {name} cannot be split into {self.groups} groups")
 
     def convolve(self, images: Array, scope: Scope) -> tuple[Array, Backprop]:
-        """Outputs and backprop for `images (*stack, batch, height, width, channels)`."""
+        """Return outputs and backprop for `images (*stack, batch, height, width, channels)`."""
         grid, channels = self.grid(scope.shape), scope.shape[-1]
         engine = Convolution(grid, channels, self.filters, self.groups, self.bias)
         return engine.forward(images, scope)
@@ -66,9 +66,9 @@ class Convolving(Layer):
 
 @dataclass(frozen=True)
 class Convolution:
-    """The computation for images `x (*stack, batch, height, width, channels)`.
+    """The computation for images `(*stack, batch, height, width, channels)`.
 
-    Weights are `(cells, channels / groups, filters)` or any shape of the same order.
+    Weights are `(cells, channels / groups, filters)`, with the cells on one or more axes.
     """
 
     grid: Grid
@@ -79,11 +79,11 @@ class Convolution:
 
     @property
     def depth(self) -> int:
-        """Numbers in one window of one group."""
+        """The numbers in one window of one group."""
         return self.grid.cells * self.channels // self.groups
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
-        """`y (*stack, batch, rows, columns, filters)` and backprop."""
+        """Return `y (*stack, batch, rows, columns, filters)` and backprop."""
         xp, grid = scope.xp, self.grid
         networks, batch = math.prod(scope.stack), x.shape[len(scope.stack)]
         x = x.reshape(networks, batch, *x.shape[-3:])
@@ -102,43 +102,43 @@ class Convolution:
 
         def backprop(dy: Array) -> Array | None:
             dy = dy.reshape(y.shape)
-            self._weigh(windows, dy, scope)
+            self._weight_gradient(windows, dy, scope)
             if self.bias:
-                self._sum_bias(dy.reshape(networks, -1, self.filters), scope)
+                self._bias_gradient(dy.reshape(networks, -1, self.filters), scope)
             if not scope.input_gradient:
                 return None
-            dx = self._gather(dy, weight, scope, padded.shape)
+            dx = self._input_gradient(dy, weight, scope, padded.shape)
             return dx.reshape(*scope.stack, batch, *scope_shape)
 
         scope_shape = x.shape[-3:]
         return y.reshape(*scope.stack, batch, *place), backprop
 
-    def _sum_bias(self, dy: Array, scope: Scope) -> None:
-        """The gradient of the bias, as a product: many rows add up faster so."""
+    def _bias_gradient(self, dy: Array, scope: Scope) -> None:
+        """Write the gradient of the bias: a product with ones, which is faster than a sum."""
         ones = scope.buffer("ones", (1, dy.shape[1]))
         ones[...] = 1
         total = scope.gradients["bias"]
         total[...] = scope.xp.matmul(ones, dy).reshape(total.shape)
 
     def _matrix(self, weight: Array, networks: int) -> Array:
-        """Weights or their gradient as `(networks, groups, depth, filters / groups)`, a view."""
+        """A view of weights as `(networks, groups, depth, filters / groups)`."""
         each = self.filters // self.groups
         return weight.reshape(networks, self.depth, self.groups, each).swapaxes(1, 2)
 
     def _by_group(self, y: Array) -> Array:
-        """Outputs `(networks, batch, ..., filters)` as `(networks, groups, windows, each)`."""
+        """A view of outputs as `(networks, groups, windows, filters / groups)`."""
         split = y.reshape(y.shape[0], -1, self.groups, self.filters // self.groups)
         return split.swapaxes(1, 2)
 
     def _parts(self, networks: int, batch: int) -> Iterator[tuple[slice, slice]]:
-        """Networks and images to take together.
+        """Yield slices of networks and of images to compute together.
 
-        How many images depends on one network alone, so that it adds up in the same order in a
-        stack as alone.
+        The number of images does not depend on the number of networks, so sums have
+        the same order in a stack as alone.
         """
-        one = self.depth * self.groups * self.grid.count
-        images = max(1, min(batch, PART // one))
-        together = max(1, PART // (one * images))
+        numbers = self.depth * self.groups * self.grid.count
+        images = max(1, min(batch, PART // numbers))
+        together = max(1, PART // (numbers * images))
         for first in range(0, networks, together):
             for start in range(0, batch, images):
                 yield (
@@ -147,21 +147,21 @@ class Convolution:
                 )
 
     def _rows(self, windows: Array, scope: Scope) -> Array:
-        """Windows `(networks, batch, ...)` copied to `(networks, groups, windows, depth)`."""
+        """Copy windows `(networks, batch, ...)` to `(networks, groups, windows, depth)`."""
         networks, batch, rows, columns, groups, high, wide, deep = windows.shape
         if deep * wide >= 16:
             shape = (networks, groups, batch, rows, columns, high, wide, deep)
             out = scope.buffer("rows", shape)
             out[...] = windows.transpose(0, 4, 1, 2, 3, 5, 6, 7)
             return out.reshape(networks, groups, batch * rows * columns, self.depth)
-        # Few numbers side by side: copy along the rows of the image instead.
+        # Few contiguous numbers: copy along the rows of the image instead.
         shape = (networks, groups, high, wide, deep, batch, rows, columns)
         out = scope.buffer("rows", shape)
         out[...] = windows.transpose(0, 4, 5, 6, 7, 1, 2, 3)
         return out.reshape(networks, groups, self.depth, batch * rows * columns).swapaxes(-1, -2)
 
-    def _weigh(self, windows: Array, dy: Array, scope: Scope) -> None:
-        """The gradient of the weights."""
+    def _weight_gradient(self, windows: Array, dy: Array, scope: Scope) -> None:
+        """Write the gradient of the weights."""
         xp = scope.xp
         networks, batch = dy.shape[:2]
         shape = (networks, self.groups, self.depth, self.filters // self.groups)
@@ -177,10 +177,10 @@ class Convolution:
         out = scope.gradients["weight"]
         out[...] = total.swapaxes(1, 2).reshape(out.shape)
 
-    def _gather(self, dy: Array, weight: Array, scope: Scope, shape: Shape) -> Array:
-        """The gradient of the images: each cell adds up what the windows over it pass back.
+    def _input_gradient(self, dy: Array, weight: Array, scope: Scope, shape: Shape) -> Array:
+        """Return the gradient of the images: the sum of the gradients of all windows over a pixel.
 
-        First along the height, a product for each row of the window, then along the width.
+        Sums along the height with one product per row of the window, then along the width.
         """
         xp, rows, columns = scope.xp, self.grid.rows, self.grid.columns
         each = self.channels // self.groups

@@ -1,4 +1,4 @@
-"""From raw outputs to probabilities and their logarithms, without overflow or lost digits."""
+"""Numerically stable probabilities and log-probabilities of logits."""
 
 import functools
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from core.nn.layer import Scope, ShapeError
 ClassWeights: TypeAlias = (
     Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] | Literal["balanced"] | None
 )
-"""How much each class counts; `balanced`: by how rare it is among the training rows."""
+"""The weight of each class; `balanced` weights classes inversely to their frequency."""
 
 
 FEW = 4
-"""So few classes are added up one after the other: a reduction would take longer for each row."""
+"""Up to this many classes, one operation per class is faster than a reduction over the axis."""
 
 ROWS = 64
-"""From so many rows for each class on, the largest is found class by class."""
+"""From this many rows per class on, the maximum is faster with one operation per class."""
 
 
 def _largest(y: Array, xp: ModuleType) -> Array:
-    """The largest score of each row, `(..., 1)`."""
+    """The maximum of each row, `(..., 1)`."""
     classes = y.shape[-1]
     if classes > FEW and y.size < ROWS * classes * classes:
         return y.max(axis=-1, keepdims=True)
@@ -33,22 +33,22 @@ def _largest(y: Array, xp: ModuleType) -> Array:
 
 
 def _total(e: Array, xp: ModuleType) -> Array:
-    """The sum of each row, `(..., 1)`. The order depends on nothing but the number of classes."""
+    """The sum of each row, `(..., 1)`, in an order that depends only on the number of classes."""
     return e.sum(axis=-1, keepdims=True) if e.shape[-1] > FEW else _by_class(xp.add, e)
 
 
 def _by_class(operation: Any, y: Array) -> Array:
-    """`y[..., 0]`, then `y[..., 1]` and so on taken together, `(..., 1)`."""
-    found: Array = operation(y[..., :1], y[..., 1:2]) if y.shape[-1] > 1 else +y
-    for number in range(2, y.shape[-1]):
-        operation(found, y[..., number : number + 1], out=found)
-    return found
+    """Reduce the last axis with one call of `operation` per class, `(..., 1)`."""
+    result: Array = operation(y[..., :1], y[..., 1:2]) if y.shape[-1] > 1 else +y
+    for index in range(2, y.shape[-1]):
+        operation(result, y[..., index : index + 1], out=result)
+    return result
 
 
 def exponentials(y: Array, scope: Scope) -> tuple[Array, Array, Array]:
-    """`z = y - max(y)`, `exp(z)` and its sum over classes `(..., 1)`, the first two in buffers.
+    """Return `z = y - max(y)`, `exp(z)` and its sum over classes `(..., 1)`.
 
-    `log softmax(y) = z - log(sum)` and `softmax(y) = exp(z) / sum`.
+    The first two are buffers. `log softmax(y) = z - log(sum)`, `softmax(y) = exp(z) / sum`.
     """
     xp = scope.xp
     z = xp.subtract(y, _largest(y, xp), out=scope.buffer("z", y.shape))
@@ -57,14 +57,14 @@ def exponentials(y: Array, scope: Scope) -> tuple[Array, Array, Array]:
 
 
 def softmax(y: Array, scope: Scope) -> Array:
-    """Probabilities of the classes, a fresh array."""
+    """Return the class probabilities in a new array."""
     p = scope.xp.exp(y - _largest(y, scope.xp))
     p /= _total(p, scope.xp)
     return p
 
 
 def sigmoid(y: Array, scope: Scope, out: Array | None = None) -> Array:
-    """`1 / (1 + exp(-y))` by the hyperbolic tangent, which never overflows."""
+    """Return `1 / (1 + exp(-y))`, computed with tanh, which does not overflow."""
     p = scope.xp.multiply(y, 0.5, out=out)
     scope.xp.tanh(p, out=p)
     p += 1
@@ -72,10 +72,10 @@ def sigmoid(y: Array, scope: Scope, out: Array | None = None) -> Array:
     return p
 
 
-def softplus(y: Array, scope: Scope, out: Array) -> Array:
-    """`log(1 + exp(-|y|))`, written to `out`.
+def softplus_tail(y: Array, scope: Scope, out: Array) -> Array:
+    """Write `log(1 + exp(-|y|))` to `out` and return it.
 
-    Plus `max(y, 0)` it is softplus of y, plus `max(-y, 0)` softplus of -y.
+    `softplus(y)` is the sum of it and `max(y, 0)`, `softplus(-y)` of it and `max(-y, 0)`.
     """
     xp = scope.xp
     xp.abs(y, out=out)
@@ -86,21 +86,21 @@ def softplus(y: Array, scope: Scope, out: Array) -> Array:
 
 
 def flat_index(target: Array, classes: int, scope: Scope) -> Array:
-    """Where the target classes lie in an array `(*stack, batch, classes)` seen as one axis."""
+    """Return flat indices of the target classes in an array `(*stack, batch, classes)`."""
     xp = scope.xp
     return xp.add(xp.arange(0, target.size * classes, classes), target.reshape(-1))
 
 
 @functools.lru_cache(maxsize=64)
 def scaled_rows(xp: ModuleType, classes: int, scale: float, dtype: Any) -> Array:
-    """The one-hot row of every class times `scale`; kept, so not to be written into."""
+    """Return the one-hot rows of all classes times `scale`. Cached, so read-only."""
     return xp.eye(classes, dtype=dtype) * scale
 
 
 def class_array(weights: Any, scope: Scope) -> Array | None:
-    """Class weights as an array, None if all classes count the same.
+    """Return class weights as an array, or None if all are equal.
 
-    Raises ValueError while they are still to be balanced.
+    Raises ValueError when they are `balanced` and not fitted yet.
     """
     if weights is None:
         return None
@@ -110,9 +110,9 @@ def class_array(weights: Any, scope: Scope) -> Array | None:
 
 
 def balanced(counts: Sequence[float]) -> tuple[float, ...]:
-    """Weights that make all classes count the same: `total / (classes count)`.
+    """Return the weights `total / (classes count)`, inverse to the frequency of each class.
 
-    A class that does not occur weighs as if it did once. King and Zeng, "Logistic Regression in
+    A class that does not occur counts once. King and Zeng, "Logistic Regression in
     Rare Events Data" (2001), section 4.
     """
     numbers = [float(np.asarray(count)) for count in counts]
@@ -121,8 +121,8 @@ def balanced(counts: Sequence[float]) -> tuple[float, ...]:
 
 
 def check_classes(weights: Any, shape: Shape) -> None:
-    """Raise ShapeError unless outputs of `shape` are scores of as many classes as have weights."""
+    """Raise ShapeError unless outputs of `shape` are one logit per class and class weight."""
     if len(shape) != 1:
-        raise ShapeError(f"classes need outputs on one axis; these have shape {shape}")
+        raise ShapeError(f"expected outputs of shape (classes,), got {shape}")
     if isinstance(weights, tuple) and len(weights) != shape[0]:
-        raise ShapeError(f"{len(weights)} class weights were given for {shape[0]} classes")
+        raise ShapeError(f"got {len(weights)} class weights for {shape[0]} classes")

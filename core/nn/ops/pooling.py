@@ -1,4 +1,4 @@
-"""Pooling: the largest or the mean number under each window, channel by channel."""
+"""Pooling: the maximum or the mean of each window, for each channel."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from core.nn.ops.windows import (
 
 @member
 class Pool2d(Layer):
-    """What poolings of images `(height, width, channels)` have in common."""
+    """Base of pooling over images `(height, width, channels)`."""
 
     size: Pair = 2
     stride: Pair | None = None
@@ -33,14 +33,14 @@ class Pool2d(Layer):
     @staticmethod
     @abstractmethod
     def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
-        """What becomes of the numbers under each window, and backprop."""
+        """Return the pooled images and backprop."""
 
     def output(self, shape: Shape) -> Shape:
-        found = self.grid(shape)
-        return (found.rows.count, found.columns.count, shape[-1])
+        windows = self.grid(shape)
+        return (windows.rows.count, windows.columns.count, shape[-1])
 
     def grid(self, shape: Shape) -> Grid:
-        """The windows over features of `shape`. Raises ShapeError."""
+        """Return the windows over features of `shape`. Raises ShapeError."""
         stride = self.size if self.stride is None else self.stride
         return _checked(grid(shape, pair(self.size), stride, self.padding))
 
@@ -56,11 +56,11 @@ class Pool2d(Layer):
 
 @member
 class GlobalPool(Layer):
-    """What poolings over all places of an image or series have in common: channels remain."""
+    """Base of pooling over all positions of an image or series, for each channel."""
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) < 2:
-            raise ShapeError(f"{self.kind} needs places and channels, not {shape}")
+            raise ShapeError(f"{self.kind} expects features of shape (..., channels), got {shape}")
         return shape[-1:]
 
     @classmethod
@@ -71,7 +71,7 @@ class GlobalPool(Layer):
 
 @member
 class Pool1d(Layer):
-    """What poolings of series `(time, channels)` have in common."""
+    """Base of pooling over series `(time, channels)`."""
 
     size: Extent = 2
     stride: Extent | None = None
@@ -80,13 +80,13 @@ class Pool1d(Layer):
     @staticmethod
     @abstractmethod
     def pool(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
-        """What becomes of the numbers under each window of images of height 1, and backprop."""
+        """Return the pooled images of height 1 and backprop."""
 
     def output(self, shape: Shape) -> Shape:
         return (self.grid(shape).columns.count, shape[-1])
 
     def grid(self, shape: Shape) -> Grid:
-        """The windows over features of `shape`. Raises ShapeError."""
+        """Return the windows over features of `shape`. Raises ShapeError."""
         stride = self.size if self.stride is None else self.stride
         return _checked(series_grid(shape, self.size, stride, self.padding))
 
@@ -101,23 +101,23 @@ class Pool1d(Layer):
         yield cls(size=3, stride=2, padding="same"), (5, 2)
 
 
-def _checked(found: Grid) -> Grid:
-    for one in (found.rows, found.columns):
-        if max(one.before, one.after) >= one.size:
-            raise ShapeError(f"padding {one.before} would fill a whole window of {one.size}")
-    return found
+def _checked(windows: Grid) -> Grid:
+    for span in (windows.rows, windows.columns):
+        if max(span.before, span.after) >= span.size:
+            raise ShapeError(f"padding {span.before} must be less than the window size {span.size}")
+    return windows
 
 
 def largest(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
-    """The largest number under each window; its gradient goes to the first place that holds it.
+    """Return the maximum of each window, and backprop to the first position that holds it.
 
-    `x` is `(..., height, width, channels)`. Padding never wins.
+    `x` is `(..., height, width, channels)`. Padding is never the maximum.
     """
     xp = scope.xp
     padded = grid.pad(x, scope, -xp.inf)
     shape = (*x.shape[:-3], grid.rows.count, grid.columns.count, x.shape[-1])
     y = scope.buffer("y", shape)
-    # Which cell won, by its number: a later one wins only by being larger.
+    # The number of the maximum's cell: of equal cells, the first.
     count = np.dtype("uint8" if grid.cells < 256 else "int32")
     winner, later = scope.buffer("winner", shape, count), scope.buffer("later", shape, count)
     above = scope.buffer("above", shape, bool)
@@ -142,7 +142,7 @@ def largest(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
 
 
 def mean(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
-    """The mean of the numbers under each window; padding does not count.
+    """Return the mean of each window, without its padding, and backprop.
 
     `x` is `(..., height, width, channels)`.
     """
@@ -165,9 +165,9 @@ def mean(x: Array, grid: Grid, scope: Scope) -> tuple[Array, Backprop]:
 
 
 def _spread(share: Callable[[int, Array], Any], grid: Grid, scope: Scope, shape: Shape) -> Array:
-    """Give each place the sum of what the windows over it give it; the padding is cut off.
+    """Return the input gradient: for each position the sum over all windows that cover it.
 
-    `share(cell, out)` writes what each window gives to its cell of that number.
+    `share(cell, out)` writes the gradient that each window passes to its cell number `cell`.
     """
     dx = scope.buffer("dx", shape)
     dx[...] = 0

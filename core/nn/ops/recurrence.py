@@ -1,4 +1,4 @@
-"""Recurrence: what layers that read a series step by step have in common."""
+"""Base of layers that process a series step by step."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,17 +13,17 @@ from core.nn.initializers import Initializer, Orthogonal, Xavier, Zeros
 from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
 
 Unroll: TypeAlias = Callable[[Array], tuple[Array, Array]]
-"""From the gradient of every state to those of what the recurrent and the input product gave."""
+"""Maps the gradients of all states to those of the recurrent and of the input products."""
 
 
 @member
 class Recurrent(Layer):
-    """Reads a series `(time, features)`; gives the last state, or all with `return_sequences`.
+    """Reads a series `(time, features)`; returns the last state, or all with `return_sequences`.
 
     Weights: `weight (features, gates units)` for the input, `recurrent (units, gates units)` for
-    the state before, `bias (gates units)`. All inputs are multiplied at once, before the first
-    step. Inside, batches come last, `(*stack, time, units, batch)`, so that each gate of each step
-    lies in one piece. Backpropagation through time: Werbos, "Backpropagation Through Time" (1990).
+    the previous state, `bias (gates units)`. One product multiplies the inputs of all steps. Arrays
+    inside are `(*stack, time, units, batch)`, so that each gate of each step is contiguous.
+    Backpropagation through time: Werbos, "Backpropagation Through Time" (1990).
     """
 
     gates: ClassVar[int]
@@ -36,15 +36,15 @@ class Recurrent(Layer):
 
     @abstractmethod
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
-        """Run all steps: fill `states[1:]` from `states[0]`, all zero, and the input products.
+        """Compute all steps: fill `states[1:]` from `states[0] = 0` and the input products `gates`.
 
-        `gates` is `(*stack, time, gates units, batch)`, free to be overwritten; `states` is
+        `gates` is `(*stack, time, gates units, batch)` and may be overwritten; `states` is
         `(*stack, time + 1, units, batch)`.
         """
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) != 2 or not shape[0]:
-            raise ShapeError(f"{self.kind} needs a series (time, features), not {shape}")
+            raise ShapeError(f"{self.kind} expects a series of shape (time, features), got {shape}")
         return (shape[0], self.units) if self.return_sequences else (self.units,)
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
@@ -70,7 +70,7 @@ class Recurrent(Layer):
         gates += bias[..., None]
         states = scope.buffer("states", (*stack, time + 1, self.units, batch))
         states[..., 0, :, :] = 0
-        with np.errstate(over="ignore"):  # exp(x) beyond all bounds is a gate that is shut
+        with np.errstate(over="ignore"):  # an infinite exp(x) closes the gate
             back_through_time = self.unroll(gates, states, scope)
         if self.return_sequences:
             y = xp.moveaxis(states[..., 1:, :, :], -1, -3)
@@ -85,7 +85,7 @@ class Recurrent(Layer):
                 passed[..., :-1, :, :] = 0
                 passed[..., -1, :, :] = dy.swapaxes(-1, -2)
             recurrent, given = back_through_time(passed)
-            self._learn(x, states, recurrent, given, scope)
+            self._weight_gradients(x, states, recurrent, given, scope)
             if not scope.input_gradient:
                 return None
             out = scope.buffer("dx", (*stack, time, features, batch))
@@ -94,15 +94,17 @@ class Recurrent(Layer):
 
         return y, backprop
 
-    def _learn(self, x: Array, states: Array, recurrent: Array, given: Array, scope: Scope) -> None:
-        """The gradients of all weights, each as one product over all steps."""
+    def _weight_gradients(
+        self, x: Array, states: Array, recurrent: Array, given: Array, scope: Scope
+    ) -> None:
+        """Write the gradients of all weights, each as one product over all steps."""
         xp, gradients = scope.xp, scope.gradients
-        before = _lined_up("before", states[..., :-1, :, :], scope)
-        columns = _lined_up("columns", recurrent, scope)
+        before = _by_unit("before", states[..., :-1, :, :], scope)
+        columns = _by_unit("columns", recurrent, scope)
         xp.matmul(before, columns.swapaxes(-1, -2), out=gradients["recurrent"])
         if given is not recurrent:
-            columns = _lined_up("columns", given, scope)
-        fed = _lined_up("fed", xp.moveaxis(x, -3, -1), scope)
+            columns = _by_unit("columns", given, scope)
+        fed = _by_unit("fed", xp.moveaxis(x, -3, -1), scope)
         xp.matmul(fed, columns.swapaxes(-1, -2), out=gradients["weight"])
         xp.sum(columns, axis=-1, out=gradients["bias"])
 
@@ -113,16 +115,16 @@ class Recurrent(Layer):
         yield cls(units=1), (1, 1)
 
 
-def _lined_up(name: str, steps: Array, scope: Scope) -> Array:
-    """`(*stack, time, n, batch)` copied to `(*stack, n, time batch)`."""
+def _by_unit(name: str, steps: Array, scope: Scope) -> Array:
+    """Copy `(*stack, time, n, batch)` to `(*stack, n, time batch)`."""
     *stack, time, n, batch = steps.shape
     out = scope.buffer(name, (*stack, n, time, batch))
     out[...] = steps.swapaxes(-3, -2)
     return out.reshape(*stack, n, time * batch)
 
 
-def turned(name: str, weight: Array, scope: Scope) -> Array:
-    """A copy of a recurrent weight `(*stack, units, n)` as `(*stack, n, units)`, to be scaled."""
+def transposed(name: str, weight: Array, scope: Scope) -> Array:
+    """Copy a recurrent weight `(*stack, units, n)` to a writable `(*stack, n, units)`."""
     shape: Any = (*weight.shape[:-2], weight.shape[-1], weight.shape[-2])
     out = scope.buffer(name, shape)
     out[...] = weight.swapaxes(-1, -2)

@@ -1,4 +1,4 @@
-"""Windows that slide over images: where they lie, and every window as a row of a matrix."""
+"""Sliding windows over images: their positions, and views of all windows."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Pair: TypeAlias = Extent | tuple[Extent, Extent]
 
 @dataclass(frozen=True)
 class Span:
-    """How windows lie along one axis: `before` and `after` are the padding, `count` how many."""
+    """Windows along one axis: `before` and `after` are the padding, `count` the windows."""
 
     length: int
     size: int
@@ -36,22 +36,22 @@ class Span:
         return self.before + self.length + self.after
 
     def places(self, offset: int) -> slice:
-        """Where, on the padded axis, the cell `offset` of every window lies."""
+        """The positions of the cell `offset` of all windows on the padded axis."""
         start = offset * self.dilation
         return slice(start, start + (self.count - 1) * self.stride + 1, self.stride)
 
     def covered(self) -> Array:
-        """How many cells of each window lie on the axis and not on its padding, float64."""
+        """The number of cells of each window that are not padding, float64 `(count,)`."""
         starts = np.arange(self.count)[:, None] * self.stride
         cells = starts + np.arange(self.size) * self.dilation - self.before
         return ((cells >= 0) & (cells < self.length)).sum(axis=1).astype(np.float64)
 
 
 def span(length: int, size: int, stride: int, padding: Padding, dilation: int = 1) -> Span:
-    """Windows of `size` cells, `dilation` apart, every `stride` along an axis of `length`.
+    """Return windows of `size` cells, `dilation` apart, every `stride` along an axis of `length`.
 
-    `same` gives `ceil(length / stride)` windows, an odd cell of padding after. Raises ShapeError
-    when no window fits.
+    `same` padding gives `ceil(length / stride)` windows; an odd cell of padding comes last. Raises
+    ShapeError when no window fits.
     """
     reach = (size - 1) * dilation + 1
     if padding == "same":
@@ -62,14 +62,14 @@ def span(length: int, size: int, stride: int, padding: Padding, dilation: int = 
     count = (before + length + after - reach) // stride + 1
     if count < 1:
         raise ShapeError(
-            f"a window that reaches over {reach} cells does not fit on {length} with padding "
-            f"{padding!r}: make it smaller or pad more"
+            f"a window that spans {reach} cells does not fit an axis of {length} with padding "
+            f"{padding!r}: reduce the window or increase the padding"
         )
     return Span(length, size, stride, dilation, before, after, count)
 
 
 def pair(value: Any) -> tuple[Any, Any]:
-    """One value for both axes, or one for each."""
+    """Return a pair: the same value for both axes, or the given pair."""
     return value if isinstance(value, tuple) else (value, value)
 
 
@@ -82,17 +82,17 @@ class Grid:
 
     @property
     def cells(self) -> int:
-        """How many cells a window has."""
+        """The cells of a window."""
         return self.rows.size * self.columns.size
 
     @property
     def count(self) -> int:
-        """How many windows an image has."""
+        """The windows of an image."""
         return self.rows.count * self.columns.count
 
     @property
     def is_padded(self) -> bool:
-        """Whether windows reach beyond the image."""
+        """Whether the image has padding."""
         return bool(
             self.rows.before or self.rows.after or self.columns.before or self.columns.after
         )
@@ -101,11 +101,11 @@ class Grid:
     def is_tiling(self) -> bool:
         """Whether no two windows share a cell."""
         spans = (self.rows, self.columns)
-        return all(one.dilation == 1 and one.stride >= one.size for one in spans)
+        return all(span.dilation == 1 and span.stride >= span.size for span in spans)
 
     @property
     def inside(self) -> tuple[Any, ...]:
-        """Where, in a padded image, the image itself lies."""
+        """The index of the image in the padded image."""
         return (
             ...,
             slice(self.rows.before, self.rows.before + self.rows.length),
@@ -114,17 +114,17 @@ class Grid:
         )
 
     def cell_places(self) -> Iterator[tuple[Any, ...]]:
-        """For each cell of the window, in reading order, where it lies in padded images."""
+        """Yield, for each cell of the window in row-major order, its index in padded images."""
         for i in range(self.rows.size):
             for j in range(self.columns.size):
                 yield (..., self.rows.places(i), self.columns.places(j), slice(None))
 
     def covered(self) -> Array:
-        """How many cells of each window lie on the image, float64 `(rows, columns)`."""
+        """The number of cells of each window that are not padding, float64 `(rows, columns)`."""
         return np.outer(self.rows.covered(), self.columns.covered())
 
     def pad(self, x: Array, scope: Scope, fill: float) -> Array:
-        """Images with `fill` around them; `x` itself where nothing is around."""
+        """Return images padded with `fill`; `x` itself without padding."""
         if not self.is_padded:
             return x
         shape = (*x.shape[:-3], self.rows.padded, self.columns.padded, x.shape[-1])
@@ -139,9 +139,9 @@ class Grid:
         return padded
 
     def view(self, xp: Any, padded: Array, groups: int) -> Array:
-        """Every window, `(..., rows, columns, groups, row cells, column cells, channels)`.
+        """Return a view of all windows of padded images, without copying.
 
-        A view of padded images: nothing is copied. Channels are those of one group.
+        Its shape is `(..., rows, columns, groups, row cells, column cells, channels of a group)`.
         """
         *lead, _, _, channels = padded.shape
         *steps, down, across, deep = padded.strides
@@ -156,7 +156,7 @@ class Grid:
 
 
 def grid(shape: Shape, size: tuple[int, int], stride: Any, padding: Any, dilation: Any = 1) -> Grid:
-    """Windows over images of feature shape `(height, width, channels)`. Raises ShapeError."""
+    """Return windows over images of shape `(height, width, channels)`. Raises ShapeError."""
     if len(shape) != 3:
         raise ShapeError(f"expected images of shape (height, width, channels), got {shape}")
     strides, paddings, dilations = pair(stride), pair(padding), pair(dilation)
@@ -168,7 +168,7 @@ def grid(shape: Shape, size: tuple[int, int], stride: Any, padding: Any, dilatio
 
 
 def series_grid(shape: Shape, size: int, stride: int, padding: Padding, dilation: int = 1) -> Grid:
-    """Windows over a series of feature shape `(time, channels)`, seen as an image of height 1.
+    """Return windows over a series of shape `(time, channels)`, seen as an image of height 1.
 
     Raises ShapeError.
     """
@@ -181,7 +181,7 @@ def series_grid(shape: Shape, size: int, stride: int, padding: Padding, dilation
 def over_series(
     compute: Callable[[Array], tuple[Array, Backprop]], x: Array
 ) -> tuple[Array, Backprop]:
-    """Apply `compute`, which takes images, to series `x (..., time, channels)` of height 1."""
+    """Apply `compute`, which takes images, to series `x (..., time, channels)`."""
     y, image_backprop = compute(x.reshape(*x.shape[:-2], 1, *x.shape[-2:]))
 
     def backprop(dy: Array) -> Array | None:

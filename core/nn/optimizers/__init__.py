@@ -1,4 +1,4 @@
-"""Optimizers, one member a file."""
+"""Optimizers, one per file."""
 
 from core.family import load
 

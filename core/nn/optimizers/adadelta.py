@@ -12,11 +12,11 @@ from core.nn.optimizer import Optimizer
 
 @member
 class Adadelta(Optimizer):
-    """Steps in the weights' own units, from running mean squares of gradients and of steps.
+    """Steps in the unit of the weights, from moving mean squares of gradients and of steps.
 
     `s = rho s + (1 - rho) g^2`, `d = g sqrt(u + eps) / sqrt(s + eps)`,
     `u = rho u + (1 - rho) d^2`, `w -= rate d`. Zeiler, "ADADELTA: An Adaptive Learning Rate Method"
-    (2012), algorithm 1. The slots hold `s` and `u` without the factor `1 - rho`.
+    (2012), algorithm 1. The slots `s` and `u` omit the factor `1 - rho`.
     """
 
     kind: Literal["adadelta"] = "adadelta"
@@ -41,18 +41,18 @@ class Adadelta(Optimizer):
         coefficients: tuple[Any, ...],
         scratch: tuple[Array, ...],
     ) -> None:
-        (s, u), (rho, epsilon, rate), (under, change) = slots, coefficients, scratch
+        (s, u), (rho, epsilon, rate), (divisor, change) = slots, coefficients, scratch
         s *= rho
-        xp.multiply(g, g, out=under)
-        s += under
-        xp.add(s, epsilon, out=under)
+        xp.multiply(g, g, out=divisor)
+        s += divisor
+        xp.add(s, epsilon, out=divisor)
         xp.add(u, epsilon, out=change)
-        change /= under
+        change /= divisor
         xp.sqrt(change, out=change)
         change *= g
         u *= rho
-        xp.multiply(change, change, out=under)
-        u += under
+        xp.multiply(change, change, out=divisor)
+        u += divisor
         change *= rate
         w -= change
 

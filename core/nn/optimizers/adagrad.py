@@ -12,7 +12,7 @@ from core.nn.optimizer import Optimizer
 
 @member
 class Adagrad(Optimizer):
-    """Each weight's rate falls with all it has moved: `s += g^2`, `w -= rate g / (sqrt(s) + eps)`.
+    """`s += g^2`, `w -= rate g / (sqrt(s) + eps)`: steps shrink with the sum of squared gradients.
 
     Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization" (2011), section 1.1, diagonal form.

@@ -10,7 +10,7 @@ from core.nn.array import Array
 
 @member
 class Adam(Adaptive):
-    """Steps scaled by running means of the gradient and of its square.
+    """Steps scaled by moving averages of the gradient and of its square.
 
     `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
     `w -= rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`.

@@ -12,10 +12,10 @@ from core.nn.array import Array
 
 @member
 class AdamW(Adaptive):
-    """Adam, and every weight shrinks by `rate weight_decay w` beside it.
+    """Adam with decoupled weight decay: each update also subtracts `rate weight_decay w`.
 
-    Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2. All weights
-    decay, biases too; `regularization.weight_decay` spares those that should not.
+    All weights decay, biases included; `regularization.weight_decay` excludes biases. Loshchilov
+    and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2.
     """
 
     kind: Literal["adamw"] = "adamw"

@@ -10,10 +10,11 @@ from core.nn.array import Array
 
 @member
 class AmsGrad(Adaptive):
-    """Adam whose steps are scaled by the largest running mean square so far.
+    """Adam with steps scaled by the maximum of all moving mean squares so far.
 
-    `v^ = max(v^, v)` takes the place of v: a rate never grows again. Reddi, Kale and Kumar, "On the
-    Convergence of Adam and Beyond" (2018), algorithm 2, with Adam's corrections of the means.
+    `v^ = max(v^, v)` replaces v, so the step size of a weight never increases. Reddi, Kale and
+    Kumar, "On the Convergence of Adam and Beyond" (2018), algorithm 2, with Adam's bias
+    correction.
     """
 
     kind: Literal["amsgrad"] = "amsgrad"

@@ -12,11 +12,11 @@ from core.nn.optimizer import Optimizer
 
 @member
 class Lion(Optimizer):
-    """Steps of one size, in the sign of a blend of the gradient and its running mean.
+    """Steps of constant size in the sign of a mix of the gradient and its moving average.
 
     `w -= rate (sign(b1 m + (1 - b1) g) + weight_decay w)`, then `m = b2 m + (1 - b2) g`.
-    Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), program 1. The slot holds
-    `m` without the factor `1 - b2`.
+    Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), program 1. The slot `m`
+    omits the factor `1 - b2`.
     """
 
     kind: Literal["lion"] = "lion"
@@ -30,8 +30,8 @@ class Lion(Optimizer):
         return ("m",)
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        blend = self.beta1 * (1 - self.beta2) / (1 - self.beta1)
-        return blend, self.beta2, 1 - rate * self.weight_decay, rate
+        mix = self.beta1 * (1 - self.beta2) / (1 - self.beta1)
+        return mix, self.beta2, 1 - rate * self.weight_decay, rate
 
     def update(
         self,
@@ -42,8 +42,8 @@ class Lion(Optimizer):
         coefficients: tuple[Any, ...],
         scratch: tuple[Array, ...],
     ) -> None:
-        (m,), (blend, beta2, kept, rate), (change,) = slots, coefficients, scratch
-        xp.multiply(m, blend, out=change)
+        (m,), (mix, beta2, kept, rate), (change,) = slots, coefficients, scratch
+        xp.multiply(m, mix, out=change)
         change += g
         xp.sign(change, out=change)
         change *= rate

@@ -1,4 +1,4 @@
-"""Nadam: Adam that looks ahead."""
+"""Nadam: Adam with Nesterov momentum."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from core.nn.hyperparameters import per_network, power, root
 
 @member
 class Nadam(Adaptive):
-    """Adam with Nesterov's look ahead, its momentum warming up as `u_t`.
+    """Adam with Nesterov momentum and a warm-up `u_t` of the momentum.
 
     `u_t = b1 (1 - 0.96^(t d) / 2)` with `d = momentum_decay`,
     `m^ = u_{t+1} m / (1 - u_1 ... u_{t+1}) + (1 - u_t) g / (1 - u_1 ... u_t)`,
@@ -51,14 +51,14 @@ class Nadam(Adaptive):
         scratch: tuple[Array, ...],
     ) -> None:
         (m, v), (change,) = slots, scratch
-        beta1, beta2, epsilon, of_gradient, of_mean = coefficients
+        beta1, beta2, epsilon, gradient_rate, mean_rate = coefficients
         m *= beta1
         m += g
         xp.multiply(g, g, out=change)
         v *= beta2
         v += change
-        g *= of_gradient
-        xp.multiply(m, of_mean, out=change)
+        g *= gradient_rate
+        xp.multiply(m, mean_rate, out=change)
         g += change
         xp.sqrt(v, out=change)
         change += epsilon

@@ -11,10 +11,10 @@ from core.nn.hyperparameters import per_network, power, root
 
 @member
 class RAdam(Adaptive):
-    """Adam that does without the mean square until enough gradients make it trustworthy.
+    """Adam without the moving mean square until its variance is small enough.
 
-    With `p = 2 / (1 - b2) - 1` and `q = p - 2 t b2^t / (1 - b2^t)`: once `q > 5`, Adam's step times
-    `sqrt((q - 4)(q - 2) p / ((p - 4)(p - 2) q))`; before that `w -= rate m / (1 - b1^t)`.
+    With `p = 2 / (1 - b2) - 1` and `q = p - 2 t b2^t / (1 - b2^t)`: if `q > 5`, the step is Adam's
+    times `sqrt((q - 4)(q - 2) p / ((p - 4)(p - 2) q))`, else `w -= rate m / (1 - b1^t)`.
     Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond" (2020), algorithm 2.
     """
 

@@ -14,13 +14,13 @@ from core.nn.optimizer import Optimizer
 
 @member
 class RmsProp(Optimizer):
-    """Steps scaled by a running mean of squared gradients.
+    """Steps scaled by a moving average of squared gradients.
 
     `s = rho s + (1 - rho) g^2`, `w -= rate g / (sqrt(s) + eps)` (Hinton, lecture 6e of "Neural
-    Networks for Machine Learning", 2012). `centered` takes the squared running mean of g off s
-    (Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 45); with
-    momentum the scaled gradients gather in `v = momentum v + ...` and `w -= rate v`. The slots hold
-    running means without the factor `1 - rho`.
+    Networks for Machine Learning", 2012). `centered` subtracts the squared moving average of g from
+    s (Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 45).
+    With momentum, `v = momentum v + g / (sqrt(s) + eps)` and `w -= rate v`. The slots of moving
+    averages omit the factor `1 - rho`.
     """
 
     kind: Literal["rmsprop"] = "rmsprop"
@@ -50,31 +50,31 @@ class RmsProp(Optimizer):
     ) -> None:
         s, *more = slots
         rho, rest, epsilon, momentum, rate = coefficients
-        (under,) = scratch
+        (divisor,) = scratch
         s *= rho
-        xp.multiply(g, g, out=under)
-        s += under
+        xp.multiply(g, g, out=divisor)
+        s += divisor
         if self.centered:
             mean = more[0]
             mean *= rho
             mean += g
-            xp.multiply(mean, mean, out=under)
-            under *= rest
-            xp.subtract(s, under, out=under)
-            xp.maximum(under, 0.0, out=under)
-            xp.sqrt(under, out=under)
+            xp.multiply(mean, mean, out=divisor)
+            divisor *= rest
+            xp.subtract(s, divisor, out=divisor)
+            xp.maximum(divisor, 0.0, out=divisor)
+            xp.sqrt(divisor, out=divisor)
         else:
-            xp.sqrt(s, out=under)
-        under += epsilon
-        xp.divide(g, under, out=under)
+            xp.sqrt(s, out=divisor)
+        divisor += epsilon
+        xp.divide(g, divisor, out=divisor)
         if len(more) > self.centered:
             v = more[-1]
             v *= momentum
-            v += under
-            xp.multiply(v, rate, out=under)
+            v += divisor
+            xp.multiply(v, rate, out=divisor)
         else:
-            under *= rate
-        w -= under
+            divisor *= rate
+        w -= divisor
 
     @classmethod
     def examples(cls) -> Iterator["RmsProp"]:

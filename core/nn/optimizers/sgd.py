@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum if asked."""
+"""Stochastic gradient descent, optionally with momentum."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -15,8 +15,8 @@ from core.nn.optimizer import Optimizer
 class Sgd(Optimizer):
     """`w -= rate g`; with momentum `v = momentum v + g`, `w -= rate v` (Polyak, 1964).
 
-    With `nesterov` the step looks ahead: `w -= rate (g + momentum v)` (Sutskever et al., "On the
-    importance of initialization and momentum in deep learning", 2013, as commonly rewritten).
+    With `nesterov`, `w -= rate (g + momentum v)` (Sutskever et al., "On the importance of
+    initialization and momentum in deep learning", 2013, in its common form).
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -25,19 +25,19 @@ class Sgd(Optimizer):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        if self.nesterov and not self._remembers:
+        if self.nesterov and not self._has_momentum:
             raise ValueError("nesterov needs a momentum above 0")
 
     @property
-    def _remembers(self) -> bool:
+    def _has_momentum(self) -> bool:
         return bool(np.any(self.momentum))
 
     @property
     def slots(self) -> tuple[str, ...]:
-        return ("v",) if self._remembers else ()
+        return ("v",) if self._has_momentum else ()
 
     def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
-        return (self.momentum, rate) if self._remembers else (rate,)
+        return (self.momentum, rate) if self._has_momentum else (rate,)
 
     def update(
         self,

@@ -1,4 +1,4 @@
-"""Schedules, one member a file."""
+"""Schedules, one per file."""
 
 from core.family import load
 

@@ -1,4 +1,4 @@
-"""The same rate all the time."""
+"""Constant learning rate."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from core.nn.schedule import Progress, Schedule
 
 @member
 class Constant(Schedule):
-    """Factor 1."""
+    """The factor is always 1."""
 
     kind: Literal["constant"] = "constant"
 

@@ -1,4 +1,4 @@
-"""The rate falls along half a cosine wave, over all steps of training."""
+"""Cosine decay over all steps of training."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from core.family import member
-from core.nn.schedule import Progress, Schedule, passed
+from core.nn.schedule import Progress, Schedule, completed
 
 
 @member
@@ -22,7 +22,7 @@ class Cosine(Schedule):
     end: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def factor(self, progress: Progress) -> Any:
-        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * passed(progress)))
+        return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * completed(progress)))
 
     @classmethod
     def examples(cls) -> Iterator["Cosine"]:

@@ -1,4 +1,4 @@
-"""The rate falls by the same share each epoch."""
+"""Exponential decay."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from core.nn.schedule import Progress, Schedule, elapsed
 
 @member
 class Exponential(Schedule):
-    """`decay^t`, with t epochs (or steps) done."""
+    """`decay^t` after t epochs (or steps)."""
 
     kind: Literal["exponential"] = "exponential"
     decay: Annotated[float, Gt(0), Le(1)] = 0.95

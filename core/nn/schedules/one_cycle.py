@@ -1,4 +1,4 @@
-"""The rate rises, then falls far below where it began."""
+"""One-cycle policy: the rate rises, then falls far below its start."""
 
 import math
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from core.nn.schedule import Progress, Schedule
 
 @member
 class OneCycle(Schedule):
-    """From `1 / divide` up to 1 over the `rise` share of steps, then down to `1 / divide / settle`.
+    """From `1 / divide` to 1 in the first fraction `rise` of steps, then to `1 / divide / settle`.
 
-    Both along half a cosine wave. Smith and Topin, "Super-Convergence: Very Fast Training of Neural
-    Networks Using Large Learning Rates" (2018), section 3; momentum is not cycled.
+    Both phases follow half a cosine wave. Smith and Topin, "Super-Convergence: Very Fast Training
+    of Neural Networks Using Large Learning Rates" (2018), section 3, without cycling the momentum.
     """
 
     kind: Literal["one_cycle"] = "one_cycle"

@@ -1,4 +1,4 @@
-"""The rate falls along a power curve, over all steps of training."""
+"""Polynomial decay over all steps of training."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -7,14 +7,14 @@ from annotated_types import Ge, Gt, Le
 
 from core.family import member
 from core.nn.hyperparameters import per_network
-from core.nn.schedule import Progress, Schedule, passed
+from core.nn.schedule import Progress, Schedule, completed
 
 
 @member
 class Polynomial(Schedule):
-    """`end + (1 - end) (1 - t / T)^power` after t of T steps; a straight line with power 1.
+    """`end + (1 - end) (1 - t / T)^power` after t of T steps; linear with power 1.
 
-    Chen et al., "DeepLab" (2017), section 4.1.2, call it the poly policy.
+    The poly policy of Chen et al., "DeepLab" (2017), section 4.1.2.
     """
 
     kind: Literal["polynomial"] = "polynomial"
@@ -22,8 +22,8 @@ class Polynomial(Schedule):
     end: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def factor(self, progress: Progress) -> Any:
-        left = 1 - passed(progress)
-        curve = per_network(lambda power: left**power, self.power)
+        remaining = 1 - completed(progress)
+        curve = per_network(lambda power: remaining**power, self.power)
         return self.end + (1 - self.end) * curve
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The rate falls when the loss does not."""
+"""Reduce the learning rate when the loss stops improving."""
 
 import math
 import operator
@@ -14,11 +14,11 @@ from core.nn.schedule import Progress, Schedule
 
 @member
 class ReduceOnPlateau(Schedule):
-    """After more than `patience` epochs without a better loss the rate is multiplied by `decay`.
+    """Multiplies the rate by `decay` after more than `patience` epochs without a better loss.
 
-    Better means below the best so far by more than `tolerance` of it. Then `cooldown` epochs pass
-    before epochs count again. The rate never falls below `minimum` of its start. A function of the
-    history of losses alone, so a resumed training goes on as if it had never stopped.
+    A loss is better if it is below the best so far by more than the fraction `tolerance`. After a
+    reduction, `cooldown` epochs are not counted. The factor is at least `minimum`. It depends only
+    on the history of losses, so it is the same for a resumed training.
     """
 
     kind: Literal["reduce_on_plateau"] = "reduce_on_plateau"
@@ -32,15 +32,15 @@ class ReduceOnPlateau(Schedule):
         losses = progress.losses
         if not losses:
             return 1.0
-        known, factor = getattr(self, "_latest", ((), 1.0))
-        if len(known) != len(losses) or not all(map(operator.is_, known, losses)):
-            factor = self._follow(losses)
-            # Many steps share one history: the latest answer is kept, only to save its time.
+        previous, factor = getattr(self, "_latest", ((), 1.0))
+        if len(previous) != len(losses) or not all(map(operator.is_, previous, losses)):
+            factor = self._factors(losses)
+            # All steps of an epoch share one history: cache the latest result.
             object.__setattr__(self, "_latest", (losses, factor))
         return factor
 
-    def _follow(self, losses: tuple[Any, ...]) -> Any:
-        """The factor after a history of losses, of one network or of each of a stack."""
+    def _factors(self, losses: tuple[Any, ...]) -> Any:
+        """The factor after a history of losses, for one network or for each of a stack."""
         numbers = (self.decay, self.tolerance, self.minimum)
         if np.ndim(losses[0]) == 0:
             return self._factor(losses, *numbers)
@@ -51,16 +51,16 @@ class ReduceOnPlateau(Schedule):
     def _factor(
         self, losses: Sequence[float], decay: float, tolerance: float, minimum: float
     ) -> float:
-        factor, best, waited, resting = 1.0, math.inf, 0, 0
+        factor, best, waited, cooling = 1.0, math.inf, 0, 0
         for loss in losses:
             if loss < (best if math.isinf(best) else best - tolerance * abs(best)):
                 best, waited = loss, 0
             else:
                 waited += 1
-            if resting:
-                resting, waited = resting - 1, 0
+            if cooling:
+                cooling, waited = cooling - 1, 0
             if waited > self.patience:
-                factor, waited, resting = max(factor * decay, minimum), 0, self.cooldown
+                factor, waited, cooling = max(factor * decay, minimum), 0, self.cooldown
         return factor
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The rate falls in steps."""
+"""Step decay."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -12,10 +12,10 @@ from core.nn.schedule import Progress, Schedule, elapsed
 
 @member
 class Step(Schedule):
-    """The rate is multiplied by `decay` after `every` epochs (or steps), again and again.
+    """Multiplies the rate by `decay` after each `every` epochs (or steps).
 
     As in Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural
-    Networks" (2012), section 5, but at fixed times.
+    Networks" (2012), section 5, at fixed times.
     """
 
     kind: Literal["step"] = "step"

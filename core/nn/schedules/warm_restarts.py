@@ -1,4 +1,4 @@
-"""The rate falls along half a cosine wave, and starts anew."""
+"""Cosine decay with warm restarts."""
 
 import math
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from core.nn.schedule import Progress, Schedule
 
 @member
 class WarmRestarts(Schedule):
-    """Cosine over `period` epochs (or steps), then again over a period `growth` times as long.
+    """Cosine decay over `period` epochs (or steps), repeated with periods `growth` times as long.
 
-    Within an epoch it falls with each step. Loshchilov and Hutter, "SGDR: Stochastic Gradient
-    Descent with Warm Restarts" (2017), equation 5.
+    The rate changes with each step, also within epochs. Loshchilov and Hutter, "SGDR: Stochastic
+    Gradient Descent with Warm Restarts" (2017), equation 5.
     """
 
     kind: Literal["warm_restarts"] = "warm_restarts"
@@ -31,11 +31,11 @@ class WarmRestarts(Schedule):
         done, period = self._within(progress.step * (epochs / steps))
         whole, rest = divmod(progress.step * epochs, steps)
         if not rest and self._within(float(whole))[0] == 0:
-            done, period = self._within(float(whole))  # rounding must not put off a restart
+            done, period = self._within(float(whole))  # rounding must not delay a restart
         return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * done / period))
 
     def _within(self, done: float) -> tuple[float, float]:
-        """How much of the present period is done, and how long it is."""
+        """The completed part of the current period, and its length."""
         period = float(self.period)
         if self.growth == 1:
             done %= period

@@ -1,4 +1,4 @@
-"""A linear warm-up in front of another schedule."""
+"""Linear warm-up before another schedule."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +12,10 @@ from core.nn.schedule import Progress, Schedule
 
 @member
 class WarmUp(Schedule):
-    """From `start` up to 1 in a straight line over the first `steps` steps; then `then`, if any.
+    """Linear from `start` to 1 over the first `steps` steps, multiplied by the schedule `then`.
 
-    During the warm-up `then` counts no step. Goyal et al., "Accurate, Large Minibatch SGD: Training
-    ImageNet in 1 Hour" (2017), section 2.2.
+    `then` stays at its first step during the warm-up. Goyal et al., "Accurate, Large Minibatch SGD:
+    Training ImageNet in 1 Hour" (2017), section 2.2.
     """
 
     kind: Literal["warm_up"] = "warm_up"
@@ -24,16 +24,16 @@ class WarmUp(Schedule):
     then: Schedule | None = None
 
     def factor(self, progress: Progress) -> Any:
-        waiting = max(0, self.steps - progress.step)
+        remaining = max(0, self.steps - progress.step)
         after = replace(
             progress,
             step=max(0, progress.step - self.steps),
             steps_total=max(1, progress.steps_total - self.steps),
         )
         factor = 1.0 if self.then is None else self.then.factor(after)
-        if not waiting:
+        if not remaining:
             return factor
-        return factor * (1 - (1 - self.start) * (waiting / self.steps))
+        return factor * (1 - (1 - self.start) * (remaining / self.steps))
 
     @classmethod
     def examples(cls) -> Iterator["WarmUp"]:

@@ -237,9 +237,9 @@ def test_a_balanced_positive_weight_is_the_ratio(one: Any) -> None:
 
 
 def test_class_weights_must_fit_the_outputs() -> None:
-    with pytest.raises(ShapeError, match="2 class weights were given for 3 classes"):
+    with pytest.raises(ShapeError, match="got 2 class weights for 3 classes"):
         CrossEntropy(class_weights=(1.0, 2.0)).check((3,))
-    with pytest.raises(ShapeError, match="one axis"):
+    with pytest.raises(ShapeError, match=r"shape \(classes,\)"):
         Focal().check((3, 3))
 
 

@@ -20,7 +20,7 @@ from core.nn.layers.relu import Relu
 from core.nn.layers.reshape import Reshape
 from core.nn.layers.residual import Residual
 from core.nn.layers.tanh import Tanh
-from core.nn.network import CHANCE, BoundNetwork, LayerError, Network
+from core.nn.network import RANDOM, BoundNetwork, LayerError, Network
 from core.nn.stack import stacked
 
 IMAGES = Network(
@@ -163,5 +163,5 @@ def test_chance_moves_on_with_every_batch_and_can_be_put_back() -> None:
     first = bound.forward(x, training=True)[0].copy()
     assert (bound.forward(x, training=True)[0] != first).any()
     for scope in bound.scopes:
-        scope.generators = generators([1], CHANCE)
+        scope.generators = generators([1], RANDOM)
     np.testing.assert_array_equal(bound.forward(x, training=True)[0], first)

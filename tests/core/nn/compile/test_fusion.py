@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.nn.compile.fusion import Call, Fusing
+from core.nn.compile.fusion import Call, Fusion
 from core.nn.compile.trace import BINARY, UNARY
 
 ODD = [0.0, -0.0, 1.0, -1.5, 3e-39, -3e-39, 1e30, -1e30, np.inf, -np.inf, np.nan, 0.1, 7.25]
@@ -34,7 +34,7 @@ def bits(calls: list[Call], arrays: list[Any]) -> list[bytes]:
 
 def fuses(calls: list[Call], arrays: list[Any], passes: int) -> None:
     """The calls become so many and leave the same bits in all arrays."""
-    fused = Fusing(calls).calls()
+    fused = Fusion(calls).calls()
     assert len(fused) == passes
     assert bits(fused, arrays) == bits(calls, arrays)
 
@@ -90,7 +90,7 @@ def test_memory_that_overlaps_is_never_in_one_pass() -> None:
     fuses(calls, [memory], passes=2)
     row = x[:1]
     fuses([(np.add, (x, row), {"out": x})], [memory], passes=1)
-    assert Fusing([(np.add, (x, row), {"out": x})]).calls()[0][0] is np.add
+    assert Fusion([(np.add, (x, row), {"out": x})]).calls()[0][0] is np.add
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_memory_that_overlaps_is_never_in_one_pass() -> None:
 )
 def test_what_machine_code_cannot_do_stays_a_call(given: Any, out: Any) -> None:
     call: Call = (np.add, (given, 1), {"out": out, "casting": "unsafe"})
-    assert Fusing([call]).calls() == [call]
+    assert Fusion([call]).calls() == [call]
     call = (np.add, (given, 1.0), {"out": out})
-    assert Fusing([call]).calls()[0][0] is np.add
+    assert Fusion([call]).calls()[0][0] is np.add
 
 
 def test_it_pays_after_so_many_plays_and_never_without_a_run() -> None:
     x = np.ones((4, 4))
-    assert not any(Fusing([(np.exp, (x,), {"out": x})]).pays() for _ in range(1_000))
+    assert not any(Fusion([(np.exp, (x,), {"out": x})]).pays() for _ in range(1_000))
     calls: list[Call] = [(np.add, (x, 1.0), {"out": x}), (np.multiply, (x, 0.3), {"out": x})]
-    assert not Fusing(calls).pays()
-    waiting = Fusing(calls)
+    assert not Fusion(calls).pays()
+    waiting = Fusion(calls)
     assert any(waiting.pays() for _ in range(1_000_000))

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from core.family import members
 from core.nn.array import Array, Shape, generators
 from core.nn.layer import Layer
-from core.nn.network import CHANCE, BoundNetwork, Network
+from core.nn.network import RANDOM, BoundNetwork, Network
 
 CASES = [
     pytest.param(layer, shape, id=f"{kind}-{index}")
@@ -38,7 +38,7 @@ def bind(layer: Layer, shape: Shape, *, dtype: str = "float64", seeds=SEEDS[:1],
 def run(network: BoundNetwork, x: Array, *, seeds=SEEDS[:1]) -> tuple[Array, Callable]:
     """Outputs and backprop in training, with chance as it was at first."""
     for scope in network.all_scopes():
-        scope.generators = chance = generators(seeds, CHANCE)
+        scope.generators = chance = generators(seeds, RANDOM)
     del chance
     y, backprop = network.forward(x, training=True)
     return y, backprop

@@ -206,16 +206,20 @@ def test_output_shapes(layer: Layer, shape: Shape, wanted: Shape) -> None:
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (Conv2d(filters=4, kernel=3), (5, 5), r"images \(height, width, channels\) are needed"),
-        (Conv2d(filters=4, kernel=3, dilation=3), (5, 5, 1), "reaches over 7 cells does not fit"),
+        (
+            Conv2d(filters=4, kernel=3),
+            (5, 5),
+            r"expected images of shape \(height, width, channels\)",
+        ),
+        (Conv2d(filters=4, kernel=3, dilation=3), (5, 5, 1), "spans 7 cells does not fit"),
         (Conv2d(filters=4, kernel=3, groups=3), (5, 5, 3), "4 filters cannot be split into 3"),
         (Conv2d(filters=4, kernel=3, groups=2), (5, 5, 3), "3 channels cannot be split into 2"),
-        (Conv1d(filters=4, kernel=3), (5, 5, 3), r"a series \(time, channels\) is needed"),
-        (MaxPool2d(size=2, padding=2), (5, 5, 3), "would fill a whole window"),
-        (GlobalMaxPool(), (5,), "needs places and channels"),
-        (Reshape(shape=(3,)), (5,), "has 5 numbers"),
-        (Gru(units=2), (5,), r"needs a series \(time, features\)"),
-        (Residual(layers=(Dense(units=3),)), (2,), r"give back shape \(2,\), these give \(3,\)"),
+        (Conv1d(filters=4, kernel=3), (5, 5, 3), r"expected a series of shape \(time, channels\)"),
+        (MaxPool2d(size=2, padding=2), (5, 5, 3), "must be less than the window size 2"),
+        (GlobalMaxPool(), (5,), r"expects features of shape \(..., channels\)"),
+        (Reshape(shape=(3,)), (5,), "with 5 numbers"),
+        (Gru(units=2), (5,), r"expects a series of shape \(time, features\)"),
+        (Residual(layers=(Dense(units=3),)), (2,), r"preserve the shape \(2,\), but return \(3,\)"),
         (Prelu(), (), "at least one feature axis"),
     ],
 )
