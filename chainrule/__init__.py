@@ -1,4 +1,4 @@
-"""What a person touches: the client, the command line, the embedded stack, the estimators."""
+"""The client, the command line, the embedded stack and the estimators."""
 
 import importlib
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["Client", "NetworkClassifier", "NetworkRegressor"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public class when it is asked for: the command line needs no NumPy."""
+    """Import a public class on first access: the command line does not need NumPy."""
     if name not in _HOMES:
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""The command line: `chainrule --help` tells what there is."""
+"""The command line; `chainrule --help` lists the commands."""
 
 from chainrule.cli.app import main
 

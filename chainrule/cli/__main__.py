@@ -1,4 +1,4 @@
-"""`python -m chainrule.cli` is `chainrule`."""
+"""Run the command line with `python -m chainrule.cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: its commands, and errors as people can read them."""
+"""The command line: its commands, and the one handler of their errors."""
 
 import sys
 
@@ -29,14 +29,14 @@ from chainrule.problem import DeadlineError, ProblemError, UnreachableError
 from chainrule.stack.errors import StackError
 
 app = new_typer(
-    "Train networks with Chainrule, from the shell.\n\n"
-    "See it work once: [bold]chainrule demo[/]. Start a server that stays: [bold]chainrule up[/]. "
-    "Then, in another shell:\n\n"
+    "Train neural networks with Chainrule.\n\n"
+    "Try it: [bold]chainrule demo[/]. Start a server: [bold]chainrule up[/]. "
+    "Then, in a second shell:\n\n"
     "[bold]chainrule dataset add digits digits.csv[/]\n"
     "[bold]chainrule submit job.json --watch[/]\n"
     "[bold]chainrule predict latest rows.csv[/]\n\n"
-    "The commands that talk to a server find it at CHAINRULE_URL (http://127.0.0.1:8000 if unset) "
-    "and show CHAINRULE_API_TOKEN if it is set."
+    "Commands use the server at CHAINRULE_URL (default http://127.0.0.1:8000) and send the token "
+    "in CHAINRULE_API_TOKEN."
 )
 version.install(app)
 up.install(app)
@@ -69,7 +69,7 @@ def main() -> int:
     except ProblemError as problem:
         _show_problem(problem)
     except UnreachableError as error:
-        _show(f"{error}. Start a server with `chainrule up`, or say where one is with --url")
+        _show(f"{error}. Start a server with `chainrule up`, or name one with --url")
     except (StackError, DeadlineError) as error:
         _show(str(error))
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Metrics as curves in the terminal."""
+"""Draw metrics as curves in the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ _HEIGHT = 11
 
 
 class Curves:
-    """Losses in one picture, what comes first of the other metrics in a second one below."""
+    """One plot of the losses, and below it one of the first other metric."""
 
     def __init__(self) -> None:
         self._curves: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Take points as the api gives them. Those that are no finite numbers are left out."""
+        """Add points from the api. Points without a finite number are ignored."""
         for point in points:
             value = point["value"]
             if point["key"].startswith(MACHINE):
@@ -31,7 +31,7 @@ class Curves:
                 continue
             curve = self._curves.setdefault(point["key"], [])
             while curve and curve[-1][0] >= point["step"]:
-                curve.pop()  # a later attempt went back to a checkpoint and tells it again
+                curve.pop()  # a later attempt resumed from a checkpoint and repeats it
             curve.append((point["step"], value))
             if len(curve) > 2 * _MOST_POINTS:
                 del curve[1:-1:2]
@@ -39,23 +39,23 @@ class Curves:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         losses = [key for key in self._curves if key.endswith("loss")]
         others = [key for key in self._curves if key not in (*losses, *GAUGES)]
-        measured = others[0].rpartition("/")[2] if others else ""
-        pictures = [losses, [key for key in others if key.rpartition("/")[2] == measured]]
-        for keys in pictures:
+        metric = others[0].rpartition("/")[2] if others else ""
+        plots = [losses, [key for key in others if key.rpartition("/")[2] == metric]]
+        for keys in plots:
             drawn = {k: self._curves[k] for k in keys if len(self._curves[k]) > 1}
             if drawn:
-                yield Text.from_ansi(_picture(drawn, options.max_width))
+                yield Text.from_ansi(_plot(drawn, options.max_width))
 
 
 def _decades(lowest: float, highest: float) -> tuple[list[float], list[str]]:
-    """Where and how to label a logarithmic axis: at powers of ten, some five at most."""
+    """Return at most about five ticks of a logarithmic axis, at powers of ten, and their labels."""
     first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
     every = max(1, math.ceil((last - first) / 5))
     ticks = [10.0**power for power in range(first, last + 1, every)]
     return ticks, [f"{tick:g}" for tick in ticks]
 
 
-def _picture(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> str:
+def _plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> str:
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, _HEIGHT)

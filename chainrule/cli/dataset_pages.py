@@ -1,4 +1,4 @@
-"""What `chainrule dataset list` and `show` print."""
+"""The commands `chainrule dataset list` and `show`."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,46 +15,49 @@ MOST_CLASSES = 20
 
 
 def install(datasets: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     datasets.command("list")(list_datasets)
     datasets.command("show")(show_dataset)
 
 
 def list_datasets(
     tag: Annotated[
-        list[str] | None, typer.Option(help="Only those with this tag: team:a. May be repeated.")
+        list[str] | None, typer.Option(help="Only datasets with this tag, like team:a. Repeatable.")
     ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """List all datasets."""
+    """List datasets."""
     with client(url, token) as server:
-        found = list(server.datasets.list(tag=tag or ()))
+        datasets = list(server.datasets.list(tag=tag or ()))
     if as_json:
-        views.print_json(found)
+        views.print_json(datasets)
         return
     views.table(
         ("name", "versions", "rows", "bytes", "tags", "description", "created"),
         (
             (
-                one["name"],
-                str(one.get("latest_version") or 0),
-                str(one.get("rows") or ""),
-                views.size(one["bytes"]) if one.get("bytes") else "",
-                tags(one.get("tags", {})),
-                one.get("description", ""),
-                views.ago(one.get("created_at")),
+                dataset["name"],
+                str(dataset.get("latest_version") or 0),
+                str(dataset.get("rows") or ""),
+                views.size(dataset["bytes"]) if dataset.get("bytes") else "",
+                tags(dataset.get("tags", {})),
+                dataset.get("description", ""),
+                views.ago(dataset.get("created_at")),
             )
-            for one in found
+            for dataset in datasets
         ),
-        "no such datasets" if tag else "no datasets yet: chainrule dataset add NAME FILE",
+        "no datasets with these tags"
+        if tag
+        else "no datasets yet: chainrule dataset add NAME FILE",
     )
 
 
 def show_dataset(
     name: Annotated[
-        str, typer.Argument(help="Name of the dataset, or one version: digits@1 or digits@alias.")
+        str,
+        typer.Argument(help="A dataset, like digits, or one version: digits@1 or digits@ALIAS."),
     ],
     url: Url = URL,
     token: Token = "",
@@ -65,11 +68,11 @@ def show_dataset(
     with client(url, token) as server:
         dataset = server.datasets.describe(plain)
         if version:
-            found = [server.datasets.get(*version_of(name, server.datasets.describe))]
+            versions = [server.datasets.get(*version_of(name, server.datasets.describe))]
         else:
-            found = list(server.datasets.versions(plain))
+            versions = list(server.datasets.versions(plain))
     if as_json:
-        views.print_json(found[0] if version else found)
+        views.print_json(versions[0] if version else versions)
         return
     aliases = (f"{alias} = {number}" for alias, number in sorted(dataset["aliases"].items()))
     views.facts(
@@ -84,16 +87,16 @@ def show_dataset(
         ("version", "rows", "columns", "bytes", "format", "digest", "made from", "created"),
         (
             (
-                f"{one['name']}@{one['version']}",
-                str(one["rows"]),
-                str(len(one["columns"])),
-                views.size(one.get("bytes", 0)),
-                one.get("format", ""),
-                one["digest"][:12],
-                origin(one.get("made_from")),
-                views.ago(one.get("created_at")),
+                f"{row['name']}@{row['version']}",
+                str(row["rows"]),
+                str(len(row["columns"])),
+                views.size(row.get("bytes", 0)),
+                row.get("format", ""),
+                row["digest"][:12],
+                origin(row.get("made_from")),
+                views.ago(row.get("created_at")),
             )
-            for one in found
+            for row in versions
         ),
         "no versions",
     )
@@ -101,18 +104,18 @@ def show_dataset(
         views.CONSOLE.print()
         views.table(
             ("column", "type", "range", "mean", "classes", "spread"),
-            map(_column, found[0]["columns"]),
+            map(_column, versions[0]["columns"]),
             "",
         )
 
 
-def tags(found: Document) -> str:
-    """Tags in one line."""
-    return " ".join(f"{key}:{value}" for key, value in sorted(found.items()))
+def tags(values: Document) -> str:
+    """Format tags as one line: `team:a use:lesson`."""
+    return " ".join(f"{key}:{value}" for key, value in sorted(values.items()))
 
 
 def origin(made_from: Document | None) -> str:
-    """What a version was made from, in a few words."""
+    """Format the origin of a version: its URL, or its dataset and query."""
     if not made_from:
         return ""
     if url := made_from.get("url"):
@@ -124,7 +127,7 @@ def origin(made_from: Document | None) -> str:
 
 
 def bars(counts: Sequence[int]) -> str:
-    """A histogram as one line of text; a bin with anything in it has a bar."""
+    """Format a histogram as one line of text. Each bin that is not empty has a bar."""
     most = max(counts, default=0)
     if not most:
         return ""
@@ -136,7 +139,7 @@ def _column(column: dict[str, Any]) -> tuple[str, ...]:
     classes = column.get("classes")
     low, high, mean = (column.get(name) for name in ("minimum", "maximum", "mean"))
     spread = (column.get("distribution") or {}).get("histogram") or ()
-    if classes and len(classes) <= MOST_CLASSES:  # a bar each, without gaps
+    if classes and len(classes) <= MOST_CLASSES:  # one bar for each class, without gaps
         spread = column.get("class_counts") or spread
     shape = "x".join(map(str, column.get("shape") or ()))
     return (

@@ -1,4 +1,4 @@
-"""What all commands have in common: how they look, and the options that say where the server is."""
+"""Options that commands share, and how commands are made."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from chainrule.client import DEFAULT_URL, Client
 
 
 def new_typer(text: str) -> typer.Typer:
-    """A group of commands with `text` as its help."""
+    """Return a group of commands with `text` as its help."""
     return typer.Typer(
         help=text,
         no_args_is_help=True,
@@ -27,19 +27,19 @@ Token = Annotated[
     typer.Option(
         "--token",
         envvar="CHAINRULE_API_TOKEN",
-        help="Token of the server, if it asks for one.",
+        help="Token of the server, if it requires one.",
         metavar="TOKEN",
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 Source = Annotated[
     bool,
     typer.Option(
         "--source/--no-source",
         envvar="CHAINRULE_SOURCE",
-        help="Send the code along: commit, changes, new files; never what looks like a secret.",
+        help="Send the source code: commit, changes, new files. Secrets are left out.",
     ),
 ]
 

@@ -10,7 +10,7 @@ from chainrule.cli import views
 from chainrule.transport import Document
 
 Probabilities = Annotated[
-    bool, typer.Option("--probabilities", "-p", help="Also the probability of each label.")
+    bool, typer.Option("--probabilities", "-p", help="Also return the probability of each label.")
 ]
 
 Interval = Annotated[
@@ -20,35 +20,35 @@ Interval = Annotated[
         "-i",
         min=0,
         max=1,
-        help="Of a regression also an interval that holds the truth with this chance: 0.9.",
+        help="For a regression, also return an interval with this probability, like 0.9.",
     ),
 ]
 
 
 def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list[dict[str, Any]]:
-    """The rows without the columns that are to be predicted; says which of those they had."""
+    """Return the rows without their target columns, and print which of those they had."""
     targets = [target] if isinstance(target, str) else target
-    had = [name for name in targets if any(name in row for row in rows)]
-    if had:
-        views.ERRORS.print(f"not shown to the network: {', '.join(had)}", style="dim")
-    return [{name: row[name] for name in row if name not in had} for row in rows]
+    present = [name for name in targets if any(name in row for row in rows)]
+    if present:
+        views.ERRORS.print(f"target columns not sent: {', '.join(present)}", style="dim")
+    return [{name: row[name] for name in row if name not in present} for row in rows]
 
 
 def show_predictions(answer: Document, *, as_json: bool) -> None:
-    """Predictions, one a line, with likeliest labels or intervals if asked for; or all as JSON."""
+    """Print predictions, one a line, with the probabilities or intervals they have."""
     if as_json:
         views.print_json(answer)
         return
-    nothing = [None] * len(answer["predictions"])
-    chances = answer.get("probabilities") or nothing
-    intervals = answer.get("intervals") or nothing
-    rows = zip(answer["predictions"], chances, intervals, strict=True)
-    for prediction, chance, interval in rows:
-        likely = sorted((chance or {}).items(), key=lambda pair: -float(pair[1]))[:3]
-        said = "  ".join(f"{label} {views.number(share)}" for label, share in likely)
+    absent = [None] * len(answer["predictions"])
+    probabilities = answer.get("probabilities") or absent
+    intervals = answer.get("intervals") or absent
+    rows = zip(answer["predictions"], probabilities, intervals, strict=True)
+    for prediction, labels, interval in rows:
+        likely = sorted((labels or {}).items(), key=lambda pair: -float(pair[1]))[:3]
+        detail = "  ".join(f"{label} {views.number(share)}" for label, share in likely)
         if interval is not None:
-            said = f"{json.dumps(interval['low'])} to {json.dumps(interval['high'])}"
+            detail = f"{json.dumps(interval['low'])} to {json.dumps(interval['high'])}"
         shown = prediction if isinstance(prediction, str) else json.dumps(prediction)
         views.CONSOLE.print(
-            escape(shown) + (f"  [dim]{escape(said)}[/]" if said else ""), soft_wrap=True
+            escape(shown) + (f"  [dim]{escape(detail)}[/]" if detail else ""), soft_wrap=True
         )

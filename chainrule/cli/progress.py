@@ -1,4 +1,4 @@
-"""A job as a live line in the terminal: a bar over its epochs, with loss and accuracy."""
+"""Show a job as a live line in the terminal: a bar over its epochs, with loss and accuracy."""
 
 import math
 from typing import Any
@@ -23,7 +23,7 @@ def follow(
     console: Console = views.CONSOLE,
     timeout_seconds: float | None = None,
 ) -> Document:
-    """Show a job until it ended; the job as it ended. Raises DeadlineError after the timeout."""
+    """Show a job until it ends, and return it. Raises DeadlineError after the timeout."""
     if not visible:
         return server.jobs.wait(job_id, timeout_seconds=timeout_seconds)
     with bar(console) as line:
@@ -38,7 +38,7 @@ def follow(
 
 
 def bar(console: Console) -> Progress:
-    """The line of a job, to be updated with `fields`."""
+    """Return the line of a job, which `fields` updates."""
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.fields[state]}"),
@@ -51,15 +51,14 @@ def bar(console: Console) -> Progress:
 
 
 def fields(job: Document) -> dict[str, Any]:
-    """What the line of a job shows of it."""
+    """Return the fields that the line of a job shows."""
     status = JobStatus(job["status"])
     training = job["kind"] == JobKind.TRAIN
     total = job.get("epochs_total" if training else "rows_total")
     done = job.get("epochs" if training else "rows") or 0
     if not status.terminal and not job.get("last_metrics"):
-        waiting = status is JobStatus.QUEUED
-        waits = f"waiting for {job.get('waits_for') or 'a worker'}"
-        metrics = waits if waiting else "reading the data"
+        waiting = f"waiting for {job.get('waits_for') or 'a worker'}"
+        metrics = waiting if status is JobStatus.QUEUED else "reading the data"
     else:
         metrics = _metrics(job.get("last_metrics") or {})
     return {
@@ -77,15 +76,15 @@ def _metrics(values: Document) -> str:
 
 
 def _steady(value: Any) -> str:
-    """A number of one width, so that the line does not dance."""
+    """Format a number with a constant width, so that the line does not move."""
     if not isinstance(value, int | float):
         return str(value)
     return f"{value:.4f}" if 1e-3 <= math.fabs(value) < 1000 or value == 0 else f"{value:.2e}"
 
 
 def conclude(job: Document, console: Console) -> None:
-    """How a job ended, and why."""
+    """Print how a job ended, and why."""
     console.print(views.status(job), views.metrics(job.get("last_metrics") or {}), soft_wrap=True)
-    why = views.cause(job.get("cause"))
-    if why:
-        console.print(escape(why), soft_wrap=True)
+    cause = views.cause(job.get("cause"))
+    if cause:
+        console.print(escape(cause), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Which version a reference means: `name@3`, `name@alias`, or `name`: the latest."""
+"""References to versions: `name@3`, `name@alias`, or `name` for the latest."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -8,21 +8,23 @@ import typer
 from chainrule.transport import Document
 
 ModelReference = Annotated[
-    str, typer.Argument(help="digits@3, digits@champion, or digits: the latest.")
+    str, typer.Argument(help="digits@3, digits@champion, or digits for the latest version.")
 ]
-"""Argument of commands that use a registered model."""
+"""The argument of commands that use a registered model."""
 
 
-def version_of(reference: str, look: Callable[[str], Document]) -> tuple[str, int]:
-    """The name and the number of the version that a reference means.
+def version_of(reference: str, describe: Callable[[str], Document]) -> tuple[str, int]:
+    """Return the name and the version number of a reference.
 
-    `look` asks for a dataset or a model by name. Raises BadParameter for an alias it does not have.
+    `describe` returns the dataset or model of a name. Raises BadParameter for a version or alias
+    that does not exist.
     """
-    name, _, which = reference.partition("@")
-    if which.isdigit():
-        return name, int(which)
-    found = look(name)
-    version = found["latest_version"] if which in ("", "latest") else found["aliases"].get(which)
+    name, _, label = reference.partition("@")
+    if label.isdigit():
+        return name, int(label)
+    owner = describe(name)
+    version = owner["latest_version"] if label in ("", "latest") else owner["aliases"].get(label)
     if version is None:
-        raise typer.BadParameter(f"{name!r} has no version {which or 'yet'!r}")
+        missing = f"no alias {label!r}" if label else "no version yet"
+        raise typer.BadParameter(f"{name!r} has {missing}: see what it has with `show {name}`")
     return name, int(version)

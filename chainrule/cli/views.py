@@ -1,4 +1,4 @@
-"""How answers look in a terminal."""
+"""Format answers of the api for a terminal."""
 
 import json
 import sys
@@ -28,17 +28,17 @@ _COLOURS = {
     "pruned": "bright_black",
 }
 MOST_COLUMNS = 12
-"""Columns of a table that fit beside each other."""
+"""Columns of a table that fit into a terminal."""
 _PREFERRED = ("test/accuracy", "valid/accuracy", "valid/loss", "train/accuracy", "train/loss")
 
 
 def print_json(document: Any) -> None:
-    """JSON on standard output, as one document."""
+    """Print a JSON document on standard output."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def table(title: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str) -> None:
-    """A plain table, or the sentence `empty` when there are no rows."""
+    """Print a table, or the sentence `empty` if there are no rows."""
     made = Table(*title, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
@@ -46,33 +46,33 @@ def table(title: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
-    """Names and values, one a line; pairs without a value are left out."""
-    given = [(name, value) for name, value in pairs if value]
-    width = max((len(name) for name, _ in given), default=0)
-    for name, value in given:
-        # No table: it would cut what is longer than a line, and addresses are there to be copied.
+    """Print names and values, one pair a line. Pairs without a value are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        # Not a table, which would cut long lines: people copy addresses from here.
         CONSOLE.print(Text(f"{name:<{width}} ", style="bold"), value, soft_wrap=True, markup=False)
 
 
 def status(job: Document) -> Text:
-    """The state of a job in its colour."""
+    """Return the status of a job in its colour."""
     return Text(job["status"], style=_COLOURS.get(job["status"], ""))
 
 
 def number(value: Any) -> str:
-    """A metric with four significant digits; what is not finite comes as a string."""
+    """Format a metric with four significant digits; NaN and infinity arrive as text."""
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
 def metrics(values: Document, limit: int = 20) -> str:
-    """`valid/accuracy 0.975 · train/loss 0.08`, what people look at first."""
+    """Format metrics, the usual ones first: `valid/accuracy 0.975 · train/loss 0.08`."""
     order = [*(key for key in _PREFERRED if key in values)]
     order += [key for key in values if key not in order and key not in GAUGES]
     return " · ".join(f"{key} {number(values[key])}" for key in order[:limit])
 
 
 def passed(job: Document) -> str:
-    """How far a job has come: `epoch 12/30`, `1,000/1,797 rows`."""
+    """Format the progress of a job: `epoch 12/30`, `1,000/1,797 rows`."""
     if job["kind"] == JobKind.TRAIN:
         total = job.get("epochs_total")
         return f"epoch {job.get('epochs', 0)}" + (f"/{total}" if total else "")
@@ -81,7 +81,7 @@ def passed(job: Document) -> str:
 
 
 def ago(instant: str | None) -> str:
-    """How long ago, roughly: `3 min ago`."""
+    """Format how long ago an instant was: `3 min ago`."""
     if not instant:
         return ""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(instant)).total_seconds()
@@ -92,7 +92,7 @@ def ago(instant: str | None) -> str:
 
 
 def duration(begin: str | None, end: str | None) -> str:
-    """The time between two instants: `12.3 s`."""
+    """Format the time between two instants: `12.3 s`."""
     if not (begin and end):
         return ""
     seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
@@ -100,7 +100,7 @@ def duration(begin: str | None, end: str | None) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for people: `1.2 MB`."""
+    """Format a number of bytes: `1.2 MB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -110,8 +110,8 @@ def size(count: int) -> str:
 
 
 def cause(document: Any) -> str:
-    """Why something failed, in one line."""
+    """Format the cause of a failure as one line."""
     if not isinstance(document, dict):
         return str(document or "")
-    said = document.get("detail") or document.get("message") or document.get("reason")
-    return str(said or json.dumps(document))
+    text = document.get("detail") or document.get("message") or document.get("reason")
+    return str(text or json.dumps(document))

@@ -1,4 +1,4 @@
-"""Commands that compare jobs: diff and reproduce."""
+"""`chainrule diff` and `chainrule reproduce`: compare jobs."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ from chainrule.transport import Document
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("diff")(diff)
     app.command("reproduce")(reproduce)
 
@@ -28,53 +28,58 @@ def install(app: typer.Typer) -> None:
 def diff(
     left: JobId, right: JobId, url: Url = URL, token: Token = "", as_json: Json = False
 ) -> None:
-    """Show what differs between two jobs: data, specs, sources, environments, results."""
+    """Show the differences between two jobs: data, specs, sources, environments, results.
+
+    [dim]chainrule diff 3f2a91c0 latest[/]
+    """
     with client(url, token) as server:
-        one, other = (_with_source(server, find(server, given)) for given in (left, right))
-    found = differences(one, other)
+        first, second = (_with_source(server, find(server, given)) for given in (left, right))
+    rows = differences(first, second)
     if as_json:
-        views.print_json([dataclasses.asdict(difference) for difference in found])
+        views.print_json([dataclasses.asdict(row) for row in rows])
         return
-    _show(found, one["id"], other["id"])
+    _show(rows, first["id"], second["id"])
 
 
 def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Train a finished job again, on the same data version, and compare the weights.
+    """Train a finished job again on the same dataset version, and compare the weights.
 
-    Ends with 0 when they are identical, else with 1 and the first metric that differs, the BLAS
-    kernels if they are others, or why the new job has no weights.
+    Exit code 0 if they are identical. Otherwise 1, with the first metric that differs, the BLAS
+    kernels if they differ, or the status of a new job that has no weights.
     """
     with client(url, token) as server:
         before = server.jobs.get(find(server, job_id, kind="train"))
         if not before.get("weights_digest"):
-            raise typer.BadParameter(f"job {before['id']} is {before['status']}: it has no weights")
-        # The spec may say `digits` or an alias, which may have moved; the job knows the version.
+            raise typer.BadParameter(
+                f"job {before['id']} is {before['status']} and has no weights: name a finished one"
+            )
+        # The name or alias in the spec may have moved since; the job records the version.
         again = server.jobs.submit({**before["spec"], "dataset": before["dataset"]})
         after = server.jobs.get(follow(server, again["id"], visible=not as_json)["id"])
         same = identical_weights(before, after)
-        parting = None
+        parted = None
         if not same:
-            parting = first_difference(
+            parted = first_difference(
                 server.jobs.metrics(before["id"]), server.jobs.metrics(after["id"])
             )
-    found = differences(before, after)
+    rows = differences(before, after)
     if as_json:
-        listed = [dataclasses.asdict(difference) for difference in found]
-        first = parting and {"epoch": parting[0], **dataclasses.asdict(parting[1])}
+        listed = [dataclasses.asdict(row) for row in rows]
+        first = parted and {"epoch": parted[0], **dataclasses.asdict(parted[1])}
         views.print_json(
             {"job": after["id"], "identical": bool(same), "first": first, "differences": listed}
         )
     elif same:
         views.CONSOLE.print(f"[green]identical weights[/] {after['weights_digest']}")
     else:
-        told = "the weights differ" if same is False else f"the new job is {after['status']}"
-        views.CONSOLE.print(f"[red]{told}[/]")
-        if parting is not None:
-            epoch, at = parting
-            views.CONSOLE.print(f"first in epoch {epoch}: {at.path} {at.left} | {at.right}")
-        if (kernels := other_kernel(found)) is not None:
+        result = "the weights differ" if same is False else f"the new job is {after['status']}"
+        views.CONSOLE.print(f"[red]{result}[/]")
+        if parted is not None:
+            epoch, row = parted
+            views.CONSOLE.print(f"first in epoch {epoch}: {row.path} {row.left} | {row.right}")
+        if (kernels := other_kernel(rows)) is not None:
             views.CONSOLE.print(kernels)
-        _show(found, before["id"], after["id"])
+        _show(rows, before["id"], after["id"])
     if not same:
         raise typer.Exit(1)
 
@@ -84,6 +89,6 @@ def _with_source(server: Client, job_id: str) -> Document:
     return {**job, "source": server.jobs.source(job_id) if job["spec"].get("source") else None}
 
 
-def _show(found: list[Difference], left: str, right: str) -> None:
-    rows = ((one.path, str(one.left), str(one.right)) for one in found)
-    views.table(("where", left[:8], right[:8]), rows, "no difference")
+def _show(rows: list[Difference], left: str, right: str) -> None:
+    cells = ((row.path, str(row.left), str(row.right)) for row in rows)
+    views.table(("where", left[:8], right[:8]), cells, "no difference")

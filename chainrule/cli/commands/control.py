@@ -1,4 +1,4 @@
-"""Commands that change what happens to jobs that wait or run, and to machines."""
+"""Commands that control jobs and machines."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from chainrule.transport import Document
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("pause")(pause)
     app.command("resume")(resume)
     app.command("retry")(retry)
@@ -20,34 +20,36 @@ def install(app: typer.Typer) -> None:
 
 
 def pause(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Keep a job from running; one that runs saves a checkpoint first. `resume` lets it go on."""
+    """Pause a job. A running job saves a checkpoint first. Continue it with `resume`."""
     with client(url, token) as server:
-        _say(server.jobs.pause(find(server, job_id)), "paused", as_json, asked="asked to pause")
+        _show(
+            server.jobs.pause(find(server, job_id)), "paused", as_json, requested="asked to pause"
+        )
 
 
 def resume(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Let a paused job go on from its last checkpoint, as if it had never stopped."""
+    """Continue a paused job from its last checkpoint. The result is the same as without a pause."""
     with client(url, token) as server:
-        _say(server.jobs.resume(find(server, job_id)), "queued", as_json)
+        _show(server.jobs.resume(find(server, job_id)), "queued", as_json)
 
 
 def retry(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Try a failed or cancelled job again: the same spec as a new job.
+    """Submit the spec of a failed or cancelled job as a new job.
 
-    A job that waits after a machine was lost starts at once.
+    If the job is queued and waits after a loss, end that wait.
     """
     with client(url, token) as server:
-        _say(server.jobs.retry(find(server, job_id)), "queued", as_json)
+        _show(server.jobs.retry(find(server, job_id)), "queued", as_json)
 
 
 def priority(
     job_id: JobId,
-    value: Annotated[int, typer.Argument(help="-100 to 100; higher goes first, 0 is usual.")],
+    value: Annotated[int, typer.Argument(help="-100 to 100. Higher runs first; the default is 0.")],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let a waiting job go before or after the others.
+    """Move a queued job before or after others.
 
     [dim]chainrule priority latest 10[/]
     """
@@ -60,30 +62,32 @@ def priority(
 
 
 def drain(
-    node: Annotated[str, typer.Argument(help="Name of the machine, as `chainrule nodes` shows.")],
-    worker: Annotated[str, typer.Option(help="Only this worker: an id from `nodes --json`.")] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Let it take jobs again.")] = False,
+    node: Annotated[str, typer.Argument(help="Name of the machine, from `chainrule nodes`.")],
+    worker: Annotated[
+        str, typer.Option(help="Only this worker: its id, from `nodes --json`.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="End the drain: take jobs again.")] = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Take a machine out: its workers keep a checkpoint, give their jobs back and take no new ones.
+    """Drain a machine: its workers save checkpoints, give their jobs back and take no new ones.
 
     [dim]chainrule drain gpu-3[/]
     """
     with client(url, token) as server:
-        found = server.drain(node, worker=worker, undo=undo)
+        machine = server.drain(node, worker=worker, undo=undo)
     if as_json:
-        views.print_json(found)
+        views.print_json(machine)
     else:
-        does = "takes jobs again" if undo else "gives its jobs to others"
-        views.CONSOLE.print(f"[green]{worker or found['name']}[/] {does}")
+        state = "takes jobs again" if undo else "gives its jobs to others"
+        views.CONSOLE.print(f"[green]{worker or machine['name']}[/] {state}")
 
 
-def _say(job: Document, done: str, as_json: bool, asked: str = "") -> None:
-    """Tell how the job is now; `asked` where a worker has still to do it."""
+def _show(job: Document, done: str, as_json: bool, requested: str = "") -> None:
+    """Print what happened: `done`, or `requested` while a worker still has to do it."""
     if as_json:
         views.print_json(job)
         return
-    word = asked if asked and job["status"] == "running" else done
+    word = requested if requested and job["status"] == "running" else done
     views.CONSOLE.print(f"[green]{word}[/] {job['id']}")

@@ -1,4 +1,4 @@
-"""What people say about a dataset, and versions made of versions."""
+"""Commands that describe a dataset, and that save a query as a version."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,28 +10,28 @@ from chainrule.cli.dataset_pages import tags as tags_in_line
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
 
-Description = Annotated[str | None, typer.Option(help="What the dataset is.")]
+Description = Annotated[str | None, typer.Option(help="Description of the dataset.")]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", help="A tag: team:a. May be repeated.", metavar="KEY:TEXT"),
+    typer.Option("--tag", help="A tag, like team:a. Repeatable.", metavar="KEY:TEXT"),
 ]
 
 
 def install(datasets: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     datasets.command("edit")(edit_dataset)
     datasets.command("save-query")(save_query)
 
 
 def tags_of(given: Sequence[str] | None) -> dict[str, str]:
-    """`team:a` and so on as a dictionary. Raises BadParameter."""
-    found = {}
-    for one in given or ():
-        key, colon, text = one.partition(":")
+    """Parse tags like `team:a` into a dictionary. Raises BadParameter."""
+    tags = {}
+    for tag in given or ():
+        key, colon, text = tag.partition(":")
         if not (key and colon):
-            raise typer.BadParameter(f"{one!r} is no tag, as in team:a")
-        found[key] = text
-    return found
+            raise typer.BadParameter(f"{tag!r} is not a tag: write KEY:TEXT, like team:a")
+        tags[key] = text
+    return tags
 
 
 def edit_dataset(
@@ -39,7 +39,7 @@ def edit_dataset(
     description: Description = None,
     tag: Tags = None,
     untag: Annotated[
-        list[str] | None, typer.Option(help="A tag to take away, by its key. May be repeated.")
+        list[str] | None, typer.Option(help="Key of a tag to remove. Repeatable.")
     ] = None,
     url: Url = URL,
     token: Token = "",
@@ -51,34 +51,36 @@ def edit_dataset(
     """
     changed: dict[str, str | None] = {**tags_of(tag), **dict.fromkeys(untag or ())}
     with client(url, token) as server:
-        found = server.datasets.change(name, description=description, tags=changed)
+        dataset = server.datasets.change(name, description=description, tags=changed)
     if as_json:
-        views.print_json(found)
+        views.print_json(dataset)
         return
-    views.facts((("description", found["description"]), ("tags", tags_in_line(found["tags"]))))
+    views.facts((("description", dataset["description"]), ("tags", tags_in_line(dataset["tags"]))))
 
 
 def save_query(
-    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
-    query: Annotated[str, typer.Argument(help="Which rows; '' for all.")],
-    new: Annotated[str, typer.Option("--as", help="Dataset whose next version they become.")],
-    columns: Annotated[str, typer.Option(help="Columns to keep, by comma; by default all.")] = "",
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@ALIAS.")],
+    query: Annotated[str, typer.Argument(help="Which rows, like 'label:(0 1)'. '' keeps all.")],
+    new: Annotated[str, typer.Option("--as", help="Name of the dataset to make.")],
+    columns: Annotated[
+        str, typer.Option(help="Columns to keep, separated by commas. Default: all.")
+    ] = "",
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Keep what a query finds as a version of its own, which remembers where it is from.
+    """Save the rows of a query as a version of another dataset. It records its origin.
 
     [dim]chainrule dataset save-query digits@1 'label:(0 1)' --as binary[/]
     """
-    wanted = [one.strip() for one in columns.split(",") if one.strip()]
+    names = [column.strip() for column in columns.split(",") if column.strip()]
     with client(url, token) as server:
         plain, version = version_of(name, server.datasets.describe)
-        found = server.datasets.derive(plain, version, new, query, columns=wanted)
+        derived = server.datasets.derive(plain, version, new, query, columns=names)
     if as_json:
-        views.print_json(found)
+        views.print_json(derived)
         return
     views.CONSOLE.print(
-        f"[green]added[/] {found['name']}@{found['version']}: {found['rows']} rows, "
-        f"{len(found['columns'])} columns"
+        f"[green]added[/] {derived['name']}@{derived['version']}: {derived['rows']} rows, "
+        f"{len(derived['columns'])} columns"
     )

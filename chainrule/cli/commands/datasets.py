@@ -1,4 +1,4 @@
-"""`chainrule dataset`: put data into the server and see what is there."""
+"""`chainrule dataset`: upload, query and erase datasets."""
 
 import re
 import tempfile
@@ -23,8 +23,8 @@ MOST_COLUMNS = 12
 CELL = 24
 
 _FORMATS = (
-    "CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip or folder of pictures or IDX files; gzip or "
-    "Zstandard are fine."
+    "CSV, JSON lines, Parquet, NPY, NPZ, IDX, or a zip or folder of pictures or IDX files; may be "
+    "compressed with gzip or Zstandard."
 )
 FileOrUrl = Annotated[
     str,
@@ -36,19 +36,17 @@ FileOrUrl = Annotated[
 ]
 ContentType = Annotated[
     str | None,
-    typer.Option(
-        "--type", help="Content type, if name and first bytes do not tell it, or with options."
-    ),
+    typer.Option("--type", help="Content type, if the name and first bytes do not show it."),
 ]
 InPlace = Annotated[
-    bool, typer.Option("--in-place", help="Leave the file at a URL there: workers read it.")
+    bool, typer.Option("--in-place", help="Do not copy the file at a URL: workers read it there.")
 ]
 
-datasets = new_typer("Upload datasets and see which there are.")
+datasets = new_typer("Upload, list, query, replace and erase datasets.")
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of datasets."""
+    """Register the commands of datasets."""
     dataset_pages.install(datasets)
     dataset_edits.install(datasets)
     app.add_typer(datasets, name="dataset")
@@ -59,7 +57,7 @@ def add_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
     file: FileOrUrl = "",
     demo: Annotated[
-        str | None, typer.Option(help=f"A set to try things on: {', '.join(sets.SETS)}.")
+        str | None, typer.Option(help=f"Add a small example dataset: {', '.join(sets.SETS)}.")
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
@@ -71,9 +69,9 @@ def add_dataset(
 ) -> None:
     """Upload a file, or a folder of files, as the next version of a dataset.
 
-    A large file goes in parts; one that was cut off goes on when the command is given again.
+    A large file is sent in parts. If the upload breaks off, repeat the command to continue it.
 
-    A file at a URL is copied by the server, with its credentials, from where its settings allow.
+    The server copies a file at a URL with its own credentials, if CHAINRULE_DATASET_URLS permits.
 
     [dim]chainrule dataset add digits examples/digits.csv[/]
 
@@ -82,9 +80,11 @@ def add_dataset(
     [dim]chainrule dataset add irises --demo iris[/]
     """
     if bool(file) == (demo is not None):
-        raise typer.BadParameter("name a file, or a set with --demo")
+        raise typer.BadParameter("name a file, or an example dataset with --demo")
     if demo is not None and demo not in sets.SETS:
-        raise typer.BadParameter(f"--demo knows {', '.join(sets.SETS)}, not {demo!r}")
+        raise typer.BadParameter(
+            f"there is no example dataset {demo!r}: use {', '.join(sets.SETS)}"
+        )
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
@@ -103,7 +103,7 @@ def add_dataset(
 def _send(
     server: Client, name: str, source: str, content_type: str | None, *, in_place: bool = False
 ) -> Document:
-    """Upload a file or folder, or let the server read a URL, with a bar of how far it is."""
+    """Upload a file or folder, or let the server read a URL, with a progress bar."""
     if in_place and "://" not in source:
         raise typer.BadParameter("--in-place is for a file at a URL")
     with Progress(
@@ -129,16 +129,16 @@ def _send(
 
 @datasets.command("query")
 def query_dataset(
-    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@ALIAS.")],
     query: Annotated[
-        str, typer.Argument(help="Which rows, like 'label:[0 TO 4]'; none: all.")
+        str, typer.Argument(help="Which rows, like 'label:[0 TO 4]'. Default: all.")
     ] = "",
-    preview: Annotated[int, typer.Option(help="Rows to show.", min=0, max=100)] = 10,
+    preview: Annotated[int, typer.Option(help="Number of rows to show.", min=0, max=100)] = 10,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Count the rows of a version that a query keeps, and show the first.
+    """Count the rows that a query keeps, and show the first.
 
     [dim]chainrule dataset query digits 'label:(0 1) AND NOT p00:>0 @sample:0.5 @seed:7'[/]
 
@@ -146,41 +146,43 @@ def query_dataset(
     """
     with client(url, token) as server:
         plain, version = version_of(name, server.datasets.describe)
-        found = server.datasets.query(plain, version, query, preview=preview)
+        selection = server.datasets.query(plain, version, query, preview=preview)
     if as_json:
-        views.print_json(found)
+        views.print_json(selection)
         return
-    dealt = ", ".join(f"{part} {rows}" for part, rows in (found["parts"] or {}).items())
-    told = f": {dealt}" if dealt else ""
-    views.CONSOLE.print(f"[bold]{found['rows']}[/] of {found['of']} rows{told}")
-    if found["preview"]:
-        # The columns that the query names come first: they are what it is about.
+    parts = ", ".join(f"{part} {rows}" for part, rows in (selection["parts"] or {}).items())
+    detail = f": {parts}" if parts else ""
+    views.CONSOLE.print(f"[bold]{selection['rows']}[/] of {selection['of']} rows{detail}")
+    if selection["preview"]:
+        # Columns that the query names come first.
         named = set(re.findall(r"[^\s:()\[\]{}]+", query))
-        shown = sorted(found["preview"][0], key=lambda column: column not in named)[:MOST_COLUMNS]
+        shown = sorted(selection["preview"][0], key=lambda column: column not in named)[
+            :MOST_COLUMNS
+        ]
         views.table(
-            shown, ([_cell(row[column]) for column in shown] for row in found["preview"]), ""
+            shown, ([_cell(row[column]) for column in shown] for row in selection["preview"]), ""
         )
 
 
 @datasets.command("alias")
 def alias_dataset(
     name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
-    alias: Annotated[str, typer.Argument(help="A name for it, like production.")],
+    alias: Annotated[str, typer.Argument(help="The alias, like production.")],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let a name of your own mean a version: jobs may then ask for digits@production.
+    """Point an alias at a version, so that jobs can use digits@production.
 
     [dim]chainrule dataset alias digits@1 production[/]
     """
     plain, _, version = name.partition("@")
     if not version.isdigit():
-        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+        raise typer.BadParameter(f"{name!r} is not a version: write NAME@NUMBER, like digits@1")
     with client(url, token) as server:
-        found = server.datasets.set_alias(plain, alias, int(version))
+        dataset = server.datasets.set_alias(plain, alias, int(version))
     if as_json:
-        views.print_json(found)
+        views.print_json(dataset)
         return
     views.CONSOLE.print(f"{plain}@{alias} is now [green]{plain}@{version}[/]")
 
@@ -190,7 +192,7 @@ def replace_dataset(
     name: Annotated[str, typer.Argument(help="Name of the dataset, like digits.")],
     file: FileOrUrl,
     alias: Annotated[
-        str | None, typer.Option(help="Let this alias point at the new version as well.")
+        str | None, typer.Option(help="Also point this alias at the new version.")
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
@@ -198,9 +200,9 @@ def replace_dataset(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Put a file in the place of what a dataset's name, and an alias, mean until now.
+    """Upload a file as the next version, and point an alias at it.
 
-    Jobs that were submitted keep the version they have. [dim]erase[/] takes away the old one.
+    Submitted jobs keep their version. Delete the old version with [dim]erase[/].
 
     [dim]chainrule dataset replace digits better.csv --alias production[/]
     """
@@ -218,22 +220,22 @@ def replace_dataset(
 
 @datasets.command("pull")
 def pull_dataset(
-    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@alias.")],
+    name: Annotated[str, typer.Argument(help="Dataset: digits, digits@1 or digits@ALIAS.")],
     file: Annotated[
         Path,
         typer.Argument(help="The .parquet, .csv or .arrow file to write.", callback=checked_output),
     ],
-    query: Annotated[str, typer.Option(help="Only the rows that this query keeps.")] = "",
+    query: Annotated[str, typer.Option(help="Only rows that this query keeps.")] = "",
     url: Url = URL,
     token: Token = "",
 ) -> None:
-    """Bring a version, or some of its rows, to a file on this machine.
+    """Write a version, or some of its rows, to a file on this machine.
 
     [dim]chainrule dataset pull digits@1 threes.csv --query 'label:3'[/]
     """
     kind = file.suffix.lstrip(".").lower()
     if kind not in ("parquet", "csv", "arrow"):
-        raise typer.BadParameter(f"{file}: call it .parquet, .csv or .arrow")
+        raise typer.BadParameter(f"{file}: the name must end with .parquet, .csv or .arrow")
     with client(url, token) as server, Progress(
         *Progress.get_default_columns(), DownloadColumn(), console=views.CONSOLE, transient=True
     ) as progress:  # fmt: skip
@@ -258,48 +260,48 @@ def dataset_uses(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Show who learned from a version: jobs, models; and what keeps it from being erased."""
+    """Show the jobs and models that learned from a version, and what still needs it."""
     with client(url, token) as server:
-        found = server.datasets.uses(*version_of(name, server.datasets.describe))
+        uses = server.datasets.uses(*version_of(name, server.datasets.describe))
     if as_json:
-        views.print_json(found)
+        views.print_json(uses)
     else:
-        _show_uses(found)
+        _show_uses(uses)
 
 
 @datasets.command("erase")
 def erase_dataset(
     name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
-    reason: Annotated[str, typer.Option(help="Why; kept with what remains.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: Annotated[str, typer.Option(help="Reason, stored with the record that remains.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Erase a version for good, from the store and from all machines.
+    """Erase a version permanently, from the store and from all machines.
 
-    Jobs that have it are let finish first; models stay and are listed.
+    Jobs that use it finish first. Models stay, and are listed.
 
     [dim]chainrule dataset erase digits@1 --reason "asked for by its owner"[/]
     """
     if not name.partition("@")[2].isdigit():
-        raise typer.BadParameter(f"{name!r} is no version, as in digits@1")
+        raise typer.BadParameter(f"{name!r} is not a version: write NAME@NUMBER, like digits@1")
     with client(url, token) as server:
         plain, version = version_of(name, server.datasets.describe)
         if not yes and not as_json:
             _show_uses(server.datasets.uses(plain, version))
             typer.confirm(f"Erase {plain}@{version} for good?", abort=True)
-        found = server.datasets.erase(plain, version, reason=reason)
+        erasure = server.datasets.erase(plain, version, reason=reason)
     if as_json:
-        views.print_json(found)
+        views.print_json(erasure)
         return
-    waiting = len(found["uses"]["holding"])
-    when = f"when {waiting} jobs and sweeps have ended" if waiting else "in a moment"
+    waiting = len(erasure["uses"]["holding"])
+    when = f"when {waiting} jobs and sweeps have ended" if waiting else "within seconds"
     views.CONSOLE.print(f"[green]{plain}@{version}[/] will be erased {when}")
-    made_from = found["version"].get("made_from") or {}
+    made_from = erasure["version"].get("made_from") or {}
     if made_from.get("in_place"):
         views.CONSOLE.print(f"{made_from['url']} stays where it is", soft_wrap=True)
-    _show_uses({**found["uses"], "holding": []})
+    _show_uses({**erasure["uses"], "holding": []})
 
 
 def _show_uses(uses: Document) -> None:
@@ -307,8 +309,8 @@ def _show_uses(uses: Document) -> None:
     views.facts(
         (
             ("jobs", jobs or "none"),
-            ("still needed by", ", ".join(one[:8] for one in uses["holding"][:10])),
-            ("models", ", ".join(one["model"] for one in uses["models"]) or "none"),
+            ("still needed by", ", ".join(job_id[:8] for job_id in uses["holding"][:10])),
+            ("models", ", ".join(use["model"] for use in uses["models"]) or "none"),
             ("aliases", ", ".join(uses["aliases"])),
         )
     )

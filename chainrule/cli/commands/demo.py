@@ -1,4 +1,4 @@
-"""`chainrule demo`: see it work once."""
+"""`chainrule demo`: train once through the whole stack."""
 
 import os
 import signal
@@ -22,24 +22,25 @@ from chainrule.stack.stack import Stack
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("demo")(demo)
 
 
 def demo(
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one summary object; the rest goes to stderr.")
+        bool,
+        typer.Option("--json", help="Print a summary as JSON; progress goes to standard error."),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show what the processes say.")
+        bool, typer.Option("--verbose", "-v", help="Also show the logs of the processes.")
     ] = False,
 ) -> None:
-    """Train a digit recogniser through the whole stack, then clean up.
+    """Train a digit recogniser through the whole stack, then stop and clean up.
 
-    Starts database, broker, MLflow, api, scheduler and worker on free ports in a temporary folder,
-    uploads 1,797 images, trains, predicts images it has never seen, and ends everything.
+    The demo starts database, broker, MLflow, api, scheduler and worker on free ports in a temporary
+    folder, uploads 1,797 images, trains, predicts held-out images, and stops everything.
 
-    Exit code 0 when the network got at least 97 % of them right.
+    Exit code 0 if at least 97 % of the predictions are right.
     """
     steps = Steps(Console(stderr=as_json, highlight=False))
     _forget_settings()
@@ -74,7 +75,7 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
         stack.close()
         raise
     with steps.step("stop", "ending every process"):
-        # Nothing of it is kept, so nothing need be saved.
+        # The folder is deleted, so nothing needs to be saved.
         stack.hurry()
         stack.close()
     return outcome
@@ -99,25 +100,25 @@ def _show(outcome: Outcome, steps: Steps, seconds: dict[str, float]) -> None:
             ("seconds", f"{seconds['total']:.1f}  ({parts})"),
         )
     )
-    steps.console.print("\nThat stack is gone. One that stays: [bold]chainrule up[/]")
+    steps.console.print("\nThe stack is stopped. Start one that stays with [bold]chainrule up[/]")
 
 
 def _forget_settings() -> None:
-    """The demonstration is its own world: no database, token or store of somebody's set-up."""
+    """Ignore settings of the environment: the demo uses no other database, token or store."""
     for name in [name for name in os.environ if name.startswith("CHAINRULE_")]:
         del os.environ[name]
 
 
 def _end_on_signal(stack: Stack) -> None:
-    """End in good order at the first signal, by force at the second."""
-    seen: list[int] = []
+    """Stop in order at the first signal, by force at the second."""
+    received: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> Any:
-        if seen or stack.closing:
+        if received or stack.closing:
             stack.hurry()
             return
-        seen.append(number)
+        received.append(number)
         raise SystemExit(128 + number)
 
-    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, end)
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, end)

@@ -1,4 +1,4 @@
-"""Commands that let a registered model go over a dataset version: evaluate, score."""
+"""`chainrule evaluate` and `chainrule score`: use a registered model on a dataset version."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,12 @@ from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference
 from chainrule.transport import Document
 
-Data = Annotated[str, typer.Argument(help="The dataset version: digits@1.")]
+Data = Annotated[str, typer.Argument(help="The dataset version, like digits@1.")]
 KINDS = {".parquet": "parquet", ".csv": "csv"}
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("evaluate")(evaluate)
     app.command("score")(score)
 
@@ -28,25 +28,28 @@ def evaluate(
     model: ModelReference,
     dataset: Data,
     slices: Annotated[
-        list[str] | None, typer.Option("--slice", help="Also by the values of this column.")
+        list[str] | None,
+        typer.Option(
+            "--slice", help="Also measure the rows of each value of this column. Repeatable."
+        ),
     ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Measure a model on a dataset version, as a job; what was measured before is only shown.
+    """Evaluate a model on a dataset version, as a job. A stored result is shown again.
 
     [dim]chainrule evaluate digits@champion digits@1 --slice label[/]
     """
     with client(url, token) as server:
         job = server.models.evaluate(model, dataset, slices=slices or [])
         exit_as(follow(server, job["id"], visible=not as_json, console=views.ERRORS), watched=True)
-        found = server.jobs.evaluation(job["id"])
+        evaluation = server.jobs.evaluation(job["id"])
     if as_json:
-        views.print_json(found)
+        views.print_json(evaluation)
         return
-    _show_metrics(found)
-    _show_confusion(found.get("confusion"))
+    _show_metrics(evaluation)
+    _show_confusion(evaluation.get("confusion"))
 
 
 def score(
@@ -59,7 +62,7 @@ def score(
         ),
     ],
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", help="A column to write beside each answer.")
+        list[str] | None, typer.Option("--keep", help="Also write this column. Repeatable.")
     ] = None,
     probabilities: Probabilities = False,
     interval: Interval = None,
@@ -67,13 +70,13 @@ def score(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let a model answer for all rows of a dataset version, as a job, and fetch the file.
+    """Predict all rows of a dataset version, as a job, and download the file.
 
     [dim]chainrule score digits@champion digits@1 -o answers.parquet --keep label[/]
     """
     kind = KINDS.get(out.suffix.lower())
     if kind is None:
-        raise typer.BadParameter(f"{out}: the name of a file of answers ends with .parquet or .csv")
+        raise typer.BadParameter(f"{out}: the name must end with .parquet or .csv")
     with client(url, token) as server:
         job = server.models.score(
             model,
@@ -93,30 +96,33 @@ def score(
     views.CONSOLE.print(f"[green]wrote[/] {out} ({job['rows']:,} rows, {size})", soft_wrap=True)
 
 
-def _show_metrics(found: Document) -> None:
-    keys = list(found["metrics"])
-    rows = [("all rows", found["rows"], found["metrics"])] + [
-        (f"{one['column']} = {one['value']}", one["rows"], one["metrics"])
-        for one in found["slices"]
+def _show_metrics(evaluation: Document) -> None:
+    keys = list(evaluation["metrics"])
+    rows = [("all rows", evaluation["rows"], evaluation["metrics"])] + [
+        (f"{part['column']} = {part['value']}", part["rows"], part["metrics"])
+        for part in evaluation["slices"]
     ]
     views.table(
         ("", "rows", *keys),
         (
-            (what, str(count), *(views.number(metrics[key]) for key in keys))
-            for what, count, metrics in rows
+            (name, str(count), *(views.number(metrics[key]) for key in keys))
+            for name, count, metrics in rows
         ),
         "",
     )
 
 
-def _show_confusion(found: Document | None) -> None:
-    """The answers by true class, where there are so few that they fit beside each other."""
-    if found is None or len(found["labels"]) > views.MOST_COLUMNS:
+def _show_confusion(confusion: Document | None) -> None:
+    """Print the confusion matrix, if it fits into a terminal. Rows are the true labels."""
+    if confusion is None or len(confusion["labels"]) > views.MOST_COLUMNS:
         return
-    labels = [str(label) for label in found["labels"]]
+    labels = [str(label) for label in confusion["labels"]]
     views.CONSOLE.print()
     views.table(
-        ("taken for", *labels),
-        ((label, *map(str, counts)) for label, counts in zip(labels, found["counts"], strict=True)),
+        ("predicted as", *labels),
+        (
+            (label, *map(str, counts))
+            for label, counts in zip(labels, confusion["counts"], strict=True)
+        ),
         "",
     )

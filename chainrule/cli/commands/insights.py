@@ -1,4 +1,4 @@
-"""The command that shows what a trained network does with rows it did not learn from."""
+"""`chainrule insights`: what a trained network does with held-out rows."""
 
 import typer
 from rich.table import Table
@@ -14,37 +14,37 @@ _HARDEST = 10
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("insights")(insights)
 
 
 def insights(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Show a finished job's confusion matrix, hardest rows, and how its layers are spread.
+    """Show a finished job's confusion matrix, hardest rows, and distributions of its layers.
 
     [dim]chainrule insights latest[/]
     """
     with client(url, token) as server:
-        found = server.jobs.insights(find(server, job_id, kind="train"))
+        report = server.jobs.insights(find(server, job_id, kind="train"))
     if as_json:
-        views.print_json(found)
+        views.print_json(report)
         return
-    views.CONSOLE.print(f"[dim]{found['rows']} {found['part']} rows[/]")
-    if found.get("confusion"):
-        views.CONSOLE.print(_confusion(found["confusion"]))
+    views.CONSOLE.print(f"[dim]{report['rows']} {report['part']} rows[/]")
+    if report.get("confusion"):
+        views.CONSOLE.print(_confusion(report["confusion"]))
     rows = (
-        (str(one["row"]), views.number(one["loss"]), _said(one["truth"]), _said(one["answer"]))
-        for one in found["hardest"][:_HARDEST]
+        (str(row["row"]), views.number(row["loss"]), _value(row["truth"]), _value(row["answer"]))
+        for row in report["hardest"][:_HARDEST]
     )
     views.table(("hardest row", "loss", "truth", "answer"), rows, "")
     for name in ("activations", "gradients"):
         spreads = (
             (
                 path,
-                bars(one["counts"]),
-                f"{one['low']:.3g} to {one['high']:.3g}",
-                f"{one['zero']:.0%}",
+                bars(histogram["counts"]),
+                f"{histogram['low']:.3g} to {histogram['high']:.3g}",
+                f"{histogram['zero']:.0%}",
             )
-            for path, one in found[name].items()
+            for path, histogram in report[name].items()
         )
         views.CONSOLE.print()
         views.table((name, "spread", "from", "zero"), spreads, "")
@@ -65,7 +65,7 @@ def _confusion(confusion: Document) -> Table:
     return table
 
 
-def _said(value: object) -> str:
+def _value(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(views.number(one) for one in value)
+        return ", ".join(views.number(item) for item in value)
     return "" if value is None else str(value)

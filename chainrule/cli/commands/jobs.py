@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, list, show, cancel, predict."""
+"""Commands for jobs: submit, jobs, job, cancel, predict."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ JobId = Annotated[str, typer.Argument(help="Id of the job, its first characters,
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("submit")(submit)
     app.command("jobs")(list_jobs)
     app.command("job")(show)
@@ -36,21 +36,26 @@ def install(app: typer.Typer) -> None:
 
 def submit(
     file: Annotated[
-        Path, typer.Argument(help="A JobSpec as JSON; - reads standard input.", allow_dash=True)
+        Path,
+        typer.Argument(help="A JobSpec as a JSON file; - reads standard input.", allow_dash=True),
     ],
-    watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay until it ended.")] = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", "-w", help="Wait until the job ends.")
+    ] = False,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Idempotency key: sent again, it makes no second job."),
+        typer.Option(
+            "--key", help="Idempotency key: a second submission with it returns the same job."
+        ),
     ] = None,
     source: Source = True,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Queue a job; it trains as soon as a worker is free.
+    """Submit a job. It trains when a worker is free.
 
-    The file holds a JobSpec. The server's /docs page explains each field and shows an example.
+    The server's page /docs explains each field of a JobSpec and shows an example.
 
     [dim]chainrule submit job.json --watch[/]
     """
@@ -63,26 +68,26 @@ def submit(
             views.print_json(job)
         elif not watching:
             views.CONSOLE.print(f"[green]queued[/] {job['id']}")
-            views.CONSOLE.print(f"[dim]see it train: chainrule watch {job['id'][:8]}[/]")
+            views.CONSOLE.print(f"[dim]follow it: chainrule watch {job['id'][:8]}[/]")
     exit_as(job, watching)
 
 
 def list_jobs(
-    status: Annotated[JobStatus | None, typer.Option(help="Only those in this state.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Only those of this experiment.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs with this status.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only jobs of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Number of jobs, newest first.")] = 20,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
     """List jobs, newest first."""
     with client(url, token) as server:
-        wanted = server.jobs.list(
+        pages = server.jobs.list(
             status=status.value if status else None, experiment=experiment, limit=min(limit, 100)
         )
-        found = [job for _, job in zip(range(limit), wanted, strict=False)]
+        listed = [job for _, job in zip(range(limit), pages, strict=False)]
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("job", "status", "does", "experiment", "dataset", "passed", "metrics", "created"),
@@ -97,14 +102,14 @@ def list_jobs(
                 views.metrics(job.get("last_metrics") or {}, limit=1),
                 views.ago(job.get("created_at")),
             )
-            for job in found
+            for job in listed
         ),
         "no jobs: chainrule submit job.json",
     )
 
 
 def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Show one job: progress, metrics, attempts, its run in MLflow."""
+    """Show a job: progress, metrics, attempts, and its run in MLflow."""
     with client(url, token) as server:
         job = server.jobs.get(find(server, job_id))
     if as_json:
@@ -136,21 +141,21 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("attempt", "status", "node", "started", "took", "why"),
             (
                 (
-                    str(one["number"]),
-                    views.status(one),
-                    one["node"],
-                    views.ago(one.get("started_at")),
-                    views.duration(one.get("started_at"), one.get("ended_at")),
-                    views.cause(one.get("cause")),
+                    str(attempt["number"]),
+                    views.status(attempt),
+                    attempt["node"],
+                    views.ago(attempt.get("started_at")),
+                    views.duration(attempt.get("started_at"), attempt.get("ended_at")),
+                    views.cause(attempt.get("cause")),
                 )
-                for one in job["attempts"]
+                for attempt in job["attempts"]
             ),
             "",
         )
 
 
 def cancel(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """End a job: one that waits at once, one that runs within about a second."""
+    """Cancel a job: a queued one at once, a running one within about a second."""
     with client(url, token) as server:
         job = server.jobs.cancel(find(server, job_id))
     if as_json:
@@ -170,7 +175,7 @@ def predict(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let a finished job's network answer for rows of data, one line each.
+    """Predict rows of data with the model of a finished job. Prints one line for each row.
 
     [dim]chainrule predict latest rows.csv[/]
     """
@@ -185,22 +190,27 @@ def predict(
 
 
 def find(server: Client, given: str, *, kind: str | None = None) -> str:
-    """The id of the job that `given` means: an id, the start of one, or `latest` (of a kind)."""
+    """Return the id of a job named by its id, its first characters, or `latest` (of a kind).
+
+    Raises BadParameter if there is no job yet, or if several ids begin with these characters.
+    """
     if len(given) >= _ID_CHARACTERS:
         return given
     listed = server.jobs.list(kind=kind, limit=100)
     recent = [job["id"] for _, job in zip(range(500), listed, strict=False)]
     if given == "latest":
         if not recent:
-            raise typer.BadParameter("there are no jobs yet")
+            raise typer.BadParameter("there are no jobs yet: submit one with `chainrule submit`")
         return str(recent[0])
     matches = [job_id for job_id in recent if job_id.startswith(given)]
     if len(matches) > 1:
-        raise typer.BadParameter(f"{len(matches)} jobs begin with {given}: give more of the id")
+        raise typer.BadParameter(
+            f"{len(matches)} jobs begin with {given}: type more characters of the id"
+        )
     return str(matches[0]) if matches else given
 
 
 def exit_as(job: Document, watched: bool) -> None:
-    """End with exit code 1 when the job that was watched did not end well."""
+    """Exit with code 1 if the watched job did not end well."""
     if watched and JobStatus(job["status"]) not in _ENDED_WELL:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`chainrule mlflow`: what MLflow shows of jobs and sweeps."""
+"""`chainrule mlflow`: repair what MLflow shows of jobs and sweeps."""
 
 import typer
 
@@ -7,21 +7,23 @@ from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     group = new_typer("Repair what MLflow shows.")
     group.command("rebuild")(rebuild)
     app.add_typer(group, name="mlflow")
 
 
 def rebuild(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Tell MLflow everything anew: after its database was lost, restored or damaged.
+    """Send all jobs and sweeps to MLflow again, after its database was lost or damaged.
 
-    Runs that it still has are completed; what it lost gets new runs. It takes a while, beside
-    training.
+    Existing runs are completed, and lost runs are created again. This happens in the background,
+    while training continues.
     """
     with client(url, token) as server:
-        done = server.rebuild_mlflow()
+        counts = server.rebuild_mlflow()
     if as_json:
-        views.print_json(done)
+        views.print_json(counts)
         return
-    views.CONSOLE.print(f"{done['jobs']} jobs and {done['sweeps']} sweeps are told anew")
+    views.CONSOLE.print(
+        f"sending {counts['jobs']} jobs and {counts['sweeps']} sweeps to MLflow again"
+    )

@@ -1,4 +1,4 @@
-"""`chainrule model`: name what jobs learned, measure it, let the best one answer."""
+"""`chainrule model`: register, compare, promote and use models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,29 +20,31 @@ from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference, version_of
 from chainrule.client import Client
 
-models = new_typer("Register models, compare them, let an alias point at the best.")
+models = new_typer("Register models, compare them, and point an alias at the best one.")
 
 Name = Annotated[str, typer.Argument(help="Name of the model, like digits.")]
-Version = Annotated[int, typer.Argument(help="Which version.")]
-AliasName = Annotated[str, typer.Option("--alias", help="The alias that is moved.")]
+Version = Annotated[int, typer.Argument(help="Number of the version.")]
+AliasName = Annotated[str, typer.Option("--alias", help="The alias to move.")]
 CHAMPION = "champion"
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.add_typer(models, name="model")
 
 
 @models.command("register")
 def register(
     name: Name,
-    job_id: Annotated[str, typer.Argument(help="A finished job: its id, its start, or `latest`.")],
-    description: Annotated[str, typer.Option(help="What is special about it.")] = "",
+    job_id: Annotated[
+        str, typer.Argument(help="A finished job: its id, its first characters, or `latest`.")
+    ],
+    description: Annotated[str, typer.Option(help="Description of the version.")] = "",
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Make a finished job's model the next version of a name.
+    """Register the model of a finished job as the next version of a name.
 
     [dim]chainrule model register digits latest[/]
     """
@@ -58,22 +60,22 @@ def register(
 
 @models.command("list")
 def list_models(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """List all models."""
+    """List registered models."""
     with client(url, token) as server:
-        found = list(server.models.list())
+        listed = list(server.models.list())
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("name", "versions", "aliases", "created"),
         (
             (
-                one["name"],
-                str(one["latest_version"]),
-                "  ".join(f"{alias} {version}" for alias, version in one["aliases"].items()),
-                views.ago(one["created_at"]),
+                model["name"],
+                str(model["latest_version"]),
+                "  ".join(f"{alias} {version}" for alias, version in model["aliases"].items()),
+                views.ago(model["created_at"]),
             )
-            for one in found
+            for model in listed
         ),
         "no models yet: chainrule model register NAME JOB",
     )
@@ -81,36 +83,36 @@ def list_models(url: Url = URL, token: Token = "", as_json: Json = False) -> Non
 
 @models.command("show")
 def show(name: Name, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Show the versions of a model side by side, with what was measured of each."""
+    """Show the versions of a model and their evaluations."""
     with client(url, token) as server:
         model = server.models.get(name)
         versions = list(server.models.versions(name))
-        measured = list(server.models.evaluations(name))
+        evaluations = list(server.models.evaluations(name))
     if as_json:
-        views.print_json({**model, "versions": versions, "evaluations": measured})
+        views.print_json({**model, "versions": versions, "evaluations": evaluations})
         return
-    pointing: dict[int, list[str]] = {}
+    aliases: dict[int, list[str]] = {}
     for alias, version in model["aliases"].items():
-        pointing.setdefault(version, []).append(alias)
+        aliases.setdefault(version, []).append(alias)
     views.table(
         ("version", "aliases", "job", "data", "measured on", "metrics", "registered"),
         (
             (
-                f"{name}@{one['version']}",
-                " ".join(pointing.get(one["version"], [])),
-                one["job_id"][:8],
-                one["dataset"],
-                on,
+                f"{name}@{row['version']}",
+                " ".join(aliases.get(row["version"], [])),
+                row["job_id"][:8],
+                row["dataset"],
+                data,
                 "  ".join(f"{key} {views.number(value)}" for key, value in metrics.items()),
-                views.ago(one["created_at"]),
+                views.ago(row["created_at"]),
             )
-            for one in versions
-            for on, metrics in [
-                ("its job", one["metrics"]),
+            for row in versions
+            for data, metrics in [
+                ("its job", row["metrics"]),
                 *(
-                    (found["dataset"], found["metrics"])
-                    for found in measured
-                    if found["job_id"] == one["job_id"]
+                    (evaluation["dataset"], evaluation["metrics"])
+                    for evaluation in evaluations
+                    if evaluation["job_id"] == row["job_id"]
                 ),
             ]
         ),
@@ -126,7 +128,7 @@ def set_alias(
     url: Url = URL,
     token: Token = "",
 ) -> None:
-    """Let an alias point at a version, whatever it is worth.
+    """Point an alias at a version, without comparing it.
 
     [dim]chainrule model alias digits 2 --alias staging[/]
     """
@@ -139,43 +141,47 @@ def set_alias(
 def promote(
     name: Name,
     version: Version,
-    dataset: Annotated[str, typer.Option(help="Compare on this dataset version.")],
+    dataset: Annotated[str, typer.Option(help="Compare on this dataset version, like digits@1.")],
     metric: Annotated[str, typer.Option(help="Compare by this metric.")] = "loss",
-    margin: Annotated[float, typer.Option(min=0, help="How much better it must be.")] = 0.0,
+    margin: Annotated[float, typer.Option(min=0, help="Required improvement of the metric.")] = 0.0,
     alias: AliasName = CHAMPION,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Measure a version and the present champion; move the alias if the version is better.
+    """Evaluate a version and the current champion, and move the alias if the version is better.
+
+    Exit code 1 if it is not better.
 
     [dim]chainrule model promote digits 2 --dataset digits@1 --metric accuracy[/]
     """
     with client(url, token) as server:
-        rivals = {version}
-        present = server.models.get(name)["aliases"].get(alias)
-        if present is not None:
-            rivals.add(present)
-        measuring = [server.models.evaluate(f"{name}@{one}", dataset) for one in sorted(rivals)]
-        for job in measuring:
+        numbers = {version}
+        current = server.models.get(name)["aliases"].get(alias)
+        if current is not None:
+            numbers.add(current)
+        jobs = [server.models.evaluate(f"{name}@{number}", dataset) for number in sorted(numbers)]
+        for job in jobs:
             exit_as(
                 follow(server, job["id"], visible=not as_json, console=views.ERRORS), watched=True
             )
-        found = server.models.promote(
+        decision = server.models.promote(
             name, version, alias, dataset=dataset, metric=metric, margin=margin
         )
     if as_json:
-        views.print_json(found)
+        views.print_json(decision)
     else:
-        word = "[green]promoted[/]" if found["promoted"] else "[yellow]not promoted[/]"
-        views.CONSOLE.print(f"{word} {name}@{version}: {escape(found['reason'])}", soft_wrap=True)
-    if not found["promoted"]:
+        word = "[green]promoted[/]" if decision["promoted"] else "[yellow]not promoted[/]"
+        views.CONSOLE.print(
+            f"{word} {name}@{version}: {escape(decision['reason'])}", soft_wrap=True
+        )
+    if not decision["promoted"]:
         raise typer.Exit(1)
 
 
 @models.command("rollback")
 def roll_back(name: Name, alias: AliasName = CHAMPION, url: Url = URL, token: Token = "") -> None:
-    """Let an alias point where it did before."""
+    """Move an alias back to its previous version."""
     with client(url, token) as server:
         version = server.models.roll_back(name, alias)["version"]
     views.CONSOLE.print(f"[green]rolled back[/] {name}@{alias} is {name}@{version}")
@@ -191,7 +197,7 @@ def predict(
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let a registered model answer for rows of data, one line each.
+    """Predict rows of data with a registered model. Prints one line for each row.
 
     [dim]chainrule model predict digits@champion rows.csv[/]
     """
@@ -213,7 +219,7 @@ def export(
     url: Url = URL,
     token: Token = "",
 ) -> None:
-    """Write a model as an ONNX file, which runs without Chainrule.
+    """Write a model as an ONNX file, which does not need Chainrule.
 
     [dim]chainrule model export digits@champion digits.onnx[/]
     """

@@ -1,4 +1,4 @@
-"""`chainrule nodes`: the machines that train."""
+"""`chainrule nodes`: the machines with workers."""
 
 import typer
 
@@ -7,34 +7,34 @@ from chainrule.cli.options import URL, Json, Token, Url, client
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("nodes")(list_nodes)
 
 
 def list_nodes(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """List the machines that have or had workers."""
+    """List the machines that have or had workers, and why a worker does not claim jobs."""
     with client(url, token) as server:
-        found = list(server.nodes())
+        nodes = list(server.nodes())
     if as_json:
-        views.print_json(found)
+        views.print_json(nodes)
         return
     views.table(
         ("node", "workers", "slots", "last heard of", "state"),
         (
-            (one["name"], *_capacity(one), views.ago(one.get("heartbeat_at")), _state(one))
-            for one in found
+            (node["name"], *_capacity(node), views.ago(node.get("heartbeat_at")), _state(node))
+            for node in nodes
         ),
-        "no workers yet: `chainrule up` starts some",
+        "no workers yet: start some with `chainrule up`",
     )
 
 
 def _state(node: dict[str, object]) -> str:
-    """Whether its workers claim jobs, or why not."""
+    """Return whether the workers claim jobs, or why not."""
     workers = node.get("workers")
     reasons = [
-        str(one.get("suspended_for") or "suspended")
-        for one in (workers if isinstance(workers, list) else [])
-        if one.get("suspended_at")
+        str(worker.get("suspended_for") or "suspended")
+        for worker in (workers if isinstance(workers, list) else [])
+        if worker.get("suspended_at")
     ]
     if reasons:
         return f"{len(reasons)} suspended: {reasons[0]}"
@@ -43,7 +43,9 @@ def _state(node: dict[str, object]) -> str:
 
 def _capacity(node: dict[str, object]) -> tuple[str, str]:
     workers = node.get("workers")
-    working = [
-        one for one in (workers if isinstance(workers, list) else []) if not one.get("stopped_at")
+    running = [
+        worker
+        for worker in (workers if isinstance(workers, list) else [])
+        if not worker.get("stopped_at")
     ]
-    return str(len(working)), str(sum(one["slots"] for one in working))
+    return str(len(running)), str(sum(worker["slots"] for worker in running))

@@ -1,4 +1,4 @@
-"""The command that shows the code a job was submitted from."""
+"""`chainrule source`: the source code of a job."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ DIFF = "changes.diff"
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("source")(source)
 
 
@@ -23,50 +23,53 @@ def source(
     job_id: JobId,
     folder: Annotated[
         Path | None,
-        typer.Option("--write", "-w", help=f"Write {DIFF} and the files to this new folder."),
+        typer.Option("--write", "-w", help=f"Write {DIFF} and the new files to this new folder."),
     ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Show the code a job was submitted from: commit, changes since, files in no commit.
+    """Show the source code of a job: commit, changes since then, and new files.
 
-    To have it back: `git checkout COMMIT`, `git apply changes.diff`, and copy the files.
+    To restore it: `git checkout COMMIT`, `git apply changes.diff`, and copy the new files.
 
     [dim]chainrule source latest --write then[/]
     """
     with client(url, token) as server:
-        found = server.jobs.source(find(server, job_id))
+        code = server.jobs.source(find(server, job_id))
     if as_json:
-        views.print_json(found)
+        views.print_json(code)
         return
     if folder is not None:
-        write(found, folder)
+        write(code, folder)
         views.CONSOLE.print(f"[green]written[/] {folder}")
         return
     views.facts(
         (
-            ("repository", found["repository"]),
-            ("commit", found["commit"] + (" and changes" if found["dirty"] else "")),
-            ("branch", found["branch"]),
-            ("command", found["command"]),
-            ("new files", ", ".join(found["files"])),
+            ("repository", code["repository"]),
+            ("commit", code["commit"] + (" and changes" if code["dirty"] else "")),
+            ("branch", code["branch"]),
+            ("command", code["command"]),
+            ("new files", ", ".join(code["files"])),
         )
     )
-    if found["diff"]:
+    if code["diff"]:
         views.CONSOLE.print()
-        views.CONSOLE.print(Syntax(found["diff"], "diff", background_color="default"))
-    if found["omitted"]:
+        views.CONSOLE.print(Syntax(code["diff"], "diff", background_color="default"))
+    if code["omitted"]:
         views.CONSOLE.print()
-        rows = ((one["path"], one["reason"]) for one in found["omitted"])
+        rows = ((file["path"], file["reason"]) for file in code["omitted"])
         views.table(("left out", "why"), rows, "")
 
 
-def write(found: Document, folder: Path) -> None:
-    """Write the texts of a source below `folder`, which must not be there yet, and nowhere else."""
+def write(code: Document, folder: Path) -> None:
+    """Write the texts of a source to the new folder `folder`.
+
+    Raises BadParameter if the folder exists, or for a file name that leads out of it.
+    """
     if folder.exists():
-        raise typer.BadParameter(f"{folder} is there already; name a new folder")
-    texts = {**({DIFF: found["diff"]} if found["diff"] else {}), **found["files"]}
+        raise typer.BadParameter(f"{folder} exists: name a new folder")
+    texts = {**({DIFF: code["diff"]} if code["diff"] else {}), **code["files"]}
     for name, text in texts.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -1,4 +1,4 @@
-"""Commands that change a sweep that has begun."""
+"""Commands that change a running sweep."""
 
 import json
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from chainrule.transport import Document
 
 
 def install(sweep: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     sweep.command("pause")(pause)
     sweep.command("resume")(resume)
     sweep.command("cancel")(cancel)
@@ -23,40 +23,44 @@ def install(sweep: typer.Typer) -> None:
 
 
 def pause(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Begin no more trials until it is resumed; those begun go on."""
+    """Start no more trials until `resume`. Running trials continue."""
     with client(url, token) as server:
-        _say(server.sweeps.pause(find(server, sweep_id)), as_json)
+        _show(server.sweeps.pause(find(server, sweep_id)), as_json)
 
 
 def resume(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Begin trials again."""
+    """Start trials again."""
     with client(url, token) as server:
-        _say(server.sweeps.resume(find(server, sweep_id)), as_json)
+        _show(server.sweeps.resume(find(server, sweep_id)), as_json)
 
 
 def cancel(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Begin no more trials and end those begun."""
+    """Start no more trials, and end the running ones."""
     with client(url, token) as server:
-        _say(server.sweeps.cancel(find(server, sweep_id)), as_json)
+        _show(server.sweeps.cancel(find(server, sweep_id)), as_json)
 
 
 def edit(
     sweep_id: SweepId,
-    n_trials: Annotated[int | None, typer.Option(help="Trials in all, those begun too.")] = None,
-    max_parallel: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
-    search_space: Annotated[
-        str | None, typer.Option(help="The whole new space, as JSON like in a SweepSpec.")
+    n_trials: Annotated[
+        int | None, typer.Option(help="Number of trials, including existing ones.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="As JSON, or only its kind.")] = None,
-    pruner: Annotated[str | None, typer.Option(help="As JSON, or only its kind.")] = None,
+    max_parallel: Annotated[int | None, typer.Option(help="Number of trials at once.")] = None,
+    search_space: Annotated[
+        str | None, typer.Option(help="The complete new space, as JSON like in a SweepSpec.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="As JSON, or only its kind, like tpe.")
+    ] = None,
+    pruner: Annotated[str | None, typer.Option(help="As JSON, or only its kind, like tpe.")] = None,
     budget: Annotated[
-        str | None, typer.Option(help="The whole new budget as JSON: seconds, epochs.")
+        str | None, typer.Option(help="The complete new budget as JSON: seconds, epochs.")
     ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Change a sweep while it runs, or let one that has finished go on. What was tried is kept.
+    """Change a running sweep, or extend a finished one. Existing trials are kept.
 
     [dim]chainrule sweep edit latest --n-trials 200 --sampler tpe[/]
     """
@@ -70,50 +74,53 @@ def edit(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise typer.BadParameter("say what to change; --help lists it")
+        raise typer.BadParameter(
+            "name what to change, like --n-trials 200; --help lists the options"
+        )
     with client(url, token) as server:
-        _say(server.sweeps.edit(find(server, sweep_id), changes), as_json)
+        _show(server.sweeps.edit(find(server, sweep_id), changes), as_json)
 
 
 def add(
     sweep_id: SweepId,
     points: Annotated[
-        list[str], typer.Argument(help="Points as JSON; a field left out is the sampler's choice.")
+        list[str],
+        typer.Argument(help="Points as JSON. The sampler chooses fields that are left out."),
     ],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Try points of your own next, each as a trial more.
+    """Try points of your own next, each as an additional trial.
 
     [dim]chainrule sweep add latest '{"optimizer.learning_rate": 0.01}'[/]
     """
-    wanted = [_json(point) for point in points]
+    parsed = [_json(point) for point in points]
     with client(url, token) as server:
-        _say(server.sweeps.add(find(server, sweep_id), wanted), as_json)
+        _show(server.sweeps.add(find(server, sweep_id), parsed), as_json)
 
 
 def retry(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Try again each trial whose job failed, under its number; the others are left alone."""
+    """Try failed trials again, under their numbers."""
     with client(url, token) as server:
-        _say(server.sweeps.retry(find(server, sweep_id)), as_json)
+        _show(server.sweeps.retry(find(server, sweep_id)), as_json)
 
 
 def changes(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """List who edited, paused, cancelled or retried a sweep, when and how."""
+    """List who changed a sweep, when and how."""
     with client(url, token) as server:
-        found = server.sweeps.changes(find(server, sweep_id))
+        listed = server.sweeps.changes(find(server, sweep_id))
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("at", "by", "did", "what"),
-        ((one["at"], one["by"], one["kind"], json.dumps(one["what"])) for one in found),
-        "nobody changed it",
+        ((row["at"], row["by"], row["kind"], json.dumps(row["what"])) for row in listed),
+        "no changes",
     )
 
 
-def _say(sweep: Document, as_json: bool) -> None:
+def _show(sweep: Document, as_json: bool) -> None:
     if as_json:
         views.print_json(sweep)
         return
@@ -129,9 +136,9 @@ def _member(text: str) -> Any:
 
 def _json(text: str) -> Any:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text[:60]!r} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise typer.BadParameter(f"{text[:60]!r} is not a JSON object")
-    return found
+    if not isinstance(document, dict):
+        raise typer.BadParameter(f"{text[:60]!r} is not a JSON object, like {{...}}")
+    return document

@@ -1,4 +1,4 @@
-"""`chainrule sweep plot|export|best|promote`: what came of a sweep."""
+"""`chainrule sweep plot|export|best|promote`: results of a sweep."""
 
 import webbrowser
 from pathlib import Path
@@ -15,7 +15,7 @@ SweepId = Annotated[str, typer.Argument(help="Id of the sweep, its first charact
 
 
 def install(sweep: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     for command in (plot, export, best, promote):
         sweep.command(command.__name__)(command)
 
@@ -39,12 +39,14 @@ def plot(
             callback=checked_output,
         ),
     ] = None,
-    objective: Annotated[int, typer.Option(min=0, help="Which one, of several objectives.")] = 0,
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    objective: Annotated[
+        int, typer.Option(min=0, help="Number of the objective, if there are several.")
+    ] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     url: Url = URL,
     token: Token = "",
 ) -> None:
-    """Write an interactive picture of a sweep: a page that needs no server.
+    """Write an interactive plot of a sweep, as a page that needs no server.
 
     [dim]chainrule sweep plot latest importances --open[/]
     """
@@ -65,7 +67,7 @@ def export(
     url: Url = URL,
     token: Token = "",
 ) -> None:
-    """Write all trials as an Optuna study: for Optuna Dashboard and scripts of your own.
+    """Write all trials as an Optuna study, for Optuna Dashboard and scripts.
 
     [dim]chainrule sweep export latest study.db[/]
     [dim]optuna-dashboard sqlite:///study.db[/]
@@ -77,7 +79,7 @@ def export(
 
 
 def best(sweep_id: SweepId, url: Url = URL, token: Token = "") -> None:
-    """Print the JobSpec of the best trial: submit it to train it again, or longer.
+    """Print the JobSpec of the best trial, to train it again or longer.
 
     [dim]chainrule sweep best latest > best.json && chainrule submit best.json[/]
     """
@@ -89,13 +91,13 @@ def promote(
     sweep_id: SweepId,
     name: Annotated[str, typer.Argument(help="Name of the model, like digits.")],
     alias: Annotated[
-        str | None, typer.Option(help="The alias that then points at it, like champion.")
+        str | None, typer.Option(help="Point this alias at the version, like champion.")
     ] = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Register the best trial's model under a name.
+    """Register the model of the best trial.
 
     [dim]chainrule sweep promote latest digits --alias champion[/]
     """
@@ -109,11 +111,16 @@ def promote(
 
 
 def find(server: Client, given: str) -> str:
-    """The id of the sweep that `given` means. Raises BadParameter when it means several."""
+    """Return the id of a sweep named by its id, its first characters, or `latest`.
+
+    Raises BadParameter if several ids begin with these characters.
+    """
     recent = [sweep["id"] for _, sweep in zip(range(500), server.sweeps.list(), strict=False)]
     if given == "latest" and recent:
         return str(recent[0])
-    matches = [one for one in recent if one.startswith(given)]
+    matches = [sweep_id for sweep_id in recent if sweep_id.startswith(given)]
     if len(matches) > 1:
-        raise typer.BadParameter(f"{len(matches)} sweeps begin with {given}: give more of the id")
+        raise typer.BadParameter(
+            f"{len(matches)} sweeps begin with {given}: type more characters of the id"
+        )
     return str(matches[0]) if matches else given

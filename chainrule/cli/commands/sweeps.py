@@ -1,4 +1,4 @@
-"""Commands about sweeps: run one and watch it, show one, list them."""
+"""`chainrule sweep run|forecast|show|list`: start and follow sweeps."""
 
 import json
 import time
@@ -25,8 +25,8 @@ _SHOWN_TRIALS = 10
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    sweep = new_typer("Search hyperparameters: many jobs, of which the best one counts.")
+    """Register the commands of this module."""
+    sweep = new_typer("Search hyperparameters with many jobs.")
     sweep.command("run")(run)
     sweep.command("forecast")(forecast)
     sweep.command("show")(show)
@@ -38,14 +38,15 @@ def install(app: typer.Typer) -> None:
 
 def run(
     file: Annotated[
-        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+        Path,
+        typer.Argument(help="A SweepSpec as a JSON file; - reads standard input.", allow_dash=True),
     ],
     source: Source = True,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Begin a sweep and watch it until it ended; Ctrl-C leaves it running.
+    """Start a sweep and watch it until it ends. Ctrl-C leaves it running.
 
     [dim]chainrule sweep run sweep.json[/]
     """
@@ -66,51 +67,52 @@ def run(
 
 def forecast(
     file: Annotated[
-        Path, typer.Argument(help="A SweepSpec as JSON; - reads standard input.", allow_dash=True)
+        Path,
+        typer.Argument(help="A SweepSpec as a JSON file; - reads standard input.", allow_dash=True),
     ],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Say what a sweep would take: trials a minute, time, processor seconds. Nothing is started.
+    """Estimate the trials a minute, time and processor seconds of a sweep. Starts nothing.
 
     [dim]chainrule sweep forecast sweep.json[/]
     """
     with client(url, token) as server:
-        found = server.sweeps.forecast(read_object(file, "SweepSpec"))
+        estimate = server.sweeps.forecast(read_object(file, "SweepSpec"))
     if as_json:
-        views.print_json(found)
+        views.print_json(estimate)
         return
-    known = {
-        "history": f"as sweep {str(found['sweep_id'])[:8]} was",
-        "measured": "by some batches timed now",
-        "unknown": "such trials cannot be timed here, and no sweep was like it",
-    }[found["basis"]]
-    views.CONSOLE.print(f"{found['trials']:,} trials, {known}")
-    if found["seconds"] is not None:
+    basis = {
+        "history": f"estimated from sweep {str(estimate['sweep_id'])[:8]}",
+        "measured": "estimated from some batches timed now",
+        "unknown": "without an estimate: no similar sweep, and such trials cannot be timed here",
+    }[estimate["basis"]]
+    views.CONSOLE.print(f"{estimate['trials']:,} trials, {basis}")
+    if estimate["seconds"] is not None:
         views.CONSOLE.print(
-            f"{found['trials_a_minute']:,.0f} a minute on {max(1, found['slots'])} slots: "
-            f"{found['seconds']:,.1f} s, until {found['finish_at'][:19]}Z; "
-            f"{found['cpu_seconds']:,.1f} s of processors"
+            f"{estimate['trials_a_minute']:,.0f} a minute on {max(1, estimate['slots'])} slots: "
+            f"{estimate['seconds']:,.1f} s, until {estimate['finish_at'][:19]}Z; "
+            f"{estimate['cpu_seconds']:,.1f} processor seconds"
         )
 
 
 def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Show one sweep: its state, its trials by state and the best of them."""
+    """Show a sweep: its status, its trials by status, and the best of them."""
     with client(url, token) as server:
         sweep = server.sweeps.get(find(server, sweep_id))
     if as_json:
         views.print_json(sweep)
     else:
-        views.CONSOLE.print(_picture(sweep, [], None))
+        views.CONSOLE.print(_table(sweep, [], None))
 
 
 def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """List sweeps, newest first."""
     with client(url, token) as server:
-        found = [sweep for _, sweep in zip(range(50), server.sweeps.list(), strict=False)]
+        listed = [sweep for _, sweep in zip(range(50), server.sweeps.list(), strict=False)]
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("sweep", "status", "name", "trials", "best", "begun"),
@@ -123,14 +125,14 @@ def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> Non
                 _objectives(sweep["best"][0]) if sweep["best"] else "",
                 views.ago(sweep["created_at"]),
             )
-            for sweep in found
+            for sweep in listed
         ),
         "no sweeps: chainrule sweep run sweep.json",
     )
 
 
 def _watch(server: Client, sweep: Document) -> Document:
-    """A live table of a sweep until it ended; the sweep as it ended."""
+    """Show a live table of a sweep until it ends, and return the sweep."""
     since, before = time.monotonic(), _ended(sweep)
     with Live(console=views.CONSOLE, auto_refresh=False) as live:
         while True:
@@ -140,13 +142,13 @@ def _watch(server: Client, sweep: Document) -> Document:
             over = SweepStatus(sweep["status"]).terminal
             first = max(-1, sum(sweep["trials"].values()) - _SHOWN_TRIALS - 1)
             trials = server.sweeps.trials(sweep["id"], after=first)
-            live.update(_picture(sweep, trials, rate), refresh=True)
+            live.update(_table(sweep, trials, rate), refresh=True)
             if over:
                 return sweep
             time.sleep(_PAUSE_SECONDS)
 
 
-def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Group:
+def _table(sweep: Document, trials: list[Document], rate: float | None) -> Group:
     states = "  ".join(f"{count} {state}" for state, count in sweep["trials"].items())
     head = Text.assemble(
         (sweep["name"], "bold"), "  ", views.status(sweep),
@@ -162,16 +164,16 @@ def _picture(sweep: Document, trials: list[Document], rate: float | None) -> Gro
     for trial in [*best, *reversed(trials)]:
         table.add_row(
             f"{'best ' if trial.get('best') else ''}{trial['number']}",
-            _standing(trial),
+            _status(trial),
             str(trial["epochs"] or ""),
-            *(_measured(trial) or [""] * len(_objective_names(sweep))),
+            *(_values(trial) or [""] * len(_objective_names(sweep))),
             Text(_point(trial), style="bold" if trial.get("best") else ""),
         )
     return Group(head, table)
 
 
-def _standing(trial: Document) -> Text:
-    """How a trial stands; while its folds are trained also how many of them are."""
+def _status(trial: Document) -> Text:
+    """Return the status of a trial, with its finished folds while they train."""
     text, folds = views.status(trial), trial["folds"]
     if folds and not trial["ended_at"]:
         done = sum(fold["status"] == "finished" for fold in folds)
@@ -180,7 +182,7 @@ def _standing(trial: Document) -> Text:
 
 
 def _spent(sweep: Document) -> str:
-    """What is spent of the budgets that it has, and which of them ended it."""
+    """Format what is used of each budget, and which one ended the sweep."""
     budget, spent = sweep["spec"].get("budget") or {}, sweep["spent"]
     parts = [
         f"{spent[name]:,.0f} of {most:,.0f} {name}"
@@ -194,15 +196,15 @@ def _spent(sweep: Document) -> str:
 
 def _objective_names(sweep: Document) -> list[str]:
     given = sweep["spec"]["objective"]
-    return [one["metric"] for one in (given if isinstance(given, list) else [given])]
+    return [objective["metric"] for objective in (given if isinstance(given, list) else [given])]
 
 
 def _objectives(trial: Document) -> str:
-    return " · ".join(_measured(trial))
+    return " · ".join(_values(trial))
 
 
-def _measured(trial: Document) -> list[str]:
-    """What came of a trial, one text an objective; how far its folds lie from it, if it has any."""
+def _values(trial: Document) -> list[str]:
+    """Format the objectives of a trial, with the deviation of its folds if it has any."""
     values, deviations = trial["objectives"] or [], trial["deviations"]
     if not deviations:
         return [views.number(value) for value in values]

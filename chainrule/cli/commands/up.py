@@ -1,4 +1,4 @@
-"""`chainrule up`: the whole stack on this machine, until it is told to end."""
+"""`chainrule up`: run the whole stack on this machine."""
 
 import signal
 import threading
@@ -18,13 +18,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("up")(up)
 
 
 def up(
     data_dir: Annotated[
-        Path, typer.Option(envvar="CHAINRULE_DATA_DIR", help="Folder that keeps everything.")
+        Path, typer.Option(envvar="CHAINRULE_DATA_DIR", help="Folder for all files.")
     ] = Path(".chainrule"),
     port: Annotated[
         int, typer.Option(envvar="CHAINRULE_PORT", min=0, max=65535, help="Port of the api; 0: any")
@@ -32,14 +32,14 @@ def up(
     mlflow_port: Annotated[
         int,
         typer.Option(
-            envvar="CHAINRULE_MLFLOW_PORT", min=0, max=65535, help="Port of MLflow; 0: any."
+            envvar="CHAINRULE_MLFLOW_PORT", min=0, max=65535, help="Port of MLflow; 0: any"
         ),
     ] = 5000,
     workers: Annotated[
-        int, typer.Option(envvar="CHAINRULE_WORKERS", min=0, max=256, help="How many workers.")
+        int, typer.Option(envvar="CHAINRULE_WORKERS", min=0, max=256, help="Number of workers.")
     ] = 1,
     host: Annotated[
-        str, typer.Option(envvar="CHAINRULE_HOST", help="Address the api listens on.")
+        str, typer.Option(envvar="CHAINRULE_HOST", help="Address on which the api listens.")
     ] = "127.0.0.1",
     database_url: Annotated[
         str, typer.Option(envvar="CHAINRULE_DATABASE_URL", help="PostgreSQL instead of SQLite.",
@@ -50,19 +50,18 @@ def up(
                           metavar="URL", show_default=False)
     ] = "",
     store_url: Annotated[
-        str, typer.Option(envvar="CHAINRULE_STORE_URL", help="S3, say, instead of local files.",
+        str, typer.Option(envvar="CHAINRULE_STORE_URL", help="S3, for example, not local files.",
                           metavar="URL", show_default=False)
     ] = "",
     mlflow_url: Annotated[
-        str, typer.Option(envvar="CHAINRULE_MLFLOW_URL", help="An MLflow server that runs already.",
+        str, typer.Option(envvar="CHAINRULE_MLFLOW_URL", help="An MLflow server that is running.",
                           metavar="URL", show_default=False)
     ] = "",
 ) -> None:  # fmt: skip
-    """Start the whole stack on this machine and stay.
+    """Start the whole stack on this machine, until Ctrl-C.
 
-    Api, workers, scheduler, broker, MLflow and database; all they keep lies in the data folder.
-
-    Ctrl-C ends it all. A job that was running goes on at the next start.
+    The stack is the api, workers, scheduler, broker, MLflow and database. All files are in the data
+    folder. A job that is running when you stop continues at the next start.
 
     [dim]chainrule up --workers 2 --port 8001[/]
     """
@@ -77,14 +76,14 @@ def up(
             _stay(stack, printer, ending)
             printer.say("chainrule", "ending; workers save what they are doing")
     except StackError:
-        # Told to end while starting: that is an end, no error.
+        # A signal while the stack starts is not an error.
         if not ending.is_set():
             raise
     printer.say("chainrule", "ended; nothing is left running")
 
 
 def _on_signals(stack: Stack) -> threading.Event:
-    """End at the first signal, by force at the second."""
+    """Stop in order at the first signal, by force at the second."""
     ending = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -93,21 +92,21 @@ def _on_signals(stack: Stack) -> threading.Event:
         stack.cancel()
         ending.set()
 
-    for one in _SIGNALS:
-        signal.signal(one, end)
+    for name in _SIGNALS:
+        signal.signal(name, end)
     return ending
 
 
 def _stay(stack: Stack, printer: logs.Logs, ending: threading.Event) -> None:
-    where = stack.addresses
+    addresses = stack.addresses
     printer.say("chainrule", "ready")
-    printer.say("chainrule", f"  api      {where.api_url}")
-    printer.say("chainrule", f"  docs     {where.api_url}/docs")
-    printer.say("chainrule", f"  MLflow   {where.mlflow_public_url}  (coming up)")
+    printer.say("chainrule", f"  api      {addresses.api_url}")
+    printer.say("chainrule", f"  docs     {addresses.api_url}/docs")
+    printer.say("chainrule", f"  MLflow   {addresses.mlflow_public_url}  (coming up)")
     printer.say("chainrule", "Ctrl-C ends everything")
-    seen = False
+    answered = False
     while not ending.wait(_WATCH_SECONDS):
-        if not seen and stack.mlflow_answers():
-            seen = True
-            printer.say("chainrule", f"MLflow is up: {where.mlflow_public_url}")
+        if not answered and stack.mlflow_answers():
+            answered = True
+            printer.say("chainrule", f"MLflow is up: {addresses.mlflow_public_url}")
         stack.watch_disk()

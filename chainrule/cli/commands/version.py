@@ -7,12 +7,12 @@ import typer
 
 
 def install(app: typer.Typer) -> None:
-    """Add the option of this module to the command line as a whole."""
+    """Register the options that stand before any command."""
     app.callback()(options)
 
 
-def _show(asked: bool) -> None:
-    if asked:
+def _show(requested: bool) -> None:
+    if requested:
         typer.echo(f"chainrule {version('chainrule')}")
         raise typer.Exit
 
@@ -23,4 +23,4 @@ def options(
         typer.Option("--version", callback=_show, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Options that stand before any command."""
+    """Options before a command."""

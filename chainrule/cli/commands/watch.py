@@ -1,4 +1,4 @@
-"""`chainrule watch` and `chainrule logs`: what happens to a job, as it happens."""
+"""`chainrule watch` and `chainrule logs`: follow a job live."""
 
 from typing import Annotated
 
@@ -21,27 +21,29 @@ _LEVELS = {"warning": "yellow", "error": "red"}
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Register the commands of this module."""
     app.command("watch")(watch)
     app.command("logs")(logs)
 
 
 def watch(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Follow a job until it ended, with its curves; exit code 1 unless it ended well.
+    """Follow a job with its curves until it ends. Exit code 1 unless it ended well.
 
-    Ctrl-C leaves the job training. In a pipe there are no curves, only how it ended.
+    Ctrl-C leaves the job running. If the output is not a terminal, only the result is printed.
     """
     with client(url, token) as server:
-        found = find(server, job_id)
-        drawn = views.CONSOLE.is_terminal and not as_json
-        job = draw(server, found) if drawn else follow(server, found, visible=not as_json)
+        full_id = find(server, job_id)
+        if views.CONSOLE.is_terminal and not as_json:
+            job = draw(server, full_id)
+        else:
+            job = follow(server, full_id, visible=not as_json)
     if as_json:
         views.print_json(job)
     exit_as(job, watched=True)
 
 
 def draw(server: Client, job_id: str) -> Document:
-    """Show a job's curves above its line of progress until it ended; the job as it ended."""
+    """Show a job's curves above its progress until it ends, and return the job."""
     curves, progress = Curves(), bar(views.CONSOLE)
     job = server.jobs.get(job_id)
     task = progress.add_task("", total=None, **_shown(job))
@@ -51,7 +53,7 @@ def draw(server: Client, job_id: str) -> Document:
                 curves.add(event.data["points"])
             elif event.kind == "log":
                 continue
-            # The stream waits for a server that is started anew; what is known is shown till then.
+            # The stream waits for a server that restarts; until then the last state is shown.
             try:
                 job = server.jobs.get(job_id)
             except (ProblemError, UnreachableError) as error:
@@ -71,25 +73,25 @@ def _shown(job: Document) -> Document:
 def logs(
     job_id: JobId,
     following: Annotated[
-        bool, typer.Option("--follow", "-f", help="Stay until the job ended.")
+        bool, typer.Option("--follow", "-f", help="Wait for new lines until the job ends.")
     ] = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a job's attempts said: data, epochs, checkpoints, warnings, why one failed.
+    """Show the log of a job's attempts: data, epochs, checkpoints, warnings, failures.
 
     [dim]chainrule logs latest --follow[/]
     """
     with client(url, token) as server:
-        found = find(server, job_id)
+        full_id = find(server, job_id)
         if as_json and not following:
-            views.print_json(list(server.jobs.logs(found)))
+            views.print_json(list(server.jobs.logs(full_id)))
             return
         lines = (
-            (event.data for event in server.jobs.events(found) if event.kind == "log")
+            (event.data for event in server.jobs.events(full_id) if event.kind == "log")
             if following
-            else server.jobs.logs(found)
+            else server.jobs.logs(full_id)
         )
         for line in lines:
             if as_json:

@@ -1,4 +1,4 @@
-"""`chainrule webhooks`: addresses that are told of what happens."""
+"""`chainrule webhooks`: addresses that receive events."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -15,13 +15,15 @@ _COLOURS = {"delivered": "green", "failed": "red", "waiting": "yellow"}
 
 WebhookId = Annotated[
     str,
-    typer.Argument(metavar="WEBHOOK", help="Its id, the first characters of it, or the address."),
+    typer.Argument(
+        metavar="WEBHOOK", help="Id of the webhook, its first characters, or its address."
+    ),
 ]
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    group = new_typer("Tell an address when jobs, sweeps, datasets and models change.")
+    """Register the commands of this module."""
+    group = new_typer("Send events of jobs, sweeps, datasets and models to an address.")
     group.command("add")(add)
     group.command("list")(list_webhooks)
     group.command("remove")(remove)
@@ -32,17 +34,21 @@ def install(app: typer.Typer) -> None:
 
 
 def add(
-    address: Annotated[str, typer.Argument(help="Where messages are sent, like https://...")],
+    address: Annotated[
+        str, typer.Argument(help="Address that receives messages, like https://...")
+    ],
     event: Annotated[
         list[str] | None,
-        typer.Option("--event", "-e", help="Of what, like job.finished; again for more. Not: all."),
+        typer.Option(
+            "--event", "-e", help="An event, like job.finished. Repeatable. Default: all."
+        ),
     ] = None,
-    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    description: Annotated[str, typer.Option(help="Description of the webhook.")] = "",
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Let an address be told of events. The secret that signs messages is shown once.
+    """Send events to an address. The secret that signs the messages is shown once.
 
     [dim]chainrule webhooks add https://example.com/chainrule -e job.failed[/]
     """
@@ -64,94 +70,97 @@ def add(
 def list_webhooks(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """List the webhooks."""
     with client(url, token) as server:
-        found = list(server.webhooks.list())
+        listed = list(server.webhooks.list())
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("id", "address", "events", "made"),
         (
-            (one["id"][:8], one["url"], ", ".join(one["events"]), views.ago(one["created_at"]))
-            for one in found
+            (hook["id"][:8], hook["url"], ", ".join(hook["events"]), views.ago(hook["created_at"]))
+            for hook in listed
         ),
         "no webhooks",
     )
 
 
 def remove(webhook_id: WebhookId, url: Url = URL, token: Token = "") -> None:
-    """Tell an address nothing any more, also not what still waits."""
+    """Send nothing more to an address, including messages that wait."""
     with client(url, token) as server:
-        found = _find(server, webhook_id)
-        server.webhooks.remove(found)
-    views.CONSOLE.print(f"[green]removed[/] {found}")
+        full_id = _find(server, webhook_id)
+        server.webhooks.remove(full_id)
+    views.CONSOLE.print(f"[green]removed[/] {full_id}")
 
 
 def ping(webhook_id: WebhookId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """Send a message that says nothing, to see whether it arrives."""
+    """Send an empty message, to test whether it arrives."""
     with client(url, token) as server:
         _show([server.webhooks.ping(_find(server, webhook_id))], as_json)
 
 
 def deliveries(
     webhook_id: WebhookId,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of deliveries, newest first.")] = 20,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """List what an address was told or is still to be told, newest first."""
+    """List the deliveries to an address and their results, newest first."""
     with client(url, token) as server:
-        every = server.webhooks.deliveries(_find(server, webhook_id))
-        _show([one for one, _ in zip(every, range(limit), strict=False)], as_json)
+        pages = server.webhooks.deliveries(_find(server, webhook_id))
+        _show([delivery for delivery, _ in zip(pages, range(limit), strict=False)], as_json)
 
 
 def replay(
     webhook_id: WebhookId,
-    delivery: Annotated[int, typer.Argument(help="Its number, as `deliveries` shows.")],
+    delivery: Annotated[int, typer.Argument(help="Number of the delivery, from `deliveries`.")],
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """Send a message once more, with the `webhook-id` it had."""
+    """Send a message again, with the same `webhook-id`."""
     with client(url, token) as server:
         _show([server.webhooks.replay(_find(server, webhook_id), delivery)], as_json)
 
 
-def _show(found: Iterable[Document], as_json: bool) -> None:
+def _show(listed: Iterable[Document], as_json: bool) -> None:
     if as_json:
-        views.print_json(found)
+        views.print_json(listed)
         return
     views.table(
         ("delivery", "event", "about", "state", "attempts", "last answer", "made"),
         (
             (
-                str(one["id"]),
-                one["event"],
-                _about(one["data"]),
-                Text(one["state"], style=_COLOURS[one["state"]]),
-                str(one["attempts"]),
-                one["error"] or str(one["status_code"] or ""),
-                views.ago(one["created_at"]),
+                str(row["id"]),
+                row["event"],
+                _subject(row["data"]),
+                Text(row["state"], style=_COLOURS[row["state"]]),
+                str(row["attempts"]),
+                row["error"] or str(row["status_code"] or ""),
+                views.ago(row["created_at"]),
             )
-            for one in found
+            for row in listed
         ),
-        "nothing was to be told yet",
+        "no deliveries yet",
     )
 
 
-def _about(data: Document) -> str:
+def _subject(data: Document) -> str:
     if "version" in data:
         return f"{data['name']}@{data['version']}"
     return str(data.get("id", ""))[:8]
 
 
 def _find(server: Client, given: str) -> str:
-    """The id of the webhook that `given` means: the start of an id, or an address."""
+    """Return the id of a webhook named by the start of its id, or by its address.
+
+    Raises BadParameter if several match.
+    """
     matches = [
-        one["id"]
-        for one in server.webhooks.list()
-        if one["id"].startswith(given) or one["url"] == given
+        hook["id"]
+        for hook in server.webhooks.list()
+        if hook["id"].startswith(given) or hook["url"] == given
     ]
     if len(matches) > 1:
-        raise typer.BadParameter(f"{len(matches)} webhooks are {given}: give more of an id")
+        raise typer.BadParameter(f"{len(matches)} webhooks match {given}: use the id of one")
     return str(matches[0]) if matches else given
