@@ -47,21 +47,26 @@ class StepEnded(Event):
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """One pass over the data ended, with metrics such as `train/loss` and `valid/accuracy`."""
+    """One pass over the data ended, with metrics such as `train/loss` and `valid/accuracy`.
+
+    `best` says that no earlier epoch of the network was better.
+    """
 
     metrics: dict[str, float]
+    best: bool = False
 
 
 @dataclass(frozen=True)
 class StackReported(Event):
     """A StepEnded, or with `epoch_ended` an EpochEnded, of all `networks` still in training.
 
-    Each metric has one value for each of the networks, in their order.
+    Each metric has one value for each of them, in their order. `best` are the networks of which an
+    epoch ended and no earlier one was better; after a step there are none.
     """
 
     networks: tuple[int, ...]
     metrics: dict[str, list[float]]
-    epoch_ended: bool
+    best: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

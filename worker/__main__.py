@@ -19,7 +19,7 @@ def main() -> int:
         print(f"worker: {error.detail}", file=sys.stderr)  # noqa: T201
         return 1
     code = app.run()
-    if code and not app.told_to_end:
+    if code and not app.end_requested:
         # Celery gave up on an error nobody foresaw. Its slots have given their jobs back.
         time.sleep(_AGAIN_SECONDS)
         os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606

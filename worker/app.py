@@ -1,4 +1,4 @@
-"""The Celery worker: processes that wait for bells, and what happens when they are told to end."""
+"""The Celery worker: its processes, which wait for messages, and how they are ended."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from celery.exceptions import SecurityWarning
 from core.queue import TRAIN, make_celery
 from core.settings import Settings
 from worker import broker_transport
-from worker.consumer import attend
+from worker.consumer import pause_while_idle
 from worker.node import logs
 from worker.node.breaker import CircuitBreaker
 from worker.node.chunk_server import serving_chunks
@@ -37,7 +37,7 @@ _LAST_SECONDS = 55
 
 
 class WorkerApp:
-    """The processes of one worker. What is made here before the fork, all of them share."""
+    """The processes of one worker, which share what is made here before the fork."""
 
     def __init__(self, settings: Settings) -> None:
         check(settings)
@@ -55,21 +55,21 @@ class WorkerApp:
         self._heartbeat: Heartbeat | None = None
         self._scrub: CacheScrub | None = None
         self._probe: Probe | None = None
-        self._told_to_end = 0
+        self._end_requests = 0
         self.celery.task(self.train, name=TRAIN, ignore_result=True)
-        for sent, heard in (
+        for signal_, handler in (
             (signals.worker_process_init, self._child_started),
             (signals.worker_ready, self._show_metrics),
             (signals.worker_process_shutdown, self._child_ends),
             (signals.worker_shutting_down, self._shutting_down),
             (signals.setup_logging, self._configure_logging),
         ):
-            sent.connect(heard, weak=False)
+            signal_.connect(handler, weak=False)
 
     def run(self) -> int:
-        """Work until told to end; the exit code."""
+        """Work until a signal ends the worker; the exit code."""
         queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
-        attend(self.celery, self.drain, self.breaker, queues)
+        pause_while_idle(self.celery, self.drain, self.breaker, queues)
         worker: Any = self._worker_class()(
             hostname=f"{self.name}@{socket.gethostname()}",
             queues=queues,
@@ -79,7 +79,7 @@ class WorkerApp:
             without_mingle=True,
             without_heartbeat=True,
         )
-        # It warns of pickle as root; nothing but JSON is accepted here.
+        # Celery warns of pickle when run as root; this worker accepts JSON only.
         warnings.simplefilter("ignore", SecurityWarning)
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
         with serving_chunks(self.settings):
@@ -87,16 +87,16 @@ class WorkerApp:
         return int(worker.exitcode or 0)
 
     @property
-    def told_to_end(self) -> bool:
-        """Whether somebody wanted the worker to end, rather than an error."""
-        return self._told_to_end > 0
+    def end_requested(self) -> bool:
+        """Whether a signal ended the worker, rather than an error."""
+        return self._end_requests > 0
 
     def _worker_class(self) -> Any:
         base: Any = self.celery.Worker
         drain = self.drain
 
         class DrainingWorker(base):  # type: ignore[misc]
-            """Whyever it stops, its slots give their jobs back: it waits for them."""
+            """However it stops, it drains: its slots give their jobs back first."""
 
             def stop(self, *args: Any, **kwargs: Any) -> Any:
                 drain.begin()
@@ -105,22 +105,22 @@ class WorkerApp:
         return DrainingWorker
 
     def train(self, job_id: object = None, *_: object, **__: object) -> None:
-        """The task: a bell for `job_id`. It never fails; what is no id is dropped."""
+        """The Celery task: try to claim `job_id`. It never fails; malformed ids are dropped."""
         if not isinstance(job_id, str) or self._slot is None:
-            log.warning("a message that is no bell was dropped")
+            log.warning("a message without a job id was dropped")
             return
-        # Idle children end at once, as the pool wants; one with a job gives it back first.
+        # Idle children end at once, as the pool expects; one with a job gives it back first.
         idle = signal.signal(signal.SIGTERM, lambda *_: self.drain.begin())
         try:
             self._slot.work(job_id)
         finally:
             signal.signal(signal.SIGTERM, idle)
         if os.getppid() != self._main_pid:
-            # Nobody is left to take the answer or to send another bell.
+            # The main process is gone: nothing takes the answer or sends another message.
             self._end_child()
 
     def _child_started(self, **_: Any) -> None:
-        """In a new child: open what a slot needs, and outlive the main process only to drain."""
+        """In a new child: open what a slot needs. It outlives the main process only to drain."""
         end_with_parent(signal.SIGTERM)
         if os.getppid() != self._main_pid:
             os._exit(1)
@@ -166,14 +166,14 @@ class WorkerApp:
         os._exit(0)
 
     def _show_metrics(self, **_: Any) -> None:
-        """In the main process, after its children were forked: a thread would not survive that."""
+        """In the main process, after its children are forked: threads do not survive a fork."""
         if self.settings.metrics_port:
             serve(self.counts, self.settings.metrics_host, self.settings.metrics_port)
 
     def _shutting_down(self, **_: Any) -> None:
-        """In the main process's signal handler: drain; when told again, or too late, end hard."""
-        self._told_to_end += 1
-        if self._told_to_end > 1:
+        """In the main process's signal handler: drain; on a second signal, or too late, kill."""
+        self._end_requests += 1
+        if self._end_requests > 1:
             self._end_hard()
         self.drain.begin()
         signal.signal(signal.SIGALRM, self._end_hard)

@@ -1,4 +1,4 @@
-"""Something slow done beside a thread that must stay attentive."""
+"""Calls that run in a thread of their own while the caller stays responsive."""
 
 import threading
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Errand(Generic[Result]):
-    """Runs `work` in a thread; ask now and then whether it is done."""
+class BackgroundCall(Generic[Result]):
+    """Runs `work` in a thread; poll `wait` for its end."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._work = work
         self._done = threading.Event()
         self._result: Result
         self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="errand", daemon=True).start()
+        threading.Thread(target=self._run, name="background", daemon=True).start()
 
     def wait(self, timeout_seconds: float) -> bool:
         """Whether it is done within the timeout."""

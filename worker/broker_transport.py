@@ -1,6 +1,6 @@
-"""Celery's way to the broker, hardened: what is no message is dropped instead of ending the worker.
+"""A Redis transport for Celery that drops malformed messages instead of ending the worker.
 
-Anybody who reaches the broker could otherwise stop every worker with one list item.
+Otherwise anybody who reaches the broker could stop every worker with one list item.
 """
 
 from queue import Empty
@@ -15,14 +15,14 @@ _NAMES = ("redis", "rediss")
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """Reads bells; an item that cannot be read as one counts as none."""
+    """Reads messages; a malformed item counts as none."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            # Errors of the connection are none of these: they go on and have it made anew.
-            log.warning("garbage in the queue was dropped", reason=type(error).__name__)
+            # Errors of the connection are not among these: they propagate, and kombu reconnects.
+            log.warning("a malformed message was dropped", reason=type(error).__name__)
             raise Empty from error
 
 
@@ -33,6 +33,6 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 def harden() -> None:
-    """Have this process read redis:// brokers through it."""
+    """Let this process read redis:// brokers through this transport."""
     for name in _NAMES:
         TRANSPORT_ALIASES[name] = f"{__name__}:{Transport.__name__}"

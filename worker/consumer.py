@@ -1,4 +1,4 @@
-"""Listen for bells only while the worker takes jobs: others of the queue are to hear them."""
+"""Consume messages only while the worker takes jobs, so that other workers receive them."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
 
 
-def attend(app: Celery, drain: Drain, breaker: CircuitBreaker, queues: list[str]) -> None:
-    """Have the worker of `app` stop listening to `queues` while it is to take no jobs.
+def pause_while_idle(app: Celery, drain: Drain, breaker: CircuitBreaker, queues: list[str]) -> None:
+    """Stop the worker of `app` from consuming `queues` while it takes no jobs.
 
-    So it is while `drain` is wanted or `breaker` open.
+    That is while a drain is requested or the circuit breaker is open.
     """
 
-    class Attention(bootsteps.StartStopStep):  # type: ignore[misc]
-        """Looks at the flag from the worker's own event loop."""
+    class QueuePause(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Checks both flags from the worker's own event loop."""
 
         requires = ("celery.worker.consumer:Tasks",)
         timer: Any = None
-        listens = True
+        consuming = True
 
         def start(self, parent: Any) -> None:
             self.timer = parent.timer.call_repeatedly(_LOOK_SECONDS, self.look, (parent,))
@@ -34,16 +34,16 @@ def attend(app: Celery, drain: Drain, breaker: CircuitBreaker, queues: list[str]
                 self.timer.cancel()
 
         def look(self, consumer: Any) -> None:
-            """Listen or not, as the flag says."""
-            listens = not (drain.wanted or breaker.open)
-            if self.listens is listens:
+            """Start or stop consuming, as the flags say."""
+            consuming = not (drain.wanted or breaker.open)
+            if self.consuming is consuming:
                 return
-            self.listens = listens
-            log.info("listens for bells" if self.listens else "listens for no bells")
+            self.consuming = consuming
+            log.info("consumes messages" if consuming else "consumes no messages")
             for queue in queues:
-                if self.listens:
+                if consuming:
                     consumer.add_task_queue(queue)
                 else:
                     consumer.cancel_task_queue(queue)
 
-    app.steps["consumer"].add(Attention)
+    app.steps["consumer"].add(QueuePause)

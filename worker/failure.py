@@ -1,4 +1,4 @@
-"""Why an attempt ended unhappily, as plain documents: `kind`, `message` and what else is known."""
+"""Causes of failed and lost attempts, as plain documents: `kind`, `message` and details."""
 
 import signal
 from typing import Any
@@ -18,16 +18,16 @@ from worker.runner.cgroup import MemoryWatch
 Cause = dict[str, Any]
 
 USER_ERROR = "user_error"
-"""The spec or its data cannot be trained: another attempt would end the same way."""
+"""The spec or its data cannot be trained: every attempt would end in the same way."""
 
 BAD_CHECKPOINT = "bad_checkpoint"
-"""The checkpoint to go on from cannot be used; an older one or the beginning may."""
+"""The checkpoint to resume from cannot be used; an older one, or the beginning, may."""
 
 DATA_UNAVAILABLE = "data_unavailable"
-"""The store or the cache of this machine does not answer, refuses or is full."""
+"""The store or the cache of this machine does not answer, refuses, or is full."""
 
 WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
-"""The worker itself had no memory, not the runner that trains within its own limit."""
+"""The worker itself ran out of memory, not the runner, which has a limit of its own."""
 
 WORKER_FAULT = "worker_fault"
 """The operating system refused something to the worker."""
@@ -38,30 +38,30 @@ MACHINE_KINDS = {
     WORKER_FAULT,
     *(lack.value for lack in Shortage if lack is not Shortage.OUT_OF_MEMORY),
 }
-"""Causes that are the machine's: never charged to the job. The memory of a runner is not among
+"""Causes that are the machine's: never charged to the job.
 
-them: how much it needs is decided by the job.
+The memory of a runner is not one of them, because the job decides how much it needs.
 """
 
 DATA_ERRORS = (UnavailableError, NotFoundError, InvalidError, TooLargeError, OSError, MemoryError)
-"""What is raised where the data or files of a job cannot be had."""
+"""The exceptions of fetching the data or files of a job."""
 
 
 def by_machine(cause: Cause) -> bool:
-    """Whether this machine lost the attempt, and not the job: then it is not charged."""
+    """Whether the machine is to blame for the loss of an attempt: then it is not charged."""
     return cause["kind"] in MACHINE_KINDS
 
 
 def data_cause(error: Exception, store: Store) -> Cause:
-    """Why an attempt cannot have its data or files.
+    """The cause of an attempt whose data or files could not be fetched.
 
-    That something is missing is believed only of a store that is there itself.
+    A file counts as missing only when the store itself is reachable.
     """
     if isinstance(error, NotFoundError) and shortage(error) is None:
         try:
             store.confirm()
-        except UnavailableError as away:
-            error = away
+        except UnavailableError as unavailable:
+            error = unavailable
     message = error.detail if isinstance(error, ChainruleError) else str(error)
     return {"kind": _data_kind(error), "message": message}
 
@@ -81,9 +81,9 @@ def _data_kind(error: Exception) -> str:
 
 
 def worker_cause(error: Exception) -> Cause:
-    """Why an attempt was lost by an exception in the worker that nobody expected.
+    """The cause of an attempt that was lost by an unexpected exception in the worker.
 
-    What the operating system refuses is the machine's; the rest may be the job's.
+    What the operating system refuses is the machine's fault; the rest may be the job's.
     """
     lack = shortage(error)
     if lack is Shortage.OUT_OF_MEMORY:
@@ -98,7 +98,7 @@ def worker_cause(error: Exception) -> Cause:
 
 
 def death(exit_code: int, watch: MemoryWatch, peak_memory_bytes: int | None) -> Cause:
-    """Why a runner that said nothing is gone."""
+    """The cause of an attempt whose runner ended without a message."""
     if exit_code == -signal.SIGKILL and watch.out_of_memory():
         limit = watch.limit_bytes()
         allowed = f" of {limit:,} bytes" if limit else ""

@@ -1,4 +1,4 @@
-"""One slot of a worker: it is woken by a bell, claims a job, trains it, and looks for the next."""
+"""One slot of a worker: a message wakes it, it claims a job, trains it, and takes the next."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from core.db.session import reading, transaction
 from core.errors import ChainruleError, UnavailableError
 from worker.attempt.attempt import Attempt
 from worker.attempt.outcome import note_loss
-from worker.attempt.stack import Group, room_for
+from worker.attempt.training import stack_limit
 from worker.failure import Cause, by_machine, worker_cause
 from worker.node import logs
 from worker.node.context import Equipment
@@ -22,26 +22,26 @@ from worker.node.context import Equipment
 log = structlog.get_logger()
 
 _CANDIDATES = 4
-_PASS_ON_SECONDS = 0.5
+_SEND_AGAIN_SECONDS = 0.5
 _LEFT_SECONDS = 0.5
 
 
 class Slot:
-    """Trains one job at a time; what waits in the database is taken without another bell."""
+    """Does one attempt at a time; queued jobs are taken without further messages."""
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
-        self._left = False  # whether a job was left to a worker that holds its data
+        self._left = False  # whether a job was left to another worker
 
     def work(self, job_id: str) -> int:
-        """Train the job `job_id` if it still waits, then what else waits; how many were trained.
+        """Do the job `job_id` if it is still queued, then other queued jobs; how many claims.
 
         Never raises for what goes wrong with a job or a server: the database knows what is left.
         """
         self._left = False
         trained = int(self._attempt(job_id))
         if not trained and not self._left:
-            log.info("a bell for a job that does not wait", job=job_id)
+            log.info("a message for a job that is not queued", job=job_id)
             self._equipment.counts.add("duplicate_bells")
         while self._takes_jobs and self._next():
             trained += 1
@@ -49,11 +49,11 @@ class Slot:
 
     @property
     def _takes_jobs(self) -> bool:
-        """Whether a job may be claimed: the worker does not drain, its breaker is closed."""
+        """Whether a job may be claimed: no drain has begun and the breaker is closed."""
         return not (self._equipment.drain.begun or self._equipment.breaker.open)
 
     def _next(self) -> bool:
-        """Train the job next in turn, if any waits; stay while some are left to others."""
+        """Do the next queued job, if there is one; keep looking while some are left to others."""
         while self._takes_jobs:
             left, self._left = self._left, False
             if any(self._attempt(job_id) for job_id in self._waiting()):
@@ -64,7 +64,7 @@ class Slot:
         return False
 
     def _waiting(self) -> list[str]:
-        """The jobs next in turn."""
+        """The ids of the next queued jobs, in the order of claiming."""
         try:
             with reading(self._equipment.engine) as session:
                 return [
@@ -83,10 +83,10 @@ class Slot:
             return []
 
     def _attempt(self, job_id: str) -> bool:
-        """Claim and train one job; False when it is not to be had."""
+        """Claim and do one job; False when it cannot be claimed."""
         equipment = self._equipment
         if not self._takes_jobs:
-            self._pass_on(job_id)
+            self._send_again(job_id)
             return False
         claimed_at = time.monotonic()
         try:
@@ -103,31 +103,28 @@ class Slot:
                     versions=equipment.versions,
                 )
         except UnavailableError as error:
-            # If the claim was given after all, nobody renews it and it is taken back.
+            # If the claim was made after all, nobody renews it and its lease runs out.
             log.warning("cannot claim", job=job_id, reason=error.detail)
             return False
         if claim is None:
-            self._pass_on_if_kept_off(job_id)
+            self._send_again_if_kept_off(job_id)
             return False
         structlog.contextvars.bind_contextvars(job=claim.job_id, attempt=claim.attempt)
         claims = [claim]
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
             equipment.counts.set("busy", 1)
-            claims += self._beside(claim)
+            claims += self._claim_stack(claim)
             if len(claims) > 1:
-                log.info("trained side by side", jobs=len(claims))
-                Group(equipment, claims, claimed_at).run()
-            else:
-                Attempt(equipment, claim, claimed_at).run()
+                log.info("trained as a stack", jobs=len(claims))
+            Attempt(equipment, claims, claimed_at).run()
         except jobs.UnknownSpecError as error:
             self._decline(claim, error)
         except Exception as error:
-            # A slot that dies of one job would take the next ones with it.
+            # A slot must survive an error in one job for the sake of the next.
             log.exception("the attempt went wrong")
             cause = worker_cause(error)
-            for lost in claims:
-                self._lose(lost, cause)
+            self._lose(claims, cause)
         finally:
             equipment.counts.set("busy", 0)
             logs.forget_job()
@@ -135,14 +132,14 @@ class Slot:
         return True
 
     def _warm_up(self) -> None:
-        """Start the runner before the next job asks for it."""
+        """Start the runner before the next job needs it."""
         try:
             self._equipment.runner()
         except OSError as error:
             self._equipment.breaker.trip(f"no runner can be started: {error}")
 
     def _leave(self, session: Session, job_id: str) -> bool:
-        """Whether a job is left to a worker that holds its data; then another bell is rung."""
+        """Whether a job is left to a worker that holds its data; another message is sent then."""
         equipment = self._equipment
         left = jobs.left_to_others(
             session,
@@ -156,8 +153,8 @@ class Slot:
             self._left = True
         return left
 
-    def _beside(self, first: jobs.Claim) -> list[jobs.Claim]:
-        """Claim what can be trained together with a job: this slot's share of what waits.
+    def _claim_stack(self, first: jobs.Claim) -> list[jobs.Claim]:
+        """Claim this slot's share of the queued jobs that train in one stack with a claimed job.
 
         Raises UnknownSpecError when the spec of the job itself cannot be read.
         """
@@ -168,12 +165,12 @@ class Slot:
         try:
             with transaction(equipment.engine) as session:
                 slots = nodes.slots(session).get(equipment.queues[0], 1)
-                waiting = jobs.waiting_beside(session, first.stack_key)
+                waiting = jobs.stackable(session, first.stack_key)
                 share = math.ceil((waiting + 1) / max(1, slots))
-                return jobs.claim_beside(
+                return jobs.claim_stack(
                     session,
                     first,
-                    min(room_for(first, equipment.data_memory_bytes), share) - 1,
+                    min(stack_limit(first, equipment.data_memory_bytes), share) - 1,
                     lease_seconds=equipment.settings.lease_seconds,
                     pid=os.getpid(),
                     versions=equipment.versions,
@@ -182,32 +179,33 @@ class Slot:
             log.warning("a job is trained alone", reason=error.detail)
             return []
 
-    def _pass_on_if_kept_off(self, job_id: str) -> None:
-        """Let another worker hear of a job that this one must leave to others."""
+    def _send_again_if_kept_off(self, job_id: str) -> None:
+        """Send another message for a job that this worker must leave to others."""
         equipment = self._equipment
         with suppress(ChainruleError):
             with reading(equipment.engine) as session:
                 left = jobs.kept_off(session, job_id, node=equipment.node, worker=equipment.worker)
             if left:
                 self._left = True
-                self._pass_on(job_id)
+                self._send_again(job_id)
 
-    def _pass_on(self, job_id: str) -> None:
-        """Let another worker hear the message that one which takes no jobs, or not this, took."""
-        # Not before whoever rang has noted so.
-        time.sleep(_PASS_ON_SECONDS)
+    def _send_again(self, job_id: str) -> None:
+        """Send another message for a job whose message reached a worker that cannot take it."""
+        # Not before the sender has recorded the first message.
+        time.sleep(_SEND_AGAIN_SECONDS)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.unring(session, job_id)
 
     def _decline(self, claim: jobs.Claim, error: jobs.UnknownSpecError) -> None:
-        """Leave a claim to a newer release; if that fails, its lease runs out."""
+        """Give a claim back for a newer release; if that fails, its lease runs out."""
         log.error("the spec cannot be read", reason=error.detail)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
             jobs.decline(session, claim.job_id, claim.attempt, error)
 
-    def _lose(self, claim: jobs.Claim, cause: Cause) -> None:
-        """Give up a claim after an error of ours; if that fails too, its lease runs out."""
-        note_loss(self._equipment, claim.job_id, cause)
+    def _lose(self, claims: list[jobs.Claim], cause: Cause) -> None:
+        """Lose claims after an unexpected error; if that fails too, their leases run out."""
+        note_loss(self._equipment, claims[0].job_id, cause)
+        owned = {claim.job_id: claim.attempt for claim in claims}
         charged = not by_machine(cause)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
-            jobs.lose(session, claim.job_id, claim.attempt, cause=cause, charged=charged)
+            jobs.lose_all(session, owned, cause=cause, charged=charged)

@@ -15,12 +15,13 @@ from core.data.storage.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
 from core.events import Codec, StepEnded, TrainingEnded
-from core.jobs import Point
 from core.settings import Settings
 from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.tracking import MlflowServer
 from migrations import runner
+from worker.attempt.members import Members
+from worker.attempt.progress import Progress, Timeline
 from worker.attempt.recorder import Recorder
 from worker.mlflow.jobs import JobMirror
 from worker.node.context import Equipment
@@ -73,12 +74,13 @@ class Ours:
                 session, job_id, node="bench", worker="bench", lease_seconds=LEASE_SECONDS
             )
         assert claim is not None
-        recorder = Recorder(self._engine, claim, chunk_seconds=self._settings.chunk_seconds)
+        begun = time.monotonic()
+        progress = Progress([claim], Timeline(claim.claimed_at, begun))
+        seconds = self._settings.chunk_seconds
+        recorder = Recorder(self._engine, Members([claim]), progress, chunk_seconds=seconds)
         recorder.start()
-        now_ms = int(1000 * time.time())
         for step, metrics in enumerate(steps):
-            at_ms = now_ms + 2 * step
-            recorder.add([Point(key, step, 0, at_ms, value) for key, value in metrics.items()])
+            recorder.add(StepEnded(step, 0, metrics), begun + 0.002 * step)
         ticket = recorder.ticket()
         while not recorder.wait(ticket, 0.0):
             self._mirror.turn(job_id)
@@ -95,7 +97,7 @@ class Ours:
         process.begin(
             {
                 "kind": "train",
-                "spec": spec.model_dump(mode="json"),
+                "specs": [spec.model_dump(mode="json")],
                 "table": str(self._table.path),
                 "workdir": str(workdir),
                 "resume": None,

@@ -7,34 +7,35 @@ one: a worker that was frozen, cut off or thought dead cannot write over its suc
 from core.jobs.attempt.checkpoints import (
     forget_checkpoint,
     record_checkpoint,
-    record_progress,
     spare_checkpoints,
 )
-from core.jobs.attempt.claims import Claim, Renewal, SavedCheckpoint, claim, renew, resumed, wanted
+from core.jobs.attempt.claims import (
+    Claim,
+    SavedCheckpoint,
+    Signals,
+    claim,
+    claim_stack,
+    renew,
+    resumed,
+    signals,
+    stackable,
+)
 from core.jobs.attempt.outcome import (
     DATA_DAMAGED,
     DATA_MISSING,
     DATA_TOO_LARGE,
     OUT_OF_MEMORY,
-    finish,
-    lose,
-    release,
-)
-from core.jobs.attempt.reaper import LOST_WORKER, Reaper, reap
-from core.jobs.attempt.stack import (
-    Ended,
-    Written,
-    claim_beside,
+    End,
     finish_all,
     lose_all,
-    record_all,
     release_all,
-    renew_all,
-    waiting_beside,
-    wanted_of_all,
 )
+from core.jobs.attempt.ownership import Owned
+from core.jobs.attempt.reaper import LOST_WORKER, Reaper, reap
+from core.jobs.attempt.reports import Report, write
+from core.jobs.attempt.single import finish, lose, record_metrics, release
 from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
-from core.jobs.curves.metrics import History, metrics, record_metrics
+from core.jobs.curves.metrics import History, metrics
 from core.jobs.dispatcher import dispatch, due, mark_rung, may_ring, queue_depths, unring
 from core.jobs.eligibility import kept_off
 from core.jobs.event_stream import Look, News, Place, look
@@ -90,21 +91,22 @@ __all__ = [
     "TRIAL_TAG",
     "UNKNOWN_SPEC",
     "Claim",
-    "Ended",
+    "End",
     "History",
     "Line",
     "Look",
     "News",
+    "Owned",
     "Page",
     "Place",
     "Point",
     "Reaper",
-    "Renewal",
+    "Report",
     "RunPlacement",
     "SavedCheckpoint",
+    "Signals",
     "UnknownSpecError",
     "Unmirrored",
-    "Written",
     "attempts",
     "behind",
     "beyond",
@@ -112,7 +114,7 @@ __all__ = [
     "check_source",
     "checkpoints",
     "claim",
-    "claim_beside",
+    "claim_stack",
     "decline",
     "dispatch",
     "due",
@@ -147,28 +149,27 @@ __all__ = [
     "queue_depths",
     "read",
     "reap",
-    "record_all",
     "record_checkpoint",
     "record_experiment",
     "record_metrics",
     "record_mirrored",
-    "record_progress",
     "record_run",
     "release",
     "release_all",
     "remirror",
     "renew",
-    "renew_all",
     "reserve_runs",
     "resume",
     "resumed",
     "retry",
     "run_placement",
     "set_priority",
+    "signals",
     "skip_run",
     "source_of",
     "spare_checkpoints",
     "spec_hash",
+    "stackable",
     "stop",
     "submit",
     "submit_all",
@@ -177,7 +178,5 @@ __all__ = [
     "unmirrored",
     "unreserve_runs",
     "unring",
-    "waiting_beside",
-    "wanted",
-    "wanted_of_all",
+    "write",
 ]

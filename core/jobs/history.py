@@ -36,8 +36,7 @@ def log(
             reason=reason,
         )
     )
-    # A member of a stack that is cancelled ends by being released.
-    if job.status.terminal and kind in (job.status.value, "released"):
+    if job.status.terminal and kind == job.status.value:
         notices.announce(session, f"job.{job.status.value}", lambda: _told(job))
 
 

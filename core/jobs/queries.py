@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
-from core.errors import FieldError, InvalidError, NotFoundError, SupersededError
+from core.errors import FieldError, InvalidError, NotFoundError
 from core.status import JobKind, JobStatus
 
 ALONE = (lazyload(Job.experiment), lazyload(Job.dataset_version))
@@ -36,21 +36,6 @@ def get(session: Session, job_id: str, *, lock: bool = False) -> Job:
     job = session.scalar(statement)
     if job is None:
         raise NotFoundError(f"there is no job {job_id}")
-    return job
-
-
-def own(session: Session, job_id: str, attempt: int) -> Job:
-    """The locked row of a job that `attempt` still owns. Raises SupersededError otherwise."""
-    statement = (
-        select(Job)
-        .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
-        .options(*ALONE)
-        .with_for_update(of=Job)
-        .execution_options(populate_existing=True)
-    )
-    job = session.scalar(statement)
-    if job is None:
-        raise SupersededError(f"attempt {attempt} no longer owns job {job_id}")
     return job
 
 

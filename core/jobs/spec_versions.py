@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from core.db.tables import Job
 from core.errors import InvalidError
 from core.jobs.attempt.claims import Claim
-from core.jobs.attempt.outcome import release
-from core.jobs.queries import own
+from core.jobs.attempt.ownership import own
+from core.jobs.attempt.single import release
 from core.spec import JobSpec
 from core.spec.base import Spec
 from core.spec.inference import EvaluationSpec, ScoringSpec

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -136,14 +137,18 @@ class Run:
         if self.trainer.batch == 0:  # stopped before the first batch: there is nothing to report
             ended = dict.fromkeys(range(len(self.members)), reason or "steps")
         else:
-            reports = self._end_epoch()
+            reports, better = self._end_epoch()
             if self._together:
                 found = {name: [report[name] for report in reports] for name in reports[0]}
-                yield self._reported(found, epoch_ended=True)
+                yield self._reported(found, better)
             for row, (member, metrics) in enumerate(zip(self.members, reports, strict=True)):
                 if not self._together:
                     yield EpochEnded(
-                        self.trainer.step, self.trainer.epoch, metrics, network=member.number
+                        self.trainer.step,
+                        self.trainer.epoch,
+                        metrics,
+                        better[row],
+                        network=member.number,
                     )
                 verdict = reason or member.judge.verdict(self.trainer.epoch, metrics)
                 if verdict:
@@ -174,9 +179,12 @@ class Run:
             reason = judge.within(self.trainer.step, self._seconds())
         return reason
 
-    def _reported(self, metrics: dict[str, list[float]], *, epoch_ended: bool) -> StackReported:
+    def _reported(
+        self, metrics: dict[str, list[float]], better: Sequence[bool] = ()
+    ) -> StackReported:
         numbers = tuple(member.number for member in self.members)
-        return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, epoch_ended)
+        best = tuple(compress(numbers, better))
+        return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, best)
 
     def _worth_gauging(self, every: int) -> bool:
         """Whether the coming update is to be measured: when it is reported, and at ends of epochs.
@@ -194,7 +202,7 @@ class Run:
     def _step_ended(self, metrics: dict[str, Array]) -> Events:
         if self._together:
             found = {f"train/{name}": _numbers(values) for name, values in metrics.items()}
-            yield self._reported(found, epoch_ended=False)
+            yield self._reported(found)
             return
         reports = _split("train", metrics, len(self.members))
         for member, report in zip(self.members, reports, strict=True):
@@ -212,8 +220,8 @@ class Run:
             )
         self._leave(rows)
 
-    def _end_epoch(self) -> list[dict[str, float]]:
-        """The metrics of each network for the epoch that just ended."""
+    def _end_epoch(self) -> tuple[list[dict[str, float]], list[bool]]:
+        """The metrics of each network for the epoch that just ended; whether it is its best."""
         trainer = self.trainer
         reports = _split("train", trainer.end_epoch(), len(self.members))
         if trainer.valid is not None:
@@ -228,7 +236,7 @@ class Run:
         ]
         self._improved = any(better)
         self._keep_best(better)
-        return reports
+        return reports, better
 
     def _keep_best(self, better: list[bool]) -> None:
         stop = self.trainer.spec.early_stopping

@@ -26,7 +26,16 @@ from worker.__main__ import main
 from worker.attempt.attempt import Attempt
 
 ARMED = "FAULTS_ARMED"
-USE_CASES = ("claim", "renew", "record_metrics", "record_checkpoint", "finish", "release", "lose")
+USE_CASES = {
+    "claim": "claim",
+    "renew": "renew",
+    "write": "record_metrics",
+    "record_checkpoint": "record_checkpoint",
+    "finish_all": "finish",
+    "release_all": "release",
+    "lose_all": "lose",
+}
+"""The use cases that a worker calls, and the names of their places."""
 FILES = {"checkpoints": "keep_checkpoint", "models": "keep_model"}
 TARGETS = {
     "kill_runner": lambda attempt: attempt._runner.pid,
@@ -81,8 +90,8 @@ def _come(job_id: str, point: str, moment: str, error: type[Exception] = Operati
 
 def _at_commits() -> None:
     """Come by before and after the commit of what a use case did."""
-    for name in USE_CASES:
-        setattr(jobs, name, _marking(name, getattr(jobs, name)))
+    for name, point in USE_CASES.items():
+        setattr(jobs, name, _marking(point, getattr(jobs, name)))
     for moment in ("before", "after"):
 
         def passed(session: Session, moment: str = moment) -> None:
@@ -92,13 +101,15 @@ def _at_commits() -> None:
         event.listen(Session, f"{moment}_commit", passed)
 
 
-def _marking(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
+def _marking(point: str, do: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(do)
     def marked(session: Session, job: Any, *given: Any, **named: Any) -> Any:
+        """`job` is the id of one, or the attempt numbers of several by id."""
         done = do(session, job, *given, **named)
-        if done is not None or name != "claim":
-            job_id = job if isinstance(job, str) else job.job_id
-            session.info.setdefault("points", []).append((job_id, name))
+        if done is not None or point != "claim":
+            job_ids = [job] if isinstance(job, str) else list(job)
+            points = session.info.setdefault("points", [])
+            points += [(job_id, point) for job_id in job_ids]
         return done
 
     return marked
@@ -125,8 +136,10 @@ def _at_steps() -> None:
 
     def take_event(attempt: Attempt, document: dict[str, Any]) -> None:
         take(attempt, document)
-        step = attempt._work.step
-        what = _take(attempt._claim.job_id, lambda it: it["point"] == "step" and step >= it["step"])
+        step = attempt._task.step
+        what = _take(
+            attempt._members.first.job_id, lambda it: it["point"] == "step" and step >= it["step"]
+        )
         if what is not None:
             pid = TARGETS[what["how"]](attempt)
             threading.Timer(what["seconds"], os.kill, (pid, signal.SIGKILL)).start()

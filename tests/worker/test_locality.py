@@ -1,6 +1,7 @@
 """A slot leaves a job to a worker that has its data, and takes it when nobody else does."""
 
 import threading
+from pathlib import Path
 
 from sqlalchemy import update
 
@@ -22,7 +23,7 @@ def present(bench: Bench) -> bool:
         return bool(nodes.list_nodes(session))
 
 
-def test_data_draws_its_job(bench: Bench, tmp_path) -> None:
+def test_data_draws_its_job(bench: Bench, tmp_path: Path) -> None:
     with transaction(bench.engine) as session:
         session.execute(update(DatasetVersion).values(bytes=LEAST_BYTES))
     settings = bench.settings.model_copy(

@@ -16,7 +16,7 @@ from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
 from tests.support.brokers import Broker
 from tests.support.job_cases import NewerSpec, UnmarkedSpec
-from tests.support.worker_cases import Bench
+from tests.support.worker_cases import Bench, known
 from worker.scheduler.__main__ import Scheduler
 
 
@@ -32,7 +32,7 @@ def waits_uncharged(bench: Bench, job_id: str) -> None:
     assert job.spec_version == SPEC_VERSION + 1
 
 
-def test_it_is_left_to_newer_workers_and_the_message_passed_on(bench: Bench):
+def test_it_is_left_to_newer_workers_and_the_message_passed_on(bench: Bench) -> None:
     job_id, known = bench.submit(kind=NewerSpec, warp=9, epochs=1), bench.submit(epochs=1)
     with transaction(bench.engine) as session:
         session.execute(update(Job).where(Job.id == job_id).values(published_at=Job.created_at))
@@ -45,19 +45,19 @@ def test_it_is_left_to_newer_workers_and_the_message_passed_on(bench: Bench):
 @pytest.mark.parametrize("stack_key", [None, "k"])
 def test_one_that_was_not_marked_is_given_back_and_costs_nothing(
     bench: Bench, stack_key: str | None
-):
+) -> None:
     job_id = bench.submit(kind=UnmarkedSpec, stack_key=stack_key, epochs=1, max_attempts=1)
     beside = bench.submit(stack_key=stack_key, epochs=1)
     bench.slot.work(job_id)
     waits_uncharged(bench, job_id)
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.RELEASED
-    assert attempt.cause["kind"] == "unknown_spec"
-    assert "warp: Extra inputs are not permitted" in attempt.cause["message"]
+    assert known(attempt.cause)["kind"] == "unknown_spec"
+    assert "warp: Extra inputs are not permitted" in known(attempt.cause)["message"]
     assert bench.job(beside).status is JobStatus.FINISHED
 
 
-def test_in_a_stack_it_does_not_fail_the_others(bench: Bench):
+def test_in_a_stack_it_does_not_fail_the_others(bench: Bench) -> None:
     first = bench.submit(stack_key="k", epochs=1, max_attempts=1)
     job_id = bench.submit(kind=UnmarkedSpec, stack_key="k", epochs=1, max_attempts=1)
     bench.slot.work(first)
@@ -65,7 +65,7 @@ def test_in_a_stack_it_does_not_fail_the_others(bench: Bench):
     waits_uncharged(bench, job_id)
 
 
-def test_an_evaluation_is_given_back_too(bench: Bench):
+def test_an_evaluation_is_given_back_too(bench: Bench) -> None:
     trained = bench.submit(epochs=1)
     bench.slot.work(trained)
     job_id = bench.infer(UnmarkedEvaluation(dataset="digits@1", max_attempts=1), trained)
@@ -75,7 +75,7 @@ def test_an_evaluation_is_given_back_too(bench: Bench):
     assert attempt.status is AttemptStatus.RELEASED
 
 
-def test_the_scheduler_wakes_nobody_for_it_and_says_so_once(bench: Bench, broker: Broker):
+def test_the_scheduler_wakes_nobody_for_it_and_says_so_once(bench: Bench, broker: Broker) -> None:
     with transaction(bench.engine) as session:
         nodes.heartbeat(
             session, node="n", worker="w", host="h", pid=1, slots=1, queues=["cpu"], versions={}

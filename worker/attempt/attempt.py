@@ -1,7 +1,9 @@
-"""One attempt at a job: from the claim to its end, watched by the child that owns the slot."""
+"""One attempt at a job, or at each job of a stack: from the claims to their ends."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,15 +14,17 @@ from core.errors import SupersededError
 from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
 from core.status import JobKind
+from worker.attempt.departures import Departures
 from worker.attempt.inference import Evaluation, Scoring
 from worker.attempt.job_log import cause_text
 from worker.attempt.lease import Lease
-from worker.attempt.outcome import Conclusion
-from worker.attempt.progress import Timeline
+from worker.attempt.members import Members
+from worker.attempt.outcome import Outcome
+from worker.attempt.progress import Progress, Timeline
 from worker.attempt.recorder import Recorder
-from worker.attempt.task import Assignment, Work
+from worker.attempt.task import Parts, Task
 from worker.attempt.training import Training
-from worker.background import Errand
+from worker.background import BackgroundCall
 from worker.failure import DATA_ERRORS, USER_ERROR, Cause, data_cause, death
 from worker.node.context import Equipment
 from worker.node.system_metrics import SystemMetrics
@@ -36,7 +40,7 @@ _STOP_SECONDS = 0.4
 _CHECKPOINT_STOP_SECONDS = 20.0
 _KEEP_SECONDS = 8.0
 _STALL_SECONDS = 1800.0
-_WORKS: dict[JobKind, type[Work]] = {
+_TASKS: dict[JobKind, type[Task]] = {
     JobKind.TRAIN: Training,
     JobKind.EVALUATE: Evaluation,
     JobKind.SCORE: Scoring,
@@ -45,18 +49,17 @@ _CAUSE_FIELDS = frozenset({"kind", "message", "traceback"})
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """Something came before the end of the work: `why` is cancel, pause, drain or lost."""
+    """The attempt ends before its work does: `reason` is cancel, pause, drain, lost or left."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How the runner ended: it did what it was told, was stopped for a wish, or has a cause."""
+    """How the runner ended: it completed the work, was stopped for a reason, or has a cause."""
 
-    done: bool = False
     stopped_for: str | None = None
     cause: Cause | None = None
     exit_code: int | None = None
@@ -64,116 +67,152 @@ class Ending:
 
 
 class Attempt:
-    """Does one claimed job in a warm runner and tells the database how that went."""
+    """Does claimed jobs in a warm runner and records in the database how each ended.
 
-    def __init__(self, equipment: Equipment, claim: jobs.Claim, claimed_at: float) -> None:
-        """`claimed_at` is the monotonic moment before the claim was sent."""
+    Members of a stack may end or leave while the others continue. This thread listens to the
+    runner and never waits for the database while the runner computes; the lease, the recorder and
+    the ends of members have threads of their own.
+    """
+
+    def __init__(
+        self, equipment: Equipment, claims: Sequence[jobs.Claim], claimed_at: float
+    ) -> None:
+        """`claimed_at` is the monotonic moment before the first claim was sent."""
         self._equipment = equipment
-        self._claim = claim
+        self._members = members = Members(claims)
         engine, settings = equipment.engine, equipment.settings
         self._lease = Lease(
-            engine, claim, settings, claimed_at=claimed_at, renewed=self._tell_alive
+            engine, members, settings, claimed_at=claimed_at, on_renewal=self._extend_lease
         )
-        self._recorder = Recorder(engine, claim, chunk_seconds=settings.chunk_seconds)
-        self._conclusion = Conclusion(equipment, claim, self._lease, self._recorder)
-        timeline = Timeline(claim.claimed_at, claimed_at)
-        given = Assignment(equipment, claim, self._recorder, self._conclusion, timeline)
-        self._work = _WORKS[claim.kind](given)
+        progress = Progress(claims, Timeline(members.first.claimed_at, claimed_at))
+        self._recorder = Recorder(engine, members, progress, chunk_seconds=settings.chunk_seconds)
+        self._outcome = Outcome(equipment, members, self._lease, self._recorder)
+        self._task = _TASKS[members.first.kind](
+            Parts(equipment, members, self._recorder, self._outcome)
+        )
         self._runner: RunnerProcess | None = None
-        self._vitals = SystemMetrics(settings.data_dir, seconds=settings.system_metrics_seconds)
+        seconds = settings.system_metrics_seconds if members.alone else 0.0
+        self._vitals = SystemMetrics(settings.data_dir, seconds=seconds)
+        self._departures = Departures(
+            members, self._lease, self._task, self._outcome, least_seconds=settings.chunk_seconds
+        )
 
     def run(self) -> None:
-        """Make the attempt. Whatever happens, it ends here or its lease ends it."""
-        for part in (self._lease, self._recorder, self._work):
+        """Make the attempt. It always ends here, or its lease runs out."""
+        first = self._members.first
+        for part in (self._lease, self._recorder, self._task):
             part.start()
-        trial = jobs.SWEEP_TAG in self._claim.tags
-        self._equipment.mirror.watch(self._claim.job_id, trial=trial)
-        where = f"attempt {self._claim.attempt} on {self._equipment.node}"
-        self._recorder.say(f"{where}: fetching the data")
-        folder = self._equipment.workspace.folder(f"{self._claim.job_id}-{self._claim.attempt}")
+        if self._members.alone:
+            self._equipment.mirror.watch(first.job_id, trial=jobs.SWEEP_TAG in first.tags)
+        self._recorder.log(f"attempt {first.attempt} on {self._equipment.node}: fetching the data")
+        folder = self._equipment.workspace.folder(f"{first.job_id}-{first.attempt}")
         try:
-            self._work_and_conclude(folder)
+            self._work(folder)
         except Interrupted as interruption:
             self._stop_runner_at_once()
-            if interruption.why not in ("lost", "cancel"):
-                self._work.settle()
-            self._conclusion.interrupted(interruption.why)
+            if interruption.reason not in ("lost", "cancel"):
+                self._task.settle()
+            self._outcome.interrupt(interruption.reason)
         except SupersededError as error:
             self._stop_runner_at_once()
-            self._equipment.counts.add("attempts_superseded")
             log.warning("this attempt is over", reason=error.detail)
+            self._outcome.leave_superseded([*self._members.owned, *self._members.superseded])
         finally:
-            for part in (self._work, self._recorder, self._lease):
+            self._outcome.close()
+            for part in (self._task, self._recorder, self._lease):
                 part.end()
             self._equipment.workspace.clear(folder)
-            self._equipment.mirror.release(self._claim.job_id)
+            if self._members.alone:
+                self._equipment.mirror.release(first.job_id)
 
-    def _work_and_conclude(self, folder: Path) -> None:
-        if not self._has(Errand(lambda: self._work.prepare(folder))):
+    def _work(self, folder: Path) -> None:
+        if not self._has_files(BackgroundCall(lambda: self._task.prepare(folder))):
             return
-        ending = self._have_done(folder)
+        ending = self._compute(folder)
         if ending.cause is not None:
-            self._recorder.say(cause_text(ending.cause), "error")
-        if ending.done:
-            # A worker that drains waits a little for what was made to be kept.
-            if not self._has(Errand(self._work.check), patience_seconds=_KEEP_SECONDS):
-                return
-            kept = self._attend(Errand(self._work.keep), patience_seconds=_KEEP_SECONDS)
-            self._work.finish(kept, ending.peak_memory_bytes)
-        elif ending.stopped_for is not None:
-            self._recorder.say(f"stopped: {ending.stopped_for}")
-            raise Interrupted(ending.stopped_for)
-        elif ending.cause is not None and ending.cause["kind"] == USER_ERROR:
-            self._conclusion.failed(ending.cause, ending.peak_memory_bytes)
-        elif ending.cause is not None:
-            self._work.spoilt(ending.cause)
-            self._conclusion.lost(ending.cause, ending.exit_code, ending.peak_memory_bytes)
+            self._recorder.log(cause_text(ending.cause), "error")
+        if not self._keep_ready(ending.peak_memory_bytes):
+            return
+        if self._members.superseded:
+            self._outcome.leave_superseded(self._members.superseded)
+        if self._members.owned:
+            self._end_rest(ending)
 
-    def _has(self, errand: Errand[None], *, patience_seconds: float = 0.0) -> bool:
-        """Whether the files are to be had; if not the attempt is concluded."""
+    def _keep_ready(self, peak_memory_bytes: int | None) -> bool:
+        """Finish the jobs that came to their end; whether the files they used were right.
+
+        A worker that drains waits a little for that.
+        """
+        if self._departures.batch is not None:
+            self._attend(self._departures.batch, patience_seconds=_KEEP_SECONDS)
+        job_ids = list(self._task.ready)
+        if not job_ids:
+            return True
+        if not self._has_files(BackgroundCall(self._task.check), patience_seconds=_KEEP_SECONDS):
+            return False
+        keep = BackgroundCall(partial(self._task.keep, job_ids))
+        ends = self._attend(keep, patience_seconds=_KEEP_SECONDS)
+        self._outcome.finish(
+            ends, peak_memory_bytes=peak_memory_bytes, also=self._task.write_with_end
+        )
+        return True
+
+    def _end_rest(self, ending: Ending) -> None:
+        """End the jobs that are left by how the runner ended."""
+        if ending.stopped_for is not None:
+            self._recorder.log(f"stopped: {ending.stopped_for}")
+            raise Interrupted(ending.stopped_for)
+        cause = ending.cause or {"kind": "left_out", "message": "the runner ended without it"}
+        if cause["kind"] == USER_ERROR:
+            self._outcome.fail(cause, ending.peak_memory_bytes)
+        else:
+            self._task.discard(cause)
+            self._outcome.lose(cause, ending.exit_code, ending.peak_memory_bytes)
+
+    def _has_files(self, call: BackgroundCall[None], *, patience_seconds: float = 0.0) -> bool:
+        """Whether the files are here and right; if not the attempt is lost."""
         try:
-            self._attend(errand, patience_seconds=patience_seconds)
+            self._attend(call, patience_seconds=patience_seconds)
         except DATA_ERRORS as error:
             cause = data_cause(error, self._equipment.store)
-            self._recorder.say(cause["message"], "error")
-            self._conclusion.lost(cause)
+            self._recorder.log(cause["message"], "error")
+            self._outcome.lose(cause)
             return False
         return True
 
-    def _attend(self, errand: Errand[Result], *, patience_seconds: float = 0.0) -> Result:
-        """Wait for an errand. Raises Interrupted when something more important comes first."""
+    def _attend(self, call: BackgroundCall[Result], *, patience_seconds: float = 0.0) -> Result:
+        """The result of a call. Raises Interrupted when something more important comes first."""
         impatient_at = time.monotonic() + patience_seconds
-        while not errand.wait(_LOOK_SECONDS):
-            why = self._wish()
-            if why in ("lost", "cancel") or (why and time.monotonic() >= impatient_at):
-                raise Interrupted(why)
-        return errand.result()
+        while not call.wait(_LOOK_SECONDS):
+            reason = self._reason_to_end()
+            if reason in ("lost", "cancel") or (reason and time.monotonic() >= impatient_at):
+                raise Interrupted(reason)
+        return call.result()
 
-    def _wish(self) -> str | None:
-        """Why this attempt should end now, if it should."""
-        failed = self._recorder.failed
-        if failed is not None:
-            raise failed
-        if self._lease.lost:
+    def _reason_to_end(self) -> str | None:
+        """Why the attempt should end now for all jobs that it owns, if it should.
+
+        `lost`: they belong to other attempts. `left`: it has none any more.
+        """
+        if self._recorder.failed is not None:
+            raise self._recorder.failed
+        owned = self._members.owned
+        if not owned and not self._members.superseded:
+            return "left"
+        if not owned or (self._lease.expired and self._equipment.drain.ending):
             return "lost"
-        if self._lease.cancel.is_set():
+        signals = self._lease.signals
+        wanted = [signals[job_id] for job_id in owned if job_id in signals]
+        if len(wanted) == len(owned) and all(it.cancel_requested for it in wanted):
             return "cancel"
-        if self._lease.pause.is_set():
+        if len(wanted) == len(owned) and all(it.pause_requested for it in wanted):
             return "pause"
         return "drain" if self._equipment.drain.begun else None
 
-    def _have_done(self, folder: Path) -> Ending:
-        """Have the runner do the work, and hear it out."""
+    def _compute(self, folder: Path) -> Ending:
+        """Let the runner do the work, and handle what it sends until it ends."""
         runner = self._runner = self._equipment.runner()
-        runner.begin(
-            {
-                "kind": self._claim.kind.value,
-                "spec": self._claim.spec,
-                "workdir": str(folder),
-                "alive_until": self._lease.until,
-                **self._work.order(),
-            }
-        )
+        runner.begin(self._order(folder))
         stopping: str | None = None
         stop_by = float("inf")
         while True:
@@ -181,67 +220,83 @@ class Attempt:
                 message = runner.receive(_LOOK_SECONDS)
             except ChannelClosedError:
                 return self._died(runner, stopping)
-            if (failure := self._work.failure()) is not None:
+            if (failure := self._task.failure()) is not None:
                 peak = runner.kill().peak_memory_bytes
                 cause = data_cause(failure, self._equipment.store)
                 return Ending(cause=cause, peak_memory_bytes=peak)
             if message is not None:
-                ending = self._hear(message, stopping)
+                ending = self._handle(message, stopping)
                 if ending is not None:
                     return ending
             self._measure(runner)
-            wish = self._wish()
-            if wish == "lost" or self._lease.pausing:
-                self._wait_out(runner)
+            reason = self._reason_to_end()
+            if reason is None:
+                self._departures.advance(partial(self._leave, runner))
+            if reason == "lost" or self._lease.overdue:
+                self._stand_still(runner)
                 continue
             # A cancellation outranks whatever else the runner was told before.
-            if wish is not None and (stopping is None or (wish == "cancel" != stopping)):
-                stopping, stop_by = wish, self._tell_stop(runner, wish)
+            if reason is not None and (stopping is None or (reason == "cancel" != stopping)):
+                stopping, stop_by = reason, self._stop(runner, reason)
             if time.monotonic() > min(stop_by, runner.heard_at + _STALL_SECONDS):
                 exit_ = runner.kill()
                 if stopping is not None:
                     return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
                 return _stalled(exit_.peak_memory_bytes)
 
+    def _order(self, folder: Path) -> Message:
+        return {
+            "kind": self._members.first.kind.value,
+            "specs": [claim.spec for claim in self._members.claims],
+            "workdir": str(folder),
+            "alive_until": self._lease.until,
+            **self._task.order(),
+        }
+
     def _measure(self, runner: RunnerProcess) -> None:
-        """Tell how the machine does, when it is time to."""
-        found = self._vitals.measure(runner.pid, self._work.step)
-        if found:
-            self._work.measured(found, time.monotonic())
+        """Record how the machine does, when it is time to."""
+        metrics = self._vitals.measure(runner.pid, self._task.step)
+        if metrics:
+            self._recorder.measure(metrics, time.monotonic())
 
-    def _wait_out(self, runner: RunnerProcess) -> None:
-        """Have training stand still until the lease is renewed, however long that takes.
+    def _stand_still(self, runner: RunnerProcess) -> None:
+        """Pause the runner until the lease is renewed, however long that takes.
 
-        Raises Interrupted when another attempt took over meanwhile, or when the worker is to end.
+        Raises Interrupted when other attempts took over all jobs meanwhile, or when the worker is
+        to end.
         """
         log.warning("training stands still: the lease could not be renewed")
         runner.pause()
-        while self._lease.pausing or self._lease.superseded.is_set():
-            if self._lease.superseded.wait(_LOOK_SECONDS) or self._equipment.drain.ending:
+        while self._lease.overdue or not self._members.owned:
+            if not self._members.owned or self._equipment.drain.ending:
                 raise Interrupted("lost")
-        # First this: it ends itself when it wakes and has not heard that the lease holds.
+            time.sleep(_LOOK_SECONDS)
+        # First this: a runner ends itself when it wakes up after its last known deadline.
         say(runner, {"do": "alive", "until": self._lease.until})
         runner.go_on()
-        log.info("training goes on: the lease holds")
+        log.info("training continues: the lease is renewed")
 
-    def _tell_stop(self, runner: RunnerProcess, wish: str) -> float:
-        """Ask the runner to stop; until when it may take."""
-        checkpoint = wish != "cancel"
+    def _leave(self, runner: RunnerProcess, job_id: str) -> None:
+        """Have the runner train a member no longer."""
+        say(runner, {"do": "leave", "network": self._members.network(job_id)})
+
+    def _stop(self, runner: RunnerProcess, reason: str) -> float:
+        """Ask the runner to stop; the moment until which that may take."""
+        checkpoint = reason in ("pause", "drain") and self._members.alone
         say(runner, {"do": "stop", "checkpoint": checkpoint})
-        seconds = _CHECKPOINT_STOP_SECONDS if checkpoint else _STOP_SECONDS
-        return time.monotonic() + seconds
+        return time.monotonic() + (_CHECKPOINT_STOP_SECONDS if checkpoint else _STOP_SECONDS)
 
-    def _hear(self, message: Message, stopping: str | None) -> Ending | None:
-        """Take what the runner says; how it ended if it did."""
+    def _handle(self, message: Message, stopping: str | None) -> Ending | None:
+        """Handle a message of the runner; how it ended if it did."""
         if message["say"] == "event":
             self._take_event({k: v for k, v in message.items() if k != "say"})
         if message["say"] == "log":
-            self._recorder.say(message["text"], message["level"])
+            self._recorder.log(message["text"], message["level"])
         if message["say"] != "ended":
             return None
         peak = message["peak_memory_bytes"]
         if message["how"] == "finished":
-            return Ending(done=True, peak_memory_bytes=peak)
+            return Ending(peak_memory_bytes=peak)
         if message["how"] == "stopped":
             return Ending(stopped_for=stopping or "lost", peak_memory_bytes=peak)
         cause: Cause = {k: v for k, v in message.items() if k in _CAUSE_FIELDS}
@@ -251,10 +306,10 @@ class Attempt:
         return Ending(cause=cause, peak_memory_bytes=peak)
 
     def _take_event(self, document: dict[str, Any]) -> None:
-        self._work.take(Codec.decode(document), time.monotonic())
+        self._task.take(Codec.decode(document), time.monotonic())
 
     def _died(self, runner: RunnerProcess, stopping: str | None) -> Ending:
-        """The runner is gone without a word."""
+        """How a runner ended that is gone without a message."""
         exit_ = runner.kill()
         if stopping == "cancel":
             return Ending(stopped_for=stopping, peak_memory_bytes=exit_.peak_memory_bytes)
@@ -262,11 +317,11 @@ class Attempt:
         return Ending(cause=cause, exit_code=exit_.code, peak_memory_bytes=exit_.peak_memory_bytes)
 
     def _stop_runner_at_once(self) -> None:
-        """Let nothing of this attempt go on: a runner that still trains is ended."""
+        """Kill a runner that still computes."""
         if self._runner is not None and self._runner.busy:
             self._runner.kill()
 
-    def _tell_alive(self, until: float) -> None:
+    def _extend_lease(self, until: float) -> None:
         runner = self._runner
         if runner is not None:
             say(runner, {"do": "alive", "until": until})

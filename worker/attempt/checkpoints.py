@@ -1,4 +1,4 @@
-"""Bring checkpoints to the store, then let the job point at them; the training does not wait."""
+"""Upload checkpoints to the store, then let the job resume from them; training does not wait."""
 
 import threading
 import time
@@ -25,18 +25,18 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A checkpoint on this machine's disk, and how many points were measured before it."""
+    """A checkpoint on this machine's disk, and the recorder's ticket for the points before it."""
 
     saved: CheckpointSaved
     ticket: int
     number: int
 
 
-class Keeper:
-    """Uploads from a thread of its own. A newer checkpoint takes the place of one that waits.
+class CheckpointUploader:
+    """Uploads from a thread of its own. A newer checkpoint replaces one that waits.
 
-    The row that points at a checkpoint comes last: after its bytes are in the store, and after all
-    points up to its step are in the database, for a resumed attempt does not measure them again.
+    The row of a checkpoint is written last: after its bytes are in the store, and after all points
+    up to its step are in the database, because a resumed attempt does not measure them again.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Keeper:
         keep: int,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Keeps the `keep` newest; `failed` is called for each that could not be kept at once."""
+        """Keeps the `keep` newest; `failed` is called for each whose upload failed at first."""
         self._engine = engine
         self._store = store
         self._claim = claim
@@ -60,14 +60,14 @@ class Keeper:
         self._count = self._done = 0
         self._ended = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def start(self) -> None:
-        """Begin to upload."""
+        """Start the thread."""
         self._thread.start()
 
     def save(self, saved: CheckpointSaved) -> None:
-        """Take a checkpoint. Never waits."""
+        """Upload a checkpoint soon. Never waits."""
         ticket = self._recorder.ticket()
         with self._changed:
             if self._waiting is not None:
@@ -77,19 +77,19 @@ class Keeper:
             self._changed.notify_all()
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait until the newest checkpoint is safe; False when it is not within the timeout."""
+        """Wait until the newest checkpoint is uploaded; False when it is not within the timeout."""
         with self._changed:
             count = self._count
             self._changed.wait_for(lambda: self._done >= count or self._ended, timeout_seconds)
             return self._done >= count
 
     def end(self) -> None:
-        """Upload no more."""
+        """Stop uploading."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while (waiting := self._take()) is not None:
             try:
                 if self._upload(waiting):
@@ -100,11 +100,11 @@ class Keeper:
             except SupersededError:
                 self.end()
             except ChainruleError as error:
-                log.warning("a checkpoint was not kept", reason=error.detail)
+                log.warning("a checkpoint was not uploaded", reason=error.detail)
                 self._failed()
             except Exception:
-                # Whatever it is: the next checkpoint is tried again, and training goes on.
-                log.exception("a checkpoint was not kept")
+                # Whatever the error is, training continues and the next checkpoint is tried.
+                log.exception("a checkpoint was not uploaded")
                 self._failed()
 
     def _take(self) -> _Waiting | None:
@@ -116,7 +116,7 @@ class Keeper:
             return waiting
 
     def _upload(self, waiting: _Waiting) -> bool:
-        """Keep one checkpoint; False when a newer one came while this one could not be kept."""
+        """Upload one checkpoint; False when a newer one came before this one was uploaded."""
         saved, pause = waiting.saved, _FIRST_RETRY_SECONDS
         path = Path(saved.path)
         key = f"checkpoints/{self._claim.job_id}/{self._claim.attempt}/{saved.step}-{saved.digest}"
@@ -133,10 +133,10 @@ class Keeper:
                 except SupersededError:
                     raise
                 except (ChainruleError, OSError) as error:
-                    log.warning("a checkpoint waits", reason=str(error))
+                    log.warning("an upload waits for the store", reason=str(error))
                     if pause == _FIRST_RETRY_SECONDS:
                         self._failed()
-                    self._rest(pause)
+                    self._sleep(pause)
                     pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
             return False
         finally:
@@ -155,14 +155,14 @@ class Keeper:
                 digest=saved.digest,
                 best=saved.best,
             )
-        self._recorder.say(f"a checkpoint of step {saved.step:,} is kept")
+        self._recorder.log(f"a checkpoint of step {saved.step:,} is saved")
 
     def _collect(self) -> None:
-        """Erase the checkpoints that nobody needs any more."""
+        """Erase the checkpoints that are no longer needed."""
         with reading(self._engine) as session:
             spare = jobs.spare_checkpoints(session, self._claim.job_id, keep=self._keep)
         for row in spare:
-            # The row first: what no row points at is nobody's checkpoint.
+            # The row first: a file without a row is harmless, a row without a file is not.
             with transaction(self._engine) as session:
                 jobs.forget_checkpoint(session, row.id)
             self._store.delete(row.key)
@@ -171,7 +171,7 @@ class Keeper:
         with self._changed:
             return self._ended or self._waiting is not None or self._recorder.failed is not None
 
-    def _rest(self, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         with self._changed:
             self._changed.wait_for(

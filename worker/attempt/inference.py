@@ -1,34 +1,32 @@
-"""Work of an attempt that uses a trained model: one that breaks off begins anew."""
+"""The tasks that use a trained model; a new attempt starts from the beginning."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy.orm import Session
 
 from core import models
 from core.data.storage.local_copy import held
 from core.db.session import reading
+from core.db.tables import Job
 from core.events import EvaluationEnded, Event, RowsPassed, ScoringEnded
+from core.jobs import End
+from core.status import JobStatus
 from worker.attempt.inputs import naming
 from worker.attempt.job_log import passed
-from worker.attempt.task import Assignment, Work
-from worker.failure import Cause
+from worker.attempt.progress import EVALUATION
+from worker.attempt.task import Parts, Task
 from worker.runner.channel import Message
 
-EVALUATION = "eval/"
-"""Begins the names of an evaluation's metrics in the history of its job."""
 
+class Inference(Task):
+    """What evaluating and scoring have in common: a model and the rows it reads."""
 
-class Inferring(Work):
-    """What evaluating and scoring have in common: a model and the rows it goes over."""
-
-    def __init__(self, given: Assignment) -> None:
-        super().__init__(given)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._table = self._model = Path()
         self._tenths = 0
-
-    def start(self) -> None:
-        """Nothing goes on beside the runner."""
 
     def prepare(self, folder: Path) -> None:
         e, claim = self._equipment, self._claim
@@ -48,30 +46,16 @@ class Inferring(Work):
 
     def take(self, event: Event, at: float) -> None:
         self.step = event.step
-        progress: dict[str, Any] = {"step": event.step, "epoch": 0}
+        self._recorder.add(event, at)
         if isinstance(event, RowsPassed):
-            progress |= {"rows": event.rows, "rows_total": event.rows_total}
             tenths = 10 * event.rows // event.rows_total
             if tenths > self._tenths and event.rows < event.rows_total:
-                self._recorder.say(passed(event))
+                self._recorder.log(passed(event))
             self._tenths = tenths
-        self._recorder.add([], progress)
-
-    def check(self) -> None:
-        """All was here, and checked, before it began."""
-
-    def measured(self, found: Mapping[str, float], at: float) -> None:
-        self._recorder.add(self._timeline.points(found, step=self.step, epoch=0, at=at))
-
-    def spoilt(self, cause: Cause) -> None:
-        """The next attempt begins anew, with files that are checked by their digests."""
-
-    def settle(self) -> None:
-        """There is nothing to go on from."""
 
 
-class Evaluation(Inferring):
-    """Measures; the row of what was measured is written with the end of the job."""
+class Evaluation(Inference):
+    """Measures a model; its evaluation's row is written with the end of the job."""
 
     _ended: EvaluationEnded | None = None
 
@@ -79,26 +63,25 @@ class Evaluation(Inferring):
         super().take(event, at)
         if isinstance(event, EvaluationEnded):
             self._ended = event
-            self._recorder.say(passed(event))
-            told = _told(event)
-            points = self._timeline.points(told, step=event.step, epoch=0, at=at)
-            self._recorder.add(points, {"last": told})
+            self._recorder.log(passed(event))
 
-    def keep(self) -> None:
-        """There is no file."""
+    @property
+    def ready(self) -> Collection[str]:
+        return self._members.owned if self._ended else ()
 
-    def finish(self, kept: None, peak_memory_bytes: int | None) -> None:
-        ended = self._ended
-        assert ended is not None
-        self._conclusion.finished(
-            {"metrics": _told(ended), "rows": ended.rows},
-            peak_memory_bytes,
-            also=lambda session, job: models.record(session, job, ended),
-        )
+    def keep(self, job_ids: Collection[str]) -> Mapping[str, End]:
+        assert self._ended is not None
+        metrics = {f"{EVALUATION}{name}": v for name, v in self._ended.metrics.items()}
+        result = {"metrics": metrics, "rows": self._ended.rows}
+        return dict.fromkeys(job_ids, End(JobStatus.FINISHED, result))
+
+    def write_with_end(self, session: Session, job_id: str) -> None:
+        assert self._ended is not None
+        models.record(session, session.get_one(Job, job_id), self._ended)
 
 
-class Scoring(Inferring):
-    """Answers; the file of answers lies in the store before the job has ended."""
+class Scoring(Inference):
+    """Predicts; the file of predictions is in the store before the job ends."""
 
     _ended: ScoringEnded | None = None
 
@@ -106,28 +89,25 @@ class Scoring(Inferring):
         super().take(event, at)
         if isinstance(event, ScoringEnded):
             self._ended = event
-            self._recorder.say(passed(event))
+            self._recorder.log(passed(event))
 
-    def keep(self) -> dict[str, Any]:
+    @property
+    def ready(self) -> Collection[str]:
+        return self._members.owned if self._ended else ()
+
+    def keep(self, job_ids: Collection[str]) -> Mapping[str, End]:
         ended, claim = self._ended, self._claim
         assert ended is not None
         path = Path(ended.path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         key = f"predictions/{claim.job_id}/{claim.attempt}/{digest}{path.suffix}"
-        self._conclusion.stored(lambda: self._equipment.store.put_file(path, key))
-        return {
+        self._outcome.stored(lambda: self._equipment.store.put_file(path, key))
+        result = {
+            "rows": ended.rows,
+            "columns": ended.columns,
             "predictions_key": key,
             "predictions_digest": digest,
             "predictions_bytes": path.stat().st_size,
         }
-
-    def finish(self, kept: dict[str, Any], peak_memory_bytes: int | None) -> None:
-        assert self._ended is not None
-        found = {"rows": self._ended.rows, "columns": self._ended.columns, **kept}
-        self._conclusion.finished(found, peak_memory_bytes)
-
-
-def _told(ended: EvaluationEnded) -> dict[str, float]:
-    """The metrics as the history of the job names them."""
-    return {f"{EVALUATION}{name}": value for name, value in ended.metrics.items()}
+        return dict.fromkeys(job_ids, End(JobStatus.FINISHED, result))

@@ -1,4 +1,4 @@
-"""Bring what an attempt needs to this machine: the dataset version, a checkpoint to go on from."""
+"""Fetch what an attempt needs to this machine: the dataset version, a checkpoint to resume from."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,15 +24,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Materials:
-    """Files of an attempt: the table, and the checkpoint to go on from, if any."""
+    """Files of an attempt: the table, and the checkpoint to resume from, if any."""
 
     table: Path
     resume: Path | None
     checkpoint_id: str | None
     keeping: ExitStack
-    """Closing it lets the cache push the files out again."""
+    """Closing it lets the cache evict the files again."""
     arriving: Arriving | None = None
-    """What brings the table here meanwhile, if it is not whole yet."""
+    """What fetches the rest of the table while training runs, if it is not complete yet."""
 
 
 def prepare(
@@ -45,38 +45,38 @@ def prepare(
     large: JobSpec | None = None,
     folder: Path | None = None,
 ) -> Materials:
-    """Fetch the files of `claim`; checked against their digests, held until no longer needed.
+    """Fetch the files of `claim`, compare them with their digests, and hold them in the cache.
 
-    `nearer` makes what is asked for chunks before the store.
+    `nearer` makes the sources that are asked for chunks before the store.
 
-    A table that is not here comes while training goes on when it is read from the disk anyway:
-    then `large` is the spec, and what belongs to it goes into `folder`.
+    A table that training reads from the disk need not be complete before training starts: then
+    `large` is the spec, and the files of the transfer go into `folder`.
 
-    A checkpoint that is gone or damaged is forgotten, and the one before it used. Raises
+    A checkpoint that is gone or damaged is forgotten, and the one before it is used. Raises
     UnavailableError or OSError when store or disk refuse; NotFoundError, InvalidError or
     TooLargeError, which name the dataset version, when it is missing, damaged or larger than the
     cache; SupersededError.
     """
     with ExitStack() as stack:
-        bringing = None
+        transfer = None
         with naming(claim):
             if large is None or folder is None:
                 table = stack.enter_context(held(cache, store, claim.dataset_digest, nearer))
             else:
                 digest, names = claim.dataset_digest, apart(large)
-                copy, bringing = arriving(cache, store, digest, names, folder, nearer)
+                copy, transfer = arriving(cache, store, digest, names, folder, nearer)
                 stack.callback(copy.close)
                 table = copy.path
-        if bringing is not None:
-            stack.callback(bringing.close)
-            bringing.start()
-        found = _checkpoint(engine, store, cache, claim, stack)
-        path, checkpoint_id = found or (None, None)
-        return Materials(table, path, checkpoint_id, stack.pop_all(), bringing)
+        if transfer is not None:
+            stack.callback(transfer.close)
+            transfer.start()
+        resume = _checkpoint(engine, store, cache, claim, stack)
+        path, checkpoint_id = resume or (None, None)
+        return Materials(table, path, checkpoint_id, stack.pop_all(), transfer)
 
 
 def named(error: ChainruleError, claim: jobs.Claim) -> ChainruleError:
-    """An error of the dataset's bytes that says of which version they are; others as they are."""
+    """An error of the dataset's bytes with the name of its version; other errors unchanged."""
     if not isinstance(error, NotFoundError | InvalidError | TooLargeError):
         return error
     named = type(error)(f"dataset {claim.dataset}@{claim.dataset_version}: {error.detail}")
@@ -86,7 +86,7 @@ def named(error: ChainruleError, claim: jobs.Claim) -> ChainruleError:
 
 @contextmanager
 def naming(claim: jobs.Claim) -> Iterator[None]:
-    """Let errors of the dataset's bytes say of which version they are."""
+    """Add the name of the dataset version to errors of its bytes."""
     try:
         yield
     except (NotFoundError, InvalidError, TooLargeError) as error:
@@ -94,7 +94,7 @@ def naming(claim: jobs.Claim) -> Iterator[None]:
 
 
 def arrival_of(materials: Materials) -> dict[str, Any] | None:
-    """What the runner is told of a table that is still on its way."""
+    """What the runner must know of a table that is not complete yet; None when it is."""
     if materials.arriving is None:
         return None
     arrival = materials.arriving.arrival
@@ -108,7 +108,7 @@ def arrival_of(materials: Materials) -> dict[str, Any] | None:
 def _checkpoint(
     engine: Engine, store: Store, cache: Cache, claim: jobs.Claim, stack: ExitStack
 ) -> tuple[Path, str] | None:
-    """The newest usable checkpoint and its id; tells the database when it is not the claim's."""
+    """The newest usable checkpoint and its id; records it when it is not the claim's."""
     if claim.checkpoint is None:
         return None
     with reading(engine) as session:
@@ -122,16 +122,16 @@ def _checkpoint(
             forget(engine, row.id)
             continue
         if row.id != claim.checkpoint.id:
-            _tell(engine, claim, row.step)
+            _record_resumption(engine, claim, row.step)
         return path, row.id
-    _tell(engine, claim, 0)
+    _record_resumption(engine, claim, 0)
     return None
 
 
 def forget(engine: Engine, checkpoint_id: str) -> None:
-    """Let no attempt go on from this checkpoint."""
+    """Let no attempt resume from this checkpoint."""
     repeated(engine, lambda session: jobs.forget_checkpoint(session, checkpoint_id))
 
 
-def _tell(engine: Engine, claim: jobs.Claim, step: int) -> None:
+def _record_resumption(engine: Engine, claim: jobs.Claim, step: int) -> None:
     repeated(engine, lambda session: jobs.resumed(session, claim.job_id, claim.attempt, step))

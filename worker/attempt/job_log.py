@@ -1,4 +1,4 @@
-"""What a job's log says of what happens in it, in words."""
+"""The lines that a job's log shows for events, for people to read."""
 
 from typing import Any
 
@@ -16,22 +16,22 @@ from core.spec import JobSpec
 from worker.failure import Cause
 
 EPOCHS = 20
-"""So many of a job's epochs are told of, evenly spread; the metrics have them all."""
+"""So many of a job's epochs have a line, evenly spread; the metrics have them all."""
 
 _REASONS = {
     "epochs": "all epochs are done",
     "steps": "max_steps is reached",
-    "seconds": "max_seconds are over",
+    "seconds": "max_seconds is reached",
     "target": "target_loss is reached",
-    "patience": "it got no better for as long as early_stopping allows",
+    "patience": "no epoch was better for the patience of early_stopping",
 }
 
 
 def line(event: Event, spec: JobSpec) -> str | None:
-    """What to say of an event, or None."""
+    """The line for an event, or None."""
     match event:
         case TrainingStarted():
-            begun = "begins" if event.step == 0 else f"goes on from step {event.step:,}"
+            begun = "begins" if event.step == 0 else f"continues from step {event.step:,}"
             return (
                 f"training {begun}: {event.weights:,} weights, "
                 f"{event.steps_total:,} steps in {event.epochs_total:,} epochs at most"
@@ -50,21 +50,21 @@ def line(event: Event, spec: JobSpec) -> str | None:
 
 
 def passed(event: RowsPassed | EvaluationEnded | ScoringEnded) -> str:
-    """What to say of a model that goes over rows."""
+    """The line for a model that is applied to rows."""
     match event:
         case RowsPassed():
             return f"{event.rows:,} of {event.rows_total:,} rows"
         case EvaluationEnded():
             return f"measured on {event.rows:,} rows: {_numbers(event.metrics)}"
         case ScoringEnded():
-            return f"{event.rows:,} rows are answered"
+            return f"predictions for {event.rows:,} rows are written"
 
 
 def cause_text(cause: Cause) -> str:
-    """Why an attempt ended unhappily, with the end of the traceback if there is one."""
-    said = str(cause.get("message") or cause["kind"])
+    """Why an attempt failed, with the end of the traceback if there is one."""
+    text = str(cause.get("message") or cause["kind"])
     trace = cause.get("traceback")
-    return f"{said}\n{trace}" if trace else said
+    return f"{text}\n{trace}" if trace else text
 
 
 def _numbers(metrics: dict[str, Any]) -> str:

@@ -1,93 +1,229 @@
-"""From events of training to metric points and to what the job's row shows of its progress."""
+"""From the events of a runner to metric points and to the progress that the jobs' rows show.
 
-import math
-from collections.abc import Mapping
+Kept in columns, with a value for each network of a stack, and packed only when written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.db.types import to_milliseconds
-from core.events import EpochEnded, Event, StepEnded, TrainingEnded, TrainingStarted
-from core.jobs import Point
-from core.spec import JobSpec
+from core.events import (
+    EpochEnded,
+    EvaluationEnded,
+    Event,
+    RowsPassed,
+    StackReported,
+    StepEnded,
+    TrainingEnded,
+    TrainingStarted,
+)
+from core.jobs import PACKED, Claim, Report
+
+EVALUATION = "eval/"
+"""Begins the names of an evaluation's metrics in the history of its job."""
 
 
 class Timeline:
-    """Moments of an attempt as the database would tell them.
+    """Converts moments of this machine to the database's time.
 
-    They are the one of the claim plus what this machine's monotonic clock counted since, so that
-    points of different machines are in order.
+    That is the time of the claim plus what the monotonic clock counted since, so that points of
+    different machines are in order.
     """
 
     def __init__(self, claimed_at: datetime, claimed_monotonic: float) -> None:
         self._start_ms = to_milliseconds(claimed_at)
         self._monotonic = claimed_monotonic
 
-    def points(
-        self, metrics: Mapping[str, float], *, step: int, epoch: int, at: float
-    ) -> list[Point]:
-        """A point for each metric, measured at the monotonic moment `at`."""
-        at_ms = self._start_ms + round(1000 * (at - self._monotonic))
-        return [Point(key, step, epoch, at_ms, value) for key, value in metrics.items()]
+    def milliseconds(self, at: float) -> int:
+        """The monotonic moment `at` in milliseconds since 1970 UTC."""
+        return self._start_ms + round(1000 * (at - self._monotonic))
 
 
-class Story:
-    """What happened in one attempt at training so far."""
+@dataclass(frozen=True)
+class _Measured:
+    """A value of each metric for each of these networks, in their order."""
 
-    def __init__(
-        self,
-        spec: JobSpec,
-        progress: dict[str, Any] | None,
-        timeline: Timeline,
-    ) -> None:
-        self._spec = spec
+    networks: Sequence[int]
+    metrics: Mapping[str, Sequence[float]]
+    step: int
+    epoch: int
+    at_ms: int
+
+
+class Progress:
+    """What the networks of an attempt have reported: unwritten points, newest and best values.
+
+    The runner says which epoch was a network's best. It starts from what earlier attempts show.
+    """
+
+    def __init__(self, claims: Sequence[Claim], timeline: Timeline) -> None:
+        self._networks = len(claims)
         self._timeline = timeline
-        self._last: dict[str, float] = dict((progress or {}).get("last") or {})
-        # Not of earlier attempts: what they told beyond the checkpoint is superseded.
-        self._told: set[str] = set()
-        self._best: dict[str, float] = dict((progress or {}).get("best") or {})
-        self._step, self._epoch = 0, 0
+        self._pending: list[_Measured] = []
+        self._changed = False
+        self._fields: dict[str, Any] = {}
+        self._positions = [_position(claim) for claim in claims]
+        earlier = [claim.progress or {} for claim in claims]
+        self._last: dict[str, list[float | None]] = {}
+        for network, shown in enumerate(earlier):
+            self._update([network], {k: [v] for k, v in (shown.get("last") or {}).items()})
+        self._best: list[dict[str, float]] = [dict(it.get("best") or {}) for it in earlier]
+        # Not of earlier attempts: their points beyond the checkpoint are superseded.
+        self._reported: set[str] = set()
 
-    def take(self, event: Event, at: float) -> tuple[list[Point], dict[str, Any]]:
-        """The points in `event`, heard at the monotonic moment `at`, and the progress it means."""
-        self._step, self._epoch = event.step, event.epoch
-        progress: dict[str, Any] = {"step": event.step, "epoch": event.epoch}
-        metrics: dict[str, float] = {}
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._pending and not self._changed
+
+    @property
+    def points(self) -> int:
+        """How many points of one network wait to be written."""
+        return sum(len(measured.metrics) for measured in self._pending)
+
+    def add(self, event: Event, at: float) -> int:
+        """Add what an event of the monotonic moment `at` says; the number of points in it."""
+        self._changed = True
+        match event:
+            case StackReported():
+                return self._add_report(event.networks, event.metrics, event, at, event.best)
+            case StepEnded():
+                return self._add_one(event.metrics, event, at)
+            case EpochEnded():
+                return self._add_one(event.metrics, event, at, best=event.best)
+            case TrainingEnded():
+                return self._add_end(event, at)
+            case EvaluationEnded():
+                named = {f"{EVALUATION}{name}": value for name, value in event.metrics.items()}
+                return self._add_one(named, event, at)
+        self._positions[event.network] = event.step, event.epoch
         match event:
             case TrainingStarted():
-                progress |= {
+                self._fields = {
                     "weights": event.weights,
                     "steps_total": event.steps_total,
                     "epochs_total": event.epochs_total,
                 }
-            case StepEnded() | EpochEnded():
-                metrics = event.metrics
-                self._last.update(metrics)
-                self._told.update(metrics)
-                progress["last"] = dict(self._last)
-                if isinstance(event, EpochEnded):
-                    progress["best"] = self._best = self._better(metrics)
-            case TrainingEnded():
-                # What an epoch already told at this step stands in its curve.
-                metrics = {k: v for k, v in event.metrics.items() if k not in self._told}
-                progress["last"] = self._last | event.metrics
-                progress["best"] = event.details.get("best_metrics") or self._best
-        return self.measured(metrics, at), progress
+            case RowsPassed():
+                self._fields = {"rows": event.rows, "rows_total": event.rows_total}
+        return 0
 
-    def measured(self, metrics: Mapping[str, float], at: float) -> list[Point]:
-        """Points at the step of the last event, measured at the monotonic moment `at`."""
-        return self._timeline.points(metrics, step=self._step, epoch=self._epoch, at=at)
+    def measure(self, metrics: Mapping[str, float], at: float) -> None:
+        """Add points of network 0 at its newest step, which its row does not show."""
+        step, epoch = self._positions[0]
+        columns = {name: [value] for name, value in metrics.items()}
+        at_ms = self._timeline.milliseconds(at)
+        self._pending.append(_Measured([0], columns, step, epoch, at_ms))
 
-    def _better(self, metrics: dict[str, float]) -> dict[str, float]:
-        """The metrics of the better epoch: the best so far or this one."""
-        stop = self._spec.early_stopping
-        watched = stop.metric if stop else "valid/loss"
-        name = watched if watched in metrics else "train/loss"
-        new, old = float(metrics.get(name, math.nan)), float(self._best.get(name, math.nan))
-        if math.isnan(old):
-            return dict(metrics)
-        better = new > old if self._higher_is_better(name) else new < old
-        return dict(metrics) if better else self._best
+    def take(self, networks: Sequence[int], sequence: int, most_points: int) -> dict[int, Report]:
+        """The reports of these networks, numbered `sequence`; the others' points are dropped.
 
-    def _higher_is_better(self, name: str) -> bool:
-        short = name.partition("/")[2]
-        return any(m.name == short and m.better == "higher" for m in self._spec.metrics)
+        Beyond `most_points` of a network the rest stays for the next time, and the progress with
+        it: a row must not run ahead of the points.
+        """
+        count = points = 0
+        for measured in self._pending:
+            if points >= most_points:
+                break
+            count, points = count + 1, points + len(measured.metrics)
+        chunk, self._pending = self._pending[:count], self._pending[count:]
+        shown = self._changed and not self._pending
+        self._changed = self._changed and not shown
+        keys, packed = _packed(chunk, self._networks)
+        return {
+            network: Report(sequence, keys, packed(network), self._row(network) if shown else {})
+            for network in networks
+        }
+
+    def _add_one(
+        self, metrics: Mapping[str, float], event: Event, at: float, *, best: bool = False
+    ) -> int:
+        columns = {name: [value] for name, value in metrics.items()}
+        networks = [event.network]
+        return self._add_report(networks, columns, event, at, networks if best else ())
+
+    def _add_report(
+        self,
+        networks: Sequence[int],
+        metrics: Mapping[str, Sequence[float]],
+        event: Event,
+        at: float,
+        best: Sequence[int],
+    ) -> int:
+        """Add a step or an epoch of `networks`, which was the best so far of those in `best`."""
+        at_ms = self._timeline.milliseconds(at)
+        self._pending.append(_Measured(networks, metrics, event.step, event.epoch, at_ms))
+        self._reported.update(metrics)
+        self._update(networks, metrics)
+        for index, network in enumerate(networks):
+            self._positions[network] = event.step, event.epoch
+            if network in best:
+                self._best[network] = {name: column[index] for name, column in metrics.items()}
+        return len(networks) * len(metrics)
+
+    def _update(self, networks: Sequence[int], metrics: Mapping[str, Sequence[float]]) -> None:
+        """Let these values be the newest of their networks."""
+        for name, column in metrics.items():
+            if len(networks) == self._networks:
+                self._last[name] = list(column)
+                continue
+            newest = self._last.setdefault(name, [None] * self._networks)
+            for network, value in zip(networks, column, strict=True):
+                newest[network] = value
+
+    def _add_end(self, event: TrainingEnded, at: float) -> int:
+        # What an epoch reported at this step is in the history.
+        new = {name: [v] for name, v in event.metrics.items() if name not in self._reported}
+        at_ms = self._timeline.milliseconds(at)
+        self._pending.append(_Measured([event.network], new, event.step, event.epoch, at_ms))
+        self._positions[event.network] = event.step, event.epoch
+        self._update([event.network], {name: [v] for name, v in event.metrics.items()})
+        if best := event.details.get("best_metrics"):
+            self._best[event.network] = best
+        return len(new)
+
+    def _row(self, network: int) -> dict[str, Any]:
+        """What the row of a network's job shows."""
+        step, epoch = self._positions[network]
+        row = {"step": step, "epoch": epoch, **self._fields}
+        newest = {name: column[network] for name, column in self._last.items()}
+        if last := {name: value for name, value in newest.items() if value is not None}:
+            row["last"] = last
+        if self._best[network]:
+            row["best"] = self._best[network]
+        return row
+
+
+def _packed(
+    chunk: Sequence[_Measured], networks: int
+) -> tuple[list[str], Callable[[int], NDArray[np.void]]]:
+    """The names of the metrics in a chunk, and what gives a network's points as a PACKED array."""
+    keys: dict[str, int] = {}
+    heads: list[tuple[int, int, int, int, float]] = []
+    count = sum(len(measured.metrics) for measured in chunk)
+    values, present = np.zeros((count, networks)), np.zeros((count, networks), bool)
+    for measured in chunk:
+        places = list(measured.networks)
+        for name, column in measured.metrics.items():
+            values[len(heads), places], present[len(heads), places] = column, True
+            key = keys.setdefault(name, len(keys))
+            heads.append((key, measured.step, measured.epoch, measured.at_ms, 0.0))
+    packed = np.array(heads, PACKED)
+
+    def points(network: int) -> NDArray[np.void]:
+        mine = packed[present[:, network]]
+        mine["value"] = values[present[:, network], network]
+        return mine
+
+    return list(keys), points
+
+
+def _position(claim: Claim) -> tuple[int, int]:
+    """Step and epoch from which an attempt starts."""
+    checkpoint = claim.checkpoint
+    return (checkpoint.step, checkpoint.epoch) if checkpoint else (0, 0)

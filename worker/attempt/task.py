@@ -1,17 +1,18 @@
-"""What an attempt does for its kind of job, apart from watching over the runner that does it."""
+"""What an attempt does for its kind of job, apart from supervising the runner that does it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from core import jobs
+from sqlalchemy.orm import Session
+
 from core.errors import ChainruleError
 from core.events import Event
-from worker.attempt.outcome import Conclusion
-from worker.attempt.progress import Timeline
+from core.jobs import End
+from worker.attempt.members import Members
+from worker.attempt.outcome import Outcome
 from worker.attempt.recorder import Recorder
 from worker.failure import Cause
 from worker.node.context import Equipment
@@ -19,81 +20,80 @@ from worker.runner.channel import Message
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """What an attempt hands to its work."""
+class Parts:
+    """What an attempt hands to its task."""
 
     equipment: Equipment
-    claim: jobs.Claim
+    members: Members
     recorder: Recorder
-    conclusion: Conclusion
-    timeline: Timeline
+    outcome: Outcome
 
 
-class Work(ABC):
-    """One attempt's work: its files, what the runner is told, what becomes of what it says.
+class Task(ABC):
+    """The work of one attempt: its files, its message to the runner, what the events mean.
 
     `step` is how far the runner has come.
     """
 
-    def __init__(self, given: Assignment) -> None:
-        self.step = given.claim.checkpoint.step if given.claim.checkpoint else 0
-        self._equipment = given.equipment
-        self._claim = given.claim
-        self._recorder = given.recorder
-        self._conclusion = given.conclusion
-        self._timeline = given.timeline
+    def __init__(self, parts: Parts) -> None:
+        checkpoint = parts.members.first.checkpoint
+        self.step = checkpoint.step if checkpoint else 0
+        self._equipment = parts.equipment
+        self._members = parts.members
+        self._claim = parts.members.first
+        self._recorder = parts.recorder
+        self._outcome = parts.outcome
         self._files = ExitStack()
 
-    @abstractmethod
-    def start(self) -> None:
-        """Begin what goes on beside the runner."""
+    def start(self) -> None:  # noqa: B027 - optional
+        """Start threads of the task."""
 
     def end(self) -> None:
-        """End what `start` began, and let the cache push the files out again."""
+        """End what `start` began, and let the cache evict the files again."""
         self._files.close()
 
     @abstractmethod
     def prepare(self, folder: Path) -> None:
-        """Bring what is needed to this machine; it stays until the end.
+        """Fetch the files to this machine, where they stay until the end.
 
-        Raises UnavailableError, NotFoundError or InvalidError when something is not to be had.
+        Raises UnavailableError, NotFoundError or InvalidError when a file cannot be had.
         """
 
     @abstractmethod
     def order(self) -> Message:
-        """The files and limits that the runner is told of, once all is here."""
+        """The files and limits that the runner needs, once all is here."""
 
     def failure(self) -> ChainruleError | None:
         """What went wrong with the files meanwhile, if anything did."""
         return None
 
-    @abstractmethod
-    def check(self) -> None:
-        """Hold the files that were used against their digests, before what came of them is kept.
+    def check(self) -> None:  # noqa: B027 - optional
+        """Compare the files that were used with their digests, before a result is kept.
 
         Raises as `prepare` does; may take long.
         """
 
     @abstractmethod
     def take(self, event: Event, at: float) -> None:
-        """Pass on what the runner told at the monotonic moment `at`."""
+        """Handle an event that the runner sent at the monotonic moment `at`."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> Collection[str]:
+        """The jobs that have come to their end in the runner and are to be kept."""
 
     @abstractmethod
-    def measured(self, found: Mapping[str, float], at: float) -> None:
-        """Pass on how the machine does."""
+    def keep(self, job_ids: Collection[str]) -> Mapping[str, End]:
+        """Upload what the runner made for these jobs; how they end. May take long.
 
-    @abstractmethod
-    def keep(self) -> Any:
-        """Bring what the runner made to the store. Raises UnavailableError; may take long."""
+        Raises UnavailableError, SupersededError.
+        """
 
-    @abstractmethod
-    def finish(self, kept: Any, peak_memory_bytes: int | None) -> None:
-        """Finish the job with what `keep` gave."""
+    def write_with_end(self, session: Session, job_id: str) -> None:  # noqa: B027 - optional
+        """Write what belongs into the transaction in which a job is finished."""
 
-    @abstractmethod
-    def spoilt(self, cause: Cause) -> None:
+    def discard(self, cause: Cause) -> None:  # noqa: B027 - optional
         """Forget what the next attempt must not use again, if that is the cause."""
 
-    @abstractmethod
-    def settle(self) -> None:
-        """Wait a little until what the next attempt goes on from is safe."""
+    def settle(self) -> None:  # noqa: B027 - optional
+        """Wait a little until what the next attempt resumes from is safe."""

@@ -60,7 +60,7 @@ class SweepMirror(Mirror[Subject]):
     def results(
         self,
         subject: Subject,
-        run_id: str,  # noqa: ARG002 - the artifacts of jobs name their run
+        run_id: str,
     ) -> tuple[dict[str, str], Iterable[Artifact]]:
         if not subject.status.terminal:
             return subject.tags, ()

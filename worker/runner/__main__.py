@@ -87,39 +87,50 @@ def _serve(channel: Channel, inbox: Inbox) -> bool:
 
 
 def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
-    """Pull events and pass them on until training ends or is told to."""
-    spec = JobSpec.model_validate(work["spec"])
+    """Send the events of one network, or of a stack, until training ends or is told to stop."""
     resume = Path(work["resume"]) if work["resume"] else None
-    events = train(
-        spec,
-        Path(work["table"]),
-        Path(work["workdir"]),
-        resume=resume,
-        checkpoint_seconds=work["checkpoint_seconds"],
-        data_memory_bytes=work["data_memory_bytes"],
-        arrival=_arrival(work["arrival"]),
-    )
+    events = _events(work, resume)
     with closing(events):
-        said_at = time.monotonic()
+        sent_at = time.monotonic()
         event = _first(events, resume)
         while True:
             command: Command | None = None
             if event is not None:
                 channel.send({"say": "event", **Codec.encode(event)})
-                said_at = time.monotonic()
+                sent_at = time.monotonic()
                 if inbox.stop.is_set() and isinstance(event, CheckpointSaved | CheckpointFailed):
                     return {"how": "stopped"}
             elif inbox.stop.is_set():
                 if not inbox.checkpoint.is_set():
                     return {"how": "stopped"}
                 command = "checkpoint"
-            elif time.monotonic() - said_at > _SILENCE_SECONDS:
-                channel.send({"say": "alive"})
-                said_at = time.monotonic()
+            else:
+                if not inbox.leaving.empty():
+                    command = Leave(inbox.leaving.get())
+                if time.monotonic() - sent_at > _SILENCE_SECONDS:
+                    channel.send({"say": "alive"})
+                    sent_at = time.monotonic()
             try:
                 event = events.send(command)
             except StopIteration:
                 return {"how": "finished"}
+
+
+def _events(work: Message, resume: Path | None) -> Events:
+    """What happens while the networks of these specs train; a stack saves no checkpoints."""
+    specs = [JobSpec.model_validate(spec) for spec in work["specs"]]
+    table, workdir = Path(work["table"]), Path(work["workdir"])
+    if len(specs) > 1:
+        return train_stack(specs, table, workdir, together=True)
+    return train(
+        specs[0],
+        table,
+        workdir,
+        resume=resume,
+        checkpoint_seconds=work["checkpoint_seconds"],
+        data_memory_bytes=work["data_memory_bytes"],
+        arrival=_arrival(work["arrival"]),
+    )
 
 
 def _arrival(told: Message | None) -> Arrival | None:
@@ -129,42 +140,17 @@ def _arrival(told: Message | None) -> Arrival | None:
     return Arrival(Path(told["columns"]), tuple(told["names"]), Path(told["wanted"]))
 
 
-def _train_stack(channel: Channel, inbox: Inbox, work: Message) -> Message:
-    """As `_train`, for several networks side by side; without checkpoints."""
-    specs = [JobSpec.model_validate(spec) for spec in work["specs"]]
-    events = train_stack(specs, Path(work["table"]), Path(work["workdir"]), together=True)
-    said_at = time.monotonic()
-    with closing(events):
-        event = next(events)
-        while not inbox.stop.is_set():
-            command: Command | None = None
-            if event is not None:
-                channel.send({"say": "event", **Codec.encode(event)})
-                said_at = time.monotonic()
-            else:
-                if not inbox.leaving.empty():
-                    command = Leave(inbox.leaving.get())
-                if time.monotonic() - said_at > _SILENCE_SECONDS:
-                    channel.send({"say": "alive"})
-                    said_at = time.monotonic()
-            try:
-                event = events.send(command)
-            except StopIteration:
-                return {"how": "finished"}
-    return {"how": "stopped"}
-
-
 def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
     """Measure a model on a table."""
     model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
-    spec = EvaluationSpec.model_validate(work["spec"])
+    spec = EvaluationSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, measure(model, table, spec.slices))
 
 
 def _score(channel: Channel, inbox: Inbox, work: Message) -> Message:
     """Let a model answer for the rows of a table."""
     model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
-    spec = ScoringSpec.model_validate(work["spec"])
+    spec = ScoringSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, score(model, table, spec, Path(work["workdir"])))
 
 
@@ -187,7 +173,7 @@ def _first(events: Events, resume: Path | None) -> Event | None:
         raise BadCheckpointError(error.detail) from error
 
 
-_WORKS = {"train": _train, "stack": _train_stack, "evaluate": _evaluate, "score": _score}
+_WORKS = {"train": _train, "evaluate": _evaluate, "score": _score}
 """How each kind of work is done."""
 
 

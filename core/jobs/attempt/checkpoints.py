@@ -1,29 +1,14 @@
-"""What a running attempt leaves on its job: progress and checkpoints, refused once superseded."""
+"""The checkpoints of a job: recorded by the attempt that owns it, forgotten when unusable."""
 
 import uuid
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import now
 from core.db.tables import Checkpoint, Job
-from core.jobs.queries import checkpoints, own
-
-
-def record_progress(session: Session, job_id: str, attempt: int, progress: dict[str, Any]) -> None:
-    """Merge `progress` (`step`, `epoch`, `last`, `best`, totals ...) into the job's.
-
-    Raises SupersededError.
-    """
-    apply_progress(own(session, job_id, attempt), progress)
-    session.flush()
-
-
-def apply_progress(job: Job, progress: dict[str, Any]) -> None:
-    """Merge `progress` into that of an owned row."""
-    job.progress = {**(job.progress or {}), **progress}
-    job.progress_step = int(progress.get("step", job.progress_step))
+from core.jobs.attempt.ownership import own
+from core.jobs.queries import checkpoints
 
 
 def record_checkpoint(
@@ -38,9 +23,9 @@ def record_checkpoint(
     digest: str,
     best: bool = False,
 ) -> Checkpoint:
-    """Let the job resume from the file at `key` of the store, whose bytes are already safe there.
+    """Let the job resume from the file at `key` of the store, which already holds its bytes.
 
-    Recording one step of an attempt twice gives the first row. Raises SupersededError.
+    Recording a step of an attempt twice returns the first row. Raises SupersededError.
     """
     job = own(session, job_id, attempt)
     present = session.scalar(
@@ -74,15 +59,15 @@ def record_checkpoint(
 
 
 def spare_checkpoints(session: Session, job_id: str, *, keep: int = 2) -> list[Checkpoint]:
-    """Checkpoints that may be erased from the store: all but the `keep` newest and the best one."""
+    """Checkpoints that may be erased from the store: all but the `keep` newest and the best."""
     rows = checkpoints(session, job_id)
     return [row for row in rows[keep:] if not row.best]
 
 
 def forget_checkpoint(session: Session, checkpoint_id: str) -> None:
-    """Note that the bytes of a checkpoint are gone or unreadable.
+    """Record that the bytes of a checkpoint are gone or unreadable.
 
-    A job that would resume from it resumes from the newest one that is left.
+    A job that would resume from it resumes from the newest checkpoint that is left.
     """
     row = session.get(Checkpoint, checkpoint_id)
     if row is None or row.erased_at is not None:

@@ -1,17 +1,19 @@
-"""How an attempt ends: it finishes its job, gives it back, or is lost."""
+"""How attempts end: they finish their jobs, give them back, or are lost."""
 
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.clock import later, now
+from core.db.clock import now
 from core.db.tables import Attempt, Checkpoint, Job
-from core.errors import SupersededError
+from core.jobs.attempt.ownership import Owned, attempt_rows, own_all
 from core.jobs.eligibility import untried_elsewhere
 from core.jobs.history import log, worker
-from core.jobs.queries import get, own
 from core.status import AttemptStatus, JobStatus
 
 OUT_OF_MEMORY = "out_of_memory"
@@ -34,102 +36,132 @@ _LONGEST_BACKOFF_SECONDS = 60.0
 _BACKOFF_ATTEMPTS = 8
 
 
-def finish(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    status: JobStatus,
-    *,
-    result: dict[str, Any] | None = None,
-    insights: dict[str, Any] | None = None,
-    cause: dict[str, Any] | None = None,
-    exit_code: int | None = None,
-    peak_memory_bytes: int | None = None,
-) -> Job:
-    """End the job for good as `status` (finished, failed, cancelled, pruned).
+@dataclass(frozen=True)
+class End:
+    """How a job ends for good, as finished, failed, cancelled or pruned.
 
-    Saying the same again is harmless, so an unknown outcome is met by another call. `result` is
-    what training gave, `insights` what was seen of it, `cause` why it failed: {kind, message, ...}.
-    Raises SupersededError when the job is not this attempt's.
+    `result` is what training produced, `insights` what was observed of it, `cause` why it failed:
+    {kind, message, ...}.
     """
-    if not status.terminal:
-        raise ValueError(f"{status} is not an end")
-    try:
-        job = own(session, job_id, attempt)
-    except SupersededError:
-        ours = _ended_by(session, job_id, attempt, status)
-        if ours is None:
-            raise
-        return ours
-    status = as_wished(job, status)
-    job.result = result
-    job.insights = insights or None
-    _end_attempt(session, job, AttemptStatus(status.value), cause, exit_code, peak_memory_bytes)
-    _end_job(session, job, status, worker(job.node or "", job.worker or ""), cause)
-    return job
+
+    status: JobStatus
+    result: dict[str, Any] | None = None
+    insights: dict[str, Any] | None = None
+    cause: dict[str, Any] | None = None
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.status.terminal:
+            raise ValueError(f"{self.status} is not an end")
 
 
-def release(
-    session: Session, job_id: str, attempt: int, *, cause: dict[str, Any] | None = None
-) -> Job:
-    """Give a job back on purpose (the worker drains, its owner pauses it); it is not charged.
+def finish_all(session: Session, owned: Owned, ends: Mapping[str, End]) -> set[str]:
+    """End jobs for good; the ids of those that these attempts ended so, now or in an earlier call.
 
-    It waits again, or is paused or cancelled when its owner asked for that. Raises SupersededError.
+    So a call whose outcome is unknown is repeated. Jobs of other attempts are left alone.
     """
-    job = own(session, job_id, attempt)
-    actor = worker(job.node or "", job.worker or "")
-    _end_attempt(session, job, AttemptStatus.RELEASED, cause, None, None)
-    _wait_again(session, job, "released", actor, cause, seconds=0)
-    return job
+    jobs = own_all(session, {job_id: owned[job_id] for job_id in ends})
+    rows = attempt_rows(session, jobs.values())
+    moment = _moment(session)
+    for job_id, job in jobs.items():
+        end = ends[job_id]
+        status = final_status(job, end.status)
+        job.result, job.insights = end.result, end.insights or None
+        _end_attempt(
+            rows[job_id],
+            AttemptStatus(status.value),
+            moment,
+            end.cause,
+            end.exit_code,
+            end.peak_memory_bytes,
+        )
+        _end_job(session, job, status, moment, _worker(job), end.cause)
+    session.flush()
+    others = ends.keys() - jobs.keys()
+    return set(jobs) | {
+        job_id for job_id in others if _ended_by(session, job_id, owned[job_id], ends[job_id])
+    }
 
 
-def lose(
+def release_all(
+    session: Session, owned: Owned, *, cause: dict[str, Any] | None = None, alone: bool = False
+) -> set[str]:
+    """Give jobs back on purpose (a worker drains, an owner pauses), uncharged; the ids given back.
+
+    Each waits again, or is paused or cancelled when its owner asked for that. With `alone` it joins
+    no stack again: the attempts then show which member broke the stack.
+    """
+    jobs = own_all(session, owned)
+    rows = attempt_rows(session, jobs.values())
+    moment = _moment(session)
+    for job_id, job in jobs.items():
+        _end_attempt(rows[job_id], AttemptStatus.RELEASED, moment, cause)
+        job.stack_key = None if alone else job.stack_key
+        _wait_again(session, job, "released", moment, _worker(job), cause)
+    session.flush()
+    return set(jobs)
+
+
+def lose_all(
     session: Session,
-    job_id: str,
-    attempt: int,
+    owned: Owned,
     *,
     cause: dict[str, Any],
     exit_code: int | None = None,
     peak_memory_bytes: int | None = None,
-    actor: str | None = None,
     charged: bool = True,
-) -> Job:
-    """End an attempt that something else than the spec broke: a signal, a lost worker, the store.
+) -> set[str]:
+    """End attempts that something else than the spec broke; the ids of the jobs that were owned.
 
-    The job waits again after a growing pause, until `max_attempts` attempts in a row were lost
-    without the checkpoint advancing (`poison`), or two for memory or data that is not there: then
-    it has failed, by the cause's own name. It does so only when attempts on two nodes were lost, or
-    no other node takes jobs of its queue. What is not `charged` was the machine's doing and never
-    fails a job. A job whose owner asked for an end or a pause gets that. Raises SupersededError.
+    A signal, a lost worker, the store. Each job waits again after a growing pause, until
+    `max_attempts` attempts in a row were lost without the checkpoint advancing (`poison`), or two
+    for memory or for data that is missing: then it has failed, under the cause's own name. It fails
+    only when attempts on two nodes were lost, or no other node takes jobs of its queue. A loss that
+    is not `charged` was the machine's and never fails a job. A job whose owner asked for an end or
+    a pause gets that.
     """
-    job = own(session, job_id, attempt)
-    return lose_owned(session, job, cause, exit_code, peak_memory_bytes, actor, charged=charged)
+    jobs = own_all(session, owned)
+    loss = Loss(cause, exit_code, peak_memory_bytes, charged)
+    lose_rows(session, jobs.values(), lambda job: loss)
+    return set(jobs)
 
 
-def lose_owned(
-    session: Session,
-    job: Job,
-    cause: dict[str, Any],
-    exit_code: int | None = None,
-    peak_memory_bytes: int | None = None,
-    actor: str | None = None,
-    *,
-    charged: bool = True,
-) -> Job:
-    """As `lose`, for a row that is locked and runs."""
-    actor = actor or worker(job.node or "", job.worker or "")
+@dataclass(frozen=True)
+class Loss:
+    """Why attempts were lost, who noticed it (None: their worker), and whether they are charged."""
+
+    cause: dict[str, Any]
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+    charged: bool = True
+    actor: str | None = None
+
+
+def lose_rows(session: Session, jobs: Collection[Job], loss_of: Callable[[Job], Loss]) -> None:
+    """As `lose_all`, for rows that are locked and run."""
+    rows = attempt_rows(session, jobs)
+    moment = _moment(session)
+    for job in jobs:
+        _lose(session, job, rows[job.id], moment, loss_of(job))
+    session.flush()
+
+
+def _lose(session: Session, job: Job, row: Attempt, moment: datetime, loss: Loss) -> None:
+    actor = loss.actor or _worker(job)
     _end_attempt(
-        session, job, AttemptStatus.LOST, cause, exit_code, peak_memory_bytes, charged=charged
+        row, AttemptStatus.LOST, moment, loss.cause, loss.exit_code, loss.peak_memory_bytes
     )
-    if charged:
+    row.charged = loss.charged
+    session.flush()  # what follows reads the attempts of the job
+    if loss.charged:
         _charge(session, job)
-    final = _final_cause(session, job, cause) if charged else None
+    final = _final_cause(session, job, loss.cause) if loss.charged else None
     if final is not None and job.cancel_requested_at is None:
-        _end_job(session, job, JobStatus.FAILED, actor, final)
-    else:
-        failures = job.infra_failures if charged else _uncharged(session, job)
-        _wait_again(session, job, "lost", actor, cause, seconds=_backoff(failures))
-    return job
+        _end_job(session, job, JobStatus.FAILED, moment, actor, final)
+        return
+    failures = job.infra_failures if loss.charged else _uncharged(session, job)
+    _wait_again(session, job, "lost", moment, actor, loss.cause, seconds=_backoff(failures))
 
 
 def _uncharged(session: Session, job: Job) -> int:
@@ -196,69 +228,74 @@ def _conclusive(session: Session, job: Job, losses: list[Attempt]) -> bool:
 
 
 def _end_attempt(
-    session: Session,
-    job: Job,
+    row: Attempt,
     status: AttemptStatus,
+    moment: datetime,
     cause: dict[str, Any] | None,
-    exit_code: int | None,
-    peak_memory_bytes: int | None,
-    *,
-    charged: bool = True,
+    exit_code: int | None = None,
+    peak_memory_bytes: int | None = None,
 ) -> None:
-    row = session.get_one(Attempt, (job.id, job.attempt))
-    row.charged = charged
-    row.status = status
-    row.ended_at = now()
-    row.cause = cause
-    row.exit_code = exit_code
-    row.peak_memory_bytes = peak_memory_bytes
-    session.flush()
+    row.status, row.ended_at, row.cause = status, moment, cause
+    row.exit_code, row.peak_memory_bytes = exit_code, peak_memory_bytes
 
 
 def _end_job(
-    session: Session, job: Job, status: JobStatus, actor: str, cause: dict[str, Any] | None
+    session: Session,
+    job: Job,
+    status: JobStatus,
+    moment: datetime,
+    actor: str,
+    cause: dict[str, Any] | None,
 ) -> None:
-    job.status = status
-    job.cause = cause
-    job.lease_until = None
-    job.finished_at = now()
+    job.status, job.cause = status, cause
+    job.lease_until, job.finished_at = None, moment
     log(session, job, status.value, actor, cause)
-    session.flush()
 
 
 def _wait_again(
     session: Session,
     job: Job,
     kind: str,
+    moment: datetime,
     actor: str,
     cause: dict[str, Any] | None,
     *,
-    seconds: float,
+    seconds: float = 0.0,
 ) -> None:
+    """Queue a job again in `seconds`, or do what its owner asked for; `kind` names the event."""
     if job.cancel_requested_at is not None:
         log(session, job, kind, actor, cause)
-        _end_job(session, job, as_wished(job, JobStatus.CANCELLED), actor, cause)
+        _end_job(session, job, final_status(job, JobStatus.CANCELLED), moment, actor, cause)
         return
     job.status = JobStatus.QUEUED if job.pause_requested_at is None else JobStatus.PAUSED
     job.pause_requested_at = None
     job.lease_until = None
     job.published_at = None
-    job.not_before = later(seconds)
+    job.not_before = moment + timedelta(seconds=seconds)
     log(session, job, kind, actor, cause)
-    session.flush()
 
 
-def as_wished(job: Job, status: JobStatus) -> JobStatus:
-    """The status that a job ends with: to be pruned it is stopped like a cancelled one."""
+def final_status(job: Job, status: JobStatus) -> JobStatus:
+    """The status that a job ends with: one to be pruned is stopped as if it were cancelled."""
     pruned = status is JobStatus.CANCELLED and job.prune_requested_at is not None
     return JobStatus.PRUNED if pruned else status
 
 
-def _ended_by(session: Session, job_id: str, attempt: int, status: JobStatus) -> Job | None:
-    """The job if it was exactly this attempt that ended it as `status`."""
-    row = session.get(Attempt, (job_id, attempt))
-    job = get(session, job_id)
-    status = as_wished(job, status)
-    if row is None or row.status.value != status.value:
-        return None
-    return job if job.status is status and job.attempt == attempt else None
+def _ended_by(session: Session, job_id: str, attempt: int, end: End) -> bool:
+    """Whether exactly this attempt ended the job as `end` says."""
+    row, job = session.get(Attempt, (job_id, attempt)), session.get(Job, job_id)
+    if row is None or job is None:
+        return False
+    status = final_status(job, end.status)
+    return row.status.value == status.value and job.status is status and job.attempt == attempt
+
+
+def _worker(job: Job) -> str:
+    """The actor of what the worker of a running job does."""
+    return worker(job.node or "", job.worker or "")
+
+
+def _moment(session: Session) -> datetime:
+    """The time by the database's clock."""
+    moment: datetime = session.execute(select(now())).scalar_one()
+    return moment

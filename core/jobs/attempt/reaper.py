@@ -1,4 +1,4 @@
-"""Take back the jobs of attempts that fell silent."""
+"""Take back the jobs of attempts that stopped renewing their lease."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from core.db.clock import now
 from core.db.session import transaction
 from core.db.tables import Job
 from core.errors import UnavailableError
-from core.jobs.attempt.outcome import lose_owned
+from core.jobs.attempt.outcome import Loss, lose_rows
 from core.jobs.history import SCHEDULER
 from core.status import JobStatus
 
@@ -19,10 +19,10 @@ LOST_WORKER = "lost_worker"
 
 
 def reap(session: Session, *, limit: int = 100) -> list[Job]:
-    """Lose the attempts whose lease ran out; the jobs, with the state they are in now.
+    """Lose the attempts whose lease ran out; their jobs, in the state they have now.
 
-    A row that another transaction holds is left for the next time. The scheduler calls this through
-    a Reaper, which knows when a silence is the database's own.
+    A row that another transaction locks is left for the next call. The scheduler calls this through
+    a Reaper, which knows when leases ran out because the database itself was away.
     """
     statement = (
         select(Job)
@@ -33,18 +33,21 @@ def reap(session: Session, *, limit: int = 100) -> list[Job]:
         .execution_options(populate_existing=True)
     )
     reaped = list(session.scalars(statement))
-    for job in reaped:
-        message = f"worker {job.worker} on node {job.node} stopped renewing its lease"
-        lose_owned(session, job, {"kind": LOST_WORKER, "message": message}, actor=SCHEDULER)
+    lose_rows(session, reaped, _silence)
     return reaped
 
 
-class Reaper:
-    """Reaps, but only after it has seen the database up for a whole lease without a gap.
+def _silence(job: Job) -> Loss:
+    message = f"worker {job.worker} on node {job.node} stopped renewing its lease"
+    return Loss({"kind": LOST_WORKER, "message": message}, actor=SCHEDULER)
 
-    During an outage of the database no worker can renew. When it returns, each healthy one renews
-    within a lease; reaping before that would restart them all. The same holds when the scheduler
-    itself was frozen together with the workers: a look that comes late starts the wait anew.
+
+class Reaper:
+    """Reaps, but only after the database answered for a whole lease without a gap.
+
+    During an outage of the database no worker can renew. After it, each healthy worker renews
+    within a lease; reaping earlier would restart all jobs. The same holds when the scheduler itself
+    was frozen together with the workers: a late `look` starts the wait again.
     """
 
     def __init__(
@@ -63,8 +66,8 @@ class Reaper:
     def look(self) -> list[str]:
         """Reap if the database was up long enough; the ids of the jobs taken back.
 
-        To be called every tenth of a lease or so. Raises UnavailableError when the database does
-        not answer.
+        Call it about every tenth of a lease. Raises UnavailableError when the database does not
+        answer.
         """
         started_at = self._monotonic()
         if self._up_since is None or started_at - self._looked_at > self._lease_seconds / 2:
@@ -75,7 +78,7 @@ class Reaper:
             with transaction(self._engine) as session:
                 session.execute(select(now()))
                 if self._monotonic() - started_at > self._lease_seconds / 3:
-                    # It answered, but so late that renewals may have waited as long.
+                    # The answer was so late that renewals may have waited as long.
                     self._up_since = None
                 elif waited:
                     reaped = reap(session)

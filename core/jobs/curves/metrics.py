@@ -4,9 +4,8 @@ An attempt that resumes at a step repeats what earlier attempts did beyond it; t
 there on are superseded. Which ones follows from the attempts' rows, so nothing is ever rewritten.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.tables import Attempt, MetricChunk
-from core.jobs.attempt.checkpoints import apply_progress
-from core.jobs.logs import Line, add_lines
-from core.jobs.points import PACKED, Point, pack, unpack
-from core.jobs.queries import own
+from core.jobs.points import PACKED, Point, unpack
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -34,52 +30,6 @@ class History:
         for key, packed in self.series.items():
             for _, step, epoch, at_ms, value in packed.tolist():
                 yield Point(key, step, epoch, at_ms, value)
-
-
-def record_metrics(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    sequence: int,
-    points: Sequence[Point],
-    *,
-    progress: dict[str, Any] | None = None,
-    lines: Sequence[Line] = (),
-) -> int | None:
-    """Write one chunk of points, lines of the log, and `progress` as record_progress does.
-
-    `sequence` counts the attempt's chunks; what was written before is not written again, so an
-    unknown outcome is met by another call. Returns the chunk's id, None when `points` is empty.
-    Raises SupersededError.
-    """
-    job = own(session, job_id, attempt)
-    add_lines(session, job_id, attempt, lines)
-    if progress is not None:
-        apply_progress(job, progress)
-        session.flush()
-    if not points:
-        return None
-    present = select(MetricChunk.id).where(
-        MetricChunk.job_id == job_id,
-        MetricChunk.attempt == attempt,
-        MetricChunk.sequence == sequence,
-    )
-    if (written := session.scalar(present)) is not None:
-        return written
-    keys, packed = pack(points)
-    chunk = MetricChunk(
-        job_id=job_id,
-        attempt=attempt,
-        sequence=sequence,
-        keys=keys,
-        points=packed.tobytes(),
-        count=len(packed),
-        first_step=int(packed["step"].min()),
-        last_step=int(packed["step"].max()),
-    )
-    session.add(chunk)
-    session.flush()
-    return chunk.id
 
 
 def metrics(

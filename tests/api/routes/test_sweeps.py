@@ -145,7 +145,7 @@ def test_a_budget_is_shown_and_ends_a_sweep(http: Http) -> None:
     (trial,) = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
     claim = http.claimed(trial["job_id"])
     with transaction(engine) as session:
-        jobs.record_progress(session, claim.job_id, 1, {"step": 9, "epoch": epochs})
+        jobs.record_metrics(session, claim.job_id, 1, 0, [], progress={"step": 9, "epoch": epochs})
         result = {"metrics": {"valid/accuracy": 0.5}}
         jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
     sweeps.advance(engine, sweep_id)

@@ -4,7 +4,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import CodeType
 from typing import Any
@@ -15,9 +15,9 @@ from sqlalchemy import literal
 from core import jobs
 from core.db.types import Timestamp
 from core.jobs import control, queries, submission
-from core.jobs.attempt import claims, outcome, reaper, stack
+from core.jobs.attempt import claims, outcome, ownership, reaper, reports
 from core.jobs.mirror import state
-from worker.attempt.outcome import Conclusion
+from worker.attempt.outcome import Outcome
 from worker.mlflow.jobs import JobMirror
 
 
@@ -60,24 +60,38 @@ def _unfenced(session: Any, job_id: str, attempt: int) -> Any:
     return queries.get(session, job_id, lock=True)
 
 
+def _unfenced_all(session: Any, owned: Any) -> Any:
+    return {job_id: queries.get(session, job_id, lock=True) for job_id in sorted(owned)}
+
+
+def _again(report: Any, was_written: bool) -> Any:
+    return replace(report, sequence=report.sequence + 1000 * was_written)
+
+
 def _by_local_clock(seconds: float) -> Any:
     return literal(datetime.now(UTC) + timedelta(seconds=seconds), Timestamp())
 
 
 _OWN = ("own(session, job_id, attempt)", "_unfenced(session, job_id, attempt)")
-_UNFENCED = {"_unfenced": _unfenced}
+_OWN_ALL = ("own_all(session, ", "_unfenced_all(session, ")
+_UNFENCED = {"_unfenced": _unfenced, "_unfenced_all": _unfenced_all}
 _SENT = """\
         points = [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points]
 """
 
 FOUND_BY_THE_MACHINE = {
-    "metrics are not fenced": Mutant(jobs.record_metrics, *_OWN, _UNFENCED),
+    "metrics are not fenced": Mutant(reports.write, *_OWN_ALL, _UNFENCED),
     "checkpoints are not fenced": Mutant(jobs.record_checkpoint, *_OWN, _UNFENCED),
-    "ends are not fenced": Mutant(outcome.finish, *_OWN, _UNFENCED),
-    "releases are not fenced": Mutant(outcome.release, *_OWN, _UNFENCED),
-    "losses are not fenced": Mutant(outcome.lose, *_OWN, _UNFENCED),
-    "renewals are not fenced": Mutant(
-        claims.renew, "Job.attempt == claim.attempt,", "Job.attempt >= claim.attempt,"
+    "ends are not fenced": Mutant(outcome.finish_all, *_OWN_ALL, _UNFENCED),
+    "releases are not fenced": Mutant(outcome.release_all, *_OWN_ALL, _UNFENCED),
+    "losses are not fenced": Mutant(outcome.lose_all, *_OWN_ALL, _UNFENCED),
+    "attempts are fenced by the job alone": Mutant(
+        ownership.still_owned,
+        "tuple_(Job.id, Job.attempt).in_(list(owned.items()))",
+        "Job.id.is_not(None)",
+    ),
+    "an attempt writes into jobs that ended": Mutant(
+        ownership.still_owned, "Job.status == JobStatus.RUNNING", "Job.id.is_not(None)"
     ),
     "a release resets the attempt": Mutant(
         outcome._wait_again,
@@ -85,19 +99,21 @@ FOUND_BY_THE_MACHINE = {
         "job.published_at = None\n    job.attempt = 0\n",
     ),
     "leases follow a local clock": Mutant(
-        claims.claim,
+        claims._take,
         "lease_until=later(lease_seconds)",
         "lease_until=_by_local_clock(lease_seconds)",
         {"_by_local_clock": _by_local_clock},
     ),
-    "a claim does not wait for the backoff": Mutant(claims.claim, "Job.not_before <= now(),", ""),
+    "a claim does not wait for the backoff": Mutant(claims._take, ", Job.not_before <= now()", ""),
     "the reaper has no grace": Mutant(
         reaper.Reaper.look,
         "waited = started_at - self._up_since >= self._lease_seconds",
         "waited = True",
     ),
     "a key is forgotten": Mutant(submission.enter, "if earlier is not None:", "if False:"),
-    "finishing twice is refused": Mutant(outcome.finish, "if ours is None:", "if True:"),
+    "finishing twice is refused": Mutant(
+        outcome.finish_all, "for job_id in others if", "for job_id in () if"
+    ),
     "losses are not charged": Mutant(
         outcome._charge, "else job.infra_failures + 1", "else job.infra_failures"
     ),
@@ -110,30 +126,23 @@ FOUND_BY_THE_MACHINE = {
     "superseded points stay": Mutant(
         jobs.metrics.__globals__["last_steps"], "lowest = min(lowest, resumed_from)", "pass"
     ),
-    "a stack's chunk told twice is written twice": Mutant(
-        stack.record_all,
-        "if len(points) and (job_id, job.attempt, report.sequence) not in present:",
-        "if (job_id, job.attempt, report.sequence) in present:\n"
-        "            report = Written(report.sequence + 1000, report.keys, points)\n"
-        "        if len(points):",
-    ),
-    "stacks are not fenced by the attempt": Mutant(
-        stack._ours, "tuple_(Job.id, Job.attempt).in_(pairs)", "Job.id.in_(list(owned))"
-    ),
-    "a stack writes into jobs that ended": Mutant(
-        stack._ours, "Job.status == JobStatus.RUNNING", "Job.id.is_not(None)"
+    "a chunk reported twice is written twice": Mutant(
+        reports.write,
+        "(job_id, job.attempt, report.sequence) not in written:",
+        "True:\n"
+        "            report = _again(report, (job_id, job.attempt, report.sequence) in written)",
+        {"_again": _again},
     ),
     "a stack takes a job with a checkpoint": Mutant(
-        stack._fitting, "Job.checkpoint_id.is_(None),", ""
+        claims._stackable, "Job.checkpoint_id.is_(None),", ""
     ),
-    "a stack given back forgets a pause": Mutant(
-        stack.release_all, "JobStatus.PAUSED if paused else JobStatus.QUEUED", "JobStatus.QUEUED"
+    "a job given back forgets a pause": Mutant(
+        outcome._wait_again,
+        "JobStatus.QUEUED if job.pause_requested_at is None else JobStatus.PAUSED",
+        "JobStatus.QUEUED",
     ),
     "a stack given back alone is a stack again": Mutant(
-        stack.release_all, "None if alone else job.stack_key", "job.stack_key"
-    ),
-    "a stack cancelled while it trains waits again": Mutant(
-        stack.release_all, "if job.cancel_requested_at is not None:", "if False:"
+        outcome.release_all, "None if alone else job.stack_key", "job.stack_key"
     ),
     "the mirror shows a repeated point with its own moment": Mutant(
         state.unmirrored, "first.get(place, point)", "point"
@@ -150,13 +159,13 @@ FOUND_BY_THE_MACHINE = {
 
 FOUND_BY_TESTS = {
     "the end is told after the lease was lost": Mutant(
-        Conclusion._settle, "while not self._lease.lost:", "while True:"
+        Outcome._wait_for_lease, "while self._lease.expired:", "while False:"
     ),
     "the end is told before the points are written": Mutant(
-        Conclusion._written, "not self._recorder.wait(ticket, _LOOK_SECONDS)", "False"
+        Outcome._wait_for_points, "not self._recorder.wait(ticket, _LOOK_SECONDS)", "False"
     ),
     "an end that was told is taken for a lost lease": Mutant(
-        Conclusion._settle, "tried = True", "tried = False"
+        Outcome._repeat, "tried = True", "tried = False"
     ),
 }
 """Errors in a worker that a test of its own has to find."""

@@ -33,7 +33,7 @@ def test_cancelling_a_job_that_runs_asks_its_attempt(engine: Engine) -> None:
     assert do(engine, jobs.cancel, claim.job_id).status is JobStatus.RUNNING
     first = do(engine, jobs.cancel, claim.job_id)
     assert first.cancel_requested_at is not None
-    assert do(engine, jobs.wanted, claim).cancel_requested
+    assert do(engine, jobs.signals, claim.owned)[claim.job_id].cancel_requested
     done = do(engine, jobs.finish, claim.job_id, 1, JobStatus.CANCELLED)
     assert done.status is JobStatus.CANCELLED
     with reading(engine) as session:
@@ -70,9 +70,9 @@ def test_pause_and_resume_of_a_job_that_waits(engine: Engine) -> None:
 def test_a_pause_that_was_only_asked_for_can_be_taken_back(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, jobs.pause, claim.job_id)
-    assert do(engine, jobs.wanted, claim).pause_requested
+    assert do(engine, jobs.signals, claim.owned)[claim.job_id].pause_requested
     do(engine, jobs.resume, claim.job_id)
-    assert not do(engine, jobs.wanted, claim).pause_requested
+    assert not do(engine, jobs.signals, claim.owned)[claim.job_id].pause_requested
 
 
 def test_a_paused_job_can_be_cancelled(engine: Engine) -> None:

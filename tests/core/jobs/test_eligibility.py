@@ -90,7 +90,7 @@ def test_a_stack_takes_no_job_that_this_worker_lost(engine: Engine) -> None:
     lose(engine, take(engine, lost.id, "sick", "n1"), FULL, charged=False)
     claim = take(engine, first.id, "sick", "n1")
     assert claim is not None
-    beside = do(engine, jobs.claim_beside, claim, 9, lease_seconds=LEASE)
+    beside = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
     assert [one.job_id for one in beside] == [fresh.id]
 
 
@@ -168,7 +168,7 @@ def test_data_that_the_only_node_finds_missing_twice_fails_the_job_by_name(engin
 def test_members_of_a_stack_that_a_machine_lost_wait_again_uncharged(engine: Engine) -> None:
     claims = [claimed(engine) for _ in range(3)]
     owned = {claim.job_id: claim.attempt for claim in claims}
-    assert do(engine, jobs.lose_all, {**owned, "gone": 1}, cause=FULL) == set(owned)
+    assert do(engine, jobs.lose_all, {**owned, "gone": 1}, cause=FULL, charged=False) == set(owned)
     for job_id in owned:
         row = do(engine, jobs.get, job_id)
         assert (row.status, row.infra_failures) == (JobStatus.QUEUED, 0)

@@ -53,7 +53,9 @@ def test_a_job_is_left_to_who_holds_its_data(engine: Engine, large: Job) -> None
     [{"datasets": ["1" * 64]}, {"datasets": []}, {"queues": ["gpu"]}, {"slots": 0}],
     ids=str,
 )
-def test_nobody_waits_for_who_cannot_take_it(engine: Engine, large: Job, changes) -> None:
+def test_nobody_waits_for_who_cannot_take_it(
+    engine: Engine, large: Job, changes: dict[str, Any]
+) -> None:
     beat(engine, large, **changes)
     assert not left(engine, large)
 

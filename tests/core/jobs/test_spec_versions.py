@@ -63,8 +63,8 @@ def test_nor_is_it_claimed_beside_others(engine: Engine) -> None:
     first, second = submit(spec()), submit(spec())
     submit(spec(NewerSpec, warp=9))
     claim = claimed(engine, first.id)
-    assert do(engine, jobs.waiting_beside, "k") == 1
-    beside = do(engine, jobs.claim_beside, claim, 9, lease_seconds=LEASE)
+    assert do(engine, jobs.stackable, "k") == 1
+    beside = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
     assert [one.job_id for one in beside] == [second.id]
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_after_all_is_given_back_uncharged(engine: Engine) -
     assert row.spec_version == NEWER
     (attempt,) = do(engine, jobs.attempts, job.id)
     assert attempt.status is AttemptStatus.RELEASED
-    assert attempt.cause["kind"] == jobs.UNKNOWN_SPEC
+    assert (attempt.cause or {})["kind"] == jobs.UNKNOWN_SPEC
     assert do(engine, jobs.kept_off, job.id, node="n", worker="w")
     with pytest.raises(SupersededError):
         do(engine, jobs.decline, job.id, claim.attempt, raised.value)

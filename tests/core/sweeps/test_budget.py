@@ -41,7 +41,7 @@ def train(engine: Engine, job_id: str, epochs: int) -> int:
     """Claim a job and record progress up to an epoch; return the attempt number."""
     claim = claimed(engine, job_id)
     progress: dict[str, Any] = {"step": 10 * epochs, "epoch": epochs}
-    do(engine, jobs.record_progress, job_id, claim.attempt, progress)
+    do(engine, jobs.record_metrics, job_id, claim.attempt, 0, [], progress=progress)
     return claim.attempt
 
 
@@ -92,7 +92,8 @@ def test_no_more_trials_start_than_the_epochs_allow(engine: Engine) -> None:
     attempt = train(engine, last, EPOCHS - 6)
     assert sweeps.advance(engine, sweep_id) == sweeps.Advance(ended=2)
     assert row(engine, sweep_id).stopped_by is None
-    do(engine, jobs.record_progress, last, attempt, {"step": 999, "epoch": EPOCHS - 5})
+    progress = {"step": 999, "epoch": EPOCHS - 5}
+    do(engine, jobs.record_metrics, last, attempt, 0, [], progress=progress)
     sweeps.advance(engine, sweep_id)
     assert row(engine, sweep_id).stopped_by == "epochs"
     assert do(engine, jobs.get, last).cancel_requested_at is not None

@@ -3,6 +3,8 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,28 +14,30 @@ from core.db.session import reading, transaction
 from core.spec.job import DIGITS
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
-from tests.support.worker_cases import LONG, Bench, until
+from tests.support.worker_cases import LONG, Bench, known, until
+
+DATA = cast(dict[str, Any], DIGITS["data"])
 
 
-def test_a_job_is_trained_and_finished(bench: Bench, tmp_path):
+def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     job_id = bench.submit(epochs=3)
     assert bench.slot.work(job_id) == 1
     job = bench.job(job_id)
     assert job.status is JobStatus.FINISHED
-    assert job.result["reason"] == "epochs"
-    assert job.progress["epoch"] == 3
-    assert job.progress["last"]["valid/accuracy"] > 0.8
-    assert job.progress["best"]["valid/loss"] <= job.progress["last"]["valid/loss"]
+    assert known(job.result)["reason"] == "epochs"
+    assert known(job.progress)["epoch"] == 3
+    assert known(job.progress)["last"]["valid/accuracy"] > 0.8
+    assert known(job.progress)["best"]["valid/loss"] <= known(job.progress)["last"]["valid/loss"]
     history = bench.history(job_id)
     assert [step for step, _ in history["valid/loss"]] == [45, 90, 135]
     assert len(history["test/accuracy"]) == 1
-    bench.store.get_file(job.result["model_key"], tmp_path / "model")
+    bench.store.get_file(known(job.result)["model_key"], tmp_path / "model")
     model = TrainedModel.load(tmp_path / "model")
-    assert model.digest == job.result["weights_digest"]
+    assert model.digest == known(job.result)["weights_digest"]
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.FINISHED
     assert attempt.node == "bench"
-    assert attempt.peak_memory_bytes > 10_000_000
+    assert known(attempt.peak_memory_bytes) > 10_000_000
     said = bench.said(job_id)
     assert said[0] == "attempt 1 on bench: fetching the data"
     assert said[1].startswith("training begins: ")
@@ -41,17 +45,17 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path):
     assert said[-1].startswith("training ended at step 135: all epochs are done; ")
 
 
-def test_what_waits_is_taken_without_another_bell(bench: Bench):
+def test_what_waits_is_taken_without_another_bell(bench: Bench) -> None:
     job_ids = [bench.submit(epochs=1, seed=seed) for seed in range(3)]
     assert bench.slot.work(job_ids[0]) == 3
     assert {bench.job(job_id).status for job_id in job_ids} == {JobStatus.FINISHED}
 
 
-def test_a_bell_for_nothing_is_harmless(bench: Bench):
+def test_a_bell_for_nothing_is_harmless(bench: Bench) -> None:
     assert bench.slot.work("no such job") == 0
 
 
-def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench):
+def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench) -> None:
     job_id = bench.submit(
         epochs=3,
         optimizer={"kind": "sgd", "learning_rate": 1e30},
@@ -60,13 +64,13 @@ def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench):
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "user_error"
-    assert "learning rate" in job.cause["message"]
-    assert job.cause["message"] in bench.said(job_id)
+    assert known(job.cause)["kind"] == "user_error"
+    assert "learning rate" in known(job.cause)["message"]
+    assert known(job.cause)["message"] in bench.said(job_id)
     assert job.attempt == 1
 
 
-def test_cancelling_stops_training(bench: Bench):
+def test_cancelling_stops_training(bench: Bench) -> None:
     job_id = bench.submit(**LONG)
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).progress_step > 0)
@@ -80,10 +84,10 @@ def test_cancelling_stops_training(bench: Bench):
 
 @pytest.mark.parametrize(("memory_bytes", "epochs"), [(None, 350), (2**20, 130)])
 def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
-    bench: Bench, memory_bytes, epochs
-):
+    bench: Bench, memory_bytes: int | None, epochs: int
+) -> None:
     """With 1 MB of memory for them the rows are read from the disk."""
-    data = {**DIGITS["data"], "memory_bytes": memory_bytes}
+    data = {**DATA, "memory_bytes": memory_bytes}
     calm = bench.submit(epochs=epochs, data=data)
     bench.slot.work(calm)
     job_id = bench.submit(epochs=epochs, data=data, checkpoint={"every_steps": 100})
@@ -95,46 +99,46 @@ def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
     job, attempts = bench.job(job_id), bench.attempts(job_id)
     assert job.status is JobStatus.FINISHED
     assert [one.status for one in attempts] == [AttemptStatus.LOST, AttemptStatus.FINISHED]
-    assert attempts[0].cause["signal"] == "SIGKILL"
+    assert known(attempts[0].cause)["signal"] == "SIGKILL"
     assert attempts[0].exit_code == -signal.SIGKILL
     assert attempts[1].resumed_from_step >= 100
-    assert job.result["weights_digest"] == bench.job(calm).result["weights_digest"]
+    assert known(job.result)["weights_digest"] == known(bench.job(calm).result)["weights_digest"]
     assert bench.history(job_id) == bench.history(calm)
 
 
 class Spoiling(Store):
     """Gives other bytes for the labels of the digits when it is asked for them alone."""
 
-    def get_range(self, key, start, size):
-        found = super().get_range(key, start, size)
-        return bytes([found[0] ^ 1]) + found[1:] if size == 8 * 1797 else found
+    def get_range(self, key: str, start: int, size: int) -> bytes:
+        content = super().get_range(key, start, size)
+        return bytes([content[0] ^ 1]) + content[1:] if size == 8 * 1797 else content
 
 
-def test_columns_that_the_store_spoilt_make_no_model(bench: Bench):
+def test_columns_that_the_store_spoilt_make_no_model(bench: Bench) -> None:
     store = bench.store
     bench.equipment.store = Spoiling(store._files, store._root, store.url)
-    job_id = bench.submit(epochs=1, data={**DIGITS["data"], "memory_bytes": 2**20})
+    job_id = bench.submit(epochs=1, data={**DATA, "memory_bytes": 2**20})
     bench.slot.work(job_id)
     first = bench.attempts(job_id)[0]
     assert first.status is AttemptStatus.LOST
-    assert first.cause["kind"] == "data_unavailable"
-    assert "other bytes for columns label" in first.cause["message"]
+    assert known(first.cause)["kind"] == "data_unavailable"
+    assert "other bytes for columns label" in known(first.cause)["message"]
 
 
 def test_data_that_the_machine_s_cache_cannot_hold_is_said_so(
     make_bench: Callable[..., Bench], sqlite_url: str
-):
+) -> None:
     bench = make_bench(sqlite_url, cache_bytes=1000)
     job_id = bench.submit(max_attempts=1)
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "data_too_large"
-    assert "do not fit into the cache of 1,000" in job.cause["message"]
+    assert known(job.cause)["kind"] == "data_too_large"
+    assert "do not fit into the cache of 1,000" in known(job.cause)["message"]
 
 
 @pytest.mark.parametrize("how", ["pause", "drain"])
-def test_giving_a_job_back_keeps_every_step(bench: Bench, how: str):
+def test_giving_a_job_back_keeps_every_step(bench: Bench, how: str) -> None:
     job_id = bench.submit(**LONG)
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).progress_step > 0)

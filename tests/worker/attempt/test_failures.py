@@ -4,20 +4,23 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from core import jobs
+from core.data.storage.stores import Store
 from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.status import AttemptStatus, JobStatus
 from tests.support.databases import PostgresServer
-from tests.support.worker_cases import LONG, Bench, until
+from tests.support.worker_cases import LONG, Bench, known, until
 
 SHORT_LEASE = 2.0
-STEPS = {"epochs": 200, "checkpoint": {"every_steps": 40}}
+STEPS: dict[str, Any] = {"epochs": 200, "checkpoint": {"every_steps": 40}}
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def equals(bench: Bench, job_id: str, other_id: str) -> None:
     """Both ended with the same network and told the same points, bit for bit."""
     job, other = bench.job(job_id), bench.job(other_id)
     assert job.status is other.status is JobStatus.FINISHED
-    assert job.result["weights_digest"] == other.result["weights_digest"]
+    assert known(job.result)["weights_digest"] == known(other.result)["weights_digest"]
     assert bench.history(job_id) == bench.history(other_id)
 
 
@@ -42,7 +45,7 @@ def checkpointed(bench: Bench, job_id: str) -> bool:
 
 def test_too_little_memory_is_tried_twice_and_then_fails(
     make_bench: Callable[..., Bench], sqlite_url: str
-):
+) -> None:
     bench = make_bench(sqlite_url, runner_memory_bytes=2 * 2**30)
     network = [{"kind": "dense", "units": 30_000}, {"kind": "dense", "units": 30_000}]
     job_id = bench.submit(network=[*network, {"kind": "dense", "units": 10}])
@@ -50,10 +53,14 @@ def test_too_little_memory_is_tried_twice_and_then_fails(
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "out_of_memory"
-    assert job.cause["limit_bytes"] == 2 * 2**30
+    assert known(job.cause)["kind"] == "out_of_memory"
+    assert known(job.cause)["limit_bytes"] == 2 * 2**30
     assert len(bench.attempts(job_id)) == 2
     assert bench.job(small).status is JobStatus.FINISHED
+
+
+def _is_empty(memory_group: Path) -> bool:
+    return not (memory_group / "cgroup.procs").read_text().strip()
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def memory_group() -> Iterator[Path]:
         except OSError:
             continue
         yield folder
-        until(lambda folder=folder: not (folder / "cgroup.procs").read_text().strip())
+        until(partial(_is_empty, folder))
         folder.rmdir()
         return
     pytest.skip("control groups cannot be made here")
@@ -76,7 +83,7 @@ def memory_group() -> Iterator[Path]:
 @pytest.mark.root
 def test_a_runner_killed_for_its_memory_says_so(
     make_bench: Callable[..., Bench], sqlite_url: str, memory_group: Path
-):
+) -> None:
     bench = make_bench(sqlite_url)
     network = [{"kind": "dense", "units": 20_000}, {"kind": "dense", "units": 5_000}]
     job_id = bench.submit(network=[*network, {"kind": "dense", "units": 10}])
@@ -88,11 +95,11 @@ def test_a_runner_killed_for_its_memory_says_so(
         thread.join(30)
     first = bench.attempts(job_id)[0]
     assert first.status is AttemptStatus.LOST
-    assert first.cause["kind"] == "out_of_memory"
-    assert first.cause["limit_bytes"] == 300 * 2**20
+    assert known(first.cause)["kind"] == "out_of_memory"
+    assert known(first.cause)["limit_bytes"] == 300 * 2**20
 
 
-def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench):
+def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench) -> None:
     job_id = bench.submit(**LONG, max_attempts=1)
     runner = bench.equipment.runner()
     with bench.working(job_id) as thread:
@@ -101,19 +108,19 @@ def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench):
         thread.join(30)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["signal"] == "SIGSEGV"
+    assert known(job.cause)["signal"] == "SIGSEGV"
 
 
-def test_a_job_that_kills_every_runner_is_given_up_as_poison(bench: Bench):
+def test_a_job_that_kills_every_runner_is_given_up_as_poison(bench: Bench) -> None:
     job_id = bench.submit(**LONG, max_attempts=2, checkpoint={"every_seconds": 1000})
     with bench.working(job_id) as thread:
         for number in (1, 2):
-            until(lambda number=number: _trains(bench, job_id, number))
-            os.kill(bench.equipment.runner_pid, signal.SIGKILL)
+            until(partial(_trains, bench, job_id, number))
+            os.kill(known(bench.equipment.runner_pid), signal.SIGKILL)
         thread.join(30)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "poison"
+    assert known(job.cause)["kind"] == "poison"
 
 
 def _trains(bench: Bench, job_id: str, attempt: int) -> bool:
@@ -121,16 +128,16 @@ def _trains(bench: Bench, job_id: str, attempt: int) -> bool:
     return job.attempt == attempt and job.status is JobStatus.RUNNING and job.progress_step > 0
 
 
-def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench, calm: str):
+def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench, calm: str) -> None:
     job_id = bench.submit(**STEPS)
     with bench.working(job_id) as thread:
         until(lambda: bench.job(job_id).progress_step > 600 and _checkpoints(bench, job_id) >= 2)
         (folder,) = bench.settings.data_dir.rglob(f"{job_id}-1")
         # All that the runner had saved is kept: nothing newer comes after the one that is damaged.
-        until(lambda: _stopped_between_checkpoints(bench.equipment.runner_pid, folder))
+        until(lambda: _stopped_between_checkpoints(known(bench.equipment.runner_pid), folder))
         assert _checkpoints(bench, job_id) >= 2
         damaged = _damage_newest(bench, job_id)
-        os.kill(bench.equipment.runner_pid, signal.SIGKILL)
+        os.kill(known(bench.equipment.runner_pid), signal.SIGKILL)
         thread.join(60)
     second = bench.attempts(job_id)[1]
     assert 0 < second.resumed_from_step < damaged
@@ -166,10 +173,11 @@ def _damage_newest(bench: Bench, job_id: str) -> int:
 
 def test_a_store_that_is_away_for_a_while_delays_only_checkpoints_and_model(
     bench: Bench, calm: str, monkeypatch: pytest.MonkeyPatch
-):
-    put_file, refused = type(bench.store).put_file, []
+) -> None:
+    put_file = type(bench.store).put_file
+    refused: list[str] = []
 
-    def refuse(store: object, source: Path, key: str) -> None:
+    def refuse(store: Store, source: Path, key: str) -> None:
         if len(refused) < 5:
             refused.append(key)
             raise UnavailableError("away")
@@ -185,7 +193,7 @@ def test_a_store_that_is_away_for_a_while_delays_only_checkpoints_and_model(
 
 def test_an_outage_shorter_than_the_lease_restarts_nothing(
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
-):
+) -> None:
     bench = make_bench(postgres_url, lease_seconds=20.0)
     calm = bench.submit(**STEPS)
     bench.slot.work(calm)
@@ -202,7 +210,7 @@ def test_an_outage_shorter_than_the_lease_restarts_nothing(
 
 def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_still_and_goes_on(
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
-):
+) -> None:
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
     # It must not have ended before the lease has.
     steps = {**STEPS, "epochs": 1500, "checkpoint": {"every_steps": 500}}
@@ -212,7 +220,7 @@ def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_st
     job_id = bench.submit(**steps)
     with bench.working(job_id) as thread:
         until(lambda: checkpointed(bench, job_id))
-        runner = psutil.Process(bench.equipment.runner_pid)
+        runner = psutil.Process(known(bench.equipment.runner_pid))
         postgres.stop()
         try:
             until(lambda: runner.status() == psutil.STATUS_STOPPED)
@@ -227,12 +235,12 @@ def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_st
 
 def test_who_was_replaced_while_the_database_was_away_trains_no_more(
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
-):
+) -> None:
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
     job_id = bench.submit(**{**STEPS, "epochs": 1_000_000})
     with bench.working(job_id):
         until(lambda: checkpointed(bench, job_id))
-        runner = psutil.Process(bench.equipment.runner_pid)
+        runner = psutil.Process(known(bench.equipment.runner_pid))
         with transaction(bench.engine) as session:
             # As long as this is not committed the lease cannot be renewed.
             jobs.lose(session, job_id, 1, cause={"kind": "test"})
@@ -241,7 +249,7 @@ def test_who_was_replaced_while_the_database_was_away_trains_no_more(
     assert bench.attempts(job_id)[0].status is AttemptStatus.LOST
 
 
-def test_a_superseded_attempt_stops_and_leaves_no_trace(bench: Bench, calm: str):
+def test_a_superseded_attempt_stops_and_leaves_no_trace(bench: Bench, calm: str) -> None:
     job_id = bench.submit(**STEPS)
     with bench.working(job_id) as thread:
         until(lambda: checkpointed(bench, job_id))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pyarrow.csv
@@ -16,7 +17,7 @@ from core.db.tables import Evaluation
 from core.spec.inference import EvaluationSpec, ScoringSpec
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
-from tests.support.worker_cases import DIGITS_CSV, Bench, until
+from tests.support.worker_cases import DIGITS_CSV, Bench, known, until
 
 
 @pytest.fixture
@@ -32,16 +33,18 @@ def rows_of(bench: Bench) -> list[Evaluation]:
         return list(session.scalars(select(Evaluation)))
 
 
-def answers(bench: Bench, trained: str, folder) -> tuple[list[int], list[int]]:
+def answers(bench: Bench, trained: str, folder: Path) -> tuple[list[int], list[int]]:
     """What the model says of all rows, and the truth."""
-    bench.store.get_file(bench.job(trained).result["model_key"], folder / "model")
+    bench.store.get_file(known(bench.job(trained).result)["model_key"], folder / "model")
     model = TrainedModel.load(folder / "model")
     table = pyarrow.csv.read_csv(DIGITS_CSV)
     said = model.answers(model.outputs(model.table_to_array(table)))
     return said, columns.labels(table, "label").tolist()
 
 
-def test_a_model_is_measured_and_its_answers_are_kept(bench: Bench, trained: str, tmp_path):
+def test_a_model_is_measured_and_its_answers_are_kept(
+    bench: Bench, trained: str, tmp_path: Path
+) -> None:
     said, truth = answers(bench, trained, tmp_path)
     measuring = bench.infer(EvaluationSpec(dataset="digits", slices=("label",)), trained)
     scoring = bench.infer(ScoringSpec(dataset="digits", keep=("label",)), trained)
@@ -52,11 +55,13 @@ def test_a_model_is_measured_and_its_answers_are_kept(bench: Bench, trained: str
     assert (row.job_id, row.evaluated_by, row.rows) == (trained, measuring, 1797)
     assert row.metrics["accuracy"] == pytest.approx(right)
     assert sum(one["rows"] for one in row.slices) == 1797
-    assert np.trace(row.confusion["counts"]) == round(right * 1797)
-    assert bench.history(measuring)["eval/accuracy"] == [(1, pytest.approx(right))]
-    assert bench.job(measuring).progress["rows"] == 1797
+    assert np.trace(known(row.confusion)["counts"]) == round(right * 1797)
+    ((step, measured),) = bench.history(measuring)["eval/accuracy"]
+    assert step == 1
+    assert measured == pytest.approx(right)
+    assert known(bench.job(measuring).progress)["rows"] == 1797
 
-    result = bench.job(scoring).result
+    result = known(bench.job(scoring).result)
     bench.store.get_file(result["predictions_key"], tmp_path / "answers.parquet")
     found = pq.read_table(tmp_path / "answers.parquet")
     assert found.column_names == result["columns"] == ["row", "label", "prediction"]
@@ -66,7 +71,7 @@ def test_a_model_is_measured_and_its_answers_are_kept(bench: Bench, trained: str
     assert again == measuring
 
 
-def test_an_attempt_that_is_killed_measures_once(bench: Bench, trained: str):
+def test_an_attempt_that_is_killed_measures_once(bench: Bench, trained: str) -> None:
     job_id = bench.infer(EvaluationSpec(dataset="digits"), trained)
     runner = bench.equipment.runner()
     os.kill(runner.pid, signal.SIGSTOP)
@@ -80,20 +85,20 @@ def test_an_attempt_that_is_killed_measures_once(bench: Bench, trained: str):
     assert [row.evaluated_by for row in rows_of(bench)] == [job_id]
 
 
-def test_a_job_whose_model_is_gone_fails_and_says_so(bench: Bench, trained: str):
-    bench.store.delete(bench.job(trained).result["model_key"])
-    bench.equipment.cache.forget(bench.job(trained).result["model_digest"])
+def test_a_job_whose_model_is_gone_fails_and_says_so(bench: Bench, trained: str) -> None:
+    bench.store.delete(known(bench.job(trained).result)["model_key"])
+    bench.equipment.cache.forget(known(bench.job(trained).result)["model_digest"])
     job_id = bench.infer(ScoringSpec(dataset="digits", max_attempts=1), trained)
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert job.cause["kind"] == "data_missing"
+    assert known(job.cause)["kind"] == "data_missing"
     with transaction(bench.engine) as session:
         again = jobs.retry(session, job_id, owner="local")
         assert (again.kind, again.model_job_id) == (job.kind, trained)
 
 
-def test_a_model_with_balanced_weights_is_evaluated_and_promoted(bench: Bench):
+def test_a_model_with_balanced_weights_is_evaluated_and_promoted(bench: Bench) -> None:
     loss = {"kind": "cross_entropy", "class_weights": "balanced"}
     for epochs in (1, 4):
         job_id = bench.submit(epochs=epochs, loss=loss)

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from core import jobs
 from core.db.session import transaction
 from core.errors import SupersededError
+from core.events import StepEnded
 from core.status import AttemptStatus, JobStatus
 from tests.core.jobs.mutants import FOUND_BY_TESTS
-from tests.support.job_cases import points
 from tests.support.worker_cases import Bench
 from worker.attempt.lease import Lease
-from worker.attempt.outcome import Conclusion
+from worker.attempt.members import Members
+from worker.attempt.outcome import Outcome
+from worker.attempt.progress import Progress, Timeline
 from worker.attempt.recorder import Recorder
 
 
@@ -30,18 +32,24 @@ class Ending:
         assert claim is not None
         self.job_id = job_id
         claimed_at = time.monotonic() - age_seconds
-        lease = Lease(bench.engine, claim, bench.settings, claimed_at=claimed_at)
+        members = Members([claim])
+        lease = Lease(bench.engine, members, bench.settings, claimed_at=claimed_at)
+        progress = Progress([claim], Timeline(claim.claimed_at, claimed_at))
         # So long that a chunk is written only when somebody waits for it.
-        self.recorder = Recorder(bench.engine, claim, chunk_seconds=3600)
-        self.conclusion = Conclusion(bench.equipment, claim, lease, self.recorder)
+        self.recorder = Recorder(bench.engine, members, progress, chunk_seconds=3600)
+        self.outcome = Outcome(bench.equipment, members, lease, self.recorder)
         self.recorder.start()
+
+    def finish(self) -> None:
+        self.outcome.finish({self.job_id: jobs.End(JobStatus.FINISHED, {})})
 
 
 def end_without_a_lease(bench: Bench) -> None:
-    """A result comes when the lease has run out and nobody has taken the job over yet."""
+    """A result comes when the lease has run out, nobody has taken over, and the worker ends."""
     ending = Ending(bench, age_seconds=3600)
+    bench.drain.begin()
     with pytest.raises(SupersededError, match="the lease ran out"):
-        ending.conclusion.finished({}, None)
+        ending.finish()
     assert bench.job(ending.job_id).status is JobStatus.RUNNING
     ending.recorder.end()
 
@@ -49,8 +57,9 @@ def end_without_a_lease(bench: Bench) -> None:
 def end_with_points(bench: Bench) -> None:
     """A result comes while points wait to be written."""
     ending = Ending(bench)
-    ending.recorder.add(points(1, 2, 3))
-    ending.conclusion.finished({}, None)
+    for step in (1, 2, 3):
+        ending.recorder.add(StepEnded(step, 0, {"train/loss": 0.5}), time.monotonic())
+    ending.finish()
     assert bench.job(ending.job_id).status is JobStatus.FINISHED
     assert [step for step, _ in bench.history(ending.job_id)["train/loss"]] == [1, 2, 3]
     ending.recorder.end()
@@ -67,12 +76,13 @@ def end_with_a_lost_answer(bench: Bench) -> None:
 
     event.listen(Session, "after_commit", lose_answer)
     try:
-        ending.conclusion.interrupted("drain")
+        ending.outcome.interrupt("drain")
     finally:
         event.remove(Session, "after_commit", lose_answer)
     assert next(answers, None) is None
     assert bench.job(ending.job_id).status is JobStatus.QUEUED
     assert [one.status for one in bench.attempts(ending.job_id)] == [AttemptStatus.RELEASED]
+    assert bench.equipment.counts._counts.total("attempts_released") == 1
     ending.recorder.end()
 
 

@@ -31,7 +31,7 @@ def runner() -> Iterator[RunnerProcess]:
     made.kill()
 
 
-def test_no_credentials_reach_a_runner(runner: RunnerProcess):
+def test_no_credentials_reach_a_runner(runner: RunnerProcess) -> None:
     until(lambda: runner.receive(0.1))
     given = psutil.Process(runner.pid).environ()
     assert not set(SECRETS) & set(given)
@@ -39,7 +39,7 @@ def test_no_credentials_reach_a_runner(runner: RunnerProcess):
     assert given["OPENBLAS_NUM_THREADS"] == "1"
 
 
-def test_only_listed_names_pass():
+def test_only_listed_names_pass() -> None:
     passed = environment({"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0", "SECRET": "x"}, 2)
     assert passed["PATH"] == "/bin"
     assert passed["CUDA_VISIBLE_DEVICES"] == "0"
@@ -52,11 +52,11 @@ def test_the_runner_computes_with_the_blas_kernel_that_the_worker_records() -> N
     assert passed["OPENBLAS_CORETYPE"] == "Haswell"
 
 
-def test_it_leads_a_process_group_of_its_own(runner: RunnerProcess):
+def test_it_leads_a_process_group_of_its_own(runner: RunnerProcess) -> None:
     assert os.getpgid(runner.pid) == runner.pid != os.getpgid(0)
 
 
-def test_it_ends_when_its_parent_lets_go(runner: RunnerProcess):
+def test_it_ends_when_its_parent_lets_go(runner: RunnerProcess) -> None:
     until(lambda: runner.receive(0.1))
     runner.channel.close()
     until(runner.exited)
@@ -64,10 +64,10 @@ def test_it_ends_when_its_parent_lets_go(runner: RunnerProcess):
 
 def test_it_ends_when_nobody_says_that_the_lease_holds(
     runner: RunnerProcess, parsed_digits: ParsedDataset, tmp_path: Path
-):
+) -> None:
     work = {
         "kind": "train",
-        "spec": {**DIGITS, **LONG},
+        "specs": [{**DIGITS, **LONG}],
         "table": str(parsed_digits.path),
         "workdir": str(tmp_path),
         "resume": None,
@@ -80,7 +80,7 @@ def test_it_ends_when_nobody_says_that_the_lease_holds(
     assert exit_.code == 1
 
 
-def test_killing_tells_how_it_ended(runner: RunnerProcess):
+def test_killing_tells_how_it_ended(runner: RunnerProcess) -> None:
     assert runner.exited() is None
     exit_ = runner.kill()
     assert exit_.code == -signal.SIGKILL
@@ -88,14 +88,14 @@ def test_killing_tells_how_it_ended(runner: RunnerProcess):
     assert runner.kill() == exit_
 
 
-def test_cores_are_shared_evenly():
+def test_cores_are_shared_evenly() -> None:
     cores = len(os.sched_getaffinity(0))
     assert share_of_cores(0, 1) == cores
     assert share_of_cores(0, 1000) == 1
     assert share_of_cores(3, 2) == 3
 
 
-def test_rows_have_half_of_what_a_slot_has():
+def test_rows_have_half_of_what_a_slot_has() -> None:
     machine = machine_memory()
     assert machine > 2**28
     assert row_memory(7, 0, 1) == 7

@@ -69,19 +69,19 @@ def test_what_does_not_wait_is_not_claimed(engine: Engine) -> None:
 def test_renewing_moves_the_lease_and_tells_what_is_wanted(engine: Engine) -> None:
     claim = claimed(engine)
     pass_time(engine, LEASE - 1)
-    assert do(engine, jobs.renew, claim, LEASE) == jobs.Renewal(False, False)
+    assert do(engine, jobs.renew, claim.owned, LEASE) == {claim.job_id: jobs.Signals(False, False)}
     pass_time(engine, LEASE - 1)
     assert do(engine, jobs.reap) == []
     do(engine, jobs.pause, claim.job_id)
-    assert do(engine, jobs.renew, claim, LEASE) == jobs.Renewal(False, True)
+    assert do(engine, jobs.renew, claim.owned, LEASE) == {claim.job_id: jobs.Signals(False, True)}
     do(engine, jobs.cancel, claim.job_id)
-    assert do(engine, jobs.wanted, claim) == jobs.Renewal(True, True)
+    assert do(engine, jobs.signals, claim.owned) == {claim.job_id: jobs.Signals(True, True)}
 
 
 def test_a_lease_that_ran_out_unnoticed_is_renewed(engine: Engine) -> None:
     claim = claimed(engine)
     pass_time(engine, 10 * LEASE)
-    do(engine, jobs.renew, claim, LEASE)
+    do(engine, jobs.renew, claim.owned, LEASE)
     assert do(engine, jobs.reap) == []
 
 
@@ -98,14 +98,12 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
     old = superseded(engine)
     given = (old.job_id, old.attempt)
     checkpoint = {"step": 1, "epoch": 0, "key": "k", "size_bytes": 1, "digest": "d"}
-    with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.renew, old, LEASE)
-    with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.wanted, old)
+    assert do(engine, jobs.renew, old.owned, LEASE) == {}
+    assert do(engine, jobs.signals, old.owned) == {}
     with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_metrics, *given, 0, points(1))
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.record_progress, *given, {"step": 3})
+        do(engine, jobs.record_metrics, *given, 0, [], progress={"step": 3})
     with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_checkpoint, *given, **checkpoint)
     with pytest.raises(SupersededError, match="no longer owns job"):
@@ -125,16 +123,14 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
 def test_nor_can_one_whose_job_waits_again(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, jobs.release, claim.job_id, claim.attempt)
-    with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.renew, claim, LEASE)
+    assert do(engine, jobs.renew, claim.owned, LEASE) == {}
     with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 0, points(1))
 
 
 def test_a_number_from_the_future_owns_nothing(engine: Engine) -> None:
     claim = replace(claimed(engine), attempt=2)
-    with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.renew, claim, LEASE)
+    assert do(engine, jobs.renew, claim.owned, LEASE) == {}
 
 
 def test_the_next_attempt_gets_the_checkpoint(engine: Engine) -> None:
@@ -145,7 +141,7 @@ def test_the_next_attempt_gets_the_checkpoint(engine: Engine) -> None:
             key=f"k{step}", size_bytes=5, digest="d",
         )  # fmt: skip
     progress = {"step": 25, "epoch": 2, "best": {"loss": 0.5}}
-    do(engine, jobs.record_progress, claim.job_id, 1, progress)
+    do(engine, jobs.record_metrics, claim.job_id, 1, 0, [], progress=progress)
     do(engine, jobs.lose, claim.job_id, 1, cause={"kind": "signal"})
     again = claimed(engine, claim.job_id)
     assert again.checkpoint is not None

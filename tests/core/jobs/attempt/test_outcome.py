@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 
 import pytest
@@ -182,16 +183,16 @@ def test_who_asked_for_a_pause_gets_it_when_the_attempt_ends(engine: Engine) -> 
     assert (job.status, job.pause_requested_at) == (JobStatus.PAUSED, None)
     do(engine, jobs.resume, claim.job_id)
     again = claimed(engine, claim.job_id)
-    assert do(engine, jobs.wanted, again) == jobs.Renewal(False, False)
+    assert do(engine, jobs.signals, again.owned) == {again.job_id: jobs.Signals(False, False)}
 
 
 def test_cancel_and_finish_race_to_one_end(engine: Engine) -> None:
     for _ in range(20):
         claim = claimed(engine)
         finish, cancel, _ = at_once(
-            lambda job_id=claim.job_id: do(engine, jobs.finish, job_id, 1, JobStatus.FINISHED),
-            lambda job_id=claim.job_id: do(engine, jobs.cancel, job_id),
-            lambda job_id=claim.job_id: do(engine, jobs.release, job_id, 1),
+            partial(do, engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED),
+            partial(do, engine, jobs.cancel, claim.job_id),
+            partial(do, engine, jobs.release, claim.job_id, 1),
         )
         job = seen(engine, claim.job_id)
         assert cancel in {"cancelled", "running", "ConflictError"}

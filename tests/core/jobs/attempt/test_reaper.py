@@ -19,7 +19,7 @@ def test_a_silent_attempt_loses_its_job(engine: Engine) -> None:
     claim = claimed(engine)
     silent = claimed(engine)
     pass_time(engine, LEASE + 1)
-    do(engine, jobs.renew, claim, LEASE)
+    do(engine, jobs.renew, claim.owned, LEASE)
     (reaped,) = do(engine, jobs.reap)
     assert (reaped.id, reaped.status, reaped.attempt) == (silent.job_id, JobStatus.QUEUED, 1)
     with reading(engine) as session:
@@ -81,7 +81,7 @@ def test_a_reaper_that_was_frozen_waits_anew(engine: Engine, clock: Clock) -> No
     pass_time(engine, 3 * LEASE)
     clock.seconds += 3 * LEASE
     assert watch(reaper, clock, LEASE - 2) == []
-    do(engine, jobs.renew, claim, 10 * LEASE)
+    do(engine, jobs.renew, claim.owned, 10 * LEASE)
     assert watch(reaper, clock, LEASE) == []
 
 
@@ -125,7 +125,7 @@ def outage(server: PostgresServer, clock: Clock) -> None:
     clock.seconds += 1
     assert reaper.look() == []
     for claim in claims[1:]:
-        do(engine, jobs.renew, claim, 2 * LEASE)
+        do(engine, jobs.renew, claim.owned, 2 * LEASE)
     assert watch(reaper, clock, LEASE + 1) == [claims[0].job_id]
     engine.dispose()
 

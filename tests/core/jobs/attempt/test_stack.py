@@ -5,8 +5,8 @@ from sqlalchemy import Engine, select
 from core import jobs
 from core.db.session import reading, transaction
 from core.db.tables import MetricChunk
-from core.jobs.points import pack, unpack
 from core.jobs.points import points as unpacked
+from core.jobs.points import unpack
 from tests.support.job_cases import LEASE, claimed, dataset_version, do, points, spec
 
 
@@ -18,14 +18,13 @@ def stacked(engine: Engine, count: int) -> dict[str, int]:
             jobs.submit(session, spec(), version, owner="local", stack_key="s")
         first, *_ = (job.id for job in jobs.list_jobs(session).items)
     claim = claimed(engine, first)
-    others = do(engine, jobs.claim_beside, claim, count - 1, lease_seconds=LEASE)
+    others = do(engine, jobs.claim_stack, claim, count - 1, lease_seconds=LEASE)
     assert len(others) == count - 1
     return {one.job_id: one.attempt for one in (claim, *others)}
 
 
-def report(sequence: int, *steps: int) -> jobs.Written:
-    keys, packed = pack(points(*steps))
-    return jobs.Written(sequence, keys, packed)
+def report(sequence: int, *steps: int) -> jobs.Report:
+    return jobs.Report.of(sequence, points(*steps))
 
 
 def written(engine: Engine, job_id: str) -> list[int]:
@@ -43,9 +42,9 @@ def test_a_chunk_that_is_reported_again_is_written_once(engine: Engine) -> None:
     """As after an answer that was lost; with a new one beside it, and for some of the members."""
     owned = stacked(engine, 3)
     some = dict(list(owned.items())[:2])
-    do(engine, jobs.record_all, owned, dict.fromkeys(some, report(1, 1, 2)))
-    assert do(engine, jobs.record_all, owned, dict.fromkeys(owned, report(1, 1, 2))) == set(owned)
-    assert do(engine, jobs.record_all, owned, dict.fromkeys(owned, report(2, 3))) == set(owned)
-    assert do(engine, jobs.record_all, owned, dict.fromkeys(owned, report(1, 1, 2))) == set(owned)
+    do(engine, jobs.write, owned, dict.fromkeys(some, report(1, 1, 2)))
+    assert do(engine, jobs.write, owned, dict.fromkeys(owned, report(1, 1, 2))) == set(owned)
+    assert do(engine, jobs.write, owned, dict.fromkeys(owned, report(2, 3))) == set(owned)
+    assert do(engine, jobs.write, owned, dict.fromkeys(owned, report(1, 1, 2))) == set(owned)
     for job_id in owned:
         assert written(engine, job_id) == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -11,25 +12,25 @@ from core.jobs.curves.simplification import places_kept, thinned
 from core.jobs.points import Point
 
 
-def curve(values, key="train/loss", a_second=10**6):
+def curve(values: Iterable[float], key: str = "train/loss", a_second: int = 10**6) -> list[Point]:
     """Values told so many times a second."""
     return [
         Point(key, step, 0, 1000 * step // a_second, value) for step, value in enumerate(values)
     ]
 
 
-def test_few_points_all_stay():
+def test_few_points_all_stay() -> None:
     points = curve(range(1000)) + curve(range(1000), key="valid/loss")
     assert thinned(points) == points
 
 
-def test_what_is_told_slowly_all_stays_however_much_of_it_waits():
+def test_what_is_told_slowly_all_stays_however_much_of_it_waits() -> None:
     """As after an outage of hours."""
     points = curve(range(50_000), a_second=900)
     assert thinned(points) == points
 
 
-def test_one_fast_metric_does_not_thin_another():
+def test_one_fast_metric_does_not_thin_another() -> None:
     slow = curve(range(5), key="valid/loss")
     fast = curve(math.sin(step) for step in range(20_000))
     found = thinned([*fast[:100], *slow, *fast[100:]])
@@ -41,7 +42,7 @@ def test_one_fast_metric_does_not_thin_another():
     st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=300),
     st.integers(4, 40),
 )
-def test_ends_and_extremes_stay_in_order(values, most):
+def test_ends_and_extremes_stay_in_order(values: list[float], most: int) -> None:
     points = curve(values)
     steps = places_kept(points, lambda point: point.key, most)
     assert steps[0] == 0
@@ -55,12 +56,12 @@ def test_ends_and_extremes_stay_in_order(values, most):
     assert len(steps) <= max(most, 4)
 
 
-def test_a_peak_of_one_point_is_not_lost():
+def test_a_peak_of_one_point_is_not_lost() -> None:
     values = [random.Random(1).random() for _ in range(50_000)]
     values[31_415] = 1e9
     assert 31_415 in {point.step for point in thinned(curve(values))}
 
 
 @pytest.mark.parametrize("count", [1001, 12_345])
-def test_what_is_sent_is_bounded(count):
+def test_what_is_sent_is_bounded(count: int) -> None:
     assert len(thinned(curve(range(count)))) <= 1000

@@ -136,8 +136,10 @@ class JobMachine(RuleBasedStateMachine):
             model.lease_until = self.now + LEASE
 
         def done() -> None:
-            wants = do(self.engine, jobs.renew, claim, LEASE)
-            assert (wants.cancel_requested, wants.pause_requested) == (model.cancel, model.pause)
+            renewed = do(self.engine, jobs.renew, claim.owned, LEASE)
+            if claim.job_id not in renewed:
+                raise SupersededError("not renewed")
+            assert renewed == {claim.job_id: jobs.Signals(model.cancel, model.pause)}
 
         self.both(expected, done)
 

@@ -71,9 +71,13 @@ class JobModel:
             if all(step <= at for later, at in self.resumed.items() if later > attempt)
         )
 
+    def ended_as(self, attempt: int, status: str) -> bool:
+        """Whether this attempt ended the job so."""
+        return self.status == status and self.ended_by == attempt
+
     def finish(self, attempt: int, status: str) -> None:
         """End the job, or find that this attempt already did."""
-        if self.status == status and self.ended_by == attempt:
+        if self.ended_as(attempt, status):
             return
         self.own(attempt)
         self.status, self.lease_until, self.ended_by = status, None, attempt

@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from core import jobs
 from core.db.session import transaction
 from core.errors import SupersededError, UnavailableError
-from core.jobs.points import pack
 from core.status import JobStatus
 from tests.core.jobs.state_machine.model import LEASE
 from tests.support.clocks import StandingClock
@@ -209,7 +208,7 @@ class Simulation:
         claims = [first]
         worker.members = {first.job_id: _member(first)}
         worker.renewed_at = self.now
-        claims += do(self.engine, jobs.claim_beside, first, MOST_IN_STACK - 1, **given)
+        claims += do(self.engine, jobs.claim_stack, first, MOST_IN_STACK - 1, **given)
         worker.members = {claim.job_id: _member(claim) for claim in claims}
         self.stacks += len(claims) > 1
 
@@ -242,7 +241,8 @@ class Simulation:
                 named = {"key": "k", "size_bytes": 1, "digest": "d", "epoch": 0}
                 self._do(worker, jobs.record_checkpoint, *_key(member), step=member.step, **named)
             if self.now - worker.renewed_at >= RENEW:
-                self._do(worker, jobs.renew, member.claim, LEASE)
+                if not self._do(worker, jobs.renew, member.claim.owned, LEASE):
+                    raise SupersededError("another attempt owns the job")
                 worker.renewed_at = self.now
             return
         self._do(worker, jobs.finish, *_key(member), JobStatus.FINISHED)
@@ -255,21 +255,21 @@ class Simulation:
         written = {}
         for job_id, one in members.items():
             steps = (one.step + 1,) if one.step < self.length[job_id] else ()
-            keys, packed = pack(points(*steps, at_ms=self._moment(one)))
-            written[job_id] = jobs.Written(one.sequence, keys, packed)
-        ours = self._do(worker, jobs.record_all, owned, written)
+            chunk = points(*steps, at_ms=self._moment(one))
+            written[job_id] = jobs.Report.of(one.sequence, chunk)
+        ours = self._do(worker, jobs.write, owned, written)
         for job_id in ours:
             moved = bool(len(written[job_id].points))
             members[job_id].step += moved
             members[job_id].sequence += moved
         if self.now - worker.renewed_at >= RENEW:
-            ours &= set(self._do(worker, jobs.renew_all, owned, LEASE))
+            ours &= set(self._do(worker, jobs.renew, owned, LEASE))
             worker.renewed_at = self.now
         self.refused += len(owned) - len(ours)
         over = {job_id for job_id in ours if members[job_id].step == self.length[job_id]}
         if over:
-            ends = {job_id: jobs.Ended(JobStatus.FINISHED) for job_id in over}
-            self._do(worker, jobs.finish_all, owned, ends, peak_memory_bytes=None)
+            ends = {job_id: jobs.End(JobStatus.FINISHED) for job_id in over}
+            self._do(worker, jobs.finish_all, owned, ends)
             self.ended |= over
         worker.members = {job_id: members[job_id] for job_id in ours - over}
 

@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from core import jobs
-from core.jobs.points import pack
 from core.status import JobStatus
 from tests.core.jobs.state_machine.machine import ENDS, PICK, JobMachine
 from tests.core.jobs.state_machine.model import LEASE
@@ -42,7 +41,7 @@ class StackMachine(JobMachine):
         resumes = model.saved
         fitting = {k for k, one in self.models.items() if one.fits(first.stack_key, self.now)}
         given = {"lease_seconds": LEASE}
-        others = do(self.engine, jobs.claim_beside, first, most, **given)
+        others = do(self.engine, jobs.claim_stack, first, most, **given)
         assert len(others) == (0 if resumes else min(most, len(fitting)))
         for claim in others:
             assert claim.job_id in fitting
@@ -66,7 +65,7 @@ class StackMachine(JobMachine):
     @rule(pick=PICK)
     def renew_stack(self, pick: int) -> None:
         owned, ours = self.stack(pick)
-        renewed = do(self.engine, jobs.renew_all, owned, LEASE)
+        renewed = do(self.engine, jobs.renew, owned, LEASE)
         assert renewed.keys() == ours
         for job_id, wanted in renewed.items():
             model = self.models[job_id]
@@ -79,10 +78,10 @@ class StackMachine(JobMachine):
         owned, ours = self.stack(pick)
         written = {}
         for number, key in enumerate(owned.items()):
-            keys, packed = pack(self.chunk(*key, counts[number % len(counts)]))
-            written[key[0]] = jobs.Written(self.sequences.get(key, 0), keys, packed)
+            chunk = self.chunk(*key, counts[number % len(counts)])
+            written[key[0]] = jobs.Report.of(self.sequences.get(key, 0), chunk)
         for _ in range(1 + twice):
-            assert do(self.engine, jobs.record_all, owned, written) == ours
+            assert do(self.engine, jobs.write, owned, written) == ours
         for job_id in ours:
             if count := len(written[job_id].points):
                 self.models[job_id].write(owned[job_id], count)
@@ -93,13 +92,14 @@ class StackMachine(JobMachine):
     def finish_stack(self, pick: int, status: JobStatus, twice: bool, whole: bool) -> None:
         owned, ours = self.stack(pick)
         ended = list(owned) if whole else list(owned)[:1]
-        ends = {job_id: jobs.Ended(status) for job_id in ended}
-        given = {"peak_memory_bytes": None}
-        assert do(self.engine, jobs.finish_all, owned, ends, **given) == ours & set(ended)
+        ends = {job_id: jobs.End(status) for job_id in ended}
+        expected = ours & set(ended) | {
+            job_id for job_id in ended if self.models[job_id].ended_as(owned[job_id], status.value)
+        }
+        for _ in range(1 + twice):
+            assert do(self.engine, jobs.finish_all, owned, ends) == expected
         for job_id in ours & set(ended):
             self.models[job_id].finish(owned[job_id], status.value)
-        if twice:
-            assert do(self.engine, jobs.finish_all, owned, ends, **given) == set()
 
     @precondition(lambda self: self.stacks)
     @rule(pick=PICK, alone=st.booleans(), order=st.sampled_from([None, "pause", "cancel"]))

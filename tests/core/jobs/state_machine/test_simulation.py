@@ -34,7 +34,7 @@ def clock(sqlite_url: str) -> Iterator[StandingClock]:
 
 def violations(cluster: Simulation) -> list[str]:
     """What the rows say that must not be."""
-    wrong = []
+    wrong: list[str] = []
     with reading(cluster.engine) as session:
         attempts: dict[str, list[Attempt]] = {}
         for attempt in session.scalars(select(Attempt).order_by(Attempt.number)):
@@ -55,10 +55,10 @@ def violations(cluster: Simulation) -> list[str]:
         )
         chunks = select(MetricChunk.job_id, MetricChunk.attempt).order_by(MetricChunk.id)
         newest: dict[str, int] = {}
-        for job_id, attempt in session.execute(chunks):
-            if attempt < newest.setdefault(job_id, attempt):
-                wrong.append(f"{job_id} has points of attempt {attempt} written after a later one")
-            newest[job_id] = max(newest[job_id], attempt)
+        for job_id, number in session.execute(chunks):
+            if number < newest.setdefault(job_id, number):
+                wrong.append(f"{job_id} has points of attempt {number} written after a later one")
+            newest[job_id] = max(newest[job_id], number)
     wrong += [f"{place} was written {count} times" for place, count in written.items() if count > 1]
     return wrong
 
