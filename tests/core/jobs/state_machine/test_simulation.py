@@ -103,7 +103,7 @@ def test_a_seed_gives_the_same_run_again(tmp_path: Path, sqlite_template: Path) 
 
 @pytest.mark.parametrize(
     "mutant",
-    ["metrics are not fenced", "a stack's chunk told twice is written twice"],
+    ["metrics are not fenced", "a chunk reported twice is written twice"],
 )
 def test_it_finds_the_mutant(clock: StandingClock, mutant: str) -> None:
     cluster = Simulation(clock, 1, count=150, faults=60, workers=4)
