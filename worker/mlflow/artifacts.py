@@ -35,8 +35,8 @@ MAX_LAYERS = 40
 _LONG = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"})
 
 
-def artifacts(engine: Engine, store: Store, subject: JobSubject, run_id: str) -> Iterator[Artifact]:
-    """The files of a job's run, made one after the other; none before the job has ended.
+def artifacts(engine: Engine, store: Store, subject: JobSubject) -> Iterator[Artifact]:
+    """The files of the run of `subject`, made one after the other; none before the job has ended.
 
     Raises as the store does, UnavailableError when the database does not answer.
     """
@@ -51,7 +51,7 @@ def artifacts(engine: Engine, store: Store, subject: JobSubject, run_id: str) ->
             files |= _evaluation_files(models.evaluation_by(session, job.id))
     yield from _encoded(files)
     if subject.status is JobStatus.FINISHED and subject.model_key is not None:
-        yield from _model_artifacts(store, subject.model_key, subject, run_id)
+        yield from _model_artifacts(store, subject.model_key, subject)
 
 
 def sweep_artifacts(session: Session, sweep_id: str) -> tuple[dict[str, str], list[Artifact]]:
@@ -120,9 +120,7 @@ def summary(model: TrainedModel) -> str:
     return "\n".join([*lines, "", f"{total:,} weights, {model.spec.precision}"]) + "\n"
 
 
-def _model_artifacts(
-    store: Store, key: str, subject: JobSubject, run_id: str
-) -> Iterator[Artifact]:
+def _model_artifacts(store: Store, key: str, subject: JobSubject) -> Iterator[Artifact]:
     """The model in the store under `key`, below `model/`, and the files that describe it.
 
     A model that ONNX cannot express comes without an ONNX file. Raises as the store does.
@@ -138,12 +136,14 @@ def _model_artifacts(
         try:
             exported = model_folder(
                 model,
-                run_id=run_id,
+                run_id=subject.run_id,
                 kinds=_column_kinds(subject.schema),
                 example=_typical_row(subject.schema),
             )
         except InvalidError as error:
-            log.warning("a model goes to MLflow without ONNX", run=run_id, reason=error.detail)
+            log.warning(
+                "a model goes to MLflow without ONNX", run=subject.run_id, reason=error.detail
+            )
             exported = {}
     yield from learned_files(model)
     # MLmodel comes last: a reader that sees it finds the rest.

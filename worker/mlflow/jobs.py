@@ -74,10 +74,8 @@ class JobMirror(Mirror[JobSubject]):
                 jobs.mark_mirrored(session, lacking.chunk_ids)
         return False
 
-    def results(
-        self, subject: JobSubject, run_id: str
-    ) -> tuple[dict[str, str], Iterable[Artifact]]:
-        return subject.tags, artifacts(self._engine, self._store, subject, run_id)
+    def results(self, subject: JobSubject) -> tuple[dict[str, str], Iterable[Artifact]]:
+        return subject.tags, artifacts(self._engine, self._store, subject)
 
     def skip_run(self, session: Session, subject: JobSubject) -> bool:
         return jobs.skip_run(session, subject.row_id, subject.status)

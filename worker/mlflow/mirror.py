@@ -7,6 +7,7 @@ tag, points are sent with the timestamps that they always had, and the end of a 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar
 
 import structlog
@@ -133,7 +134,7 @@ class Mirror(ABC, Generic[S]):
             return True
         if not subject.complete:
             return False
-        tags, artifacts = self.results(subject, run_id)
+        tags, artifacts = self.results(replace(subject, run_id=run_id))
         if not end_run(
             server,
             run_id,
@@ -195,8 +196,8 @@ class Mirror(ABC, Generic[S]):
         """
 
     @abstractmethod
-    def results(self, subject: S, run_id: str) -> tuple[dict[str, str], Iterable[Artifact]]:
-        """The tags and files that a run gets with its status; files only once it has ended."""
+    def results(self, subject: S) -> tuple[dict[str, str], Iterable[Artifact]]:
+        """The tags and files that a run gets with its status; `subject` has the run's id."""
 
     @abstractmethod
     def record_run(self, session: Session, row_id: str, run_id: str) -> str:

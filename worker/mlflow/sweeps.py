@@ -57,11 +57,7 @@ class SweepMirror(Mirror[Subject]):
         self._sent[row_id] = points
         return True
 
-    def results(
-        self,
-        subject: Subject,
-        run_id: str,
-    ) -> tuple[dict[str, str], Iterable[Artifact]]:
+    def results(self, subject: Subject) -> tuple[dict[str, str], Iterable[Artifact]]:
         if not subject.status.terminal:
             return subject.tags, ()
         with transaction(self._engine) as session:

@@ -6,7 +6,7 @@ that another process has begun to mirror are mirrored like single jobs.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import Engine
@@ -137,7 +137,9 @@ class TrialMirror(JobMirror):
             ended_at_ms=subject.ended_at_ms,
             tags=subject.tags,
             points=[MetricPoint(p.key, p.value, p.at_ms, p.step) for p in trial.lacking.points],
-            artifacts=lambda run_id: artifacts(self._engine, self._store, subject, run_id),
+            artifacts=lambda run_id: artifacts(
+                self._engine, self._store, replace(subject, run_id=run_id)
+            ),
         )
 
     def _record(self, session: Session, trial: _Trial, run_id: str | None) -> bool:
