@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import structlog
@@ -16,21 +17,19 @@ from sqlalchemy.orm import Session
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.locks import Mirrored
-from core.db.session import reading, transaction
 from core.db.tables import Job
-from core.errors import ChainruleError, InvalidError
+from core.errors import ChainruleError
 from core.settings import Settings
 from core.status import TERMINAL
-from core.tracking import JOB_TAG, Artifact, MetricPoint, MlflowServer, is_deleted
+from core.tracking import JOB_TAG, Artifact, MetricPoint
 from worker.mlflow.artifacts import artifacts
 from worker.mlflow.description import JobSubject, describe_job
-from worker.mlflow.mirror import Mirror
+from worker.mlflow.mirror import Batch, Mirror
 
 log = structlog.get_logger()
 
 TRIAL_SECONDS = 5.0
 """The job of a trial that ends within this time is mirrored only then, by the scheduler."""
-_SEND_SECONDS = 10.0
 _CHUNKS = 50
 _PAGE = 100
 _END_SECONDS = 3.0
@@ -55,24 +54,14 @@ class JobMirror(Mirror[JobSubject]):
     def describe(self, session: Session, row_id: str) -> JobSubject:
         return describe_job(session, jobs.get(session, row_id), self._settings)
 
-    def send_points(self, server: MlflowServer, run_id: str, row_id: str) -> bool:
-        """Send the chunks that MLflow lacks, for ten seconds; False when some are left."""
-        stop_at = time.monotonic() + _SEND_SECONDS
-        while time.monotonic() < stop_at:
-            with reading(self._engine) as session:
-                lacking = jobs.unmirrored(session, row_id, limit=_CHUNKS)
-            if not lacking.chunk_ids:
-                return True
-            points = [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points]
-            try:
-                server.log_points(run_id, points)
-            except InvalidError:
-                # MLflow takes no points for a run that somebody deleted.
-                if not is_deleted(server, run_id):
-                    raise
-            with transaction(self._engine) as session:
-                jobs.mark_mirrored(session, lacking.chunk_ids)
-        return False
+    def next_batch(self, session: Session, row_id: str) -> Batch | None:
+        lacking = jobs.unmirrored(session, row_id, limit=_CHUNKS)
+        if not lacking.chunk_ids:
+            return None
+        return Batch(
+            [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points],
+            partial(jobs.mark_mirrored, chunk_ids=lacking.chunk_ids),
+        )
 
     def results(self, subject: JobSubject) -> tuple[dict[str, str], Iterable[Artifact]]:
         return subject.tags, artifacts(self._engine, self._store, subject)

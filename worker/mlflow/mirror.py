@@ -6,8 +6,8 @@ tag, points are sent with the timestamps that they always had, and the end of a 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
 import structlog
@@ -20,7 +20,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
 from core.settings import Settings
-from core.tracking import Artifact, MlflowServer, end_run, ensure_run
+from core.tracking import Artifact, MetricPoint, MlflowServer, end_run, ensure_run, is_deleted
 from worker.mlflow.description import Subject
 
 log = structlog.get_logger()
@@ -28,7 +28,16 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=Subject)
 
 _LOOK_SECONDS = 30.0
+_SEND_SECONDS = 10.0
 _MAX_PAUSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Metric points to send, possibly none, and what to record once MLflow has them."""
+
+    points: list[MetricPoint]
+    mark: Callable[[Session], None]
 
 
 class Mirror(ABC, Generic[S]):
@@ -147,6 +156,27 @@ class Mirror(ABC, Generic[S]):
         with transaction(self._engine) as session:
             return self.record_mirrored(session, subject, run_id)
 
+    def send_points(self, server: MlflowServer, run_id: str, row_id: str) -> bool:
+        """Send the points that the run lacks, for ten seconds; False when some are left.
+
+        Raises as MlflowServer does, UnavailableError when the database does not answer.
+        """
+        stop_at = time.monotonic() + _SEND_SECONDS
+        while time.monotonic() < stop_at:
+            with reading(self._engine) as session:
+                batch = self.next_batch(session, row_id)
+            if batch is None:
+                return True
+            try:
+                server.log_points(run_id, batch.points)
+            except InvalidError:
+                # MLflow takes no points for a run that somebody deleted.
+                if not is_deleted(server, run_id):
+                    raise
+            with transaction(self._engine) as session:
+                batch.mark(session)
+        return False
+
     def _create_run(self, server: MlflowServer, subject: S) -> str:
         """Create the run of a row, or find it, and record it."""
         run = ensure_run(server, subject.description)
@@ -189,11 +219,8 @@ class Mirror(ABC, Generic[S]):
         """What MLflow shows of a row. Raises NotFoundError."""
 
     @abstractmethod
-    def send_points(self, server: MlflowServer, run_id: str, row_id: str) -> bool:
-        """Send the metric points that MLflow lacks; False when some are left for the next time.
-
-        Raises as MlflowServer does.
-        """
+    def next_batch(self, session: Session, row_id: str) -> Batch | None:
+        """The next metric points that MLflow lacks; None when it has all."""
 
     @abstractmethod
     def results(self, subject: S) -> tuple[dict[str, str], Iterable[Artifact]]:

@@ -13,10 +13,10 @@ from core.db.tables import Sweep
 from core.db.types import to_milliseconds
 from core.settings import Settings
 from core.status import SweepStatus
-from core.tracking import SWEEP_TAG, Artifact, MetricPoint, MlflowServer
+from core.tracking import SWEEP_TAG, Artifact, MetricPoint
 from worker.mlflow.artifacts import sweep_artifacts
 from worker.mlflow.description import Subject, describe_sweep
-from worker.mlflow.mirror import Mirror
+from worker.mlflow.mirror import Batch, Mirror
 
 _PAGE = 50
 
@@ -45,17 +45,18 @@ class SweepMirror(Mirror[Subject]):
     def describe(self, session: Session, row_id: str) -> Subject:
         return describe_sweep(session, sweeps.get(session, row_id), self._settings)
 
-    def send_points(self, server: MlflowServer, run_id: str, row_id: str) -> bool:
-        with reading(self._engine) as session:
-            points = [
-                MetricPoint(point.key, point.value, to_milliseconds(point.at), point.step)
-                for point in sweeps.sweep_points(session, sweeps.get(session, row_id))
-            ]
-        sent = self._sent.pop(row_id, [])
-        if unsent := [point for point in points if point not in sent]:
-            server.log_points(run_id, unsent)
-        self._sent[row_id] = points
-        return True
+    def next_batch(self, session: Session, row_id: str) -> Batch | None:
+        points = [
+            MetricPoint(point.key, point.value, to_milliseconds(point.at), point.step)
+            for point in sweeps.sweep_points(session, sweeps.get(session, row_id))
+        ]
+        sent = self._sent.get(row_id, [])
+        unsent = [point for point in points if point not in sent]
+
+        def mark(_: Session) -> None:
+            self._sent[row_id] = points
+
+        return Batch(unsent, mark) if unsent else None
 
     def results(self, subject: Subject) -> tuple[dict[str, str], Iterable[Artifact]]:
         if not subject.status.terminal:

@@ -18,7 +18,7 @@ from core.jobs import control, queries, submission
 from core.jobs.attempt import claims, outcome, ownership, reaper, reports
 from core.jobs.mirror import state
 from worker.attempt.outcome import Outcome
-from worker.mlflow.jobs import JobMirror
+from worker.mlflow.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def _by_local_clock(seconds: float) -> Any:
 _OWN = ("own(session, job_id, attempt)", "_unfenced(session, job_id, attempt)")
 _OWN_ALL = ("own_all(session, ", "_unfenced_all(session, ")
 _UNFENCED = {"_unfenced": _unfenced, "_unfenced_all": _unfenced_all}
-_SENT = """\
-        points = [MetricPoint(p.key, p.value, p.at_ms, p.step) for p in lacking.points]
+_READ = """\
+        if batch is None:
+            return True
 """
 
 FOUND_BY_THE_MACHINE = {
@@ -148,10 +149,10 @@ FOUND_BY_THE_MACHINE = {
         state.unmirrored, "first.get(place, point)", "point"
     ),
     "the mirror marks chunks before it sends them": Mutant(
-        JobMirror.send_points,
-        _SENT,
-        f"{_SENT}        with transaction(self._engine) as session:\n"
-        "            jobs.mark_mirrored(session, lacking.chunk_ids)\n",
+        Mirror.send_points,
+        _READ,
+        f"{_READ}        with transaction(self._engine) as session:\n"
+        "            batch.mark(session)\n",
     ),
     "a resumed job stays paused": Mutant(control.resume, "JobStatus.QUEUED", "JobStatus.PAUSED"),
 }
