@@ -17,7 +17,7 @@ from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import TrainingSpec
 from core.training import checkpoint
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.run import Run
 from core.training.trainer import Trainer
 
@@ -113,7 +113,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             self.weights_, self.state_ = weights.copy(), state.copy()
             return Path()
 
-        run = Run([spec], Problem(train, valid), keep)
+        run = Run(Trainer([spec], Dataset(train, valid)), keep)
         for event in run.events():
             if event is not None and hasattr(event, "detail"):
                 raise ValueError(event.detail)
@@ -133,7 +133,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         while epochs <= passes:
             epochs *= 2
         planned = spec.model_copy(update={"epochs": epochs})
-        trainer = Trainer([planned], Problem(Part(x.astype(spec.precision, copy=False), y)))
+        trainer = Trainer([planned], Dataset(Part(x.astype(spec.precision, copy=False), y)))
         if snapshot is not None:
             checkpoint.restore(trainer, *snapshot)
         elif known is not None:

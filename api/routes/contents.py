@@ -16,9 +16,9 @@ from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, Version
 from core import datasets
 from core.data.storage.local_copy import held
-from core.data.table import columns
 from core.data.table.export import MEDIA_TYPES, FileKind, write
 from core.data.table.query import MAX_CHARACTERS, parse
+from core.data.table.reader import load
 from core.data.table.row_filter import select
 from core.db.session import reading
 
@@ -63,7 +63,7 @@ def read_content(
     try:
         path = folder / f"{name}-{version}.{wanted.format}"
         with held(here.cache, here.store, digest) as source:
-            table = columns.load(source)
+            table = load(source)
             if wanted.query.strip():
                 table = table.take(select(query, table))
             write(table, path, wanted.format)

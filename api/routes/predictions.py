@@ -15,7 +15,7 @@ from api.resources.base import json_numbers
 from api.resources.predictions import Predictions
 from api.upload.body import received
 from core.data.ingest.parser import parse
-from core.data.table.columns import load
+from core.data.table.reader import load
 from core.db.session import reading
 from core.models import job_of, locate
 from core.nn.array import Array
@@ -134,6 +134,6 @@ def _answers(
     outputs = model.outputs(x)
     return Predictions(
         predictions=json_numbers(model.answers(outputs)),
-        probabilities=json_numbers(model.chances(outputs)) if probabilities else None,
+        probabilities=json_numbers(model.class_probabilities(outputs)) if probabilities else None,
         intervals=None if interval is None else json_numbers(model.intervals(outputs, interval)),
     )

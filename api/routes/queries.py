@@ -13,8 +13,8 @@ from api.resources.base import json_numbers
 from api.resources.datasets import QueryResult
 from core import datasets
 from core.data.storage.local_copy import held
-from core.data.table import columns
 from core.data.table.query import parse
+from core.data.table.reader import load
 from core.data.table.row_filter import dealt
 from core.db.session import reading
 
@@ -39,7 +39,7 @@ def query_version(name: Name, version: Version, asked: Asked, here: Here, _: Own
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
     with held(here.cache, here.store, digest) as path:
-        table = columns.load(path)
+        table = load(path)
         rows, parts = dealt(query, table)
         preview = table.take(rows[: asked.preview]).to_pylist()
         return QueryResult(

@@ -23,10 +23,10 @@ from benchmarks.results import Row, at_least, at_most, figure, publish
 from core.data.storage import local_copy
 from core.data.storage.cache import Cache
 from core.data.storage.progressive import arriving
-from core.data.table.reader import Stretches
+from core.data.table.reader import TableReader
 from core.events import StepEnded
 from core.spec import JobSpec
-from core.training.dataset.stream import apart
+from core.training.dataset import resident_columns
 from core.training.loop import train
 
 PARTS = ("arrival", "starts", "memory", "large", "loaders")
@@ -116,7 +116,7 @@ def arrival(folder: Path, rows: int) -> Iterator[Row]:
     store = Counting(store_at(folder), 20e6)
     job = spec(64).model_copy(update={"data": _unlearned(spec(64))})
     begun = time.perf_counter()
-    copy, coming = arriving(Cache(folder / "slow"), store, digest, apart(job), folder)
+    copy, coming = arriving(Cache(folder / "slow"), store, digest, resident_columns(job), folder)
     assert coming is not None
     assert copy.manifest is not None
     coming.start()
@@ -166,17 +166,17 @@ def _opened(cache: Cache, store: Counting, digest: str) -> float:
     """Seconds until a set can be read that is in the cache."""
     begun = time.perf_counter()
     with local_copy.held(cache, store, digest) as path:
-        assert len(Stretches(path))
+        assert len(TableReader(path))
     return time.perf_counter() - begun
 
 
-def loaders(folder: Path, digest: str, window_bytes: int, rounds: int) -> Iterator[Row]:
+def loaders(folder: Path, digest: str, buffer_bytes: int, rounds: int) -> Iterator[Row]:
     """The loaders alone, in turn."""
     with local_copy.held(Cache(folder / "cache"), store_at(folder), digest) as path:
         plain = folder / "pictures.npy"
-        column = Stretches(path).whole(["picture"]).column("picture").combine_chunks()
+        column = TableReader(path).columns(["picture"]).column("picture").combine_chunks()
         np.save(plain, column.flatten().to_numpy().reshape(-1, PIXELS))
-        mine = [loading.ours(path, window_bytes) for _ in range(rounds)]
+        mine = [loading.ours(path, buffer_bytes) for _ in range(rounds)]
         yield figure("our loader", float(np.median(mine)), "rows/s")
         if not loading.torch_there():
             return

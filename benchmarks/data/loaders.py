@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data.synthetic import PIXELS
-from core.data.prepare.lazy_features import Prepared
+from core.data.prepare.features import StreamedFeatures
 from core.data.prepare.pipeline import Pipeline, Step
 from core.data.prepare.preparation import Learned
-from core.data.prepare.shuffle_buffer import Windows
+from core.data.prepare.shuffle_buffer import ShuffleBuffer
 from core.data.prepare.steps.rescale import Rescale
-from core.data.table.reader import Stretches
+from core.data.table.reader import TableReader
 
 BATCH = 256
 
 
-def ours(path: Path, window_bytes: int) -> float:
-    """Rows a second of an epoch: shuffled by windows, divided by 255."""
-    stretches = Stretches(path)
-    features = Prepared(
-        stretches,
-        np.arange(len(stretches)),
-        ("picture",),
-        np.dtype("f4"),
-        Pipeline((Step("picture", Rescale(), Learned()),)),
+def ours(path: Path, buffer_bytes: int) -> float:
+    """Rows a second of an epoch: through the shuffle buffer, divided by 255."""
+    reader = TableReader(path)
+    features = StreamedFeatures(
+        reader=reader,
+        numbers=np.arange(len(reader)),
+        names=("picture",),
+        dtype=np.dtype("f4"),
+        pipeline=Pipeline((Step("picture", Rescale(), Learned()),)),
         row_shape=(PIXELS,),
     )
-    windows = Windows(features, BATCH, window_bytes, seed=0, epochs=1)
+    buffer = ShuffleBuffer(features, BATCH, buffer_bytes, seed=0, epochs=1)
     count = -(-len(features) // BATCH)
     begun = time.perf_counter()
     for number in range(count):
-        windows.batch(0, number)
+        buffer.batch(0, number)
     seconds = time.perf_counter() - begun
-    windows.close()
+    buffer.close()
     return len(features) / seconds
 
 

@@ -12,9 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from core.data.prepare.pipeline import Step
+from core.data.prepare.pipeline import Standardizer, Step
 from core.data.prepare.preparation import Learned
-from core.data.prepare.standardizer import Standardizer
 from core.errors import InvalidError
 from core.export.graph import ML_DOMAIN, Graph
 

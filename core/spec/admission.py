@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from core.data.prepare.pipeline import objections, plan
+from core.data.prepare.plan import objections, plan
 from core.data.prepare.preparation import Feature
 from core.data.table import query, row_filter
 from core.data.table.schema import ColumnSchema, DatasetSchema

@@ -24,7 +24,7 @@ from core.spec.sweep import SweepSpec
 from core.sweeps.budget import spent
 from core.sweeps.queries import spec_of
 from core.sweeps.submission import check_new
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
 _LEAST_TRIALS = 10
@@ -169,7 +169,7 @@ def benchmark(spec: JobSpec, schema: DatasetSchema, stacked: int) -> float | Non
         targets = _random_targets(spec, sample_rows, math.prod(spec.network.output(shape)))
         if targets is None:
             return None
-        trainer = Trainer([spec] * stacked, Problem(Part(x, targets)), stacked_axis=stacked > 1)
+        trainer = Trainer([spec] * stacked, Dataset(Part(x, targets)), stacked_axis=stacked > 1)
         # One thread, as in a worker; the time of other threads would not be counted.
         with threadpool_limits(1):
             step_seconds = _time_step(trainer)

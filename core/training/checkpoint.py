@@ -1,6 +1,7 @@
-"""A checkpoint: everything from which training goes on as if it had never stopped.
+"""A checkpoint: everything that training needs to continue as if it had never stopped.
 
-A safetensors file: arrays for weights, optimizer slots, sums; JSON metadata for cursors and chance.
+A safetensors file: arrays for weights, optimizer slots and sums; JSON metadata for the position in
+the data and random states.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ Snapshot: TypeAlias = tuple[dict[str, Array], dict[str, str]]
 
 
 def capture(trainer: Trainer, progress: dict[str, Any], best: Array | None) -> Snapshot:
-    """The arrays and metadata of a checkpoint; `progress` is what the loop itself remembers.
+    """The arrays and metadata of a checkpoint; `progress` is the state of the loop.
 
     The arrays begin with the stack axes and are copies on the host.
     """
@@ -47,7 +48,7 @@ def capture(trainer: Trainer, progress: dict[str, Any], best: Array | None) -> S
 
 
 def _vectors(trainer: Trainer) -> dict[str, Array]:
-    """All arrays of a fixed shape that training changes, by name."""
+    """All arrays of fixed shape that training changes, by name."""
     arrays = {
         "weights": trainer.network.weights,
         "state": trainer.network.state,
@@ -65,9 +66,9 @@ def _vectors(trainer: Trainer) -> dict[str, Array]:
 def save(
     path: Path, arrays: dict[str, Array], metadata: dict[str, str], *, durable: bool = True
 ) -> str:
-    """Write whole or not at all. Returns the SHA-256 of the file.
+    """Write a file atomically. Returns the SHA-256 of the file.
 
-    Without `durable` a loss of power may take it back: for files that are copied on at once.
+    Without `durable` a power failure may lose it: for files that are copied on at once.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -79,13 +80,13 @@ def save(
         partial.replace(path)
     except BaseException:
         with suppress(OSError):
-            partial.unlink()  # what it takes of a full disk, others need
+            partial.unlink()  # free the space on a full disk
         raise
     if not durable:
         return digest
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new name lasts as well
+        os.fsync(folder)  # makes the new name durable
     finally:
         os.close(folder)
     return digest
@@ -94,10 +95,10 @@ def save(
 def restore(
     trainer: Trainer, arrays: dict[str, Array], metadata: dict[str, str]
 ) -> tuple[dict[str, Any], Array | None]:
-    """Put a fresh trainer of the same spec and data where the checkpoint was taken.
+    """Load a checkpoint into a new trainer of the same spec and data.
 
-    Returns the loop's own progress and the best weights. Raises InvalidError when the checkpoint
-    was taken from another network.
+    Returns the state of the loop and the best weights. Raises InvalidError when the checkpoint is
+    of another network.
     """
     if metadata.get("format") != FORMAT:
         raise InvalidError("this is not a checkpoint of this version")
@@ -108,19 +109,19 @@ def restore(
         target[...] = xp.asarray(arrays[name])
     for index, tally in enumerate(trainer.tallies):
         start = f"tally.{index}."
-        found = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-        tally.restore({name: xp.asarray(array) for name, array in found.items()})
+        state = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+        tally.restore({name: xp.asarray(array) for name, array in state.items()})
     cursor = json.loads(metadata["cursor"])
     trainer.updater.step = cursor["step"]
     trainer.epoch, trainer.batch = cursor["epoch"], cursor["batch"]
     trainer.losses = tuple(_loss(value) for value in json.loads(metadata["losses"]))
-    trainer.restore_chance(json.loads(metadata["chance"]))
+    trainer.restore_generators(json.loads(metadata["chance"]))
     best = arrays.get("best")
     return json.loads(metadata["progress"]), None if best is None else xp.asarray(best)
 
 
 def select(snapshot: Snapshot, rows: list[int]) -> Snapshot:
-    """The snapshot of a stack with only these of its networks, in this order."""
+    """The snapshot of a stack reduced to some of its networks, in this order."""
     arrays, metadata = snapshot
     chance, losses = json.loads(metadata["chance"]), json.loads(metadata["losses"])
     changed = {
@@ -131,13 +132,13 @@ def select(snapshot: Snapshot, rows: list[int]) -> Snapshot:
 
 
 def data_memory_bytes(snapshot: Snapshot) -> int:
-    """The memory for rows read from the disk that the order of rows depends on; 0: does not."""
+    """The memory that the order of streamed rows depends on; 0 when rows are in memory."""
     progress = json.loads(snapshot[1].get("progress", "{}"))
     return int(progress.get("data_memory_bytes", 0))
 
 
 def _loss(value: Any) -> Any:
-    """A remembered loss as it was: one number, or an array with one for each network."""
+    """A loss as it was stored: one number, or an array with one for each network."""
     return np.array(value) if isinstance(value, list) else value
 
 

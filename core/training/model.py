@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from core.data.prepare import cells
-from core.data.prepare.pipeline import ColumnCellError, Pipeline
-from core.data.prepare.standardizer import Standardizer
+from core.data.prepare.features import assemble
+from core.data.prepare.pipeline import ColumnCellError, Pipeline, Standardizer
 from core.data.table import columns
 from core.data.table.schema import Label
 from core.data.table.tensors import shape_of
@@ -27,7 +26,7 @@ from core.spec import JobSpec
 from core.spec.version import encode
 from core.training.calibration import Calibration
 from core.training.checkpoint import read, save
-from core.training.dataset.types import Column, Encoding
+from core.training.dataset_types import Column, Encoding
 
 FORMAT = "chainrule.model.1"
 BATCH = 4096
@@ -35,14 +34,14 @@ _LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 
 
 def weights_digest(weights: Array, state: Array) -> str:
-    """SHA-256 over the flat weights and the remembered state: equal digests, equal networks."""
+    """SHA-256 of the flat weights and the state: equal digests mean equal networks."""
     digest = hashlib.sha256(np.ascontiguousarray(weights).tobytes())
     digest.update(np.ascontiguousarray(state).tobytes())
     return digest.hexdigest()
 
 
 class TrainedModel:
-    """Answers raw rows. Holds everything needed: no dataset, database or worker."""
+    """Predicts from raw rows. Needs no dataset, database or worker."""
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class TrainedModel:
         state: Array,
         loss: Loss | None = None,
     ) -> None:
-        """`loss` is the one that was trained with, fitted; by default the loss of the spec."""
+        """`loss` is the fitted loss of the training; by default the loss of the spec."""
         self.spec = spec
         self.loss = spec.loss if loss is None else loss
         self.encoding = encoding
@@ -61,7 +60,7 @@ class TrainedModel:
         self.network = BoundNetwork(spec.network, shape, stack=(), xp=np, dtype=spec.precision)
         self.network.weights[...] = weights
         self.network.state[...] = state
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,7 +69,7 @@ class TrainedModel:
 
     @property
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The number of features of a row."""
         return math.prod(self.network.shape)
 
     @property
@@ -79,7 +78,7 @@ class TrainedModel:
         return weights_digest(self.network.weights, self.network.state)
 
     def save(self, path: Path, *, durable: bool = True) -> str:
-        """Write the model as safetensors, as `checkpoint.save` does: the SHA-256 of the file."""
+        """Write the model as safetensors, as `checkpoint.save` does. Returns the file's SHA-256."""
         arrays = {f"network{name}": view for name, view in self.network.views.items()}
         arrays.update({f"state{name}": view for name, view in self.network.state_views.items()})
         if self.encoding.standardizer is not None:
@@ -102,7 +101,7 @@ class TrainedModel:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote. Raises InvalidError when the file is damaged or not a model."""
+        """Read a file that `save` wrote. Raises InvalidError when it is damaged or not a model."""
         arrays, metadata = read(path)
         if metadata.get("format") != FORMAT:
             raise InvalidError(f"{path.name} is not a model of this version")
@@ -116,7 +115,7 @@ class TrainedModel:
             pipeline=Pipeline.loads(metadata["prepare"], arrays),
         )
         shape = tuple(json.loads(metadata["shape"]))
-        # Models saved before losses were kept have that of the spec, which may not be fitted.
+        # Older models have no loss; that of the spec may not be fitted.
         loss = _LOSS.validate_json(metadata["loss"]) if "loss" in metadata else None
         model = cls(spec, encoding, shape, np.zeros(()), np.zeros(()), loss)
         for start, views in (
@@ -129,7 +128,7 @@ class TrainedModel:
         return model
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """One answer a row: labels as in the data, numbers for regression.
+        """The answer for each row: a label as in the data, or a number for regression.
 
         With several target columns an answer is a dictionary. Raises InvalidError naming row and
         column.
@@ -137,23 +136,23 @@ class TrainedModel:
         return self.answers(self.outputs(self.rows_to_array(rows)))
 
     def predict_proba(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """For each row the probability of each label, by its text. Raises InvalidError.
+        """For each row the probability of each label, by its text.
 
-        Also raised for regression, which has no labels.
+        Raises InvalidError naming row and column, and for regression, which has no labels.
         """
-        return self.chances(self.outputs(self.rows_to_array(rows)))
+        return self.class_probabilities(self.outputs(self.rows_to_array(rows)))
 
-    def chances(self, outputs: Array) -> list[Any]:
+    def class_probabilities(self, outputs: Array) -> list[Any]:
         """As `probabilities`. Raises InvalidError for regression, which has none."""
         if self.loss.target == "number":
             raise InvalidError("a regression has no probabilities: ask for an interval")
         return self.probabilities(outputs)
 
     def intervals(self, outputs: Array, level: float) -> list[dict[str, Any]]:
-        """For each row `low` and `high`, as answers are: the truth is between with chance `level`.
+        """For each row `low` and `high`; the target lies between with probability `level`.
 
-        Said of rows like those that were held out, and of each number by itself. Raises
-        InvalidError for what is no regression, and when too few rows were held out.
+        This holds for rows like those that were held out, and for each number by itself. Raises
+        InvalidError unless the model is a regression, and when too few rows were held out.
         """
         if self.loss.target != "number":
             raise _no_interval("only a regression has intervals: ask for probabilities")
@@ -166,28 +165,28 @@ class TrainedModel:
     def outputs(self, x: Array) -> Array:
         """Predictions `(rows, ...)` for features as `rows_to_array` gives them, standardized here.
 
-        Safe to call from several threads: they take turns at the network's buffers.
+        Safe to call from several threads, which share the network one at a time.
         """
         return self.raw_outputs(x)[1]
 
     def raw_outputs(self, x: Array) -> tuple[Array, Array]:
-        """What the network gives out, and the predictions that this means; as `outputs`."""
+        """The raw outputs of the network, and the predictions made of them; as `outputs`."""
         if self.encoding.standardizer is not None:
             x = self.encoding.standardizer.apply(x)
         scope = Scope(np, self.network.dtype, (), self.network.output_shape)
-        raw, found = [], []
-        with self._turn:
+        raw, predictions = [], []
+        with self._lock:
             for start in range(0, len(x), BATCH):
                 y, _ = self.network.forward(x[start : start + BATCH])
                 raw.append(np.array(y))
-                found.append(np.array(self.loss.prediction(y, scope)))
-        if not found:
+                predictions.append(np.array(self.loss.prediction(y, scope)))
+        if not raw:
             empty = np.empty((0, *self.network.output_shape))
             return empty, empty
-        return np.concatenate(raw), np.concatenate(found)
+        return np.concatenate(raw), np.concatenate(predictions)
 
     def answers(self, outputs: Array) -> list[Any]:
-        """Outputs as labels or numbers; cells of zeros and ones come back as such."""
+        """Outputs as labels or numbers; tensors of zeros and ones keep their shape."""
         first = self.encoding.classes[0]
         if self.loss.target == "class" and first is not None:
             return [first[code] for code in outputs.argmax(axis=-1).tolist()]
@@ -207,17 +206,21 @@ class TrainedModel:
             return [_labelled(columns, row) for row in outputs.tolist()]
         by_output: list[list[Any]] = []
         for classes, part in zip(self.encoding.classes, self._by_target(outputs), strict=True):
-            by_output.append(self._chances(classes, part, self.encoding.targets[len(by_output)]))
+            by_output.append(
+                self._target_probabilities(classes, part, self.encoding.targets[len(by_output)])
+            )
         if len(by_output) == 1:
             return by_output[0]
         targets = [column.name for column in self.encoding.targets]
         return [dict(zip(targets, row, strict=True)) for row in zip(*by_output, strict=True)]
 
-    def _chances(self, classes: tuple[Label, ...] | None, part: Array, target: Column) -> list[Any]:
-        """The probabilities of one target: of its labels, or of a one in each place of a cell."""
+    def _target_probabilities(
+        self, classes: tuple[Label, ...] | None, part: Array, target: Column
+    ) -> list[Any]:
+        """The probabilities of one target: of its labels, or of a one in each element of a cell."""
         if classes is None:
-            found: list[Any] = part.reshape(len(part), *target.shape).tolist()
-            return found
+            shaped: list[Any] = part.reshape(len(part), *target.shape).tolist()
+            return shaped
         if self.loss.target == "classes":
             return [_labelled(classes, row) for row in part.tolist()]
         return [_labelled(classes, [1 - p, p]) for p in part.reshape(-1).tolist()]
@@ -239,39 +242,32 @@ class TrainedModel:
             raise _wrong(error.row, error.column, error.detail) from None
         flat = {name: part.reshape(len(rows), -1) for name, part in parts.items()}
         with np.errstate(over="ignore"):
-            laid = np.concatenate(list(flat.values()), axis=1, dtype=self.network.dtype)
-        if not np.isfinite(laid).all():
-            _refuse_gap(flat, laid)
-        return laid.reshape(len(rows), *self.network.shape)
+            x = np.concatenate(list(flat.values()), axis=1, dtype=self.network.dtype)
+        if not np.isfinite(x).all():
+            _refuse_gap(flat, x)
+        return x.reshape(len(rows), *self.network.shape)
 
     def table_to_array(self, table: pa.Table) -> Array:
         """The columns it knows as features `(rows, *shape)`. Raises InvalidError naming one."""
         for column in self.encoding.features:
-            where = table.schema.get_field_index(column.name)
-            if where < 0:
+            index = table.schema.get_field_index(column.name)
+            if index < 0:
                 message = f"the column {column.name!r} is missing"
                 raise InvalidError(message, [FieldError(column.name, message)])
-            found = table.schema.field(where)
-            shape = shape_of(found)
-            if shape != column.shape or columns.is_text(found.type) != column.text:
+            field = table.schema.field(index)
+            if shape_of(field) != column.shape or columns.is_text(field.type) != column.text:
                 needed = "text is" if column.text else f"numbers of shape {column.shape} are"
-                message = f"{needed} needed, not {found.type}"
+                message = f"{needed} needed, not {field.type}"
                 raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
-            if columns.is_boolean(found.type) and not column.boolean:
+            if columns.is_boolean(field.type) and not column.boolean:
                 message = "numbers are needed, not true and false"
                 raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
-        dtype = self.network.dtype
-        if not self.encoding.pipeline.steps:
-            x = columns.features(table, self.columns, dtype=dtype)
-        else:
-            read = {name: cells.read(table, name, dtype) for name in self.columns}
-            try:
-                self.encoding.pipeline.apply(read)
-            except ColumnCellError as error:
-                message = f"row {error.row + 1}: {error.detail}"
-                wrong = FieldError(error.column, message)
-                raise InvalidError(f"{error.column}: {message}", [wrong]) from None
-            x = cells.lay(read, self.columns, dtype)
+        try:
+            x = assemble(table, self.columns, self.encoding.pipeline, self.network.dtype)
+        except ColumnCellError as error:
+            message = f"row {error.row + 1}: {error.detail}"
+            wrong = FieldError(error.column, message)
+            raise InvalidError(f"{error.column}: {message}", [wrong]) from None
         return x.reshape(len(x), *self.network.shape)
 
     def _by_target(self, outputs: Array) -> list[Array]:
@@ -289,8 +285,8 @@ class TrainedModel:
             return [classes[int(p > 0.5)] for p in part[:, 0].tolist()]
         if self.loss.target == "binary":
             part = (part > 0.5).astype(int)
-        found: list[Any] = part.reshape(len(part), *shape).tolist()
-        return found
+        shaped: list[Any] = part.reshape(len(part), *shape).tolist()
+        return shaped
 
 
 def _labelled(classes: tuple[Label, ...] | None, row: Sequence[float]) -> dict[str, float]:
@@ -307,11 +303,11 @@ def _wrong(row: int, column: str, message: str) -> InvalidError:
     return InvalidError(f"{path}: {message}", [FieldError(path, message)])
 
 
-def _refuse_gap(flat: Mapping[str, Array], laid: Array) -> None:
-    """Name the first column, and its first row, where `laid` has no finite number."""
+def _refuse_gap(flat: Mapping[str, Array], x: Array) -> None:
+    """Raise InvalidError naming the first column, and its first row, without a finite number."""
     start = 0
     for name, part in flat.items():
-        finite = np.isfinite(laid[:, start : start + part.shape[1]]).all(axis=1)
+        finite = np.isfinite(x[:, start : start + part.shape[1]]).all(axis=1)
         if not finite.all():
             raise _wrong(int(np.argmin(finite)), name, "the number is missing or not finite")
         start += part.shape[1]
@@ -323,13 +319,13 @@ def _cell(row: Mapping[str, Any], index: int, column: Column) -> Any:
     return row[column.name]
 
 
-def _dumped(found: Sequence[Column]) -> str:
-    return json.dumps([[c.name, c.shape, c.text, c.boolean] for c in found])
+def _dumped(columns_of: Sequence[Column]) -> str:
+    return json.dumps([[c.name, c.shape, c.text, c.boolean] for c in columns_of])
 
 
 def _columns(document: str) -> tuple[Column, ...]:
-    """What `save` wrote of columns."""
-    # Models of before booleans were told apart take them everywhere.
+    """The columns that `save` wrote."""
+    # Older models do not distinguish booleans and take them everywhere.
     return tuple(
         Column(name, tuple(shape), text, *(boolean or [True]))
         for name, shape, text, *boolean in json.loads(document)
@@ -337,7 +333,7 @@ def _columns(document: str) -> tuple[Column, ...]:
 
 
 def _cells(raw: list[Any], column: Column, encoding: Encoding, dtype: Any) -> Array:
-    """Raw cells as the pipeline takes them. Raises InvalidError naming row and column."""
+    """Raw cells as the pipeline expects them. Raises InvalidError naming row and column."""
     prepared = any(step.column == column.name for step in encoding.pipeline.steps)
     if column.text:
         for index, cell in enumerate(raw):
@@ -347,20 +343,20 @@ def _cells(raw: list[Any], column: Column, encoding: Encoding, dtype: Any) -> Ar
     if not prepared or column.shape:
         return _numbers(raw, column, dtype)
     numbers = np.full(len(raw), np.nan)
-    there = [index for index, cell in enumerate(raw) if cell is not None]
-    for index in there:
-        numbers[index] = _number(raw[index], index, column)
+    for index, cell in enumerate(raw):
+        if cell is not None:
+            numbers[index] = _number(cell, index, column)
     return numbers
 
 
 def _number(cell: Any, row: int, column: Column) -> float:
     """A cell as a finite float64."""
-    found: float = _numbers([cell], column, np.float64, first=row)[0]
-    return found
+    number: float = _numbers([cell], column, np.float64, first=row)[0]
+    return number
 
 
 def _numbers(cells: list[Any], column: Column, dtype: Any, first: int = 0) -> Array:
-    """Cells `(rows, *column.shape)` as numbers. Raises InvalidError for the first that is none."""
+    """Cells `(rows, *column.shape)` as numbers. Raises InvalidError for the first that is not."""
     for index, cell in enumerate(cells, first):
         flat = np.array(cell, object).ravel().tolist() if column.shape else [cell]
         if not all(_numeric(kind, column) for kind in set(map(type, flat))):
@@ -379,7 +375,7 @@ def _numbers(cells: list[Any], column: Column, dtype: Any, first: int = 0) -> Ar
 
 
 def _numeric(kind: type, column: Column) -> bool:
-    """Whether values of this type are numbers to the column; true and false are to few."""
+    """Whether values of this type are numbers for the column."""
     if issubclass(kind, bool | np.bool_):
         return column.boolean
     return issubclass(kind, int | float | np.number)

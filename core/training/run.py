@@ -1,4 +1,4 @@
-"""One network, or a stack of them, on the way from first weights to models."""
+"""Trains a network, or a stack of them, until each ends: events, checkpoints, models."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -24,17 +24,16 @@ from core.nn.array import Array, to_host
 from core.shortage import shortage
 from core.spec import TrainingSpec
 from core.training import checkpoint
-from core.training.dataset.types import Problem
 from core.training.diagnostics.divergence import diagnose
 from core.training.evaluation import evaluate
 from core.training.model import weights_digest
-from core.training.stopping_criteria import Judge
+from core.training.stopping_criteria import StoppingCriteria
 from core.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Leave:
-    """Said to the loop: network `network` of the stack goes no further (pruned, cancelled)."""
+    """A command: stop training network `network` of the stack (pruned or cancelled)."""
 
     network: int
 
@@ -42,30 +41,30 @@ class Leave:
 Command: TypeAlias = Literal["checkpoint"] | Leave
 Events: TypeAlias = Generator[Event | None, Command | None, None]
 SaveModel: TypeAlias = Callable[[int, Array, Array], Path]
-"""Writes the model of a network (its number, weights, state) and says where."""
+"""Writes the model of a network (its number, weights, state) and returns the path."""
 
 Examine: TypeAlias = Callable[[Trainer], dict[str, Any]]
-"""Looks at a single trained network."""
+"""Computes insights into a single trained network."""
 
 REPORT_STEPS = 50
-"""Updates between two reports at least, unless the spec says otherwise: epochs are told anyway."""
+"""The fewest updates between two reports, unless the spec says otherwise."""
 
-BREATH_SECONDS = 0.1
-"""The loop pauses at least this often, with None, so that its caller can speak."""
+PAUSE_SECONDS = 0.1
+"""The loop yields at least this often, if need be None, so that its caller can send a command."""
 
 
 @dataclass
 class Member:
-    """A network still in training: its number among those that started, and its judge."""
+    """A network still in training, with its number among those that started."""
 
     number: int
     spec: TrainingSpec
-    judge: Judge
+    criteria: StoppingCriteria
 
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
-    """Where and how often checkpoints are saved. `seconds` of None: only on `steps` or demand."""
+    """Where and how often checkpoints are saved, by time, by updates, and on demand."""
 
     folder: Path
     seconds: float | None = None
@@ -73,36 +72,36 @@ class CheckpointPolicy:
 
 
 class Run:
-    """Trains all networks until each has ended; `events` says what happens."""
+    """Trains all networks of a trainer until each has ended; `events` reports what happens."""
 
     def __init__(
         self,
-        specs: Sequence[TrainingSpec],
-        problem: Problem,
+        trainer: Trainer,
         save_model: SaveModel,
         policy: CheckpointPolicy | None = None,
         *,
         examine: Examine = lambda trainer: {},
-        stacked: bool = False,
         together: bool = False,
     ) -> None:
-        """`together`: steps and epochs of all networks are told in one event each."""
-        self.problem = problem
-        self.trainer = Trainer(specs, problem, stacked_axis=stacked)
-        self.members = [Member(i, spec, Judge(spec)) for i, spec in enumerate(specs)]
+        """With `together`, steps and epochs of all networks are reported in one event each."""
+        self.trainer = trainer
+        self.members = [
+            Member(number, spec, StoppingCriteria(spec))
+            for number, spec in enumerate(trainer.specs)
+        ]
         self.policy = policy
         self._together = together
         self.best: Array | None = None
         self._save_model = save_model
         self._examine = examine
-        self._before = 0.0
-        self._started = self._saved = self._breathed = time.monotonic()
+        self._seconds_before = 0.0
+        self._started = self._saved = self._paused = time.monotonic()
         self._saved_step = 0
         self._improved = False
         self._leaving: set[int] = set()
 
     def events(self) -> Events:
-        """Everything that happens until the last network has ended."""
+        """The events until the last network has ended."""
         trainer = self.trainer
         for member in self.members:
             yield TrainingStarted(
@@ -117,30 +116,30 @@ class Run:
             yield from self._epoch()
 
     def close(self) -> None:
-        """Let go of files that are read from."""
+        """Close files that rows are read from."""
         self.trainer.close()
 
     def resume(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go on from what a checkpoint holds. Raises InvalidError when it does not fit."""
+        """Continue from a checkpoint. Raises InvalidError when it is of another network."""
         progress, self.best = checkpoint.restore(self.trainer, *snapshot)
-        self._before = progress["seconds"]
+        self._seconds_before = progress["seconds"]
         for member, state in zip(self.members, progress["judges"], strict=True):
-            member.judge = Judge(member.spec, **state)
+            member.criteria = StoppingCriteria(member.spec, **state)
         self._saved_step = self.trainer.step
 
     def _epoch(self) -> Events:
-        """One pass over the data, and what it decides."""
+        """One pass over the training rows, and the end of networks that it stops."""
         reason = yield from self._batches()
         if not self.members:
             return
         ended: dict[int, str] = {}
-        if self.trainer.batch == 0:  # stopped before the first batch: there is nothing to report
+        if self.trainer.batch == 0:  # stopped before the first batch: nothing to report
             ended = dict.fromkeys(range(len(self.members)), reason or "steps")
         else:
             reports, better = self._end_epoch()
             if self._together:
-                found = {name: [report[name] for report in reports] for name in reports[0]}
-                yield self._reported(found, better)
+                of_all = {name: [r[name] for r in reports] for name in reports[0]}
+                yield self._stack_reported(of_all, better)
             for row, (member, metrics) in enumerate(zip(self.members, reports, strict=True)):
                 if not self._together:
                     yield EpochEnded(
@@ -150,46 +149,46 @@ class Run:
                         better[row],
                         network=member.number,
                     )
-                verdict = reason or member.judge.verdict(self.trainer.epoch, metrics)
+                verdict = reason or member.criteria.after_epoch(self.trainer.epoch, metrics)
                 if verdict:
                     ended[row] = verdict
         yield from self._end(ended)
         self._leave({row for row, m in enumerate(self.members) if m.number in self._leaving})
 
     def _batches(self) -> Generator[Event | None, Command | None, str | None]:
-        """The batches of an epoch; why they stopped short, or None."""
+        """Train on the batches of an epoch; returns why it stopped early, or None."""
         trainer = self.trainer
         spec = trainer.spec
         every = spec.report_steps or max(REPORT_STEPS, trainer.steps_an_epoch // 10)
-        judge = self.members[0].judge
-        reason = judge.within(trainer.step, self._seconds())
+        criteria = self.members[0].criteria
+        reason = criteria.within_epoch(trainer.step, self._seconds())
         while reason is None and self.members and self.trainer.batch < trainer.batches:
             before = self.trainer.step
-            loss = self.trainer.advance(gauged=self._worth_gauging(every))
+            loss = self.trainer.advance(measured=self._measures_next(every))
             if self.trainer.failed.any():
                 yield from self._failures()
                 continue
             if self.trainer.step == before:
                 continue
             if self.trainer.step % every == 0:
-                yield from self._step_ended({"batch_loss": loss, **self.trainer.gauges})
-            elif self.trainer.gauges:
-                yield from self._step_ended(self.trainer.gauges)
+                yield from self._step_ended({"batch_loss": loss, **self.trainer.update_metrics})
+            elif self.trainer.update_metrics:
+                yield from self._step_ended(self.trainer.update_metrics)
             yield from self._pause()
-            reason = judge.within(self.trainer.step, self._seconds())
+            reason = criteria.within_epoch(self.trainer.step, self._seconds())
         return reason
 
-    def _reported(
+    def _stack_reported(
         self, metrics: dict[str, list[float]], better: Sequence[bool] = ()
     ) -> StackReported:
         numbers = tuple(member.number for member in self.members)
         best = tuple(compress(numbers, better))
         return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, best)
 
-    def _worth_gauging(self, every: int) -> bool:
-        """Whether the coming update is to be measured: when it is reported, and at ends of epochs.
+    def _measures_next(self, every: int) -> bool:
+        """Whether to measure the next update: when it is reported, and at the end of an epoch.
 
-        Not at each end where epochs are shorter than `every` updates, for it has its price.
+        Measuring takes time, so ends of epochs shorter than `every` updates are not all measured.
         """
         trainer = self.trainer
         step = trainer.step + 1
@@ -201,15 +200,15 @@ class Run:
 
     def _step_ended(self, metrics: dict[str, Array]) -> Events:
         if self._together:
-            found = {f"train/{name}": _numbers(values) for name, values in metrics.items()}
-            yield self._reported(found)
+            of_all = {f"train/{name}": _numbers(values) for name, values in metrics.items()}
+            yield self._stack_reported(of_all)
             return
         reports = _split("train", metrics, len(self.members))
         for member, report in zip(self.members, reports, strict=True):
             yield StepEnded(self.trainer.step, self.trainer.epoch, report, network=member.number)
 
     def _failures(self) -> Events:
-        """Say which networks cannot go on, and go on without them."""
+        """Report the networks that failed, and continue without them."""
         rows = {int(row) for row in np.flatnonzero(self.trainer.failed)}
         for row in sorted(rows):
             yield TrainingFailed(
@@ -226,19 +225,19 @@ class Run:
         reports = _split("train", trainer.end_epoch(), len(self.members))
         if trainer.valid is not None:
             with trainer.final_weights():
-                for report, found in zip(reports, self._evaluated("valid"), strict=True):
-                    report.update(found)
+                for report, valid in zip(reports, self._evaluate("valid"), strict=True):
+                    report.update(valid)
         watched = [report.get("valid/loss", report["train/loss"]) for report in reports]
         trainer.losses += (np.array(watched)[:, None] if trainer.stack else watched[0],)
         better = [
-            member.judge.epoch_ended(trainer.epoch, report)
+            member.criteria.epoch_ended(trainer.epoch, report)
             for member, report in zip(self.members, reports, strict=True)
         ]
         self._improved = any(better)
-        self._keep_best(better)
+        self._update_best(better)
         return reports, better
 
-    def _keep_best(self, better: list[bool]) -> None:
+    def _update_best(self, better: list[bool]) -> None:
         stop = self.trainer.spec.early_stopping
         if stop is None or not stop.restore_best or not any(better):
             return
@@ -249,20 +248,20 @@ class Run:
             rows = np.flatnonzero(better)
             self.best[rows] = now[rows]
 
-    def _evaluated(self, name: Literal["valid", "test"]) -> list[dict[str, float]]:
+    def _evaluate(self, name: Literal["valid", "test"]) -> list[dict[str, float]]:
         trainer = self.trainer
         part = trainer.valid if name == "valid" else trainer.test
         if part is None:
             return [{} for _ in self.members]
-        found = evaluate(trainer.network, trainer.loss, trainer.spec.metrics, part, trainer.scope)
-        return _split(name, found, len(self.members))
+        metrics = evaluate(trainer.network, trainer.loss, trainer.spec.metrics, part, trainer.scope)
+        return _split(name, metrics, len(self.members))
 
     def _pause(self) -> Events:
-        """Let the caller speak now and then, and save a checkpoint when one is due or asked for."""
+        """Yield to the caller now and then, and save a checkpoint when one is due or requested."""
         now = time.monotonic()
         command: Command | None = None
-        if now - self._breathed >= BREATH_SECONDS:
-            self._breathed = now
+        if now - self._paused >= PAUSE_SECONDS:
+            self._paused = now
             command = yield None
         if isinstance(command, Leave):
             self._leaving.add(command.network)
@@ -275,14 +274,14 @@ class Run:
         return policy.seconds is not None and now - self._saved >= policy.seconds
 
     def _checkpoint(self, policy: CheckpointPolicy) -> CheckpointSaved | CheckpointFailed:
-        """Save a checkpoint. A machine that cannot does not end training: the next is tried."""
+        """Save a checkpoint. Training continues when the machine cannot write it."""
         trainer = self.trainer
         progress: dict[str, Any] = {
             "seconds": self._seconds(),
-            "judges": [member.judge.state() for member in self.members],
+            "judges": [member.criteria.state() for member in self.members],
         }
-        if self.problem.memory_bytes is not None:
-            progress["data_memory_bytes"] = self.problem.memory_bytes  # the order depends on it
+        if trainer.dataset.memory_bytes is not None:  # the order of rows depends on it
+            progress["data_memory_bytes"] = trainer.dataset.memory_bytes
         path = policy.folder / f"checkpoint-{trainer.step}.safetensors"
         try:
             digest = checkpoint.save(path, *checkpoint.capture(trainer, progress, self.best))
@@ -297,15 +296,15 @@ class Run:
         return CheckpointSaved(trainer.step, trainer.epoch, str(path), digest, best)
 
     def _end(self, reasons: dict[int, str]) -> Events:
-        """Make models of the networks that have ended, and go on without them."""
+        """Save models of the networks that have ended, and continue without them."""
         if not reasons:
             return
         trainer = self.trainer
-        kept = trainer.network.weights.copy(), trainer.network.state.copy()
+        current = trainer.network.weights.copy(), trainer.network.state.copy()
         trainer.adopt(self.best)
-        found = [
+        metrics = [
             valid | test
-            for valid, test in zip(self._evaluated("valid"), self._evaluated("test"), strict=True)
+            for valid, test in zip(self._evaluate("valid"), self._evaluate("test"), strict=True)
         ]
         weights, state = to_host(trainer.network.weights), to_host(trainer.network.state)
         for row, reason in reasons.items():
@@ -316,18 +315,18 @@ class Run:
                 trainer.step,
                 trainer.epoch,
                 reason,
-                found[row],
+                metrics[row],
                 str(path),
                 digest,
-                member.judge.summary(),
+                member.criteria.summary(),
                 {} if trainer.stack else self._examine(trainer),
                 network=member.number,
             )
-        trainer.network.weights[...], trainer.network.state[...] = kept
+        trainer.network.weights[...], trainer.network.state[...] = current
         self._leave(set(reasons))
 
     def _leave(self, rows: set[int]) -> None:
-        """Go on without these networks of the stack, the others undisturbed."""
+        """Continue without these networks of the stack; the others train as before."""
         if not rows:
             return
         stay = [row for row in range(len(self.members)) if row not in rows]
@@ -336,18 +335,18 @@ class Run:
             return
         snapshot = checkpoint.select(checkpoint.capture(self.trainer, {}, self.best), stay)
         self.trainer = Trainer(
-            [member.spec for member in self.members], self.problem, stacked_axis=True
+            [member.spec for member in self.members], self.trainer.dataset, stacked_axis=True
         )
         _, self.best = checkpoint.restore(self.trainer, *snapshot)
 
     def _seconds(self) -> float:
-        return self._before + time.monotonic() - self._started
+        return self._seconds_before + time.monotonic() - self._started
 
 
 def _numbers(values: Array) -> list[float]:
     """One float for each network."""
-    found: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
-    return found
+    numbers: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
+    return numbers
 
 
 def _split(part: str, metrics: dict[str, Any], networks: int) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Forward pass, error and backpropagation for a batch: by the code, or from a tape of its calls."""
+"""Forward pass, loss and backpropagation of a batch, executed or replayed from a tape."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,99 +11,98 @@ from core.nn.compile.tape import NAMESPACE, Tape, plain, recorded
 from core.nn.layer import Scope
 from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
-from core.training.dataset.types import Part
+from core.training.dataset_types import Part
 
 SMALL = 8_000_000
-"""Products of weights and rows in a batch below which the code around the calls costs most."""
+"""The product of weights and rows of a batch below which Python overhead dominates."""
 
-WARM, TRIALS = 8, 2
-"""Batches of one size computed by the code before recording, and compared after it."""
+WARM_UP, COMPARISONS = 8, 2
+"""Batches that are executed before recording, and batches on which a tape is verified."""
 
 
-class Computation:
+class TrainingStep:
     """Computes outputs and loss of a batch and leaves the gradients in the network.
 
-    For small networks without a memory or chance of their own the array calls of a batch are
-    recorded and played from then on. Before a tape is trusted, its outputs, losses and gradients
-    are compared with the code's on other batches, bit for bit.
+    For small networks without state and randomness, the array calls of a batch are recorded and
+    replayed from then on. Before a tape is used, its outputs, losses and gradients are compared
+    with those of the executed code on other batches, bit for bit.
     """
 
     def __init__(self, network: BoundNetwork, loss: Loss, scope: Scope) -> None:
         self._network = network
         self._loss = loss
         self._scope = scope
-        self._player: _Player | None = None
-        self._seen = 0
-        self._tries = network.xp is np and network.state.size == 0
+        self._replay: _Replay | None = None
+        self._batches = 0
+        self._records = network.xp is np and network.state.size == 0
 
     @property
-    def plays(self) -> bool:
-        """Whether a tape is trusted by now."""
-        return self._player is not None and self._player.trusted
+    def replays(self) -> bool:
+        """Whether batches are replayed from a verified tape."""
+        return self._replay is not None and self._replay.verified
 
-    def __call__(self, part: Part) -> tuple[Array, Array]:
-        """Outputs `(*stack, batch, ...)`, in a buffer that is used again, and loss of `stack`."""
-        if self._player is not None and self._player.fits(part):
-            if not self._player.trusted:
-                return self._compare(self._player, part)
-            self._player.improve()
-            return self._player.play(part)
-        if self._tries:
-            self._seen += 1
-            if self._seen > WARM:
-                self._record(part)
-        return self._by_code(part.x, part.y, part.weight)
+    def __call__(self, batch: Part) -> tuple[Array, Array]:
+        """Outputs `(*stack, batch, ...)`, in a reused buffer, and the loss of shape `stack`."""
+        if self._replay is not None and self._replay.fits(batch):
+            if not self._replay.verified:
+                return self._verify(self._replay, batch)
+            self._replay.fuse()
+            return self._replay.play(batch)
+        if self._records:
+            self._batches += 1
+            if self._batches > WARM_UP:
+                self._record(batch)
+        return self._execute(batch.x, batch.y, batch.weight)
 
-    def _by_code(self, x: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
+    def _execute(self, x: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
         y, backprop = self._network.forward(x, training=True)
         loss, dy = self._loss.forward(y, target, self._scope, weight)
         backprop(dy)
         return y, loss
 
-    def _record(self, part: Part) -> None:
-        self._tries = False
-        rows = part.x.shape[len(self._network.stack)]
-        if part.weight is not None or self._network.weights.size * rows > SMALL:
+    def _record(self, batch: Part) -> None:
+        self._records = False
+        rows = batch.x.shape[len(self._network.stack)]
+        if batch.weight is not None or self._network.weights.size * rows > SMALL:
             return
-        before = self._chance()
+        before = self._generator_states()
         scopes = [self._scope, *self._network.all_scopes()]
         for scope in scopes:
             scope.xp = NAMESPACE
         try:
-            player = _Player(part, lambda x, y: self._by_code(x, y, None))
+            replay = _Replay(batch, lambda x, y: self._execute(x, y, None))
         finally:
             for scope in scopes:
                 scope.xp = self._network.xp
-        if self._chance() != before:  # chance cannot be played: it must be drawn anew
+        if self._generator_states() != before:  # random numbers must be drawn anew
             for generator, state in zip(self._network.generators, before, strict=True):
                 generator.bit_generator.state = state
-        elif player.tape.sound:
-            self._player = player
+        elif replay.tape.sound:
+            self._replay = replay
 
-    def _chance(self) -> list[dict[str, Any]]:
+    def _generator_states(self) -> list[dict[str, Any]]:
         return [dict(generator.bit_generator.state) for generator in self._network.generators]
 
-    def _compare(self, player: "_Player", part: Part) -> tuple[Array, Array]:
-        """Play, then compute by the code; a tape that differs is thrown away."""
-        played = [np.array(one) for one in (*player.play(part), self._network.gradients)]
-        y, loss = self._by_code(part.x, part.y, None)
-        same = all(
-            np.array_equal(one, other, equal_nan=True)
-            for one, other in zip(played, (y, loss, self._network.gradients), strict=True)
-        )
-        player.agreed += 1
-        if not same:
-            self._player = None
+    def _verify(self, replay: "_Replay", batch: Part) -> tuple[Array, Array]:
+        """Replay and execute a batch; a tape with different results is discarded."""
+        replayed = [np.array(a) for a in (*replay.play(batch), self._network.gradients)]
+        y, loss = self._execute(batch.x, batch.y, None)
+        executed = y, loss, self._network.gradients
+        replay.comparisons += 1
+        if not all(
+            np.array_equal(a, b, equal_nan=True) for a, b in zip(replayed, executed, strict=True)
+        ):
+            self._replay = None
         return y, loss
 
 
-class _Player:
-    """A tape for batches of one shape, with the memory its inputs are put into."""
+class _Replay:
+    """A tape for batches of one shape, with the memory of its inputs."""
 
-    def __init__(self, part: Part, compute: Callable[[Array, Array], tuple[Array, Array]]) -> None:
-        self.agreed = 0
+    def __init__(self, batch: Part, compute: Callable[[Array, Array], tuple[Array, Array]]) -> None:
+        self.comparisons = 0
         self.tape = Tape()
-        self._x, self._y = np.array(part.x), np.array(part.y)
+        self._x, self._y = np.array(batch.x), np.array(batch.y)
         with self.tape:
             outputs, loss = compute(recorded(self._x), recorded(self._y))
         self._results: tuple[Any, Any] = plain(outputs), plain(loss)
@@ -111,25 +110,25 @@ class _Player:
         self._fused = False
 
     @property
-    def trusted(self) -> bool:
-        """Whether it agreed with the code often enough."""
-        return self.agreed >= TRIALS
+    def verified(self) -> bool:
+        """Whether its results were equal to those of the code often enough."""
+        return self.comparisons >= COMPARISONS
 
-    def fits(self, part: Part) -> bool:
-        """Whether the batch is one it can play."""
-        return part.weight is None and part.x.shape == self._x.shape
+    def fits(self, batch: Part) -> bool:
+        """Whether the batch can be replayed."""
+        return batch.weight is None and batch.x.shape == self._x.shape
 
-    def improve(self) -> None:
-        """Fuse calls as soon as that pays; the tape has to earn its trust again."""
+    def fuse(self) -> None:
+        """Fuse calls as soon as that pays; the tape is then verified again."""
         if not self._fused and self._fusing.pays():
             self.tape.calls = self._fusing.calls()
             self._fused = True
-            self.agreed = 0
+            self.comparisons = 0
 
-    def play(self, part: Part) -> tuple[Array, Array]:
+    def play(self, batch: Part) -> tuple[Array, Array]:
         """Outputs and loss of the batch."""
-        self._x[...] = part.x
-        self._y[...] = part.y
+        self._x[...] = batch.x
+        self._y[...] = batch.y
         self.tape.play()
         outputs, loss = self._results
         return outputs, loss[()]

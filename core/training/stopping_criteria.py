@@ -1,4 +1,4 @@
-"""When training is over, and why: one judge for each network."""
+"""Decides when training of a network ends, and which epoch was best."""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,10 +10,11 @@ LOWER_IS_BETTER = ("loss",)
 
 
 @dataclass
-class Judge:
-    """Watches one network: its best epoch so far, and whether a rule says stop.
+class StoppingCriteria:
+    """The best epoch of one network so far, and the rules that stop it.
 
-    Reasons, in the order they are looked for: `target`, `patience`, `epochs`, `steps`, `seconds`.
+    Reasons to stop, in the order they are checked: `target`, `patience`, `epochs`, `steps`,
+    `seconds`.
     """
 
     spec: TrainingSpec
@@ -24,12 +25,12 @@ class Judge:
 
     @property
     def watched(self) -> str:
-        """The metric that says which epoch was best."""
+        """The metric that decides which epoch was best."""
         stop = self.spec.early_stopping
         return stop.metric if stop else "valid/loss"
 
     def epoch_ended(self, epoch: int, metrics: dict[str, float]) -> bool:
-        """Take note of an epoch; whether it is the best so far. `epoch` counts from 1.
+        """Add an epoch, counted from 1; returns whether it is the best so far.
 
         Any number is better than NaN.
         """
@@ -47,8 +48,8 @@ class Judge:
         self.stale += 1
         return False
 
-    def verdict(self, epoch: int, metrics: dict[str, float]) -> str | None:
-        """Why training ends after `epoch` epochs, or None if it goes on."""
+    def after_epoch(self, epoch: int, metrics: dict[str, float]) -> str | None:
+        """Why training ends after `epoch` epochs, or None if it continues."""
         target = self.spec.target_loss
         if target is not None and metrics["train/loss"] <= target:
             return "target"
@@ -57,8 +58,8 @@ class Judge:
             return "patience"
         return "epochs" if epoch >= self.spec.epochs else None
 
-    def within(self, step: int, seconds: float) -> str | None:
-        """Why training ends in the middle of an epoch, or None if it goes on."""
+    def within_epoch(self, step: int, seconds: float) -> str | None:
+        """Why training ends within an epoch, or None if it continues."""
         if self.spec.max_steps is not None and step >= self.spec.max_steps:
             return "steps"
         if self.spec.max_seconds is not None and seconds >= self.spec.max_seconds:
@@ -66,12 +67,12 @@ class Judge:
         return None
 
     def state(self) -> dict[str, Any]:
-        """All but the spec, for a checkpoint."""
+        """Everything but the spec, for a checkpoint."""
         names = (field.name for field in fields(self) if field.name != "spec")
         return {name: getattr(self, name) for name in names}
 
     def summary(self) -> dict[str, Any]:
-        """What is told when training ends: the best epoch and its metrics."""
+        """The best epoch and its metrics, for the end of training."""
         return {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
 
     def _higher_is_better(self, name: str) -> bool:

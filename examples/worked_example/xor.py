@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from core.spec import TrainingSpec
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
 ROWS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -34,7 +34,7 @@ SPEC = TrainingSpec.model_validate(
 
 def trainer() -> Trainer:
     """The network with its first weights, and the four rows."""
-    return Trainer([SPEC], Problem(Part(ROWS, TARGETS)))
+    return Trainer([SPEC], Dataset(Part(ROWS, TARGETS)))
 
 
 def losses(learner: Trainer) -> list[float]:

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from chainrule import NetworkClassifier, NetworkRegressor, estimators
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 
 CHECK = """
 import json, sys, warnings
@@ -187,12 +187,12 @@ def test_each_class_is_held_out_by_its_share(monkeypatch: pytest.MonkeyPatch) ->
     x = np.random.default_rng(0).normal(size=(100, 2)) + y[:, None]
     held: list[Any] = []
 
-    class Watched(Problem):
+    class Watched(Dataset):
         def __init__(self, train: Part, valid: Part | None = None) -> None:
             held.append(valid)
             super().__init__(train, valid)
 
-    monkeypatch.setattr(estimators, "Problem", Watched)
+    monkeypatch.setattr(estimators, "Dataset", Watched)
     for seed in range(5):
         NetworkClassifier(
             early_stopping=2, epochs=1, validation_fraction=0.2, random_state=seed

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from core import datasets, jobs, models
 from core.data.ingest.parser import ParsedDataset
 from core.data.storage.local_copy import held
-from core.data.table import columns
+from core.data.table.reader import load
 from core.db.session import reading, transaction
 from core.events import EvaluationEnded, ScoringEnded
 from core.spec.inference import ScoringSpec
@@ -138,7 +138,7 @@ class Http:
         with reading(context.engine) as session:
             model = context.models.load(models.locate(session, claim.model_job_id))
         with held(context.cache, context.store, claim.dataset_digest) as path:
-            yield claim, model, columns.load(path)
+            yield claim, model, load(path)
 
 
 def close(app: FastAPI) -> None:

@@ -17,7 +17,7 @@ from core.data.storage.stores import Store
 from core.db.session import reading, repeated
 from core.errors import ChainruleError, InvalidError, NotFoundError, TooLargeError
 from core.spec import JobSpec
-from core.training.dataset.stream import apart
+from core.training.dataset import resident_columns
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def prepare(
             if large is None or folder is None:
                 table = stack.enter_context(held(cache, store, claim.dataset_digest, nearer))
             else:
-                digest, names = claim.dataset_digest, apart(large)
+                digest, names = claim.dataset_digest, resident_columns(large)
                 copy, transfer = arriving(cache, store, digest, names, folder, nearer)
                 stack.callback(copy.close)
                 table = copy.path
@@ -101,7 +101,7 @@ def arrival_of(materials: Materials) -> dict[str, Any] | None:
     return {
         "columns": str(arrival.columns),
         "names": list(arrival.names),
-        "wanted": str(arrival.wanted),
+        "wanted": str(arrival.requests),
     }
 
 

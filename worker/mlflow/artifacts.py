@@ -22,7 +22,7 @@ from core.events import MACHINE
 from core.export import model_folder
 from core.status import JobKind, JobStatus
 from core.tracking import Artifact, charts
-from core.training.diagnostics.histogram import Spread, spreads
+from core.training.diagnostics.histogram import Histogram, histograms
 from core.training.model import TrainedModel
 from worker.mlflow.description import JobSubject
 
@@ -92,7 +92,7 @@ def learned_files(model: TrainedModel) -> list[Artifact]:
         {
             "model-summary.txt": summary(model),
             "preparation.json": json.dumps(preparation, indent=2, default=str),
-            "weights.svg": _histograms(spreads(views)),
+            "weights.svg": _histograms(histograms(views)),
         }
     )
 
@@ -259,7 +259,7 @@ def _confusion(confusion: Mapping[str, Any] | None) -> dict[str, str]:
     return {"confusion.svg": charts.confusion(labels, confusion["counts"])}
 
 
-def _histograms(by_path: Mapping[str, Spread]) -> str:
+def _histograms(by_path: Mapping[str, Histogram]) -> str:
     return charts.histograms(
         {
             f"{path}: mean {spread['mean']:.3g}, deviation {spread['deviation']:.3g}": (

@@ -8,7 +8,7 @@ from pathlib import Path
 from core.data.table.schema import DatasetSchema
 from core.spec import JobSpec
 from core.spec.admission import BYTES, input_shape
-from core.training.dataset.types import COPIES
+from core.training.dataset import COPIES
 
 ROW_SHARE = 0.5
 """Share of a slot's memory for rows; the rest is for network, optimizer and interpreter."""

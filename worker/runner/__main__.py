@@ -15,8 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from core.data.table import columns
-from core.data.table.reader import Arrival
+from core.data.table.reader import Arrival, load
 from core.errors import InvalidError, TrainingError
 from core.events import CheckpointFailed, CheckpointSaved, Codec, Event
 from core.shortage import shortage
@@ -142,14 +141,14 @@ def _arrival(told: Message | None) -> Arrival | None:
 
 def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
     """Measure a model on a table."""
-    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    model, table = TrainedModel.load(Path(work["model"])), load(Path(work["table"]))
     spec = EvaluationSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, measure(model, table, spec.slices))
 
 
 def _score(channel: Channel, inbox: Inbox, work: Message) -> Message:
     """Let a model answer for the rows of a table."""
-    model, table = TrainedModel.load(Path(work["model"])), columns.load(Path(work["table"]))
+    model, table = TrainedModel.load(Path(work["model"])), load(Path(work["table"]))
     spec = ScoringSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, score(model, table, spec, Path(work["workdir"])))
 

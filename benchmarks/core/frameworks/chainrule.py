@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.core.cases import Case
 from core.spec import TrainingSpec
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
 
@@ -55,7 +55,7 @@ def build(case: Case, x: Any, y: Any, *, networks: int = 1) -> Callable[[int], N
         for number in range(networks)
     ]
     part = Part(x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
-    trainer = Trainer(specs, Problem(part), stacked_axis=networks > 1)
+    trainer = Trainer(specs, Dataset(part), stacked_axis=networks > 1)
 
     def step(count: int) -> None:
         for _ in range(count):

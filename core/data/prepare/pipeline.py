@@ -1,22 +1,27 @@
-"""Steps of preparation in a row: planned by arithmetic, learned from training rows, kept, applied.
+"""What preparation learned from the training rows, and how it changes rows: steps, standardizer.
 
-What the exporter of a model needs is `Pipeline.steps`: for each column its steps in order, with
-what each learned.
+A model exporter needs `Pipeline.steps`, which holds for each column its steps in order with what
+each learned, and the `Standardizer` that follows them.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pydantic import TypeAdapter
 
 import core.data.prepare.steps  # noqa: F401  (the members register themselves)
+from core.data.prepare.moments import Moments, divisor
+from core.data.prepare.plan import plan
 from core.data.prepare.preparation import CellError, Cells, Feature, Learned, Preparation
-from core.data.table.schema import listed
-from core.errors import FieldError, InvalidError
+from core.errors import InvalidError
+
+Floats = NDArray[np.floating[Any]]
+BLOCK_NUMBERS = 1 << 18
+"""Numbers that are standardized at a time, so that the float64 arithmetic needs little memory."""
 
 
 @dataclass(frozen=True)
@@ -28,68 +33,22 @@ class Step:
     learned: Learned
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Which columns each step is applied to, and the columns as the last one leaves them."""
+class ColumnCellError(CellError):
+    """A cell of one column that a step of kind `kind` cannot prepare."""
 
-    chosen: tuple[tuple[str, ...], ...]
-    features: tuple[Feature, ...]
+    def __init__(self, column: str, kind: str, row: int, message: str) -> None:
+        super().__init__(row, message)
+        self.column = column
+        self.kind = kind
 
-
-def plan(preparations: Sequence[Preparation], features: Sequence[Feature]) -> Plan:
-    """Where each step goes.
-
-    Raises InvalidError with the path of a step that names a column which is no feature, or one
-    that it cannot be applied to.
-    """
-    now = {feature.name: feature for feature in features}
-    chosen: list[tuple[str, ...]] = []
-    for index, one in enumerate(preparations):
-        for place, name in enumerate(one.columns):
-            _check(one, name, now, f"data.prepare[{index}].columns[{place}]")
-        names = tuple(dict.fromkeys(one.columns)) or tuple(
-            name for name, feature in now.items() if one.fits(feature) and not feature.done
-        )
-        for name in names:
-            now[name] = one.after(now[name])
-        chosen.append(names)
-    return Plan(tuple(chosen), tuple(now.values()))
-
-
-def objections(
-    preparations: Sequence[Preparation], features: Sequence[Feature]
-) -> list[FieldError]:
-    """What is known of the columns' content and forbids a step that `plan` would apply."""
-    now = {feature.name: feature for feature in features}
-    found = []
-    for index, (one, names) in enumerate(
-        zip(preparations, plan(preparations, features).chosen, strict=True)
-    ):
-        for name in names:
-            reason = one.objection(now[name])
-            if reason is not None:
-                found.append(FieldError(f"data.prepare[{index}]", f"column {name!r} {reason}"))
-            now[name] = one.after(now[name])
-    return found
-
-
-def _check(one: Preparation, name: str, now: Mapping[str, Feature], path: str) -> None:
-    if name not in now:
-        message = f"{name!r} is not a feature; the features are {listed(tuple(now))}"
-    elif not one.fits(now[name]):
-        feature = now[name]
-        what = "text" if feature.text else "numbers"
-        if feature.shape:
-            what = f"arrays of shape {feature.shape}"
-        message = f"{one.kind} does not take column {name!r}, which holds {what} at this step"
-    else:
-        return
-    raise InvalidError(f"{path}: {message}", [FieldError(path, message)])
+    def in_row(self, number: int) -> InvalidError:
+        """The error for a person, with the number of the row in the dataset, from 0."""
+        return InvalidError(f"column {self.column!r}, row {number + 1}, {self.kind}: {self.detail}")
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The steps of each column in order, learned."""
+    """The fitted steps of all columns, in order."""
 
     steps: tuple[Step, ...] = ()
 
@@ -98,85 +57,54 @@ class Pipeline:
         cls,
         preparations: Sequence[Preparation],
         features: Sequence[Feature],
-        cells: dict[str, Cells],
-        training: NDArray[np.int64],
-    ) -> Self:
-        """Learn from the rows `training` of the cells; all rows in `cells` become prepared.
-
-        Raises InvalidError naming column and row when a cell cannot be prepared.
-        """
-        steps = []
-        chosen = plan(preparations, features).chosen
-        for one, names in zip(preparations, chosen, strict=True):
-            for name in names:
-                try:
-                    learned = one.learn(cells[name][training])
-                except CellError as error:
-                    row = int(training[error.row])
-                    raise _at_row(name, row, one, error.detail) from None
-                except InvalidError as error:
-                    raise InvalidError(f"column {name!r}, {one.kind}: {error.detail}") from None
-                step = Step(name, one, learned)
-                steps.append(step)
-                try:
-                    cells[name] = one.apply(cells[name], learned)
-                except CellError as error:
-                    raise _at_row(name, error.row, one, error.detail) from None
-        return cls(tuple(steps))
-
-    @classmethod
-    def fit_blocks(
-        cls,
-        preparations: Sequence[Preparation],
-        features: Sequence[Feature],
         read: Callable[[str], Iterable[Cells]],
-        training: NDArray[np.int64],
+        *,
+        whole: bool = False,
     ) -> Self:
-        """As `fit`, without having all cells: `read` gives a column's training cells in blocks.
+        """Learn from training cells; `read` returns those of a column in blocks, anew each time.
 
-        Each call reads them anew. `training` are the numbers of their rows.
+        With `whole` a step learns from all cells of a column at once. Otherwise it passes over the
+        blocks, which may change the last digits. Raises ColumnCellError, with the row among the
+        training rows, and InvalidError when a column cannot be learned from.
         """
         steps: list[Step] = []
-        chosen = plan(preparations, features).chosen
-        for one, names in zip(preparations, chosen, strict=True):
+        columns = plan(preparations, features).columns
+        for preparation, names in zip(preparations, columns, strict=True):
             for name in names:
-                before = [step for step in steps if step.column == name]
+                blocks = cls(tuple(steps)).prepare(name, read(name) if preparation.learns else ())
                 try:
-                    if one.learns:
-                        learned = one.learn_blocks(cls(tuple(before)).column(name, read(name)))
-                    else:
-                        learned = one.learn(np.empty(0))
+                    learned = _learn(preparation, blocks, whole=whole)
+                except ColumnCellError:
+                    raise
                 except CellError as error:
-                    row = int(training[error.row])
-                    raise _at_row(name, row, one, error.detail) from None
+                    kind = preparation.kind
+                    raise ColumnCellError(name, kind, error.row, error.detail) from None
                 except InvalidError as error:
-                    raise InvalidError(f"column {name!r}, {one.kind}: {error.detail}") from None
-                steps.append(Step(name, one, learned))
+                    message = f"column {name!r}, {preparation.kind}: {error.detail}"
+                    raise InvalidError(message) from None
+                steps.append(Step(name, preparation, learned))
         return cls(tuple(steps))
 
     def apply(self, cells: dict[str, Cells]) -> None:
-        """Prepare the cells of every column. Raises ColumnCellError."""
+        """Prepare the cells of all columns, in place. Raises ColumnCellError."""
         for step in self.steps:
-            try:
-                cells[step.column] = step.preparation.apply(cells[step.column], step.learned)
-            except CellError as error:
-                raise ColumnCellError(step.column, error.row, error.detail) from None
+            cells[step.column] = _apply(step, cells[step.column])
 
-    def column(self, name: str, blocks: Iterable[Cells]) -> Iterator[Cells]:
-        """The blocks of a column prepared. Raises CellError with the row among all of them."""
+    def prepare(self, name: str, blocks: Iterable[Cells]) -> Iterator[Cells]:
+        """The blocks of one column, prepared.
+
+        Raises ColumnCellError with the row counted over all blocks.
+        """
         steps, rows = [step for step in self.steps if step.column == name], 0
-        for cells in blocks:
-            now = cells
-            try:
-                for step in steps:
-                    now = step.preparation.apply(now, step.learned)
-            except CellError as error:
-                raise CellError(rows + error.row, error.detail) from None
-            yield now
-            rows += len(cells)
+        for block in blocks:
+            cells = block
+            for step in steps:
+                cells = _apply(step, cells, rows)
+            yield cells
+            rows += len(block)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What was learned, named for a safetensors file."""
+        """The learned arrays, named for a safetensors file."""
         return {
             f"prepare.{index}.{name}": array
             for index, step in enumerate(self.steps)
@@ -184,7 +112,7 @@ class Pipeline:
         }
 
     def dumps(self) -> str:
-        """All but the arrays, as JSON."""
+        """Everything but the arrays, as JSON."""
         return json.dumps(
             [
                 {
@@ -198,26 +126,118 @@ class Pipeline:
 
     @classmethod
     def loads(cls, document: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `dumps` and `arrays` wrote."""
+        """The pipeline that `dumps` and `arrays` wrote."""
         steps = []
-        for index, one in enumerate(json.loads(document)):
+        for index, entry in enumerate(json.loads(document)):
             start = f"prepare.{index}."
             own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-            learned = Learned(own, tuple(one["words"]))
-            steps.append(Step(one["column"], _ADAPTER.validate_python(one["step"]), learned))
+            learned = Learned(own, tuple(entry["words"]))
+            steps.append(Step(entry["column"], _ADAPTER.validate_python(entry["step"]), learned))
         return cls(tuple(steps))
 
 
-class ColumnCellError(CellError):
-    """A cell of one column that cannot be prepared."""
+@dataclass(frozen=True)
+class Standardizer:
+    """Shift and scale so that the training rows have mean 0 and standard deviation 1.
 
-    def __init__(self, column: str, row: int, message: str) -> None:
-        super().__init__(row, message)
-        self.column = column
+    `mean` and `scale` are float64, one number for each feature: the shape of a row, or (channels,)
+    for images (height, width, channel). A feature that never varies is only shifted.
+    """
+
+    MEAN: ClassVar[str] = "standardize.mean"
+    SCALE: ClassVar[str] = "standardize.scale"
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, x: Floats) -> Self:
+        """Learn from `x` (rows, ...), the training rows and no others.
+
+        Raises InvalidError when there are no rows.
+        """
+        if len(x) == 0:
+            raise InvalidError("no rows to learn the preparation from")
+        axes = _averaged_axes(x)
+        mean = np.asarray(x.mean(axis=axes, dtype=np.float64))
+        squares = sum(np.square(block - mean).sum(axis=axes) for block in _blocks(x))
+        deviation = np.sqrt(squares * (mean.size / x.size))
+        return cls(mean, divisor(mean, deviation, x.size // mean.size))
+
+    @classmethod
+    def fit_blocks(cls, blocks: Iterable[Floats]) -> Self:
+        """As `fit`, from rows that arrive in blocks; the last digits may differ from `fit`."""
+        moments = Moments()
+        for x in blocks:
+            moments.add(x, _averaged_axes(x))
+        if not moments.count:
+            raise InvalidError("no rows to learn the preparation from")
+        return cls(moments.mean, divisor(moments.mean, moments.deviation, moments.count))
+
+    def without(self, finished: NDArray[np.bool_]) -> Self:
+        """A standardizer that leaves alone the features for which `finished` is true."""
+        skipped = (
+            finished.reshape(self.mean.shape) if self.mean.size == finished.size else finished.all()
+        )
+        return type(self)(np.where(skipped, 0.0, self.mean), np.where(skipped, 1.0, self.scale))
+
+    def unresolved(self, dtype: DTypeLike) -> NDArray[np.bool_]:
+        """For each feature, whether its mean costs the deviation half the digits of `dtype`.
+
+        Numbers of `dtype` around such a mean are rounded too coarsely to learn from: seconds since
+        1970 are multiples of 128 in float32.
+        """
+        most = 1 / np.sqrt(np.finfo(dtype).eps)
+        return np.asarray(np.abs(self.mean) > most * self.scale).ravel()
+
+    def apply(self, x: Floats) -> Floats:
+        """The rows shifted and scaled, in the float type they came in."""
+        out = np.empty_like(x)
+        for block, target in zip(_blocks(x), _blocks(out), strict=True):
+            target[...] = (block - self.mean) / self.scale
+        return out
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """The learned arrays, named for a safetensors file."""
+        return {self.MEAN: self.mean, self.SCALE: self.scale}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
+        """The standardizer that `arrays()` wrote, or None when `arrays` has none."""
+        if cls.MEAN not in arrays:
+            return None
+        return cls(
+            np.asarray(arrays[cls.MEAN], np.float64), np.asarray(arrays[cls.SCALE], np.float64)
+        )
 
 
-def _at_row(name: str, row: int, one: Preparation, reason: str) -> InvalidError:
-    return InvalidError(f"column {name!r}, row {row + 1}, {one.kind}: {reason}")
+def _learn(preparation: Preparation, blocks: Iterator[Cells], *, whole: bool) -> Learned:
+    if not preparation.learns:
+        return preparation.learn(np.empty(0))
+    if whole:
+        return preparation.learn(np.concatenate(list(blocks)))
+    return preparation.learn_blocks(blocks)
+
+
+def _apply(step: Step, cells: Cells, before: int = 0) -> Cells:
+    """The cells after one step. `before` rows precede them in the numbering of errors."""
+    try:
+        return step.preparation.apply(cells, step.learned)
+    except CellError as error:
+        kind = step.preparation.kind
+        raise ColumnCellError(step.column, kind, before + error.row, error.detail) from None
+
+
+def _averaged_axes(x: Floats) -> tuple[int, ...]:
+    """The axes that share a mean: rows, and the pixels of images with channels."""
+    return tuple(range(x.ndim - 1)) if x.ndim >= 4 else (0,)
+
+
+def _blocks(x: Floats) -> Iterator[Floats]:
+    """Views of some rows each, with about BLOCK_NUMBERS numbers."""
+    rows = max(1, BLOCK_NUMBERS * len(x) // max(1, x.size))
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows]
 
 
 _ADAPTER: TypeAdapter[Preparation] = TypeAdapter(Preparation)

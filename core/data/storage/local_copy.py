@@ -45,7 +45,7 @@ def manifest(store: Store, digest: str) -> Manifest | None:
 class Copy:
     """The copy of a version on this machine while it is used.
 
-    `path` is what `core.data.table.columns.load` reads. What is here stays until the copy is
+    `path` is what `core.data.table.reader.load` reads. What is here stays until the copy is
     closed.
     """
 
@@ -155,7 +155,7 @@ def _note(store: Store, key: str) -> None:
 
 @contextmanager
 def held(cache: Cache, store: Store, digest: str, nearer: Nearer | None = None) -> Iterator[Path]:
-    """What `core.data.table.columns.load` reads of the version, whole, until the context ends."""
+    """What `core.data.table.reader.load` reads of the version, whole, until the context ends."""
     copy = Copy(cache, store, digest, nearer)
     try:
         if copy.fetch():

@@ -34,14 +34,14 @@ _QUIET_SECONDS = 0.25
 class Arriving:
     """Brings a version here in the background, from `start` until it is all here or closed.
 
-    `arrival` is for `Stretches`; `failure` says why no more will come.
+    `arrival` is for `TableReader`; `failure` says why no more chunks will arrive.
     """
 
     def __init__(self, copy: Copy, store: Store, names: Sequence[str], folder: Path) -> None:
         """Reads the columns `names` at once. Raises UnavailableError, NotFoundError."""
         assert copy.manifest is not None
         self._copy, self._manifest = copy, copy.manifest
-        self.arrival = Arrival(folder / "columns.arrow", tuple(names), folder / "wanted.json")
+        self.arrival = Arrival(folder / "columns.arrow", tuple(names), folder / "requests.json")
         self.failure: ChainruleError | None = None
         self.expected = len(copy.missing())
         _write_columns(store, self._manifest, names, self.arrival.columns)
@@ -119,7 +119,7 @@ class Arriving:
         yet: the line is left to what training waits for.
         """
         with self._lock:
-            chunks, places = self._manifest.chunks, self.arrival.asked()
+            chunks, places = self._manifest.chunks, self.arrival.requested()
             if places is None and not self._all:
                 return None
             asked = [chunks[place] for place in places or () if place < len(chunks)]

@@ -8,7 +8,7 @@ parentheses.
 import re
 from dataclasses import dataclass, field, replace
 
-from core.data.split.assignment import PARTS, Split
+from core.data.split.split import PARTS, Split
 from core.errors import FieldError, InvalidError
 
 MAX_CHARACTERS = 10_000

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from core.data.split.assignment import group_codes, parts_of
 from core.data.split.permutation import words
+from core.data.split.split import assign, group_codes
 from core.data.table import columns
 from core.data.table.query import Both, Compare, Condition, Not, Present, Query, invalid
 from core.data.table.schema import DatasetSchema, listed
@@ -55,7 +55,7 @@ def dealt(query: Query, table: pa.Table) -> tuple[NDArray[np.int64], dict[str, N
         return rows, {}
     chosen = pa.array(rows)
     try:
-        every = parts_of(query.split, len(rows), lambda name: table.column(name).take(chosen))
+        every = assign(query.split, len(rows), lambda name: table.column(name).take(chosen))
     except InvalidError as error:
         raise invalid(f"@split: {error.detail}") from error
     parts = {name: rows[one] for name, one in every.items() if query.part in (None, name)}

@@ -1,4 +1,4 @@
-"""Where a loss that is no number came from: the layer, the step, and the way out."""
+"""Explain a loss that became NaN or infinite: the layer, the step and a remedy."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def diagnose(trainer: Trainer, member: int = 0) -> str:
             return f"the weights of {name} are not finite {where}"
     if trainer.batch >= trainer.batches:
         return f"the loss is not finite {where}"
-    x = trainer.current_rows().x
+    x = trainer.current_batch().x
     for name, layer, scope in named:
         scope.training = False
         x, _ = layer.forward(x, scope)

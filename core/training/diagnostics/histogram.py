@@ -1,4 +1,4 @@
-"""How numbers are spread, in few of them."""
+"""Histograms of arrays in a network."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 BINS = 40
 
-Spread = dict[str, Any]
+Histogram = dict[str, Any]
 
 
-def spread(numbers: NDArray[Any]) -> Spread | None:
+def histogram(numbers: NDArray[Any]) -> Histogram | None:
     """Counts in equal bins from `low` to `high`, `mean` and `deviation`, and the share of zeros.
 
-    Of finite numbers; None when there is none.
+    Only finite numbers count; None when there is none.
     """
     flat = np.asarray(numbers, np.float64).ravel()
     finite = flat[np.isfinite(flat)]
@@ -34,15 +34,15 @@ def spread(numbers: NDArray[Any]) -> Spread | None:
 
 
 def _counts(numbers: NDArray[np.float64], low: float, high: float) -> list[int]:
-    """How many lie in each bin; equal numbers all lie in the middle one."""
-    places = np.full(len(numbers), BINS // 2)
+    """The count of each bin; equal numbers all fall into the middle one."""
+    bins = np.full(len(numbers), BINS // 2)
     if high > low:
         shares = (numbers - low) / (high - low)
-        places = np.minimum(shares * BINS, BINS - 1).astype(np.int64)
-    return np.bincount(places, minlength=BINS).tolist()
+        bins = np.minimum(shares * BINS, BINS - 1).astype(np.int64)
+    return np.bincount(bins, minlength=BINS).tolist()
 
 
-def spreads(arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, Spread]:
-    """Of arrays by their places in a network, `[0].weight` say, those that have finite numbers."""
-    found = {f"network{place}": spread(array) for place, array in arrays}
-    return {name: one for name, one in found.items() if one is not None}
+def histograms(arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, Histogram]:
+    """Histograms of arrays by their path, such as `[0].weight`, that have finite numbers."""
+    by_path = {f"network{path}": histogram(array) for path, array in arrays}
+    return {name: counted for name, counted in by_path.items() if counted is not None}

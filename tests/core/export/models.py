@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from core.data.prepare.standardizer import Standardizer
+from core.data.prepare.pipeline import Standardizer
 from core.spec import JobSpec
-from core.training.dataset.types import Column, Encoding
+from core.training.dataset_types import Column, Encoding
 from core.training.model import TrainedModel
 
 DENSE = [{"kind": "dense", "units": 5}, {"kind": "tanh"}]

@@ -11,7 +11,7 @@ from core.nn.layers.dense import Dense
 from core.nn.loss import Loss
 from core.nn.network import BoundNetwork, Network
 from core.training import evaluation
-from core.training.dataset.types import Part
+from core.training.dataset_types import Part
 from core.training.evaluation import evaluate
 from tests.core.nn.test_loss import data, name
 

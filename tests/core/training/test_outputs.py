@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from core.data.ingest.profile import describe
-from core.data.table import columns
+from core.data.table.reader import load
 from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError
 from core.events import EpochEnded, TrainingEnded
@@ -154,7 +154,7 @@ def test_several_categories(table: Path, tmp_path: Path) -> None:
     assert sum(chances["size"].values()) == pytest.approx(1)
     assert max(chances["size"], key=lambda name: chances["size"][name]) == "m"
     assert chances["number"]["7"] > 0.9
-    *_, measured = measure(model, columns.load(table))
+    *_, measured = measure(model, load(table))
     assert measured.metrics["f1"] > 0.85
 
 
@@ -194,7 +194,7 @@ def test_an_image_of_booleans(table: Path, tmp_path: Path) -> None:
     chances = np.array(model.predict_proba([row(0, 0)])[0])
     assert chances.shape == SHAPE
     assert chances[0, 0] < 0.3 < 0.7 < chances[-1, -1]
-    *_, measured = measure(model, columns.load(table))
+    *_, measured = measure(model, load(table))
     assert measured.metrics["f1"] > 0.9
 
 

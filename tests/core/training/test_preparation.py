@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 
 from core.data.ingest.profile import describe
-from core.data.prepare.standardizer import Standardizer
+from core.data.prepare.pipeline import Standardizer
 from core.data.split.split import split
 from core.errors import InvalidError
 from core.events import TrainingEnded
 from core.spec import JobSpec, admission
-from core.training.dataset.arrays import pose
+from core.training.dataset import from_table
 from core.training.loop import train
 from core.training.model import TrainedModel
 from tests.core.training.conftest import write
@@ -76,7 +76,7 @@ def test_text_gaps_and_amounts_train_and_raw_rows_are_answered(tmp_path):
     ]
     assert model.predict(rows) == ["yes", "no", "yes", "yes"]
     table = people()
-    problem, _ = pose(spec(split={"train": 1, "valid": 0, "test": 0}), table)
+    problem, _ = from_table(spec(split={"train": 1, "valid": 0, "test": 0}), table)
     raw = model.encoding.pipeline
     assert [step.column for step in raw.steps] == ["age", "city", "pay", "city", "street"]
     assert problem.shape == (1 + 4 + 4 + 1,)
@@ -85,7 +85,7 @@ def test_text_gaps_and_amounts_train_and_raw_rows_are_answered(tmp_path):
 def test_predictions_prepare_exactly_what_training_prepared():
     table = people()
     whole = spec(split={"train": 1, "valid": 0, "test": 0})
-    problem, encoding = pose(whole, table)
+    problem, encoding = from_table(whole, table)
     weights = whole.network.size(problem.shape)
     model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
     rows = table.drop_columns(["label"]).to_pylist()
@@ -95,7 +95,7 @@ def test_predictions_prepare_exactly_what_training_prepared():
 
 def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
     table = people()
-    problem, encoding = pose(spec(), table)
+    problem, encoding = from_table(spec(), table)
     x = problem.train.x
     np.testing.assert_allclose(x[:, 0].mean(), 0, atol=1e-5)
     assert set(np.unique(x[:, 1:9])) == {0, 1}
@@ -103,7 +103,7 @@ def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
     cells = table["age"].to_numpy().copy()
     cells[np.setdiff1d(np.arange(300), training["train"])] = 1e6
     changed = table.set_column(0, "age", pa.array(cells, from_pandas=True))
-    again, other = pose(spec(), changed)
+    again, other = from_table(spec(), changed)
     np.testing.assert_array_equal(again.train.x, x)
     assert again.test.x[:, 0].min() > 1000
     learned = encoding.pipeline.steps[0].learned.arrays["value"]
@@ -121,7 +121,7 @@ def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
     ],
 )
 def test_a_raw_cell_that_cannot_be_prepared_is_named(row, path, message):
-    problem, encoding = pose(spec(), people())
+    problem, encoding = from_table(spec(), people())
     weights = spec().network.size(problem.shape)
     model = TrainedModel(spec(), encoding, problem.shape, np.zeros(weights), np.zeros(()))
     good = {"age": 3, "city": "Oslo", "street": "s", "pay": 1}
@@ -149,7 +149,7 @@ def test_what_cannot_work_is_said_at_submission(steps, message, tmp_path):
 def test_a_query_chooses_the_rows_before_the_split():
     table = people()
     asked = spec(query="city:(Rome Oslo) AND pay:>1000 @sample:0.5 @seed:3")
-    problem, encoding = pose(asked, table)
+    problem, encoding = from_table(asked, table)
     matching = [r for r in table.to_pylist() if r["city"] in ("Rome", "Oslo") and r["pay"] > 1000]
     parts = (problem.train, problem.valid, problem.test)
     assert sum(map(len, parts)) == round(len(matching) / 2)
@@ -165,9 +165,9 @@ def test_a_query_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a value is missing"):
         spec(query="city:")
     with pytest.raises(InvalidError, match="no row"):
-        pose(spec(query="city:Paris"), people())
+        from_table(spec(query="city:Paris"), people())
     with pytest.raises(InvalidError, match=r"ends with 2 outputs; .* have 1 classes"):
-        pose(spec(query="label:yes"), people())
+        from_table(spec(query="label:yes"), people())
 
 
 def moments(**columns):
@@ -183,7 +183,7 @@ GAPLESS = {"kind": "impute", "columns": ["time"], "strategy": "median"}
 def test_a_column_keeps_the_digits_that_float32_has_not(steps):
     table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
     whole = spec(steps, split={"train": 1, "valid": 0, "test": 0})
-    problem, encoding = pose(whole, table)
+    problem, encoding = from_table(whole, table)
     time = table["time"].to_numpy()
     expected = (time - time.mean()) / time.std()
     np.testing.assert_allclose(problem.train.x[:, 0], expected, atol=1e-6)
@@ -198,10 +198,10 @@ def test_a_column_keeps_the_digits_that_float32_has_not(steps):
 def test_a_column_that_float32_holds_is_standardized_as_ever():
     table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
     time = 16_000_000 + np.arange(400.0)
-    plain, encoding = pose(spec([]), table.set_column(0, "time", pa.array(time)))
+    plain, encoding = from_table(spec([]), table.set_column(0, "time", pa.array(time)))
     assert encoding.pipeline.steps == ()
     x = np.stack([time, table["plain"].to_numpy()], axis=1).astype(np.float32)
     learned = Standardizer.fit(x[plain.train.numbers])
     np.testing.assert_array_equal(plain.train.x, learned.apply(x[plain.train.numbers]))
-    alone, _ = pose(spec([]), table)
+    alone, _ = from_table(spec([]), table)
     np.testing.assert_array_equal(alone.train.x[:, 1], plain.train.x[:, 1])

@@ -16,7 +16,7 @@ from core.nn.losses.mean_squared_error import MeanSquaredError
 from core.nn.network import Network
 from core.spec import TrainingSpec
 from core.training import step
-from core.training.dataset.types import Part, Problem
+from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
 NETWORKS: dict[str, tuple[list[dict[str, Any]], bool]] = {
@@ -48,7 +48,7 @@ def trainer(network: list[dict[str, Any]], seeds: tuple[int, ...] = (0,)) -> Tra
         )
         for seed in seeds
     ]
-    return Trainer(specs, Problem(part), stacked_axis=len(seeds) > 1)
+    return Trainer(specs, Dataset(part), stacked_axis=len(seeds) > 1)
 
 
 def family_cases() -> dict[str, tuple[list[Any], Any, Any]]:
@@ -79,7 +79,7 @@ def family_trainer(name: str) -> Trainer:
     spec = TrainingSpec.model_validate(
         {"network": layers, "loss": loss, "batch_size": 8, "optimizer": {"kind": "sgd"}}
     )
-    return Trainer([spec], Problem(Part(x, y)))
+    return Trainer([spec], Dataset(Part(x, y)))
 
 
 def weights(learner: Trainer, steps: int) -> bytes:
@@ -97,19 +97,19 @@ def test_playing_changes_no_bit(
     name: str, seeds: tuple[int, ...], fuses: bool, monkeypatch: Any
 ) -> None:
     network, plays = NETWORKS[name]
-    monkeypatch.setattr(step.Fusing, "pays", lambda fusing: fuses)
+    monkeypatch.setattr(step.Fusion, "pays", lambda fusing: fuses)
     learner = trainer(network, seeds)
     played = weights(learner, 60)
-    assert learner.plays == plays
+    assert learner.replays == plays
     monkeypatch.setattr(step, "SMALL", 0)
     by_code = trainer(network, seeds)
     assert weights(by_code, 60) == played
-    assert not by_code.plays
+    assert not by_code.replays
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_no_member_trains_otherwise_beyond_the_recording(name: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(step.Fusing, "pays", lambda fusing: True)
+    monkeypatch.setattr(step.Fusion, "pays", lambda fusing: True)
     played = weights(family_trainer(name), 25)
     monkeypatch.setattr(step, "SMALL", 0)
     assert weights(family_trainer(name), 25) == played
@@ -130,4 +130,4 @@ def test_a_tape_that_differs_is_thrown_away(monkeypatch: Any) -> None:
     monkeypatch.setattr(step.Tape, "play", plays_wrongly)
     learner = trainer(network)
     assert weights(learner, 60) == expected
-    assert not learner.plays
+    assert not learner.replays

@@ -7,22 +7,22 @@ import pytest
 
 from core.spec import JobSpec
 from core.spec.job import DIGITS
-from core.training.stopping_criteria import Judge
+from core.training.stopping_criteria import StoppingCriteria
 
 STOP = {"metric": "valid/accuracy", "patience": 2}
 
 
-def judge(**stop: Any) -> Judge:
-    return Judge(JobSpec.model_validate({**DIGITS, "early_stopping": {**STOP, **stop}}))
+def judge(**stop: Any) -> StoppingCriteria:
+    return StoppingCriteria(JobSpec.model_validate({**DIGITS, "early_stopping": {**STOP, **stop}}))
 
 
-def judged(one: Judge, values: list[float]) -> list[str | None]:
+def judged(one: StoppingCriteria, values: list[float]) -> list[str | None]:
     """What is said after each epoch."""
     said = []
     for epoch, value in enumerate(values, 1):
         metrics = {one.watched: value, "train/loss": 1.0}
         one.epoch_ended(epoch, metrics)
-        said.append(one.verdict(epoch, metrics))
+        said.append(one.after_epoch(epoch, metrics))
     return said
 
 

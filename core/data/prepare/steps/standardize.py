@@ -5,9 +5,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from core.data.prepare.moments import Moments
+from core.data.prepare.moments import Moments, divisor
 from core.data.prepare.preparation import Cells, Columns, Learned, Preparation, present
-from core.data.prepare.standardizer import divisor
 from core.errors import InvalidError
 from core.family import member
 

@@ -7,7 +7,7 @@ from core.data.storage.cache import Cache
 from core.data.storage.inplace import Reference, find_reference, put_reference, reference_key
 from core.data.storage.local_copy import Copy, held
 from core.data.storage.stores import open_store
-from core.data.table import columns
+from core.data.table.reader import load
 from core.errors import InvalidError, UnavailableError
 
 CSV = "x,label\n" + "".join(f"{number}.5,{'ab'[number % 2]}\n" for number in range(50))
@@ -45,12 +45,12 @@ def version(tmp_path, origin, parsed):
 def test_it_is_fetched_from_its_origin_once(cache, version, origin, tmp_path):
     store, digest = version
     with held(cache, store, digest) as path:
-        assert columns.load(path).column("x").to_pylist() == [n + 0.5 for n in range(50)]
+        assert load(path).column("x").to_pylist() == [n + 0.5 for n in range(50)]
     assert store.keys() == [reference_key(digest)]
     assert not any((tmp_path / "cache" / "making").iterdir())
     origin.unlink()
     with held(cache, store, digest) as path:
-        assert columns.load(path).num_rows == 50
+        assert load(path).num_rows == 50
 
 
 def test_what_was_broken_on_its_way_is_made_again(cache, version, parsed, tmp_path):
@@ -58,7 +58,7 @@ def test_what_was_broken_on_its_way_is_made_again(cache, version, parsed, tmp_pa
     (tmp_path / "cache" / "partial").mkdir(parents=True)
     (tmp_path / "cache" / "partial" / f"{digest}.{parsed.bytes}").write_bytes(b"not its bytes")
     with held(cache, store, digest) as path:
-        assert columns.load(path).num_rows == 50
+        assert load(path).num_rows == 50
 
 
 @pytest.mark.parametrize(

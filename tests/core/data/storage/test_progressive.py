@@ -13,11 +13,11 @@ from core.data.storage.cache import Cache
 from core.data.storage.progressive import arriving
 from core.data.storage.stores import Store, open_store
 from core.data.table import chunks
-from core.data.table.reader import Stretches
+from core.data.table.reader import TableReader
 from core.errors import NotFoundError, UnavailableError
 from core.events import StepEnded, TrainingEnded
 from core.spec import JobSpec
-from core.training.dataset.stream import apart
+from core.training.dataset import resident_columns
 from core.training.loop import train
 
 ROWS, WIDTH, CHUNK = 4000, 64, 100
@@ -98,7 +98,7 @@ def pump(gate, coming, root, ended):
     """Let a chunk through whenever one that is asked for is not here."""
     released = 0
     while not ended.is_set():
-        places = coming.arrival.asked() or ()
+        places = coming.arrival.requested() or ()
         asked = [coming._manifest.chunks[place].digest for place in places]
         lacking = [d for d in asked if not (root / "objects" / d[:2] / d).exists()]
         if lacking and gate.given == released:
@@ -110,7 +110,9 @@ def pump(gate, coming, root, ended):
 def test_the_first_batch_does_not_wait_for_the_last_chunk(kept, tmp_path):
     store, manifest = kept
     gate = gate_of(store, 0)
-    copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, apart(SPEC), tmp_path)
+    copy, coming = arriving(
+        Cache(tmp_path / "a"), gate, manifest.digest, resident_columns(SPEC), tmp_path
+    )
     assert coming.expected == 40
     assert gate.given == 0
     assert gate.asked_bytes < manifest.size * 0.25  # labels, and where they lie
@@ -145,16 +147,16 @@ def test_what_is_asked_for_comes_first(kept, tmp_path):
     store, manifest = kept
     gate = gate_of(store, 0)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)
-    stretches = Stretches(copy.path, coming.arrival)
+    reader = TableReader(copy.path, coming.arrival)
     coming.start()
-    assert coming.arrival.asked() is None
+    assert coming.arrival.requested() is None
     gate.turns.release(2)
-    stretches.want(np.array([3950, 2510, 2511]))
-    assert coming.arrival.asked() == [39, 25]
-    assert stretches.rows(np.array([2511, 3950]), ["picture"]).num_rows == 2
-    assert stretches.whole(["label"]).num_rows == ROWS
+    reader.request(np.array([3950, 2510, 2511]))
+    assert coming.arrival.requested() == [39, 25]
+    assert reader.rows(np.array([2511, 3950]), ["picture"]).num_rows == 2
+    assert reader.columns(["label"]).num_rows == ROWS
     gate.turns.release(1000)
-    stretches.wait()
+    assert reader.table().num_rows == ROWS
     coming.close()
     copy.close()
 
@@ -178,7 +180,7 @@ def test_columns_read_at_once_are_held_against_their_chunks(kept, tmp_path):
         gate, folder = gate_of(store, 1000, spoilt=spoilt), tmp_path / str(number)
         folder.mkdir()
         cache = Cache(folder / "cache")
-        copy, coming = arriving(cache, gate, manifest.digest, apart(SPEC), folder)
+        copy, coming = arriving(cache, gate, manifest.digest, resident_columns(SPEC), folder)
         coming.start()
         if spoilt:
             with pytest.raises(UnavailableError, match="other bytes for columns label"):

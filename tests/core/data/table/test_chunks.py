@@ -16,7 +16,8 @@ from core.data.storage import local_copy
 from core.data.storage.cache import Cache
 from core.data.storage.local_copy import Copy
 from core.data.storage.stores import open_store
-from core.data.table import chunks, columns
+from core.data.table import chunks
+from core.data.table.reader import load
 from core.errors import InvalidError, NotFoundError
 
 WIDTH = 4096
@@ -85,7 +86,7 @@ def test_the_copy_on_a_machine_is_the_table(sets, store, tmp_path):
     datasets.keep(store, sets[0])
     cache = Cache(tmp_path / "cache")
     with local_copy.held(cache, store, sets[0].digest) as path:
-        assert columns.load(path).equals(columns.load(sets[0].path))
+        assert load(path).equals(load(sets[0].path))
 
 
 def test_a_second_start_and_a_second_version_move_only_what_is_new(sets, store, tmp_path):
@@ -99,7 +100,7 @@ def test_a_second_start_and_a_second_version_move_only_what_is_new(sets, store, 
     # A cache of a new process, and a store that has only what the first version has not.
     for one in sets:
         with local_copy.held(Cache(tmp_path / "cache"), store, one.digest) as path:
-            assert columns.load(path).num_rows == one.schema.rows
+            assert load(path).num_rows == one.schema.rows
 
 
 def _missing(sets):
@@ -111,7 +112,7 @@ def test_versions_kept_whole_stay_readable(sets, store, tmp_path):
     digest = sets[0].digest
     store.put_file(sets[0].path, local_copy.whole_key(digest))
     with local_copy.held(Cache(tmp_path / "cache"), store, digest) as path:
-        assert columns.load(path).equals(columns.load(sets[0].path))
+        assert load(path).equals(load(sets[0].path))
     assert hashlib.sha256(b"".join(datasets.read(store, digest))).hexdigest() == digest
     assert datasets.unheld(store, digest) == [local_copy.whole_key(digest)]
 
@@ -164,21 +165,21 @@ def test_pinned_chunks_stay_and_others_make_room(sets, store, tmp_path):
     limit = sets[0].bytes * 11 // 10
     cache = Cache(tmp_path / "cache", limit)
     with local_copy.held(cache, store, sets[0].digest) as path:
-        table = columns.load(path)
+        table = load(path)
         with (
             pytest.raises(Exception, match="in use"),
             local_copy.held(Cache(tmp_path / "cache", limit), store, other.digest),
         ):
             pass
-        assert table.equals(columns.load(sets[0].path))
+        assert table.equals(load(sets[0].path))
     with local_copy.held(cache, store, other.digest) as path:
-        assert columns.load(path).equals(columns.load(other.path))
+        assert load(path).equals(load(other.path))
     assert cache.bytes() <= limit
 
 
 def _fetch(url, root, digest, found):
     with local_copy.held(Cache(root), open_store(url), digest) as path:
-        found.put(columns.load(path).num_rows)
+        found.put(load(path).num_rows)
 
 
 def test_eight_processes_fetch_each_chunk_once(sets, store, tmp_path):
@@ -205,5 +206,5 @@ def test_damage_on_the_machine_is_found_and_repaired(sets, store, tmp_path):
     place = cache.fetched(chunk.digest)
     place.write_bytes(b"x" + place.read_bytes()[1:])
     with local_copy.held(Cache(tmp_path / "cache"), store, sets[0].digest) as path:
-        assert columns.load(path).equals(columns.load(sets[0].path))
+        assert load(path).equals(load(sets[0].path))
     assert [one.name for one in (tmp_path / "cache" / "quarantine").iterdir()] == [chunk.digest]

@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.data.table.columns import codes, encoded, features, labels, load
+from core.data.prepare.features import numeric_array
+from core.data.table.columns import codes, encoded, labels
+from core.data.table.reader import load
 from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError, NotFoundError
 
@@ -31,19 +33,19 @@ def table(tmp_path):
 
 
 def test_scalar_columns_lie_side_by_side(table):
-    x = features(table, ["b", "a"])
+    x = numeric_array(table, ["b", "a"])
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, [[1, 1], [0, 2], [1, 3], [0, 4]])
 
 
 def test_one_tensor_column_keeps_its_shape(table):
-    x = features(table, ["image"], np.float64)
+    x = numeric_array(table, ["image"], np.float64)
     assert x.shape == (4, 2, 3)
     np.testing.assert_array_equal(x, np.arange(24).reshape(4, 2, 3))
 
 
 def test_tensors_beside_scalars_are_flattened(table):
-    x = features(table, ["a", "image"])
+    x = numeric_array(table, ["a", "image"])
     assert x.shape == (4, 7)
     np.testing.assert_array_equal(x[3], [4, 18, 19, 20, 21, 22, 23])
 
@@ -83,12 +85,12 @@ def test_codes_are_places_among_the_classes(table):
 )
 def test_what_cannot_be_a_feature_is_named(table, name, message):
     with pytest.raises(InvalidError, match=message):
-        features(table, ["a", name])
+        numeric_array(table, ["a", name])
 
 
 def test_features_need_a_column(table):
     with pytest.raises(InvalidError, match="at least one"):
-        features(table, [])
+        numeric_array(table, [])
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,18 @@
-"""Counts of numbers of any size, against NumPy where it counts at all."""
+"""Histograms of numbers of any size, compared with NumPy where it can count them."""
 
 import json
 
 import numpy as np
 import pytest
 
-from core.training.diagnostics.histogram import BINS, spread
+from core.training.diagnostics.histogram import BINS, histogram
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, np.nextafter(0.0, 1.0)
 
 
 def test_as_numpy_counts():
     numbers = np.random.default_rng(0).normal(3, 2, 10_000)
-    found = spread(numbers)
+    found = histogram(numbers)
     counts, _ = np.histogram(numbers, bins=BINS)
     assert found is not None
     assert found["counts"] == counts.tolist()
@@ -33,7 +33,7 @@ def test_as_numpy_counts():
     ],
 )
 def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers):
-    found = spread(np.array(numbers))
+    found = histogram(np.array(numbers))
     assert found is not None
     json.dumps(found, allow_nan=False)
     ends = [0] * BINS
@@ -46,7 +46,7 @@ def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers):
 
 @pytest.mark.parametrize("number", [1e15, -1e300, 0.0, SMALLEST, 3.0])
 def test_a_single_number_is_in_the_middle(number):
-    found = spread(np.array([number]))
+    found = histogram(np.array([number]))
     assert found is not None
     assert found["counts"][BINS // 2] == 1
     assert (found["low"], found["high"], found["deviation"]) == (number, number, 0)
@@ -54,7 +54,7 @@ def test_a_single_number_is_in_the_middle(number):
 
 
 def test_only_finite_numbers_count():
-    found = spread(np.array([np.nan, np.inf, 2.0, 0.0]))
+    found = histogram(np.array([np.nan, np.inf, 2.0, 0.0]))
     assert found is not None
     assert (sum(found["counts"]), found["high"], found["zero"]) == (2, 2.0, 0.5)
-    assert spread(np.array([np.nan])) is None
+    assert histogram(np.array([np.nan])) is None

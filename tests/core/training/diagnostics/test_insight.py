@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.data.table import columns
+from core.data.table.reader import load
 from core.events import TrainingEnded
 from core.spec import JobSpec
 from core.spec.job import DIGITS
@@ -29,7 +29,7 @@ def ended(spec: dict[str, Any], table: Path, folder: Path) -> tuple[TrainingEnde
 
 
 def rows_of(path: Path, numbers: list[int]) -> pa.Table:
-    return columns.load(path).take(pa.array(numbers))
+    return load(path).take(pa.array(numbers))
 
 
 def test_mistakes_of_a_classifier(digits: Path, tmp_path: Path) -> None:

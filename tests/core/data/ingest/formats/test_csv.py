@@ -13,7 +13,7 @@ from core.data.ingest.formats import csv as csv_format
 from core.data.ingest.formats.csv import sniff
 from core.data.ingest.limits import Limits
 from core.data.ingest.sandbox import parse
-from core.data.table.columns import load
+from core.data.table.reader import load
 from core.errors import InvalidError
 
 

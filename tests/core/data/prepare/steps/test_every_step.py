@@ -6,7 +6,8 @@ from pydantic import TypeAdapter
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 import core.data.prepare.steps  # noqa: F401  (the members register themselves)
-from core.data.prepare.pipeline import Pipeline, objections, plan
+from core.data.prepare.pipeline import ColumnCellError, Pipeline
+from core.data.prepare.plan import objections, plan
 from core.data.prepare.preparation import CellError, Feature, Preparation
 from core.data.prepare.steps.clip import Clip
 from core.data.prepare.steps.hashing import Hashing
@@ -49,11 +50,10 @@ def test_a_step_leaves_its_input_alone_and_prepares_each_row_by_itself(step, cel
 @pytest.mark.parametrize(("step", "cells"), EXAMPLES)
 def test_a_learned_step_survives_storage(step, cells):
     feature = Feature("x", cells.shape[1:], text=cells.dtype == object, classes=3)
-    prepared = {"x": cells}
-    rows = np.arange(len(cells))
-    pipeline = Pipeline.fit([step], [feature], prepared, rows)
+    pipeline = Pipeline.fit([step], [feature], lambda name: [cells])
     assert len(pipeline.steps) == 1
-    again = {"x": cells}
+    prepared, again = {"x": cells}, {"x": cells}
+    pipeline.apply(prepared)
     Pipeline.loads(pipeline.dumps(), pipeline.arrays()).apply(again)
     np.testing.assert_array_equal(again["x"], prepared["x"])
     assert ADAPTER.validate_json(ADAPTER.dump_json(step)) == step
@@ -157,7 +157,7 @@ def test_without_columns_a_step_takes_what_fits_and_is_not_finished():
     ]
     steps = [OneHot(), Rescale(columns=("image",)), Impute(), Standardize(columns=("pay",)), Log()]
     found = plan(steps, features)
-    assert found.chosen == (("city",), ("image",), ("age", "pay"), ("pay",), ("age",))
+    assert found.columns == (("city",), ("image",), ("age", "pay"), ("pay",), ("age",))
     assert [one.shape for one in found.features] == [(), (), (4,), (8, 8)]
     assert [one.done for one in found.features] == [False, True, True, True]
 
@@ -175,6 +175,11 @@ def test_steps_that_do_not_fit_are_named_by_their_path():
 
 
 def test_a_bad_cell_is_named_by_column_and_row():
-    cells = {"pay": np.array([0.0, 1.0, 2.0, -5.0])}
-    with pytest.raises(InvalidError, match="column 'pay', row 4, log"):
-        Pipeline.fit([Log()], [Feature("pay")], cells, np.array([0, 1]))
+    pay = np.array([0.0, 1.0, 2.0, -5.0])
+    pipeline = Pipeline.fit([Log()], [Feature("pay")], lambda name: [pay[:2]])
+    with pytest.raises(ColumnCellError) as caught:
+        pipeline.apply({"pay": pay})
+    assert "column 'pay', row 13, log" in caught.value.in_row(12).detail
+    with pytest.raises(ColumnCellError) as caught:
+        Pipeline.fit([Log(), Standardize()], [Feature("pay")], lambda name: [pay[:2], pay[2:]])
+    assert (caught.value.column, caught.value.kind, caught.value.row) == ("pay", "log", 3)

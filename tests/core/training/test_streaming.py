@@ -4,17 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.data.prepare.lazy_features import Prepared
-from core.data.prepare.shuffle_buffer import Windows
-from core.data.table import chunks, columns
-from core.data.table.reader import Stretches
+from core.data.prepare.features import StreamedFeatures
+from core.data.prepare.shuffle_buffer import ShuffleBuffer
+from core.data.table import chunks, reader
+from core.data.table.reader import TableReader
 from core.errors import InvalidError
 from core.events import CheckpointSaved, EpochEnded, TrainingEnded
 from core.nn.stack import StackError
 from core.spec import JobSpec
 from core.training import checkpoint
-from core.training.dataset.stream import posed
-from core.training.dataset.types import Part, Problem
+from core.training.dataset import load
+from core.training.dataset_types import Dataset, Part
 from core.training.loop import train
 from core.training.trainer import Trainer
 from tests.core.training.conftest import write
@@ -54,7 +54,7 @@ def told(events):
 def chunked(digits, tmp_path_factory):
     """The digits as a cache has them: a manifest, and files of 200 rows each."""
     root = tmp_path_factory.mktemp("cache")
-    table = columns.load(digits)
+    table = reader.load(digits)
     path = root / "whole.arrow"
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=200)
@@ -70,12 +70,12 @@ def chunked(digits, tmp_path_factory):
 
 
 def test_rows_in_chunks_are_read_a_stretch_at_a_time(chunked):
-    stretches, table = Stretches(chunked), columns.load(chunked)
-    assert len(stretches) == table.num_rows == 1797
+    table_reader, table = TableReader(chunked), reader.load(chunked)
+    assert len(table_reader) == table.num_rows == 1797
     for numbers in ([0], [1796], [199, 200], list(range(150, 650)), [3, 399, 400, 1201, 1796]):
-        found = stretches.rows(np.array(numbers), ["p10", "label"])
+        found = table_reader.rows(np.array(numbers), ["p10", "label"])
         assert found.equals(table.select(["p10", "label"]).take(numbers))
-    assert stretches.whole(["label", "p10", "label"]).equals(table.select(["label", "p10"]))
+    assert table_reader.columns(["label", "p10", "label"]).equals(table.select(["label", "p10"]))
 
 
 def test_a_set_that_fits_is_trained_as_it_was_without_a_limit(digits, tmp_path):
@@ -87,9 +87,9 @@ def test_a_set_that_fits_is_trained_as_it_was_without_a_limit(digits, tmp_path):
 
 def test_a_larger_set_is_the_same_problem_and_trains_as_well(chunked, digits, tmp_path):
     spec = spec_of()
-    in_memory, encoding = posed(spec, digits, 0)
-    streamed, same = posed(spec, chunked, SMALL)
-    assert isinstance(streamed.train.x, Prepared)
+    in_memory, encoding = load(spec, digits, 0)
+    streamed, same = load(spec, chunked, SMALL)
+    assert isinstance(streamed.train.x, StreamedFeatures)
     np.testing.assert_array_equal(streamed.train.y, in_memory.train.y)
     for part in ("train", "valid", "test"):
         mine, theirs = getattr(streamed, part), getattr(in_memory, part)
@@ -139,10 +139,10 @@ def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path):
         loss={"kind": "mean_squared_error"},
         metrics=[],
     )
-    in_memory, encoding = posed(spec, path, 0)
-    streamed, other = posed(spec, path, 20_000)
-    assert isinstance(streamed.train.x, Prepared)
-    assert isinstance(streamed.valid.x, np.ndarray | Prepared)
+    in_memory, encoding = load(spec, path, 0)
+    streamed, other = load(spec, path, 20_000)
+    assert isinstance(streamed.train.x, StreamedFeatures)
+    assert isinstance(streamed.valid.x, np.ndarray | StreamedFeatures)
     for part in ("train", "valid", "test"):
         mine, theirs = getattr(streamed, part), getattr(in_memory, part)
         np.testing.assert_allclose(mine.x[0 : len(mine)], theirs.x, rtol=1e-4, atol=1e-5)
@@ -161,9 +161,9 @@ def test_a_column_keeps_the_digits_that_float32_has_not(tmp_path):
         loss={"kind": "mean_squared_error"},
         metrics=[],
     )
-    in_memory, encoding = posed(spec, path, 0)
-    streamed, same = posed(spec, path, SMALL)
-    assert isinstance(streamed.train.x, Prepared)
+    in_memory, encoding = load(spec, path, 0)
+    streamed, same = load(spec, path, SMALL)
+    assert isinstance(streamed.train.x, StreamedFeatures)
     assert [step.column for step in encoding.pipeline.steps] == ["time"]
     assert [step.column for step in same.pipeline.steps] == ["time"]
     x = streamed.train.x[0 : len(streamed.train)]
@@ -193,11 +193,17 @@ def test_going_on_from_a_checkpoint_is_bit_equal_whatever_memory_there_is_then(c
 
 
 def windows_of(path, batch=30, window=SMALL, **more):
-    stretches = Stretches(path)
-    names = tuple(n for n in stretches.schema.names if n != "label")
+    table_reader = TableReader(path)
+    names = tuple(n for n in table_reader.schema.names if n != "label")
     numbers = np.flatnonzero(np.arange(1797) % 5)
-    features = Prepared(stretches, numbers, names, np.dtype("f4"), row_shape=(len(names),))
-    return features, Windows(features, batch, window, seed=7, epochs=3, **more)
+    features = StreamedFeatures(
+        reader=table_reader,
+        numbers=numbers,
+        names=names,
+        dtype=np.dtype("f4"),
+        row_shape=(len(names),),
+    )
+    return features, ShuffleBuffer(features, batch, window, seed=7, epochs=3, **more)
 
 
 def test_an_epoch_has_every_row_once_and_another_one_another_order(chunked):
@@ -212,7 +218,7 @@ def test_an_epoch_has_every_row_once_and_another_one_another_order(chunked):
         orders.append(places)
     windows.close()
     assert (orders[0] != orders[1]).mean() > 0.9
-    # Mixed well: batches are not stretches of the file.
+    # Mixed well: batches are not table_reader of the file.
     assert np.abs(np.diff(orders[0])).mean() > 50
 
 
@@ -257,21 +263,21 @@ def test_a_cell_that_cannot_be_used_is_named_by_its_row(tmp_path):
         loss={"kind": "mean_squared_error"},
         metrics=[],
     )
-    with pytest.raises(InvalidError, match="'a', row 1501: a logarithm"):
+    with pytest.raises(InvalidError, match="'a', row 1501, log: a logarithm"):
         ran(spec, path, tmp_path / "x", data_memory_bytes=5_000)
 
 
 def test_a_stack_is_refused_rather_than_read_from_the_disk(chunked):
     spec = spec_of()
-    problem, _ = posed(spec, chunked, SMALL)
+    problem, _ = load(spec, chunked, SMALL)
     with pytest.raises(StackError, match="one network"):
         Trainer([spec, spec], problem, stacked_axis=True)
 
 
 def test_validation_rows_that_are_too_many_are_read_as_well(chunked, tmp_path):
     spec = spec_of(data={"target": "label", "split": {"train": 0.3, "valid": 0.6, "test": 0.1}})
-    problem, _ = posed(spec, chunked, SMALL)
-    assert isinstance(problem.valid.x, Prepared)
+    problem, _ = load(spec, chunked, SMALL)
+    assert isinstance(problem.valid.x, StreamedFeatures)
     epochs = [
         e
         for e in ran(spec, chunked, tmp_path / "x", data_memory_bytes=SMALL)
@@ -283,7 +289,7 @@ def test_validation_rows_that_are_too_many_are_read_as_well(chunked, tmp_path):
 def test_windows_leave_room_for_what_is_in_memory_anyway():
     def window(memory, rows):
         part = Part(None, np.zeros(rows), None, np.zeros(rows, np.int64))
-        return Problem(part, memory_bytes=memory).window_bytes
+        return Dataset(part, memory_bytes=memory).buffer_bytes
 
     assert window(10_000, 100) == 3_500
     assert window(10_000, 300) == int((10_000 - 16 * 300) * 0.45)

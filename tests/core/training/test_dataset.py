@@ -11,8 +11,7 @@ from core.data.table.row_filter import dealt, select
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check
-from core.training.dataset.arrays import pose
-from core.training.dataset.stream import posed
+from core.training.dataset import from_table, load
 from tests.core.training.conftest import write
 
 ROWS = 400
@@ -55,13 +54,13 @@ def test_a_column_says_the_part_of_each_row(patients):
     path, table = patients
     spec = spec_of({"column": "part"}, features=["a"])
     check(spec, describe(path), 10**9)
-    for problem, encoding in (pose(spec, table), posed(spec, path, 2_000)):
+    for problem, encoding in (from_table(spec, table), load(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
             wanted = set(np.flatnonzero(table.column("part").to_numpy() == part).tolist())
             assert rows_of(getattr(problem, part)) == wanted
         assert [column.name for column in encoding.features] == ["a"]
     without_test = spec_of({"column": "part", "test": 0}, features=["a"])
-    assert pose(without_test, table)[0].test is None
+    assert from_table(without_test, table)[0].test is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_a_job_trains_on_the_parts_that_its_query_makes(patients, query):
     spec = spec_of({}, features=["a"], query=query)
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     check(spec, describe(path), 10**9)
-    for problem, _ in (pose(spec, table), posed(spec, path, 2_000)):
+    for problem, _ in (from_table(spec, table), load(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
             wanted = dealt(parse(query), table)[1][part]
             assert rows_of(getattr(problem, part)) == set(wanted.tolist())
@@ -88,7 +87,7 @@ def test_a_job_may_split_the_part_that_its_query_keeps(patients):
     _, table = patients
     query = "@split:0.6:0.4 @part:train"
     halves = {"train": 0.5, "valid": 0.5, "test": 0}
-    problem, _ = pose(spec_of(halves, features=["a"], query=query), table)
+    problem, _ = from_table(spec_of(halves, features=["a"], query=query), table)
     train, valid = rows_of(problem.train), rows_of(problem.valid)
     assert train | valid == set(select(parse(query), table).tolist())
     assert (len(train), len(valid)) == (120, 120)
@@ -116,7 +115,7 @@ def test_a_column_may_be_spread_evenly(patients):
     path, table = patients
     spec = spec_of({"stratify_by": "part"}, features=["a"])
     check(spec, describe(path), 10**9)
-    for problem, _ in (pose(spec, table), posed(spec, path, 2_000)):
+    for problem, _ in (from_table(spec, table), load(spec, path, 2_000)):
         found = table.column("part").to_numpy()[sorted(rows_of(problem.valid))]
         for name in ("train", "valid", "test"):
             share = (table.column("part").to_numpy() == name).sum() / 10
@@ -127,9 +126,9 @@ def test_a_column_may_be_spread_evenly(patients):
 
 def test_the_columns_of_a_split_do_not_go_in(patients):
     _, table = patients
-    _, encoding = pose(spec_of({"column": "part"}), table)
+    _, encoding = from_table(spec_of({"column": "part"}), table)
     assert [column.name for column in encoding.features] == ["a", "patient"]
-    _, encoding = pose(spec_of({"group_by": "patient"}, features=["a"]), table)
+    _, encoding = from_table(spec_of({"group_by": "patient"}, features=["a"]), table)
     assert [column.name for column in encoding.features] == ["a"]
 
 
@@ -138,13 +137,13 @@ def test_groups_stay_together_and_shares_are_kept_about(patients):
     patient = table.column("patient").to_numpy()
     spec = spec_of({"group_by": "patient", "train": 0.6, "valid": 0.2, "test": 0.2}, features=["a"])
     check(spec, describe(path), 10**9)
-    problem, _ = pose(spec, table)
+    problem, _ = from_table(spec, table)
     parts = [rows_of(problem.train), rows_of(problem.valid), rows_of(problem.test)]
     assert sum(map(len, parts)) == ROWS
     groups = [{int(patient[row]) for row in part} for part in parts]
     assert len(set.union(*groups)) == sum(map(len, groups))
     assert abs(len(parts[0]) / ROWS - 0.6) < 0.1
-    other, _ = pose(spec_of({"group_by": "patient"}, features=["a"], split_seed=1), table)
+    other, _ = from_table(spec_of({"group_by": "patient"}, features=["a"], split_seed=1), table)
     assert rows_of(other.train) != parts[0]
 
 
@@ -166,7 +165,7 @@ def test_too_few_groups_are_said(patients):
     _, table = patients
     table = table.set_column(1, "patient", pa.array(np.zeros(ROWS, int)))
     with pytest.raises(InvalidError, match="1 groups are too few"):
-        pose(spec_of({"group_by": "patient"}, features=["a"]), table)
+        from_table(spec_of({"group_by": "patient"}, features=["a"]), table)
 
 
 def test_both_ways_at_once_make_no_sense():
@@ -191,13 +190,13 @@ def test_pictures_are_asked_for_by_what_needs_them(patients):
 )
 def test_every_row_that_does_not_test_validates_in_one_fold(patients, split, shares):
     path, table = patients
-    plain = pose(spec_of(split, features=["a"]), table)[0]
+    plain = from_table(spec_of(split, features=["a"]), table)[0]
     rest = rows_of(plain.train) | rows_of(plain.valid)
     seen: list[int] = []
     for number in range(5):
         spec = spec_of({**split, "fold": {"number": number, "of": 5}}, features=["a"])
         check(spec, describe(path), 10**9)
-        for problem in (pose(spec, table)[0], posed(spec, path, 2_000)[0]):
+        for problem in (from_table(spec, table)[0], load(spec, path, 2_000)[0]):
             valid = rows_of(problem.valid)
             assert rows_of(problem.train) == rest - valid
             assert rows_of(problem.test) == rows_of(plain.test)
@@ -234,7 +233,7 @@ def test_a_class_of_one_row_is_validated_in_its_fold_with_a_warning(caplog):
             }
         )
         caplog.clear()
-        problem, encoding = pose(spec, table)
+        problem, encoding = from_table(spec, table)
         assert encoding.classes == (("a", "b", "rare"),)
         assert (2 in problem.valid.y) != (2 in problem.train.y)
         assert (2 in problem.valid.y) == ("no training row has the class 'rare'" in caplog.text)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from core.data.prepare import standardizer
-from core.data.prepare.standardizer import Standardizer
+from core.data.prepare import pipeline
+from core.data.prepare.pipeline import Standardizer
 from core.data.prepare.steps.standardize import Standardize
 from core.errors import InvalidError
 
@@ -29,13 +29,13 @@ def test_training_rows_get_mean_zero_and_deviation_one_or_zero(x):
 
 def test_agrees_with_numpy_whatever_the_block(monkeypatch):
     x = np.random.default_rng(0).normal(5, 3, (101, 7)).astype(np.float32)
-    monkeypatch.setattr(standardizer, "BLOCK_NUMBERS", 50)
+    monkeypatch.setattr(pipeline, "BLOCK_NUMBERS", 50)
     learned = Standardizer.fit(x)
     np.testing.assert_allclose(learned.mean, x.mean(axis=0, dtype=np.float64))
     np.testing.assert_allclose(learned.scale, x.std(axis=0, dtype=np.float64))
     y = learned.apply(x)
     assert y.dtype == np.float32
-    monkeypatch.setattr(standardizer, "BLOCK_NUMBERS", 1 << 18)
+    monkeypatch.setattr(pipeline, "BLOCK_NUMBERS", 1 << 18)
     np.testing.assert_array_equal(learned.apply(x), y)
 
 
