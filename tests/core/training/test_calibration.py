@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidError
+from core.events import TrainingEnded
 from core.spec import JobSpec
 from core.training import calibration
 from core.training.calibration import Calibration
@@ -42,10 +43,11 @@ def trained(folder: Path, **changes: object) -> TrainedModel:
     }
     path = write(noisy(1000, 0), folder / "line.arrow")
     *_, end = train(JobSpec.model_validate(spec), path, folder)
+    assert isinstance(end, TrainingEnded)
     return TrainedModel.load(Path(end.path))
 
 
-def test_the_truth_of_new_rows_is_inside_as_often_as_said(tmp_path: Path):
+def test_the_truth_of_new_rows_is_inside_as_often_as_said(tmp_path: Path) -> None:
     model, fresh = trained(tmp_path), noisy(5000, 1)
     assert model.calibration is not None
     assert model.calibration.rows == 500
@@ -66,7 +68,9 @@ def test_the_truth_of_new_rows_is_inside_as_often_as_said(tmp_path: Path):
     most=st.integers(1, 300),
     seed=st.integers(0, 99),
 )
-def test_the_radius_is_the_error_of_the_right_rank_or_the_next_one_kept(rows, level, most, seed):
+def test_the_radius_is_the_error_of_the_right_rank_or_the_next_one_kept(
+    rows: int, level: float, most: int, seed: int
+) -> None:
     errors = np.random.default_rng(seed).random((rows, 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "MOST_KEPT", most)
@@ -86,7 +90,7 @@ def test_the_radius_is_the_error_of_the_right_rank_or_the_next_one_kept(rows, le
         assert (radius <= ordered[min(rows, rank + rows // most) - 1]).all()
 
 
-def test_a_level_that_ends_on_a_rank_takes_that_rank():
+def test_a_level_that_ends_on_a_rank_takes_that_rank() -> None:
     found = Calibration.of(np.arange(1.0, 10.0))
     assert found.radius(0.9) == 9
     assert found.radius(0.8) == 8
@@ -94,19 +98,19 @@ def test_a_level_that_ends_on_a_rank_takes_that_rank():
         found.radius(0.91)
 
 
-def test_many_outputs_keep_fewer_errors(monkeypatch: pytest.MonkeyPatch):
+def test_many_outputs_keep_fewer_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "MOST_NUMBERS", 12)
     assert Calibration.of(np.ones((50, 4, 3))).errors.shape == (1, 4, 3)
 
 
-def test_without_rows_that_were_held_out_there_is_no_interval(tmp_path: Path):
+def test_without_rows_that_were_held_out_there_is_no_interval(tmp_path: Path) -> None:
     data = {"target": "y", "features": ["x"], "split": {"train": 1, "valid": 0, "test": 0}}
     model = trained(tmp_path, data=data, network=[{"kind": "dense", "units": 1}])
     with pytest.raises(InvalidError, match=r"data\.split\.valid"):
         model.intervals(model.outputs(np.zeros((1, 1))), 0.9)
 
 
-def test_rows_that_test_are_taken_before_those_that_validate(tmp_path: Path):
+def test_rows_that_test_are_taken_before_those_that_validate(tmp_path: Path) -> None:
     data = {
         "target": ["y", "z"],
         "features": ["x"],

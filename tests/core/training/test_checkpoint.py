@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -130,10 +130,10 @@ def json_of(family: Any, one: Any) -> Any:
 
 def cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for kind, one in members(Optimizer).items():
+    for kind, one in members(cast("Any", Optimizer)).items():
         for number, example in enumerate(one.examples()):
             found[f"{kind}-{number}"] = {"optimizer": json_of(Optimizer, example)}
-    for kind, one in members(Schedule).items():
+    for kind, one in members(cast("Any", Schedule)).items():
         for number, example in enumerate(one.examples()):
             found[f"{kind}-{number}"] = {"schedule": json_of(Schedule, example)}
     for name, layers in LAYERS.items():

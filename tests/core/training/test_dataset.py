@@ -1,5 +1,8 @@
 """Rows are split by what a column says, or by groups that stay together."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,13 +15,14 @@ from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check
 from core.training.dataset import from_table, load
+from core.training.dataset_types import Part
 from tests.core.training.conftest import write
 
 ROWS = 400
 
 
 @pytest.fixture(scope="module")
-def patients(tmp_path_factory):
+def patients(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
     rng = np.random.default_rng(0)
     patient = rng.integers(0, 40, ROWS)
     part = np.where(patient < 30, "train", np.where(patient < 35, "valid", "test"))
@@ -34,7 +38,7 @@ def patients(tmp_path_factory):
     return write(table, tmp_path_factory.mktemp("patients") / "p.arrow"), table
 
 
-def spec_of(split, **more):
+def spec_of(split: dict[str, Any], **more: Any) -> JobSpec:
     return JobSpec.model_validate(
         {
             "experiment": "e",
@@ -46,18 +50,18 @@ def spec_of(split, **more):
     )
 
 
-def rows_of(part):
+def rows_of(part: Part | None) -> set[int]:
     return set() if part is None else {int(y) for y in part.y.reshape(-1)}
 
 
-def test_a_column_says_the_part_of_each_row(patients):
+def test_a_column_says_the_part_of_each_row(patients: tuple[Path, pa.Table]) -> None:
     path, table = patients
     spec = spec_of({"column": "part"}, features=["a"])
     check(spec, describe(path), 10**9)
-    for problem, encoding in (from_table(spec, table), load(spec, path, 2_000)):
+    for dataset, encoding in (from_table(spec, table), load(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
             wanted = set(np.flatnonzero(table.column("part").to_numpy() == part).tolist())
-            assert rows_of(getattr(problem, part)) == wanted
+            assert rows_of(getattr(dataset, part)) == wanted
         assert [column.name for column in encoding.features] == ["a"]
     without_test = spec_of({"column": "part", "test": 0}, features=["a"])
     assert from_table(without_test, table)[0].test is None
@@ -72,23 +76,25 @@ def test_a_column_says_the_part_of_each_row(patients):
         "a:>-1 @split:part",
     ],
 )
-def test_a_job_trains_on_the_parts_that_its_query_makes(patients, query):
+def test_a_job_trains_on_the_parts_that_its_query_makes(
+    patients: tuple[Path, pa.Table], query: str
+) -> None:
     path, table = patients
     spec = spec_of({}, features=["a"], query=query)
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     check(spec, describe(path), 10**9)
-    for problem, _ in (from_table(spec, table), load(spec, path, 2_000)):
+    for dataset, _ in (from_table(spec, table), load(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
             wanted = dealt(parse(query), table)[1][part]
-            assert rows_of(getattr(problem, part)) == set(wanted.tolist())
+            assert rows_of(getattr(dataset, part)) == set(wanted.tolist())
 
 
-def test_a_job_may_split_the_part_that_its_query_keeps(patients):
+def test_a_job_may_split_the_part_that_its_query_keeps(patients: tuple[Path, pa.Table]) -> None:
     _, table = patients
     query = "@split:0.6:0.4 @part:train"
     halves = {"train": 0.5, "valid": 0.5, "test": 0}
-    problem, _ = from_table(spec_of(halves, features=["a"], query=query), table)
-    train, valid = rows_of(problem.train), rows_of(problem.valid)
+    dataset, _ = from_table(spec_of(halves, features=["a"], query=query), table)
+    train, valid = rows_of(dataset.train), rows_of(dataset.valid)
     assert train | valid == set(select(parse(query), table).tolist())
     assert (len(train), len(valid)) == (120, 120)
 
@@ -103,20 +109,25 @@ def test_a_job_may_split_the_part_that_its_query_keeps(patients):
         ({"stratify": True}, ("data", "stratify")),
     ],
 )
-def test_two_splits_that_differ_are_refused_by_the_field(data, place):
+def test_two_splits_that_differ_are_refused_by_the_field(
+    data: dict[str, Any], place: tuple[str, ...]
+) -> None:
     with pytest.raises(ValidationError, match="says another") as caught:
         spec_of(**{"split": {}, "query": "@split:0.6:0.4 @seed:7", **data})
     assert caught.value.errors()[0]["loc"] == place
-    same = {"split": {"train": 0.6, "valid": 0.4, "fold": {"number": 0, "of": 3}}, "split_seed": 7}
+    same: dict[str, Any] = {
+        "split": {"train": 0.6, "valid": 0.4, "fold": {"number": 0, "of": 3}},
+        "split_seed": 7,
+    }
     assert spec_of(query="@split:0.6:0.4 @seed:7", **same).data.split.fold is not None
 
 
-def test_a_column_may_be_spread_evenly(patients):
+def test_a_column_may_be_spread_evenly(patients: tuple[Path, pa.Table]) -> None:
     path, table = patients
     spec = spec_of({"stratify_by": "part"}, features=["a"])
     check(spec, describe(path), 10**9)
-    for problem, _ in (from_table(spec, table), load(spec, path, 2_000)):
-        found = table.column("part").to_numpy()[sorted(rows_of(problem.valid))]
+    for dataset, _ in (from_table(spec, table), load(spec, path, 2_000)):
+        found = table.column("part").to_numpy()[sorted(rows_of(dataset.valid))]
         for name in ("train", "valid", "test"):
             share = (table.column("part").to_numpy() == name).sum() / 10
             assert abs((found == name).sum() - share) <= 1
@@ -124,7 +135,7 @@ def test_a_column_may_be_spread_evenly(patients):
         spec_of({"stratify_by": "part", "group_by": "patient"})
 
 
-def test_the_columns_of_a_split_do_not_go_in(patients):
+def test_the_columns_of_a_split_do_not_go_in(patients: tuple[Path, pa.Table]) -> None:
     _, table = patients
     _, encoding = from_table(spec_of({"column": "part"}), table)
     assert [column.name for column in encoding.features] == ["a", "patient"]
@@ -132,13 +143,13 @@ def test_the_columns_of_a_split_do_not_go_in(patients):
     assert [column.name for column in encoding.features] == ["a"]
 
 
-def test_groups_stay_together_and_shares_are_kept_about(patients):
+def test_groups_stay_together_and_shares_are_kept_about(patients: tuple[Path, pa.Table]) -> None:
     path, table = patients
     patient = table.column("patient").to_numpy()
     spec = spec_of({"group_by": "patient", "train": 0.6, "valid": 0.2, "test": 0.2}, features=["a"])
     check(spec, describe(path), 10**9)
-    problem, _ = from_table(spec, table)
-    parts = [rows_of(problem.train), rows_of(problem.valid), rows_of(problem.test)]
+    dataset, _ = from_table(spec, table)
+    parts = [rows_of(dataset.train), rows_of(dataset.valid), rows_of(dataset.test)]
     assert sum(map(len, parts)) == ROWS
     groups = [{int(patient[row]) for row in part} for part in parts]
     assert len(set.union(*groups)) == sum(map(len, groups))
@@ -155,25 +166,27 @@ def test_groups_stay_together_and_shares_are_kept_about(patients):
         ({"group_by": "colour"}, "'colour' is not a column"),
     ],
 )
-def test_a_split_that_cannot_be_is_refused_when_it_is_submitted(patients, split, told):
+def test_a_split_that_cannot_be_is_refused_when_it_is_submitted(
+    patients: tuple[Path, pa.Table], split: dict[str, Any], told: str
+) -> None:
     path, _ = patients
     with pytest.raises(InvalidError, match=told):
         check(spec_of(split, features=["a"]), describe(path), 10**9)
 
 
-def test_too_few_groups_are_said(patients):
+def test_too_few_groups_are_said(patients: tuple[Path, pa.Table]) -> None:
     _, table = patients
     table = table.set_column(1, "patient", pa.array(np.zeros(ROWS, int)))
     with pytest.raises(InvalidError, match="1 groups are too few"):
         from_table(spec_of({"group_by": "patient"}, features=["a"]), table)
 
 
-def test_both_ways_at_once_make_no_sense():
+def test_both_ways_at_once_make_no_sense() -> None:
     with pytest.raises(ValueError, match="not both"):
         spec_of({"column": "part", "group_by": "patient"})
 
 
-def test_pictures_are_asked_for_by_what_needs_them(patients):
+def test_pictures_are_asked_for_by_what_needs_them(patients: tuple[Path, pa.Table]) -> None:
     path, _ = patients
     spec = spec_of({}, features=["a"], augment=[{"kind": "noise"}, {"kind": "flip"}])
     with pytest.raises(InvalidError, match=r"data.augment\[1\]: flip needs pictures"):
@@ -188,7 +201,9 @@ def test_pictures_are_asked_for_by_what_needs_them(patients):
         ({"group_by": "patient", "test": 0.2, "valid": 0}, None),
     ],
 )
-def test_every_row_that_does_not_test_validates_in_one_fold(patients, split, shares):
+def test_every_row_that_does_not_test_validates_in_one_fold(
+    patients: tuple[Path, pa.Table], split: dict[str, Any], shares: tuple[int, ...] | None
+) -> None:
     path, table = patients
     plain = from_table(spec_of(split, features=["a"]), table)[0]
     rest = rows_of(plain.train) | rows_of(plain.valid)
@@ -196,10 +211,10 @@ def test_every_row_that_does_not_test_validates_in_one_fold(patients, split, sha
     for number in range(5):
         spec = spec_of({**split, "fold": {"number": number, "of": 5}}, features=["a"])
         check(spec, describe(path), 10**9)
-        for problem in (from_table(spec, table)[0], load(spec, path, 2_000)[0]):
-            valid = rows_of(problem.valid)
-            assert rows_of(problem.train) == rest - valid
-            assert rows_of(problem.test) == rows_of(plain.test)
+        for dataset in (from_table(spec, table)[0], load(spec, path, 2_000)[0]):
+            valid = rows_of(dataset.valid)
+            assert rows_of(dataset.train) == rest - valid
+            assert rows_of(dataset.test) == rows_of(plain.test)
         seen += valid
         if "group_by" in split:
             patient = table.column("patient").to_numpy()
@@ -210,7 +225,7 @@ def test_every_row_that_does_not_test_validates_in_one_fold(patients, split, sha
         assert len(rest) == shares[0]
 
 
-def test_folds_that_cannot_be_are_refused(patients):
+def test_folds_that_cannot_be_are_refused(patients: tuple[Path, pa.Table]) -> None:
     path, _ = patients
     with pytest.raises(ValueError, match="no fold 5 of 5"):
         spec_of({"fold": {"number": 5, "of": 5}})
@@ -219,7 +234,9 @@ def test_folds_that_cannot_be_are_refused(patients):
         check(spec_of({"fold": {"number": 0, "of": 5}}, features=["a"]), few, 10**9)
 
 
-def test_a_class_of_one_row_is_validated_in_its_fold_with_a_warning(caplog):
+def test_a_class_of_one_row_is_validated_in_its_fold_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     table = pa.table({"a": np.arange(20.0), "y": ["rare", *("ab"[n % 2] for n in range(19))]})
     seen = []
     for number in range(4):
@@ -233,9 +250,11 @@ def test_a_class_of_one_row_is_validated_in_its_fold_with_a_warning(caplog):
             }
         )
         caplog.clear()
-        problem, encoding = from_table(spec, table)
+        dataset, encoding = from_table(spec, table)
         assert encoding.classes == (("a", "b", "rare"),)
-        assert (2 in problem.valid.y) != (2 in problem.train.y)
-        assert (2 in problem.valid.y) == ("no training row has the class 'rare'" in caplog.text)
-        seen += problem.valid.numbers.tolist()
+        assert dataset.valid is not None
+        assert dataset.valid.numbers is not None
+        assert (2 in dataset.valid.y) != (2 in dataset.train.y)
+        assert (2 in dataset.valid.y) == ("no training row has the class 'rare'" in caplog.text)
+        seen += dataset.valid.numbers.tolist()
     assert sorted(seen) == list(range(20))

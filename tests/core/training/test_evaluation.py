@@ -1,6 +1,6 @@
 """What is measured on rows that are not learned from does not depend on how they are cut."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +16,12 @@ from core.training.evaluation import evaluate
 from tests.core.nn.test_loss import data, name
 
 ROWS = 60
-CASES = [case for one in members(Loss).values() for case in one.examples() if len(case[1]) == 1]
+CASES = [
+    case
+    for one in members(cast("Any", Loss)).values()
+    for case in one.examples()
+    if len(case[1]) == 1
+]
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -11,7 +11,7 @@ from core.data.ingest.profile import describe
 from core.data.table.reader import load
 from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError
-from core.events import EpochEnded, TrainingEnded
+from core.events import EpochEnded, EvaluationEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.admission import check
 from core.training.loop import train
@@ -155,6 +155,7 @@ def test_several_categories(table: Path, tmp_path: Path) -> None:
     assert max(chances["size"], key=lambda name: chances["size"][name]) == "m"
     assert chances["number"]["7"] > 0.9
     *_, measured = measure(model, load(table))
+    assert isinstance(measured, EvaluationEnded)
     assert measured.metrics["f1"] > 0.85
 
 
@@ -195,6 +196,7 @@ def test_an_image_of_booleans(table: Path, tmp_path: Path) -> None:
     assert chances.shape == SHAPE
     assert chances[0, 0] < 0.3 < 0.7 < chances[-1, -1]
     *_, measured = measure(model, load(table))
+    assert isinstance(measured, EvaluationEnded)
     assert measured.metrics["f1"] > 0.9
 
 

@@ -1,5 +1,8 @@
 """Preparation declared in a job: learned on the training rows, kept, done again to raw rows."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,7 +18,7 @@ from core.training.loop import train
 from core.training.model import TrainedModel
 from tests.core.training.conftest import write
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"kind": "impute", "columns": ["age"], "strategy": "median"},
     {"kind": "impute", "columns": ["city"], "strategy": "constant", "value": "?"},
     {"kind": "log", "columns": ["pay"]},
@@ -24,7 +27,7 @@ STEPS = [
 ]
 
 
-def people(rows=300):
+def people(rows: int = 300) -> pa.Table:
     rng = np.random.default_rng(1)
     age = rng.integers(18, 90, rows).astype(float)
     age[5] = np.nan
@@ -43,7 +46,7 @@ def people(rows=300):
     )
 
 
-def spec(steps=STEPS, **data):
+def spec(steps: list[dict[str, Any]] = STEPS, **data: Any) -> JobSpec:
     return JobSpec.model_validate(
         {
             "experiment": "people",
@@ -62,13 +65,13 @@ def spec(steps=STEPS, **data):
     )  # fmt: skip
 
 
-def test_text_gaps_and_amounts_train_and_raw_rows_are_answered(tmp_path):
+def test_text_gaps_and_amounts_train_and_raw_rows_are_answered(tmp_path: Path) -> None:
     path = write(people(), tmp_path / "people.arrow")
     admission.check(spec(), describe(path), 2**30)
     ended = next(e for e in train(spec(), path, tmp_path) if isinstance(e, TrainingEnded))
     assert ended.metrics["test/accuracy"] > 0.85
     model = TrainedModel.load(tmp_path / "model.safetensors")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"age": 40, "city": "Oslo", "street": "new", "pay": 100.0},
         {"age": None, "city": "Rome", "street": "s1", "pay": 100.0},
         {"age": 20, "city": None, "street": "s1", "pay": 90000.0},
@@ -76,27 +79,28 @@ def test_text_gaps_and_amounts_train_and_raw_rows_are_answered(tmp_path):
     ]
     assert model.predict(rows) == ["yes", "no", "yes", "yes"]
     table = people()
-    problem, _ = from_table(spec(split={"train": 1, "valid": 0, "test": 0}), table)
+    dataset, _ = from_table(spec(split={"train": 1, "valid": 0, "test": 0}), table)
     raw = model.encoding.pipeline
     assert [step.column for step in raw.steps] == ["age", "city", "pay", "city", "street"]
-    assert problem.shape == (1 + 4 + 4 + 1,)
+    assert dataset.shape == (1 + 4 + 4 + 1,)
 
 
-def test_predictions_prepare_exactly_what_training_prepared():
+def test_predictions_prepare_exactly_what_training_prepared() -> None:
     table = people()
     whole = spec(split={"train": 1, "valid": 0, "test": 0})
-    problem, encoding = from_table(whole, table)
-    weights = whole.network.size(problem.shape)
-    model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
+    dataset, encoding = from_table(whole, table)
+    weights = whole.network.size(dataset.shape)
+    model = TrainedModel(whole, encoding, dataset.shape, np.zeros(weights), np.zeros(()))
     rows = table.drop_columns(["label"]).to_pylist()
+    assert encoding.standardizer is not None
     x = encoding.standardizer.apply(model.rows_to_array(rows))
-    np.testing.assert_array_equal(x, problem.train.x)
+    np.testing.assert_array_equal(x, dataset.train.x)
 
 
-def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
+def test_only_training_rows_teach_and_encoded_columns_are_not_standardized() -> None:
     table = people()
-    problem, encoding = from_table(spec(), table)
-    x = problem.train.x
+    dataset, encoding = from_table(spec(), table)
+    x = dataset.train.x
     np.testing.assert_allclose(x[:, 0].mean(), 0, atol=1e-5)
     assert set(np.unique(x[:, 1:9])) == {0, 1}
     training = split(300, {"train": 0.8, "valid": 0.1, "test": 0.1}, 0, table["label"].to_numpy())
@@ -105,6 +109,7 @@ def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
     changed = table.set_column(0, "age", pa.array(cells, from_pandas=True))
     again, other = from_table(spec(), changed)
     np.testing.assert_array_equal(again.train.x, x)
+    assert again.test is not None
     assert again.test.x[:, 0].min() > 1000
     learned = encoding.pipeline.steps[0].learned.arrays["value"]
     assert other.pipeline.steps[0].learned.arrays["value"] == learned
@@ -120,10 +125,12 @@ def test_only_training_rows_teach_and_encoded_columns_are_not_standardized():
         ({"age": 3, "city": "Oslo", "street": "s", "pay": None}, "pay", "missing"),
     ],
 )
-def test_a_raw_cell_that_cannot_be_prepared_is_named(row, path, message):
-    problem, encoding = from_table(spec(), people())
-    weights = spec().network.size(problem.shape)
-    model = TrainedModel(spec(), encoding, problem.shape, np.zeros(weights), np.zeros(()))
+def test_a_raw_cell_that_cannot_be_prepared_is_named(
+    row: dict[str, Any], path: str, message: str
+) -> None:
+    dataset, encoding = from_table(spec(), people())
+    weights = spec().network.size(dataset.shape)
+    model = TrainedModel(spec(), encoding, dataset.shape, np.zeros(weights), np.zeros(()))
     good = {"age": 3, "city": "Oslo", "street": "s", "pay": 1}
     with pytest.raises(InvalidError, match=message) as caught:
         model.predict([good, row])
@@ -140,24 +147,26 @@ def test_a_raw_cell_that_cannot_be_prepared_is_named(row, path, message):
         ([{"kind": "one_hot", "columns": ["pay"]}], "'pay' has over 1000 distinct values"),
     ],
 )
-def test_what_cannot_work_is_said_at_submission(steps, message, tmp_path):
+def test_what_cannot_work_is_said_at_submission(
+    steps: list[dict[str, Any]], message: str, tmp_path: Path
+) -> None:
     schema = describe(write(people(), tmp_path / "people.arrow"))
     with pytest.raises(InvalidError, match=message):
         admission.check(spec(steps), schema, 2**30)
 
 
-def test_a_query_chooses_the_rows_before_the_split():
+def test_a_query_chooses_the_rows_before_the_split() -> None:
     table = people()
     asked = spec(query="city:(Rome Oslo) AND pay:>1000 @sample:0.5 @seed:3")
-    problem, encoding = from_table(asked, table)
+    dataset, encoding = from_table(asked, table)
     matching = [r for r in table.to_pylist() if r["city"] in ("Rome", "Oslo") and r["pay"] > 1000]
-    parts = (problem.train, problem.valid, problem.test)
-    assert sum(map(len, parts)) == round(len(matching) / 2)
+    parts = (dataset.train, dataset.valid, dataset.test)
+    assert sum(len(part) for part in parts if part is not None) == round(len(matching) / 2)
     city = next(s for s in encoding.pipeline.steps if s.preparation.kind == "one_hot")
     assert city.learned.words == ("Oslo", "Rome")
 
 
-def test_a_query_that_does_not_fit_is_refused(tmp_path):
+def test_a_query_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     schema = describe(write(people(), tmp_path / "people.arrow"))
     with pytest.raises(InvalidError, match="no column 'town'") as caught:
         admission.check(spec(query="town:Rome"), schema, 2**30)
@@ -170,7 +179,7 @@ def test_a_query_that_does_not_fit_is_refused(tmp_path):
         from_table(spec(query="label:yes"), people())
 
 
-def moments(**columns):
+def moments(**columns: Any) -> pa.Table:
     """Times within ten minutes, in seconds since 1970, and what depends on them."""
     late = np.random.default_rng(4).uniform(0, 600, 400)
     return pa.table({"time": 1.7e9 + late, "label": np.where(late > 300, "yes", "no"), **columns})
@@ -180,22 +189,23 @@ GAPLESS = {"kind": "impute", "columns": ["time"], "strategy": "median"}
 
 
 @pytest.mark.parametrize("steps", [[], [GAPLESS]])
-def test_a_column_keeps_the_digits_that_float32_has_not(steps):
+def test_a_column_keeps_the_digits_that_float32_has_not(steps: list[dict[str, Any]]) -> None:
     table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
     whole = spec(steps, split={"train": 1, "valid": 0, "test": 0})
-    problem, encoding = from_table(whole, table)
+    dataset, encoding = from_table(whole, table)
     time = table["time"].to_numpy()
     expected = (time - time.mean()) / time.std()
-    np.testing.assert_allclose(problem.train.x[:, 0], expected, atol=1e-6)
-    np.testing.assert_allclose(problem.train.x[:, 1].std(), 1, atol=1e-6)
-    weights = whole.network.size(problem.shape)
-    model = TrainedModel(whole, encoding, problem.shape, np.zeros(weights), np.zeros(()))
+    np.testing.assert_allclose(dataset.train.x[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(dataset.train.x[:, 1].std(), 1, atol=1e-6)
+    weights = whole.network.size(dataset.shape)
+    model = TrainedModel(whole, encoding, dataset.shape, np.zeros(weights), np.zeros(()))
     rows = table.drop_columns(["label"])
+    assert encoding.standardizer is not None
     for x in (model.rows_to_array(rows.to_pylist()), model.table_to_array(rows)):
-        np.testing.assert_array_equal(encoding.standardizer.apply(x), problem.train.x)
+        np.testing.assert_array_equal(encoding.standardizer.apply(x), dataset.train.x)
 
 
-def test_a_column_that_float32_holds_is_standardized_as_ever():
+def test_a_column_that_float32_holds_is_standardized_as_ever() -> None:
     table = moments(plain=np.random.default_rng(5).normal(5, 2, 400))
     time = 16_000_000 + np.arange(400.0)
     plain, encoding = from_table(spec([]), table.set_column(0, "time", pa.array(time)))

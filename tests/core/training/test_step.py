@@ -1,12 +1,13 @@
 """Batches played from a tape equal those computed by the code bit for bit, or none is played."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from core.family import members
+from core.nn.compile import fusion, tape
 from core.nn.layer import Layer
 from core.nn.layers.dense import Dense
 from core.nn.layers.flatten import Flatten
@@ -54,11 +55,11 @@ def trainer(network: list[dict[str, Any]], seeds: tuple[int, ...] = (0,)) -> Tra
 def family_cases() -> dict[str, tuple[list[Any], Any, Any]]:
     """Each layer before a dense one, and each loss behind one: layers, loss, a row's shape."""
     found: dict[str, tuple[list[Any], Any, Any]] = {}
-    for kind, layer in members(Layer).items():
+    for kind, layer in members(cast("Any", Layer)).items():
         for number, (example, shape) in enumerate(layer.examples()):
             layers = [example, Flatten(), Dense(units=2)]
             found[f"{kind}-{number}"] = (layers, MeanSquaredError(), shape)
-    for kind, one in members(Loss).items():
+    for kind, one in members(cast("Any", Loss)).items():
         for number, (loss, shape) in enumerate(one.examples()):
             layers = [Dense(units=math.prod(shape)), Reshape(shape=shape)]
             found[f"{kind}-{number}"] = (layers, loss, (4,))
@@ -97,7 +98,7 @@ def test_playing_changes_no_bit(
     name: str, seeds: tuple[int, ...], fuses: bool, monkeypatch: Any
 ) -> None:
     network, plays = NETWORKS[name]
-    monkeypatch.setattr(step.Fusion, "pays", lambda fusing: fuses)
+    monkeypatch.setattr(fusion.Fusion, "pays", lambda fusing: fuses)
     learner = trainer(network, seeds)
     played = weights(learner, 60)
     assert learner.replays == plays
@@ -109,7 +110,7 @@ def test_playing_changes_no_bit(
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_no_member_trains_otherwise_beyond_the_recording(name: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(step.Fusion, "pays", lambda fusing: True)
+    monkeypatch.setattr(fusion.Fusion, "pays", lambda fusing: True)
     played = weights(family_trainer(name), 25)
     monkeypatch.setattr(step, "SMALL", 0)
     assert weights(family_trainer(name), 25) == played
@@ -118,16 +119,16 @@ def test_no_member_trains_otherwise_beyond_the_recording(name: str, monkeypatch:
 def test_a_tape_that_differs_is_thrown_away(monkeypatch: Any) -> None:
     network, _ = NETWORKS["relu"]
     expected = weights(trainer(network), 60)
-    play = step.Tape.play
+    play = tape.Tape.play
 
-    def plays_wrongly(tape: step.Tape) -> None:
-        play(tape)
-        tape.calls[0][2]["out"][...] += 1  # the first product
-        rest = step.Tape()
-        rest.calls = tape.calls[1:]
+    def plays_wrongly(recorded: tape.Tape) -> None:
+        play(recorded)
+        recorded.calls[0][2]["out"][...] += 1  # the first product
+        rest = tape.Tape()
+        rest.calls = recorded.calls[1:]
         play(rest)
 
-    monkeypatch.setattr(step.Tape, "play", plays_wrongly)
+    monkeypatch.setattr(tape.Tape, "play", plays_wrongly)
     learner = trainer(network)
     assert weights(learner, 60) == expected
     assert not learner.replays

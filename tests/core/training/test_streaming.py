@@ -1,4 +1,7 @@
-"""Rows that do not fit into memory train from the disk: the same problem, a reproducible order."""
+"""Rows that do not fit into memory train from the disk: the same dataset, a reproducible order."""
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +12,7 @@ from core.data.prepare.shuffle_buffer import ShuffleBuffer
 from core.data.table import chunks, reader
 from core.data.table.reader import TableReader
 from core.errors import InvalidError
-from core.events import CheckpointSaved, EpochEnded, TrainingEnded
+from core.events import CheckpointSaved, EpochEnded, Event, TrainingEnded
 from core.nn.stack import StackError
 from core.spec import JobSpec
 from core.training import checkpoint
@@ -37,21 +40,28 @@ DIGITS = {
 }
 
 
-def spec_of(**changes):
+def spec_of(**changes: Any) -> JobSpec:
     return JobSpec.model_validate({**DIGITS, **changes})
 
 
-def ran(spec, table, folder, **more):
+def ran(spec: JobSpec, table: Path, folder: Path, **more: Any) -> list[Event]:
     folder.mkdir(exist_ok=True)
     return [event for event in train(spec, table, folder, **more) if event is not None]
 
 
-def told(events):
+def digest(events: list[Event]) -> str:
+    """The digest of the weights at the end of training."""
+    last = events[-1]
+    assert isinstance(last, TrainingEnded)
+    return last.weights_digest
+
+
+def reported(events: list[Event]) -> list[tuple[str, int, Any]]:
     return [(type(e).__name__, e.step, getattr(e, "metrics", None)) for e in events]
 
 
 @pytest.fixture(scope="session")
-def chunked(digits, tmp_path_factory):
+def chunked(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits as a cache has them: a manifest, and files of 200 rows each."""
     root = tmp_path_factory.mktemp("cache")
     table = reader.load(digits)
@@ -69,7 +79,7 @@ def chunked(digits, tmp_path_factory):
     return found
 
 
-def test_rows_in_chunks_are_read_a_stretch_at_a_time(chunked):
+def test_rows_in_chunks_are_read_a_stretch_at_a_time(chunked: Path) -> None:
     table_reader, table = TableReader(chunked), reader.load(chunked)
     assert len(table_reader) == table.num_rows == 1797
     for numbers in ([0], [1796], [199, 200], list(range(150, 650)), [3, 399, 400, 1201, 1796]):
@@ -78,14 +88,16 @@ def test_rows_in_chunks_are_read_a_stretch_at_a_time(chunked):
     assert table_reader.columns(["label", "p10", "label"]).equals(table.select(["label", "p10"]))
 
 
-def test_a_set_that_fits_is_trained_as_it_was_without_a_limit(digits, tmp_path):
+def test_a_set_that_fits_is_trained_as_it_was_without_a_limit(digits: Path, tmp_path: Path) -> None:
     without = ran(spec_of(), digits, tmp_path / "a")
     within = ran(spec_of(), digits, tmp_path / "b", data_memory_bytes=2_000_000)
-    assert told(without) == told(within)
-    assert without[-1].weights_digest == within[-1].weights_digest
+    assert reported(without) == reported(within)
+    assert digest(without) == digest(within)
 
 
-def test_a_larger_set_is_the_same_problem_and_trains_as_well(chunked, digits, tmp_path):
+def test_a_larger_set_is_the_same_dataset_and_trains_as_well(
+    chunked: Path, digits: Path, tmp_path: Path
+) -> None:
     spec = spec_of()
     in_memory, encoding = load(spec, digits, 0)
     streamed, same = load(spec, chunked, SMALL)
@@ -111,7 +123,7 @@ STEPS = [
 ]
 
 
-def mixed_table(rows=500):
+def mixed_table(rows: int = 500) -> pa.Table:
     rng = np.random.default_rng(1)
     gap = rng.exponential(size=rows)
     picture = rng.integers(0, 255, (rows, 6), np.uint8)
@@ -128,7 +140,7 @@ def mixed_table(rows=500):
     )
 
 
-def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path):
+def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path: Path) -> None:
     path = tmp_path / "mixed.arrow"
     table = mixed_table()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -142,6 +154,7 @@ def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path):
     in_memory, encoding = load(spec, path, 0)
     streamed, other = load(spec, path, 20_000)
     assert isinstance(streamed.train.x, StreamedFeatures)
+    assert streamed.valid is not None
     assert isinstance(streamed.valid.x, np.ndarray | StreamedFeatures)
     for part in ("train", "valid", "test"):
         mine, theirs = getattr(streamed, part), getattr(in_memory, part)
@@ -152,7 +165,7 @@ def test_what_passes_over_blocks_teach_is_what_all_rows_at_once_teach(tmp_path):
         np.testing.assert_allclose(other.pipeline.arrays()[name], array, rtol=1e-9)
 
 
-def test_a_column_keeps_the_digits_that_float32_has_not(tmp_path):
+def test_a_column_keeps_the_digits_that_float32_has_not(tmp_path: Path) -> None:
     time = 1.7e9 + np.random.default_rng(2).uniform(0, 600, 20_000)
     path = write(pa.table({"time": time, "plain": time - 1.7e9, "y": time}), tmp_path / "t.arrow")
     spec = spec_of(
@@ -171,7 +184,9 @@ def test_a_column_keeps_the_digits_that_float32_has_not(tmp_path):
     np.testing.assert_allclose(x[:, 0], x[:, 1], atol=1e-6)
 
 
-def test_going_on_from_a_checkpoint_is_bit_equal_whatever_memory_there_is_then(chunked, tmp_path):
+def test_going_on_from_a_checkpoint_is_bit_equal_whatever_memory_there_is_then(
+    chunked: Path, tmp_path: Path
+) -> None:
     spec = spec_of(checkpoint={"every_steps": 17}, epochs=2)
     whole = ran(spec, chunked, tmp_path / "whole", data_memory_bytes=SMALL)
     saved = [e for e in whole if isinstance(e, CheckpointSaved)]
@@ -184,15 +199,17 @@ def test_going_on_from_a_checkpoint_is_bit_equal_whatever_memory_there_is_then(c
             resume=tmp_path / "whole" / place.path.rpartition("/")[2],
             data_memory_bytes=memory,
         )
-        assert rest[-1].weights_digest == whole[-1].weights_digest
-        ours = [m for m in told(rest) if m[0] == "StepEnded"]
-        assert ours == [m for m in told(whole) if m[0] == "StepEnded"][-len(ours) :]
+        assert digest(rest) == digest(whole)
+        ours = [m for m in reported(rest) if m[0] == "StepEnded"]
+        assert ours == [m for m in reported(whole) if m[0] == "StepEnded"][-len(ours) :]
     assert (
         checkpoint.data_memory_bytes(checkpoint.read(tmp_path / "whole" / saved[0].path)) == SMALL
     )
 
 
-def windows_of(path, batch=30, window=SMALL, **more):
+def buffer_of(
+    path: Path, batch: int = 30, window: int = SMALL, **more: Any
+) -> tuple[StreamedFeatures, ShuffleBuffer]:
     table_reader = TableReader(path)
     names = tuple(n for n in table_reader.schema.names if n != "label")
     numbers = np.flatnonzero(np.arange(1797) % 5)
@@ -206,25 +223,25 @@ def windows_of(path, batch=30, window=SMALL, **more):
     return features, ShuffleBuffer(features, batch, window, seed=7, epochs=3, **more)
 
 
-def test_an_epoch_has_every_row_once_and_another_one_another_order(chunked):
-    features, windows = windows_of(chunked)
+def test_an_epoch_has_every_row_once_and_another_one_another_order(chunked: Path) -> None:
+    features, buffer = buffer_of(chunked)
     whole = features[0 : len(features)]
     orders = []
     for epoch in range(2):
-        batches = [windows.batch(epoch, n) for n in range(-(-len(features) // 30))]
+        batches = [buffer.batch(epoch, n) for n in range(-(-len(features) // 30))]
         places = np.concatenate([p for _, p in batches])
         np.testing.assert_array_equal(np.sort(places), np.arange(len(features)))
         np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), whole[places])
         orders.append(places)
-    windows.close()
+    buffer.close()
     assert (orders[0] != orders[1]).mean() > 0.9
     # Mixed well: batches are not table_reader of the file.
     assert np.abs(np.diff(orders[0])).mean() > 50
 
 
-def test_a_batch_depends_on_its_number_alone(chunked):
-    _, straight = windows_of(chunked)
-    _, jumping = windows_of(chunked)
+def test_a_batch_depends_on_its_number_alone(chunked: Path) -> None:
+    _, straight = buffer_of(chunked)
+    _, jumping = buffer_of(chunked)
     expected = {n: straight.batch(1, n)[1].tolist() for n in range(48)}
     for number in (20, 3, 47, 3, 0):
         assert jumping.batch(1, number)[1].tolist() == expected[number]
@@ -232,19 +249,19 @@ def test_a_batch_depends_on_its_number_alone(chunked):
     jumping.close()
 
 
-def test_rows_in_sequence_stay_in_sequence(chunked, tmp_path):
-    _, windows = windows_of(chunked, shuffled=False)
-    places = np.concatenate([windows.batch(0, n)[1] for n in range(48)])
-    windows.close()
+def test_rows_in_sequence_stay_in_sequence(chunked: Path, tmp_path: Path) -> None:
+    _, buffer = buffer_of(chunked, shuffled=False)
+    places = np.concatenate([buffer.batch(0, n)[1] for n in range(48)])
+    buffer.close()
     np.testing.assert_array_equal(places, np.arange(len(places)))
 
 
-def test_a_batch_larger_than_a_window_is_refused(chunked, tmp_path):
+def test_a_batch_larger_than_a_window_is_refused(chunked: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="make batch_size smaller"):
         ran(spec_of(batch_size="full"), chunked, tmp_path / "x", data_memory_bytes=SMALL)
 
 
-def test_a_cell_that_cannot_be_used_is_named_by_its_row(tmp_path):
+def test_a_cell_that_cannot_be_used_is_named_by_its_row(tmp_path: Path) -> None:
     path = tmp_path / "bad.arrow"
     table = pa.table({"a": np.arange(2000.0), "y": np.arange(2000.0)})
     a = table.column("a").to_numpy().copy()
@@ -267,17 +284,18 @@ def test_a_cell_that_cannot_be_used_is_named_by_its_row(tmp_path):
         ran(spec, path, tmp_path / "x", data_memory_bytes=5_000)
 
 
-def test_a_stack_is_refused_rather_than_read_from_the_disk(chunked):
+def test_a_stack_is_refused_rather_than_read_from_the_disk(chunked: Path) -> None:
     spec = spec_of()
-    problem, _ = load(spec, chunked, SMALL)
+    dataset, _ = load(spec, chunked, SMALL)
     with pytest.raises(StackError, match="one network"):
-        Trainer([spec, spec], problem, stacked_axis=True)
+        Trainer([spec, spec], dataset, stacked_axis=True)
 
 
-def test_validation_rows_that_are_too_many_are_read_as_well(chunked, tmp_path):
+def test_validation_rows_that_are_too_many_are_read_as_well(chunked: Path, tmp_path: Path) -> None:
     spec = spec_of(data={"target": "label", "split": {"train": 0.3, "valid": 0.6, "test": 0.1}})
-    problem, _ = load(spec, chunked, SMALL)
-    assert isinstance(problem.valid.x, StreamedFeatures)
+    dataset, _ = load(spec, chunked, SMALL)
+    assert dataset.valid is not None
+    assert isinstance(dataset.valid.x, StreamedFeatures)
     epochs = [
         e
         for e in ran(spec, chunked, tmp_path / "x", data_memory_bytes=SMALL)
@@ -286,8 +304,8 @@ def test_validation_rows_that_are_too_many_are_read_as_well(chunked, tmp_path):
     assert epochs[-1].metrics["valid/accuracy"] > 0.7
 
 
-def test_windows_leave_room_for_what_is_in_memory_anyway():
-    def window(memory, rows):
+def test_windows_leave_room_for_what_is_in_memory_anyway() -> None:
+    def window(memory: int, rows: int) -> int:
         part = Part(None, np.zeros(rows), None, np.zeros(rows, np.int64))
         return Dataset(part, memory_bytes=memory).buffer_bytes
 

@@ -1,4 +1,7 @@
-"""A model measured in stretches, and the file it answers into, whatever a stretch is."""
+"""A model is measured, and its predictions written, slice by slice of a table."""
+
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InvalidError
+from core.events import EvaluationEnded, RowsPassed, ScoringEnded, TrainingEnded
 from core.family import members
 from core.nn.loss import Loss
 from core.spec import JobSpec
@@ -22,7 +26,7 @@ from tests.core.training.conftest import write
 ROWS = 90
 
 
-def table(**more) -> pa.Table:
+def table(**more: Any) -> pa.Table:
     rng = np.random.default_rng(3)
     x = rng.normal(size=ROWS)
     return pa.table(
@@ -37,7 +41,7 @@ def table(**more) -> pa.Table:
     )
 
 
-def fitted(tmp_path, **changes) -> TrainedModel:
+def fitted(tmp_path: Path, **changes: Any) -> TrainedModel:
     spec = {
         "experiment": "e",
         "dataset": "d",
@@ -51,18 +55,28 @@ def fitted(tmp_path, **changes) -> TrainedModel:
     with pa.ipc.new_file(path, table().schema) as file:
         file.write_table(table())
     *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
+    assert isinstance(ended, TrainingEnded)
     return TrainedModel.load(tmp_path / ended.path)
 
 
+def evaluated(
+    model: TrainedModel, data: pa.Table, slices: tuple[str, ...] = ()
+) -> tuple[list[RowsPassed], EvaluationEnded]:
+    """The events of an evaluation."""
+    *passed, ended = measure(model, data, slices)
+    assert isinstance(ended, EvaluationEnded)
+    return [event for event in passed if isinstance(event, RowsPassed)], ended
+
+
 @pytest.fixture
-def short(monkeypatch):
-    """Stretches of seven rows: several, the last one shorter."""
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices of seven rows: several, the last one shorter."""
     monkeypatch.setattr(table_pass, "MOST_ROWS", 7)
 
 
-def test_stretches_add_up_to_the_whole(tmp_path, short):
+def test_slices_add_up_to_the_whole(tmp_path: Path, short: None) -> None:
     model, data = fitted(tmp_path), table()
-    *passed, ended = measure(model, data, ("group",))
+    passed, ended = evaluated(model, data, ("group",))
     assert [one.rows for one in passed] == [*range(7, ROWS, 7), ROWS]
     said = model.outputs(model.table_to_array(data)).reshape(-1)
     errors = (said - data["y"].to_numpy()) ** 2
@@ -75,7 +89,9 @@ def test_stretches_add_up_to_the_whole(tmp_path, short):
     }
 
 
-def test_a_row_that_cannot_be_used_is_told_with_the_stretch_it_is_in(tmp_path, short):
+def test_a_row_that_cannot_be_used_is_named_with_the_slice_it_is_in(
+    tmp_path: Path, short: None
+) -> None:
     model = fitted(tmp_path)
     x = table()["x"].to_numpy().copy()
     x[16] = np.nan
@@ -85,21 +101,22 @@ def test_a_row_that_cannot_be_used_is_told_with_the_stretch_it_is_in(tmp_path, s
         list(measure(model, table().slice(0, 0)))
 
 
-def test_too_many_slices_are_refused(tmp_path):
+def test_too_many_slices_are_refused(tmp_path: Path) -> None:
     many = table(group=list(range(ROWS)))
     with pytest.raises(InvalidError, match=f"more than {MOST_SLICES} values"):
         list(measure(fitted(tmp_path), many, ("group",)))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_file_of_answers_has_every_row_once(tmp_path, short, kind):
+def test_a_file_of_answers_has_every_row_once(tmp_path: Path, short: None, kind: str) -> None:
     model = fitted(
         tmp_path,
         data={"target": ["y", "w"], "features": ["x", "z"]},
         network=[{"kind": "dense", "units": 2}],
     )
-    spec = ScoringSpec(dataset="d", keep=("z",), format=kind)
+    spec = ScoringSpec.model_validate({"dataset": "d", "keep": ["z"], "format": kind})
     *_, ended = score(model, table(), spec, tmp_path)
+    assert isinstance(ended, ScoringEnded)
     read = pq.read_table if kind == "parquet" else pyarrow.csv.read_csv
     found = read(ended.path)
     assert found.column_names == ended.columns == ["row", "z", "prediction_y", "prediction_w"]
@@ -109,13 +126,16 @@ def test_a_file_of_answers_has_every_row_once(tmp_path, short, kind):
 
 
 @pytest.mark.parametrize("targets", [["y"], ["y", "w"]])
-def test_the_file_has_intervals_when_asked_for(tmp_path, short, targets):
+def test_the_file_has_intervals_when_asked_for(tmp_path: Path, short: None, targets: Any) -> None:
     model = fitted(
         tmp_path,
         data={"target": targets, "features": ["x", "z"]},
         network=[{"kind": "dense", "units": len(targets)}],
     )
-    *_, ended = score(model, table(), ScoringSpec(dataset="d", interval=0.5), tmp_path)
+    *_, ended = score(
+        model, table(), ScoringSpec.model_validate({"dataset": "d", "interval": 0.5}), tmp_path
+    )
+    assert isinstance(ended, ScoringEnded)
     found = pq.read_table(ended.path)
     assert model.calibration is not None
     for at, target in enumerate(targets):
@@ -125,15 +145,15 @@ def test_the_file_has_intervals_when_asked_for(tmp_path, short, targets):
         assert np.array(found[f"interval_high{end}"]) == pytest.approx(middle + radius, abs=1e-5)
 
 
-def test_a_regression_has_no_probabilities(tmp_path):
-    spec = ScoringSpec(dataset="d", probabilities=True)
+def test_a_regression_has_no_probabilities(tmp_path: Path) -> None:
+    spec = ScoringSpec.model_validate({"dataset": "d", "probabilities": True})
     with pytest.raises(InvalidError, match="no probabilities"):
         list(score(fitted(tmp_path), table(), spec, tmp_path))
 
 
 BALANCED = [
     (kind, field)
-    for kind, loss in members(Loss).items()
+    for kind, loss in members(cast("Any", Loss)).items()
     for field in ("class_weights", "positive_weight")
     if field in loss.__dataclass_fields__
 ]
@@ -152,9 +172,9 @@ def labelled(target: str) -> pa.Table:
 
 @pytest.mark.parametrize(("kind", "field"), BALANCED)
 def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(
-    tmp_path, short, kind, field
-):
-    target = members(Loss)[kind].target
+    tmp_path: Path, short: None, kind: str, field: Any
+) -> None:
+    target = members(cast("Any", Loss))[kind].target
     data = labelled(target)
     spec = {
         "experiment": "e",
@@ -170,13 +190,16 @@ def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(
     }
     path = write(data, tmp_path / "table.arrow")
     *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
+    assert isinstance(ended, TrainingEnded)
     model = TrainedModel.load(tmp_path / ended.path)
     valid = data.filter(pc.equal(data["part"], "valid"))
-    *_, measured = measure(model, valid)
+    _, measured = evaluated(model, valid)
     assert measured.metrics["loss"] == pytest.approx(ended.metrics["valid/loss"], rel=1e-5)
 
 
-def test_a_model_of_before_losses_were_kept_is_measured_without_the_weighted_loss(tmp_path):
+def test_a_model_of_before_losses_were_kept_is_measured_without_the_weighted_loss(
+    tmp_path: Path,
+) -> None:
     model = fitted(
         tmp_path,
         data={"target": "group", "features": ["x", "z"]},
@@ -188,7 +211,7 @@ def test_a_model_of_before_losses_were_kept_is_measured_without_the_weighted_los
     arrays, metadata = checkpoint.read(tmp_path / "new")
     del metadata["loss"]
     checkpoint.save(tmp_path / "old", arrays, metadata)
-    *_, new = measure(TrainedModel.load(tmp_path / "new"), table())
-    *_, old = measure(TrainedModel.load(tmp_path / "old"), table())
+    _, new = evaluated(TrainedModel.load(tmp_path / "new"), table())
+    _, old = evaluated(TrainedModel.load(tmp_path / "old"), table())
     assert set(new.metrics) - set(old.metrics) == {"loss"}
     assert old.metrics["accuracy"] == new.metrics["accuracy"]

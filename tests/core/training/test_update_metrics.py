@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.events import Event, StepEnded
+from core.events import StepEnded
 from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.training.loop import train
@@ -16,7 +16,7 @@ from tests.core.training.test_loop import LINE
 NAMES = ("train/learning_rate", "train/gradient_norm", "train/update_ratio")
 
 
-def measured(spec: dict[str, Any], table: Path, folder: Path) -> list[Event]:
+def measured(spec: dict[str, Any], table: Path, folder: Path) -> list[StepEnded]:
     """The events with metrics of single updates."""
     events = train(JobSpec.model_validate(spec), table, folder)
     return [e for e in events if isinstance(e, StepEnded) and "train/learning_rate" in e.metrics]

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 import zstandard
 
 from core.data.ingest.limits import Limits
-from core.data.ingest.parser import ENVIRONMENT, parse
-from core.data.table.columns import features, labels, load
+from core.data.ingest.parser import ENVIRONMENT, ParsedDataset, parse
+from core.data.prepare.features import numeric_array
+from core.data.table.columns import labels
+from core.data.table.reader import load
 from core.errors import InvalidError, TooLargeError, UnavailableError
 from tests.support.file_cases import npy, npz, parquet, zipped
 
@@ -23,10 +26,12 @@ NPZ = "application/x-npz"
 
 
 @pytest.fixture
-def upload(tmp_path):
+def upload(tmp_path: Path) -> Callable[..., ParsedDataset]:
     """Parses bytes of a content type in the real confined process."""
 
-    def parse_bytes(content: bytes, content_type: str, limits: Limits | None = None):
+    def parse_bytes(
+        content: bytes, content_type: str, limits: Limits | None = None
+    ) -> ParsedDataset:
         source = tmp_path / "upload"
         source.write_bytes(content)
         try:
@@ -39,7 +44,7 @@ def upload(tmp_path):
     return parse_bytes
 
 
-def test_the_digits(tmp_path):
+def test_the_digits(tmp_path: Path) -> None:
     parsed = parse(DIGITS, "text/csv; charset=utf-8", tmp_path / "digits.arrow")
     assert parsed.format == "csv"
     assert parsed.schema.rows == 1797
@@ -48,13 +53,15 @@ def test_the_digits(tmp_path):
     assert parsed.digest == hashlib.sha256(parsed.path.read_bytes()).hexdigest()
     assert parsed.bytes == parsed.path.stat().st_size
     table = load(parsed.path)
-    x = features(table, [name for name in table.column_names if name != "label"])
+    x = numeric_array(table, [name for name in table.column_names if name != "label"])
     written = np.loadtxt(DIGITS, delimiter=",", skiprows=1)
     np.testing.assert_array_equal(x, written[:, :-1])
     np.testing.assert_array_equal(labels(table, "label"), written[:, -1])
 
 
-def test_equal_content_has_one_digest_whatever_the_format(upload):
+def test_equal_content_has_one_digest_whatever_the_format(
+    upload: Callable[..., ParsedDataset],
+) -> None:
     x, y = [1.5, 2.5, 3.5], ["a", "b", "a"]
     by_csv = upload(b"x,y\n1.5,a\n2.5,b\n3.5,a\n", "text/csv")
     by_parquet = upload(parquet(pa.table({"x": x, "y": y}), row_group_size=2), PARQUET)
@@ -63,7 +70,9 @@ def test_equal_content_has_one_digest_whatever_the_format(upload):
     assert upload(b"x,y\n1.5,a\n2.5,b\n3.5,b\n", "text/csv").digest != by_csv.digest
 
 
-def test_without_a_telling_content_type_the_bytes_decide(upload):
+def test_without_a_telling_content_type_the_bytes_decide(
+    upload: Callable[..., ParsedDataset],
+) -> None:
     assert upload(npz(x=np.arange(3)), "application/octet-stream").format == "npz"
     assert upload(parquet(pa.table({"x": [1]})), "").format == "parquet"
     assert upload(b"x,y\n1,2\n", "application/x-www-form-urlencoded").format == "csv"
@@ -78,7 +87,9 @@ def test_without_a_telling_content_type_the_bytes_decide(upload):
         (b"a,b\n1,2\n", "application/pdf", "is not one of"),
     ],
 )
-def test_what_is_wrong_is_said_across_the_process(upload, content, content_type, message):
+def test_what_is_wrong_is_said_across_the_process(
+    upload: Callable[..., ParsedDataset], content: bytes, content_type: str, message: str
+) -> None:
     with pytest.raises(InvalidError, match=message):
         upload(content, content_type)
 
@@ -95,14 +106,16 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bombs_are_refused_before_they_go_off(upload, kind):
+def test_bombs_are_refused_before_they_go_off(
+    upload: Callable[..., ParsedDataset], kind: str
+) -> None:
     content, content_type = BOMBS[kind]
     assert len(content) < 2**21
     with pytest.raises(TooLargeError, match="expands to"):
         upload(content, content_type)
 
 
-def test_a_parser_that_wants_all_memory_is_stopped(upload):
+def test_a_parser_that_wants_all_memory_is_stopped(upload: Callable[..., ParsedDataset]) -> None:
     # One dictionary value of 1 MB in every row: a small file, but not when it is decoded.
     value = pa.DictionaryArray.from_arrays(np.zeros(3000, np.int32), ["x" * 2**20])
     table = pa.table({"x": value})
@@ -110,19 +123,19 @@ def test_a_parser_that_wants_all_memory_is_stopped(upload):
         upload(parquet(table), PARQUET, Limits(memory_bytes=2**30))
 
 
-def test_a_parser_that_takes_too_long_is_stopped(upload):
+def test_a_parser_that_takes_too_long_is_stopped(upload: Callable[..., ParsedDataset]) -> None:
     rows = b"\n".join(b"%d,%d" % (i, i) for i in range(2_000_000))
     with pytest.raises(TooLargeError, match="processor seconds"):
         upload(b"a,b\n" + rows, "text/csv", Limits(cpu_seconds=1, bytes_per_cpu_second=2**40))
 
 
-def test_a_target_that_grows_too_large_is_stopped(upload):
+def test_a_target_that_grows_too_large_is_stopped(upload: Callable[..., ParsedDataset]) -> None:
     with pytest.raises(TooLargeError, match="grows beyond"):
         upload(b"a\n" + b"1\n" * 150_000, "text/csv", Limits(max_bytes=1_000_000))
 
 
 @pytest.mark.parametrize("columns", [10_000, 10_001])
-def test_many_columns(upload, columns):
+def test_many_columns(upload: Callable[..., ParsedDataset], columns: int) -> None:
     names = ",".join(f"c{i}" for i in range(columns))
     row = ",".join(["1"] * columns)
     content = f"{names}\n{row}\n".encode()
@@ -133,7 +146,7 @@ def test_many_columns(upload, columns):
         assert len(upload(content, "text/csv").schema.columns) == columns
 
 
-def test_a_disk_without_space_is_this_machines_fault(tmp_path):
+def test_a_disk_without_space_is_this_machines_fault(tmp_path: Path) -> None:
     source = tmp_path / "upload"
     source.write_bytes(b"a,b\n1,2\n")
     target = tmp_path / "full"
@@ -142,7 +155,7 @@ def test_a_disk_without_space_is_this_machines_fault(tmp_path):
         parse(source, "text/csv", target)
 
 
-def test_no_secret_of_ours_reaches_the_parser(monkeypatch):
+def test_no_secret_of_ours_reaches_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINRULE_DATABASE_URL", "postgresql://user:secret@host/db")
     assert not [name for name in ENVIRONMENT if name.startswith(("CHAINRULE", "AWS"))]
     assert "secret" not in str(ENVIRONMENT)

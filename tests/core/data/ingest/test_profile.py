@@ -1,6 +1,7 @@
 """The schema tells what the columns hold, whatever batches they lie in."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,11 @@ from core.data.table.schema import QUANTILES, DatasetSchema
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("describe") / "table.arrow"
 
 
-def described(table: pa.Table, path, cuts: int = 1) -> DatasetSchema:
+def described(table: pa.Table, path: Path, cuts: int = 1) -> DatasetSchema:
     size = -(-table.num_rows // cuts)
     write(iter(table.to_batches(max_chunksize=size)), path, Limits())
     return describe(path)
@@ -31,14 +32,16 @@ def described(table: pa.Table, path, cuts: int = 1) -> DatasetSchema:
     values=st.lists(st.none() | st.floats(-1e9, 1e9, width=32), min_size=1, max_size=200),
     cuts=st.integers(1, 7),
 )
-def test_numbers_agree_with_numpy(values, cuts, path):
+def test_numbers_agree_with_numpy(values: list[float | None], cuts: int, path: Path) -> None:
     column = described(pa.table({"x": pa.array(values, pa.float64())}), path, cuts).column("x")
     present = np.array([value for value in values if value is not None], np.float64)
     assert column.nulls == len(values) - len(present)
     if not len(present):
-        assert column.minimum is column.mean is column.distribution is None
+        assert (column.minimum, column.mean, column.distribution) == (None, None, None)
         return
     assert (column.minimum, column.maximum) == (present.min(), present.max())
+    assert column.mean is not None
+    assert column.deviation is not None
     np.testing.assert_allclose(column.mean, present.mean(), rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose(column.deviation, present.std(), rtol=1e-6, atol=1e-3)
     assert column.distribution is not None
@@ -48,7 +51,7 @@ def test_numbers_agree_with_numpy(values, cuts, path):
 
 @settings(deadline=None, max_examples=30)
 @given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=30), text=st.booleans())
-def test_the_digest_does_not_depend_on_batches(cuts, text, path):
+def test_the_digest_does_not_depend_on_batches(cuts: list[int], text: bool, path: Path) -> None:
     rows = sum(cuts)
     values = [None if row % 3 == 1 else row / 2 for row in range(rows)]
     names = [None if row % 4 == 1 else f"name {row}" for row in range(rows)]
@@ -61,7 +64,7 @@ def test_the_digest_does_not_depend_on_batches(cuts, text, path):
     assert path.read_bytes() == whole
 
 
-def test_what_lies_under_missing_values_does_not_count(path):
+def test_what_lies_under_missing_values_does_not_count(path: Path) -> None:
     def array(under: float) -> pa.Array:
         bitmap = pa.py_buffer(b"\x05")
         return pa.Array.from_buffers(
@@ -74,7 +77,7 @@ def test_what_lies_under_missing_values_does_not_count(path):
     assert path.read_bytes() == first
 
 
-def test_batches_are_cut_by_the_schema_alone(path, monkeypatch):
+def test_batches_are_cut_by_the_schema_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canonical, "_batch_rows", lambda _: 4)
     table = pa.table({"x": list(range(10))})
     write(iter(table.to_batches(max_chunksize=3)), path, Limits())
@@ -85,7 +88,7 @@ def test_batches_are_cut_by_the_schema_alone(path, monkeypatch):
         assert reader.read_all().column("x").to_pylist() == list(range(10))
 
 
-def test_classes_are_counted(path):
+def test_classes_are_counted(path: Path) -> None:
     table = pa.table(
         {
             "label": ["b", "a", "b", None],
@@ -108,14 +111,14 @@ def test_classes_are_counted(path):
     assert [type(one) for one in again.column("whole").classes or ()] == [float, float]
 
 
-def test_many_values_are_no_classes(path):
+def test_many_values_are_no_classes(path: Path) -> None:
     table = pa.table({"few": [i % 1000 for i in range(3000)], "many": list(range(3000))})
     schema = described(table, path, 3)
     assert schema.column("few").classes == tuple(range(1000))
     assert schema.column("many").classes is None
 
 
-def test_numbers_that_are_not_finite_are_counted_apart(path):
+def test_numbers_that_are_not_finite_are_counted_apart(path: Path) -> None:
     values = [1.0, float("nan"), float("inf"), float("-inf"), 3.0, None]
     column = described(pa.table({"x": values}), path).column("x")
     assert (column.not_finite, column.nulls) == (3, 1)
@@ -123,7 +126,7 @@ def test_numbers_that_are_not_finite_are_counted_apart(path):
     described(pa.table({"x": [1e308, -1e308, 1e308]}), path).model_dump_json()
 
 
-def test_large_columns_are_sampled_alike(path, monkeypatch):
+def test_large_columns_are_sampled_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histogram, "MAX_SAMPLE", 1000)
     table = pa.table({"x": np.arange(100_000) % 1009})
     spread = described(table, path).column("x").distribution

@@ -27,7 +27,7 @@ def confined(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has network namespaces")
-def test_no_network():
+def test_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
@@ -36,17 +36,17 @@ def test_no_network():
     assert "unreachable" in answer.stderr
 
 
-def test_limits_are_set():
+def test_limits_are_set() -> None:
     answer = confined("print(resource.getrlimit(resource.RLIMIT_CPU), flush=True)")
     assert answer.stdout.strip() == "(7, 12)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not keep address space limits")
-def test_memory_is_limited():
+def test_memory_is_limited() -> None:
     assert "MemoryError" in confined("bytearray(2**30)").stderr
 
 
-def test_no_bug_of_ours_passes_for_a_wrong_file():
+def test_no_bug_of_ours_passes_for_a_wrong_file() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "core.data.ingest.sandbox"],
         env=ENVIRONMENT,

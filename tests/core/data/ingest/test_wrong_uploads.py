@@ -5,6 +5,9 @@ In this process, where it is fast; test_intake.py goes through the confined one.
 
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +23,10 @@ NPZ = "application/x-npz"
 
 
 @pytest.fixture
-def upload(tmp_path):
+def upload(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Parses bytes of a content type."""
 
-    def parse_bytes(content: bytes, content_type: str):
+    def parse_bytes(content: bytes, content_type: str) -> dict[str, Any]:
         source = tmp_path / "upload"
         source.write_bytes(content)
         return parse(source, content_type, tmp_path / "out.arrow", Limits())
@@ -100,7 +103,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said(upload, case):
+def test_what_is_wrong_is_said(upload: Callable[..., dict[str, Any]], case: str) -> None:
     content, content_type, message = WRONG[case]
     with pytest.raises(InvalidError, match=message):
         upload(content, content_type)
@@ -115,19 +118,19 @@ def _link() -> bytes:
     return sink.getvalue()
 
 
-def test_links_in_archives_are_refused(upload):
+def test_links_in_archives_are_refused(upload: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(InvalidError, match="is a link"):
         upload(_link(), NPZ)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
-def test_repeated_names_in_archives_are_refused(upload):
+def test_repeated_names_in_archives_are_refused(upload: Callable[..., dict[str, Any]]) -> None:
     twice = zipped(("x.npy", npy(np.zeros(3))), ("x.npy", npy(np.ones(3))))
     with pytest.raises(InvalidError, match="twice"):
         upload(twice, NPZ)
 
 
-def test_overlapping_files_in_archives_are_refused(upload):
+def test_overlapping_files_in_archives_are_refused(upload: Callable[..., dict[str, Any]]) -> None:
     content = bytearray(zipped(("a.npy", npy(np.zeros(3))), ("b.npy", npy(np.zeros(3)))))
     second = content.rfind(b"PK\x01\x02")
     content[second + 42 : second + 46] = (0).to_bytes(4, "little")

@@ -12,7 +12,7 @@ from core.errors import InvalidError
 
 @settings(max_examples=30)
 @given(rows=st.integers(7, 300), folds=st.integers(2, 7), seed=st.integers(0, 99))
-def test_folds_are_as_large_as_those_of_kfold(rows, folds, seed):
+def test_folds_are_as_large_as_those_of_kfold(rows: int, folds: int, seed: int) -> None:
     sizes = [len(valid) for _, valid in KFold(folds).split(np.zeros(rows))]
     assert np.bincount(fold_numbers(rows, folds, seed)).tolist() == sizes
 
@@ -20,7 +20,7 @@ def test_folds_are_as_large_as_those_of_kfold(rows, folds, seed):
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @settings(max_examples=30)
 @given(labels=st.lists(st.sampled_from("abc"), min_size=30, max_size=300), folds=st.integers(2, 9))
-def test_each_class_is_spread_as_stratifiedkfold_spreads_it(labels, folds):
+def test_each_class_is_spread_as_stratifiedkfold_spreads_it(labels: list[str], folds: int) -> None:
     values = np.array(labels)
     numbers = fold_numbers(len(values), folds, 3, values)
     assert np.ptp(np.bincount(numbers)) <= 1
@@ -37,7 +37,7 @@ def test_each_class_is_spread_as_stratifiedkfold_spreads_it(labels, folds):
 
 @settings(max_examples=30)
 @given(sizes=st.lists(st.integers(1, 30), min_size=5, max_size=20), folds=st.integers(2, 5))
-def test_groups_fill_folds_as_groupkfold_fills_them(sizes, folds):
+def test_groups_fill_folds_as_groupkfold_fills_them(sizes: list[int], folds: int) -> None:
     groups = np.repeat(np.arange(len(sizes)), sizes)
     numbers = group_fold_numbers(groups, folds, 1)
     for group in range(len(sizes)):
@@ -46,7 +46,7 @@ def test_groups_fill_folds_as_groupkfold_fills_them(sizes, folds):
     assert sorted(np.bincount(numbers)) == sorted(theirs)
 
 
-def test_a_seed_decides():
+def test_a_seed_decides() -> None:
     one, other = fold_numbers(100, 5, 1), fold_numbers(100, 5, 2)
     assert (one == fold_numbers(100, 5, 1)).all()
     assert (one != other).any()
@@ -54,7 +54,7 @@ def test_a_seed_decides():
     assert (group_fold_numbers(groups, 5, 1) != group_fold_numbers(groups, 5, 2)).any()
 
 
-def test_too_few_are_refused():
+def test_too_few_are_refused() -> None:
     with pytest.raises(InvalidError, match="4 rows are too few for 5 folds"):
         fold_numbers(4, 5, 0)
     with pytest.raises(InvalidError, match="2 groups are too few for 5 folds"):

@@ -7,12 +7,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.data.storage import cache as module
 from core.data.storage import integrity
 from core.data.storage.cache import Cache
+from core.data.storage.source import Blocks
 from core.data.storage.stores import open_store
 from core.errors import (
     DamagedError,
@@ -32,19 +36,19 @@ class CountingStore:
         self.break_after: int | None = None
         self.pause = 0.0
 
-    def size(self, key):
+    def size(self, key: str) -> int:
         return self.kept.size(key)
 
-    def open(self, key, start=0):
+    def open(self, key: str, start: int = 0) -> "CountingReading":
         self.opened.append(start)
         return CountingReading(self, self.kept.open(key, start))
 
 
 class CountingReading:
-    def __init__(self, store, reading):
+    def __init__(self, store: "CountingStore", reading: Blocks) -> None:
         self.store, self.reading, self.sent = store, reading, 0
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         if self.store.break_after is not None and self.sent >= self.store.break_after:
             raise UnavailableError("the store does not answer: cut")
         time.sleep(self.store.pause)
@@ -52,34 +56,34 @@ class CountingReading:
         self.sent += len(block)
         return block
 
-    def __enter__(self):
+    def __enter__(self) -> "CountingReading":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.reading.__exit__()
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> "CountingStore":
     return CountingStore(f"file://{tmp_path / 'store'}")
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def keep(store, content: bytes) -> tuple[str, str]:
+def keep(store: CountingStore, content: bytes) -> tuple[str, str]:
     digest = hashlib.sha256(content).hexdigest()
     store.kept.put_bytes(content, f"datasets/{digest}")
     return f"datasets/{digest}", digest
 
 
-def files(root):
+def files(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "objects").rglob("*") if path.is_file())
 
 
-def test_fetches_once(store, root):
+def test_fetches_once(store: CountingStore, root: Path) -> None:
     key, digest = keep(store, b"x" * 3_000_000)
     path = Cache(root).fetch(store, key, digest)
     assert path.read_bytes() == b"x" * 3_000_000
@@ -87,7 +91,7 @@ def test_fetches_once(store, root):
     assert store.opened == [0]
 
 
-def test_many_threads_fetch_once(store, root):
+def test_many_threads_fetch_once(store: CountingStore, root: Path) -> None:
     key, digest = keep(store, os.urandom(2_000_000))
     store.pause = 0.01
     caches = [Cache(root) for _ in range(8)]
@@ -101,7 +105,7 @@ def test_many_threads_fetch_once(store, root):
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "grown"])
-def test_damage_is_found_and_repaired(store, root, how):
+def test_damage_is_found_and_repaired(store: CountingStore, root: Path, how: Any) -> None:
     content = os.urandom(100_000)
     key, digest = keep(store, content)
     cache = Cache(root)
@@ -118,7 +122,7 @@ def test_damage_is_found_and_repaired(store, root, how):
     assert [path.read_bytes() for path in (root / "quarantine").iterdir()] == [damaged]
 
 
-def flip(path) -> bytes:
+def flip(path: Path) -> bytes:
     """Change a bit of a file as a disk does: size and times stay. What it holds then."""
     before, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -127,7 +131,7 @@ def flip(path) -> bytes:
     return bytes(content)
 
 
-def test_a_flipped_bit_is_found_by_the_next_process(store, root):
+def test_a_flipped_bit_is_found_by_the_next_process(store: CountingStore, root: Path) -> None:
     content = os.urandom(100_000)
     key, digest = keep(store, content)
     rotten = flip(Cache(root).fetch(store, key, digest))
@@ -136,7 +140,7 @@ def test_a_flipped_bit_is_found_by_the_next_process(store, root):
     assert [path.read_bytes() for path in (root / "quarantine").iterdir()] == [rotten]
 
 
-def test_a_file_is_read_once_by_each_process(store, root):
+def test_a_file_is_read_once_by_each_process(store: CountingStore, root: Path) -> None:
     key, digest = keep(store, os.urandom(100_000))
     cache = Cache(root)
     path = cache.fetch(store, key, digest)
@@ -150,13 +154,15 @@ def test_a_file_is_read_once_by_each_process(store, root):
     assert not other.knows(digest)
 
 
-def test_a_place_of_the_disk_that_cannot_be_read_is_damage(store, root, monkeypatch):
+def test_a_place_of_the_disk_that_cannot_be_read_is_damage(
+    store: CountingStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = os.urandom(3_000_000)
     key, digest = keep(store, content)
     Cache(root).fetch(store, key, digest)
     real, errors = integrity.hashing, [errno.EIO, errno.EIO]
 
-    def hashing(read):
+    def hashing(read: Any) -> Generator[int, None, str]:
         if errors:
             raise OSError(errors.pop(), "cannot read")
         return (yield from real(read))
@@ -170,7 +176,7 @@ def test_a_place_of_the_disk_that_cannot_be_read_is_damage(store, root, monkeypa
     assert Cache(root).check(digest), "a lack of file handles is no damage"
 
 
-def test_a_store_with_other_bytes_is_refused(store, root):
+def test_a_store_with_other_bytes_is_refused(store: CountingStore, root: Path) -> None:
     key, _ = keep(store, b"what it is")
     with pytest.raises(DamagedError, match="other bytes"):
         Cache(root).fetch(store, key, hashlib.sha256(b"what it should be").hexdigest())
@@ -178,7 +184,7 @@ def test_a_store_with_other_bytes_is_refused(store, root):
     assert list((root / "partial").iterdir()) == []
 
 
-def test_a_cut_download_goes_on_where_it_stopped(store, root):
+def test_a_cut_download_goes_on_where_it_stopped(store: CountingStore, root: Path) -> None:
     content = os.urandom(5_000_000)
     key, digest = keep(store, content)
     store.break_after = 2_000_000
@@ -190,7 +196,7 @@ def test_a_cut_download_goes_on_where_it_stopped(store, root):
     assert store.opened == [0, 2 * 2**20]
 
 
-def test_a_broken_beginning_is_fetched_anew(store, root):
+def test_a_broken_beginning_is_fetched_anew(store: CountingStore, root: Path) -> None:
     content = os.urandom(3_000_000)
     key, digest = keep(store, content)
     (root / "partial").mkdir(parents=True)
@@ -199,13 +205,15 @@ def test_a_broken_beginning_is_fetched_anew(store, root):
     assert store.opened == [5000, 0]
 
 
-def fetch_slowly(url, root, key, digest):
+def fetch_slowly(url: str, root: Path, key: str, digest: str) -> None:
     store = CountingStore(url)
     store.pause = 0.1
     Cache(root).fetch(store, key, digest)
 
 
-def test_a_killed_download_leaves_nothing_whole_and_goes_on(store, root):
+def test_a_killed_download_leaves_nothing_whole_and_goes_on(
+    store: CountingStore, root: Path
+) -> None:
     content = os.urandom(20_000_000)
     key, digest = keep(store, content)
     context = multiprocessing.get_context("spawn")
@@ -215,6 +223,7 @@ def test_a_killed_download_leaves_nothing_whole_and_goes_on(store, root):
     while not (partial.exists() and partial.stat().st_size > 0):
         assert child.is_alive()
         time.sleep(0.01)
+    assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()
     assert files(root) == []
@@ -222,7 +231,7 @@ def test_a_killed_download_leaves_nothing_whole_and_goes_on(store, root):
     assert store.opened[0] > 0, "the bytes that had arrived are not asked for again"
 
 
-def test_the_longest_unused_makes_room(store, root):
+def test_the_longest_unused_makes_room(store: CountingStore, root: Path) -> None:
     cache = Cache(root, limit_bytes=3_500)
     kept = [keep(store, bytes([i]) * 1000) for i in range(5)]
     for key, digest in kept[:3]:
@@ -233,7 +242,7 @@ def test_the_longest_unused_makes_room(store, root):
     assert cache.bytes() <= 3_500
 
 
-def test_what_is_held_stays(store, root):
+def test_what_is_held_stays(store: CountingStore, root: Path) -> None:
     cache = Cache(root, limit_bytes=2_000)
     first, second, third = (keep(store, bytes([i]) * 1000) for i in range(3))
     with cache.held(store, *first) as path, cache.held(store, *second):
@@ -245,13 +254,13 @@ def test_what_is_held_stays(store, root):
     assert third[1] in files(root)
 
 
-def test_more_than_the_limit_does_not_fit(store, root):
+def test_more_than_the_limit_does_not_fit(store: CountingStore, root: Path) -> None:
     key, digest = keep(store, b"x" * 1001)
     with pytest.raises(TooLargeError, match="do not fit"):
         Cache(root, limit_bytes=1000).fetch(store, key, digest)
 
 
-def test_an_abandoned_download_makes_room_first(store, root):
+def test_an_abandoned_download_makes_room_first(store: CountingStore, root: Path) -> None:
     cache = Cache(root, limit_bytes=2_500)
     first, second = (keep(store, bytes([i]) * 1000) for i in range(2))
     cache.fetch(store, *first)
@@ -263,13 +272,15 @@ def test_an_abandoned_download_makes_room_first(store, root):
     assert files(root) == sorted([first[1], second[1]])
 
 
-def test_a_full_disk_pushes_out_the_old_and_tries_again(store, root, monkeypatch):
+def test_a_full_disk_pushes_out_the_old_and_tries_again(
+    store: CountingStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = Cache(root)
     first, second = keep(store, b"1" * 1000), keep(store, b"2" * 1000)
     cache.fetch(store, *first)
     real, failures = module._append, [OSError(errno.ENOSPC, "No space left on device")]
 
-    def append(*arguments):
+    def append(*arguments: Any) -> Any:
         if failures:
             raise failures.pop()
         return real(*arguments)
@@ -279,10 +290,12 @@ def test_a_full_disk_pushes_out_the_old_and_tries_again(store, root, monkeypatch
     assert files(root) == [second[1]]
 
 
-def test_a_disk_that_stays_full_leaves_nothing_half_made(store, root, monkeypatch):
+def test_a_disk_that_stays_full_leaves_nothing_half_made(
+    store: CountingStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, digest = keep(store, b"2" * 1000)
 
-    def append(*_):
+    def append(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module, "_append", append)
@@ -292,19 +305,19 @@ def test_a_disk_that_stays_full_leaves_nothing_half_made(store, root, monkeypatc
     assert list((root / "partial").iterdir()) == []
 
 
-def test_too_little_free_space_is_seen_before(store, root):
+def test_too_little_free_space_is_seen_before(store: CountingStore, root: Path) -> None:
     key, digest = keep(store, b"x")
     with pytest.raises(UnavailableError, match="no room"):
         Cache(root, reserve_bytes=2**62).fetch(store, key, digest)
     assert store.opened == []
 
 
-def test_what_the_store_lacks_is_not_found(store, root):
+def test_what_the_store_lacks_is_not_found(store: CountingStore, root: Path) -> None:
     with pytest.raises(NotFoundError):
         Cache(root).fetch(store, "datasets/none", "0" * 64)
 
 
 @pytest.mark.parametrize("digest", ["", "../../etc", "A" * 64, "0" * 63])
-def test_a_digest_that_is_none_is_refused(store, root, digest):
+def test_a_digest_that_is_none_is_refused(store: CountingStore, root: Path, digest: str) -> None:
     with pytest.raises(InvalidError, match="no SHA-256"):
         Cache(root).fetch(store, "key", digest)

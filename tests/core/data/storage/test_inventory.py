@@ -1,6 +1,7 @@
 """What a cache holds whole is known without a look at every chunk."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ CHUNKS = [one * 32 for one in ("a1", "a2", "b1")]
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> Cache:
     """Of one version with three chunks in two folders, which changed long ago."""
     cache = Cache(tmp_path)
     chunks = tuple(Chunk(digest, 4, 1) for digest in CHUNKS)
@@ -26,7 +27,7 @@ def cache(tmp_path):
     return cache
 
 
-def test_a_version_is_held_while_all_its_chunks_are_here(cache):
+def test_a_version_is_held_while_all_its_chunks_are_here(cache: Cache) -> None:
     holdings = Holdings(cache)
     place = cache.fetched(CHUNKS[1])
     for _ in range(2):
@@ -41,7 +42,7 @@ def test_a_version_is_held_while_all_its_chunks_are_here(cache):
     assert not Holdings(cache).holds(VERSION)
 
 
-def test_a_folder_is_listed_only_when_it_changed(cache):
+def test_a_folder_is_listed_only_when_it_changed(cache: Cache) -> None:
     holdings = Holdings(cache)
     assert holdings.look() == [VERSION]
     cache.fetched(CHUNKS[2]).unlink()

@@ -1,7 +1,9 @@
 """A server reads the files that its settings allow, whole and unchanged, and no others."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ CONTENT = os.urandom(3 * 2**20)
 
 
 @pytest.fixture
-def shared(tmp_path):
+def shared(tmp_path: Path) -> Path:
     """A folder that may be read, in one that may not."""
     folder = tmp_path / "shared"
     folder.mkdir()
@@ -29,13 +31,13 @@ def shared(tmp_path):
     return folder
 
 
-def poured(origin, target, most=2**40):
+def poured(origin: Any, target: Path, most: int = 2**40) -> bytes:
     with target.open("ab") as file:
         origin.pour(file, most)
     return target.read_bytes()
 
 
-def test_a_file_of_a_bucket_comes_in_parts(s3_url, tmp_path):
+def test_a_file_of_a_bucket_comes_in_parts(s3_url: str, tmp_path: Path) -> None:
     open_store(s3_url).put_bytes(CONTENT, "day/data.csv")
     origin = origins.find(f"{s3_url}/day/data.csv", [s3_url], len(CONTENT))
     assert origin.size == len(CONTENT)
@@ -51,7 +53,7 @@ def test_a_file_of_a_bucket_comes_in_parts(s3_url, tmp_path):
         origins.find(f"{s3_url}/day", [s3_url], 1)
 
 
-def test_a_file_of_a_folder_is_copied(shared, tmp_path):
+def test_a_file_of_a_folder_is_copied(shared: Path, tmp_path: Path) -> None:
     url = f"file://{shared}/data.csv"
     origin = origins.find(url, [f"file://{shared}"], len(CONTENT))
     assert poured(origin, tmp_path / "copy") == CONTENT
@@ -93,7 +95,7 @@ def test_a_file_of_a_folder_is_copied(shared, tmp_path):
         "",
     ],
 )
-def test_nothing_else_is_read(url, shared, tmp_path):
+def test_nothing_else_is_read(url: str, shared: Path, tmp_path: Path) -> None:
     (shared / "link").symlink_to(tmp_path / "secret")
     (shared / "away").symlink_to(tmp_path)
     allowed = [f"file://{shared}", "s3://bucket"]
@@ -103,12 +105,12 @@ def test_nothing_else_is_read(url, shared, tmp_path):
     assert told or url == "file://{shared}"  # which is no file
 
 
-def test_nothing_is_allowed_by_default(shared):
+def test_nothing_is_allowed_by_default(shared: Path) -> None:
     with pytest.raises(InvalidError, match="CHAINRULE_DATASET_URLS"):
         origins.find(f"file://{shared}/data.csv", origins.prefixes(""), 2**30)
 
 
-def test_what_is_no_file_is_not_opened(shared):
+def test_what_is_no_file_is_not_opened(shared: Path) -> None:
     os.mkfifo(shared / "pipe")
     (shared / "empty").touch()
     with pytest.raises(NotFoundError):
@@ -117,7 +119,7 @@ def test_what_is_no_file_is_not_opened(shared):
         origins.find(f"file://{shared}/empty", [f"file://{shared}"], 1)
 
 
-def test_settings_name_prefixes():
+def test_settings_name_prefixes() -> None:
     assert origins.prefixes(" s3://a/b/, file:///srv/data ,") == ("s3://a/b/", "file:///srv/data")
     for wrong in ("file:///", "/srv", "https://host/", "s3://a/../b"):
         with pytest.raises(InvalidError):
@@ -130,20 +132,20 @@ class Cut(Object):
     def __init__(self, path: Path, after: int, times: int) -> None:
         self.whole, self.after, self.times = open_object(f"file://{path}"), after, times
 
-    def state(self):
+    def state(self) -> Any:
         return self.whole.state()
 
-    def open(self, start=0):
-        reading = self.whole.open(start)
+    def open(self, start: int = 0) -> Any:
+        reading: Any = self.whole.open(start)
         if self.times:
             self.times -= 1
             reading.read = self.cut(reading.read)
         return reading
 
-    def cut(self, read):
+    def cut(self, read: Callable[[int], bytes]) -> Any:
         left = self.after
 
-        def cut(size):
+        def cut(size: int) -> Any:
             nonlocal left
             if not left:
                 raise UnavailableError("the store does not answer")
@@ -154,7 +156,7 @@ class Cut(Object):
         return cut
 
 
-def test_a_line_that_is_cut_is_taken_up_again(shared, tmp_path):
+def test_a_line_that_is_cut_is_taken_up_again(shared: Path, tmp_path: Path) -> None:
     path = shared / "data.csv"
     size, state = open_object(f"file://{path}").state()
     cut = origins.Origin("url", size, state, Cut(path, 2**18 + 1, 9))

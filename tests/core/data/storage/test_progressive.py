@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +11,10 @@ import pytest
 
 from core.data.storage import local_copy
 from core.data.storage.cache import Cache
-from core.data.storage.progressive import arriving
+from core.data.storage.progressive import Arriving, arriving
 from core.data.storage.stores import Store, open_store
 from core.data.table import chunks
+from core.data.table.chunks import Manifest
 from core.data.table.reader import TableReader
 from core.errors import NotFoundError, UnavailableError
 from core.events import StepEnded, TrainingEnded
@@ -50,7 +52,7 @@ class Gate(Store):
         self.given, self.asked_bytes, self.without, self.spoilt = 0, 0, without, spoilt
         return self
 
-    def open(self, key, start=0):
+    def open(self, key: str, start: int = 0) -> Any:
         if key.startswith("chunks/"):
             assert self.turns.acquire(timeout=120)
             self.given += 1
@@ -58,7 +60,7 @@ class Gate(Store):
                 raise NotFoundError("gone")
         return super().open(key, start)
 
-    def get_range(self, key, start, size):
+    def get_range(self, key: str, start: int, size: int) -> bytes:
         self.asked_bytes += size
         found = super().get_range(key, start, size)
         if self.spoilt and self.spoilt in key and size == CHUNK * 8:  # its labels
@@ -67,7 +69,7 @@ class Gate(Store):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Manifest]:
     """A store with a version of 40 chunks, and its digest."""
     folder = tmp_path_factory.mktemp("kept")
     rng = np.random.default_rng(0)
@@ -90,11 +92,11 @@ def kept(tmp_path_factory):
     return store, manifest
 
 
-def gate_of(store: Store, count: int, **more) -> Gate:
+def gate_of(store: Store, count: int, **more: Any) -> Gate:
     return Gate(store._files, store._root, store.url).let(count, **more)
 
 
-def pump(gate, coming, root, ended):
+def pump(gate: Gate, coming: Arriving, root: Path, ended: threading.Event) -> None:
     """Let a chunk through whenever one that is asked for is not here."""
     released = 0
     while not ended.is_set():
@@ -107,12 +109,15 @@ def pump(gate, coming, root, ended):
         time.sleep(0.002)
 
 
-def test_the_first_batch_does_not_wait_for_the_last_chunk(kept, tmp_path):
+def test_the_first_batch_does_not_wait_for_the_last_chunk(
+    kept: tuple[Store, Manifest], tmp_path: Path
+) -> None:
     store, manifest = kept
     gate = gate_of(store, 0)
     copy, coming = arriving(
         Cache(tmp_path / "a"), gate, manifest.digest, resident_columns(SPEC), tmp_path
     )
+    assert coming is not None
     assert coming.expected == 40
     assert gate.given == 0
     assert gate.asked_bytes < manifest.size * 0.25  # labels, and where they lie
@@ -134,6 +139,7 @@ def test_the_first_batch_does_not_wait_for_the_last_chunk(kept, tmp_path):
     last = found[-1]
     assert isinstance(last, TrainingEnded)
     again = [e for e in train(SPEC, copy.path, tmp_path, data_memory_bytes=MEMORY) if e is not None]
+    assert isinstance(again[-1], TrainingEnded)
     assert again[-1].weights_digest == last.weights_digest
     assert again[-1].metrics == last.metrics
     copy.verify()
@@ -143,10 +149,11 @@ def test_the_first_batch_does_not_wait_for_the_last_chunk(kept, tmp_path):
     copy.close()
 
 
-def test_what_is_asked_for_comes_first(kept, tmp_path):
+def test_what_is_asked_for_comes_first(kept: tuple[Store, Manifest], tmp_path: Path) -> None:
     store, manifest = kept
     gate = gate_of(store, 0)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)
+    assert coming is not None
     reader = TableReader(copy.path, coming.arrival)
     coming.start()
     assert coming.arrival.requested() is None
@@ -161,10 +168,11 @@ def test_what_is_asked_for_comes_first(kept, tmp_path):
     copy.close()
 
 
-def test_a_chunk_that_cannot_come_is_told(kept, tmp_path):
+def test_a_chunk_that_cannot_come_is_told(kept: tuple[Store, Manifest], tmp_path: Path) -> None:
     store, manifest = kept
     gate = gate_of(store, 1000, without=manifest.chunks[7].digest)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)
+    assert coming is not None
     coming.start()
     with pytest.raises(NotFoundError):
         coming.finish()
@@ -174,13 +182,16 @@ def test_a_chunk_that_cannot_come_is_told(kept, tmp_path):
     copy.close()
 
 
-def test_columns_read_at_once_are_held_against_their_chunks(kept, tmp_path):
+def test_columns_read_at_once_are_held_against_their_chunks(
+    kept: tuple[Store, Manifest], tmp_path: Path
+) -> None:
     store, manifest = kept
     for number, spoilt in enumerate(("", manifest.chunks[31].digest)):
         gate, folder = gate_of(store, 1000, spoilt=spoilt), tmp_path / str(number)
         folder.mkdir()
         cache = Cache(folder / "cache")
         copy, coming = arriving(cache, gate, manifest.digest, resident_columns(SPEC), folder)
+        assert coming is not None
         coming.start()
         if spoilt:
             with pytest.raises(UnavailableError, match="other bytes for columns label"):

@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -9,13 +12,14 @@ import pytest
 from core.data.storage import damage, local_copy
 from core.data.storage.cache import Cache
 from core.data.storage.scrub import PASS_SECONDS, Scrub, is_sound, scrub_cache, scrub_store
-from core.data.storage.stores import open_store
+from core.data.storage.stores import Store, open_store
 from core.data.table import chunks
+from core.data.table.chunks import Manifest
 from core.errors import DamagedError, UnavailableError
 
 
 @pytest.fixture
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A folder, or S3 for tests that ask for it."""
     if getattr(request, "param", "file") == "s3":
         return open_store(request.getfixturevalue("s3_url"), {"skip_instance_cache": True})
@@ -23,7 +27,7 @@ def store(request, tmp_path):
 
 
 @pytest.fixture
-def version(store, tmp_path):
+def version(store: Store, tmp_path: Path) -> Manifest:
     """A version of five chunks in the store."""
     path = tmp_path / "whole.arrow"
     table = pa.table({"x": range(5000)})
@@ -36,21 +40,21 @@ def version(store, tmp_path):
     return manifest
 
 
-def rot(store, key):
+def rot(store: Store, key: str) -> None:
     """Flip a bit of what the store keeps."""
     content = bytearray(store.get_bytes(key))
     content[len(content) // 2] ^= 1
     store.put_bytes(bytes(content), key)
 
 
-def scrubbed(store) -> list[str]:
+def scrubbed(store: Store) -> list[str]:
     found: list[str] = []
     for _ in scrub_store(store, found.append):
         pass
     return found
 
 
-def whole_file(store) -> str:
+def whole_file(store: Store) -> str:
     """Where a version lies that was kept before there were chunks."""
     content = os.urandom(3_000_000)
     key = local_copy.whole_key(hashlib.sha256(content).hexdigest())
@@ -58,7 +62,7 @@ def whole_file(store) -> str:
     return key
 
 
-def test_what_is_sound_is_left_alone(store, version):
+def test_what_is_sound_is_left_alone(store: Store, version: Manifest) -> None:
     whole_file(store)
     store.put_bytes(b"{}", f"datasets/aa/{'a' * 64}.origin")
     before = store.keys()
@@ -67,7 +71,7 @@ def test_what_is_sound_is_left_alone(store, version):
 
 
 @pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
-def test_flipped_bits_of_a_store_are_noted_once_and_stay(store, version):
+def test_flipped_bits_of_a_store_are_noted_once_and_stay(store: Store, version: Manifest) -> None:
     damaged = [
         local_copy.chunk_key(version.chunks[2].digest),
         local_copy.manifest_key(version.digest),
@@ -84,7 +88,7 @@ def test_flipped_bits_of_a_store_are_noted_once_and_stay(store, version):
     assert not any(is_sound(store, key) for key in damaged)
 
 
-def test_a_note_about_sound_bytes_or_none_goes(store, version):
+def test_a_note_about_sound_bytes_or_none_goes(store: Store, version: Manifest) -> None:
     sound = local_copy.chunk_key(version.chunks[0].digest)
     damage.note(store, sound)
     damage.note(store, local_copy.chunk_key("a" * 64))
@@ -92,11 +96,13 @@ def test_a_note_about_sound_bytes_or_none_goes(store, version):
     assert damage.damaged_keys(store) == []
 
 
-def test_bytes_that_are_wrong_only_once_are_no_damage(store, version, monkeypatch):
+def test_bytes_that_are_wrong_only_once_are_no_damage(
+    store: Store, version: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = local_copy.chunk_key(version.chunks[0].digest)
     real, wrong = type(store).open, [True]
 
-    def opened(self, asked, start=0):
+    def opened(self: Store, asked: str, start: int = 0) -> Any:
         return real(self, asked, start=1 if asked == key and wrong and wrong.pop() else start)
 
     monkeypatch.setattr(type(store), "open", opened)
@@ -105,16 +111,18 @@ def test_bytes_that_are_wrong_only_once_are_no_damage(store, version, monkeypatc
     assert damage.damaged_keys(store) == []
 
 
-def test_bytes_that_cannot_be_read_are_noted_unless_the_store_is_away(store, version, monkeypatch):
+def test_bytes_that_cannot_be_read_are_noted_unless_the_store_is_away(
+    store: Store, version: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = local_copy.chunk_key(version.chunks[0].digest)
     opened, write = type(store).open, type(store).put_bytes
 
-    def unreadable(self, asked, start=0):
+    def unreadable(self: Store, asked: str, start: int = 0) -> Any:
         if asked == key:
             raise UnavailableError("the store refuses: Input/output error")
         return opened(self, asked, start)
 
-    def away(*_):
+    def away(*_: Any) -> None:
         raise UnavailableError("the store does not answer")
 
     monkeypatch.setattr(type(store), "open", unreadable)
@@ -126,7 +134,9 @@ def test_bytes_that_cannot_be_read_are_noted_unless_the_store_is_away(store, ver
     assert damage.damaged_keys(store) == [key]
 
 
-def test_who_fetches_damaged_bytes_names_and_notes_them(store, version, tmp_path):
+def test_who_fetches_damaged_bytes_names_and_notes_them(
+    store: Store, version: Manifest, tmp_path: Path
+) -> None:
     chunk = version.chunks[1]
     rot(store, local_copy.chunk_key(chunk.digest))
     with (
@@ -144,7 +154,9 @@ def test_who_fetches_damaged_bytes_names_and_notes_them(store, version, tmp_path
     assert local_copy.manifest_key(version.digest) in damage.damaged_keys(store)
 
 
-def test_flipped_bits_of_a_cache_are_dropped_and_fetched_again(store, version, tmp_path):
+def test_flipped_bits_of_a_cache_are_dropped_and_fetched_again(
+    store: Store, version: Manifest, tmp_path: Path
+) -> None:
     cache = Cache(tmp_path / "cache")
     with local_copy.held(cache, store, version.digest):
         pass
@@ -176,10 +188,10 @@ class Clock:
         return self.now
 
 
-def test_a_scrub_reads_so_many_bytes_a_second_and_rests_after_a_pass():
+def test_a_scrub_reads_so_many_bytes_a_second_and_rests_after_a_pass() -> None:
     clock, passes = Clock(), []
 
-    def work():
+    def work() -> Iterator[int]:
         passes.append(clock.now)
         yield from [100] * 50
 
@@ -196,10 +208,10 @@ def test_a_scrub_reads_so_many_bytes_a_second_and_rests_after_a_pass():
     assert passes[1] - passes[0] >= PASS_SECONDS
 
 
-def test_a_scrub_that_cannot_keep_up_lets_go_after_a_second():
+def test_a_scrub_that_cannot_keep_up_lets_go_after_a_second() -> None:
     clock = Clock()
 
-    def work():
+    def work() -> Iterator[int]:
         while True:
             clock.now += 0.5
             yield 1
@@ -207,10 +219,10 @@ def test_a_scrub_that_cannot_keep_up_lets_go_after_a_second():
     assert Scrub(work, 2**40, clock).advance() == 2
 
 
-def test_a_scrub_goes_on_after_an_error():
+def test_a_scrub_goes_on_after_an_error() -> None:
     clock, calls = Clock(), []
 
-    def work():
+    def work() -> Iterator[int]:
         calls.append(1)
         yield 10
         if len(calls) == 1:

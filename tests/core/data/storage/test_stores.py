@@ -4,15 +4,16 @@ import errno
 import os
 import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 
-from core.data.storage.stores import open_store
+from core.data.storage.stores import Store, open_store
 from core.errors import InvalidError, NotFoundError, UnavailableError
 
 
 @pytest.fixture(params=["file", "memory", "s3"])
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "s3":
         return open_store(request.getfixturevalue("s3_url"), {"skip_instance_cache": True})
     if request.param == "memory":
@@ -20,7 +21,7 @@ def store(request, tmp_path):
     return open_store(f"file://{tmp_path / 'a folder' / 'store'}")
 
 
-def test_bytes_come_back(store, tmp_path):
+def test_bytes_come_back(store: Store, tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     source = tmp_path / "source"
     source.write_bytes(content)
@@ -35,7 +36,7 @@ def test_bytes_come_back(store, tmp_path):
         assert reading.read() == content[2_999_010:]
 
 
-def test_the_last_write_wins_and_deleting_twice_is_fine(store):
+def test_the_last_write_wins_and_deleting_twice_is_fine(store: Store) -> None:
     store.put_bytes(b"one", "a/b")
     store.put_bytes(b"second", "a/b")
     assert store.get_bytes("a/b") == b"second"
@@ -44,7 +45,7 @@ def test_the_last_write_wins_and_deleting_twice_is_fine(store):
     store.delete("a/b")
 
 
-def test_keys_are_listed_by_folder(store):
+def test_keys_are_listed_by_folder(store: Store) -> None:
     for key in ("a/b/1", "a/b/2", "a/c/3", "z"):
         store.put_bytes(b"x", key)
     assert store.keys() == ["a/b/1", "a/b/2", "a/c/3", "z"]
@@ -52,7 +53,7 @@ def test_keys_are_listed_by_folder(store):
     assert store.keys("nothing") == []
 
 
-def test_what_is_not_there_is_not_found(store, tmp_path):
+def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
     for asked in (store.size, store.get_bytes):
         with pytest.raises(NotFoundError, match="nothing/here"):
             asked("nothing/here")
@@ -80,7 +81,7 @@ def test_what_is_not_there_is_not_found(store, tmp_path):
         "%2e/x",
     ],
 )
-def test_keys_that_are_no_plain_paths_are_refused(key, tmp_path):
+def test_keys_that_are_no_plain_paths_are_refused(key: str, tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path / 'store'}")
     for asked in (store.exists, store.delete, store.get_bytes):
         with pytest.raises(InvalidError, match="is not a key"):
@@ -91,16 +92,18 @@ def test_keys_that_are_no_plain_paths_are_refused(key, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["nowhere", "zip::s3://x/y", "warp://x", "/just/a/path"])
-def test_urls_that_are_no_stores_are_refused(url):
+def test_urls_that_are_no_stores_are_refused(url: str) -> None:
     with pytest.raises(InvalidError, match="store URL"):
         open_store(url)
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(f"file://{tmp_path / 'store'}")
     store.put_bytes(b"before", "a/b")
 
-    def no_space(_):
+    def no_space(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
@@ -110,7 +113,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "store" / "a").iterdir()] == ["b"]
 
 
-def test_a_store_that_is_away_says_so_soon(monkeypatch):
+def test_a_store_that_is_away_says_so_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     options = {
@@ -127,12 +130,12 @@ def test_a_store_that_is_away_says_so_soon(monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
 @pytest.fixture
-def used(folder):
+def used(folder: Path) -> Store:
     """A store in a folder that holds something and was read."""
     store = open_store(f"file://{folder}")
     store.put_bytes(b"kept", "chunks/ab/one")
@@ -140,7 +143,9 @@ def used(folder):
     return store
 
 
-def test_a_folder_that_is_moved_away_is_unavailable_and_is_not_made_anew(used, folder, tmp_path):
+def test_a_folder_that_is_moved_away_is_unavailable_and_is_not_made_anew(
+    used: Store, folder: Path, tmp_path: Path
+) -> None:
     folder.rename(tmp_path / "away")
     for asked in (used.get_bytes, used.size, used.exists, used.delete):
         with pytest.raises(UnavailableError, match="not there"):
@@ -155,7 +160,9 @@ def test_a_folder_that_is_moved_away_is_unavailable_and_is_not_made_anew(used, f
     used.put_bytes(b"model", "models/a")
 
 
-def test_an_unmounted_disk_is_unavailable_even_if_others_wrote_below_it(used, folder, tmp_path):
+def test_an_unmounted_disk_is_unavailable_even_if_others_wrote_below_it(
+    used: Store, folder: Path, tmp_path: Path
+) -> None:
     folder.rename(tmp_path / "away")
     open_store(f"file://{folder}").put_bytes(b"checkpoint", "checkpoints/a")
     with pytest.raises(UnavailableError, match="another folder"):
@@ -164,7 +171,9 @@ def test_an_unmounted_disk_is_unavailable_even_if_others_wrote_below_it(used, fo
         used.put_bytes(b"model", "models/a")
 
 
-def test_a_folder_that_was_brought_back_as_a_copy_is_taken_for_the_store(used, folder, tmp_path):
+def test_a_folder_that_was_brought_back_as_a_copy_is_taken_for_the_store(
+    used: Store, folder: Path, tmp_path: Path
+) -> None:
     folder.rename(tmp_path / "away")
     shutil.copytree(tmp_path / "away", folder)
     with pytest.raises(NotFoundError):
@@ -172,7 +181,7 @@ def test_a_folder_that_was_brought_back_as_a_copy_is_taken_for_the_store(used, f
     used.put_bytes(b"model", "models/a")
 
 
-def test_what_is_truly_missing_is_not_found(used, folder):
+def test_what_is_truly_missing_is_not_found(used: Store, folder: Path) -> None:
     with pytest.raises(NotFoundError, match="chunks/ab/other"):
         used.get_bytes("chunks/ab/other")
     (folder / "chunks/ab/one").unlink()
@@ -180,20 +189,20 @@ def test_what_is_truly_missing_is_not_found(used, folder):
         used.get_bytes("chunks/ab/one")
 
 
-def test_an_empty_store_is_not_believed_to_have_lost_something(store):
+def test_an_empty_store_is_not_believed_to_have_lost_something(store: Store) -> None:
     with pytest.raises(UnavailableError, match=r"empty|not there"):
         store.confirm()
     store.put_bytes(b"x", "a/b")
     store.confirm()
 
 
-def test_a_probe_leaves_nothing(store):
+def test_a_probe_leaves_nothing(store: Store) -> None:
     store.put_bytes(b"x", "a/b")
     store.probe()
     assert store.keys() == ["a/b"]
 
 
-def test_a_bucket_that_does_not_exist_is_unavailable(s3_url):
+def test_a_bucket_that_does_not_exist_is_unavailable(s3_url: str) -> None:
     bucket = s3_url.removeprefix("s3://").partition("/")[0]
     missing = s3_url.replace(bucket, f"{bucket}-that-is-not-there")
     store = open_store(missing, {"skip_instance_cache": True})

@@ -2,6 +2,9 @@
 
 import hashlib
 import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +18,7 @@ from core.data.ingest.profile import describe
 from core.data.storage import local_copy
 from core.data.storage.cache import Cache
 from core.data.storage.local_copy import Copy
-from core.data.storage.stores import open_store
+from core.data.storage.stores import Store, open_store
 from core.data.table import chunks
 from core.data.table.reader import load
 from core.errors import InvalidError, NotFoundError
@@ -23,10 +26,10 @@ from core.errors import InvalidError, NotFoundError
 WIDTH = 4096
 
 
-def images(folder, rows, *, seed=0) -> ParsedDataset:
+def images(folder: Path, rows: int, *, seed: int = 0) -> ParsedDataset:
     """A parsed set of `rows` images with label and text; smaller ones are its first rows."""
 
-    def batches():
+    def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, rows, 1000):
             rng = np.random.default_rng((seed, start))
             flat = pa.array(rng.integers(0, 255, 1000 * WIDTH, dtype=np.uint8))
@@ -46,22 +49,24 @@ def images(folder, rows, *, seed=0) -> ParsedDataset:
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
+def sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParsedDataset, ParsedDataset]:
     folder = tmp_path_factory.mktemp("sets")
     return images(folder, 20_000), images(folder, 20_200)
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Store:
     return open_store(f"file://{tmp_path / 'store'}")
 
 
-def kept(store) -> int:
+def kept(store: Store) -> int:
     found = store.keys()
     return sum(map(store.size, found))
 
 
-def test_a_hundredth_more_rows_store_about_a_hundredth_more(sets, store):
+def test_a_hundredth_more_rows_store_about_a_hundredth_more(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store
+) -> None:
     first, second = sets
     datasets.keep(store, first)
     before = kept(store)
@@ -72,7 +77,9 @@ def test_a_hundredth_more_rows_store_about_a_hundredth_more(sets, store):
     assert added < (second.bytes - first.bytes) * 1.05 + one_block + 20_000
 
 
-def test_chunks_are_the_canonical_file_again(sets, store):
+def test_chunks_are_the_canonical_file_again(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store
+) -> None:
     datasets.keep(store, sets[0])
     assert b"".join(datasets.read(store, sets[0].digest)) == sets[0].path.read_bytes()
     manifest = chunks.cut(sets[0].path, sets[0].digest)
@@ -82,14 +89,18 @@ def test_chunks_are_the_canonical_file_again(sets, store):
     assert manifest.rows == 20_000
 
 
-def test_the_copy_on_a_machine_is_the_table(sets, store, tmp_path):
+def test_the_copy_on_a_machine_is_the_table(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     datasets.keep(store, sets[0])
     cache = Cache(tmp_path / "cache")
     with local_copy.held(cache, store, sets[0].digest) as path:
         assert load(path).equals(load(sets[0].path))
 
 
-def test_a_second_start_and_a_second_version_move_only_what_is_new(sets, store, tmp_path):
+def test_a_second_start_and_a_second_version_move_only_what_is_new(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     for one in sets:
         datasets.keep(store, one)
     with local_copy.held(Cache(tmp_path / "cache"), store, sets[0].digest):
@@ -103,12 +114,14 @@ def test_a_second_start_and_a_second_version_move_only_what_is_new(sets, store, 
             assert load(path).num_rows == one.schema.rows
 
 
-def _missing(sets):
+def _missing(sets: tuple[ParsedDataset, ParsedDataset]) -> set[chunks.Chunk]:
     first, second = (set(chunks.cut(one.path, one.digest).all()) for one in sets)
     return second - first
 
 
-def test_versions_kept_whole_stay_readable(sets, store, tmp_path):
+def test_versions_kept_whole_stay_readable(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     digest = sets[0].digest
     store.put_file(sets[0].path, local_copy.whole_key(digest))
     with local_copy.held(Cache(tmp_path / "cache"), store, digest) as path:
@@ -117,7 +130,9 @@ def test_versions_kept_whole_stay_readable(sets, store, tmp_path):
     assert datasets.unheld(store, digest) == [local_copy.whole_key(digest)]
 
 
-def test_only_chunks_nobody_holds_are_freed(sets, store):
+def test_only_chunks_nobody_holds_are_freed(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store
+) -> None:
     for one in sets:
         datasets.keep(store, one)
     first, second = sets
@@ -134,7 +149,9 @@ def test_only_chunks_nobody_holds_are_freed(sets, store):
     assert sorted(datasets.strays(store, [])) == store.keys()
 
 
-def test_a_manifest_of_other_bytes_is_refused(sets, store, tmp_path):
+def test_a_manifest_of_other_bytes_is_refused(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     datasets.keep(store, sets[0])
     key = datasets.key_of(sets[0].digest)
     content = store.get_bytes(key)
@@ -153,12 +170,14 @@ def test_a_manifest_of_other_bytes_is_refused(sets, store, tmp_path):
         pass
 
 
-def test_what_is_not_there_is_not_found(store, tmp_path):
+def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         Copy(Cache(tmp_path / "cache"), store, "0" * 64)
 
 
-def test_pinned_chunks_stay_and_others_make_room(sets, store, tmp_path):
+def test_pinned_chunks_stay_and_others_make_room(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     other = images(tmp_path, 9_000, seed=1)
     for one in (sets[0], other):
         datasets.keep(store, one)
@@ -177,12 +196,14 @@ def test_pinned_chunks_stay_and_others_make_room(sets, store, tmp_path):
     assert cache.bytes() <= limit
 
 
-def _fetch(url, root, digest, found):
+def _fetch(url: str, root: Path, digest: str, found: Any) -> None:
     with local_copy.held(Cache(root), open_store(url), digest) as path:
         found.put(load(path).num_rows)
 
 
-def test_eight_processes_fetch_each_chunk_once(sets, store, tmp_path):
+def test_eight_processes_fetch_each_chunk_once(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     datasets.keep(store, sets[0])
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
@@ -197,7 +218,9 @@ def test_eight_processes_fetch_each_chunk_once(sets, store, tmp_path):
     assert held == {one.digest for one in chunks.cut(sets[0].path, sets[0].digest).all()}
 
 
-def test_damage_on_the_machine_is_found_and_repaired(sets, store, tmp_path):
+def test_damage_on_the_machine_is_found_and_repaired(
+    sets: tuple[ParsedDataset, ParsedDataset], store: Store, tmp_path: Path
+) -> None:
     datasets.keep(store, sets[0])
     cache = Cache(tmp_path / "cache")
     with local_copy.held(cache, store, sets[0].digest):

@@ -24,8 +24,9 @@ TABLE = pa.table(
 )
 
 
-def kept(text, table=TABLE):
-    return select(parse(text), table).tolist()
+def kept(text: str, table: pa.Table = TABLE) -> list[int]:
+    rows: list[int] = select(parse(text), table).tolist()
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def kept(text, table=TABLE):
         ("@limit:2 source:scanner", [0, 2]),
     ],
 )
-def test_the_rows_that_are_meant(text, rows):
+def test_the_rows_that_are_meant(text: str, rows: list[int]) -> None:
     assert kept(text) == rows
 
 
@@ -91,13 +92,13 @@ def test_the_rows_that_are_meant(text, rows):
         ("@group_by:patient", "no column 'patient'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(text, message):
+def test_what_makes_no_sense_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidError, match=message) as caught:
         kept(text)
     assert caught.value.errors[0].path == "query"
 
 
-def test_a_sample_has_its_size_and_its_seed():
+def test_a_sample_has_its_size_and_its_seed() -> None:
     table = pa.table({"x": np.arange(1000)})
     half = kept("@sample:0.5 @seed:7", table)
     assert len(half) == 500
@@ -105,7 +106,7 @@ def test_a_sample_has_its_size_and_its_seed():
     assert half != kept("@sample:0.5 @seed:8", table)
 
 
-def test_groups_stay_whole():
+def test_groups_stay_whole() -> None:
     patient = np.random.default_rng(0).integers(0, 50, 1000)
     table = pa.table({"patient": patient})
     rows = kept("@sample:0.3 @group_by:patient", table)
@@ -114,7 +115,7 @@ def test_groups_stay_whole():
     assert not inside & outside
 
 
-def test_a_split_deals_what_is_left_to_parts():
+def test_a_split_deals_what_is_left_to_parts() -> None:
     table = pa.table({"x": np.arange(1000), "kind": np.arange(1000) % 10})
     text = "x:<800 @split:0.6:0.2:0.1 @seed:3"
     parts = {name: kept(f"{text} @part:{name}", table) for name in ("train", "valid", "test")}
@@ -130,7 +131,7 @@ def test_a_split_deals_what_is_left_to_parts():
     assert np.bincount(np.array(evenly) % 10).tolist() == [10] * 10
 
 
-def test_a_split_keeps_groups_whole_or_reads_a_column():
+def test_a_split_keeps_groups_whole_or_reads_a_column() -> None:
     patient = np.random.default_rng(1).integers(0, 40, 500)
     part = np.where(patient < 30, "train", np.where(patient < 35, "test", "no"))
     table = pa.table({"patient": patient, "my part": part})
@@ -153,7 +154,9 @@ def test_a_split_keeps_groups_whole_or_reads_a_column():
     ),
     st.integers(1, 7),
 )
-def test_how_rows_lie_in_batches_changes_nothing(cells, text, size):
+def test_how_rows_lie_in_batches_changes_nothing(
+    cells: list[tuple[int | None, str]], text: str, size: int
+) -> None:
     assume("@split" not in text or len({s for _, s in cells}) > 2)
     columns = {
         "n": pa.array([n for n, _ in cells], pa.int64()),
@@ -174,7 +177,7 @@ print(select(parse(text), table).tolist())
 """
 
 
-def test_another_process_keeps_the_same_rows():
+def test_another_process_keeps_the_same_rows() -> None:
     said = [
         subprocess.run(
             [sys.executable, "-c", PROGRAM],

@@ -10,7 +10,7 @@ from core.training.diagnostics.histogram import BINS, histogram
 LARGEST, SMALLEST = np.finfo(np.float64).max, np.nextafter(0.0, 1.0)
 
 
-def test_as_numpy_counts():
+def test_as_numpy_counts() -> None:
     numbers = np.random.default_rng(0).normal(3, 2, 10_000)
     found = histogram(numbers)
     counts, _ = np.histogram(numbers, bins=BINS)
@@ -32,7 +32,7 @@ def test_as_numpy_counts():
         [-1e-300, 1e300],
     ],
 )
-def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers):
+def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers: list[float]) -> None:
     found = histogram(np.array(numbers))
     assert found is not None
     json.dumps(found, allow_nan=False)
@@ -45,7 +45,7 @@ def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers):
 
 
 @pytest.mark.parametrize("number", [1e15, -1e300, 0.0, SMALLEST, 3.0])
-def test_a_single_number_is_in_the_middle(number):
+def test_a_single_number_is_in_the_middle(number: float) -> None:
     found = histogram(np.array([number]))
     assert found is not None
     assert found["counts"][BINS // 2] == 1
@@ -53,7 +53,7 @@ def test_a_single_number_is_in_the_middle(number):
     assert found["mean"] == pytest.approx(number)
 
 
-def test_only_finite_numbers_count():
+def test_only_finite_numbers_count() -> None:
     found = histogram(np.array([np.nan, np.inf, 2.0, 0.0]))
     assert found is not None
     assert (sum(found["counts"]), found["high"], found["zero"]) == (2, 2.0, 0.5)

@@ -57,9 +57,12 @@ def test_mistakes_of_a_classifier(digits: Path, tmp_path: Path) -> None:
 def test_rows_are_counted_in_the_version_though_a_query_chose_them(
     digits: Path, tmp_path: Path
 ) -> None:
-    data = {**DIGITS["data"], "query": "label:[3 TO 7]"}
-    network = [*DIGITS["network"][:-1], {"kind": "dense", "units": 5}]
-    found, _ = ended({**DIGITS, "data": data, "network": network, "epochs": 1}, digits, tmp_path)
+    digits_spec: dict[str, Any] = dict(DIGITS)
+    data = {**digits_spec["data"], "query": "label:[3 TO 7]"}
+    network = [*digits_spec["network"][:-1], {"kind": "dense", "units": 5}]
+    found, _ = ended(
+        {**digits_spec, "data": data, "network": network, "epochs": 1}, digits, tmp_path
+    )
     assert found.insights["confusion"]["labels"] == [3, 4, 5, 6, 7]
     hardest = found.insights["hardest"]
     table = rows_of(digits, [one["row"] for one in hardest])
@@ -115,7 +118,7 @@ def test_looking_changes_no_weights(digits: Path, tmp_path: Path) -> None:
 
 def test_a_single_class_has_a_single_answer(tmp_path: Path) -> None:
     table = pa.table({"x": np.arange(60.0), "y": ["only"] * 60})
-    spec = {
+    spec: dict[str, Any] = {
         **DIGITS,
         "data": {"target": "y"},
         "network": [{"kind": "dense", "units": 1}],

@@ -3,7 +3,11 @@
 import csv
 import gzip
 import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -18,20 +22,23 @@ from core.errors import InvalidError
 
 
 @pytest.fixture
-def rows(tmp_path):
+def rows(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Parses bytes; what was read as dictionaries."""
 
-    def parse_bytes(content: bytes, content_type: str = "text/csv"):
+    def parse_bytes(content: bytes, content_type: str = "text/csv") -> list[dict[str, Any]]:
         (tmp_path / "upload").write_bytes(content)
         parse(tmp_path / "upload", content_type, tmp_path / "out.arrow", Limits())
-        return load(tmp_path / "out.arrow").to_pylist()
+        rows: list[dict[str, Any]] = load(tmp_path / "out.arrow").to_pylist()
+        return rows
 
     return parse_bytes
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_delimiters_are_sniffed(rows, delimiter, newline):
+def test_delimiters_are_sniffed(
+    rows: Callable[..., list[dict[str, Any]]], delimiter: str, newline: str
+) -> None:
     lines = ("a b", "x, y; z", "t"), ("1", '"a, b; c"', "u"), ("2", '"|"', "")
     if delimiter in ",;":
         lines = ("a b", '"x, y; z"', "t"), *lines[1:]
@@ -42,56 +49,60 @@ def test_delimiters_are_sniffed(rows, delimiter, newline):
     ]
 
 
-def test_a_single_column(rows):
+def test_a_single_column(rows: Callable[..., list[dict[str, Any]]]) -> None:
     assert rows(b"x\n1\n2\n") == [{"x": 1}, {"x": 2}]
     assert sniff(b"x\n1\n2\n") == ","
 
 
-def test_missing_values_by_their_usual_names(rows):
+def test_missing_values_by_their_usual_names(rows: Callable[..., list[dict[str, Any]]]) -> None:
     read = rows(b"x,y,t\n1,NA,NA\n,2.5,\nnan,null,none\n3,4,word\n")
     assert [row["x"] for row in read] == [1, None, None, 3]
     assert [row["y"] for row in read] == [None, 2.5, None, 4]
     assert [row["t"] for row in read] == ["NA", None, "none", "word"]
 
 
-def test_types(rows):
+def test_types(rows: Callable[..., list[dict[str, Any]]]) -> None:
     assert rows(b"i,f,b,t,n\n 1 ,1,true,x,\n-2,2e3,FALSE,1x,\n") == [
         {"i": 1, "f": 1.0, "b": True, "t": "x", "n": None},
         {"i": -2, "f": 2000.0, "b": False, "t": "1x", "n": None},
     ]
 
 
-def test_text_may_be_declared(rows):
+def test_text_may_be_declared(rows: Callable[..., list[dict[str, Any]]]) -> None:
     assert rows(b"zip,x\n01234,1\n99999,2\n", 'text/csv; text="zip"')[0] == {"zip": "01234", "x": 1}
     assert rows(b"zip,x\n01234,1\n99999,2\n")[0] == {"zip": 1234, "x": 1}
 
 
-def test_a_decimal_comma(rows):
+def test_a_decimal_comma(rows: Callable[..., list[dict[str, Any]]]) -> None:
     read = rows(b"x;y\n1,5;2\n-2,25;3\n", 'text/csv; decimal=","')
     assert read == [{"x": 1.5, "y": 2}, {"x": -2.25, "y": 3}]
 
 
-def test_without_a_header(rows):
+def test_without_a_header(rows: Callable[..., list[dict[str, Any]]]) -> None:
     read = rows(b"5,a\n6,b\n", "text/csv; header=absent")
     assert read == [{"column_1": 5, "column_2": "a"}, {"column_1": 6, "column_2": "b"}]
 
 
-def test_names_that_count(rows):
+def test_names_that_count(rows: Callable[..., list[dict[str, Any]]]) -> None:
     assert rows(b"0,1,2\n5,6,7\n") == [{"0": 5, "1": 6, "2": 7}]
 
 
 @pytest.mark.parametrize("squeeze", [gzip.compress, zstandard.compress])
 @pytest.mark.parametrize("content_type", ["text/csv", "application/octet-stream"])
-def test_compressed_as_a_whole(rows, squeeze, content_type):
+def test_compressed_as_a_whole(
+    rows: Callable[..., list[dict[str, Any]]], squeeze: Any, content_type: str
+) -> None:
     assert rows(squeeze(b"x,y\n1,2\n"), content_type) == [{"x": 1, "y": 2}]
 
 
-def test_compressed_in_several_pieces(rows):
+def test_compressed_in_several_pieces(rows: Callable[..., list[dict[str, Any]]]) -> None:
     pieces = gzip.compress(b"x,y\n1,2\n") + gzip.compress(b"3,4\n")
     assert rows(pieces) == [{"x": 1, "y": 2}, {"x": 3, "y": 4}]
 
 
-def test_types_are_found_beyond_the_first_block(rows, monkeypatch):
+def test_types_are_found_beyond_the_first_block(
+    rows: Callable[..., list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_format, "BLOCK_BYTES", 64)
     content = b"x,y\n" + b"1,1\n" * 100 + b"2.5,2\n"
     assert rows(content)[-1] == {"x": 2.5, "y": 2}
@@ -112,7 +123,9 @@ cell = st.text(
         st.tuples(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), cell), min_size=1
     )
 )
-def test_what_python_writes_is_read_back(rows, table):
+def test_what_python_writes_is_read_back(
+    rows: Callable[..., list[dict[str, Any]]], table: pa.Table
+) -> None:
     sink = io.StringIO()
     writer = csv.writer(sink)
     writer.writerow(["i", "f", "t"])

@@ -2,14 +2,21 @@
 
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from core.data.ingest.formats.idx import encode
 from core.data.ingest.limits import Limits
 from core.data.ingest.sandbox import parse
-from core.data.table.columns import features, labels, load
+from core.data.prepare.features import numeric_array
+from core.data.table.columns import labels
+from core.data.table.reader import load
 from core.errors import InvalidError
 
 IMAGES = np.arange(4 * 6, dtype=np.uint8).reshape(4, 3, 2)
@@ -17,8 +24,8 @@ LABELS = np.array([3, 1, 2, 3], np.uint8)
 
 
 @pytest.fixture
-def table(tmp_path):
-    def parse_bytes(content: bytes, content_type: str = "application/octet-stream"):
+def table(tmp_path: Path) -> Callable[..., pa.Table]:
+    def parse_bytes(content: bytes, content_type: str = "application/octet-stream") -> pa.Table:
         (tmp_path / "upload").write_bytes(content)
         parse(tmp_path / "upload", content_type, tmp_path / "out.arrow", Limits())
         return load(tmp_path / "out.arrow")
@@ -26,7 +33,7 @@ def table(tmp_path):
     return parse_bytes
 
 
-def zipped(**files) -> bytes:
+def zipped(**files: Any) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         for name, array in files.items():
@@ -34,20 +41,20 @@ def zipped(**files) -> bytes:
     return sink.getvalue()
 
 
-def npy(array) -> bytes:
+def npy(array: NDArray[Any]) -> bytes:
     sink = io.BytesIO()
     np.save(sink, array)
     return sink.getvalue()
 
 
-def test_images_and_labels_lie_side_by_side(table):
+def test_images_and_labels_lie_side_by_side(table: Callable[..., pa.Table]) -> None:
     read = table(zipped(train_images=IMAGES, train_labels=LABELS))
     assert read.column_names == ["image", "label"]
-    np.testing.assert_array_equal(features(read, ["image"])[..., 0], IMAGES)
+    np.testing.assert_array_equal(numeric_array(read, ["image"])[..., 0], IMAGES)
     np.testing.assert_array_equal(labels(read, "label"), LABELS)
 
 
-def test_parts_follow_each_other(table):
+def test_parts_follow_each_other(table: Callable[..., pa.Table]) -> None:
     train = {"train_images": IMAGES, "train_labels": LABELS}
     read = table(zipped(t10k_images=IMAGES[:1], t10k_labels=LABELS[:1], **train))
     assert read.column("split").to_pylist() == ["train"] * 4 + ["test"]
@@ -55,7 +62,7 @@ def test_parts_follow_each_other(table):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])
-def test_every_type_of_number(table, dtype):
+def test_every_type_of_number(table: Callable[..., pa.Table], dtype: str) -> None:
     array = np.array([1, 2, 100], dtype)
     np.testing.assert_array_equal(labels(table(encode(array)), "label"), array)
 
@@ -72,21 +79,23 @@ def test_every_type_of_number(table, dtype):
         (encode(np.zeros((3, 0), np.uint8)), "empty rows"),
     ],
 )
-def test_what_is_wrong_with_idx_is_said(table, content, message):
+def test_what_is_wrong_with_idx_is_said(
+    table: Callable[..., pa.Table], content: bytes, message: str
+) -> None:
     with pytest.raises(InvalidError, match=message):
         table(content, "application/x-idx")
 
 
-def test_a_table_becomes_columns(table):
+def test_a_table_becomes_columns(table: Callable[..., pa.Table]) -> None:
     array = np.arange(12, dtype=np.float32).reshape(4, 3)
     read = table(npy(array))
     assert read.column_names == ["column_1", "column_2", "column_3"]
-    np.testing.assert_array_equal(features(read, read.column_names), array)
+    np.testing.assert_array_equal(numeric_array(read, read.column_names), array)
 
 
 @pytest.mark.parametrize("order", "CF")
-def test_images_become_one_column(table, order):
+def test_images_become_one_column(table: Callable[..., pa.Table], order: Literal["C", "F"]) -> None:
     array = np.asarray(np.random.default_rng(0).random((5, 4, 3, 2)), order=order)
     read = table(npy(array), "application/x-npy; name=picture")
     assert read.column_names == ["picture"]
-    np.testing.assert_array_equal(features(read, ["picture"], np.float64), array)
+    np.testing.assert_array_equal(numeric_array(read, ["picture"], np.float64), array)

@@ -1,22 +1,29 @@
 """JSON lines: types are found over all lines, and what is wrong is said with its row."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from core.data.ingest.formats import jsonl
 from core.data.ingest.limits import Limits
 from core.data.ingest.sandbox import parse
-from core.data.table.columns import features, load
+from core.data.prepare.features import numeric_array
+from core.data.table.reader import load
 from core.errors import InvalidError
 
 
 @pytest.fixture(params=["one block", "many blocks"])
-def table(request, tmp_path, monkeypatch):
+def table(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pa.Table]:
     """Parses lines; cut into many blocks, the answers must be the same."""
     if request.param == "many blocks":
         monkeypatch.setattr(jsonl, "BLOCK_BYTES", 20)
 
-    def parse_text(text: str):
+    def parse_text(text: str) -> pa.Table:
         (tmp_path / "upload").write_text(text)
         parse(tmp_path / "upload", "application/x-ndjson", tmp_path / "out.arrow", Limits())
         return load(tmp_path / "out.arrow")
@@ -24,7 +31,7 @@ def table(request, tmp_path, monkeypatch):
     return parse_text
 
 
-def test_types_widen_over_all_lines(table):
+def test_types_widen_over_all_lines(table: Callable[..., pa.Table]) -> None:
     read = table(
         '{"x": 1, "day": "2026-01-01", "none": null}\n\n'
         '{"x": 2.5, "extra": true}\n'
@@ -37,9 +44,9 @@ def test_types_widen_over_all_lines(table):
     ]
 
 
-def test_nested_lists_are_tensors(table):
+def test_nested_lists_are_tensors(table: Callable[..., pa.Table]) -> None:
     read = table('{"v": [[1, 2, 3], [4, 5, 6]]}\n{"v": [[7, 8, 9], [0, 1, 2.5]]}\n')
-    x = features(read, ["v"])
+    x = numeric_array(read, ["v"])
     assert x.shape == (2, 2, 3)
     np.testing.assert_array_equal(x[1], [[7, 8, 9], [0, 1, 2.5]])
 
@@ -59,6 +66,6 @@ def test_nested_lists_are_tensors(table):
         ("\n \n", "no rows"),
     ],
 )
-def test_what_is_wrong_is_said(table, text, message):
+def test_what_is_wrong_is_said(table: Callable[..., pa.Table], text: str, message: str) -> None:
     with pytest.raises(InvalidError, match=message):
         table(text)

@@ -1,5 +1,7 @@
 """What every step of preparation keeps to, and what each makes of known cells."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
@@ -8,7 +10,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 import core.data.prepare.steps  # noqa: F401  (the members register themselves)
 from core.data.prepare.pipeline import ColumnCellError, Pipeline
 from core.data.prepare.plan import objections, plan
-from core.data.prepare.preparation import CellError, Feature, Preparation
+from core.data.prepare.preparation import CellError, Cells, Feature, Preparation
 from core.data.prepare.steps.clip import Clip
 from core.data.prepare.steps.hashing import Hashing
 from core.data.prepare.steps.impute import Impute
@@ -23,22 +25,24 @@ from core.family import members
 
 EXAMPLES = [
     pytest.param(step, cells, id=f"{kind}-{number}")
-    for kind, one in members(Preparation).items()
+    for kind, one in members(cast("Any", Preparation)).items()
     for number, (step, cells) in enumerate(one.examples())
 ]
 ADAPTER = TypeAdapter(Preparation)
 
 
-def words(*values):
+def words(*values: Any) -> Cells:
     return np.array(values, object)
 
 
-def through(step, cells):
+def through(step: Preparation, cells: Cells) -> Cells:
     return step.apply(cells, step.learn(cells))
 
 
 @pytest.mark.parametrize(("step", "cells"), EXAMPLES)
-def test_a_step_leaves_its_input_alone_and_prepares_each_row_by_itself(step, cells):
+def test_a_step_leaves_its_input_alone_and_prepares_each_row_by_itself(
+    step: Preparation, cells: Cells
+) -> None:
     before = cells.copy()
     learned = step.learn(cells)
     whole = step.apply(cells, learned)
@@ -48,7 +52,7 @@ def test_a_step_leaves_its_input_alone_and_prepares_each_row_by_itself(step, cel
 
 
 @pytest.mark.parametrize(("step", "cells"), EXAMPLES)
-def test_a_learned_step_survives_storage(step, cells):
+def test_a_learned_step_survives_storage(step: Preparation, cells: Cells) -> None:
     feature = Feature("x", cells.shape[1:], text=cells.dtype == object, classes=3)
     pipeline = Pipeline.fit([step], [feature], lambda name: [cells])
     assert len(pipeline.steps) == 1
@@ -60,7 +64,7 @@ def test_a_learned_step_survives_storage(step, cells):
 
 
 @pytest.mark.parametrize(("step", "cells"), EXAMPLES)
-def test_a_step_says_beforehand_what_shape_it_makes(step, cells):
+def test_a_step_says_beforehand_what_shape_it_makes(step: Preparation, cells: Cells) -> None:
     text = cells.dtype == object
     distinct = len({cell for cell in cells.reshape(-1).tolist() if cell is not None})
     feature = Feature("x", cells.shape[1:], text=text, classes=distinct)
@@ -70,7 +74,7 @@ def test_a_step_says_beforehand_what_shape_it_makes(step, cells):
     assert (out.dtype == object) == after.text
 
 
-def test_scalers_agree_with_scikit_learn():
+def test_scalers_agree_with_scikit_learn() -> None:
     x = np.random.default_rng(0).normal(5, 3, 200)
     np.testing.assert_allclose(
         through(Standardize(), x), StandardScaler().fit_transform(x[:, None])[:, 0]
@@ -81,13 +85,13 @@ def test_scalers_agree_with_scikit_learn():
     )
 
 
-def test_one_hot_agrees_with_scikit_learn():
+def test_one_hot_agrees_with_scikit_learn() -> None:
     x = np.random.default_rng(0).choice(["red", "green", "Blue", ""], 50).astype(object)
     wanted = OneHotEncoder(sparse_output=False).fit_transform(x[:, None])
     np.testing.assert_array_equal(through(OneHot(), x), wanted)
 
 
-def test_unknown_values_are_zeros_or_one_beyond_or_refused():
+def test_unknown_values_are_zeros_or_one_beyond_or_refused() -> None:
     known, new = words("a", "b"), words("b", "z")
     assert OneHot().apply(new, OneHot().learn(known)).tolist() == [[0, 1], [0, 0]]
     assert Ordinal().apply(new, Ordinal().learn(known)).tolist() == [1, 2]
@@ -98,7 +102,7 @@ def test_unknown_values_are_zeros_or_one_beyond_or_refused():
         assert caught.value.row == 1
 
 
-def test_hashing_is_the_same_everywhere():
+def test_hashing_is_the_same_everywhere() -> None:
     codes = through(Hashing(buckets=1000), words("a", "b", "a", "Zürich")).argmax(axis=1)
     assert codes.tolist() == [codes[0], codes[1], codes[0], codes[3]]
     assert codes.tolist() == HASHED
@@ -109,7 +113,7 @@ def test_hashing_is_the_same_everywhere():
 HASHED = [812, 962, 812, 328]
 
 
-def test_impute_fills_with_what_the_training_rows_had():
+def test_impute_fills_with_what_the_training_rows_had() -> None:
     gaps = np.array([1.0, np.nan, 5.0, 5.0])
     assert through(Impute(strategy="median"), gaps)[1] == 5
     assert through(Impute(), gaps)[1] == pytest.approx(11 / 3)
@@ -119,7 +123,7 @@ def test_impute_fills_with_what_the_training_rows_had():
         Impute().learn(np.array([np.nan]))
 
 
-def test_log_clip_and_rescale():
+def test_log_clip_and_rescale() -> None:
     assert through(Log(), np.array([0.0, np.e - 1])).tolist() == [0, 1]
     with pytest.raises(CellError, match="needs more than -1, not -3") as caught:
         through(Log(), np.array([0.0, -3.0]))
@@ -143,12 +147,12 @@ def test_log_clip_and_rescale():
         ({"kind": "whiten"}, "whiten"),
     ],
 )
-def test_steps_that_make_no_sense_are_refused(step, message):
+def test_steps_that_make_no_sense_are_refused(step: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ADAPTER.validate_python(step)
 
 
-def test_without_columns_a_step_takes_what_fits_and_is_not_finished():
+def test_without_columns_a_step_takes_what_fits_and_is_not_finished() -> None:
     features = [
         Feature("age"),
         Feature("pay", gaps=True),
@@ -162,7 +166,7 @@ def test_without_columns_a_step_takes_what_fits_and_is_not_finished():
     assert [one.done for one in found.features] == [False, True, True, True]
 
 
-def test_steps_that_do_not_fit_are_named_by_their_path():
+def test_steps_that_do_not_fit_are_named_by_their_path() -> None:
     features = [Feature("age"), Feature("city", text=True)]
     with pytest.raises(InvalidError, match="'town' is not a feature; the features are age, city"):
         plan([Log(columns=("town",))], features)
@@ -174,7 +178,7 @@ def test_steps_that_do_not_fit_are_named_by_their_path():
     assert "'city' has over 1000 distinct values" in found[0].message
 
 
-def test_a_bad_cell_is_named_by_column_and_row():
+def test_a_bad_cell_is_named_by_column_and_row() -> None:
     pay = np.array([0.0, 1.0, 2.0, -5.0])
     pipeline = Pipeline.fit([Log()], [Feature("pay")], lambda name: [pay[:2]])
     with pytest.raises(ColumnCellError) as caught:
