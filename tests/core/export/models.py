@@ -1,6 +1,8 @@
-"""Models with weights drawn at random, and rows for them."""
+"""Models with random weights, and rows for them."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,23 +11,25 @@ from core.spec import JobSpec
 from core.training.dataset_types import Column, Encoding
 from core.training.model import TrainedModel
 
-DENSE = [{"kind": "dense", "units": 5}, {"kind": "tanh"}]
+Shapes = Mapping[str, tuple[int, ...]]
+
+DENSE: list[dict[str, Any]] = [{"kind": "dense", "units": 5}, {"kind": "tanh"}]
 
 
-def model(
-    features,
+def model(  # tests vary each of these
+    features: Shapes,
     *,
-    loss,
-    outputs,
-    targets=("y",),
-    cell=(),
-    classes=(None,),
-    layers=DENSE,
-    shape=None,
-    precision="float32",
-    booleans=(),
-):
-    """A model with weights drawn at random, for `features` given as name: shape."""
+    loss: str | dict[str, Any],
+    outputs: int,
+    targets: Sequence[str] = ("y",),
+    cell: tuple[int, ...] = (),
+    classes: tuple[Any, ...] = (None,),
+    layers: list[dict[str, Any]] = DENSE,
+    shape: tuple[int, ...] | None = None,
+    precision: str = "float32",
+    booleans: Sequence[str] = (),
+) -> TrainedModel:
+    """Return a model with random weights for `features`, given as shapes by name."""
     spec = JobSpec.model_validate(
         {
             "experiment": "x",
@@ -38,20 +42,23 @@ def model(
         }
     )
     rng = np.random.default_rng(1)
-    shape = shape or (sum(math.prod(one) for one in features.values()),)
+    shape = shape or (sum(math.prod(extents) for extents in features.values()),)
     learned = Standardizer.fit(rng.normal(3, 10, size=(20, *shape)))
     encoding = Encoding(
-        tuple(Column(name, one, boolean=name in booleans) for name, one in features.items()),
+        tuple(
+            Column(name, extents, boolean=name in booleans) for name, extents in features.items()
+        ),
         tuple(Column(name, cell) for name in targets),
         classes,
         learned,
     )
-    made = TrainedModel(spec, encoding, shape, np.zeros(()), np.zeros(()))
-    made.network.initialize([7])
-    return made
+    trained = TrainedModel(spec, encoding, shape, np.zeros(()), np.zeros(()))
+    trained.network.initialize([7])
+    return trained
 
 
-def rows_of(features, count=8):
+def rows_of(features: Shapes, count: int = 8) -> list[dict[str, Any]]:
+    """Return random rows for `features`."""
     rng = np.random.default_rng(9)
     return [
         {name: rng.normal(3, 10, size=shape).tolist() for name, shape in features.items()}

@@ -1,15 +1,16 @@
-"""MLflow loads the folder and scores raw rows with none of our code."""
+"""MLflow loads the folder and scores raw rows without Chainrule."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.export import model_folder
-from tests.core.export.models import model, rows_of
+from tests.core.export.models import Shapes, model, rows_of
 from tests.support import isolated_mlflow
 
 
-def test_a_stranger_cannot_import_us(tmp_path):
+def test_the_scoring_process_cannot_import_chainrule(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import core.errors")
     done = isolated_mlflow.alone([script], tmp_path, {})
@@ -17,37 +18,40 @@ def test_a_stranger_cannot_import_us(tmp_path):
     assert "core must not be needed" in done.stderr
 
 
-def scored(folder: Path, files: dict[str, bytes], rows: list) -> dict:
+def scored(folder: Path, files: dict[str, bytes], rows: list[Any]) -> dict[str, Any]:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return isolated_mlflow.scored(folder, rows, folder)
 
 
-def test_a_table_is_scored_by_mlflow_as_by_us(tmp_path):
-    features = {"width": (), "height": ()}
-    made = model(features, loss="cross_entropy", outputs=2, classes=(("cat", "dog"),))
+def test_mlflow_scores_a_table_as_chainrule_does(tmp_path: Path) -> None:
+    features: Shapes = {"width": (), "height": ()}
+    trained = model(features, loss="cross_entropy", outputs=2, classes=(("cat", "dog"),))
     rows = [{**row, "height": round(row["height"])} for row in rows_of(features)]
 
-    files = model_folder(made, kinds={"height": "long"}, example={"width": 2.5, "height": 3.2})
-    found = scored(tmp_path, files, rows)
+    files = model_folder(trained, kinds={"height": "long"}, example={"width": 2.5, "height": 3.2})
+    result = scored(tmp_path, files, rows)
 
-    assert "'width': double" in found["inputs"]
-    assert "'height': long" in found["inputs"]
-    assert found["example"] == ["prediction", "probability_cat", "probability_dog"]
-    assert found["answers"]["prediction"] == made.predict(rows)
-    expected = [row["dog"] for row in made.predict_proba(rows)]
-    np.testing.assert_allclose(found["answers"]["probability_dog"], expected, rtol=1e-5, atol=1e-6)
+    assert "'width': double" in result["inputs"]
+    assert "'height': long" in result["inputs"]
+    assert result["example"] == ["prediction", "probability_cat", "probability_dog"]
+    assert result["answers"]["prediction"] == trained.predict(rows)
+    expected = [row["dog"] for row in trained.predict_proba(rows)]
+    np.testing.assert_allclose(result["answers"]["probability_dog"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_pictures_are_scored_by_mlflow_as_by_us(tmp_path):
-    features = {"image": (4, 3, 1)}
-    layers = [{"kind": "conv2d", "filters": 2, "kernel": 2}, {"kind": "flatten"}]
-    made = model(features, loss="mean_squared_error", outputs=1, layers=layers, shape=(4, 3, 1))
+def test_mlflow_scores_images_as_chainrule_does(tmp_path: Path) -> None:
+    features: Shapes = {"image": (4, 3, 1)}
+    layers: list[dict[str, Any]] = [
+        {"kind": "conv2d", "filters": 2, "kernel": 2},
+        {"kind": "flatten"},
+    ]
+    trained = model(features, loss="mean_squared_error", outputs=1, layers=layers, shape=(4, 3, 1))
     rows = rows_of(features)
 
-    found = scored(tmp_path, model_folder(made), [row["image"] for row in rows])
+    result = scored(tmp_path, model_folder(trained), [row["image"] for row in rows])
 
-    assert found["example"] == ["prediction"]
+    assert result["example"] == ["prediction"]
     np.testing.assert_allclose(
-        found["answers"]["prediction"], made.predict(rows), rtol=1e-5, atol=1e-5
+        result["answers"]["prediction"], trained.predict(rows), rtol=1e-5, atol=1e-5
     )

@@ -1,4 +1,6 @@
-"""ONNX nodes compute what layers and losses compute, on the examples of every member."""
+"""ONNX nodes compute what layers and losses compute, on the examples of all members."""
+
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -9,36 +11,40 @@ import core.nn.losses
 import core.nn.network  # noqa: F401  (members register themselves)
 from core.errors import InvalidError
 from core.export.graph import Graph
-from core.export.member import LAYERS, LOSSES, export_layer, export_prediction
+from core.export.member import LAYERS, LOSSES, Place, export_layer, export_prediction
 from core.export.model import place_of
 from core.family import members
+from core.nn.array import Array, Shape
 from core.nn.layer import Layer, Scope
 from core.nn.loss import Loss
 from core.nn.network import BoundNetwork, Network
 
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+TOLERANCE = 1e-5
 
 
-def cases(family):
+def cases(family: type[Layer] | type[Loss]) -> list[Any]:
+    """Return the examples of each member with their input shapes."""
     return [
-        pytest.param(one, shape, id=f"{kind}-{index}")
+        pytest.param(example, shape, id=f"{kind}-{index}")
         for kind, cls in members(family).items()
-        for index, (one, shape) in enumerate(cls.examples())
+        for index, (example, shape) in enumerate(cls.examples())
     ]
 
 
-def score(graph: Graph, x):
-    """The only output of a graph for its only input."""
+def score(graph: Graph, x: Array) -> Any:
+    """Return the only output of a graph for its only input."""
     session = onnxruntime.InferenceSession(
         graph.build("test").SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    (found,) = session.run(None, {"x": x.astype(np.float32)})
-    return found
+    (y,) = session.run(None, {"x": x.astype(np.float32)})
+    return y
 
 
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize(("layer", "shape"), cases(Layer))
-def test_a_layer_is_computed_by_onnxruntime_as_by_us(layer, shape, rows):
+def test_onnxruntime_computes_a_layer_as_chainrule_does(
+    layer: Layer, shape: Shape, rows: int
+) -> None:
     network = BoundNetwork(Network((layer,)), shape, stack=(), xp=np, dtype="float32")
     network.initialize([3])
     rng = np.random.default_rng(4)
@@ -53,11 +59,11 @@ def test_a_layer_is_computed_by_onnxruntime_as_by_us(layer, shape, rows):
     )
     graph.output("y", out, "float", network.output_shape)
 
-    np.testing.assert_allclose(score(graph, x), y, **TOLERANCE)
+    np.testing.assert_allclose(score(graph, x), y, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("loss", "shape"), cases(Loss))
-def test_outputs_mean_to_onnxruntime_what_they_mean_to_us(loss, shape):
+def test_onnxruntime_computes_predictions_as_chainrule_does(loss: Loss, shape: Shape) -> None:
     y = np.random.default_rng(5).normal(size=(6, *shape)).astype(np.float32)
     expected = loss.prediction(y.copy(), Scope(np, np.dtype("float32"), (), shape))
 
@@ -66,16 +72,16 @@ def test_outputs_mean_to_onnxruntime_what_they_mean_to_us(loss, shape):
         "p", export_prediction(graph, graph.input("x", "float", shape), loss), "float", shape
     )
 
-    np.testing.assert_allclose(score(graph, y), expected, **TOLERANCE)
+    np.testing.assert_allclose(score(graph, y), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def test_every_member_has_a_form_in_onnx():
-    assert set(LAYERS) == set(members(Layer))
-    assert set(LOSSES) == set(members(Loss))
+def test_every_member_has_an_exporter() -> None:
+    assert set(LAYERS) == set(members(Layer))  # type: ignore[type-abstract]
+    assert set(LOSSES) == set(members(Loss))  # type: ignore[type-abstract]
 
 
-def test_a_layer_nobody_exports_is_refused_by_its_name(monkeypatch):
-    relu = members(Layer)["relu"]()
+def test_a_layer_without_an_exporter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    relu = members(Layer)["relu"]()  # type: ignore[type-abstract]
     monkeypatch.delitem(LAYERS, "relu")
     with pytest.raises(InvalidError, match="'relu'"):
-        export_layer(Graph(), "x", relu, None)
+        export_layer(Graph(), "x", relu, Place((), {}))

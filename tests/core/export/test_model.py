@@ -1,24 +1,27 @@
-"""A whole model in ONNX answers raw columns as we do."""
+"""A model in ONNX returns the same predictions for raw columns as Chainrule."""
+
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from core.export import to_onnx
-from tests.core.export.models import model, rows_of
+from core.export.model import Exported
+from tests.core.export.models import Shapes, model, rows_of
 
 
-def score(exported, rows):
-    """What onnxruntime says for rows, by output."""
-    kinds = {"double": np.float64, "long": np.int64, "boolean": np.bool_}
+def score(exported: Exported, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the outputs of onnxruntime for rows, by name."""
+    kinds: dict[str, Any] = {"double": np.float64, "long": np.int64, "boolean": np.bool_}
     session = onnxruntime.InferenceSession(
         exported.serialized(), providers=["CPUExecutionProvider"]
     )
     feed = {
-        one.name: np.array([row[one.name] for row in rows], kinds[one.kind])
-        for one in exported.inputs
+        value.name: np.array([row[value.name] for row in rows], kinds[value.kind])
+        for value in exported.inputs
     }
-    names = [one.name for one in exported.outputs]
+    names = [value.name for value in exported.outputs]
     return dict(zip(names, session.run(names, feed), strict=True))
 
 
@@ -26,28 +29,28 @@ def score(exported, rows):
     "labels", [("cat", "dog", "owl"), (3, 5, 8), (0.5, 1.5, 2.5)], ids=["text", "whole", "real"]
 )
 @pytest.mark.parametrize("count", [1, 8])
-def test_classes_come_back_as_labels_with_a_probability_each(labels, count):
-    features = {"a": (), "b": (), "c": ()}
-    made = model(features, loss="cross_entropy", outputs=3, classes=(labels,))
+def test_classes_are_labels_with_a_probability_each(labels: tuple[Any, ...], count: int) -> None:
+    features: Shapes = {"a": (), "b": (), "c": ()}
+    trained = model(features, loss="cross_entropy", outputs=3, classes=(labels,))
     rows = rows_of(features, count)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    assert found["prediction"].tolist() == made.predict(rows)
+    assert scored["prediction"].tolist() == trained.predict(rows)
     for label in labels:
-        expected = [row[str(label)] for row in made.predict_proba(rows)]
-        np.testing.assert_allclose(found[f"probability_{label}"], expected, rtol=1e-5, atol=1e-6)
+        expected = [row[str(label)] for row in trained.predict_proba(rows)]
+        np.testing.assert_allclose(scored[f"probability_{label}"], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_numbers_come_back_as_numbers(precision):
-    features = {"a": (), "b": ()}
-    made = model(features, loss="huber", outputs=1, precision=precision)
+def test_numbers_are_exported(precision: str) -> None:
+    features: Shapes = {"a": (), "b": ()}
+    trained = model(features, loss="huber", outputs=1, precision=precision)
     rows = rows_of(features)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    np.testing.assert_allclose(found["prediction"], made.predict(rows), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scored["prediction"], trained.predict(rows), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +64,11 @@ def test_numbers_come_back_as_numbers(precision):
         ),
     ],
 )
-def test_several_targets_are_outputs_of_their_names(loss, outputs, classes):
-    features = {"a": (), "b": ()}
-    made = model(
+def test_each_target_is_an_output(
+    loss: str | dict[str, Any], outputs: int, classes: dict[str, tuple[Any, ...]]
+) -> None:
+    features: Shapes = {"a": (), "b": ()}
+    trained = model(
         features,
         loss=loss,
         outputs=outputs,
@@ -72,67 +77,69 @@ def test_several_targets_are_outputs_of_their_names(loss, outputs, classes):
     )
     rows = rows_of(features)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    answers, chances = made.predict(rows), made.predict_proba(rows)
+    predictions, probabilities = trained.predict(rows), trained.predict_proba(rows)
     for target, labels in classes.items():
-        assert found[target].tolist() == [row[target] for row in answers]
+        assert scored[target].tolist() == [row[target] for row in predictions]
         for label in labels:
-            expected = [row[target][str(label)] for row in chances]
-            given = found[f"probability_{target}_{label}"]
+            expected = [row[target][str(label)] for row in probabilities]
+            given = scored[f"probability_{target}_{label}"]
             np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_image_of_booleans_comes_back_as_zeros_and_ones():
-    features = {"a": (), "b": ()}
-    made = model(features, loss="binary_cross_entropy", outputs=6, targets=("mask",), cell=(2, 3))
+def test_a_mask_is_an_array_of_zeros_and_ones() -> None:
+    features: Shapes = {"a": (), "b": ()}
+    trained = model(
+        features, loss="binary_cross_entropy", outputs=6, targets=("mask",), cell=(2, 3)
+    )
     rows = rows_of(features)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    assert found["prediction"].tolist() == made.predict(rows)
-    expected = made.predict_proba(rows)
-    np.testing.assert_allclose(found["probability"], expected, rtol=1e-5, atol=1e-6)
+    assert scored["prediction"].tolist() == trained.predict(rows)
+    expected = trained.predict_proba(rows)
+    np.testing.assert_allclose(scored["probability"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_pictures_go_in_as_arrays():
-    features = {"image": (6, 5, 2)}
-    layers = [
+def test_images_are_array_inputs() -> None:
+    features: Shapes = {"image": (6, 5, 2)}
+    layers: list[dict[str, Any]] = [
         {"kind": "conv2d", "filters": 3, "kernel": 3, "padding": "same"},
         {"kind": "max_pool2d"},
         {"kind": "flatten"},
     ]
-    made = model(
+    trained = model(
         features, loss="cross_entropy", outputs=2, classes=((0, 1),), layers=layers, shape=(6, 5, 2)
     )
     rows = rows_of(features)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    assert found["prediction"].tolist() == made.predict(rows)
-    expected = [list(row.values()) for row in made.predict_proba(rows)]
-    np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-5, atol=1e-6)
+    assert scored["prediction"].tolist() == trained.predict(rows)
+    expected = [list(row.values()) for row in trained.predict_proba(rows)]
+    np.testing.assert_allclose(scored["probabilities"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_arrays_and_single_values_lie_side_by_side():
-    features = {"a": (), "curve": (4,), "b": ()}
-    made = model(features, loss="mean_squared_error", outputs=1)
+def test_array_and_scalar_inputs_are_concatenated() -> None:
+    features: Shapes = {"a": (), "curve": (4,), "b": ()}
+    trained = model(features, loss="mean_squared_error", outputs=1)
     rows = rows_of(features)
 
-    found = score(to_onnx(made), rows)
+    scored = score(to_onnx(trained), rows)
 
-    np.testing.assert_allclose(found["prediction"], made.predict(rows), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scored["prediction"], trained.predict(rows), rtol=1e-5, atol=1e-5)
 
 
-def test_columns_keep_the_types_of_the_data_and_names_that_collide():
-    features = {"prediction": (), "old": (), "b": ()}
-    made = model(features, loss="mean_squared_error", outputs=1, booleans=("old",))
+def test_columns_keep_their_types_and_names_that_collide() -> None:
+    features: Shapes = {"prediction": (), "old": (), "b": ()}
+    trained = model(features, loss="mean_squared_error", outputs=1, booleans=("old",))
     rows = [{"prediction": 3, "old": bool(n % 2), "b": 0.5 * n} for n in range(4)]
 
-    exported = to_onnx(made, {"prediction": "long", "old": "boolean"})
+    exported = to_onnx(trained, {"prediction": "long", "old": "boolean"})
 
-    assert [one.kind for one in exported.inputs] == ["long", "boolean", "double"]
+    assert [value.kind for value in exported.inputs] == ["long", "boolean", "double"]
     (output,) = exported.outputs
     assert output.name == "prediction_2"
-    found = score(exported, rows)["prediction_2"]
-    np.testing.assert_allclose(found, made.predict(rows), rtol=1e-5, atol=1e-5)
+    scored = score(exported, rows)["prediction_2"]
+    np.testing.assert_allclose(scored, trained.predict(rows), rtol=1e-5, atol=1e-5)

@@ -1,9 +1,14 @@
-"""Every step of preparation as nodes gives what it gives us: raw rows in, the same answers out."""
+"""Exported preparation steps return what they return in Chainrule."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from core.data.prepare.pipeline import Pipeline, Step
@@ -20,40 +25,42 @@ from core.training.model import TrainedModel
 from tests.support import isolated_mlflow
 
 NONE = {"hashing"}
-"""Kinds that have no form in ONNX: there is no node for that hash."""
+"""Kinds that cannot be exported: ONNX has no node for this hash."""
 
 
-def test_each_kind_is_exported_or_named():
-    assert set(STEPS) | NONE == set(members(Preparation))
+def test_each_kind_has_an_exporter_or_is_listed() -> None:
+    assert set(STEPS) | NONE == set(members(Preparation))  # type: ignore[type-abstract]
 
 
-def cases():
-    for kind, member in members(Preparation).items():
+def cases() -> Iterator[Any]:
+    for kind, member in members(Preparation).items():  # type: ignore[type-abstract]
         if kind not in NONE:
             for number, (step, cells) in enumerate(member.examples()):
                 yield pytest.param(step, cells, id=f"{kind}-{number}")
 
 
 @pytest.mark.parametrize(("step", "cells"), list(cases()))
-def test_a_step_gives_what_it_gives_us(step, cells):
+def test_onnxruntime_computes_a_step_as_chainrule_does(
+    step: Preparation, cells: NDArray[Any]
+) -> None:
     text = cells.dtype == object
     learned = step.learn(cells)
-    given = np.array(["" if cell is None else cell for cell in cells], object) if text else cells
+    texts = np.array(["" if cell is None else cell for cell in cells], object) if text else cells
     graph = Graph()
     kind = "string" if text else "double"
     name = graph.input("x", kind, cells.shape[1:])
-    made = export_step(graph, Prepared(name, cells.shape[1:], text), Step("x", step, learned))
-    graph.output("y", made.name, "string" if made.text else "double", made.shape)
+    result = export_step(graph, Prepared(name, cells.shape[1:], text), Step("x", step, learned))
+    graph.output("y", result.name, "string" if result.text else "double", result.shape)
     session = onnxruntime.InferenceSession(
         graph.build("step").SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    (found,) = session.run(["y"], {"x": given if text else cells.astype(np.float64)})
+    (y,) = session.run(["y"], {"x": texts if text else cells.astype(np.float64)})
     expected = step.apply(cells, learned)
-    assert found.shape == expected.shape
-    if made.text:
-        assert found.tolist() == expected.tolist()
+    assert y.shape == expected.shape
+    if result.text:
+        assert y.tolist() == expected.tolist()
     else:
-        np.testing.assert_allclose(found, expected.astype(np.float64), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(y, expected.astype(np.float64), rtol=1e-6, atol=1e-6)
 
 
 PREPARE = [
@@ -67,8 +74,8 @@ PREPARE = [
 
 
 @pytest.fixture
-def trained(tmp_path):
-    """A model that learned from columns with gaps, text, numbers that are categories."""
+def trained(tmp_path: Path) -> TrainedModel:
+    """A model trained on columns with empty cells, text, and numbers as categories."""
     rng = np.random.default_rng(3)
     rows = 200
     towns = np.array(["Ulm", "Bern", "Graz", None], object)
@@ -95,18 +102,18 @@ def trained(tmp_path):
     }
     *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
     assert isinstance(ended, TrainingEnded)
-    return TrainedModel.load(ended.path)
+    return TrainedModel.load(Path(ended.path))
 
 
-def test_a_prepared_model_answers_raw_rows(trained):
-    rows = [
+def test_a_prepared_model_scores_raw_rows(trained: TrainedModel) -> None:
+    rows: list[dict[str, Any]] = [
         {"age": 31.0, "town": "Ulm", "pay": 20.0, "rooms": 3, "size": "m"},
         {"age": None, "town": "Bern", "pay": 1e6, "rooms": 1, "size": "l"},
         {"age": 55.0, "town": "Atlantis", "pay": 0.0, "rooms": 9, "size": "s"},
         {"age": 20.0, "town": None, "pay": 5.5, "rooms": 4, "size": "huge"},
     ]
     exported = to_onnx(trained, {"rooms": "long"})
-    assert [(one.name, one.kind) for one in exported.inputs] == [
+    assert [(value.name, value.kind) for value in exported.inputs] == [
         ("age", "double"), ("town", "string"), ("pay", "double"), ("rooms", "long"),
         ("size", "string"),
     ]  # fmt: skip
@@ -120,14 +127,15 @@ def test_a_prepared_model_answers_raw_rows(trained):
         "rooms": np.array([row["rooms"] for row in rows], np.int64),
         "size": np.array([row["size"] for row in rows], object),
     }
-    found = dict(zip((one.name for one in exported.outputs), session.run(None, feed), strict=True))
-    assert found["prediction"].tolist() == trained.predict(rows)
+    names = [value.name for value in exported.outputs]
+    scored = dict(zip(names, session.run(names, feed), strict=True))
+    assert scored["prediction"].tolist() == trained.predict(rows)
     for label in ("no", "yes"):
         expected = [row[label] for row in trained.predict_proba(rows)]
-        np.testing.assert_allclose(found[f"probability_{label}"], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(scored[f"probability_{label}"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_what_has_no_form_is_named(trained):
+def test_a_step_without_an_exporter_is_named(trained: TrainedModel) -> None:
     adapter = TypeAdapter(Preparation)
     step = adapter.validate_python({"kind": "hashing", "columns": ["town"]})
     learned = step.learn(np.array(["a"], object))
@@ -138,12 +146,14 @@ def test_what_has_no_form_is_named(trained):
         None,
         Pipeline((Step("town", step, learned),)),
     )
-    made = TrainedModel(trained.spec, encoding, trained.network.shape, np.zeros(()), np.zeros(()))
-    with pytest.raises(InvalidError, match=r"'town': a step hashing has no form"):
-        to_onnx(made)
+    hashed = TrainedModel(trained.spec, encoding, trained.network.shape, np.zeros(()), np.zeros(()))
+    with pytest.raises(InvalidError, match=r"'town': the step hashing cannot be exported"):
+        to_onnx(hashed)
 
 
-def test_mlflow_scores_text_and_numbers_with_none_of_our_code(trained, tmp_path):
+def test_mlflow_scores_text_and_numbers_without_chainrule(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
     rows = [
         {"age": 31.0, "town": "Ulm", "pay": 20.0, "rooms": 3, "size": "m"},
         {"age": 40.5, "town": "Bern", "pay": 1e6, "rooms": 1, "size": "l"},
@@ -153,15 +163,17 @@ def test_mlflow_scores_text_and_numbers_with_none_of_our_code(trained, tmp_path)
     example = {"town": "Graz", "size": "s", "age": 40.0}
     for name, content in model_folder(trained, kinds={"rooms": "long"}, example=example).items():
         (folder / name).write_bytes(content)
-    found = isolated_mlflow.scored(folder, rows, folder)
-    assert "'town': string" in found["inputs"]
-    assert found["answers"]["prediction"] == trained.predict(rows)
+    result = isolated_mlflow.scored(folder, rows, folder)
+    assert "'town': string" in result["inputs"]
+    assert result["answers"]["prediction"] == trained.predict(rows)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("other", ["double", "long"])
 @pytest.mark.parametrize("prepare", [[], [{"kind": "min_max", "columns": ["x"]}]])
-def test_a_graph_keeps_the_digits_that_float32_has_not(tmp_path, precision, other, prepare):
+def test_a_graph_keeps_digits_beyond_float32(
+    tmp_path: Path, precision: str, other: str, prepare: list[dict[str, Any]]
+) -> None:
     rng = np.random.default_rng(6)
     time = 1.7e9 + rng.uniform(0, 600, 300)
     x = rng.integers(0, 9, 300).astype(np.int64 if other == "long" else np.float64)
@@ -179,11 +191,12 @@ def test_a_graph_keeps_the_digits_that_float32_has_not(tmp_path, precision, othe
         "precision": precision,
     }
     *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
-    model = TrainedModel.load(ended.path)
+    assert isinstance(ended, TrainingEnded)
+    model = TrainedModel.load(Path(ended.path))
     exported = to_onnx(model, {"x": other})
     session = onnxruntime.InferenceSession(
         exported.serialized(), providers=["CPUExecutionProvider"]
     )
-    (found,) = session.run(None, {"time": time, "x": x})
+    (y,) = session.run(None, {"time": time, "x": x})
     own = model.outputs(model.table_to_array(table))[:, 0]
-    np.testing.assert_allclose(found, own, atol=1e-5)
+    np.testing.assert_allclose(y, own, atol=1e-5)

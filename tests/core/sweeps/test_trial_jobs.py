@@ -187,8 +187,8 @@ def test_runs_of_folds_are_nested_below_the_run_of_the_sweep(engine: Engine) -> 
     with transaction(engine) as session:
         sweeps.record_sweep_run(session, sweep_id, "run")
         for job in folds(engine, sweep_id):
-            nesting = jobs.run_placement(session, session.get_one(Job, job.id))
-            assert (nesting.shown, nesting.parent, nesting.beside) == (False, "run", 3)
+            placement = jobs.run_placement(session, session.get_one(Job, job.id))
+            assert (placement.shown, placement.parent, placement.siblings) == (False, "run", 3)
     for job in folds(engine, sweep_id):
         finish(engine, job, 0.5)
     sweeps.advance(engine, sweep_id)
