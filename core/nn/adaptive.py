@@ -34,7 +34,7 @@ class Adaptive(Optimizer):
         return self.beta1, self.beta2, self.epsilon / scale, rate * first / scale
 
 
-def accumulate(xp: Any, m: Array, v: Array, g: Array, beta1: Any, beta2: Any) -> None:
+def accumulate(m: Array, v: Array, g: Array, beta1: Any, beta2: Any) -> None:
     """Update `m = b1 m + g` and `v = b2 v + g^2` in place; overwrites `g` with its square.
 
     The moving averages of the paper are `(1 - b1) m` and `(1 - b2) v`. The constant factors are

@@ -108,7 +108,7 @@ class Scope:
             ones = self._views[key] = self.xp.ones((1, count), self.dtype)
         return ones
 
-    def random(self, name: str, shape: Shape) -> Array:
+    def random(self, shape: Shape) -> Array:
         """Return float32 numbers, uniform in [0, 1), each network's from its own generator.
 
         `shape` begins with the stack axes.

@@ -1,4 +1,4 @@
-"""The only write schemas: what a client asks for, validated once."""
+"""Specs: the write schemas of jobs and sweeps."""
 
 from core.spec.data import DataSpec, SplitSpec
 from core.spec.job import CheckpointSpec, JobSpec

@@ -1,5 +1,6 @@
-"""Whether a spec fits the data it names: found out by arithmetic, before anything is queued."""
+"""Check a spec against the schema of its dataset, before the job is queued."""
 
+import math
 from collections.abc import Iterator
 
 from core.data.prepare.plan import objections, plan
@@ -15,50 +16,49 @@ from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.nn.network import LayerError
 from core.spec.job import JobSpec
 from core.spec.training import BATCH_SIZE
-from core.spec.values import refused_ids, refused_targets, refused_weight, usable
+from core.spec.values import check_ids, check_sample_weight, check_targets, missing_values
 
 BYTES = {"float32": 4, "float64": 8}
-READ = {"any": "class or binary"}
-"""What a metric that reads any labels needs, in words."""
+"""Bytes of a number by precision."""
 
 
 def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
-    """Raise InvalidError with the path of every field that cannot work on data of `schema`."""
+    """Raise InvalidError with each field that does not fit data of `schema`."""
     errors = list(_columns(spec, schema))
     if not errors:
         errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
-        errors += [*refused_targets(spec, schema), *refused_weight(spec, schema)]
-        errors += [*refused_ids(spec, schema, feature_names(spec, schema)), *_metrics(spec)]
+        errors += [*check_targets(spec, schema), *check_sample_weight(spec, schema)]
+        errors += [*check_ids(spec, schema, feature_names(spec, schema)), *_metrics(spec)]
     if errors:
         raise InvalidError("; ".join(f"{e.path}: {e.message}" for e in errors), errors)
 
 
 def feature_names(spec: JobSpec, schema: DatasetSchema) -> tuple[str, ...]:
-    """The columns that go in, in order."""
+    """Return the feature columns in order."""
     apart = spec.data.apart
     return spec.data.features or tuple(n for n in schema.names if n not in apart)
 
 
 def input_shape(spec: JobSpec, schema: DatasetSchema) -> Shape:
-    """The feature shape of one row: a single tensor column keeps its own, others lie side by side.
+    """Return the feature shape of a row: a single tensor column keeps its shape, others are joined.
 
-    Raises InvalidError for a column that is not there.
+    Raises InvalidError for unknown columns.
     """
     columns = prepared(spec, schema)
     if len(columns) == 1 and columns[0].shape:
         return columns[0].shape
-    return (sum(_size(column.shape) for column in columns),)
+    return (sum(math.prod(column.shape) for column in columns),)
 
 
 def raw(spec: JobSpec, schema: DatasetSchema) -> list[Feature]:
-    """The feature columns before preparation. Raises InvalidError for one that is not there."""
+    """Return the feature columns before preparation. Raises InvalidError for unknown columns."""
     columns = [schema.column(name) for name in feature_names(spec, schema)]
     return [
         Feature(
             column.name,
             column.shape,
             text=not column.numeric,
-            # A query may leave the rows out that have them.
+            # A query may exclude the rows with gaps.
             gaps=bool(column.nulls or column.not_finite) and spec.data.query is None,
             classes=None if column.classes is None else len(column.classes),
         )
@@ -67,32 +67,27 @@ def raw(spec: JobSpec, schema: DatasetSchema) -> list[Feature]:
 
 
 def prepared(spec: JobSpec, schema: DatasetSchema) -> tuple[Feature, ...]:
-    """The feature columns as `data.prepare` leaves them; encoded ones at most as wide as this.
+    """Return the feature columns after `data.prepare`, with the maximum width of encoded ones.
 
-    Raises InvalidError for a step that does not fit.
+    Raises InvalidError for steps that do not fit.
     """
     return plan(spec.data.prepare, raw(spec, schema)).features
 
 
 def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
-    known = ", ".join(schema.names[:20]) + (" ..." if len(schema.names) > 20 else "")
-    wanted = [("data.target", name) for name in spec.data.targets]
-    wanted += [(f"data.features[{i}]", name) for i, name in enumerate(spec.data.features or ())]
-    if spec.data.sample_weight is not None:
-        wanted.append(("data.sample_weight", spec.data.sample_weight))
-    for path, name in wanted:
-        if name not in schema.names:
-            yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
-    for path in ("column", "group_by", "stratify_by"):
-        name = getattr(spec.data.split, path)
-        if name is not None:
-            yield from _split_column(spec, schema, f"data.split.{path}", name, known)
+    """Columns that do not exist or cannot be used as the spec says."""
+    for path, column in _used_columns(spec):
+        if column not in schema.names:
+            yield _unknown_column(path, column, schema)
+    for field in ("column", "group_by", "stratify_by"):
+        column = getattr(spec.data.split, field)
+        if column is not None:
+            yield from _split_column(spec, schema, f"data.split.{field}", column)
     names = feature_names(spec, schema)
     if not names:
-        yield FieldError("data.features", "no column is left to go in")
-    for name in names:
-        if name in spec.data.targets:
-            yield FieldError("data.features", f"{name!r} is the target and cannot go in as well")
+        yield FieldError("data.features", "no column is left for the features")
+    for name in (name for name in names if name in spec.data.targets):
+        yield FieldError("data.features", f"{name!r} is the target and cannot be a feature")
     if spec.data.query is not None:
         try:
             row_filter.check(query.parse(spec.data.query), schema)
@@ -102,30 +97,45 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         yield from _preparation(spec, schema)
 
 
+def _used_columns(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """The path and name of each column that the spec names, except those of the split."""
+    for name in spec.data.targets:
+        yield "data.target", name
+    for index, name in enumerate(spec.data.features or ()):
+        yield f"data.features[{index}]", name
+    if spec.data.sample_weight is not None:
+        yield "data.sample_weight", spec.data.sample_weight
+
+
+def _unknown_column(path: str, name: str, schema: DatasetSchema) -> FieldError:
+    known = ", ".join(schema.names[:20]) + (" ..." if len(schema.names) > 20 else "")
+    return FieldError(path, f"{name!r} is not a column; the columns are {known}")
+
+
 def _split_column(
-    spec: JobSpec, schema: DatasetSchema, path: str, name: str, known: str
+    spec: JobSpec, schema: DatasetSchema, path: str, name: str
 ) -> Iterator[FieldError]:
     if name not in schema.names:
-        yield FieldError(path, f"{name!r} is not a column; the columns are {known}")
+        yield _unknown_column(path, name, schema)
         return
     column = schema.column(name)
     if column.shape:
         yield FieldError(path, f"column {name!r} holds arrays of shape {column.shape}")
     elif path.endswith("column") and spec.data.query is None:
         shares = spec.data.split.dealt
-        lacking = [part for part, share in shares.items() if share and part not in _words(column)]
-        for part in lacking:
-            remedy = "" if part == "train" else f", or say split.{part} 0"
+        absent = [part for part, share in shares.items() if share and part not in _values(column)]
+        for part in absent:
+            remedy = "" if part == "train" else f"; otherwise set split.{part} to 0"
             yield FieldError(path, f"no row has {part!r} in column {name!r}{remedy}")
 
 
-def _words(column: ColumnSchema) -> tuple[object, ...]:
-    """The distinct values of a column; those of a split if they are too many to be known."""
+def _values(column: ColumnSchema) -> tuple[object, ...]:
+    """The distinct values of a column; the parts of a split if too many to be listed."""
     return ("train", "valid", "test") if column.classes is None else column.classes
 
 
 def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
-    """Steps that do not fit, and columns that are still no whole numbers after the last."""
+    """Steps that do not fit, and features with gaps or text after the last step."""
     try:
         features = prepared(spec, schema)
     except InvalidError as error:
@@ -134,12 +144,12 @@ def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     yield from objections(spec.data.prepare, raw(spec, schema))
     for feature in features:
         if feature.gaps:
-            yield from usable("data.features", schema.column(feature.name))
+            yield from missing_values("data.features", schema.column(feature.name))
         if feature.text:
             yield FieldError(
                 "data.features",
                 f"column {feature.name!r} holds text: encode it with a one_hot, ordinal or hashing "
-                "step in data.prepare, or name the columns that go in",
+                "step in data.prepare, or set data.features without it",
             )
 
 
@@ -148,9 +158,11 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     parts = split.shares
     for name, share in parts.items():
         if share and schema.rows < sum(1 for other in parts.values() if other):
-            yield FieldError(f"data.split.{name}", f"no row is left of {schema.rows}")
+            yield FieldError(f"data.split.{name}", f"no row of {schema.rows} is left for this part")
     if split.fold is not None and schema.rows < split.fold.of:
-        yield FieldError("data.split.fold.of", f"{schema.rows} rows are too few for so many folds")
+        yield FieldError(
+            "data.split.fold.of", f"{schema.rows} rows are too few for {split.fold.of} folds"
+        )
     training = round(schema.rows * parts["train"])
     if (
         spec.data.query is None
@@ -159,24 +171,24 @@ def _rows(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         and spec.batch_size > max(BATCH_SIZE, training)
     ):
         yield FieldError(
-            "batch_size", f"{spec.batch_size} is more than the {training} training rows; say `full`"
+            "batch_size", f"{spec.batch_size} is more than the {training} training rows; use `full`"
         )
     stop = spec.early_stopping
     if stop and stop.metric not in reported(spec):
         known = ", ".join(sorted(reported(spec)))
         yield FieldError(
-            "early_stopping.metric", f"{stop.metric!r} is not reported; there: {known}"
+            "early_stopping.metric", f"{stop.metric!r} is not reported; reported are {known}"
         )
 
 
 def reported(spec: JobSpec) -> set[str]:
-    """The metrics that every epoch of this job reports as one number."""
+    """Return the names of the numbers that this job reports in each epoch."""
     parts = ["train", "valid"] if spec.data.split.shares["valid"] else ["train"]
     return {f"{part}/{name}" for part in parts for name in single_numbers(spec)}
 
 
 def single_numbers(spec: JobSpec) -> set[str]:
-    """The loss and the metrics that are one number, by which networks can be compared."""
+    """Return the names of the loss and of the metrics that are single numbers."""
     return {"loss", *(metric.name for metric in spec.metrics if not metric.table)}
 
 
@@ -188,24 +200,23 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
     except LayerError as error:
         yield FieldError(f"network{error.path}", str(error))
         return
-    for index, one in enumerate(spec.data.augment):
-        if (reason := one.objection(shape)) is not None:
-            yield FieldError(f"data.augment[{index}]", f"{one.kind} {reason}")
+    for index, augmentation in enumerate(spec.data.augment):
+        if (reason := augmentation.objection(shape)) is not None:
+            yield FieldError(f"data.augment[{index}]", f"{augmentation.kind} {reason}")
     if size > max_bytes:
         yield FieldError(
             "network",
-            f"its weights take {size:,} bytes; the limit is {max_bytes:,} bytes: make "
-            f"{_largest(spec, shape)} smaller, or have the limit raised",
+            f"the weights take {size:,} bytes; the limit is {max_bytes:,} bytes: make "
+            f"{_largest(spec, shape)} smaller, or ask the operator to raise the limit",
         )
     last = len(spec.layers) - 1
     if isinstance(spec.layers[-1], Softmax | Sigmoid) and spec.loss.target != "number":
         yield FieldError(
             f"network[{last}]",
-            f"{spec.loss.kind} takes raw outputs and does this step itself: leave the last "
-            f"{spec.layers[-1].kind} away",
+            f"{spec.loss.kind} takes logits: remove the last {spec.layers[-1].kind}",
         )
-    wanted = expected_output(spec, schema)
-    if wanted is not None and _size(output) != wanted:
+    expected = expected_output(spec, schema)
+    if expected is not None and math.prod(output) != expected:
         places = spec.network.places(shape)
         field = next(
             (f"network{p.path}.units" for p in reversed(places) if hasattr(p.layer, "units")),
@@ -213,17 +224,17 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
         )
         yield FieldError(
             field,
-            f"the network ends with {_size(output)} outputs of shape {output}; "
-            f"{_reason(spec, wanted)}"
-            + (": a flatten or pooling layer is missing" if len(output) > 1 else ""),
+            f"the network has {math.prod(output)} outputs of shape {output}; "
+            f"{_reason(spec, expected)}"
+            + (": add a flatten or pooling layer" if len(output) > 1 else ""),
         )
         return
     if isinstance(spec.loss, GroupedCrossEntropy):
-        found = tuple(len(schema.column(name).classes or ()) for name in spec.data.targets)
-        if spec.data.query is None and spec.loss.groups != found:
+        classes = tuple(len(schema.column(name).classes or ()) for name in spec.data.targets)
+        if spec.data.query is None and spec.loss.groups != classes:
             yield FieldError(
                 "loss.groups",
-                f"they are {list(spec.loss.groups)}; the targets have {list(found)} classes",
+                f"got {list(spec.loss.groups)}, but the targets have {list(classes)} classes",
             )
             return
     try:
@@ -233,34 +244,27 @@ def _network(spec: JobSpec, schema: DatasetSchema, max_bytes: int) -> Iterator[F
 
 
 def _largest(spec: JobSpec, shape: Shape) -> str:
-    """The layer with the most weights, by its place and kind."""
+    """The path and kind of the layer with the most weights."""
     by_size = {
         f"network{place.path} ({place.layer.kind})": sum(
-            _size(weight.shape) for weight in place.layer.weights(place.shape).values()
+            math.prod(weight.shape) for weight in place.layer.weights(place.shape).values()
         )
         for place in spec.network.places(shape)
     }
     return max(by_size, key=lambda name: by_size[name])
 
 
-def _size(shape: Shape) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
-def _reason(spec: JobSpec, wanted: int) -> str:
+def _reason(spec: JobSpec, expected: int) -> str:
     targets = ", ".join(map(repr, spec.data.targets[:5]))
-    what = "classes" if spec.loss.target in {"class", "classes"} else "numbers"
-    return f"the target {targets} needs {wanted} ({wanted} {what})"
+    unit = "classes" if spec.loss.target in {"class", "classes"} else "numbers"
+    return f"the target {targets} needs {expected} ({expected} {unit})"
 
 
 def expected_output(spec: JobSpec, schema: DatasetSchema) -> int | None:
-    """How many outputs the targets need; None when the target cannot tell."""
+    """Return the number of outputs that the targets need, or None if it is not known yet."""
     columns = [schema.column(name) for name in spec.data.targets]
     if spec.loss.target in {"class", "classes"} and spec.data.query is not None:
-        return None  # known when the rows are chosen
+        return None  # depends on the selected rows
     if spec.loss.target == "class":
         return len(columns[0].classes) if columns[0].classes else None
     if spec.loss.target == "classes":
@@ -271,7 +275,7 @@ def expected_output(spec: JobSpec, schema: DatasetSchema) -> int | None:
 def _metrics(spec: JobSpec) -> Iterator[FieldError]:
     for index, metric in enumerate(spec.metrics):
         if not metric.reads(spec.loss.observes()):
-            needed = READ.get(metric.target, metric.target)
+            needed = "class or binary" if metric.target == "any" else metric.target
             yield FieldError(
                 f"metrics[{index}]",
                 f"{metric.kind} needs {needed} targets; {spec.loss.kind} has "
@@ -280,4 +284,4 @@ def _metrics(spec: JobSpec) -> Iterator[FieldError]:
     names = [metric.name for metric in spec.metrics]
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield FieldError(f"metrics[{index}]", f"{name} is asked for twice")
+            yield FieldError(f"metrics[{index}]", f"{name} is requested twice")

@@ -1,4 +1,4 @@
-"""What all specs share: immutable, closed to unknown fields, finite numbers only."""
+"""The base class and shared fields of specs."""
 
 from typing import Annotated, ClassVar
 
@@ -9,25 +9,25 @@ from core.family import FIRST
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=250, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\- ]*$")
 ]
-"""A name people give: letters, digits, and `_ . -` or spaces between them."""
+"""A display name: letters, digits, and `_`, `.`, `-` or spaces between them."""
 
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
 Tags = Annotated[
     dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
     Field(default_factory=dict, max_length=64),
 ]
-"""What people note of a job."""
+"""Free-form labels of a job."""
 
 Priority = Annotated[int, Field(ge=-100, le=100, description="higher goes first")]
 MostAttempts = Annotated[
-    int | None, Field(ge=1, le=100, description="lost attempts before the job counts as failed")
+    int | None, Field(ge=1, le=100, description="lost attempts after which the job fails")
 ]
 
 
 class Spec(BaseModel):
-    """Validated input. An unknown field is an error, not a typo that trains something else.
+    """Base of validated input: immutable, without unknown fields, with finite numbers only.
 
-    A kind of spec says with `since` with which spec version it came.
+    `since` is the spec version that introduced this spec.
     """
 
     since: ClassVar[int] = FIRST

@@ -1,4 +1,4 @@
-"""The JobSpec: all that a client says to have a network trained."""
+"""JobSpec: the input of a training job."""
 
 from typing import Annotated
 
@@ -29,33 +29,35 @@ DIGITS: dict[str, JsonValue] = {
     "metrics": [{"kind": "accuracy"}],
     "tags": {"team": "a"},
 }
-"""A job that recognises handwritten digits: the example shown wherever a JobSpec is explained."""
+"""An example: a job that learns to recognise handwritten digits."""
 
 
 class CheckpointSpec(Spec):
-    """How often the state of training is saved, and how many of the last ones are kept."""
+    """How often checkpoints are saved, and how many of them are kept."""
 
     every_steps: Annotated[int, Field(ge=1)] | None = None
     every_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="by default what the worker is set to"
+        None, description="default: the setting of the worker"
     )
     keep: Annotated[int, Field(ge=2, le=100)] = 2
 
 
 class JobSpec(TrainingSpec):
-    """What a client asks for: which data, which network, how to train it, under which name."""
+    """A training job: the data, the network, how to train it, and its name."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DIGITS]})
 
     experiment: Name = Field(description="groups jobs; an MLflow experiment of this name")
-    name: Name | None = Field(None, description="shown in MLflow; by default made from the job id")
+    name: Name | None = Field(None, description="shown in MLflow; default: derived from the job id")
     description: Annotated[str, StringConstraints(max_length=4096)] = ""
-    dataset: DatasetReference = Field(description="`name@3`, `name@alias`, or `name`: the latest")
+    dataset: DatasetReference = Field(
+        description="`name@3`, `name@alias`, or `name` for the latest version"
+    )
     data: DataSpec
     tags: Tags
     priority: Priority = 0
     max_attempts: MostAttempts = None
     checkpoint: CheckpointSpec = CheckpointSpec()
     source: SourceDigest | None = Field(
-        None, description="the code it is submitted from, as the answer of `POST /v1/sources` said"
+        None, description="digest of the source code, as returned by `POST /v1/sources`"
     )

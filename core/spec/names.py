@@ -1,4 +1,4 @@
-"""What datasets, models and aliases may be called, and references to versions: `name@3`."""
+"""Names of datasets, models and aliases, and references to versions such as `name@3`."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MAX_VERSION = 2**31 - 1
 
 @dataclass(frozen=True)
 class Reference:
-    """A name and which of its versions: a number, an alias, or the latest."""
+    """A name and a version number or an alias; neither means the latest version."""
 
     name: str
     version: int | None = None
@@ -21,7 +21,7 @@ class Reference:
 
 
 def check_name(name: str, path: str = "name") -> str:
-    """The name, or InvalidError for one that is no plain word."""
+    """Return `name` if it is valid. Raises InvalidError at field `path`."""
     if not NAME.fullmatch(name):
         message = (
             "a name is up to 128 letters, digits, dots, dashes and underscores, the first a letter "
@@ -32,7 +32,7 @@ def check_name(name: str, path: str = "name") -> str:
 
 
 def check_alias(alias: str) -> str:
-    """The alias, or InvalidError for one that could be taken for something else."""
+    """Return `alias` if it is valid and not `latest`. Raises InvalidError."""
     if alias == LATEST or not ALIAS.fullmatch(alias):
         message = (
             f"{alias[:140]!r} cannot be an alias: letters, digits, dots, dashes and underscores, "
@@ -43,14 +43,14 @@ def check_alias(alias: str) -> str:
 
 
 def parse_reference(text: str, path: str = "dataset") -> Reference:
-    """What `digits`, `digits@latest`, `digits@3` or `digits@alias` refers to, or InvalidError."""
-    name, separator, which = text.partition("@")
+    """Parse `digits`, `digits@latest`, `digits@3` or `digits@alias`. Raises InvalidError."""
+    name, separator, version = text.partition("@")
     check_name(name, path)
-    if not separator or which == LATEST:
+    if not separator or version == LATEST:
         return Reference(name)
-    if which.isascii() and which.isdigit() and 1 <= int(which[:20]) <= MAX_VERSION:
-        return Reference(name, version=int(which))
-    if ALIAS.fullmatch(which):
-        return Reference(name, alias=which)
-    message = f"{text[:160]!r} names no version: write {name}@3, {name}@alias or {name}"
+    if version.isascii() and version.isdigit() and 1 <= int(version[:20]) <= MAX_VERSION:
+        return Reference(name, version=int(version))
+    if ALIAS.fullmatch(version):
+        return Reference(name, alias=version)
+    message = f"{text[:160]!r} is not a version: use {name}@3, {name}@alias or {name}"
     raise InvalidError(message, [FieldError(path, message)])

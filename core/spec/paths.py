@@ -1,4 +1,4 @@
-"""Fields of a JSON document by path, written as people do: `network[0].units`."""
+"""Paths to fields of a JSON document, such as `network[0].units`."""
 
 import copy
 import re
@@ -10,49 +10,46 @@ Steps = tuple[str | int, ...]
 
 
 def parse(path: str) -> Steps:
-    """The steps of a path: `network[0].units` is `("network", 0, "units")`.
-
-    Raises ValueError for what is no path.
-    """
+    """Parse a path: `network[0].units` becomes `("network", 0, "units")`. Raises ValueError."""
     steps: list[str | int] = []
-    place = 0
-    while place < len(path):
-        match = _STEP.match(path, place)
+    position = 0
+    while position < len(path):
+        match = _STEP.match(path, position)
         if match is None or (match[0][0] == ".") != (bool(steps) and match[1] is not None):
             raise ValueError(f"{path!r} is not a path like optimizer.learning_rate, network[0]")
         steps.append(match[1] if match[1] is not None else int(match[2]))
-        place = match.end()
+        position = match.end()
     if not steps:
         raise ValueError("a path must not be empty")
     return tuple(steps)
 
 
 def missing(document: Any, steps: Steps) -> str | None:
-    """None when the field is there; else what is, at the place where the path leads astray."""
-    here = document
+    """Return None if the field exists, else a message on the first step that does not."""
+    value = document
     for step in steps:
-        known = isinstance(here, dict) and step in here
-        if known or (isinstance(here, list) and isinstance(step, int) and step < len(here)):
-            here = here[step]
-        elif isinstance(here, dict):
-            return f"there is no {step!r}; there are: {', '.join(map(str, here))}"
-        elif isinstance(here, list):
-            return f"there is no [{step}]; the last one is [{len(here) - 1}]"
+        exists = isinstance(value, dict) and step in value
+        if exists or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+            value = value[step]
+        elif isinstance(value, dict):
+            return f"there is no {step!r}; the fields are {', '.join(map(str, value))}"
+        elif isinstance(value, list):
+            return f"there is no [{step}]; the last index is [{len(value) - 1}]"
         else:
-            return f"there is no {step!r}: what stands before it is {here!r}"
+            return f"there is no {step!r}: the value before it is {value!r}"
     return None
 
 
 def replaced(document: Any, values: dict[str, Any]) -> Any:
-    """A copy of `document` in which each path of `values` holds that value.
+    """Return a copy of `document` with the value of each path in `values` replaced.
 
-    The paths must be there (`missing`). Raises ValueError for what is no path.
+    The paths must exist (see `missing`). Raises ValueError for invalid paths.
     """
     changed = copy.deepcopy(document)
     for path, value in values.items():
-        *way, last = parse(path)
-        here = changed
-        for step in way:
-            here = here[step]
-        here[last] = copy.deepcopy(value)
+        *parents, last = parse(path)
+        container = changed
+        for step in parents:
+            container = container[step]
+        container[last] = copy.deepcopy(value)
     return changed

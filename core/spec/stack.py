@@ -1,4 +1,4 @@
-"""Which jobs can be trained as one stack: those that differ only in what a stack lets differ."""
+"""Stack keys: jobs of equal key can be trained as one stack."""
 
 import hashlib
 import json
@@ -10,32 +10,33 @@ from core.spec.admission import input_shape
 from core.spec.job import JobSpec
 
 SMALL = 4_000_000
-"""Products of weights and rows in a batch up to which a stack is worth more than its members."""
+"""Up to this product of weights and rows per batch, a stack trains faster than its members."""
 
-_NUMBERS = ("loss", "network", "optimizer", "regularization", "schedule")
-_FREE = ("description", "name", "priority", "seed", "source", "tags")
+_STACKABLE = ("loss", "network", "optimizer", "regularization", "schedule")
+_IGNORED = ("description", "name", "priority", "seed", "source", "tags")
 
 
 def stack_key(spec: JobSpec, schema: DatasetSchema, family: str) -> str | None:
-    """Equal for jobs of one `family` and one dataset version that can be trained side by side.
+    """Return a key that is equal for jobs which can be trained as one stack, or None.
 
-    They may differ in seed, name and tags, and in numbers of network, loss, optimizer, schedule and
-    regularization. None for a job that gains nothing by it, or that wants checkpoints of its own.
+    Such jobs have one `family` and one dataset version. They may differ in seed, name and tags, and
+    in floats of network, loss, optimizer, schedule and regularization. None for jobs on a GPU,
+    large jobs, and jobs with their own checkpoint intervals.
     """
     if spec.device != "cpu" or spec.checkpoint.every_steps or spec.checkpoint.every_seconds:
         return None
     rows = schema.rows if spec.batch_size == "full" else spec.batch_size
     if spec.network.size(input_shape(spec, schema)) * rows > SMALL:
         return None
-    document = spec.model_dump(mode="json", exclude=set(_FREE))
-    for name in _NUMBERS:
+    document = spec.model_dump(mode="json", exclude=set(_IGNORED))
+    for name in _STACKABLE:
         document[name] = _without_numbers(document[name])
     text = json.dumps([family, document], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_numbers(value: Any) -> Any:
-    """The document with every field that holds a finite float emptied."""
+    """The document with each finite float replaced by 0."""
     if isinstance(value, dict):
         return {
             name: 0.0 if isinstance(item, float) and math.isfinite(item) else _without_numbers(item)

@@ -1,6 +1,6 @@
-"""The SweepSpec: which fields of a JobSpec to search, how, and for what.
+"""SweepSpec: which fields of a JobSpec to search, how, and the objective.
 
-Not imported by `core.spec` itself: whoever trains need not load the samplers.
+`core.spec` does not import it, so that training processes do not load the samplers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ FIXED = frozenset(
         "metrics", "name", "priority", "tags",
     }
 )  # fmt: skip
-"""Fields that all trials of a sweep share: they would make results that cannot be compared."""
+"""Fields that all trials of a sweep share, so that their results are comparable."""
 
 EXAMPLE: dict[str, JsonValue] = {
     "name": "digits",
@@ -46,16 +46,15 @@ EXAMPLE: dict[str, JsonValue] = {
     "n_trials": 50,
     "max_parallel": 4,
 }
-"""A search for a good recogniser of handwritten digits."""
+"""An example: a search for a network that recognises handwritten digits."""
 
 Path = Annotated[str, Field(min_length=1, max_length=250)]
-
 
 SweepId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Objective(Spec):
-    """The metric that tells good trials from bad ones."""
+    """The metric by which trials are compared."""
 
     metric: Annotated[str, Field(min_length=1, max_length=250)] = Field(
         description="such as valid/accuracy, valid/loss, test/loss"
@@ -64,70 +63,72 @@ class Objective(Spec):
 
 
 class Budget(Spec):
-    """What a sweep may spend besides its trials; whatever runs out first ends it."""
+    """Limits of a sweep besides the number of trials; the first one reached ends it."""
 
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="time that it runs, pauses left out; trials that train then are stopped"
+        None, description="running time without pauses; trials still training are then stopped"
     )
     epochs: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="epochs that all trials train together"
+        None, description="total epochs of all trials"
     )
 
 
 class CrossValidation(Spec):
-    """Each trial is as many jobs as there are folds; what they come to on average counts.
+    """Each trial is one job per fold; its result is the mean over them.
 
-    In each job another fold of the rows that do not test validates, and the others train. The folds
-    are the same for all trials: they depend on the job's `data.split_seed`.
+    In each job another fold of the rows outside the test set is used for validation and the others
+    for training. All trials have the same folds, which depend on `data.split_seed` of the job.
     """
 
     folds: FoldCount = 5
     stratified: bool | None = Field(
         None,
-        description="give each fold its share of every class; by default as the job's "
-        "`data.stratify` says",
+        description="give each fold its fraction of each class; default: `data.stratify` of the "
+        "job",
     )
     group_by: ColumnName | None = Field(
         None,
-        description="column, such as a patient's number, whose groups are not torn apart; by "
-        "default the job's `data.split.group_by`",
+        description="column, such as a patient id, whose groups are not split; default: "
+        "`data.split.group_by` of the job",
     )
 
 
 class SweepSpec(Spec):
-    """What a client asks for: a job, which of its fields to search, and what is better."""
+    """A sweep: a job, the fields to search, and the objective."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: Name
-    job: JobSpec = Field(description="what all trials share, and where the searched fields are")
+    job: JobSpec = Field(
+        description="the job of all trials, in which the searched fields are replaced"
+    )
     search_space: Annotated[dict[Path, Dimension], Field(min_length=1, max_length=100)] = Field(
-        description="fields of the job by path, such as `optimizer.learning_rate`, "
-        "`network[0].units`, and the values each may take"
+        description="paths of fields of the job, such as `optimizer.learning_rate` or "
+        "`network[0].units`, and the values of each"
     )
     objective: Objective | Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
     sampler: Sampler = Tpe()
     pruner: Pruner = NoPruner()
     n_trials: Annotated[int, Field(ge=1, le=1_000_000)]
     cross_validation: CrossValidation | None = Field(
-        None, description="measure each trial on every row that does not test, by several jobs"
+        None, description="validate each trial on all rows outside the test set, in several jobs"
     )
     budget: Budget = Budget()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = Field(
-        4, description="trials that wait or run at once"
+        4, description="trials queued or running at a time"
     )
     baseline: Annotated[tuple[dict[Path, JsonValue], ...], Field(max_length=1000)] = Field(
-        (), description="points to try first; a field left out is the sampler's choice"
+        (), description="points to try first; the sampler chooses the fields left out"
     )
     warm_start: Annotated[tuple[SweepId, ...], Field(max_length=20)] = Field(
         (),
-        description="ids of earlier sweeps with the same objective: the sampler learns from what "
-        "they had tried when this one began",
+        description="ids of earlier sweeps with the same objective: the sampler learns from their "
+        "results at the start of this sweep",
     )
     mlflow: Annotated[str, Field(pattern=r"^(all|none|best:[1-9][0-9]{0,4})$")] = Field(
         "all",
-        description="which trials have runs of their own below the sweep's in MLflow: `all`, "
-        "`none`, or `best:10` for the ten best once it has ended",
+        description="which trials have their own MLflow runs, nested in that of the sweep: `all`, "
+        "`none`, or `best:10` for the ten best after the sweep has ended",
     )
 
     @property
@@ -137,14 +138,14 @@ class SweepSpec(Spec):
 
     @property
     def trials(self) -> int:
-        """How many trials there will be: no more than a sampler that visits each point finds."""
+        """The number of trials, limited to all points for a sampler that visits each once."""
         points = self.search("").points()
         return self.n_trials if points is None or not self.sampler.exhaustive else min(
             points, self.n_trials
         )  # fmt: skip
 
     def search(self, name: str) -> Search:
-        """It as the search knows it; `name` differs from that of other sweeps."""
+        """Return the search of this sweep; `name` must be unique among sweeps."""
         return Search(
             name,
             self.search_space,
@@ -155,34 +156,34 @@ class SweepSpec(Spec):
         )
 
     def at(self, values: dict[str, Any]) -> JobSpec:
-        """The job at a point of the search space. Raises ValidationError for an invalid one."""
+        """Return the job at a point of the search space. Raises ValidationError."""
         document = paths.replaced(self.job.model_dump(mode="json"), values)
-        wanted = self.cross_validation
-        if wanted is not None and wanted.group_by is not None:
-            document["data"]["split"]["group_by"] = wanted.group_by
-        if wanted is not None and wanted.stratified is not None:
-            document["data"]["stratify"] = wanted.stratified
+        validation = self.cross_validation
+        if validation is not None and validation.group_by is not None:
+            document["data"]["split"]["group_by"] = validation.group_by
+        if validation is not None and validation.stratified is not None:
+            document["data"]["stratify"] = validation.stratified
         return JobSpec.model_validate(document)
 
     @property
     def folds(self) -> int:
-        """How many jobs a trial is."""
+        """The number of jobs of a trial."""
         return 1 if self.cross_validation is None else self.cross_validation.folds
 
     def jobs(self, job: JobSpec) -> list[JobSpec]:
-        """The jobs of the trial that tries `job`: itself, or one for each fold."""
-        wanted = self.cross_validation
-        if wanted is None:
+        """Return the jobs of the trial of `job`: the job itself, or one for each fold."""
+        if self.cross_validation is None:
             return [job]
-        split, made = job.data.split, []
-        for number in range(wanted.folds):
-            fold = split.model_copy(update={"fold": FoldSpec(number=number, of=wanted.folds)})
-            data = job.data.model_copy(update={"split": fold})
-            made.append(job.model_copy(update={"data": data}))
-        return made
+        jobs = []
+        for number in range(self.folds):
+            fold = FoldSpec(number=number, of=self.folds)
+            split = job.data.split.model_copy(update={"fold": fold})
+            data = job.data.model_copy(update={"split": split})
+            jobs.append(job.model_copy(update={"data": data}))
+        return jobs
 
     @model_validator(mode="after")
-    def _fit(self) -> Self:
+    def _validate(self) -> Self:
         errors = [*_paths(self), *_folds(self)]
         errors = errors or [*_values(self), *_objectives(self), *_methods(self)]
         if errors:
@@ -191,29 +192,30 @@ class SweepSpec(Spec):
 
 
 class SweepChanges(Spec):
-    """What may change about a sweep that has begun; a field left out stays as it is."""
+    """Changes of a started sweep; fields left out do not change."""
 
     n_trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        None, description="trials in all, those begun included; more let a finished sweep go on"
+        None,
+        description="total trials, started ones included; more trials resume a finished sweep",
     )
     max_parallel: Annotated[int, Field(ge=1, le=1000)] | None = None
     search_space: Annotated[dict[Path, Dimension], Field(min_length=1, max_length=100)] | None = (
-        Field(None, description="the whole new space; what was tried stays known where it fits")
+        Field(None, description="the complete new space; earlier trials that fit it are kept")
     )
     sampler: Sampler | None = None
     pruner: Pruner | None = None
-    budget: Budget | None = Field(None, description="the whole new budget")
+    budget: Budget | None = Field(None, description="the complete new budget")
 
 
 class Points(Spec):
-    """Points to try next, beside what the sampler suggests."""
+    """Points to try next, in addition to those of the sampler."""
 
     points: Annotated[
         tuple[dict[Path, JsonValue], ...],
         Field(
             min_length=1,
             max_length=1000,
-            description="each adds a trial; a field left out is the sampler's choice",
+            description="each adds a trial; the sampler chooses the fields left out",
             examples=[[{"optimizer.learning_rate": 0.01}]],
         ),
     ]
@@ -222,71 +224,71 @@ class Points(Spec):
 def misplaced(
     sweep: SweepSpec, points: Sequence[Mapping[str, Any]], name: str
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Where in the list `name` a point lies beside the search space, and how."""
+    """Yield the location in the list `name` and the error of points outside the search space."""
     for index, point in enumerate(points):
         for path, value in point.items():
-            known = sweep.search_space.get(path)
-            if known is None:
+            dimension = sweep.search_space.get(path)
+            if dimension is None:
                 yield (name, index, path), "not in the search space"
-            elif not known.contains(value):
+            elif not dimension.contains(value):
                 yield (name, index, path), f"{value!r} is outside the search space"
 
 
-def _wrong(message: str, *place: str | int, value: Any = None) -> InitErrorDetails:
+def _error(message: str, *location: str | int, value: Any = None) -> InitErrorDetails:
     return {
         "type": PydanticCustomError("sweep", "{message}", {"message": message}),
-        "loc": place,
+        "loc": location,
         "input": value,
     }
 
 
 def _paths(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     document = sweep.job.model_dump(mode="json")
-    ways: dict[paths.Steps, str] = {}
+    previous: dict[paths.Steps, str] = {}
     for path in sweep.search_space:
         try:
             steps = paths.parse(path)
         except ValueError as error:
-            yield _wrong(str(error), "search_space", path)
+            yield _error(str(error), "search_space", path)
             continue
-        astray = paths.missing(document, steps)
+        missing = paths.missing(document, steps)
         if steps[0] in FIXED:
-            yield _wrong(f"all trials share the job's {steps[0]}", "search_space", path)
-        elif astray is not None:
-            yield _wrong(f"not a field of the job: {astray}", "search_space", path)
-        for other, name in ways.items():
-            short = min(len(steps), len(other))
-            if steps[:short] == other[:short]:
-                yield _wrong(f"{path} and {name} are about one field", "search_space", path)
-        ways[steps] = path
+            yield _error(f"all trials share the job's {steps[0]}", "search_space", path)
+        elif missing is not None:
+            yield _error(f"not a field of the job: {missing}", "search_space", path)
+        for other, name in previous.items():
+            shorter = min(len(steps), len(other))
+            if steps[:shorter] == other[:shorter]:
+                yield _error(f"{path} and {name} overlap", "search_space", path)
+        previous[steps] = path
 
 
 def _folds(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
-    """Folds that cannot be made of the split that the job has."""
-    wanted, split = sweep.cross_validation, sweep.job.data.split
-    if wanted is None:
+    """Errors of folds that do not fit the split of the job."""
+    validation, split = sweep.cross_validation, sweep.job.data.split
+    if validation is None:
         return
     if split.fold is not None:
-        yield _wrong("the sweep makes the folds: leave it out", "job", "data", "split", "fold")
-    if wanted.group_by is not None and split.column is not None:
-        message = f"the column {split.column!r} says what tests: its groups may be torn apart"
-        yield _wrong(message, "cross_validation", "group_by")
-    if wanted.stratified and (wanted.group_by or split.group_by):
-        message = "folds of whole groups cannot be stratified: leave one of the two out"
-        yield _wrong(message, "cross_validation", "stratified")
+        yield _error("the sweep sets the folds: remove this field", "job", "data", "split", "fold")
+    if validation.group_by is not None and split.column is not None:
+        message = f"the column {split.column!r} assigns the test rows, which may split groups"
+        yield _error(message, "cross_validation", "group_by")
+    if validation.stratified and (validation.group_by or split.group_by):
+        message = "folds of whole groups cannot be stratified: remove one of the two"
+        yield _error(message, "cross_validation", "stratified")
 
 
 def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
-    """Ends and choices that no job can have, each tried alone; baselines beside the space."""
+    """Errors of bounds and choices, each tried alone, and of baselines outside the space."""
     for path, dimension in sweep.search_space.items():
         for value in dimension.ends():
             try:
                 sweep.at({path: value})
             except ValidationError as error:
                 reason = error.errors(include_url=False, include_context=False)[0]["msg"]
-                yield _wrong(f"{value!r} makes no valid job: {reason}", "search_space", path)
-    for place, message in misplaced(sweep, sweep.baseline, "baseline"):
-        yield _wrong(message, *place)
+                yield _error(f"{value!r} makes the job invalid: {reason}", "search_space", path)
+    for location, message in misplaced(sweep, sweep.baseline, "baseline"):
+        yield _error(message, *location)
 
 
 def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
@@ -295,20 +297,21 @@ def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     known = each_epoch | after_training(job)
     several = not isinstance(sweep.objective, Objective)
     for index, objective in enumerate(sweep.objectives):
-        place = ("objective", index, "metric") if several else ("objective", "metric")
+        location = ("objective", index, "metric") if several else ("objective", "metric")
         if objective.metric not in known:
-            yield _wrong(
-                f"{objective.metric!r} is not reported; there: {', '.join(sorted(known))}", *place
+            yield _error(
+                f"{objective.metric!r} is not reported; reported are {', '.join(sorted(known))}",
+                *location,
             )
         elif sweep.pruner.prunes and objective.metric not in each_epoch:
-            yield _wrong(
-                f"{objective.metric} is known only at the end; a pruner needs one of each epoch",
-                *place,
+            yield _error(
+                f"{objective.metric} is reported only at the end; a pruner needs it in each epoch",
+                *location,
             )
 
 
 def after_training(job: JobSpec) -> set[str]:
-    """The metrics known once training has ended, besides those of each epoch."""
+    """Return the metrics reported at the end of training, besides those of each epoch."""
     if not job.data.split.test:
         return set()
     return {f"test/{name}" for name in single_numbers(job)}
@@ -317,13 +320,13 @@ def after_training(job: JobSpec) -> set[str]:
 def _methods(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     count = len(sweep.objectives)
     if sweep.pruner.prunes and count > 1:
-        yield _wrong("pruning needs a single objective", "pruner")
+        yield _error("pruning needs a single objective", "pruner")
     if count > sweep.sampler.objectives:
-        yield _wrong(f"{sweep.sampler.kind} takes a single objective", "sampler")
+        yield _error(f"{sweep.sampler.kind} takes a single objective", "sampler")
     if sweep.sampler.exhaustive:
         for path, dimension in sweep.search_space.items():
             if dimension.points() is None:
-                yield _wrong(f"{sweep.sampler.kind} needs a step here", "search_space", path)
+                yield _error(f"{sweep.sampler.kind} needs a step here", "search_space", path)
         points = sweep.search("").points()
         if points is not None and points > 1_000_000:
-            yield _wrong(f"{points:,} points are too many to visit each", "sampler")
+            yield _error(f"{points:,} points are too many to visit all", "sampler")

@@ -1,4 +1,4 @@
-"""What to train and how: the numeric part of a job, which needs no names and no database."""
+"""TrainingSpec: the network and how to train it, without data, names or a database."""
 
 from typing import Annotated, Literal
 
@@ -21,22 +21,23 @@ from core.nn.schedules.constant import Constant
 from core.spec.base import Spec
 
 BATCH_SIZE = 32
-"""Rows in a batch by default."""
+"""The default rows of a batch."""
 
 
 class EarlyStopping(Spec):
-    """Stop when a metric has not become better by `tolerance` for `patience` epochs."""
+    """Stop when a metric has not improved by more than `tolerance` for `patience` epochs."""
 
     metric: str = Field("valid/loss", description="such as valid/loss, train/loss, valid/accuracy")
     patience: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    restore_best: bool = Field(True, description="end with the weights of the best epoch")
+    restore_best: bool = Field(True, description="finish with the weights of the best epoch")
 
 
 class TrainingSpec(Spec):
-    """The six stages: weights are initialised, then forward pass, error, backpropagation and update
+    """A network and how to train it.
 
-    repeat until one of the stopping rules says enough.
+    Weights are initialised; then forward pass, loss, backpropagation and update repeat until a
+    stopping rule applies.
     """
 
     network: Network
@@ -46,27 +47,30 @@ class TrainingSpec(Spec):
     regularization: Regularization = Regularization()
     batch_size: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["full"] = Field(
         BATCH_SIZE,
-        description="rows a weight update sees: 1 each sample, `full` all of them; where there are "
-        "fewer than by default, all of them too",
+        description="rows per batch: `full` means all training rows; the default is limited to the "
+        "training rows",
     )
     order: Literal["shuffle", "sequential"] = "shuffle"
     accumulate: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        1, description="batches whose gradients are averaged before one update"
+        1, description="batches whose gradients are averaged for one update"
     )
     averaging: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of an exponential moving average of the weights to end with"
+        None,
+        description="decay of an exponential moving average of the weights, which the model gets",
     )
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     max_steps: Annotated[int, Field(ge=1)] | None = None
     max_seconds: Annotated[float, Field(gt=0)] | None = None
-    target_loss: float | None = Field(None, description="stop when the training loss is this low")
+    target_loss: float | None = Field(
+        None, description="stop when the training loss is at most this"
+    )
     early_stopping: EarlyStopping | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
     report_steps: Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="updates between two reports of the training loss, beside one an epoch; "
-        "by default a tenth of an epoch, but at least 50",
+        description="updates between reports of the training loss, in addition to one per epoch; "
+        "default: a tenth of an epoch, but at least 50",
     )
     precision: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "gpu"] = "cpu"

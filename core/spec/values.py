@@ -1,4 +1,4 @@
-"""Whether what the columns hold suits the loss, the weights of samples and layers that read ids."""
+"""Check the values of columns: targets, sample weights and ids of embeddings."""
 
 from collections.abc import Iterator
 
@@ -7,29 +7,30 @@ from core.errors import FieldError
 from core.nn.layers.embedding import Embedding
 from core.nn.layers.flatten import Flatten
 from core.nn.layers.reshape import Reshape
+from core.nn.loss import Loss
 from core.spec.job import JobSpec
 
 
-def refused_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
-    """What is wrong with the kinds and values of the target columns."""
+def check_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    """Yield errors of the target columns: kinds and values that the loss cannot use."""
     loss, names = spec.loss, spec.data.targets
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield FieldError("data.target", f"column {name!r} is named twice")
+        yield FieldError("data.target", f"column {name!r} is listed twice")
     if loss.target == "class" and len(names) > 1:
         yield FieldError(
             "data.target",
             f"{loss.kind} takes one target column; grouped_cross_entropy takes several",
         )
     for name in names:
-        column = _known(spec, schema, name)
-        yield from usable("data.target", column)
-        wrong = _unsuitable(loss.kind, loss.target, column, exact=spec.data.query is None)
-        if wrong:
-            yield FieldError("data.target", f"column {name!r} {wrong}")
+        column = _described(spec, schema, name)
+        yield from missing_values("data.target", column)
+        reason = _unsuitable(loss, column, exact=spec.data.query is None)
+        if reason:
+            yield FieldError("data.target", f"column {name!r} {reason}")
 
 
-def _known(spec: JobSpec, schema: DatasetSchema, name: str) -> ColumnSchema:
-    """The column; with a query, which may leave rows out, without what single rows hold."""
+def _described(spec: JobSpec, schema: DatasetSchema, name: str) -> ColumnSchema:
+    """The column, with a query without its value range, because the query may exclude rows."""
     column = schema.column(name)
     if spec.data.query is None:
         return column
@@ -37,62 +38,74 @@ def _known(spec: JobSpec, schema: DatasetSchema, name: str) -> ColumnSchema:
     return column.model_copy(update=unknown)
 
 
-def _unsuitable(kind: str, target: str, column: ColumnSchema, *, exact: bool) -> str | None:
-    """Why a loss cannot take a column for its target, or None if it can.
+def _unsuitable(loss: Loss, column: ColumnSchema, *, exact: bool) -> str | None:
+    """Why a column cannot be a target of `loss`, or None if it can.
 
-    Not `exact`: a query may leave out some of the classes.
+    Unless `exact`, a query may exclude some of the classes.
     """
-    classes, lowest = column.classes, column.minimum
-    if target in {"number", "distribution"}:
-        if not column.numeric:
-            return f"holds text; {kind} needs numbers"
-        if lowest is not None and lowest < 0 and (kind == "poisson" or target == "distribution"):
-            what = "counts" if kind == "poisson" else "shares of classes"
-            return f"holds {lowest:g}; {kind} needs {what}, which are not below 0"
-    elif target in {"class", "classes"}:
-        if not classes:
-            return _no_classes(column)
-        if target == "classes" and len(classes) < 2:
-            return f"has one value only; {kind} needs two classes or more"
-    elif column.shape:
-        if not column.numeric or lowest not in {0, None} or column.maximum not in {0, 1, None}:
-            return f"holds {_range(column)}; {kind} needs zeros and ones"
-    elif exact and not classes:
-        return f"{_no_classes(column)}; {kind} needs two"
-    elif exact and len(classes or ()) != 2:
-        return f"has {len(classes or ())} distinct values; {kind} needs two"
+    if loss.target in {"number", "distribution"}:
+        return _unsuitable_numbers(loss, column)
+    if loss.target == "binary":
+        return _unsuitable_binary(loss, column, exact=exact)
+    if not column.classes:
+        return _no_classes(column)
+    if loss.target == "classes" and len(column.classes) < 2:
+        return f"has one distinct value; {loss.kind} needs two classes or more"
+    return None
+
+
+def _unsuitable_numbers(loss: Loss, column: ColumnSchema) -> str | None:
+    if not column.numeric:
+        return f"holds text; {loss.kind} needs numbers"
+    counts = loss.kind == "poisson"
+    lowest = column.minimum
+    if lowest is not None and lowest < 0 and (counts or loss.target == "distribution"):
+        needed = "counts" if counts else "probabilities"
+        return f"holds {lowest:g}; {loss.kind} needs {needed} of at least 0"
+    return None
+
+
+def _unsuitable_binary(loss: Loss, column: ColumnSchema, *, exact: bool) -> str | None:
+    if column.shape:
+        zeros_and_ones = column.minimum in {0, None} and column.maximum in {0, 1, None}
+        if not column.numeric or not zeros_and_ones:
+            return f"holds {_range(column)}; {loss.kind} needs zeros and ones"
+    elif exact and not column.classes:
+        return f"{_no_classes(column)}; {loss.kind} needs two"
+    elif exact and len(column.classes or ()) != 2:
+        return f"has {len(column.classes or ())} distinct values; {loss.kind} needs two"
     return None
 
 
 def _no_classes(column: ColumnSchema) -> str:
     if column.dtype.startswith("float"):
         return (
-            f"holds {_range(column)}, fractions among them or over {MAX_CLASSES} distinct values: "
-            "classes are whole numbers or text"
+            f"holds {_range(column)}, with fractions or over {MAX_CLASSES} distinct values: "
+            "classes are integers or text"
         )
-    return f"has over {MAX_CLASSES} distinct values: not classes"
+    return f"has over {MAX_CLASSES} distinct values, too many for classes"
 
 
-def refused_weight(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
-    """What is wrong with the column that says how much each row counts."""
+def check_sample_weight(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+    """Yield errors of the column of sample weights."""
     if spec.data.sample_weight is None:
         return
-    path, column = "data.sample_weight", _known(spec, schema, spec.data.sample_weight)
-    yield from usable(path, column)
+    path, column = "data.sample_weight", _described(spec, schema, spec.data.sample_weight)
+    yield from missing_values(path, column)
     if not column.numeric or column.shape:
-        yield FieldError(path, f"column {column.name!r} must hold one number in each row")
+        yield FieldError(path, f"column {column.name!r} must hold one number per row")
     elif column.minimum is not None and column.minimum < 0:
         yield FieldError(path, f"column {column.name!r} has weights below 0")
     elif column.maximum == 0:
-        yield FieldError(path, f"column {column.name!r} has only weights of 0: no row would count")
+        yield FieldError(path, f"column {column.name!r} has only weights of 0")
 
 
-def refused_ids(
+def check_ids(
     spec: JobSpec, schema: DatasetSchema, features: tuple[str, ...]
 ) -> Iterator[FieldError]:
-    """What is wrong with the ids that an embedding right behind the features would read.
+    """Yield errors of ids that an embedding reads directly from the features.
 
-    What `data.prepare` makes of a column is not known here: then nothing is said.
+    With `data.prepare` the values are not known here, so there are no errors.
     """
     if spec.data.prepare:
         return
@@ -103,12 +116,12 @@ def refused_ids(
             return
         path = f"network[{index}] (embedding)"
         if spec.data.standardize:
-            yield FieldError("data.standardize", f"must be false: {path} reads ids as they are")
-        for column in (_known(spec, schema, name) for name in features):
+            yield FieldError("data.standardize", f"must be false, because {path} reads the ids")
+        for column in (_described(spec, schema, name) for name in features):
             low, high = column.minimum, column.maximum
             if low is None or high is None or (low >= 0 and high < layer.vocabulary):
                 continue
-            remedy = f"it needs a vocabulary of {high + 1:.0f}" if low >= 0 else "renumber them"
+            remedy = f"set vocabulary to {high + 1:.0f}" if low >= 0 else "renumber the ids"
             yield FieldError(
                 f"network[{index}].vocabulary",
                 f"column {column.name!r} holds {_range(column)}; {path} takes ids from 0 to "
@@ -117,8 +130,8 @@ def refused_ids(
         return
 
 
-def usable(path: str, column: ColumnSchema) -> Iterator[FieldError]:
-    """Whether the column has a finite value everywhere."""
+def missing_values(path: str, column: ColumnSchema) -> Iterator[FieldError]:
+    """Yield errors of a column with empty cells, NaN or infinities."""
     if column.nulls:
         yield FieldError(path, f"column {column.name!r} has {column.nulls} empty cells")
     if column.not_finite:

@@ -1,9 +1,9 @@
-"""Which version of the specs a document needs, so that a worker takes only what it can read.
+"""Spec versions: the lowest version that a worker must support to read a spec.
 
-A release that adds something to the specs must not break workers of the release before, which
-refuse what they do not know. It raises SPEC_VERSION by one and says what came with that version: a
-field or its new values by `Since`, a whole member or spec by its `since`. A spec that uses nothing
-new is still written as before, and older workers go on taking it.
+Workers reject fields and values that they do not know. A release that extends the specs therefore
+raises SPEC_VERSION by one and marks its additions: a field or new values of a field with `Since`, a
+member or spec with `since`. A spec that uses no addition is written as before, so that workers of
+older releases still claim it.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from core.nn.network import Network
 from core.spec.base import Spec
 
 SPEC_VERSION = 1
-"""The newest version of the specs that this release reads, and with it all before."""
+"""The newest spec version that this release reads; it reads all older ones too."""
 
 
 class Encoded(NamedTuple):
-    """A spec as JSON, and the spec version that a worker must know to read it."""
+    """A spec as a JSON document, and the spec version needed to read it."""
 
     document: dict[str, Any]
     version: int
 
 
-class _Mark(NamedTuple):
-    """A field that came with a later version."""
+class _Addition(NamedTuple):
+    """A field, or values of a field, of a later spec version."""
 
     name: str
     since: Since
@@ -37,32 +37,32 @@ class _Mark(NamedTuple):
 
 
 def encode(spec: Spec) -> Encoded:
-    """The document of a spec, and the lowest version that suffices to read it.
+    """Return the document of a spec and the lowest spec version needed to read it.
 
-    All fields are written, with their defaults, but for later ones that hold their default.
+    The document has all fields, except later additions that hold their defaults.
     """
     document = spec.model_dump(mode="json")
-    return Encoded(document, _take_out(spec, document))
+    return Encoded(document, _strip(spec, document))
 
 
-def _take_out(value: Any, document: Any) -> int:
-    """Take unused later fields out of a document; the version that what is left needs."""
+def _strip(value: Any, document: Any) -> int:
+    """Remove unused additions from `document`; return the version that the rest needs."""
     if isinstance(value, Network):
         value = value.layers
     if isinstance(value, tuple) and value and _structured(value[0]):
-        return max(_take_out(*pair) for pair in zip(value, document, strict=True))
+        return max(_strip(*pair) for pair in zip(value, document, strict=True))
     if not _structured(value):
         return FIRST
     cls: Any = type(value)
     version: int = getattr(cls, "since", FIRST)
-    for name, since, default in _marks(cls):
+    for name, since, default in _additions(cls):
         given = getattr(value, name)
         if given in since.values if since.values else given != default:
             version = max(version, since.version)
         elif not since.values:
             del document[name]
     inner = (
-        _take_out(getattr(value, name), part)
+        _strip(getattr(value, name), part)
         for name, part in document.items()
         if isinstance(part, dict | list)
     )
@@ -74,11 +74,11 @@ def _structured(value: Any) -> bool:
 
 
 @cache
-def _marks(cls: Any) -> tuple[_Mark, ...]:
-    return tuple(_marked(cls))
+def _additions(cls: Any) -> tuple[_Addition, ...]:
+    return tuple(_find_additions(cls))
 
 
-def _marked(cls: Any) -> Iterator[_Mark]:
+def _find_additions(cls: Any) -> Iterator[_Addition]:
     if issubclass(cls, BaseModel):
         defaults = {
             name: field.get_default(call_default_factory=True, validated_data={})
@@ -90,4 +90,4 @@ def _marked(cls: Any) -> Iterator[_Mark]:
     for name, default in defaults.items():
         for note in getattr(hints[name], "__metadata__", ()):
             if isinstance(note, Since):
-                yield _Mark(name, note, default)
+                yield _Addition(name, note, default)

@@ -31,7 +31,7 @@ class Dropout(Activation):
         rate = scope.number(self.rate)
         if isinstance(self.rate, np.ndarray):  # round as for a single network
             rate = rate.astype(np.float32)
-        random = scope.random("random", x.shape)
+        random = scope.random(x.shape)
         kept = xp.greater_equal(random, rate, out=scope.buffer("kept", x.shape, bool))
 
         def apply(name: str, values: Array) -> Array:

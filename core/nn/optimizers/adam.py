@@ -29,7 +29,7 @@ class Adam(Adaptive):
         scratch: tuple[Array, ...],
     ) -> None:
         (m, v), (beta1, beta2, epsilon, rate) = slots, coefficients
-        accumulate(xp, m, v, g, beta1, beta2)
+        accumulate(m, v, g, beta1, beta2)
         descend(xp, w, g, m, v, epsilon, rate)
 
     @classmethod

@@ -35,7 +35,7 @@ class AdamW(Adaptive):
     ) -> None:
         (m, v), (beta1, beta2, epsilon, rate, kept) = slots, coefficients
         w *= kept
-        accumulate(xp, m, v, g, beta1, beta2)
+        accumulate(m, v, g, beta1, beta2)
         descend(xp, w, g, m, v, epsilon, rate)
 
     @classmethod

@@ -33,7 +33,7 @@ class AmsGrad(Adaptive):
         scratch: tuple[Array, ...],
     ) -> None:
         (m, v, largest), (beta1, beta2, epsilon, rate) = slots, coefficients
-        accumulate(xp, m, v, g, beta1, beta2)
+        accumulate(m, v, g, beta1, beta2)
         xp.maximum(largest, v, out=largest)
         descend(xp, w, g, m, largest, epsilon, rate)
 

@@ -37,7 +37,7 @@ class RAdam(Adaptive):
         scratch: tuple[Array, ...],
     ) -> None:
         (m, v), (beta1, beta2, adaptive, plus, rate) = slots, coefficients
-        accumulate(xp, m, v, g, beta1, beta2)
+        accumulate(m, v, g, beta1, beta2)
         xp.sqrt(v, out=g)
         g *= adaptive
         g += plus

@@ -46,7 +46,7 @@ def test_a_reference_names_a_version(
         ("dogs", NotFoundError, "no model 'dogs'"),
         ("pets@4", NotFoundError, "'pets' has no version 4"),
         ("pets@best", NotFoundError, "'pets' has no alias 'best'"),
-        ("pets@", InvalidError, "names no version"),
+        ("pets@", InvalidError, "is not a version"),
     ],
 )
 @pytest.mark.parametrize("find", [models.resolve, models.job_of])

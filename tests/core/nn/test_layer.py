@@ -58,10 +58,10 @@ def test_hyperparameters_of_a_stack_meet_arrays(trailing: int | None, shape: obj
 
 
 def test_chance_is_that_of_each_network_whether_stacked_or_alone() -> None:
-    together = scope(stack=(3,), generators=generators([4, 5, 6], 2)).random("x", (3, 2, 4))
+    together = scope(stack=(3,), generators=generators([4, 5, 6], 2)).random((3, 2, 4))
     assert together.dtype == np.float32
     for place, seed in enumerate((4, 5, 6)):
-        alone = scope(generators=generators([seed], 2)).random("x", (2, 4))
+        alone = scope(generators=generators([seed], 2)).random((2, 4))
         np.testing.assert_array_equal(together[place], alone)
     assert together.min() >= 0
     assert together.max() < 1

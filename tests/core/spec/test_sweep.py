@@ -34,10 +34,10 @@ def test_the_example_is_valid_and_makes_jobs() -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("optimizer.rate", "there are: "),
-        ("network[7].units", "the last one is [2]"),
+        ("optimizer.rate", "the fields are "),
+        ("network[7].units", "the last index is [2]"),
         ("network[1].units", "there is no 'units'"),
-        ("epochs.more", "what stands before it is 30"),
+        ("epochs.more", "the value before it is 30"),
         ("optimizer..kind", "is not a path"),
         (".optimizer", "is not a path"),
         ("network[x]", "is not a path"),
@@ -57,9 +57,9 @@ def test_a_path_that_leads_nowhere(path: str, said: str) -> None:
         ({"kind": "float", "low": 0, "high": 1, "log": True}, "log needs a low above 0"),
         ({"kind": "float", "low": 1, "high": 2, "step": 0.3}, "whole number of steps"),
         ({"kind": "float", "low": 1, "high": 2, "log": True, "step": 1}, "exclude"),
-        ({"kind": "float", "low": -1, "high": 1}, "-1.0 makes no valid job"),
+        ({"kind": "float", "low": -1, "high": 1}, "-1.0 makes the job invalid"),
         ({"kind": "categorical", "choices": [0.1, 0.1]}, "twice"),
-        ({"kind": "categorical", "choices": [0.1, "fast"]}, "'fast' makes no valid job"),
+        ({"kind": "categorical", "choices": [0.1, "fast"]}, "'fast' makes the job invalid"),
     ],
 )
 def test_values_that_no_job_can_have(dimension: dict[str, Any], said: str) -> None:
@@ -80,7 +80,7 @@ def test_an_unknown_kind_and_an_unknown_field_are_named() -> None:
 def test_two_paths_about_one_field() -> None:
     both = {"kind": "categorical", "choices": [{"kind": "adam"}, {"kind": "sgd"}]}
     found = refused(search_space={"optimizer": both, **RATE})
-    assert "about one field" in found["search_space/optimizer.learning_rate"]
+    assert "overlap" in found["search_space/optimizer.learning_rate"]
 
 
 def test_an_objective_that_nothing_reports() -> None:

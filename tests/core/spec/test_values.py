@@ -52,12 +52,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "ids that were standardized": (
         {"network": embedded(5)},
         "data.standardize",
-        r"must be false: network\[0\] \(embedding\)",
+        r"must be false, because network\[0\] \(embedding\)",
     ),
     "ids beyond the vocabulary": (
         {"network": embedded(3), "data": {**BASE["data"], "standardize": False}},
         "network[0].vocabulary",
-        r"0 to 4; .* ids from 0 to 2: it needs a vocabulary of 5",
+        r"0 to 4; .* ids from 0 to 2: set vocabulary to 5",
     ),
     "ids below zero": (
         {
@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "negative shares": (
         {"data": data(["ids", "minus"]), "loss": {"kind": "kl_divergence"}, "network": [dense(2)]},
         "data.target",
-        "'minus' holds -3; kl_divergence needs shares",
+        "'minus' holds -3; kl_divergence needs probabilities",
     ),
     "switches that are none": (
         {
@@ -102,17 +102,17 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "fractions as classes": (
         {"data": data("a"), "loss": {"kind": "cross_entropy"}, "network": [dense(2)]},
         "data.target",
-        "fractions among them .*: classes are whole numbers or text",
+        "with fractions .*: classes are integers or text",
     ),
     "fractions as yes and no": (
         {"data": data("a"), "loss": {"kind": "binary_cross_entropy"}},
         "data.target",
-        "classes are whole numbers or text; binary_cross_entropy needs two",
+        "classes are integers or text; binary_cross_entropy needs two",
     ),
     "a target named twice": (
         {"data": data(["ids", "ids"]), "network": [dense(2)]},
         "data.target",
-        "named twice",
+        "listed twice",
     ),
     "several classes for a loss of one": (
         {"data": data(["text", "sex"]), "loss": {"kind": "cross_entropy"}, "network": [dense(5)]},
@@ -126,7 +126,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
             "network": [dense(5)],
         },
         "loss.groups",
-        r"they are \[2, 3\]; the targets have \[3, 2\]",
+        r"got \[2, 3\], but the targets have \[3, 2\]",
     ),
     "a class of which there is one": (
         {
@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
             "network": [dense(4)],
         },
         "data.target",
-        "'same' has one value only",
+        "'same' has one distinct value",
     ),
     "an image where a number is needed": (
         {

@@ -112,7 +112,7 @@ def test_a_job_may_split_the_part_that_its_query_keeps(patients: tuple[Path, pa.
 def test_two_splits_that_differ_are_refused_by_the_field(
     data: dict[str, Any], place: tuple[str, ...]
 ) -> None:
-    with pytest.raises(ValidationError, match="says another") as caught:
+    with pytest.raises(ValidationError, match="sets another") as caught:
         spec_of(**{"split": {}, "query": "@split:0.6:0.4 @seed:7", **data})
     assert caught.value.errors()[0]["loc"] == place
     same: dict[str, Any] = {
