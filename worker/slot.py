@@ -12,6 +12,8 @@ from core import jobs, nodes
 from core.db.availability import ALIVE_SECONDS
 from core.db.session import reading, transaction
 from core.errors import ChainruleError, UnavailableError
+from core.spec import JobSpec
+from core.spec.base import Spec
 from worker.attempt.attempt import Attempt
 from worker.attempt.outcome import note_loss
 from worker.attempt.training import stack_limit
@@ -114,10 +116,11 @@ class Slot:
         try:
             log.info("claimed", experiment=claim.experiment, dataset=claim.dataset)
             equipment.counts.set("busy", 1)
-            claims += self._claim_stack(claim)
+            spec = jobs.read(claim)
+            claims += self._claim_stack(claim, spec)
             if len(claims) > 1:
                 log.info("trained as a stack", jobs=len(claims))
-            Attempt(equipment, claims, claimed_at).run()
+            Attempt(equipment, claims, spec, claimed_at).run()
         except jobs.UnknownSpecError as error:
             self._decline(claim, error)
         except Exception as error:
@@ -153,14 +156,11 @@ class Slot:
             self._left = True
         return left
 
-    def _claim_stack(self, first: jobs.Claim) -> list[jobs.Claim]:
-        """Claim this slot's share of the queued jobs that train in one stack with a claimed job.
-
-        Raises UnknownSpecError when the spec of the job itself cannot be read.
-        """
-        jobs.read(first)
+    def _claim_stack(self, first: jobs.Claim, spec: Spec) -> list[jobs.Claim]:
+        """Claim this slot's share of the queued jobs that train in one stack with a claimed job."""
         if first.stack_key is None or first.checkpoint is not None:
             return []
+        assert isinstance(spec, JobSpec)
         equipment = self._equipment
         try:
             with transaction(equipment.engine) as session:
@@ -170,7 +170,7 @@ class Slot:
                 return jobs.claim_stack(
                     session,
                     first,
-                    min(stack_limit(first, equipment.data_memory_bytes), share) - 1,
+                    min(stack_limit(first, spec, equipment.data_memory_bytes), share) - 1,
                     lease_seconds=equipment.settings.lease_seconds,
                     pid=os.getpid(),
                     versions=equipment.versions,

@@ -13,6 +13,7 @@ from core import jobs
 from core.errors import SupersededError
 from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
+from core.spec.base import Spec
 from core.status import JobKind
 from worker.attempt.departures import Departures
 from worker.attempt.inference import Evaluation, Scoring
@@ -75,9 +76,12 @@ class Attempt:
     """
 
     def __init__(
-        self, equipment: Equipment, claims: Sequence[jobs.Claim], claimed_at: float
+        self, equipment: Equipment, claims: Sequence[jobs.Claim], spec: Spec, claimed_at: float
     ) -> None:
-        """`claimed_at` is the monotonic moment before the first claim was sent."""
+        """Prepare an attempt at jobs, the first of which has this spec.
+
+        `claimed_at` is the monotonic moment before the first claim was sent.
+        """
         self._equipment = equipment
         self._members = members = Members(claims)
         engine, settings = equipment.engine, equipment.settings
@@ -88,7 +92,7 @@ class Attempt:
         self._recorder = Recorder(engine, members, progress, chunk_seconds=settings.chunk_seconds)
         self._outcome = Outcome(equipment, members, self._lease, self._recorder)
         self._task = _TASKS[members.first.kind](
-            Parts(equipment, members, self._recorder, self._outcome)
+            Parts(equipment, members, spec, self._recorder, self._outcome)
         )
         self._runner: RunnerProcess | None = None
         seconds = settings.system_metrics_seconds if members.alone else 0.0

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.errors import ChainruleError
 from core.events import Event
 from core.jobs import End
+from core.spec.base import Spec
 from worker.attempt.members import Members
 from worker.attempt.outcome import Outcome
 from worker.attempt.recorder import Recorder
@@ -21,10 +22,11 @@ from worker.runner.channel import Message
 
 @dataclass(frozen=True)
 class Parts:
-    """What an attempt hands to its task."""
+    """What an attempt hands to its task. `spec` is that of the first job."""
 
     equipment: Equipment
     members: Members
+    spec: Spec
     recorder: Recorder
     outcome: Outcome
 

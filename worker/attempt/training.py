@@ -40,13 +40,12 @@ _CHECKPOINT_SECONDS = 8.0
 _UPLOADS = 4
 
 
-def stack_limit(claim: jobs.Claim, data_memory_bytes: int) -> int:
-    """How many networks like that of `claim` train in one stack at most.
+def stack_limit(claim: jobs.Claim, spec: JobSpec, data_memory_bytes: int) -> int:
+    """How many networks like that of `claim`, which has this spec, train in one stack at most.
 
     One, when its rows do not fit into `data_memory_bytes`: only single networks read them from
     the disk.
     """
-    spec = JobSpec.model_validate(claim.spec)
     schema = DatasetSchema.model_validate(claim.dataset_schema)
     if not rows_fit(spec, schema, data_memory_bytes):
         return 1
@@ -60,7 +59,8 @@ class Training(Task):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         e, claim = self._equipment, self._claim
-        self._spec = JobSpec.model_validate(claim.spec)
+        assert isinstance(parts.spec, JobSpec)
+        self._spec = parts.spec
         keep = self._spec.checkpoint.keep
         self._uploader = CheckpointUploader(
             e.engine,
