@@ -1,1 +1,1 @@
-"""Speaks HTTP; owns nothing."""
+"""The REST API. It holds no state of its own."""

@@ -14,13 +14,13 @@ from core.settings import Settings
 
 
 def main() -> int:
-    """Serve until told to stop. Returns the exit code."""
+    """Serve until a signal stops the process. Returns the exit code."""
     try:
         settings = Settings()
     except ValidationError as error:
-        for one in error.errors():
-            where = ".".join(str(step) for step in one["loc"]) or "settings"
-            print(f"chainrule api: {where}: {one['msg']}", file=sys.stderr)  # noqa: T201
+        for invalid in error.errors():
+            where = ".".join(str(step) for step in invalid["loc"]) or "settings"
+            print(f"chainrule api: {where}: {invalid['msg']}", file=sys.stderr)  # noqa: T201
         return 2
     try:
         app = create_app(settings)
@@ -44,14 +44,14 @@ def main() -> int:
 
 
 class _Server(uvicorn.Server):
-    """Tells the app when it is to end, so that nobody waits for what goes on until then."""
+    """Tells the app that the server is stopping, so that event streams end at once."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal asks the server to end."""
+        """Handle a signal that stops the server."""
         self._app.state.context.closing.set()
         super().handle_exit(sig, frame)
 

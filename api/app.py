@@ -1,4 +1,4 @@
-"""The app: routes, what stands around them, and the context they share."""
+"""The application: routes, middleware and the context that they share."""
 
 import asyncio
 import importlib.metadata
@@ -19,9 +19,9 @@ from api.context import Context
 from api.http import openapi, problems
 from api.http.csrf import LOOPBACK, SameOrigin
 from api.http.methods import Methods
-from api.http.middleware import Edge
+from api.http.middleware import ResponseGuard
 from api.metrics import Instruments
-from api.upload.body import sweep
+from api.upload.body import remove_stale
 from api.wakeups import PUBLISH_SECONDS, WakeUps
 from core.data.storage import origins
 from core.data.storage.cache import Cache
@@ -36,10 +36,10 @@ from core.queue import make_celery
 from core.settings import Settings
 
 MAX_BODY_BYTES = 256 * 2**10
-"""Bytes of a body, where a route does not say otherwise."""
+"""Maximum size of a request body. Routes may set their own limit."""
 
 CACHE_BYTES = 4 * 2**30
-"""Models and dataset versions that an api keeps on its disk; the least used go first."""
+"""Maximum size of the disk cache of models and dataset versions (least recently used)."""
 
 PURGE_SECONDS = 20.0
 
@@ -51,14 +51,14 @@ ROUTERS = tuple(
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The app that serves version 1 of the REST interface; nothing is connected to yet."""
+    """Create the app that serves version 1 of the REST API. No connection is opened yet."""
     context = make_context(settings)
     app = FastAPI(
         title="Chainrule",
         version=importlib.metadata.version("chainrule"),
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
-        middleware=_around(settings, context.instruments),
+        middleware=_middleware(settings, context.instruments),
         redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def make_context(settings: Settings) -> Context:
-    """What the endpoints share, made from `settings`."""
+    """Create the shared context of the endpoints."""
     instruments = Instruments()
     celery = _celery(settings)
     engine = make_engine(settings.resolved_database_url)
@@ -110,23 +110,23 @@ def _celery(settings: Settings) -> Celery | None:
     return make_celery(settings, publish_seconds=PUBLISH_SECONDS)
 
 
-def _around(settings: Settings, instruments: Instruments) -> list[Middleware]:
-    """Middleware, outermost first."""
-    around = [Middleware(Edge, instruments=instruments)]
+def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware]:
+    """The middleware, outermost first."""
+    stack = [Middleware(ResponseGuard, instruments=instruments)]
     if not settings.api_token.get_secret_value():
-        # Whoever reaches the port is believed, so a browser must not be talked into reaching it.
+        # Without a token every client is trusted, so requests of foreign pages must be refused.
         hosts = {*LOOPBACK, settings.host}
-        around += [
+        stack += [
             Middleware(TrustedHostMiddleware, allowed_hosts=sorted(hosts), www_redirect=False),
             Middleware(SameOrigin),
         ]
-    return [*around, Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)]
+    return [*stack, Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)]
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
-    sweep(context.uploads)
+    remove_stale(context.uploads)
     purging = asyncio.create_task(_purge(context))
     yield
     context.closing.set()
@@ -137,7 +137,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _purge(context: Context) -> None:
-    """Take dataset versions that were erased out of this server's cache, now and then."""
+    """Remove erased dataset versions from this server's cache, periodically."""
 
     def once() -> None:
         with suppress(ChainruleError), reading(context.engine) as session:
@@ -149,7 +149,7 @@ async def _purge(context: Context) -> None:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """The endpoint's own name: what generated clients call the method."""
+    """The name of the endpoint function; generated clients use it as the method name."""
     return route.name
 
 

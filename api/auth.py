@@ -1,4 +1,4 @@
-"""Who asks: with a token set, only bearers of it; the owner of everything is then one."""
+"""Authentication: one bearer token for the whole server, if the server has one."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.context import Here
 
 OWNER = "local"
-"""Who owns what is submitted while there is one token for all."""
+"""The owner of every resource, because all clients share one token."""
 
 bearer = HTTPBearer(
     auto_error=False, scheme_name="token", description="CHAINRULE_API_TOKEN of the server"
@@ -18,14 +18,14 @@ bearer = HTTPBearer(
 
 
 def owner(
-    here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
+    here: Here, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> str:
-    """The owner that the request acts for. Raises a 401 when the token is missing or wrong."""
+    """The owner that a request acts for. Raises a 401 if the token is missing or wrong."""
     token = here.settings.api_token.get_secret_value()
     if not token:
         return OWNER
-    # Digests have one length whatever was sent, so the comparison takes one time.
-    sent = hashlib.sha256((given.credentials if given else "").encode()).digest()
+    # Digests have equal lengths, so the comparison takes constant time.
+    sent = hashlib.sha256((credentials.credentials if credentials else "").encode()).digest()
     if not hmac.compare_digest(sent, hashlib.sha256(token.encode()).digest()):
         detail = "send the token of this server: Authorization: Bearer <CHAINRULE_API_TOKEN>"
         raise HTTPException(401, detail, {"WWW-Authenticate": 'Bearer realm="chainrule"'})
@@ -33,4 +33,4 @@ def owner(
 
 
 Owner = Annotated[str, Depends(owner)]
-"""Parameter of an endpoint: who asks."""
+"""Parameter of an endpoint: the owner that the request acts for."""

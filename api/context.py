@@ -1,4 +1,4 @@
-"""What every endpoint may need, made once an app: settings and the ways to the outside systems."""
+"""The context of an app: its settings and its connections to other systems."""
 
 import os
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ from core.datasets import Quota
 from core.models import Models
 from core.settings import Settings
 
-MOST_STREAMS = 500
+MAX_STREAMS = 500
 
 
-def _one_a_core() -> CapacityLimiter:
+def _one_per_core() -> CapacityLimiter:
     return CapacityLimiter(os.cpu_count() or 1)
 
 
@@ -30,9 +30,9 @@ def _one_a_core() -> CapacityLimiter:
 class Context:
     """Settings, database, store, broker, cached files and loaded models of one app.
 
-    Datasets may be copied from under `dataset_urls`. `parsers` limits how many uploads are parsed
-    at once, in a process each, `streams` how many jobs are followed live, `stream_readers` in how
-    many threads. `closing` is set when the server is told to end: streams end then.
+    Clients may import datasets from URLs under `dataset_urls`. `parsers` limits the number of
+    parser processes, `streams` the number of open event streams and `stream_readers` the number of
+    threads that read for them. `closing` is set when the server stops.
     """
 
     settings: Settings
@@ -44,19 +44,19 @@ class Context:
     instruments: Instruments
     prober: Prober
     dataset_urls: tuple[str, ...] = ()
-    parsers: CapacityLimiter = field(default_factory=_one_a_core)
-    streams: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_STREAMS))
+    parsers: CapacityLimiter = field(default_factory=_one_per_core)
+    streams: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MAX_STREAMS))
     stream_readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     closing: Event = field(default_factory=Event)
 
     @property
     def quota(self) -> Quota:
-        """What an owner may keep."""
+        """The limits on the data of an owner."""
         return Quota(self.settings.max_owner_bytes, self.settings.max_dataset_versions)
 
     @property
     def uploads(self) -> Path:
-        """The folder in which uploads gather until they are parsed."""
+        """The folder of uploads that are not parsed yet."""
         return self.settings.data_dir / "uploads"
 
 

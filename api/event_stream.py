@@ -1,4 +1,4 @@
-"""A job as a stream of server-sent events, read as fast as its reader takes it."""
+"""The server-sent events of a job."""
 
 import json
 import time
@@ -15,53 +15,54 @@ from core.db import tables
 from core.db.session import reading
 from core.errors import UnavailableError
 
-PAUSE_SECONDS = 0.4
-"""Between two looks when nothing happens."""
+POLL_SECONDS = 0.4
+"""Interval between two queries while nothing happens."""
 
 KEEP_ALIVE_SECONDS = 15.0
 
 _points = TypeAdapter(list[MetricPoint])
 
 
-async def look(here: Context, job_id: str, place: jobs.Place) -> jobs.Look:
-    """What happened to a job since `place`. Raises NotFoundError, UnavailableError."""
+async def read_since(here: Context, job_id: str, place: jobs.Place) -> jobs.Look:
+    """Read what happened to a job after `place`. Raises NotFoundError, UnavailableError."""
 
     def read() -> jobs.Look:
         with reading(here.engine) as session:
             return jobs.look(session, job_id, place)
 
-    # Threads of their own: streams never take those that answer requests.
+    # Separate threads: streams must not occupy those that answer requests.
     return await to_thread.run_sync(read, limiter=here.stream_readers)
 
 
 async def stream(
     here: Context, job_id: str, place: jobs.Place, first: jobs.Look
 ) -> AsyncIterator[bytes]:
-    """Events from `first` on, until the job has ended or the server ends.
+    """Yield events from `first` on, until the job ends or the server stops.
 
-    The next page is read when the last one was taken: a slow reader costs memory for one page.
+    The next page is read only after the client took the last one, so a slow client costs the
+    memory of one page.
     """
-    now = first
-    spoke_at = time.monotonic()
+    page = first
+    sent_at = time.monotonic()
     while not here.closing.is_set():
-        for news in now.news:
+        for news in page.news:
             yield _event(news)
             place = news.place
-        if now.over:
-            status = json.dumps({"status": now.status.value})
+        if page.over:
+            status = json.dumps({"status": page.status.value})
             yield format_sse_event(data_str=status, event="end", id=str(place))
             return
-        if now.news:
-            spoke_at = time.monotonic()
+        if page.news:
+            sent_at = time.monotonic()
         else:
-            await sleep(PAUSE_SECONDS)
-        if time.monotonic() - spoke_at >= KEEP_ALIVE_SECONDS:
+            await sleep(POLL_SECONDS)
+        if time.monotonic() - sent_at >= KEEP_ALIVE_SECONDS:
             yield KEEPALIVE_COMMENT
-            spoke_at = time.monotonic()
+            sent_at = time.monotonic()
         try:
-            now = await look(here, job_id, place)
-        except UnavailableError:  # the database is away for a while: nothing is lost
-            now = jobs.Look([], now.status, over=False)
+            page = await read_since(here, job_id, place)
+        except UnavailableError:  # try again: the events remain in the database
+            page = jobs.Look([], page.status, over=False)
 
 
 def _event(news: jobs.News) -> bytes:
@@ -71,6 +72,6 @@ def _event(news: jobs.News) -> bytes:
         case tables.LogLine():
             kind, text = "log", LogLine.of(news.what).model_dump_json()
         case points:
-            shown = _points.dump_json([MetricPoint.of(one) for one in points]).decode()
+            shown = _points.dump_json([MetricPoint.of(point) for point in points]).decode()
             kind, text = "metrics", f'{{"points":{shown}}}'
     return format_sse_event(data_str=text, event=kind, id=str(news.place))

@@ -1,4 +1,4 @@
-"""Parameters that several routes take."""
+"""Parameters that several routes share."""
 
 import re
 from typing import Annotated
@@ -14,7 +14,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def _job_id(
-    job_id: Annotated[str, Path(description="as the answer to the submission said")],
+    job_id: Annotated[str, Path(description="`id` of the job, as returned by its submission")],
 ) -> str:
     if not _ID.fullmatch(job_id):
         raise NotFoundError(f"there is no job {job_id}")
@@ -22,7 +22,7 @@ def _job_id(
 
 
 def _sweep_id(
-    sweep_id: Annotated[str, Path(description="as the answer that began it said")],
+    sweep_id: Annotated[str, Path(description="`id` of the sweep, as returned by its submission")],
 ) -> str:
     if not _ID.fullmatch(sweep_id):
         raise NotFoundError(f"there is no sweep {sweep_id}")
@@ -30,7 +30,9 @@ def _sweep_id(
 
 
 def _webhook_id(
-    webhook_id: Annotated[str, Path(description="as the answer that made it said")],
+    webhook_id: Annotated[
+        str, Path(description="`id` of the webhook, as returned by its creation")
+    ],
 ) -> str:
     if not _ID.fullmatch(webhook_id):
         raise NotFoundError(f"there is no webhook {webhook_id}")
@@ -38,13 +40,13 @@ def _webhook_id(
 
 
 WebhookId = Annotated[str, Depends(_webhook_id)]
-"""Parameter of an endpoint: the id of a webhook, perhaps of one that is not there."""
+"""Parameter of an endpoint: a well-formed webhook id."""
 
 SweepId = Annotated[str, Depends(_sweep_id)]
-"""Parameter of an endpoint: the id of a sweep, perhaps of one that is not there."""
+"""Parameter of an endpoint: a well-formed sweep id."""
 
 JobId = Annotated[str, Depends(_job_id)]
-"""Parameter of an endpoint: the id of a job, perhaps of one that is not there."""
+"""Parameter of an endpoint: a well-formed job id."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -53,10 +55,11 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="any text of your own; sent again with the same body nothing is begun twice",
+        description="a unique text of your choice; a repeated request with the same key and body "
+        "returns the first result",
     ),
 ]
-"""Parameter of an endpoint that queues a job or begins a sweep."""
+"""Parameter of an endpoint that creates a job or a sweep."""
 
 
 Name = Annotated[str, Path(max_length=128, pattern=f"^{NAME.pattern}$", examples=["pets"])]
@@ -66,7 +69,7 @@ Version = Annotated[int, Path(ge=1, le=MAX_VERSION, examples=[1])]
 """Parameter of an endpoint: the number of a version."""
 
 Alias = Annotated[str, Path(max_length=128, pattern=f"^{ALIAS.pattern}$", examples=["champion"])]
-"""Parameter of an endpoint: a name of one's own for a version."""
+"""Parameter of an endpoint: the alias of a version."""
 
 
 def _model_reference(
@@ -82,11 +85,11 @@ def _model_reference(
 
 
 ModelReference = Annotated[str, Depends(_model_reference)]
-"""Parameter of an endpoint: `name@3`, `name@alias` or `name`, perhaps of what is not there."""
+"""Parameter of an endpoint: a well-formed `name@3`, `name@alias` or `name`."""
 
 
 class VersionNumber(BaseModel):
-    """Body of a request: the version that an alias is to point at."""
+    """The version that an alias should point at."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -101,43 +104,43 @@ QueryText = Annotated[
         examples=["height:[1.4 TO 1.6] @limit:100"],
     ),
 ]
-"""Field of a body: which rows of a dataset version are meant."""
+"""Field of a body: a query that selects rows of a dataset version."""
 
 Tags = Annotated[
     list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-/]+:")]],
     Field(
         default_factory=list,
         max_length=16,
-        description="`key:value`; may be given several times",
+        description="`key:value`; repeat the parameter to require several tags",
     ),
 ]
-"""Filter of a list: tags that all have to match."""
+"""Filter of a list: tags that must all match."""
 
 
 def pairs(tags: list[str]) -> dict[str, str]:
-    """`team:a` and so on as a dictionary."""
-    return dict(one.split(":", 1) for one in tags)
+    """Convert tags such as `team:a` to a dictionary."""
+    return dict(tag.split(":", 1) for tag in tags)
 
 
 class Paging(BaseModel):
-    """Which part of a list; base of the filters of each list."""
+    """The page of a list to return."""
 
-    # A mistyped filter must not quietly list everything.
+    # A mistyped filter must not return the unfiltered list.
     model_config = ConfigDict(extra="forbid")
 
     cursor: (
-        Annotated[str, Field(max_length=250, description="`next` of the page before")] | None
+        Annotated[str, Field(max_length=250, description="`next` of the previous page")] | None
     ) = None
-    limit: Annotated[int, Field(ge=1, le=500, description="items a page")] = 50
+    limit: Annotated[int, Field(ge=1, le=500, description="maximum number of items")] = 50
 
     def number(self, most: int = MAX_VERSION) -> int | None:
-        """What the cursor of a numbered list stands for, `most` for any beyond; None without one.
+        """The cursor of a list that is ordered by number, at most `most`; None for the first page.
 
-        A number that its column cannot hold must not be compared with it. Raises InvalidError.
+        A number that the column cannot hold must not be compared with it. Raises InvalidError.
         """
         if self.cursor is None:
             return None
         if not (self.cursor.isascii() and self.cursor.isdigit() and len(self.cursor) < 19):
-            message = "not a cursor of this list; leave it out to begin at the first page"
+            message = "this is not a cursor of this list; omit it to get the first page"
             raise InvalidError("the cursor is wrong", [FieldError("query.cursor", message)])
         return min(int(self.cursor), most)

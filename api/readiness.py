@@ -1,4 +1,4 @@
-"""Asks every outside system whether it answers, within bounded time."""
+"""Readiness probes of the systems that the API depends on, with a time limit."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,38 +21,38 @@ from core.tracking.mlflow import MlflowServer
 
 SECONDS = 2.0
 OFF = "off"
-NEEDED = frozenset({"database", "store"})
-"""Without these no request can be served; without the others jobs are still accepted."""
+REQUIRED = frozenset({"database", "store"})
+"""Dependencies without which no request can be served."""
 PARTS = {"data": "store"}
-"""What is not asked about, and counts as off, while something else does not answer."""
+"""Probes that are skipped, and reported as off, while the named dependency is not ok."""
 
 Probe = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What was found: `ok`, `off` (not configured) or what is wrong, by dependency."""
+class Report:
+    """The state of each dependency: `ok`, `off` (not configured) or an error message."""
 
     dependencies: dict[str, str]
 
     @property
     def missing(self) -> list[str]:
-        """The dependencies that do not answer."""
+        """The dependencies that are not ok."""
         return [name for name, state in self.dependencies.items() if state not in {"ok", OFF}]
 
     @property
     def status(self) -> Literal["ready", "degraded", "unavailable"]:
-        """`unavailable` when something needed is missing, `degraded` when anything is."""
-        if NEEDED & set(self.missing):
+        """`unavailable` if a required dependency is missing, `degraded` if another one is."""
+        if REQUIRED & set(self.missing):
             return "unavailable"
         return "degraded" if self.missing else "ready"
 
 
 @dataclass
 class Prober:
-    """Probes of the outside systems; None stands for a system that is not configured.
+    """Runs the probes; None stands for a system that is not configured.
 
-    A probe that hangs is not started a second time, so asking often costs nothing.
+    A probe that hangs is not started again, so frequent checks do not pile up.
     """
 
     probes: dict[str, Probe | None]
@@ -61,21 +61,21 @@ class Prober:
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(max(1, len(self.probes)), "readiness")
 
-    def examine(self) -> Findings:
-        """Ask all at once."""
+    def check(self) -> Report:
+        """Run all probes in parallel."""
         for name, probe in self.probes.items():
             running = self._running.get(name)
             if probe is not None and (running is None or running.done()):
                 self._running[name] = self._pool.submit(probe)
         states: dict[str, str] = {}
         for name in self.probes:
-            needed = PARTS.get(name)
-            answered = needed is None or states.get(needed) == "ok"
-            states[name] = self._state(name) if answered else OFF
-        return Findings(states)
+            parent = PARTS.get(name)
+            parent_ok = parent is None or states.get(parent) == "ok"
+            states[name] = self._state(name) if parent_ok else OFF
+        return Report(states)
 
     def close(self) -> None:
-        """Start no more probes."""
+        """Stop the probes that have not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _state(self, name: str) -> str:
@@ -89,13 +89,13 @@ class Prober:
         except ChainruleError as error:
             return error.detail
         except Exception as error:
-            # The class tells enough; a driver's text may hold addresses or statements.
+            # Only the class: the text of a driver may contain addresses or statements.
             return f"fails: {type(error).__name__}"
         return "ok"
 
 
 def database(engine: Engine) -> Probe:
-    """Does the database answer, and are our tables in it?"""
+    """Check that the database answers and has the tables of Chainrule."""
 
     def probe() -> None:
         with reading(engine) as session:
@@ -105,7 +105,7 @@ def database(engine: Engine) -> Probe:
 
 
 def store(opened: Store) -> Probe:
-    """Does the store answer?"""
+    """Check that the store answers."""
 
     def probe() -> None:
         try:
@@ -117,27 +117,27 @@ def store(opened: Store) -> Probe:
 
 
 def undamaged(opened: Store) -> Probe:
-    """Are all bytes of the store sound, as far as anybody has read them?"""
+    """Check that no object of the store is known to be damaged."""
 
     def probe() -> None:
         if count := len(damage.damaged_keys(opened)):
             raise DamagedError(
-                f"damaged objects of the store: {count:,}; until a worker has a sound copy, upload "
-                "the dataset versions again that the scheduler's log names"
+                f"{count:,} damaged objects in the store; workers repair those that they "
+                "have copies of; upload the other dataset versions again (see the scheduler's log)"
             )
 
     return probe
 
 
 def workers(engine: Engine) -> Probe:
-    """Does every living worker claim jobs, or did a circuit breaker stop some?"""
+    """Check that no circuit breaker keeps a living worker from claiming jobs."""
 
     def probe() -> None:
         try:
             with reading(engine) as session:
                 suspended, living = nodes.suspended(session)
         except (UnavailableError, SQLAlchemyError):
-            return  # the database's own probe says so
+            return  # the probe of the database reports it
         if suspended:
             raise UnavailableError(f"{suspended} of {living} claim no jobs: see /v1/nodes")
 
@@ -145,7 +145,7 @@ def workers(engine: Engine) -> Probe:
 
 
 def broker(app: Celery | None) -> Probe | None:
-    """Does the broker answer?"""
+    """Check that the broker answers."""
     if app is None:
         return None
 
@@ -156,7 +156,7 @@ def broker(app: Celery | None) -> Probe | None:
 
 
 def mlflow(url: str) -> Probe | None:
-    """Does MLflow answer?"""
+    """Check that MLflow answers."""
     if not url:
         return None
 

@@ -1,1 +1,1 @@
-"""Alembic migrations: the history of the schema, and the rules it keeps by itself."""
+"""Alembic migrations: the history of the schema and of its triggers."""

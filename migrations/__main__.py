@@ -1,4 +1,4 @@
-"""`python -m migrations` brings the database of CHAINRULE_DATABASE_URL to the newest schema."""
+"""`python -m migrations` upgrades the database at CHAINRULE_DATABASE_URL to the newest schema."""
 
 import argparse
 import sys
@@ -9,27 +9,27 @@ from migrations import runner
 
 
 def main() -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m migrations", description=__doc__)
     parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for the database")
     commands = parser.add_subparsers(dest="command")
-    commands.add_parser("upgrade", help="to the newest schema (the default)")
-    commands.add_parser("check", help="do the tables of the code equal the database's?")
-    back = commands.add_parser("downgrade", help="back to an older schema")
+    commands.add_parser("upgrade", help="upgrade to the newest schema (the default)")
+    commands.add_parser("check", help="compare the tables of the code with the database")
+    back = commands.add_parser("downgrade", help="downgrade to an older schema")
     back.add_argument("revision", help="a revision, -1 or base")
-    new = commands.add_parser("revise", help="write a revision from what changed in the code")
+    new = commands.add_parser("revise", help="write a revision for the changes of the code")
     new.add_argument("message")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     url = Settings().resolved_database_url
     try:
-        if given.command == "check":
+        if arguments.command == "check":
             runner.check(url)
-        elif given.command == "downgrade":
-            runner.downgrade(url, given.revision)
-        elif given.command == "revise":
-            runner.revise(url, given.message)
+        elif arguments.command == "downgrade":
+            runner.downgrade(url, arguments.revision)
+        elif arguments.command == "revise":
+            runner.revise(url, arguments.message)
         else:
-            runner.upgrade(url, wait_seconds=given.wait)
+            runner.upgrade(url, wait_seconds=arguments.wait)
     except ChainruleError as error:
         print(f"migrations: {error.detail}", file=sys.stderr)  # noqa: T201
         return 1

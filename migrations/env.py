@@ -1,4 +1,4 @@
-"""What Alembic runs: our tables, on the connection that migrations.runner opened."""
+"""The Alembic environment: the tables of Chainrule on the connection of migrations.runner."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from core.db.types import Document, Timestamp
 
 
 def render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
-    """Our column types as plain ones: a revision must not change when the code does."""
+    """Render custom column types as plain ones, so that revisions do not depend on the code."""
     if kind == "type" and isinstance(item, Timestamp):
         return "sa.BigInteger()"
     if kind == "type" and isinstance(item, Document):

@@ -1,1 +1,1 @@
-"""The rules of HTTP that all routes share: headers, errors, strict bodies, the OpenAPI document."""
+"""HTTP rules that all routes share: headers, errors, strict bodies, the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Pages of other sites must not speak to an api that knows no token."""
+"""Protection from requests that pages of other sites make (CSRF), for servers without token."""
 
 from urllib.parse import urlsplit
 
@@ -12,17 +12,17 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SameOrigin:
-    """ASGI middleware that refuses what a browser sends on behalf of another site.
+    """ASGI middleware that refuses requests whose `Origin` is another site.
 
-    Together with trusted hosts it keeps a page a person happens to look at from reaching the api
-    on their own machine, directly or through a name that it makes point there.
+    Together with the check of trusted hosts it keeps web pages from using an API on the visitor's
+    machine, directly or by DNS rebinding.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] == "http" and scope["method"] not in _SAFE:
             headers = Headers(scope=scope)
             origin = headers.get("origin")

@@ -1,4 +1,4 @@
-"""Which methods a path serves: the answer to a method it does not."""
+"""The methods that a path allows, for responses with status 405."""
 
 import re
 
@@ -7,14 +7,14 @@ from starlette.routing import compile_path
 
 
 class Methods:
-    """The methods of each path that `app` documents, found when they are first asked for."""
+    """The methods of each path in the OpenAPI document of `app`, computed at the first use."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._known: list[tuple[re.Pattern[str], list[str]]] = []
 
     def of(self, path: str) -> list[str]:
-        """The methods that a request for `path` may have, in alphabetical order."""
+        """The methods that `path` allows, in alphabetical order."""
         if not self._known:
             document = self._app.openapi()
             self._known = [

@@ -1,4 +1,4 @@
-"""The outermost layer: each response gets its headers, each error the form of a problem."""
+"""The outermost middleware: adds headers and turns errors into problem documents."""
 
 import logging
 import time
@@ -30,40 +30,40 @@ _KEPT = ("allow", "retry-after", "www-authenticate")
 logger = logging.getLogger("chainrule.api")
 
 
-class Edge:
-    """ASGI middleware around everything. Nothing that happens inside shows a traceback outside."""
+class ResponseGuard:
+    """ASGI middleware that adds headers, counts requests and hides tracebacks from clients."""
 
     def __init__(self, app: ASGIApp, instruments: Instruments) -> None:
         self.app = app
         self.instruments = instruments
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(scope, receive, send)
-        begun = time.perf_counter()
+        response = _Response(scope, receive, send)
+        started_at = time.perf_counter()
         try:
-            await self.app(scope, receive, answer.send)
+            await self.app(scope, receive, response.send)
         except ClientDisconnect:
-            logger.info("request %s: the client went away", request_id)
+            logger.info("request %s: the client disconnected", request_id)
         except Exception:
             logger.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
-            if answer.started:
+            if response.started:
                 raise
             detail = (
-                f"this is our fault, not yours; the server's log has more at request {request_id}"
+                f"an internal error occurred; see request {request_id} in the log of the server"
             )
-            await problem(scope, 500, detail)(scope, receive, answer.send)
+            await problem(scope, 500, detail)(scope, receive, response.send)
         finally:
-            self.instruments.observe(scope, answer.status, time.perf_counter() - begun)
+            self.instruments.observe(scope, response.status, time.perf_counter() - started_at)
 
 
-class _Answer:
-    """Passes a response on; an error that is bare text becomes a problem document."""
+class _Response:
+    """Sends a response on, with headers; replaces a plain-text error by a problem document."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
@@ -73,13 +73,13 @@ class _Answer:
         self.status = 0
 
     async def send(self, message: Message) -> None:
-        """Take the next message of the response."""
+        """Process the next message of the response."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             if message["status"] >= 400 and headers.get("content-type", "").startswith("text/"):
                 self._replaced = message
                 return
-            self._adorn(headers)
+            self._add_headers(headers)
             self.started, self.status = True, message["status"]
         elif self._replaced is not None:
             self._text += message.get("body", b"")
@@ -96,7 +96,7 @@ class _Answer:
         response = problem(self._scope, start["status"], detail, headers=kept)
         await response(self._scope, self._receive, self.send)
 
-    def _adorn(self, headers: MutableHeaders) -> None:
+    def _add_headers(self, headers: MutableHeaders) -> None:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         html = headers.get("content-type", "").startswith("text/html")

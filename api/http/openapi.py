@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what the endpoints themselves say."""
+"""The OpenAPI document: description, problem responses and the Problem schema."""
 
 from typing import Any
 
@@ -11,37 +11,37 @@ Responses = dict[int | str, dict[str, Any]]
 
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _MEANINGS = {
-    400: "the request cannot be read: broken JSON, a foreign Host header",
+    400: "the request cannot be read: broken JSON, an unknown Host header",
     401: "the token is missing or wrong",
     403: "the request comes from a page of another site",
-    404: "there is no such thing",
-    408: "the body came too slowly",
-    409: "the thing is in a state that does not allow this",
+    404: "the resource does not exist",
+    408: "the body arrived too slowly",
+    409: "the state of the resource does not allow this",
     413: "the body is larger than allowed",
     415: "the body is not JSON",
-    422: "a field is wrong; `errors` names it",
-    500: "our fault",
-    503: "a server this one needs does not answer; try again later",
+    422: "a field is invalid; `errors` names it",
+    500: "internal error",
+    503: "a server that this one depends on does not answer; try again later",
 }
 ALWAYS = (400, 401, 500, 503)
-"""Problems that any route under /v1 may answer with."""
+"""Statuses of the problems that every route under /v1 may return."""
 
 DESCRIPTION = """
-Submit training jobs, watch them, predict with what they learned.
+Submit training jobs, follow their progress and predict with the trained models.
 
 1. `POST /v1/datasets/{name}/versions` with a file as the body
 2. `POST /v1/jobs` with a JobSpec
 3. `GET /v1/jobs/{id}` until its `status` is `finished`
 4. `POST /v1/jobs/{id}/predict` with rows
 
-Errors are problem documents (RFC 9457) that name the field. Lists are
+Errors are problem documents (RFC 9457) that name the invalid fields. Lists are
 `{"items": [...], "next": cursor}`.
-When the server was given a token, send it as `Authorization: Bearer <token>`.
+If the server has a token, send it as `Authorization: Bearer <token>`.
 """
 
 
 def problems(*statuses: int) -> Responses:
-    """The documentation of problems that a route answers with."""
+    """Document the problems that a route may return."""
     return {
         status: {
             "description": _MEANINGS[status],
@@ -52,7 +52,7 @@ def problems(*statuses: int) -> Responses:
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` describe itself with the Problem schema included."""
+    """Add the Problem schema to the OpenAPI document of `app`."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

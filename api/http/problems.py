@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: each tells what is wrong, and where in the request."""
+"""Errors as problem documents (RFC 9457)."""
 
 import json
 import re
@@ -18,25 +18,25 @@ from core.errors import ChainruleError, FieldError, InvalidError, TooLargeError,
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
-_TOO_LARGE = "Content Too Large"  # what Starlette's limit of bodies says
+_TOO_LARGE = "Content Too Large"  # the text of Starlette's body limit
 
 
 class ProblemField(BaseModel):
-    """One wrong field of a request."""
+    """One invalid field of a request."""
 
-    path: Annotated[str, Field(examples=["network[0].units"], description="where in the request")]
+    path: Annotated[str, Field(examples=["network[0].units"], description="path in the request")]
     message: Annotated[str, Field(examples=["Input should be greater than or equal to 1"])]
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). `errors` names the fields; `id` finds the request in the logs."""
+    """An error (RFC 9457). `errors` names the invalid fields, `id` the request in the logs."""
 
     type: Annotated[str, Field(examples=["urn:chainrule:problem:invalid-input"])]
     title: Annotated[str, Field(examples=["Invalid input"])]
     status: Annotated[int, Field(ge=400, le=599, examples=[422])]
     detail: Annotated[str, Field(examples=["network[0].units: Input should be at least 1"])]
     errors: list[ProblemField] = []
-    id: Annotated[str, Field(description="of this request, as in the X-Request-ID header")]
+    id: Annotated[str, Field(description="id of this request, as in the X-Request-ID header")]
 
 
 def problem(
@@ -48,18 +48,18 @@ def problem(
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The response that tells a client about an error of the request in `scope`."""
+    """Create the response for an error of the request in `scope`."""
     title = title or _phrase(status)
     if detail == _TOO_LARGE and MAX_BODY_SIZE_SCOPE_KEY in scope:
         title = TooLargeError.title
         detail = (
-            f"the body of this request may have {scope[MAX_BODY_SIZE_SCOPE_KEY]:,} bytes at most"
+            f"the body of this request may have at most {scope[MAX_BODY_SIZE_SCOPE_KEY]:,} bytes"
         )
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        # The router names the methods of the first route with this path; there may be others.
+        # Starlette names the methods of the first matching route only.
         allowed = ", ".join(scope["app"].state.methods.of(scope["path"])) or "GET"
         headers = {"Allow": allowed}
-        detail = f"{scope['method']} is not served here, but {allowed}"
+        detail = f"{scope['method']} is not allowed here; allowed: {allowed}"
     document = Problem(
         type=f"urn:chainrule:problem:{re.sub('[^a-z0-9]+', '-', title.lower()).strip('-')}",
         title=title,
@@ -68,13 +68,13 @@ def problem(
         errors=[ProblemField(path=error.path, message=error.message) for error in errors],
         id=scope.get("state", {}).get("request_id", ""),
     )
-    # Escaped to ASCII: what a client sent may hold half a character, which UTF-8 cannot write.
+    # Escaped to ASCII: the text of a client may hold lone surrogates, which UTF-8 cannot encode.
     content = json.dumps(document.model_dump()).encode("ascii")
     return Response(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Let every exception of `app` become a problem document."""
+    """Convert every exception of `app` to a problem document."""
     app.add_exception_handler(ChainruleError, _chainrule)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
@@ -97,15 +97,15 @@ async def _chainrule(request: Request, error: Exception) -> Response:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    if any(item["type"] == "json_invalid" for item in found):
-        reason = found[0]["ctx"]["error"]
-        detail = f"the body is not JSON: {reason} at character {found[0]['loc'][-1]}"
+    errors = error.errors()
+    if any(item["type"] == "json_invalid" for item in errors):
+        reason = errors[0]["ctx"]["error"]
+        detail = f"the body is not JSON: {reason} at character {errors[0]['loc'][-1]}"
         return problem(request.scope, 400, detail, title="Not JSON")
     if isinstance(error.body, bytes):
         detail = "send the body as JSON, with Content-Type: application/json"
         return problem(request.scope, 415, detail)
-    fields = field_errors(found, error.body, lambda: Fields.of(request))
+    fields = field_errors(errors, error.body, lambda: Fields.of(request))
     detail = "; ".join(f"{field.path}: {field.message}" if field.path else field.message
                        for field in fields)  # fmt: skip
     return problem(

@@ -1,1 +1,1 @@
-"""What the api returns: read schemas, and how rows become them."""
+"""Read schemas: what the API returns, and how rows are converted to it."""

@@ -13,22 +13,22 @@ from core.db import tables
 
 
 class DatasetVersion(Read):
-    """One immutable state of a dataset."""
+    """An immutable version of a dataset."""
 
     name: Annotated[str, Field(examples=["digits"])]
     version: Annotated[int, Field(ge=1, examples=[1])]
-    digest: Annotated[str, Field(description="SHA-256 of the content as stored")]
+    digest: Annotated[str, Field(description="SHA-256 of the stored content")]
     rows: Annotated[int, Field(ge=0, examples=[1797])]
     bytes: Annotated[int, Field(ge=0)]
-    format: Annotated[str, Field(examples=["csv"], description="what was uploaded")]
+    format: Annotated[str, Field(examples=["csv"], description="format of the uploaded file")]
     columns: list[ColumnSchema]
     made_from: dict[str, Any] | None = Field(
-        None, description="the version and query, or the URL, it came from; null: an upload"
+        None, description="source version and query, or URL; null for an upload"
     )
     created_at: datetime
-    erase_requested_at: datetime | None = Field(None, description="when somebody erased it")
-    erase_cause: dict[str, Any] | None = Field(None, description="who erased it, and why")
-    erased_at: datetime | None = Field(None, description="when its bytes were deleted")
+    erase_requested_at: datetime | None = Field(None, description="when its erasure was requested")
+    erase_cause: dict[str, Any] | None = Field(None, description="who requested it, and why")
+    erased_at: datetime | None = Field(None, description="when its data was deleted")
 
     @classmethod
     def of(cls, row: tables.DatasetVersion) -> Self:
@@ -50,16 +50,16 @@ class DatasetVersion(Read):
 
 
 class Dataset(Read):
-    """A name under which versions of data are kept."""
+    """A named sequence of versions of data."""
 
     name: Annotated[str, Field(examples=["digits"])]
     description: str
     tags: Annotated[dict[str, str], Field(examples=[{"team": "a"}])]
-    owner: Annotated[str, Field(description="who made it")]
-    latest_version: int | None = Field(None, description="what its name alone refers to")
-    rows: int | None = Field(None, description="rows of the latest version")
-    bytes: int | None = Field(None, description="bytes of the latest version")
-    aliases: Annotated[dict[str, int], Field(description="versions by names of their own")]
+    owner: Annotated[str, Field(description="owner of the dataset")]
+    latest_version: int | None = Field(None, description="version that the name alone refers to")
+    rows: int | None = Field(None, description="number of rows of the latest version")
+    bytes: int | None = Field(None, description="size of the latest version")
+    aliases: Annotated[dict[str, int], Field(description="version by alias")]
     created_at: datetime
 
     @classmethod
@@ -80,30 +80,30 @@ class Dataset(Read):
 
 
 class Upload(Read):
-    """A file that comes in parts."""
+    """A file that is uploaded in parts."""
 
     id: str
-    name: Annotated[str, Field(description="the dataset it is for", examples=["digits"])]
-    bytes: Annotated[int, Field(description="bytes of the whole file")]
-    received: Annotated[int, Field(description="bytes that are here; the next part begins there")]
+    name: Annotated[str, Field(description="the dataset that gets the file", examples=["digits"])]
+    bytes: Annotated[int, Field(description="size of the file")]
+    received: Annotated[int, Field(description="bytes received; the offset of the next part")]
 
 
 class TrainedModel(Read):
-    """A registered model and the job it is of."""
+    """A registered model and the job that trained it."""
 
     model: Annotated[str, Field(examples=["digits@3"])]
     job_id: str
 
 
 class DatasetUses(Read):
-    """Who uses a dataset version."""
+    """The uses of a dataset version."""
 
-    jobs: Annotated[dict[str, int], Field(description="jobs that have it, by status")]
+    jobs: Annotated[dict[str, int], Field(description="number of jobs that use it, by status")]
     holding: Annotated[
-        list[str], Field(description="jobs and sweeps that have not ended, 1,000 of each at most")
+        list[str], Field(description="jobs and sweeps that have not ended, up to 1,000 of each")
     ]
-    models: Annotated[list[TrainedModel], Field(description="all that learned from it")]
-    aliases: Annotated[list[str], Field(description="names that point at it")]
+    models: Annotated[list[TrainedModel], Field(description="models that were trained on it")]
+    aliases: Annotated[list[str], Field(description="aliases that point at it")]
 
     @classmethod
     def of(cls, uses: Uses) -> Self:
@@ -117,18 +117,18 @@ class DatasetUses(Read):
 
 
 class DatasetErasure(Read):
-    """A version that is being erased, and whom that concerns."""
+    """A version that is being erased, and its uses."""
 
     version: DatasetVersion
     uses: DatasetUses
 
 
 class QueryResult(Read):
-    """What a query keeps of a dataset version."""
+    """The rows of a dataset version that a query selects."""
 
-    rows: Annotated[int, Field(ge=0, description="how many rows it keeps")]
-    of: Annotated[int, Field(ge=0, description="rows of the version")]
+    rows: Annotated[int, Field(ge=0, description="number of selected rows")]
+    of: Annotated[int, Field(ge=0, description="number of rows of the version")]
     parts: dict[str, int] | None = Field(
-        description="how many of them train, validate and test; only with `@split`"
+        description="number of rows by part of the split; only with `@split`"
     )
-    preview: list[dict[str, Any]] = Field(description="the first of the rows it keeps")
+    preview: list[dict[str, Any]] = Field(description="the first selected rows")

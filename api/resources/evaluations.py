@@ -11,14 +11,14 @@ from core.db import tables
 
 
 class Confusion(Read):
-    """How often rows of each class got each answer."""
+    """A confusion matrix."""
 
     labels: list[Any]
-    counts: Annotated[list[list[int]], Field(description="by true class, then by answer")]
+    counts: Annotated[list[list[int]], Field(description="by true class, then by prediction")]
 
 
 class Slice(Read):
-    """Metrics of the rows whose `column` has `value`."""
+    """Metrics of the rows in which `column` has the value `value`."""
 
     column: str
     value: Label
@@ -27,16 +27,16 @@ class Slice(Read):
 
 
 class Evaluation(Read):
-    """What a model was worth on a dataset version."""
+    """Metrics of a model on a dataset version."""
 
     id: int
     job_id: Annotated[str, Field(description="the job that trained the model")]
-    evaluated_by: Annotated[str | None, Field(description="the job that measured it")]
+    evaluated_by: Annotated[str | None, Field(description="the job that evaluated it")]
     dataset: Annotated[str, Field(examples=["digits@1"])]
     rows: int
     metrics: Metrics
     slices: list[Slice]
-    confusion: Confusion | None = Field(description="null where rows have no class, or too many")
+    confusion: Confusion | None = Field(description="null unless each row has one of few classes")
     owner: str
     created_at: datetime
 

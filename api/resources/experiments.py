@@ -12,7 +12,7 @@ from core.settings import Settings
 
 
 class Experiment(Read):
-    """A named group of jobs; it exists from the first job that names it."""
+    """A named group of jobs, created by the first job that names it."""
 
     name: Annotated[str, Field(examples=["digits"])]
     created_at: datetime

@@ -8,16 +8,16 @@ from api.resources.base import Read
 
 
 class Liveness(Read):
-    """The process answers."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(Read):
-    """Whether everything this server needs answers."""
+    """The state of the dependencies of the server."""
 
     status: Literal["ready", "degraded", "unavailable"]
-    missing: list[str] = Field(description="what does not answer; empty: nothing")
+    missing: list[str] = Field(description="dependencies that are not available")
     dependencies: dict[str, str] = Field(
         examples=[{"database": "ok", "store": "ok", "broker": "does not answer", "mlflow": "off"}]
     )

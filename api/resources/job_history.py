@@ -1,4 +1,4 @@
-"""What a job recorded over time: metric points, events and log lines."""
+"""Metric points, events and log lines of jobs as the API returns them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -34,16 +34,16 @@ class MetricPoint(Read):
 
 
 class MetricPage(Read):
-    """Metric points, and from where to go on."""
+    """Metric points and the cursor of later ones."""
 
     items: list[MetricPoint]
     next: str | None = Field(
-        None, description="give it as `cursor` for what comes later; null: the job has ended"
+        None, description="send it as `cursor` to get later points; null: the job has ended"
     )
 
 
 class JobEvent(Read):
-    """One change of a job: what happened, who did it and why."""
+    """An event of a job: what happened, by whom and why."""
 
     id: int
     at: datetime
@@ -68,7 +68,7 @@ class JobEvent(Read):
 
 
 class LogLine(Read):
-    """Something an attempt said for people to read."""
+    """A message from an attempt."""
 
     id: int
     at: datetime

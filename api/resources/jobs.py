@@ -14,19 +14,19 @@ from core.status import AttemptStatus, JobKind, JobStatus
 
 
 class Attempt(Read):
-    """One try at a job by one worker."""
+    """One attempt at a job by a worker."""
 
     number: Annotated[int, Field(ge=1)]
-    node: Annotated[str, Field(description="the machine")]
+    node: Annotated[str, Field(description="name of the machine")]
     worker: str
     status: AttemptStatus
     started_at: datetime
     ended_at: datetime | None = None
-    cause: dict[str, Any] | None = Field(None, description="why it ended unhappily")
-    charged: bool = Field(True, description="whether its loss counts against `max_attempts`")
+    cause: dict[str, Any] | None = Field(None, description="why it did not finish")
+    charged: bool = Field(True, description="whether a loss counts against `max_attempts`")
     exit_code: int | None = None
     peak_memory_bytes: int | None = None
-    resumed_from_step: int = Field(0, description="step of the checkpoint it started from")
+    resumed_from_step: int = Field(0, description="step of the checkpoint that it started from")
     versions: dict[str, Any] | None = None
 
     @classmethod
@@ -49,12 +49,12 @@ class Attempt(Read):
 
 
 class JobSummary(Read):
-    """A job as lists show it."""
+    """A job in a list."""
 
     id: str
     kind: JobKind = Field(description="train a network, evaluate a model, or score rows with it")
     model_job_id: str | None = Field(
-        None, description="the job whose model is used, where none is trained"
+        None, description="the job whose model is evaluated or scored; null for training"
     )
     status: JobStatus
     experiment: str
@@ -64,30 +64,32 @@ class JobSummary(Read):
     priority: int
     tags: dict[str, str]
     owner: str
-    retry_of: str | None = Field(None, description="the job that this one tries again")
+    retry_of: str | None = Field(None, description="the job that this one retries")
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    epochs: int = Field(0, ge=0, description="passes over the training rows so far")
-    epochs_total: int | None = Field(None, description="passes asked for")
+    epochs: int = Field(0, ge=0, description="completed epochs")
+    epochs_total: int | None = Field(None, description="requested epochs")
     step: int = Field(
-        0, ge=0, description="optimizer updates so far; stretches of rows where a model is used"
+        0,
+        ge=0,
+        description="optimizer updates, or row ranges of an evaluation or scoring",
     )
     steps_total: int | None = None
-    rows: int | None = Field(None, description="rows that a model that is used has passed so far")
-    rows_total: int | None = Field(None, description="rows that it is to pass")
-    weights: int | None = Field(None, description="how many numbers the network learns")
+    rows: int | None = Field(None, description="processed rows of an evaluation or scoring")
+    rows_total: int | None = Field(None, description="rows to process")
+    weights: int | None = Field(None, description="number of trainable weights")
     last_metrics: Metrics = Field({})
     best_metrics: Metrics = Field({})
-    weights_digest: str | None = Field(
-        None, description="SHA-256 of the weights of the finished network"
+    weights_digest: str | None = Field(None, description="SHA-256 of the trained weights")
+    predictions_digest: str | None = Field(
+        None, description="SHA-256 of the predictions of the job"
     )
-    predictions_digest: str | None = Field(None, description="SHA-256 of the file of a scoring job")
     reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
     cause: dict[str, Any] | None = Field(None, description="why the job failed")
     cancel_requested_at: datetime | None = None
     pause_requested_at: datetime | None = None
-    attempt: int = Field(0, ge=0, description="attempts so far")
+    attempt: int = Field(0, ge=0, description="number of attempts")
     mlflow_run_id: str | None = None
     mlflow_url: str | None = Field(None, description="page of the run in MLflow")
 
@@ -98,12 +100,12 @@ class JobSummary(Read):
 
 
 class Job(JobSummary):
-    """A job: what was asked for and how far it has come."""
+    """A job with its spec and its attempts."""
 
-    spec: dict[str, Any] = Field(description="what was asked for, with all defaults filled in")
-    spec_version: int = Field(1, description="the spec version that a worker must know to take it")
+    spec: dict[str, Any] = Field(description="the submitted spec with all defaults")
+    spec_version: int = Field(1, description="minimum spec version of a worker that can run it")
     waits_for: str | None = Field(
-        None, description="what must come before any worker can take it; null: nothing special"
+        None, description="what is required before a worker can take it; null: a free worker"
     )
     attempts: list[Attempt] = Field([])
 
@@ -127,7 +129,7 @@ class Job(JobSummary):
 
 
 def _newer_worker(row: tables.Job, known: Mapping[str, int]) -> str | None:
-    """That a waiting job needs another release than those of the workers of its queue."""
+    """A message if a queued job needs a newer release than all workers of its queue have."""
     newest = known.get(row.queue, row.spec_version)
     if row.status is not JobStatus.QUEUED or row.spec_version <= newest:
         return None

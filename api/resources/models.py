@@ -11,10 +11,10 @@ from core.models import Decision, Registered
 
 
 class Model(Read):
-    """A name under which versions of a trained model are kept."""
+    """A named sequence of versions of a trained model."""
 
     name: Annotated[str, Field(examples=["digits"])]
-    latest_version: Annotated[int, Field(ge=1, description="what its name alone refers to")]
+    latest_version: Annotated[int, Field(ge=1, description="version that the name alone means")]
     aliases: Annotated[dict[str, int], Field(examples=[{"champion": 1}])]
     created_at: datetime
 
@@ -30,14 +30,14 @@ class Model(Read):
 
 
 class ModelVersion(Read):
-    """What one finished job learned."""
+    """The model of a finished job."""
 
     name: Annotated[str, Field(examples=["digits"])]
     version: Annotated[int, Field(ge=1, examples=[1])]
     job_id: str
-    dataset: Annotated[str, Field(description="what it learned from", examples=["digits@1"])]
+    dataset: Annotated[str, Field(description="dataset it was trained on", examples=["digits@1"])]
     weights_digest: str | None
-    metrics: Annotated[Metrics, Field(description="as its job ended")]
+    metrics: Annotated[Metrics, Field(description="final metrics of the job")]
     description: str
     owner: str
     created_at: datetime
@@ -60,11 +60,11 @@ class ModelVersion(Read):
 
 
 class AliasChange(Read):
-    """When an alias was moved, and why."""
+    """A change of an alias."""
 
     alias: str
-    version: int | None = Field(description="where it points since then; null: nowhere")
-    before: int | None = Field(description="where it pointed before")
+    version: int | None = Field(description="version after the change; null: the alias was removed")
+    before: int | None = Field(description="version before the change")
     reason: str
     owner: str
     created_at: datetime
@@ -83,12 +83,12 @@ class AliasChange(Read):
 
 
 class Promotion(Read):
-    """Whether an alias was moved to a candidate, and on which values."""
+    """The decision about a candidate for an alias, and the values it is based on."""
 
     promoted: bool
     version: Annotated[int, Field(description="the candidate")]
-    value: Annotated[float, Field(description="its metric")]
-    champion: int | None = Field(description="whom it was compared with")
+    value: Annotated[float, Field(description="metric of the candidate")]
+    champion: int | None = Field(description="version that it was compared with")
     champion_value: float | None
     reason: str
 

@@ -11,21 +11,21 @@ from core.nodes import NodeState
 
 
 class Worker(Read):
-    """One living worker process of a node."""
+    """A living worker process of a node."""
 
     id: str
     pid: int
-    slots: Annotated[int, Field(description="jobs it trains at once")]
+    slots: Annotated[int, Field(description="number of jobs that it runs in parallel")]
     queues: list[str]
-    spec_version: Annotated[int, Field(description="the newest spec version that it reads")]
+    spec_version: Annotated[int, Field(description="newest spec version that it can read")]
     datasets: Annotated[
-        list[str], Field(description="SHA-256 of dataset versions that its cache holds")
+        list[str], Field(description="SHA-256 of the dataset versions in its cache")
     ]
     started_at: datetime
     heartbeat_at: datetime
     draining_at: datetime | None = None
-    suspended_at: datetime | None = Field(None, description="since when it claims no jobs")
-    suspended_for: str | None = Field(None, description="what this machine lacks, if so")
+    suspended_at: datetime | None = Field(None, description="time since which it claims no jobs")
+    suspended_for: str | None = Field(None, description="why it claims no jobs")
 
     @classmethod
     def of(cls, row: tables.Worker) -> Self:
@@ -50,15 +50,15 @@ class Node(Read):
 
     name: str
     host: str
-    alive: Annotated[bool, Field(description="whether a worker of it was heard of lately")]
-    slots: Annotated[int, Field(description="jobs its living workers train at once")]
-    running: Annotated[int, Field(description="jobs it trains now")]
+    alive: Annotated[bool, Field(description="whether a worker sent a heartbeat recently")]
+    slots: Annotated[int, Field(description="number of jobs its workers run in parallel")]
+    running: Annotated[int, Field(description="number of running jobs")]
     queues: list[str]
     devices: list[Any]
     versions: dict[str, Any]
     created_at: datetime
     heartbeat_at: datetime
-    draining_at: datetime | None = Field(None, description="since when it takes no new jobs")
+    draining_at: datetime | None = Field(None, description="time since which it takes no new jobs")
     workers: list[Worker]
 
     @classmethod

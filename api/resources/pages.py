@@ -13,11 +13,11 @@ ReadItem = TypeVar("ReadItem", bound=Read)
 
 
 class Page(Read, Generic[Item]):
-    """Some items of a list."""
+    """A page of a list."""
 
     items: list[Item]
     next: str | None = Field(
-        None, description="give it as `cursor` to get the items after these; null: there are none"
+        None, description="send it as `cursor` to get the next page; null: this is the last page"
     )
 
 

@@ -9,19 +9,19 @@ from core.data.table.schema import Label
 
 
 class Interval(Read):
-    """Between which values the truth is; several targets by their names."""
+    """A prediction interval; for several targets an object by target name."""
 
     low: Number | list[Any] | dict[str, Any]
     high: Number | list[Any] | dict[str, Any]
 
 
 class Predictions(Read):
-    """One prediction a row, in the order of the rows."""
+    """One prediction for each row, in the order of the rows."""
 
     predictions: list[Label | Number | list[Any] | dict[str, Any]]
     probabilities: list[dict[str, Any]] | None = Field(
-        None, description="for each row the probability of each label; only when asked for"
+        None, description="probability of each label, for each row; only if requested"
     )
     intervals: list[Interval] | None = Field(
-        None, description="for each row its interval; only when asked for"
+        None, description="prediction interval of each row; only if requested"
     )

@@ -16,28 +16,28 @@ from core.status import SweepStatus
 
 
 class Spent(Read):
-    """What a sweep has spent so far; its spec's `budget` says how much it may."""
+    """What a sweep has spent of its `budget`."""
 
-    seconds: Annotated[float, Field(description="time it has been running, pauses left out")]
-    epochs: Annotated[int, Field(description="epochs its trials trained")]
+    seconds: Annotated[float, Field(description="running time without pauses")]
+    epochs: Annotated[int, Field(description="epochs trained by its trials")]
 
 
 class Sweep(Read):
-    """A search over hyperparameters and how far it has come."""
+    """A search over hyperparameters and its progress."""
 
     id: str
     name: str
     status: SweepStatus
-    n_trials: Annotated[int, Field(description="trials it has in the end")]
+    n_trials: Annotated[int, Field(description="total number of trials")]
     max_parallel: int
-    trials: dict[str, int] = Field(description="trials begun so far, by state")
-    best: list[Trial] = Field(description="the best; of several objectives all on the front")
+    trials: dict[str, int] = Field(description="number of started trials, by state")
+    best: list[Trial] = Field(description="best trial, or the Pareto front of several objectives")
     dataset: Annotated[str, Field(examples=["digits@1"])]
     owner: str
-    spec: dict[str, Any] = Field(description="the SweepSpec with all defaults filled in")
-    plots: list[str] = Field(description="where pictures of it are: pages for a browser")
+    spec: dict[str, Any] = Field(description="the submitted SweepSpec with all defaults")
+    plots: list[str] = Field(description="paths of its plots, which are HTML pages")
     spent: Spent
-    stopped_by: str | None = Field(None, description="the budget that ended it early, if one did")
+    stopped_by: str | None = Field(None, description="budget that ended it early")
     created_at: datetime
     finished_at: datetime | None = None
 
@@ -73,7 +73,7 @@ class Sweep(Read):
 
 
 class SweepChange(Read):
-    """Something that was done to a sweep."""
+    """A change of a sweep by its owner."""
 
     at: datetime
     by: str
@@ -82,22 +82,22 @@ class SweepChange(Read):
 
 
 class Forecast(Read):
-    """What a sweep would take if no trial were pruned; null where it cannot be said."""
+    """The estimated cost of a sweep without pruning; null where unknown."""
 
     basis: Literal["history", "measured", "unknown"] = Field(
-        description="an earlier sweep like it, some batches timed, or nothing"
+        description="an earlier similar sweep, timed batches, or nothing"
     )
     trials: int
-    slots: Annotated[int, Field(description="jobs that its workers train at once; 0: none there")]
+    slots: Annotated[int, Field(description="number of jobs that workers run in parallel")]
     trials_a_minute: float | None
     seconds: float | None
     finish_at: datetime | None
     cpu_seconds: float | None
-    sweep_id: str | None = Field(description="the earlier sweep")
+    sweep_id: str | None = Field(description="the earlier similar sweep")
 
 
 class BestTrial(Read):
-    """The best trial of a sweep, and the job to submit to train it again."""
+    """The best trial of a sweep, and a job that reproduces it."""
 
     trial: Trial
     job: dict[str, Any] = Field(description="a JobSpec")

@@ -14,7 +14,7 @@ from core.sweeps import combined_status
 class TrialFold(Read):
     """One job of a cross-validated trial."""
 
-    fold: Annotated[int, Field(ge=0, description="the fold that validates in it")]
+    fold: Annotated[int, Field(ge=0, description="the fold used for validation")]
     job_id: str
     status: Annotated[str, Field(examples=["finished"])]
     epochs: Annotated[int, Field(ge=0)]
@@ -34,22 +34,22 @@ class TrialFold(Read):
 
 
 class Trial(Read):
-    """One point of a sweep; a job tries it, or one for each fold of a cross-validation."""
+    """A point of a sweep with its job, or its jobs in a cross-validation."""
 
     number: Annotated[int, Field(ge=0)]
-    status: Annotated[str, Field(examples=["finished"], description="its job's while that lasts")]
+    status: Annotated[
+        str, Field(examples=["finished"], description="status, first that of its job")
+    ]
     job_id: str | None = Field(
-        None, description="null: no job can have these values, or there is one of each fold"
+        None, description="null for an invalid point and for a cross-validated trial"
     )
     folds: list[TrialFold] = Field([], description="the jobs of a cross-validated trial")
-    point: dict[str, Any] = Field(description="the searched fields and their values")
+    point: dict[str, Any] = Field(description="values of the searched fields")
     objectives: list[Number] | None = Field(
-        None, description="what came of it, one an objective; the means over the folds"
+        None, description="one value for each objective; means over the folds"
     )
-    deviations: list[Number] | None = Field(
-        None, description="the standard deviations of the folds about these means"
-    )
-    epochs: int = Field(0, ge=0, description="trained so far, in every fold")
+    deviations: list[Number] | None = Field(None, description="standard deviations over the folds")
+    epochs: int = Field(0, ge=0, description="epochs completed in every fold")
     last_metrics: Metrics = Field({})
     cause: dict[str, Any] | None = Field(None, description="why it failed")
     created_at: datetime

@@ -1,1 +1,1 @@
-"""The routes, one file each; they do not know each other."""
+"""The routes: one module each, which `api.app` collects. They do not import each other."""

@@ -1,4 +1,4 @@
-"""Aliases of datasets: names of one's own for versions, switched at once."""
+"""Aliases of dataset versions."""
 
 from fastapi import APIRouter
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 @router.put("/{name}/aliases/{alias}", responses=problems(403, 404, 413, 415, 422))
 def set_alias(name: Name, alias: Alias, target: VersionNumber, here: Here, _: Owner) -> Dataset:
-    """Let `name@alias` mean a version from now on; jobs that were submitted keep theirs."""
+    """Point an alias at a version. Jobs that were submitted before keep their version."""
     with transaction(here.engine) as session:
         datasets.set_alias(session, name, alias, target.version)
         session.flush()
@@ -25,7 +25,7 @@ def set_alias(name: Name, alias: Alias, target: VersionNumber, here: Here, _: Ow
 
 @router.delete("/{name}/aliases/{alias}", responses=problems(403, 404, 422))
 def remove_alias(name: Name, alias: Alias, here: Here, _: Owner) -> Dataset:
-    """Let `name@alias` mean nothing."""
+    """Remove an alias."""
     with transaction(here.engine) as session:
         datasets.remove_alias(session, name, alias)
         session.flush()

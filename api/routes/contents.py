@@ -1,4 +1,4 @@
-"""A dataset version as a file to take away."""
+"""Download of a dataset version."""
 
 import shutil
 import tempfile
@@ -35,14 +35,14 @@ FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Wanted(BaseModel):
-    """Which rows, and in which form."""
+class Selection(BaseModel):
+    """The rows and the file format to return."""
 
     model_config = ConfigDict(extra="forbid")
 
     format: FileKind = "parquet"
     query: Annotated[
-        str, Field(max_length=MAX_CHARACTERS, description="rows to keep, in the query's order")
+        str, Field(max_length=MAX_CHARACTERS, description="query that selects and orders the rows")
     ] = ""
 
 
@@ -52,27 +52,27 @@ class Wanted(BaseModel):
     responses={**FILE, **problems(404, 413, 422)},
 )
 def read_content(
-    name: Name, version: Version, wanted: Annotated[Wanted, Query()], here: Here, _: Owner
+    name: Name, version: Version, selection: Annotated[Selection, Query()], here: Here, _: Owner
 ) -> FileResponse:
-    """The rows of a version, or those that a query keeps, as Parquet, CSV or Arrow."""
-    query = parse(wanted.query)
+    """Return the rows of a version, or those that a query selects, as Parquet, CSV or Arrow."""
+    query = parse(selection.query)
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
     here.uploads.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
     try:
-        path = folder / f"{name}-{version}.{wanted.format}"
+        path = folder / f"{name}-{version}.{selection.format}"
         with held(here.cache, here.store, digest) as source:
             table = load(source)
-            if wanted.query.strip():
+            if selection.query.strip():
                 table = table.take(select(query, table))
-            write(table, path, wanted.format)
+            write(table, path, selection.format)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return FileResponse(
         path,
-        media_type=MEDIA_TYPES[wanted.format],
+        media_type=MEDIA_TYPES[selection.format],
         filename=path.name,
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )

@@ -1,4 +1,4 @@
-"""Datasets: upload a version, list and read what there is."""
+"""Datasets and their versions: upload, list, read."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from api.parameters import Name, Paging, Tags, Version, pairs
 from api.resources.datasets import Dataset, DatasetVersion
 from api.resources.pages import Page, page
 from api.upload.body import filename, received
-from api.upload.registration import Wanted, admit, register_file
+from api.upload.registration import NewVersion, admit, register_file
 from core import datasets
 from core.data.ingest.formats import known, typed
 from core.datasets.queries import summary
@@ -23,25 +23,25 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 
 class Filters(Paging):
-    """Which datasets to list."""
+    """Filters of the list of datasets."""
 
     tag: Tags
 
 
 UNLIMITED = 2**63 - 1
-"""What the general limit of bodies is lifted to: uploads have a limit of their own."""
+"""Disables the general limit of request bodies: uploads have their own limit."""
 
 CSV = "height,width,label\n1.5,0.4,cat\n1.7,0.3,dog\n"
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "the file itself, plain or as gzip or Zstandard: "
-        f"{', '.join(one.title for one in known())}. `Content-Type` says what it is, or the file's "
-        "name in `Content-Disposition`, or else its first bytes",
+        "description": "the file, uncompressed or compressed with gzip or Zstandard: "
+        f"{', '.join(kind.title for kind in known())}. Format: from `Content-Type`, else "
+        "from the file name in `Content-Disposition`, else from the first bytes",
         "content": {
             **{
-                one.content_types[0]: {"schema": {"type": "string", "format": "binary"}}
-                for one in known()
+                kind.content_types[0]: {"schema": {"type": "string", "format": "binary"}}
+                for kind in known()
             },
             "text/csv": {"schema": {"type": "string", "minLength": 1}, "example": CSV},
         },
@@ -57,33 +57,33 @@ BODY = {
     responses=problems(403, 408, 409, 413, 422),
 )
 async def upload_version(name: Name, request: Request, here: Here, owner: Owner) -> DatasetVersion:
-    """Register a file as the next version of a dataset, made when it is new.
+    """Register a file as the next version of a dataset, which is created if necessary.
 
     `curl --data-binary @digits.csv -H 'Content-Type: text/csv' .../v1/datasets/digits/versions`.
-    The same content as the latest version makes no new one.
+    If the content equals that of the latest version, that version is returned.
     """
-    wanted = Wanted(name, owner)
-    await run_in_threadpool(admit, here, wanted)
+    new = NewVersion(name, owner)
+    await run_in_threadpool(admit, here, new)
     content_type = typed(request.headers.get("content-type", ""), filename(request))
     async with received(request, here.uploads, here.settings.max_upload_bytes) as body:
         return await anyio.to_thread.run_sync(
-            register_file, here, wanted, content_type, body, limiter=here.parsers
+            register_file, here, new, content_type, body, limiter=here.parsers
         )
 
 
 @router.get("", responses=problems(422))
 def list_all_datasets(filters: Annotated[Filters, Query()], here: Here, _: Owner) -> Page[Dataset]:
-    """Datasets, by name."""
+    """List datasets by name."""
     with reading(here.engine) as session:
-        found = datasets.list_datasets(
+        rows = datasets.list_datasets(
             session, after=filters.cursor, limit=filters.limit + 1, tags=pairs(filters.tag)
         )
-        return page(found, filters.limit, Dataset.of, lambda one: one.dataset.name)
+        return page(rows, filters.limit, Dataset.of, lambda row: row.dataset.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
 def read_dataset(name: Name, here: Here, _: Owner) -> Dataset:
-    """A dataset: its latest version and the aliases of its versions."""
+    """Return a dataset with its latest version and its aliases."""
     with reading(here.engine) as session:
         return Dataset.of(summary(session, datasets.get_dataset(session, name)))
 
@@ -92,7 +92,7 @@ def read_dataset(name: Name, here: Here, _: Owner) -> Dataset:
 def list_all_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[DatasetVersion]:
-    """The versions of a dataset, newest first."""
+    """List the versions of a dataset, newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = datasets.list_versions(session, name, before=before, limit=paging.limit + 1)
@@ -101,6 +101,6 @@ def list_all_versions(
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
 def read_version(name: Name, version: Version, here: Here, _: Owner) -> DatasetVersion:
-    """One version: its digest, rows and columns."""
+    """Return a version with its digest, number of rows and columns."""
     with reading(here.engine) as session:
         return DatasetVersion.of(datasets.get_version(session, name, version))

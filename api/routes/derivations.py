@@ -1,4 +1,4 @@
-"""Versions made from other versions."""
+"""Dataset versions derived from other versions."""
 
 import shutil
 import tempfile
@@ -14,7 +14,7 @@ from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.parameters import Name, QueryText, Version
 from api.resources.datasets import DatasetVersion
-from api.upload.registration import Wanted, register
+from api.upload.registration import NewVersion, register
 from core import datasets
 from core.data.prepare.preparation import ColumnName
 from core.data.storage.local_copy import held
@@ -26,18 +26,21 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 
 class Derivation(BaseModel):
-    """Which rows and columns to keep, and the dataset whose next version they become."""
+    """The rows and columns to keep, and the dataset that gets the new version."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[
         str,
         StringConstraints(max_length=128, pattern=f"^{NAME.pattern}$"),
-        Field(description="made when it is new; may be the dataset itself", examples=["cats"]),
+        Field(
+            description="target dataset, created if necessary; may be the source dataset",
+            examples=["cats"],
+        ),
     ]
     query: QueryText = ""
     columns: Annotated[
-        list[ColumnName], Field(max_length=10_000, description="columns to keep; none: all")
+        list[ColumnName], Field(max_length=10_000, description="columns to keep; empty: all")
     ] = []
 
 
@@ -47,29 +50,29 @@ class Derivation(BaseModel):
     responses=problems(403, 404, 409, 413, 415, 422),
 )
 async def derive_version(
-    name: Name, version: Version, wanted: Derivation, here: Here, owner: Owner
+    name: Name, version: Version, derivation: Derivation, here: Here, owner: Owner
 ) -> DatasetVersion:
-    """Keep what a query finds as a version of its own, which remembers what it was made from."""
+    """Register the rows that a query selects as a new version, which records its source."""
     return await anyio.to_thread.run_sync(
-        _derive, here, (name, version), wanted, owner, limiter=here.parsers
+        _derive, here, (name, version), derivation, owner, limiter=here.parsers
     )
 
 
 def _derive(
-    here: Context, source: tuple[str, int], wanted: Derivation, owner: str
+    here: Context, source: tuple[str, int], derivation: Derivation, owner: str
 ) -> DatasetVersion:
     name, version = source
-    query = parse(wanted.query)
+    query = parse(derivation.query)
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
-    made_from = {"dataset": name, "version": version, "query": wanted.query}
-    if wanted.columns:
-        made_from["columns"] = wanted.columns
+    made_from = {"dataset": name, "version": version, "query": derivation.query}
+    if derivation.columns:
+        made_from["columns"] = derivation.columns
     here.uploads.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
     try:
         with held(here.cache, here.store, digest) as path:
-            parsed = datasets.derive(path, query, wanted.columns, folder / "canonical.arrow")
-        return register(here, Wanted(wanted.name, owner, made_from), parsed)
+            parsed = datasets.derive(path, query, derivation.columns, folder / "canonical.arrow")
+        return register(here, NewVersion(derivation.name, owner, made_from), parsed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What people say about a dataset."""
+"""Descriptions and tags of datasets."""
 
 from typing import Annotated
 
@@ -21,19 +21,19 @@ Text = Annotated[str, StringConstraints(max_length=4096)]
 
 
 class Change(BaseModel):
-    """What to change; what is left out stays."""
+    """The fields to change; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
     description: Text | None = None
     tags: dict[TagKey, Text | None] = Field(
-        {}, max_length=64, description="to set; null takes one away", examples=[{"team": "a"}]
+        {}, max_length=64, description="tags to set; null removes a tag", examples=[{"team": "a"}]
     )
 
 
 @router.patch("/{name}", responses=problems(403, 404, 413, 415, 422))
 def describe_dataset(name: Name, change: Change, here: Here, _: Owner) -> Dataset:
-    """Change the description or tags of a dataset."""
+    """Change the description or the tags of a dataset."""
     with transaction(here.engine) as session:
         row = datasets.describe(session, name, description=change.description, tags=change.tags)
         return Dataset.of(summary(session, row))

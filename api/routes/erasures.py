@@ -1,4 +1,4 @@
-"""Who uses a dataset version, and its end."""
+"""Uses and erasure of dataset versions."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 
 @router.get("/{name}/versions/{version}/uses", responses=problems(404, 422))
 def read_uses(name: Name, version: Version, here: Here, _: Owner) -> DatasetUses:
-    """The jobs that trained on a version, the models they became, and what still needs it."""
+    """Return the jobs and models that use a version, and what keeps it from being erased."""
     with reading(here.engine) as session:
         return DatasetUses.of(datasets.uses(session, name, version))
 
@@ -30,13 +30,16 @@ def erase_version(
     version: Version,
     here: Here,
     owner: Owner,
-    reason: Annotated[str, Query(max_length=1000, description="kept with what remains")] = "",
+    reason: Annotated[
+        str, Query(max_length=1000, description="recorded with the erased version")
+    ] = "",
 ) -> DatasetErasure:
-    """Erase a version's bytes: from the store within seconds, from the machines' caches after it.
+    """Erase the data of a version from the store and from the caches of all machines.
 
-    No new job may have it; jobs and sweeps that do are let finish first. What remains is the row
-    that says what there was, and which models learned from it. The file of a version that was
-    registered in place stays where it is. 409 while an alias points at it.
+    New jobs can no longer use the version. Its data is erased once the jobs and sweeps that use it
+    have ended. The record of the version and of the models trained on it remains, as does the
+    original file of a version that was registered in place. Returns 409 while an alias points at
+    the version.
     """
     with transaction(here.engine) as session:
         row = datasets.request_erasure(session, name, version, actor=owner, reason=reason)

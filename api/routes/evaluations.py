@@ -1,4 +1,4 @@
-"""Evaluations: what a model is worth on a dataset version, and how that changed."""
+"""Evaluations of models on dataset versions."""
 
 from typing import Annotated
 
@@ -28,10 +28,10 @@ router = APIRouter(prefix="/v1", tags=["models"], responses=problems(*ALWAYS))
 def evaluate_model(
     reference: ModelReference, spec: Exact[EvaluationSpec], submission: Submitting
 ) -> Job:
-    """Queue a job that measures a registered model on a dataset version.
+    """Queue a job that evaluates a registered model on a dataset version.
 
-    By its job's metrics and the usual ones. What was measured before is not measured again: the
-    answer is then the job that did.
+    It computes the metrics of the model's job and the standard metrics of its task. If the same
+    evaluation was requested before, that job is returned.
     """
     return submission.inference_with_model(spec, reference)
 
@@ -40,13 +40,13 @@ def evaluate_model(
     "/jobs/{job_id}/evaluations", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
 def evaluate_job(job_id: JobId, spec: Exact[EvaluationSpec], submission: Submitting) -> Job:
-    """The same with a finished job's model."""
+    """Queue a job that evaluates the model of a finished job."""
     return submission.inference_with_job(spec, job_id)
 
 
 @router.get("/jobs/{job_id}/evaluation", responses=problems(404, 409, 422))
 def read_evaluation(job_id: JobId, here: Here, _: Owner) -> Evaluation:
-    """What a job that evaluates has measured; 409 while it has not."""
+    """Return the result of an evaluation job. Returns 409 until the job has finished."""
     with reading(here.engine) as session:
         return Evaluation.of(models.evaluation_by(session, job_id))
 
@@ -55,7 +55,7 @@ def read_evaluation(job_id: JobId, here: Here, _: Owner) -> Evaluation:
 def list_evaluations(
     reference: ModelReference, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[Evaluation]:
-    """Evaluations of a version (`name@3`), or of all versions (`name`), newest first."""
+    """List the evaluations of a version (`name@3`) or of all versions (`name`), newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         if "@" in reference:

@@ -1,4 +1,4 @@
-"""What happens to a job: changes of its state and its log, in pages or live."""
+"""Events and logs of jobs, in pages or as a stream."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Context, Here
-from api.event_stream import look, stream
+from api.event_stream import read_since, stream
 from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId, Paging
 from api.resources.job_history import JobEvent, LogLine
@@ -26,7 +26,7 @@ STREAM = EventSourceResponse.media_type
 
 LIVE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "a page of changes, or everything live where `Accept` asks for a stream",
+        "description": "a page of events, or a stream of them if `Accept` asks for it",
         "content": {
             STREAM: {
                 "schema": {"type": "string"},
@@ -34,12 +34,12 @@ LIVE: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    204: {"description": "to a stream that goes on: the job has ended and all of it was told"},
+    204: {"description": "resumed stream: the job has ended and all its events were sent"},
 }
 
 TEXT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "a page of lines, or all of them as text where `Accept` asks for it",
+        "description": "a page of lines, or all lines as text if `Accept` asks for it",
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
 }
@@ -57,14 +57,14 @@ async def list_events(
     _: Owner,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[
-        str | None, Header(description="`id` of the last event that a stream told")
+        str | None, Header(description="`id` of the last event that was received")
     ] = None,
 ) -> Any:
-    """Everything that changed the job's state, oldest first: what, who and why.
+    """List the state changes of a job, oldest first, with the actor and the reason.
 
-    With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on until
-    the job has ended: `state` as in the pages, `metrics` with new `points`, `log` with a line,
-    `end` with the last status. Connect again with `Last-Event-ID` to go on without gap or repeat.
+    With `Accept: text/event-stream` the response is a stream of server-sent events until the job
+    ends: `state` with an event, `metrics` with new `points`, `log` with a line and `end` with the
+    final status. Reconnect with `Last-Event-ID` to continue without gaps or repetitions.
     """
     if STREAM in accept:
         return await _live(here, job_id, last_event_id)
@@ -83,9 +83,9 @@ def list_log_lines(
     _: Owner,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Any:
-    """What the job's attempts said for people to read, oldest first.
+    """List the log lines of a job's attempts, oldest first.
 
-    With `Accept: text/plain` all of it as text, a line each: when, how grave, what.
+    With `Accept: text/plain` the response is the whole log as text: time, level and message.
     """
     with reading(here.engine) as session:
         jobs.get(session, job_id)
@@ -116,17 +116,19 @@ async def _live(here: Context, job_id: str, last_event_id: str | None) -> Respon
     try:
         place = jobs.Place.parse(last_event_id) if last_event_id else jobs.Place()
     except InvalidError as error:
-        where = [FieldError("header.last-event-id", error.detail)]
-        raise InvalidError(error.detail, where) from error
-    # The first look before the answer begins: what is wrong is then a problem, not a broken stream.
-    first = await look(here, job_id, place)
+        wrong = [FieldError("header.last-event-id", error.detail)]
+        raise InvalidError(error.detail, wrong) from error
+    # Read before the response starts, so that an error becomes a problem document.
+    first = await read_since(here, job_id, place)
     if last_event_id and first.over and not first.news:
         return Response(status_code=204)
     reader = object()
     try:
         here.streams.acquire_on_behalf_of_nowait(reader)
     except WouldBlock:
-        message = f"{here.streams.total_tokens:.0f} streams are open: read the pages instead"
+        message = (
+            f"all {here.streams.total_tokens:.0f} event streams are in use; read pages instead"
+        )
         raise UnavailableError(message) from None
 
     async def events() -> AsyncIterator[bytes]:

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/experiments", tags=["experiments"], responses=pro
 def list_all_experiments(
     paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[Experiment]:
-    """Experiments, by name."""
+    """List experiments by name."""
     with reading(here.engine) as session:
         rows = list_experiments(session, after=paging.cursor, limit=paging.limit + 1)
         return page(

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether what it needs answers."""
+"""Liveness, readiness and metrics of the server."""
 
 from fastapi import APIRouter, Response
 
@@ -15,20 +15,21 @@ router = APIRouter(tags=["health"], responses=problems(400, 500))
 
 @router.get("/healthz")
 def healthz() -> Liveness:
-    """This process lives."""
+    """Report that the process runs."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "not ready"}})
 def readyz(here: Here, response: Response) -> Readiness:
-    """Which of the servers this one needs do not answer.
+    """Report which dependencies of this server are not available.
 
-    `degraded` still serves: jobs are accepted without the broker and trained without MLflow.
+    A `degraded` server still works: it accepts jobs without the broker, and workers train without
+    MLflow.
     """
-    found = here.prober.examine()
-    if found.status == "unavailable":
+    report = here.prober.check()
+    if report.status == "unavailable":
         response.status_code = 503
-    return Readiness(status=found.status, missing=found.missing, dependencies=found.dependencies)
+    return Readiness(status=report.status, missing=report.missing, dependencies=report.dependencies)
 
 
 @router.get(
@@ -40,7 +41,7 @@ def readyz(here: Here, response: Response) -> Readiness:
     },
 )
 def metrics(here: Here, _: Owner) -> Response:
-    """Requests of this process, and jobs in the database, for Prometheus."""
+    """Return metrics of this process and of the job queues in the Prometheus format."""
     with reading(here.engine) as session:
         depths = jobs.queue_depths(session)
     here.instruments.show_queues(depths)

@@ -1,4 +1,4 @@
-"""Insights: what a trained network was seen to do with rows it did not learn from."""
+"""Insights into trained networks."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,42 +21,52 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS)
 class HardRow(Read):
     """A row with a large loss."""
 
-    row: Annotated[int, Field(description="counted from 0 in the dataset version")]
+    row: Annotated[int, Field(description="index of the row in the dataset version, from 0")]
     loss: float | str
     truth: Any = None
     answer: Any = None
 
 
 class Spread(Read):
-    """How numbers are spread: counts in equal bins from `low` to `high`."""
+    """A histogram with bins of equal width from `low` to `high`."""
 
     counts: list[int]
     low: float
     high: float
     mean: float
     deviation: float
-    zero: Annotated[float, Field(description="share of numbers that are 0")]
+    zero: Annotated[float, Field(description="fraction of values that are 0")]
 
 
 class Insights(Read):
-    """What a network does with rows it did not learn from."""
+    """Results of a network on rows that it was not trained on."""
 
-    part: Annotated[Literal["valid", "test", "train"], Field(description="whose rows they are")]
+    part: Annotated[
+        Literal["valid", "test", "train"], Field(description="part of the data the rows are from")
+    ]
     rows: int
-    confusion: Annotated[Confusion | None, Field(description="where each row has one class")] = None
-    hardest: Annotated[list[HardRow], Field(description="the worst of 1000 rows first")]
-    activations: Annotated[dict[str, Spread], Field(description="outputs of each layer")]
-    gradients: Annotated[dict[str, Spread], Field(description="of one batch, by weights")]
+    confusion: Annotated[
+        Confusion | None, Field(description="null unless each row has one class")
+    ] = None
+    hardest: Annotated[
+        list[HardRow], Field(description="rows with the largest losses among 1,000 rows")
+    ]
+    activations: Annotated[dict[str, Spread], Field(description="outputs by layer")]
+    gradients: Annotated[
+        dict[str, Spread], Field(description="gradients of one batch, by weight array")
+    ]
 
 
 @router.get("/{job_id}/insights", responses=problems(404, 422))
 def read_insights(job_id: JobId, here: Here, _: Owner) -> Insights:
-    """Confusion matrix, hardest rows, and how the layers of a finished job are spread.
+    """Return the confusion matrix, hardest rows and layer histograms of a finished job.
 
-    404 for a job that has not finished, and for trials that were trained side by side.
+    Returns 404 for a job that has not finished and for trials that were trained as a stack.
     """
     with reading(here.engine) as session:
-        found = jobs.get(session, job_id).insights
-    if not found:
-        raise NotFoundError(f"job {job_id} has no insights: it did not finish, or not alone")
-    return Insights.model_validate(found)
+        insights = jobs.get(session, job_id).insights
+    if not insights:
+        raise NotFoundError(
+            f"job {job_id} has no insights: it has not finished, or was trained in a stack"
+        )
+    return Insights.model_validate(insights)

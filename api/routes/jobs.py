@@ -1,4 +1,4 @@
-"""Jobs: submit, read, cancel, pause, resume, retry, move, and what happened to them."""
+"""Jobs: submit, list, read, cancel, pause, resume, retry, reprioritize."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS)
 
 
 class Filters(Paging):
-    """Which jobs to list; all filters given must match."""
+    """Filters of the list of jobs; a job must match all of them."""
 
     experiment: str | None = None
     dataset: Annotated[str, Field(description="`name` or `name@3`")] | None = None
@@ -38,11 +38,13 @@ class Filters(Paging):
 
 
 class Priority(BaseModel):
-    """Where a job stands among those that wait."""
+    """The priority of a queued job."""
 
     model_config = ConfigDict(extra="forbid")
 
-    priority: Annotated[int, Field(ge=-100, le=100, description="higher goes first")]
+    priority: Annotated[
+        int, Field(ge=-100, le=100, description="jobs with a higher priority start first")
+    ]
 
 
 _SAME_JOB = {"job_id": "$response.body#/id"}
@@ -50,14 +52,14 @@ LINKS = {
     name: {"operationId": name, "parameters": _SAME_JOB}
     for name in ("read_job", "cancel_job", "pause_job", "resume_job", "read_metrics", "predict")
 }
-"""What a client may do next with the job it submitted."""
+"""OpenAPI links from a submitted job to its operations."""
 
 
 @router.post("", status_code=202, responses={202: {"links": LINKS}, **problems(403, 413, 415, 422)})
 def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
-    """Queue a job. Answers at once; a worker takes it when one is free.
+    """Queue a job, which starts when a worker has a free slot.
 
-    A spec that cannot work is refused with the path of each wrong field.
+    Returns 422 with the path of each invalid field if the spec does not fit the data.
     """
     settings = submission.here.settings
 
@@ -79,7 +81,7 @@ def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
 
 @router.get("", responses=problems(422))
 def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) -> Page[JobSummary]:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     with reading(here.engine) as session:
         page = jobs.list_jobs(
             session,
@@ -98,16 +100,16 @@ def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) ->
 
 @router.get("/{job_id}", responses=problems(404, 422))
 def read_job(job_id: JobId, here: Here, _: Owner) -> Job:
-    """A job: its state, progress, metrics, attempts and where its run is in MLflow."""
+    """Return a job with its state, progress, metrics, attempts and MLflow run."""
     with reading(here.engine) as session:
         return _view(session, jobs.get(session, job_id), here)
 
 
 @router.post("/{job_id}/cancel", responses=problems(403, 404, 409, 422))
 def cancel_job(job_id: JobId, here: Here, owner: Owner) -> Job:
-    """End a job that waits; ask the worker of one that runs to stop it.
+    """Cancel a job: a queued job ends at once, a running job as soon as its worker stops it.
 
-    Cancelling twice is harmless. 409 when the job has ended in another way.
+    Repeating the request has no effect. Returns 409 if the job has ended in another way.
     """
     with transaction(here.engine) as session:
         return _view(session, jobs.cancel(session, job_id, owner=owner), here)
@@ -115,31 +117,31 @@ def cancel_job(job_id: JobId, here: Here, owner: Owner) -> Job:
 
 @router.post("/{job_id}/pause", responses=problems(403, 404, 409, 422))
 def pause_job(job_id: JobId, here: Here, owner: Owner) -> Job:
-    """Keep a job from running; one that runs saves a checkpoint and stops."""
+    """Pause a job. A running job saves a checkpoint and stops."""
     with transaction(here.engine) as session:
         return _view(session, jobs.pause(session, job_id, owner=owner), here)
 
 
 @router.post("/{job_id}/resume", responses=problems(403, 404, 409, 422))
 def resume_job(job_id: JobId, here: Here, owner: Owner) -> Job:
-    """Let a paused job go on from its last checkpoint."""
+    """Resume a paused job from its last checkpoint."""
     return _queued(here, lambda session: jobs.resume(session, job_id, owner=owner))
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
 def retry_job(job_id: JobId, here: Here, owner: Owner) -> Job:
-    """Try again: a job that ended unhappily stays as it is, a new one with its spec is queued.
+    """Queue a new job with the spec of a job that failed or was cancelled or pruned.
 
-    A queued job that waits after a loss starts at once.
+    A queued job that waits after a lost attempt may start at once instead.
     """
     return _queued(here, lambda session: jobs.retry(session, job_id, owner=owner))
 
 
 @router.post("/{job_id}/priority", responses=problems(403, 404, 409, 413, 415, 422))
-def move_job(job_id: JobId, wanted: Exact[Priority], here: Here, owner: Owner) -> Job:
-    """Let a job go before or after others that wait."""
+def move_job(job_id: JobId, body: Exact[Priority], here: Here, owner: Owner) -> Job:
+    """Change the priority of a job that has not ended."""
     with transaction(here.engine) as session:
-        row = jobs.set_priority(session, job_id, wanted.priority, owner=owner)
+        row = jobs.set_priority(session, job_id, body.priority, owner=owner)
         return _view(session, row, here)
 
 
@@ -156,6 +158,6 @@ def _queued(here: Context, change: Callable[[Session], tables.Job]) -> Job:
 
 def _view(session: Session, row: tables.Job, here: Context) -> Job:
     attempts = jobs.attempts(session, row.id)
-    waits = row.status is JobStatus.QUEUED
-    known = nodes.spec_versions(session) if waits else None
+    queued = row.status is JobStatus.QUEUED
+    known = nodes.spec_versions(session) if queued else None
     return Job.with_attempts(row, attempts, here.settings, known=known)

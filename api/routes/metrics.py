@@ -1,4 +1,4 @@
-"""The metric history of a job."""
+"""The metric history of jobs."""
 
 from typing import Annotated
 
@@ -16,28 +16,30 @@ from core.db.session import reading
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
 
 
-class Wanted(BaseModel):
-    """Which points to return."""
+class Selection(BaseModel):
+    """The metric points to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    key: Annotated[list[str], Field(max_length=1000, description="metrics; by default all")] = []
+    key: Annotated[
+        list[str], Field(max_length=1000, description="names of metrics; empty: all")
+    ] = []
     cursor: (
-        Annotated[int, Field(ge=0, lt=2**63, description="`next` of an earlier answer")] | None
+        Annotated[int, Field(ge=0, lt=2**63, description="`next` of an earlier response")] | None
     ) = None
 
 
 @router.get("/{job_id}/metrics", responses=problems(404, 422))
 def read_metrics(
-    job_id: JobId, wanted: Annotated[Wanted, Query()], here: Here, _: Owner
+    job_id: JobId, selection: Annotated[Selection, Query()], here: Here, _: Owner
 ) -> MetricPage:
-    """Points of the job's metrics, metric by metric, by step.
+    """Return the metric points of a job, ordered by metric and step.
 
-    While the job lives, ask again with `next` as `cursor` for what was written since.
+    Until the job ends, repeat the request with `next` as `cursor` to get new points.
     """
     with reading(here.engine) as session:
-        # The state first: all that an ended job wrote is there for the second statement.
+        # The status first: if the job has ended, the second statement sees all its points.
         ended = jobs.get(session, job_id).status.terminal
-        history = jobs.metrics(session, job_id, wanted.key or None, wanted.cursor)
+        history = jobs.metrics(session, job_id, selection.key or None, selection.cursor)
     items = [MetricPoint.of(point) for point in history.points()]
     return MetricPage(items=items, next=None if ended else str(history.cursor))

@@ -1,4 +1,4 @@
-"""MLflow: have all that it shows made anew from the database."""
+"""MLflow: rebuild its contents from the database."""
 
 from typing import Annotated
 
@@ -19,36 +19,37 @@ _JOBS = 2000
 _PAGE = 100
 
 Cursor = Annotated[
-    str | None, Query(max_length=32, description="`next` of the answer before; not given: begin")
+    str | None,
+    Query(max_length=32, description="`next` of the previous response; omit it to start"),
 ]
 
 
 class Forgotten(Read):
-    """Of how many the runs were forgotten by this request."""
+    """How many sweeps and jobs this request scheduled to be mirrored again."""
 
     sweeps: int
     jobs: int
     next: Annotated[
-        str | None, Field(description="send it as `cursor` to go on; null: that was all")
+        str | None, Field(description="send it as `cursor` to continue; null: done")
     ] = None
 
 
 @router.post("/rebuild", responses=problems(409, 422))
 def rebuild_mlflow(here: Here, _: Owner, cursor: Cursor = None) -> Forgotten:
-    """Forget what MLflow was told, part by part: the mirror then tells it all of it anew.
+    """Mirror all sweeps and jobs to MLflow again, page by page.
 
-    Runs that MLflow still has are found and completed; what it lost gets a new run. Doing so twice,
-    or breaking off, does no harm.
+    Runs that still exist in MLflow are completed, missing runs are created. The request may be
+    repeated or abandoned at any page.
     """
     if not here.settings.mlflow_url:
-        raise ConflictError("this server mirrors to no MLflow: CHAINRULE_MLFLOW_URL is not set")
+        raise ConflictError("this server has no MLflow: CHAINRULE_MLFLOW_URL is not set")
     many_sweeps = 0
     if cursor is None:
         with transaction(here.engine) as session:
             jobs.forget_experiments(session)
             many_sweeps = sweeps.forget_sweep_runs(session)
     after, many_jobs = cursor or "", 0
-    # Page by page: workers write in between.
+    # One transaction for each page, so that workers can write in between.
     while many_jobs < _JOBS:
         with transaction(here.engine) as session:
             page = jobs.forget_runs(session, after=after, limit=_PAGE)

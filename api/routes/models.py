@@ -1,4 +1,4 @@
-"""Registered models: versions, aliases, promotion and the way back, the ONNX file."""
+"""Registered models: versions, aliases, promotion, rollback and ONNX files."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ ONNX: Responses = {
 
 
 class Registration(BaseModel):
-    """Which job's model becomes a version."""
+    """The job whose model becomes a version."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,40 +32,45 @@ class Registration(BaseModel):
 
 
 class Candidate(VersionNumber):
-    """Who may take an alias, and on which condition."""
+    """A version to promote, and the condition."""
 
     dataset: Annotated[
-        str, Field(max_length=300, description="on which both were evaluated", examples=["pets@1"])
+        str,
+        Field(
+            max_length=300,
+            description="dataset version that both were evaluated on",
+            examples=["pets@1"],
+        ),
     ]
     metric: Annotated[str, Field(max_length=100, examples=["accuracy"])]
     margin: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="how much better at least")
+        float, Field(ge=0, allow_inf_nan=False, description="required improvement")
     ] = 0.0
 
 
 @router.post("/{name}/versions", status_code=201, responses=problems(403, 404, 409, 413, 415, 422))
 def register_model(name: Name, asked: Registration, here: Here, owner: Owner) -> ModelVersion:
-    """Make a finished job's model the next version; the version it is, if it is one already."""
+    """Register the model of a finished job as the next version, unless it is one already."""
     with transaction(here.engine) as session:
         row = models.register(
             session, name, asked.job_id, owner=owner, description=asked.description
         )
-        # Its bytes may have been erased; while the row is locked they are not.
+        # The file may have been erased; the lock on the row keeps it from being erased now.
         here.store.size(models.file_of(row.job).key)
         return ModelVersion.of(row)
 
 
 @router.get("", responses=problems(422))
 def list_models(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Model]:
-    """Models, by name."""
+    """List models by name."""
     with reading(here.engine) as session:
-        found = models.list_models(session, after=paging.cursor, limit=paging.limit + 1)
-        return page(found, paging.limit, Model.of, lambda one: one.model.name)
+        rows = models.list_models(session, after=paging.cursor, limit=paging.limit + 1)
+        return page(rows, paging.limit, Model.of, lambda row: row.model.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
 def read_model(name: Name, here: Here, _: Owner) -> Model:
-    """A model: its latest version and where its aliases point."""
+    """Return a model with its latest version and its aliases."""
     with reading(here.engine) as session:
         return Model.of(models.summary(session, models.get_model(session, name)))
 
@@ -74,7 +79,7 @@ def read_model(name: Name, here: Here, _: Owner) -> Model:
 def list_model_versions(
     name: Name, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[ModelVersion]:
-    """The versions of a model with the metrics they ended with, newest first: to compare them."""
+    """List the versions of a model with their final metrics, newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = models.list_versions(session, name, before=before, limit=paging.limit + 1)
@@ -83,7 +88,7 @@ def list_model_versions(
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
 def read_model_version(name: Name, version: Version, here: Here, _: Owner) -> ModelVersion:
-    """One version of a model."""
+    """Return a version of a model."""
     with reading(here.engine) as session:
         return ModelVersion.of(models.get_version(session, name, version))
 
@@ -94,7 +99,7 @@ def read_model_version(name: Name, version: Version, here: Here, _: Owner) -> Mo
     responses={**problems(404, 409, 422), **ONNX},
 )
 def read_onnx(name: Name, version: Version, here: Here, _: Owner) -> Response:
-    """The model as an ONNX file: raw columns go in, labels or numbers come out."""
+    """Return the model as an ONNX file, which maps raw columns to labels or numbers."""
     with reading(here.engine) as session:
         file = models.file_of(models.get_version(session, name, version).job)
     content = to_onnx(here.models.load(file)).serialized()
@@ -105,7 +110,7 @@ def read_onnx(name: Name, version: Version, here: Here, _: Owner) -> Response:
 def set_model_alias(
     name: Name, alias: Alias, asked: VersionNumber, here: Here, owner: Owner
 ) -> Model:
-    """Let an alias point at a version, unconditionally."""
+    """Point an alias at a version."""
     with transaction(here.engine) as session:
         models.set_alias(session, name, alias, asked.version, owner=owner)
         return Model.of(models.summary(session, models.get_model(session, name)))
@@ -113,7 +118,7 @@ def set_model_alias(
 
 @router.delete("/{name}/aliases/{alias}", status_code=204, responses=problems(403, 404, 422))
 def remove_model_alias(name: Name, alias: Alias, here: Here, owner: Owner) -> None:
-    """Let an alias point at nothing."""
+    """Remove an alias."""
     with transaction(here.engine) as session:
         models.remove_alias(session, name, alias, owner=owner)
 
@@ -122,7 +127,7 @@ def remove_model_alias(name: Name, alias: Alias, here: Here, owner: Owner) -> No
 def list_alias_changes(
     name: Name, alias: Alias, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[AliasChange]:
-    """How an alias was moved and why, newest first."""
+    """List the changes of an alias and their reasons, newest first."""
     before = paging.number()
     with reading(here.engine) as session:
         rows = models.changes(session, name, alias, before=before, limit=paging.limit + 1)
@@ -133,12 +138,12 @@ def list_alias_changes(
 def promote_model(
     name: Name, alias: Alias, asked: Candidate, here: Here, owner: Owner
 ) -> Promotion:
-    """Move an alias to a version if it is better than whom it points at now.
+    """Point an alias at a version if that version is better than the current one.
 
-    Both must have been evaluated on the dataset version: 409 otherwise.
+    Returns 409 unless both were evaluated on the dataset version.
     """
     with transaction(here.engine) as session:
-        found = models.promote(
+        decision = models.promote(
             session,
             name,
             alias,
@@ -148,11 +153,11 @@ def promote_model(
             margin=asked.margin,
             owner=owner,
         )
-        return Promotion.of(found)
+        return Promotion.of(decision)
 
 
 @router.post("/{name}/aliases/{alias}/rollback", responses=problems(403, 404, 409, 422))
 def roll_back_model(name: Name, alias: Alias, here: Here, owner: Owner) -> ModelVersion:
-    """Move an alias back to the version it pointed at before."""
+    """Point an alias at its previous version again."""
     with transaction(here.engine) as session:
         return ModelVersion.of(models.roll_back(session, name, alias, owner=owner))

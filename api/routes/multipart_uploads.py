@@ -1,4 +1,4 @@
-"""Uploads in parts, from the client or a URL: cut off anywhere, they go on where they were."""
+"""Resumable uploads in parts, from the client or from a URL."""
 
 import re
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ from api.http.openapi import ALWAYS, problems
 from api.parameters import Name
 from api.resources.datasets import DatasetVersion, Upload
 from api.upload import multipart_upload
-from api.upload.registration import Wanted, admit, refer_to, register_file
+from api.upload.registration import NewVersion, admit, refer_to, register_file
 from core.data.ingest.formats import typed
 from core.data.storage import origins
 from core.errors import ConflictError, NotFoundError, TooLargeError
@@ -34,7 +34,7 @@ BODY = {
 
 
 class Announced(BaseModel):
-    """The file that is going to come."""
+    """The file to upload."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class Announced(BaseModel):
 
 
 class Import(BaseModel):
-    """A file that the server itself reads."""
+    """A file that the server reads from a URL."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +53,7 @@ class Import(BaseModel):
         str,
         StringConstraints(max_length=origins.MAX_URL),
         Field(
-            description="file, s3, gs or az; under a prefix that `CHAINRULE_DATASET_URLS` names",
+            description="file, s3, gs or az, under a prefix listed in `CHAINRULE_DATASET_URLS`",
             examples=["s3://bucket/folder/pets.csv"],
         ),
     ]
@@ -62,14 +62,14 @@ class Import(BaseModel):
         bool,
         Field(
             strict=True,
-            description="leave the file where it is: workers read it there and refuse it when its "
-            "content is not that of the version any more",
+            description="do not copy the file: workers read it from the URL, and refuse it if its "
+            "content has changed",
         ),
     ] = False
 
 
 def _upload_id(
-    upload_id: Annotated[str, Path(description="as the answer that began it said")],
+    upload_id: Annotated[str, Path(description="`id` of the upload, as returned by its creation")],
 ) -> str:
     if not re.fullmatch("[0-9a-f]{32}", upload_id):
         raise NotFoundError(f"there is no upload {upload_id[:40]!r} on this server")
@@ -81,43 +81,42 @@ UploadId = Annotated[str, Depends(_upload_id)]
 
 @router.post("/{name}/uploads", responses=problems(403, 409, 413, 415, 422))
 def begin_upload(name: Name, announced: Announced, here: Here, owner: Owner) -> Upload:
-    """Announce a file that comes in parts; the same file again is the same upload.
+    """Start an upload in parts, or return the existing upload of the same file.
 
-    The parts must reach the same api server.
+    Send all parts to the same API server.
     """
-    most = here.settings.max_upload_bytes
-    if announced.bytes > most:
-        raise TooLargeError(f"an upload may have {most:,} bytes at most")
-    admit(here, Wanted(name, owner))
-    about = multipart_upload.About(name=name, **announced.model_dump())
-    return _seen(multipart_upload.begin(here.uploads, about))
+    max_bytes = here.settings.max_upload_bytes
+    if announced.bytes > max_bytes:
+        raise TooLargeError(f"an upload may have at most {max_bytes:,} bytes")
+    admit(here, NewVersion(name, owner))
+    info = multipart_upload.UploadInfo(name=name, **announced.model_dump())
+    return _view(multipart_upload.begin(here.uploads, info))
 
 
 @router.post("/{name}/imports", responses=problems(403, 404, 409, 413, 415, 422, 503))
-def begin_import(name: Name, wanted: Import, here: Here, owner: Owner) -> Upload:
-    """Name a file that the server reads itself; `pull` its parts, then `complete`.
+def begin_import(name: Name, source: Import, here: Here, owner: Owner) -> Upload:
+    """Start an upload that the server reads from a URL, or return the existing one.
 
-    `complete` alone reads all that is missing. The same file again is the same upload, and goes on
-    where it was.
+    Call `pull` to read the next part. `complete` reads the remaining bytes and registers the file.
     """
-    admit(here, Wanted(name, owner))
-    origin = _origin(here, wanted.url)
-    about = multipart_upload.About(
+    admit(here, NewVersion(name, owner))
+    origin = _origin(here, source.url)
+    info = multipart_upload.UploadInfo(
         name=name,
         filename=PurePosixPath(origin.url).name,
-        content_type=wanted.content_type,
+        content_type=source.content_type,
         bytes=origin.size,
         url=origin.url,
         state=origin.state,
-        in_place=wanted.in_place,
+        in_place=source.in_place,
     )
-    return _seen(multipart_upload.begin(here.uploads, about))
+    return _view(multipart_upload.begin(here.uploads, info))
 
 
 @router.get("/{name}/uploads/{upload_id}", responses=problems(404, 422))
 def read_upload(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload:
-    """How much of a file is here."""
-    return _seen(multipart_upload.find(here.uploads, name, upload_id))
+    """Return how many bytes of an upload were received."""
+    return _view(multipart_upload.find(here.uploads, name, upload_id))
 
 
 @router.put(
@@ -129,23 +128,23 @@ def read_upload(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload
 async def add_part(
     name: Name,
     upload_id: UploadId,
-    offset: Annotated[int, Query(ge=0, lt=2**53, description="where in the file they belong")],
+    offset: Annotated[int, Query(ge=0, lt=2**53, description="position of the part in the file")],
     request: Request,
     here: Here,
     _: Owner,
 ) -> Upload:
-    """Send the next bytes of a file. 409 when they are not the next ones."""
+    """Append a part to an upload. Returns 409 if `offset` is not the number of received bytes."""
     upload = await run_in_threadpool(multipart_upload.find, here.uploads, name, upload_id)
-    async with upload.adding(request, offset):
-        return _seen(upload)
+    async with upload.append(request, offset):
+        return _view(upload)
 
 
 @router.post("/{name}/uploads/{upload_id}/pull", responses=problems(403, 404, 409, 413, 422, 503))
 def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload:
-    """Let the server read the next bytes of a file whose URL it was given, 16 MiB at most."""
+    """Let the server read the next part, up to 16 MiB, of an upload from a URL."""
     upload = multipart_upload.find(here.uploads, name, upload_id)
     _pull(here, upload, PULL_BYTES)
-    return _seen(upload)
+    return _view(upload)
 
 
 @router.post(
@@ -156,7 +155,7 @@ def pull_part(name: Name, upload_id: UploadId, here: Here, _: Owner) -> Upload:
 async def complete_upload(
     name: Name, upload_id: UploadId, here: Here, owner: Owner
 ) -> DatasetVersion:
-    """Register the file as the next version, once all bytes are here and are those announced."""
+    """Register a completely received file as the next version of the dataset."""
     return await anyio.to_thread.run_sync(
         _complete, here, name, upload_id, owner, limiter=here.parsers
     )
@@ -164,29 +163,29 @@ async def complete_upload(
 
 def _complete(here: Context, name: str, upload_id: str, owner: str) -> DatasetVersion:
     upload = multipart_upload.find(here.uploads, name, upload_id)
-    about = upload.about
-    if about.url:
-        _pull(here, upload, about.bytes)
-    content_type = typed(about.content_type, about.filename)
-    made_from = {"url": about.url} | ({"in_place": True} if about.in_place else {})
-    wanted = Wanted(name, owner, made_from if about.url else None)
+    info = upload.info
+    if info.url:
+        _pull(here, upload, info.bytes)
+    content_type = typed(info.content_type, info.filename)
+    made_from = {"url": info.url} | ({"in_place": True} if info.in_place else {})
+    new = NewVersion(name, owner, made_from if info.url else None)
     with upload.complete() as body:
-        if about.in_place:
-            return refer_to(here, wanted, content_type, body, about.url)
-        return register_file(here, wanted, content_type, body)
+        if info.in_place:
+            return refer_to(here, new, content_type, body, info.url)
+        return register_file(here, new, content_type, body)
 
 
-def _pull(here: Context, upload: multipart_upload.Parts, most: int) -> None:
-    if not upload.about.url:
-        raise ConflictError("the parts of this upload are sent, not read from a URL")
-    if upload.received < upload.about.bytes:
-        upload.pull(_origin(here, upload.about.url), most)
+def _pull(here: Context, upload: multipart_upload.PartialFile, max_bytes: int) -> None:
+    if not upload.info.url:
+        raise ConflictError("this upload has no URL: send its parts")
+    if upload.received < upload.info.bytes:
+        upload.pull(_origin(here, upload.info.url), max_bytes)
 
 
 def _origin(here: Context, url: str) -> origins.Origin:
     return origins.find(url, here.dataset_urls, here.settings.max_upload_bytes)
 
 
-def _seen(upload: multipart_upload.Parts) -> Upload:
-    about = upload.about
-    return Upload(id=about.id, name=about.name, bytes=about.bytes, received=upload.received)
+def _view(upload: multipart_upload.PartialFile) -> Upload:
+    info = upload.info
+    return Upload(id=info.id, name=info.name, bytes=info.bytes, received=upload.received)

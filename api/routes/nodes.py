@@ -1,4 +1,4 @@
-"""Nodes: the machines that train, and letting one drain."""
+"""Nodes: list, read, drain."""
 
 from typing import Annotated
 
@@ -16,28 +16,28 @@ from core.db.session import reading, transaction
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"], responses=problems(*ALWAYS))
 
 Name = Annotated[str, Path(max_length=255, description="name of the machine")]
-WorkerName = Annotated[str, Path(max_length=255, description="a worker's `id`, as its node shows")]
+WorkerName = Annotated[str, Path(max_length=255, description="`id` of the worker")]
 
 
 @router.get("", responses=problems(422))
 def list_all_nodes(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Node]:
-    """Every machine that has or had workers, by name."""
+    """List the machines that have or had workers, by name."""
     with reading(here.engine) as session:
         states = nodes.list_nodes(session)
-        later = [state for state in states if state.node.name > (paging.cursor or "")]
-        return page(later, paging.limit, Node.of, lambda state: state.node.name)
+        following = [state for state in states if state.node.name > (paging.cursor or "")]
+        return page(following, paging.limit, Node.of, lambda state: state.node.name)
 
 
 @router.get("/{name}", responses=problems(404, 422))
 def read_node(name: Name, here: Here, _: Owner) -> Node:
-    """A machine: its workers, versions and whether it is alive."""
+    """Return a machine with its workers, its versions and whether it is alive."""
     with reading(here.engine) as session:
         return Node.of(nodes.get_node(session, name))
 
 
 @router.post("/{name}/drain", responses=problems(403, 404, 422))
 def drain_node(name: Name, here: Here, _: Owner) -> Node:
-    """Take a machine out: its workers keep a checkpoint, give their jobs back, take no new ones."""
+    """Drain a machine: its workers save checkpoints, release their jobs and take no new ones."""
     with transaction(here.engine) as session:
         nodes.drain(session, name)
         return Node.of(nodes.get_node(session, name))
@@ -45,7 +45,7 @@ def drain_node(name: Name, here: Here, _: Owner) -> Node:
 
 @router.post("/{name}/undrain", responses=problems(403, 404, 422))
 def undrain_node(name: Name, here: Here, _: Owner) -> Node:
-    """Let a machine take jobs again."""
+    """Let the workers of a machine take jobs again."""
     with transaction(here.engine) as session:
         nodes.drain(session, name, on=False)
         return Node.of(nodes.get_node(session, name))
@@ -53,7 +53,7 @@ def undrain_node(name: Name, here: Here, _: Owner) -> Node:
 
 @router.post("/{name}/workers/{worker}/drain", responses=problems(403, 404, 422))
 def drain_worker(name: Name, worker: WorkerName, here: Here, _: Owner) -> Node:
-    """Take one worker out: it keeps a checkpoint, gives its jobs back and takes no new ones."""
+    """Drain a worker: it saves checkpoints, releases its jobs and takes no new ones."""
     with transaction(here.engine) as session:
         nodes.drain_worker(session, name, worker)
         return Node.of(nodes.get_node(session, name))

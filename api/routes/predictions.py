@@ -1,4 +1,4 @@
-"""Predictions: rows in, answers of the trained network out."""
+"""Predictions of trained models for rows in the request."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,11 +37,11 @@ FILE = {
 }
 
 PIXELS = {f"p{row}{column}": 0 for row in range(8) for column in range(8)}
-"""A row for the network of the JobSpec example: a blank 8x8 picture."""
+"""A row for the network of the JobSpec example: a blank image of 8x8 pixels."""
 
 
 class Rows(BaseModel):
-    """Rows to predict for, with the raw columns the job was trained on."""
+    """Rows to predict for, with the raw columns that the job was trained on."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,11 +60,11 @@ class Rows(BaseModel):
     max_body_size=MAX_BODY_BYTES,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> Predictions:
-    """Labels as in the data, or numbers for regression; one a row, in order."""
+def predict(job_id: JobId, body: Rows, here: Here, _: Owner) -> Predictions:
+    """Return a prediction for each row, in order: a label, or a number for regression."""
     with reading(here.engine) as session:
         file = locate(session, job_id)
-    return _for_rows(here.models.load(file), asked)
+    return _for_rows(here.models.load(file), body)
 
 
 @router.post(
@@ -73,9 +73,9 @@ def predict(job_id: JobId, asked: Rows, here: Here, _: Owner) -> Predictions:
     max_body_size=MAX_BODY_BYTES,
     responses=problems(403, 404, 409, 413, 415, 422),
 )
-def predict_with_model(reference: ModelReference, asked: Rows, here: Here, _: Owner) -> Predictions:
-    """The same by a registered model: `name@3`, `name@alias`, or the latest version of `name`."""
-    return _for_rows(_registered(here, reference), asked)
+def predict_with_model(reference: ModelReference, body: Rows, here: Here, _: Owner) -> Predictions:
+    """Predict with a registered model: `name@3`, `name@alias`, or the latest version of `name`."""
+    return _for_rows(_registered(here, reference), body)
 
 
 @router.post(
@@ -93,9 +93,9 @@ async def predict_for_file(
     probabilities: bool = False,
     interval: Level | None = None,
 ) -> Predictions:
-    """The same for the rows of a CSV or Parquet file, whose type `Content-Type` says.
+    """Predict for the rows of a CSV or Parquet file with the matching `Content-Type`.
 
-    Columns that the model does not know are passed over.
+    Columns that the model does not use are ignored.
     """
     model = await anyio.to_thread.run_sync(_registered, here, reference)
     content_type = request.headers.get("content-type", "")
@@ -111,9 +111,9 @@ def _registered(here: Context, reference: str) -> TrainedModel:
     return here.models.load(file)
 
 
-def _for_rows(model: TrainedModel, asked: Rows) -> Predictions:
-    x = model.rows_to_array(asked.rows)
-    return _answers(model, x, asked.probabilities, asked.interval)
+def _for_rows(model: TrainedModel, body: Rows) -> Predictions:
+    x = model.rows_to_array(body.rows)
+    return _predict(model, x, body.probabilities, body.interval)
 
 
 def _for_file(
@@ -123,12 +123,12 @@ def _for_file(
     probabilities: bool,
     interval: float | None,
 ) -> Predictions:
-    """Parse in a process of its own, as uploads are, and answer."""
+    """Parse a file in a confined process, as uploads are, and predict for its rows."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    return _answers(model, model.table_to_array(load(parsed.path)), probabilities, interval)
+    return _predict(model, model.table_to_array(load(parsed.path)), probabilities, interval)
 
 
-def _answers(
+def _predict(
     model: TrainedModel, x: Array, probabilities: bool, interval: float | None
 ) -> Predictions:
     outputs = model.outputs(x)

@@ -1,4 +1,4 @@
-"""Queries: which rows of a dataset version are meant, and what they look like."""
+"""Queries: preview the rows of a dataset version that a query selects."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ MAX_PREVIEW = 100
 
 
 class Asked(BaseModel):
-    """A query, and how many of the rows it keeps are wanted."""
+    """A query, and the number of rows to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,15 +33,15 @@ class Asked(BaseModel):
 
 
 @router.post("/{name}/versions/{version}/query", responses=problems(403, 404, 413, 415, 422))
-def query_version(name: Name, version: Version, asked: Asked, here: Here, _: Owner) -> QueryResult:
-    """How many rows a query keeps, and the first of them: the very rows a job would get."""
-    query = parse(asked.query)
+def query_version(name: Name, version: Version, body: Asked, here: Here, _: Owner) -> QueryResult:
+    """Return how many rows a query selects and the first of them, as a job would get them."""
+    query = parse(body.query)
     with reading(here.engine) as session:
         digest = datasets.resolve(session, f"{name}@{version}").digest
     with held(here.cache, here.store, digest) as path:
         table = load(path)
         rows, parts = dealt(query, table)
-        preview = table.take(rows[: asked.preview]).to_pylist()
+        preview = table.take(rows[: body.preview]).to_pylist()
         return QueryResult(
             rows=len(rows),
             of=table.num_rows,

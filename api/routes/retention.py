@@ -1,4 +1,4 @@
-"""Retention: erase files that nobody needs any more, or say which those are."""
+"""Retention: list or erase old checkpoints, models, predictions and metric points."""
 
 from typing import Annotated, Literal
 
@@ -18,42 +18,42 @@ Days = Annotated[float, Field(strict=True, ge=0, le=36_500, allow_inf_nan=False)
 
 
 class RetentionRules(BaseModel):
-    """After how many days since a job ended its files go; null: never."""
+    """Number of days after the end of a job before its data is erased; null: never."""
 
     model_config = ConfigDict(extra="forbid")
 
     checkpoints_days: Days = 7.0
     models_days: Annotated[
-        Days, Field(description="of models that are not registered; others always stay")
+        Days, Field(description="models that are not registered; registered models are kept")
     ] = None
-    predictions_days: Annotated[Days, Field(description="of files that scoring jobs left")] = None
+    predictions_days: Annotated[Days, Field(description="prediction files of scoring jobs")] = None
     metrics_days: Annotated[
-        Days, Field(description="of curves with over 1,000 points the outline stays")
+        Days, Field(description="metric histories of more than 1,000 points, which are simplified")
     ] = None
-    dry_run: bool = Field(True, strict=True, description="only say what would be erased")
+    dry_run: bool = Field(True, strict=True, description="only list what would be erased")
 
 
 class Erasable(Read):
-    """A file in the store, or points of a job's curves."""
+    """A file in the store, or metric points of a job."""
 
     kind: Literal["checkpoint", "model", "predictions", "metrics"]
     job_id: str
-    key: Annotated[str, Field(description="in the store; empty for points")]
+    key: Annotated[str, Field(description="key in the store; empty for metric points")]
     bytes: int
 
 
 class Erased(Read):
-    """What was, or would be, erased."""
+    """What was erased, or would be erased."""
 
     dry_run: bool
-    bytes: Annotated[int, Field(description="all of them together")]
+    bytes: Annotated[int, Field(description="total size")]
     items: list[Erasable]
 
 
 @router.post("", responses=problems(403, 413, 415, 422))
 def collect_garbage(rules: RetentionRules, here: Here, _: Owner) -> Erased:
-    """Erase what old jobs left: checkpoints, models nobody needs, predictions, detail of curves."""
-    wanted = Rules(
+    """Erase the checkpoints, unused models, predictions and detailed metrics of old jobs."""
+    limits = Rules(
         rules.checkpoints_days,
         rules.models_days,
         rules.predictions_days,
@@ -61,15 +61,19 @@ def collect_garbage(rules: RetentionRules, here: Here, _: Owner) -> Erased:
         mirrored_only=bool(here.settings.mlflow_url),
     )
     with reading(here.engine) as session:
-        found = disposable(session, here.store, wanted)
+        items = disposable(session, here.store, limits)
     if not rules.dry_run:
-        kept = []
-        for one in found:
+        erased = []
+        for item in items:
             with transaction(here.engine) as session:
-                if erase(session, here.store, one):
-                    kept.append(one)
-        found = kept
-    items = [
-        Erasable(kind=one.kind, job_id=one.job_id, key=one.key, bytes=one.bytes) for one in found
-    ]
-    return Erased(dry_run=rules.dry_run, bytes=sum(one.bytes for one in items), items=items)
+                if erase(session, here.store, item):
+                    erased.append(item)
+        items = erased
+    return Erased(
+        dry_run=rules.dry_run,
+        bytes=sum(item.bytes for item in items),
+        items=[
+            Erasable(kind=item.kind, job_id=item.job_id, key=item.key, bytes=item.bytes)
+            for item in items
+        ],
+    )

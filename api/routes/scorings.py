@@ -1,4 +1,4 @@
-"""Scoring: a model's answers for all rows of a dataset version, as a file."""
+"""Scoring: predictions of a model for all rows of a dataset version, as a file."""
 
 import shutil
 import tempfile
@@ -40,9 +40,9 @@ FILE: dict[int | str, dict[str, Any]] = {
 def score_with_model(
     reference: ModelReference, spec: Exact[ScoringSpec], submission: Submitting
 ) -> Job:
-    """Queue a job that lets a registered model answer for all rows of a dataset version.
+    """Queue a job that predicts with a registered model for all rows of a dataset version.
 
-    However many they are; the file is at `/v1/jobs/{job_id}/predictions` when the job has finished.
+    When the job has finished, the file is at `/v1/jobs/{job_id}/predictions`.
     """
     return submission.inference_with_model(spec, reference)
 
@@ -51,7 +51,7 @@ def score_with_model(
     "/jobs/{job_id}/score", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
 def score_with_job(job_id: JobId, spec: Exact[ScoringSpec], submission: Submitting) -> Job:
-    """The same with a finished job's model."""
+    """Queue a job that predicts with the model of a finished job."""
     return submission.inference_with_job(spec, job_id)
 
 
@@ -61,7 +61,7 @@ def score_with_job(job_id: JobId, spec: Exact[ScoringSpec], submission: Submitti
     responses={**FILE, **problems(404, 409, 422)},
 )
 def read_predictions(job_id: JobId, here: Here, _: Owner) -> FileResponse:
-    """The answers that a scoring job left; 409 while it has not, 404 once they were erased."""
+    """Return the predictions of a scoring job: 409 until it has finished, 404 once erased."""
     with reading(here.engine) as session:
         key = jobs.predictions_of(jobs.get(session, job_id))
     kind: FileKind = "csv" if key.endswith(".csv") else "parquet"

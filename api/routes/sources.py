@@ -21,28 +21,28 @@ from core.spec.source import MOST_BYTES, SourceSpec
 router = APIRouter(prefix="/v1", tags=["sources"], responses=problems(*ALWAYS))
 
 MAX_BODY_BYTES = 2 * MOST_BYTES + 2**18
-"""Text as JSON is longer than the text: line ends and quotes are escaped."""
+"""JSON text is longer than the text itself: line ends and quotes are escaped."""
 
-Digest = Annotated[str, Path(max_length=64, description="as the answer that kept it said")]
+Digest = Annotated[str, Path(max_length=64, description="`digest` of the source")]
 
 
 class OmittedFile(Read):
-    """A file that is not in a source, and why."""
+    """A file that is not part of a source, and the reason."""
 
     path: str
     reason: str
 
 
 class Source(Read):
-    """The code of a project at the moment it asked for training."""
+    """The code of a project when it submitted a job."""
 
-    digest: Annotated[str, Field(description="what a JobSpec names as its `source`")]
+    digest: Annotated[str, Field(description="the value for `source` in a JobSpec")]
     owner: str
     repository: str
-    commit: Annotated[str, Field(description="empty: not under version control")]
+    commit: Annotated[str, Field(description="empty if not under version control")]
     branch: str
     command: str
-    dirty: Annotated[bool, Field(description="whether there was more than the commit")]
+    dirty: Annotated[bool, Field(description="whether there were uncommitted changes")]
     diff: str
     files: dict[str, str]
     omitted: list[OmittedFile]
@@ -56,26 +56,26 @@ class Source(Read):
     responses=problems(403, 413, 415, 422),
 )
 def keep_source(spec: Exact[SourceSpec], here: Here, owner: Owner) -> Source:
-    """Keep a source, for jobs and sweeps to name it. The same one again is harmless."""
+    """Store a source so that jobs and sweeps can refer to it. Repeating it has no effect."""
     with transaction(here.engine) as session:
         return _view(jobs.keep_source(session, spec, owner=owner))
 
 
 @router.get("/sources/{digest}", responses=problems(404, 422))
 def read_source(digest: Digest, here: Here, _: Owner) -> Source:
-    """A source by its digest."""
+    """Return a source by its digest."""
     with reading(here.engine) as session:
         return _view(jobs.get_source(session, digest))
 
 
 @router.get("/jobs/{job_id}/source", responses=problems(404, 422))
 def read_source_of_job(job_id: JobId, here: Here, _: Owner) -> Source:
-    """The source a job was submitted from."""
+    """Return the source that a job was submitted from."""
     with reading(here.engine) as session:
-        found = jobs.source_of(session, jobs.get(session, job_id))
-        if found is None:
-            raise NotFoundError(f"job {job_id} was submitted without its source")
-        return _view(found)
+        row = jobs.source_of(session, jobs.get(session, job_id))
+        if row is None:
+            raise NotFoundError(f"job {job_id} was submitted without a source")
+        return _view(row)
 
 
 def _view(row: tables.Source) -> Source:

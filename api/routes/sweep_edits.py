@@ -1,4 +1,4 @@
-"""Change a sweep that has begun: its budget and space, points of one's own, failed trials again."""
+"""Changes of running sweeps: edit, add trials, retry failed trials."""
 
 from fastapi import APIRouter
 
@@ -17,10 +17,10 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALW
 
 @router.patch("/{sweep_id}", responses=problems(403, 404, 409, 413, 415, 422))
 def edit_sweep(sweep_id: SweepId, changes: Exact[SweepChanges], here: Here, owner: Owner) -> Sweep:
-    """Change how many trials there will be, how many at once, the space, sampler or pruner.
+    """Change the number of trials, the parallelism, the search space, the sampler or the pruner.
 
-    What was tried is kept and stays known to the sampler where it fits the space. More trials let a
-    sweep that has finished go on.
+    Existing trials are kept, and the sampler uses those that fit the new space. Adding trials
+    restarts a finished sweep.
     """
     with transaction(here.engine) as session:
         row = sweeps.edit(
@@ -36,15 +36,15 @@ def edit_sweep(sweep_id: SweepId, changes: Exact[SweepChanges], here: Here, owne
 @router.post(
     "/{sweep_id}/trials", status_code=202, responses=problems(403, 404, 409, 413, 415, 422)
 )
-def add_trials(sweep_id: SweepId, given: Exact[Points], here: Here, owner: Owner) -> Sweep:
-    """Try these points next: each is a trial more."""
+def add_trials(sweep_id: SweepId, body: Exact[Points], here: Here, owner: Owner) -> Sweep:
+    """Add a trial for each point; they run next."""
     with transaction(here.engine) as session:
-        return Sweep.of(session, sweeps.add_points(session, sweep_id, given.points, owner=owner))
+        return Sweep.of(session, sweeps.add_points(session, sweep_id, body.points, owner=owner))
 
 
 @router.post("/{sweep_id}/retry", status_code=202, responses=problems(403, 404, 409, 422))
 def retry_trials(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
-    """Try again each trial whose job failed, under its number; the others are left alone."""
+    """Retry all failed trials under their numbers."""
     with transaction(here.engine) as session:
         sweeps.retry_failed(session, sweep_id, owner=owner)
         return Sweep.of(session, sweeps.get(session, sweep_id))
@@ -52,7 +52,7 @@ def retry_trials(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
 
 @router.get("/{sweep_id}/changes", responses=problems(404, 422))
 def read_changes(sweep_id: SweepId, here: Here, _: Owner) -> list[SweepChange]:
-    """Who edited, paused, resumed, cancelled or retried the sweep, and how; the newest last."""
+    """List who edited, paused, resumed, cancelled or retried a sweep, oldest first."""
     with reading(here.engine) as session:
-        found = sweeps.get(session, sweep_id).changes or []
-    return [SweepChange.model_validate(one) for one in found]
+        changes = sweeps.get(session, sweep_id).changes or []
+    return [SweepChange.model_validate(change) for change in changes]

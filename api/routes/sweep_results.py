@@ -1,4 +1,4 @@
-"""What came of a sweep: pictures of it, its study for Optuna, its best model under a name."""
+"""Results of sweeps: plots, Optuna study, registration of the best model."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ from core.search.plots import PlotKind
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
 
-PAGE: Responses = {200: {"content": {"text/html": {}}, "description": "a page that needs no other"}}
+PAGE: Responses = {200: {"content": {"text/html": {}}, "description": "a self-contained page"}}
 STUDY: Responses = {
     200: {"content": {"application/vnd.sqlite3": {}}, "description": "an SQLite file"}
 }
@@ -27,17 +27,17 @@ STUDY: Responses = {
 ITSELF_ONLY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
-"""The page may run what it brings and fetch nothing."""
+"""The page may run its own scripts and load nothing else."""
 
 
 class Promotion(BaseModel):
-    """Under which name the best trial's model is registered."""
+    """The name under which the model of the best trial is registered."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=128, examples=["digits"])]
     alias: Annotated[
-        str | None, Field(max_length=128, description="which alias then points at it")
+        str | None, Field(max_length=128, description="alias to point at the new version")
     ] = None
 
 
@@ -51,12 +51,12 @@ def read_plot(
     kind: PlotKind,
     here: Here,
     _: Owner,
-    objective: Annotated[int, Query(ge=0, le=7, description="which one, where it is of one")] = 0,
+    objective: Annotated[int, Query(ge=0, le=7, description="index of the objective to plot")] = 0,
 ) -> HTMLResponse:
-    """An interactive picture. 409 while too few trials have ended for it."""
+    """Return an interactive plot. Returns 409 while too few trials have ended."""
     with reading(here.engine) as session:
-        found = sweeps.read_results(session, sweep_id, curves=kind == "learning_curves")
-    page = found.plot(kind, objective)
+        results = sweeps.read_results(session, sweep_id, curves=kind == "learning_curves")
+    page = results.plot(kind, objective)
     return HTMLResponse(page, headers={"Content-Security-Policy": ITSELF_ONLY})
 
 
@@ -64,12 +64,12 @@ def read_plot(
     "/{sweep_id}/optuna", response_class=Response, responses={**problems(404, 422), **STUDY}
 )
 def read_study(sweep_id: SweepId, here: Here, _: Owner) -> Response:
-    """All trials as an Optuna storage, for Optuna Dashboard and `optuna.load_study`."""
+    """Return all trials as an Optuna storage, for Optuna Dashboard and `optuna.load_study`."""
     with reading(here.engine) as session:
-        found = sweeps.read_results(session, sweep_id, curves=True)
+        results = sweeps.read_results(session, sweep_id, curves=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.db"
-        found.export(path)
+        results.export(path)
         content = path.read_bytes()
     name = f"attachment; filename={sweep_id[:8]}.db"
     return Response(
@@ -78,10 +78,10 @@ def read_study(sweep_id: SweepId, here: Here, _: Owner) -> Response:
 
 
 @router.post("/{sweep_id}/promote", responses=problems(403, 404, 409, 413, 415, 422))
-def promote_best(sweep_id: SweepId, asked: Promotion, here: Here, owner: Owner) -> ModelVersion:
-    """Register the best trial's model, the first of a front. 409 while none has finished."""
+def promote_best(sweep_id: SweepId, body: Promotion, here: Here, owner: Owner) -> ModelVersion:
+    """Register the model of the best trial. Returns 409 while no trial has finished."""
     with transaction(here.engine) as session:
-        row = sweeps.register_best(session, sweep_id, asked.name, owner=owner, alias=asked.alias)
-        # Its bytes may have been erased; while the row is locked they are not.
+        row = sweeps.register_best(session, sweep_id, body.name, owner=owner, alias=body.alias)
+        # The file may have been erased; the lock on the row keeps it from being erased now.
         here.store.size(models.file_of(row.job).key)
         return ModelVersion.of(row)

@@ -1,4 +1,4 @@
-"""Sweeps: begin, read, cancel, pause, resume; their trials and the best of them."""
+"""Sweeps: submit, list, read, cancel, pause, resume; their trials and the best of them."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -25,9 +25,9 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALW
 
 @router.post("", status_code=202, responses=problems(403, 413, 415, 422))
 def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
-    """Begin a search. Its trials are jobs; they begin within a second.
+    """Start a search, whose trials are jobs.
 
-    A spec that cannot work is refused with the path of each wrong field.
+    Returns 422 with the path of each invalid field if the spec does not fit the data.
     """
     settings = submission.here.settings
 
@@ -46,14 +46,15 @@ def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
 
 @router.post("/forecast", responses=problems(413, 415, 422))
 def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> Forecast:
-    """What this search would take on the workers there are; nothing is started.
+    """Estimate the duration of a search on the current workers, without starting it.
 
-    Known from an earlier sweep over such networks, else from some batches of made-up rows.
+    The estimate is based on an earlier sweep over similar networks, or on some timed batches of
+    synthetic rows.
     """
     with reading(here.engine) as session:
-        most = here.settings.max_weights_bytes
-        found = sweeps.forecast(session, spec, _version(session, spec), max_weights_bytes=most)
-    return Forecast(**asdict(found))
+        limit = here.settings.max_weights_bytes
+        estimate = sweeps.forecast(session, spec, _version(session, spec), max_weights_bytes=limit)
+    return Forecast(**asdict(estimate))
 
 
 def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
@@ -63,7 +64,7 @@ def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
 
 @router.get("", responses=problems(422))
 def list_all_sweeps(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Sweep]:
-    """Sweeps, newest first."""
+    """List sweeps, newest first."""
     with reading(here.engine) as session:
         page = sweeps.list_sweeps(session, cursor=paging.cursor, limit=paging.limit)
         items = [Sweep.of(session, row) for row in page.items]
@@ -72,7 +73,7 @@ def list_all_sweeps(paging: Annotated[Paging, Query()], here: Here, _: Owner) ->
 
 @router.get("/{sweep_id}", responses=problems(404, 422))
 def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> Sweep:
-    """A sweep: its state, how many trials are in which state, and the best one."""
+    """Return a sweep with its state, the number of trials by state, and the best trials."""
     with reading(here.engine) as session:
         return Sweep.of(session, sweeps.get(session, sweep_id))
 
@@ -81,7 +82,7 @@ def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> Sweep:
 def list_trials(
     sweep_id: SweepId, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[Trial]:
-    """The trials of a sweep, by number: where each is, how it stands, what came of it."""
+    """List the trials of a sweep by number, with their points, states and objectives."""
     after = paging.number()
     with reading(here.engine) as session:
         sweep = sweeps.get(session, sweep_id)
@@ -90,35 +91,35 @@ def list_trials(
         return page(
             rows,
             paging.limit,
-            lambda found: Trial.of(*found, folds.get(found[0].number, ())),
-            lambda found: found[0].number,
+            lambda row: Trial.of(*row, folds.get(row[0].number, ())),
+            lambda row: row[0].number,
         )
 
 
 @router.get("/{sweep_id}/best", responses=problems(404, 409, 422))
 def read_best(sweep_id: SweepId, here: Here, _: Owner) -> BestTrial:
-    """The best finished trial, and its JobSpec to submit again. 409 while none has finished."""
+    """Return the best trial and its JobSpec. Returns 409 while no trial has finished."""
     with reading(here.engine) as session:
-        found, document = sweeps.best_job(session, sweep_id)
-        return BestTrial(trial=Trial.of(found, None), job=document)
+        row, document = sweeps.best_job(session, sweep_id)
+        return BestTrial(trial=Trial.of(row), job=document)
 
 
 @router.post("/{sweep_id}/cancel", responses=problems(403, 404, 409, 422))
 def cancel_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
-    """Begin no more trials and end those begun. 409 when the sweep has finished."""
+    """Start no more trials and cancel those that run. Returns 409 if the sweep has ended."""
     with transaction(here.engine) as session:
         return Sweep.of(session, sweeps.cancel(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/pause", responses=problems(403, 404, 409, 422))
 def pause_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
-    """Begin no more trials until the sweep is resumed; those begun go on."""
+    """Start no more trials until the sweep is resumed. Trials that run continue."""
     with transaction(here.engine) as session:
         return Sweep.of(session, sweeps.pause(session, sweep_id, owner=owner))
 
 
 @router.post("/{sweep_id}/resume", responses=problems(403, 404, 409, 422))
 def resume_sweep(sweep_id: SweepId, here: Here, owner: Owner) -> Sweep:
-    """Begin trials again."""
+    """Resume a paused sweep."""
     with transaction(here.engine) as session:
         return Sweep.of(session, sweeps.resume(session, sweep_id, owner=owner))

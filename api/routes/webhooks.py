@@ -1,4 +1,4 @@
-"""Webhooks: addresses that are told of what happens by signed requests."""
+"""Webhooks: URLs that receive events as signed requests."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -18,11 +18,11 @@ from core.db.session import reading, transaction
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=problems(*ALWAYS))
 
-DeliveryId = Annotated[int, Path(ge=1, le=2**63 - 1, description="as the list of them says")]
+DeliveryId = Annotated[int, Path(ge=1, le=2**63 - 1, description="`id` of the delivery")]
 
 
 class NewWebhook(BaseModel):
-    """Where to send messages, and about what."""
+    """The URL that receives messages, and the events to send."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class NewWebhook(BaseModel):
 
 
 class Webhook(Read):
-    """An address that is told of events."""
+    """A URL that receives events."""
 
     id: str
     url: str
@@ -47,71 +47,71 @@ class Webhook(Read):
 
 
 class WebhookWithSecret(Webhook):
-    """A new webhook with the secret that signs its messages: shown now, and never again."""
+    """A new webhook with the secret that signs its messages; the secret is returned once."""
 
     secret: Annotated[str, Field(description="`whsec_` and 32 bytes in base64")]
 
 
 class Delivery(Read):
-    """A message to a webhook and what became of it."""
+    """A message to a webhook and the state of its delivery."""
 
     id: int
-    message_id: Annotated[str, Field(description="the header `webhook-id`, at each attempt")]
+    message_id: Annotated[str, Field(description="the `webhook-id` header of every attempt")]
     event: str
     data: dict[str, Any]
     state: Literal["delivered", "waiting", "failed"]
     attempts: int
-    status_code: int | None = Field(None, description="of the last answer")
-    error: str | None = Field(None, description="why the last attempt failed")
+    status_code: int | None = Field(None, description="status of the last response")
+    error: str | None = Field(None, description="error of the last attempt")
     created_at: datetime
     next_attempt_at: datetime | None = None
     delivered_at: datetime | None = None
 
 
 @router.post("", status_code=201, responses=problems(403, 409, 413, 415, 422))
-def create_webhook(asked: NewWebhook, here: Here, owner: Owner) -> WebhookWithSecret:
-    """Let an address be told of events from now on; the answer holds the secret, once.
+def create_webhook(body: NewWebhook, here: Here, owner: Owner) -> WebhookWithSecret:
+    """Create a webhook. The response contains its secret, which is not shown again.
 
     A message is a POST of `{"type", "timestamp", "data"}` with the headers `webhook-id`,
     `webhook-timestamp` and `webhook-signature` of the Standard Webhooks specification.
     """
     with transaction(here.engine) as session:
-        made = notices.add(
+        row = notices.add(
             session,
-            asked.url,
-            events=asked.events,
-            description=asked.description,
+            body.url,
+            events=body.events,
+            description=body.description,
             owner=owner,
             allow_private=here.settings.webhooks_allow_private,
         )
-    return WebhookWithSecret(**_fields(made), secret=made.secret)
+    return WebhookWithSecret(**_fields(row), secret=row.secret)
 
 
 @router.get("", responses=problems(422))
 def list_webhooks(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Webhook]:
-    """All webhooks, by id."""
+    """List webhooks by id."""
     with reading(here.engine) as session:
-        found = notices.list_webhooks(session, after=paging.cursor, limit=paging.limit + 1)
-        return page(found, paging.limit, _webhook, lambda row: row.id)
+        rows = notices.list_webhooks(session, after=paging.cursor, limit=paging.limit + 1)
+        return page(rows, paging.limit, _webhook, lambda row: row.id)
 
 
 @router.get("/{webhook_id}", responses=problems(404, 422))
 def read_webhook(webhook_id: WebhookId, here: Here, _: Owner) -> Webhook:
-    """One webhook."""
+    """Return a webhook."""
     with reading(here.engine) as session:
         return _webhook(notices.get(session, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=problems(403, 404, 422))
 def remove_webhook(webhook_id: WebhookId, here: Here, _: Owner) -> None:
-    """Tell an address nothing any more, also not what still waits."""
+    """Delete a webhook and its pending deliveries."""
     with transaction(here.engine) as session:
         notices.remove(session, webhook_id)
 
 
 @router.post("/{webhook_id}/ping", status_code=202, responses=problems(403, 404, 422))
 def ping_webhook(webhook_id: WebhookId, here: Here, _: Owner) -> Delivery:
-    """Send a message of type `ping`, to see whether it arrives."""
+    """Send a message of type `ping` to test a webhook."""
     with transaction(here.engine) as session:
         return _delivery(notices.ping(session, webhook_id))
 
@@ -120,7 +120,7 @@ def ping_webhook(webhook_id: WebhookId, here: Here, _: Owner) -> Delivery:
 def list_deliveries(
     webhook_id: WebhookId, paging: Annotated[Paging, Query()], here: Here, _: Owner
 ) -> Page[Delivery]:
-    """What an address was told or is still to be told, newest first; old ones are deleted."""
+    """List the deliveries of a webhook, newest first. Old deliveries are deleted."""
     before = paging.number(2**63 - 1)
     with reading(here.engine) as session:
         rows = notices.deliveries(session, webhook_id, before=before, limit=paging.limit + 1)
@@ -135,7 +135,7 @@ def list_deliveries(
 def replay_delivery(
     webhook_id: WebhookId, delivery_id: DeliveryId, here: Here, _: Owner
 ) -> Delivery:
-    """Send a message once more, with the `webhook-id` it had."""
+    """Send a message again, with its original `webhook-id`."""
     with transaction(here.engine) as session:
         return _delivery(notices.replay(session, webhook_id, delivery_id))
 

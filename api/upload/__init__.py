@@ -1,1 +1,1 @@
-"""From the body of a request to a registered dataset version."""
+"""Uploads: from the body of a request to a registered dataset version."""

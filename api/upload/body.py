@@ -1,4 +1,4 @@
-"""Takes the body of a request to a file, however large, in little memory."""
+"""Writes the body of a request to a file, with bounded memory."""
 
 import asyncio
 import errno
@@ -22,34 +22,34 @@ _STALE_SECONDS = 24 * 3600
 
 @asynccontextmanager
 async def received(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Path]:
-    """The request's body as a file of a temporary folder that is gone afterwards.
+    """Write the body of a request to a temporary file, which is deleted afterwards.
 
-    Raises TooLargeError beyond `max_bytes` (at once when the client says so, else while they
-    stream in), UnavailableError when the disk is full, a 408 when the client stops sending.
+    Raises TooLargeError for a body of more than `max_bytes` (before reading it if the client sent
+    its length), UnavailableError if the disk is full, and a 408 if the client stops sending.
     """
     _check(_declared(request), max_bytes)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as place:
-        path = Path(place) / "body"
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as temporary:
+        path = Path(temporary) / "body"
         with path.open("wb") as file:
             await pour(request, file, max_bytes)
         yield path
 
 
 def filename(request: Request) -> str:
-    """The name that the client says its file has, without folders; empty when it says none."""
+    """The file name that the client sent, without folders; empty if there is none."""
     message = Message()
     message["content-disposition"] = request.headers.get("content-disposition", "")
     return PurePath(message.get_filename() or "").name
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a process that was killed left of its uploads a day ago or earlier."""
-    for place in folder.glob("upload-*"):
-        if time.time() - place.stat().st_mtime > _STALE_SECONDS:
-            for file in place.iterdir():
+def remove_stale(folder: Path) -> None:
+    """Delete uploads of killed processes that are more than a day old."""
+    for upload in folder.glob("upload-*"):
+        if time.time() - upload.stat().st_mtime > _STALE_SECONDS:
+            for file in upload.iterdir():
                 file.unlink(missing_ok=True)
-            place.rmdir()
+            upload.rmdir()
 
 
 def _declared(request: Request) -> int:
@@ -59,14 +59,14 @@ def _declared(request: Request) -> int:
 
 def _check(size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise TooLargeError(f"an upload may have {max_bytes:,} bytes at most")
+        raise TooLargeError(f"an upload may have at most {max_bytes:,} bytes")
 
 
 async def pour(request: Request, file: IO[bytes], max_bytes: int) -> None:
     """Write the request's body to `file`. Raises as `received` does."""
     buffer = bytearray()
     total = 0
-    async for chunk in _patiently(request):
+    async for chunk in _chunks(request):
         total += len(chunk)
         _check(total, max_bytes)
         buffer += chunk
@@ -76,7 +76,7 @@ async def pour(request: Request, file: IO[bytes], max_bytes: int) -> None:
     await run_in_threadpool(_write, file, bytes(buffer))
 
 
-async def _patiently(request: Request) -> AsyncIterator[bytes]:
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
     stream = request.stream()
     while True:
         try:
@@ -85,7 +85,7 @@ async def _patiently(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise HTTPException(408, f"no byte came for {IDLE_SECONDS:.0f} seconds") from error
+            raise HTTPException(408, f"no bytes received for {IDLE_SECONDS:.0f} seconds") from error
         yield chunk
 
 

@@ -1,9 +1,9 @@
-"""Uploads that come in parts: what came so far lies in a folder until the last byte is here.
+"""Uploads in parts, which are collected in a folder until they are complete.
 
-upload-<id>/about.json  what the file will be: name, size, SHA-256
-upload-<id>/body        the bytes so far
+upload-<id>/about.json  name, size and SHA-256 of the file
+upload-<id>/body        the bytes received so far
 
-The parts come from the client, or from a URL that the server reads piece by piece.
+The client sends the parts, or the server reads them from a URL.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ from core.errors import ConflictError, InvalidError, NotFoundError, TooLargeErro
 
 
 @dataclass(frozen=True)
-class About:
-    """A file that comes in parts to be the next version of the dataset `name`.
+class UploadInfo:
+    """A file that is uploaded in parts to become the next version of the dataset `name`.
 
-    It is known by its `sha256`, or if it comes from a `url` by its `state` there.
+    Its content is identified by `sha256`, or for a file from a `url` by its `state` there.
     """
 
     name: str
@@ -41,113 +41,113 @@ class About:
 
     @property
     def id(self) -> str:
-        """Equal for equal files, so that a client that forgot it finds it again."""
+        """A digest of the fields: equal files have equal ids, so clients can resume."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The upload in a folder."""
+class PartialFile:
+    """An upload in a folder."""
 
-    place: Path
-    about: About
+    folder: Path
+    info: UploadInfo
 
     @property
     def body(self) -> Path:
-        """The bytes so far."""
-        return self.place / "body"
+        """The file with the bytes received so far."""
+        return self.folder / "body"
 
     @property
     def received(self) -> int:
-        """How many bytes are here."""
+        """The number of bytes received."""
         return self.body.stat().st_size
 
     @asynccontextmanager
-    async def adding(self, request: Request, offset: int) -> AsyncIterator[None]:
-        """Append the request's body; what came stays, even if the client is cut off.
+    async def append(self, request: Request, offset: int) -> AsyncIterator[None]:
+        """Append the body of a request. Received bytes are kept even if the client disconnects.
 
-        Raises ConflictError when the bytes do not begin where those that are here end, or others
-        are just coming, TooLargeError for more than were announced, InvalidError for none.
+        Raises ConflictError if `offset` is not the number of received bytes or another request
+        is appending, TooLargeError for more bytes than announced, and InvalidError for none.
         """
-        with self._alone():
-            if offset != self.received or self.about.url:
-                raise ConflictError(f"{self.received} bytes are here: go on from there")
-            os.utime(self.place)
+        with self._locked():
+            if offset != self.received or self.info.url:
+                raise ConflictError(f"{self.received} bytes were received: continue from there")
+            os.utime(self.folder)
             with self.body.open("ab") as file:
-                await pour(request, file, self.about.bytes - offset)
+                await pour(request, file, self.info.bytes - offset)
             if self.received == offset:
                 raise InvalidError("the part has no bytes")
             yield
 
-    def pull(self, origin: Origin, most: int) -> None:
-        """Append the next `most` bytes of the file's `origin`; what came stays if it fails.
+    def pull(self, origin: Origin, max_bytes: int) -> None:
+        """Append the next `max_bytes` bytes of `origin`. Received bytes are kept if it fails.
 
-        Raises ConflictError when others are just coming, or the file has changed: the upload is
-        then given up. Else as `Origin.pour` does.
+        Raises ConflictError if another request is appending, or if the file has changed, which
+        discards the upload; and what `Origin.pour` raises.
         """
-        with self._alone():
-            if (origin.size, origin.state) != (self.about.bytes, self.about.state):
-                self.give_up()
-                raise ConflictError(f"{origin.url!r} has changed since its copy began: begin again")
-            os.utime(self.place)
+        with self._locked():
+            if (origin.size, origin.state) != (self.info.bytes, self.info.state):
+                self.discard()
+                raise ConflictError(f"{origin.url!r} has changed since this upload started")
+            os.utime(self.folder)
             with self.body.open("ab") as file:
-                origin.pour(file, most)
+                origin.pour(file, max_bytes)
 
     @contextmanager
     def complete(self) -> Iterator[Path]:
-        """The whole file, which is gone afterwards unless something raises.
+        """The complete file, which is deleted afterwards unless an exception is raised.
 
-        Raises ConflictError when bytes are missing, InvalidError when they are not those whose
-        digest was announced; the upload is then given up.
+        Raises ConflictError if bytes are missing. Raises InvalidError and discards the upload if
+        the bytes do not have the announced digest.
         """
-        with self._alone():
-            if self.received < self.about.bytes:
-                raise ConflictError(f"{self.received} of {self.about.bytes} bytes are here")
-            if self.about.sha256 and self._sha256() != self.about.sha256:
-                self.give_up()
-                raise InvalidError("the bytes are not those of the SHA-256: send the file again")
+        with self._locked():
+            if self.received < self.info.bytes:
+                raise ConflictError(f"{self.received} of {self.info.bytes} bytes were received")
+            if self.info.sha256 and self._sha256() != self.info.sha256:
+                self.discard()
+                raise InvalidError("the bytes do not match the SHA-256: send the file again")
             try:
                 yield self.body
             except (InvalidError, TooLargeError):
-                self.give_up()  # sent again it would be no better
+                self.discard()  # sending it again cannot help
                 raise
-            self.give_up()
+            self.discard()
 
     def _sha256(self) -> str:
         with self.body.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def give_up(self) -> None:
-        """Delete what is here."""
-        shutil.rmtree(self.place, ignore_errors=True)
+    def discard(self) -> None:
+        """Delete the upload."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with attempted(self.place / "lock") as free:
-            if not free:
-                raise ConflictError("another request is at work on this upload")
+    def _locked(self) -> Iterator[None]:
+        with attempted(self.folder / "lock") as acquired:
+            if not acquired:
+                raise ConflictError("another request is using this upload")
             yield
 
 
-def begin(folder: Path, about: About) -> Parts:
-    """The upload of such a file: a new one, or what is here of it."""
-    place = folder / f"upload-{about.id}"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "body").touch()
-    partial = place / "about.partial"
-    partial.write_text(json.dumps(asdict(about)))
-    partial.replace(place / "about.json")
-    return Parts(place, about)
+def begin(folder: Path, info: UploadInfo) -> PartialFile:
+    """Start the upload of a file, or return the existing one."""
+    upload = folder / f"upload-{info.id}"
+    upload.mkdir(parents=True, exist_ok=True)
+    (upload / "body").touch()
+    partial = upload / "about.partial"
+    partial.write_text(json.dumps(asdict(info)))
+    partial.replace(upload / "about.json")
+    return PartialFile(upload, info)
 
 
-def find(folder: Path, name: str, upload_id: str) -> Parts:
-    """The upload with this id for the dataset `name`. Raises NotFoundError."""
-    place = folder / f"upload-{upload_id}"
+def find(folder: Path, name: str, upload_id: str) -> PartialFile:
+    """Return the upload with this id for the dataset `name`. Raises NotFoundError."""
+    upload = folder / f"upload-{upload_id}"
     try:
-        about = About(**json.loads((place / "about.json").read_text()))
+        info = UploadInfo(**json.loads((upload / "about.json").read_text()))
     except (FileNotFoundError, ValueError):
-        about = None
-    if about is None or about.name != name:
+        info = None
+    if info is None or info.name != name:
         raise NotFoundError(f"there is no upload {upload_id} on this server")
-    return Parts(place, about)
+    return PartialFile(upload, info)

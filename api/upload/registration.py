@@ -1,4 +1,4 @@
-"""From a file on this server's disk to a registered dataset version."""
+"""Registration of an uploaded file as a dataset version."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,41 +13,41 @@ from core.db.session import reading, transaction
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The dataset that gets a new version, whose it is, and what the version is made from."""
+class NewVersion:
+    """The dataset that gets a new version, its owner and the source of the version."""
 
     name: str
     owner: str
     made_from: dict[str, Any] | None = None
 
 
-def admit(here: Context, wanted: Wanted, more_bytes: int = 1) -> None:
-    """Raise TooLargeError or ConflictError when no such version may be added."""
+def admit(here: Context, new: NewVersion, more_bytes: int = 1) -> None:
+    """Raise TooLargeError or ConflictError if the quota does not allow the version."""
     with reading(here.engine) as session:
-        here.quota.check(session, wanted.owner, wanted.name, more_bytes)
+        here.quota.check(session, new.owner, new.name, more_bytes)
 
 
-def register_file(here: Context, wanted: Wanted, content_type: str, body: Path) -> DatasetVersion:
-    """Parse the file `body` in a confined process and make it the next version."""
-    return register(here, wanted, parse(body, content_type, body.with_name("canonical.arrow")))
+def register_file(here: Context, new: NewVersion, content_type: str, body: Path) -> DatasetVersion:
+    """Parse the file `body` in a confined process and register it as the next version."""
+    return register(here, new, parse(body, content_type, body.with_name("canonical.arrow")))
 
 
 def refer_to(
-    here: Context, wanted: Wanted, content_type: str, body: Path, url: str
+    here: Context, new: NewVersion, content_type: str, body: Path, url: str
 ) -> DatasetVersion:
-    """Make the next version of what is at `url`, where it stays; `body` is a copy of it for now."""
+    """Register the file at `url`, which is not stored, from its temporary copy `body`."""
     parsed = parse(body, content_type, body.with_name("canonical.arrow"))
     reference = Reference(
         url, content_type, body.stat().st_size, digest=parsed.digest, canonical_bytes=parsed.bytes
     )
-    return register(here, wanted, parsed, reference)
+    return register(here, new, parsed, reference)
 
 
 def register(
-    here: Context, wanted: Wanted, parsed: ParsedDataset, reference: Reference | None = None
+    here: Context, new: NewVersion, parsed: ParsedDataset, reference: Reference | None = None
 ) -> DatasetVersion:
-    """Keep the bytes, or note where they are; only then make the version known."""
-    admit(here, wanted, parsed.bytes)
+    """Store the bytes or their `reference`, then register the version."""
+    admit(here, new, parsed.bytes)
     with datasets.keeping(here.engine):
         if reference is None:
             datasets.keep(here.store, parsed)
@@ -55,6 +55,6 @@ def register(
             datasets.refer(here.store, reference)
         with transaction(here.engine) as session:
             row = datasets.register(
-                session, wanted.name, parsed, owner=wanted.owner, made_from=wanted.made_from
+                session, new.name, parsed, owner=new.owner, made_from=new.made_from
             )
             return DatasetVersion.of(row)

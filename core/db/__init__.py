@@ -1,1 +1,1 @@
-"""The database: engine, clock, session and tables."""
+"""The database: engine, sessions, clock and tables."""

@@ -1,4 +1,4 @@
-"""Which workers count as alive, and which of them take jobs: conditions for every query."""
+"""Query conditions: which workers are alive and which of them take jobs."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from core.db.clock import later
 from core.db.tables import Node, Worker
 
 ALIVE_SECONDS = 30.0
-"""A worker counts as alive for so long after its last heartbeat."""
+"""A worker counts as alive for this long after its last heartbeat."""
 
 
 def alive(seconds: float = ALIVE_SECONDS) -> tuple[Any, ...]:
-    """Conditions on a Worker that was heard of in the last `seconds`."""
+    """Conditions on a Worker that sent a heartbeat in the last `seconds`."""
     return Worker.heartbeat_at > later(-seconds), Worker.stopped_at.is_(None)
 
 
@@ -28,5 +28,5 @@ def takes_jobs(seconds: float = ALIVE_SECONDS) -> tuple[Any, ...]:
 
 def serves(queue: Any) -> Any:
     """The condition that a Worker serves `queue`, a column or a name."""
-    # Containment in a JSON document is written differently by each database; its text is not.
+    # The databases differ in their JSON operators; comparing text works on both.
     return cast(Worker.queues, String).contains('"' + queue + '"')

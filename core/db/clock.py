@@ -1,7 +1,7 @@
-"""The database's clock: the only one that decides about leases, retries and order.
+"""The clock of the database, the only clock that leases, retries and order depend on.
 
-Clocks of machines differ; every moment that is compared or stored is asked of the database inside
-the statement that uses it.
+The clocks of machines differ, so every stored or compared time is computed by the database in the
+statement that uses it.
 """
 
 from typing import Any
@@ -17,9 +17,9 @@ from core.db.types import Timestamp
 
 
 class _Now(FunctionElement[Any]):
-    """Milliseconds since 1970 by the database's clock, the same within one statement.
+    """Milliseconds since 1970 by the clock of the database, constant within a statement.
 
-    A function and not a bare column element: statements with those are compiled anew each time.
+    A function, because SQLAlchemy does not cache statements with other custom column elements.
     """
 
     inherit_cache = True
@@ -28,23 +28,23 @@ class _Now(FunctionElement[Any]):
 
 
 @compiles(_Now, "sqlite")
-def _now_on_sqlite(element: _Now, compiler: SQLCompiler, **_: Any) -> str:
+def _now_on_sqlite(_element: _Now, _compiler: SQLCompiler, **_: Any) -> str:
     # unixepoch('subsec') would be shorter but needs SQLite 3.42.
     return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
 
 
 @compiles(_Now, "postgresql")
-def _now_on_postgresql(element: _Now, compiler: SQLCompiler, **_: Any) -> str:
-    # The statement's start, not the transaction's: a long transaction must not see an old time.
-    # It is stable within the statement, so an index can serve comparisons with it.
+def _now_on_postgresql(_element: _Now, _compiler: SQLCompiler, **_: Any) -> str:
+    # The start of the statement, because that of a long transaction would be outdated. It is
+    # stable within the statement, so comparisons with it can use an index.
     return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
 
 
 def now() -> ColumnElement[Any]:
-    """The present moment by the database's clock, as a SQL expression of type Timestamp."""
+    """The current time as a SQL expression of type Timestamp."""
     return type_coerce(_Now(), Timestamp())
 
 
 def later(seconds: float) -> ColumnElement[Any]:
-    """The moment `seconds` from now (negative: ago), as a SQL expression of type Timestamp."""
+    """The time `seconds` from now (negative: ago) as a SQL expression of type Timestamp."""
     return type_coerce(_Now() + round(seconds * 1000), Timestamp())

@@ -1,4 +1,4 @@
-"""Engines for SQLite and PostgreSQL: the settings that keep a transaction short and safe."""
+"""Engines for SQLite and PostgreSQL, with settings for short and durable transactions."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ _BUSY_SECONDS = 30
 
 
 def make_engine(url: str, *, statement_seconds: float = 9.0, pool_size: int = 8) -> Engine:
-    """An engine for `url` (`sqlite:///file` or `postgresql+psycopg://...`).
+    """Create an engine for `url` (`sqlite:///file` or `postgresql+psycopg://...`).
 
-    On PostgreSQL a statement may take `statement_seconds`: below a third of the lease, so that a
-    renewal which hangs leaves time for another. Raises InvalidError for any other database.
+    On PostgreSQL a statement is limited to `statement_seconds`. That is less than a third of a
+    lease, so that a renewal can be repeated in time. Raises InvalidError for other databases.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -28,7 +28,7 @@ def make_engine(url: str, *, statement_seconds: float = 9.0, pool_size: int = 8)
         )
     raise InvalidError(
         f"the database URL names {parsed.get_backend_name()}; "
-        "Chainrule speaks sqlite and postgresql+psycopg"
+        "Chainrule supports sqlite and postgresql+psycopg"
     )
 
 
@@ -41,16 +41,16 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
-    # The driver would begin transactions by itself, deferred; we say when and how.
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Disable the implicit deferred transactions of the driver.
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails with "database is locked" whatever the
-    # timeout; one that takes the write lock at once waits its turn.
+    # A transaction that reads first and writes later fails with "database is locked" despite the
+    # timeout. One that acquires the write lock at its start waits.
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
@@ -63,7 +63,7 @@ def _postgresql(url: URL, statement_seconds: float, pool_size: int) -> Engine:
         "idle_in_transaction_session_timeout": 15_000,
         "synchronous_commit": "on",
     }
-    given = url.query.get("options", "")
+    url_options = url.query.get("options", "")
     settings = " ".join(f"-c {name}={value}" for name, value in options.items())
     return create_engine(
         url.difference_update_query(["options"]),
@@ -81,7 +81,7 @@ def _postgresql(url: URL, statement_seconds: float, pool_size: int) -> Engine:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": milliseconds,
-            # What the URL gives comes last and wins.
-            "options": f"{settings} {given}".strip(),
+            # Options in the URL come last and take precedence.
+            "options": f"{settings} {url_options}".strip(),
         },
     )

@@ -1,4 +1,4 @@
-"""Sessions: one transaction each, committed here and nowhere else."""
+"""Sessions of one transaction each. This is the only module that commits."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,17 +15,17 @@ from core.errors import InvalidError, UnavailableError
 
 Result = TypeVar("Result")
 
-# SQLite reports a wrong statement with the same class as a locked or full database.
-_SQLITE_WRONG_STATEMENT = sqlite3.SQLITE_ERROR
+# SQLite raises the same class for an invalid statement and for a locked or full database.
+_SQLITE_INVALID_STATEMENT = sqlite3.SQLITE_ERROR
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
-    """A session whose one transaction is committed at the end, or rolled back on any exception.
+    """A session of one transaction, which is committed at the end or rolled back on an exception.
 
-    Rows stay readable after the commit. Raises UnavailableError when the database does not answer,
-    is locked or full (the outcome of a commit is then unknown), InvalidError when it cannot store a
-    value.
+    Rows stay readable after the commit. Raises UnavailableError if the database does not answer,
+    is locked or full (the outcome of a commit is then unknown), and InvalidError if it cannot
+    store a value.
     """
     with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
@@ -34,19 +34,19 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """A session that only reads and holds no lock that a writer would wait for.
+    """A read-only session, which does not block writers.
 
-    Raises UnavailableError when the database does not answer.
+    Raises UnavailableError if the database does not answer.
     """
-    quiet = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-    with _translated(), Session(quiet, expire_on_commit=False, autoflush=False) as session:
+    read_only = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
+    with _translated(), Session(read_only, expire_on_commit=False, autoflush=False) as session:
         yield session
 
 
 def repeated(engine: Engine, work: Callable[[Session], Result], *, tries: int = 3) -> Result:
-    """`work(session)` in a transaction, tried again when the database was busy or went away.
+    """Run `work(session)` in a transaction and retry it if the database is not available.
 
-    Only for work that is harmless when it happens twice. Raises UnavailableError after `tries`.
+    `work` must be idempotent. Raises UnavailableError after `tries` attempts.
     """
     for _ in range(tries - 1):
         try:
@@ -59,7 +59,7 @@ def repeated(engine: Engine, work: Callable[[Session], Result], *, tries: int = 
 
 
 def _complete(session: Session) -> None:
-    """Load what the database computed in rows that somebody still holds."""
+    """Load the columns that the database computed, for the rows that are still referenced."""
     session.flush()
     for row in session:
         missing = inspect(row).expired_attributes
@@ -76,19 +76,19 @@ def _translated() -> Iterator[None]:
     except DataError as error:
         raise InvalidError("a value does not fit into the database") from error
     except (OperationalError, InterfaceError) as error:
-        if _wrong_statement(error):
+        if _invalid_statement(error):
             raise
         raise UnavailableError(f"the database does not answer: {_reason(error)}") from error
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-        raise UnavailableError("the connection to the database broke") from error
+        raise UnavailableError("the connection to the database was lost") from error
 
 
-def _wrong_statement(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_WRONG_STATEMENT
+def _invalid_statement(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_INVALID_STATEMENT
 
 
 def _reason(error: DBAPIError) -> str:
-    # The driver's first line holds no statement and no values; addresses of servers at most.
+    # The first line of the driver's text contains no statement and no values.
     return str(error.orig).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Column types that read the same on SQLite and PostgreSQL."""
+"""Column types with the same behaviour on SQLite and PostgreSQL."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -13,40 +13,40 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since 1970 of an aware `moment`. Raises ValueError for a naive one."""
+    """Convert an aware datetime to milliseconds since 1970. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
     return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_milliseconds(count: int) -> datetime:
-    """The aware UTC moment `count` milliseconds after 1970."""
+    """Convert milliseconds since 1970 to an aware datetime in UTC."""
     return _EPOCH + count * _MILLISECOND
 
 
 class Timestamp(TypeDecorator[datetime]):
-    """A moment: whole milliseconds UTC in the database, an aware datetime in Python.
+    """A time: milliseconds since 1970 in the database, an aware datetime in Python.
 
-    Integers compare, subtract and index alike on both databases; no time zone can slip in.
+    Integers can be compared, subtracted and indexed alike on both databases.
     """
 
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """What the database stores."""
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
+        """Convert a Python value to a stored value."""
         return None if value is None else to_milliseconds(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """What Python sees."""
+    def process_result_value(self, value: Any | None, _dialect: Dialect) -> datetime | None:
+        """Convert a stored value to a Python value."""
         return None if value is None else from_milliseconds(int(value))
 
 
 def storable(value: Any) -> Any:
-    """`value` as JSON that both databases accept.
+    """Convert `value` to JSON that both databases accept.
 
-    Numbers that JSON cannot write become the strings `NaN`, `Infinity` and `-Infinity` (float()
-    reads them back); characters that PostgreSQL refuses become U+FFFD.
+    Numbers that are not finite become the strings `NaN`, `Infinity` and `-Infinity`, which float()
+    converts back. Characters that PostgreSQL refuses become U+FFFD.
     """
     if isinstance(value, dict):
         return {storable(str(key)): storable(item) for key, item in value.items()}
@@ -65,16 +65,16 @@ def _storable_text(text: str) -> str:
 
 
 class Document(TypeDecorator[Any]):
-    """A JSON document; NaN and infinities inside are stored as strings."""
+    """A JSON document, in which NaN and infinities are stored as strings."""
 
     impl = JSON
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """jsonb on PostgreSQL, text with JSON elsewhere."""
+        """Use jsonb on PostgreSQL and JSON text elsewhere."""
         kind = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
         return dialect.type_descriptor(kind)
 
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
-        """What the database stores."""
+    def process_bind_param(self, value: Any | None, _dialect: Dialect) -> Any:
+        """Convert a Python value to a stored value."""
         return None if value is None else storable(value)

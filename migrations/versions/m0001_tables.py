@@ -1,4 +1,4 @@
-"""Make the tables."""
+"""Create the tables."""
 
 from typing import Any
 

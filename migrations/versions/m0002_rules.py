@@ -1,6 +1,6 @@
-"""Let the schema itself refuse what no job may ever do.
+"""Create triggers that refuse invalid changes of jobs and their history.
 
-The code never asks for these; should it have an error, a row stays true and the error shows.
+The code never makes such changes. If it has an error, the data stays valid and the error is seen.
 """
 
 from typing import NamedTuple

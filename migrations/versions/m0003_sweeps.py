@@ -1,4 +1,4 @@
-"""Make the tables of sweeps; let a job be pruned."""
+"""Create the tables of sweeps; allow jobs to be pruned."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Make the tables of registered models and of evaluations."""
+"""Create the tables of registered models and evaluations."""
 
 import sqlalchemy as sa
 from alembic import op

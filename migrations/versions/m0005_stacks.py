@@ -1,4 +1,4 @@
-"""Note on jobs which of them can be trained side by side."""
+"""Add the key of jobs that can be trained as a stack."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep what attempts say of themselves: lines of a log."""
+"""Create the table of log lines."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Note when a dataset version is to be erased, by whom and why."""
+"""Record requests to erase dataset versions."""
 
 import sqlalchemy as sa
 from alembic import op

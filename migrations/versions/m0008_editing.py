@@ -1,4 +1,4 @@
-"""Keep the points that somebody adds to a sweep."""
+"""Add the points that owners add to a sweep."""
 
 import sqlalchemy as sa
 from alembic import op

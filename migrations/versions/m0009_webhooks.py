@@ -1,4 +1,4 @@
-"""Make the tables of webhooks and of what is to be told them."""
+"""Create the tables of webhooks and their deliveries."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Show sweeps in MLflow: when their mirror may act again, which trials have runs of their own."""
+"""Mirror sweeps to MLflow: lock of the mirror, trials that have their own runs."""
 
 import sqlalchemy as sa
 from alembic import op

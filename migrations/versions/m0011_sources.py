@@ -1,4 +1,4 @@
-"""Make the table of source code that jobs were submitted from."""
+"""Create the table of sources."""
 
 import sqlalchemy as sa
 from alembic import op

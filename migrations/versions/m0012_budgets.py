@@ -1,4 +1,4 @@
-"""Count what a sweep spends: the time it has been running, the epochs its trials trained."""
+"""Record the running time and the epochs of sweeps."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Describe datasets: who owns one, its tags; of a version what it was made from."""
+"""Add owners and tags of datasets and the sources of their versions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep the best trials with their sweep; count trials by state without reading them."""
+"""Store the best trials of sweeps; index trials by status."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep with a job what its trained network was seen to do."""
+"""Add the insights of jobs."""
 
 import sqlalchemy as sa
 from alembic import op

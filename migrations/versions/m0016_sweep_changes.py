@@ -1,4 +1,4 @@
-"""Remember who changed a sweep, when and how."""
+"""Add the changes of sweeps."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Let the curves of jobs that have ended lose points; nothing else of written metrics changes."""
+"""Allow the metrics of ended jobs to be simplified; other changes of metrics stay refused."""
 
 from alembic import op
 

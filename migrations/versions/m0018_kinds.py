@@ -1,4 +1,4 @@
-"""Let a job evaluate a model or score with it; keep who measured what, and the confusion."""
+"""Add evaluation and scoring jobs; record evaluating jobs and confusion matrices."""
 
 import sqlalchemy as sa
 from alembic import op

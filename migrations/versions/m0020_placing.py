@@ -1,4 +1,4 @@
-"""Workers say which dataset versions they hold, and where others may fetch chunks from them."""
+"""Add the cached dataset versions and the peer URL of workers."""
 
 import sqlalchemy as sa
 from alembic import op

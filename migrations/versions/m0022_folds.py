@@ -1,4 +1,4 @@
-"""Let a trial have a job for each fold of a cross-validation, and its objectives deviations."""
+"""Create the table of folds; add the deviations of cross-validated trials."""
 
 import sqlalchemy as sa
 from alembic import op

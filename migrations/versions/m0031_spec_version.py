@@ -1,4 +1,4 @@
-"""Say which spec version a job needs, and which one a worker knows."""
+"""Add the spec versions of jobs and workers."""
 
 import sqlalchemy as sa
 from alembic import op

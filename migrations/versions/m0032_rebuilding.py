@@ -1,4 +1,4 @@
-"""Let a job whose run is to be made anew count as one that MLflow lacks, though it waits."""
+"""Index queued jobs whose MLflow run must be created again as not mirrored."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Workers say that they stopped claiming and why; attempts, whether their loss is charged."""
+"""Add the suspension of workers and the charge of attempts."""
 
 import sqlalchemy as sa
 from alembic import op

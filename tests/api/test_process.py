@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,14 +18,14 @@ from chainrule.client import Client
 from tests.support.brokers import free_port
 
 
-def environment(**settings):
+def environment(**settings: object) -> dict[str, str]:
     """An environment with nothing but these settings of ours."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return kept | {f"CHAINRULE_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @pytest.fixture
-def started(sqlite_url, tmp_path):
+def started(sqlite_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running api and its address."""
     port = free_port()
     process = subprocess.Popen(
@@ -39,7 +41,7 @@ def started(sqlite_url, tmp_path):
         with suppress(httpx.TransportError):
             httpx.get(f"{url}/healthz")
             break
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < give_up_at
         time.sleep(0.1)
     yield process, url
@@ -47,7 +49,7 @@ def started(sqlite_url, tmp_path):
     process.communicate()
 
 
-def test_it_serves_and_ends_on_sigterm(started):
+def test_it_serves_and_ends_on_sigterm(started: tuple[subprocess.Popen[str], str]) -> None:
     process, url = started
     assert httpx.get(f"{url}/readyz", timeout=30).json()["status"] == "ready"
     assert "server" not in httpx.get(f"{url}/healthz").headers
@@ -57,7 +59,9 @@ def test_it_serves_and_ends_on_sigterm(started):
     assert "Traceback" not in log
 
 
-def test_an_upload_cut_in_the_middle_leaves_nothing(started, tmp_path):
+def test_an_upload_cut_in_the_middle_leaves_nothing(
+    started: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
     _, url = started
     port = httpx.URL(url).port
     head = (
@@ -76,7 +80,7 @@ def test_an_upload_cut_in_the_middle_leaves_nothing(started, tmp_path):
     assert httpx.get(f"{url}/v1/datasets", timeout=30).json()["items"] == []
 
 
-def test_a_head_that_never_ends_is_refused(started):
+def test_a_head_that_never_ends_is_refused(started: tuple[subprocess.Popen[str], str]) -> None:
     _, url = started
     with closing(socket.create_connection(("127.0.0.1", httpx.URL(url).port))) as connection:
         connection.settimeout(30)
@@ -90,7 +94,7 @@ def test_a_head_that_never_ends_is_refused(started):
     assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
 
 
-def run(**settings):
+def run(**settings: object) -> subprocess.CompletedProcess[str]:
     """The outcome of an api that does not come to serve."""
     return subprocess.run(
         [sys.executable, "-m", "api"],
@@ -102,14 +106,14 @@ def run(**settings):
     )
 
 
-def test_without_a_token_it_does_not_open_to_other_machines(tmp_path):
+def test_without_a_token_it_does_not_open_to_other_machines(tmp_path: Path) -> None:
     outcome = run(host="0.0.0.0", data_dir=tmp_path)
     assert outcome.returncode == 2
     assert "CHAINRULE_API_TOKEN" in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_busy_port_is_one_clear_line(tmp_path, sqlite_url):
+def test_a_busy_port_is_one_clear_line(tmp_path: Path, sqlite_url: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as busy:
         port = busy.getsockname()[1]
         outcome = run(port=port, data_dir=tmp_path, database_url=sqlite_url)
@@ -118,7 +122,7 @@ def test_a_busy_port_is_one_clear_line(tmp_path, sqlite_url):
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_database_of_another_kind_is_one_clear_line(tmp_path):
+def test_a_database_of_another_kind_is_one_clear_line(tmp_path: Path) -> None:
     outcome = run(database_url="mysql://root:canary-pw@localhost/x", data_dir=tmp_path)
     assert outcome.returncode == 2
     assert "mysql" in outcome.stderr
@@ -131,7 +135,7 @@ class Bad(httpx.HTTPTransport):
 
     count = lost = 0
 
-    def handle_request(self, request):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         if request.method != "PUT":
             return super().handle_request(request)
         self.count += 1
@@ -146,7 +150,9 @@ class Bad(httpx.HTTPTransport):
         return response
 
 
-def test_an_upload_in_parts_goes_on_wherever_it_was_cut(started, tmp_path):
+def test_an_upload_in_parts_goes_on_wherever_it_was_cut(
+    started: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
     _, url = started
     file = tmp_path / "numbers.csv"
     file.write_text("a,b\n" + "".join(f"{row},{row % 7}\n" for row in range(60_000)))
@@ -167,7 +173,9 @@ def test_an_upload_in_parts_goes_on_wherever_it_was_cut(started, tmp_path):
     assert not list((tmp_path / "data" / "uploads").glob("*"))
 
 
-def test_a_part_cut_in_the_middle_keeps_what_came(started):
+def test_a_part_cut_in_the_middle_keeps_what_came(
+    started: tuple[subprocess.Popen[str], str],
+) -> None:
     _, url = started
     content = b"a,b\n" + b"1,2\n" * 500_000
     path = "/v1/datasets/cut/uploads"

@@ -1,4 +1,4 @@
-"""The tables. A row is an object of one of these classes."""
+"""The tables. Each row is an object of one of these classes."""
 
 from core.db.tables.attempts import Attempt, Checkpoint
 from core.db.tables.base import Base

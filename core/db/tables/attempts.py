@@ -1,4 +1,4 @@
-"""Attempts: tries at a job, and the checkpoints they left."""
+"""Attempts at jobs, and their checkpoints."""
 
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,12 @@ from core.status import AttemptStatus
 
 
 class Attempt(Base):
-    """One try at a job by one worker: where it ran, with which versions, how it ended and why.
+    """One attempt at a job by a worker: where it ran, with which versions, how it ended and why.
 
-    `number` counts from 1 and is the fencing token. It started from the checkpoint at
-    `resumed_from_step` (0: from the start); whatever earlier attempts did beyond that step is
-    superseded. `cause` holds `kind` and `message`, and what else is known of an unhappy end. A lost
-    attempt that is not `charged` was lost by its machine and does not count against the job.
+    `number` starts at 1 and is the fencing token. The attempt started from the checkpoint at
+    `resumed_from_step` (0: from the beginning), which supersedes the later steps of earlier
+    attempts. `cause` has `kind`, `message` and details of a failure. A lost attempt that is not
+    `charged` does not count against `max_attempts`.
     """
 
     __tablename__ = "attempts"
@@ -47,10 +47,10 @@ class Attempt(Base):
 
 
 class Checkpoint(Base):
-    """A file in the store from which training resumes; the row is made after the bytes are safe.
+    """A file in the store from which training resumes; the row is added after the upload.
 
-    `step` and `epoch` say how far training was, `digest` is the SHA-256 of the bytes. The job's
-    `checkpoint_id` points at the one to resume from; `best` marks the best network so far.
+    `step` and `epoch` are the progress, `digest` is the SHA-256 of the file. The job's
+    `checkpoint_id` refers to the checkpoint to resume from, `best` marks the best network.
     """
 
     __tablename__ = "checkpoints"

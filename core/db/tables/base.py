@@ -1,4 +1,4 @@
-"""What all tables share: names of constraints, column types by annotation."""
+"""Base of all tables: constraint names and column types by annotation."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,21 +22,21 @@ Key = Annotated[str, mapped_column(String(32))]
 """A random identifier: 32 hexadecimal digits."""
 
 Big = Annotated[int, mapped_column(BigInteger)]
-"""A count that may pass two thousand million."""
+"""An integer of 64 bits."""
 
 Created = Annotated[datetime, mapped_column(Timestamp, default=now())]
-"""The moment a row was made, by the database's clock."""
+"""The creation time of a row, by the clock of the database."""
 
 
 def one_of(kind: type[StrEnum], constraint: str) -> Enum:
-    """The type of a column that holds a value of `kind`, as the constraint named so demands."""
+    """The type of a column with the values of `kind`, checked by the named constraint."""
     return Enum(
         kind,
         native_enum=False,
         create_constraint=True,
         length=16,
         name=constraint,
-        values_callable=lambda known: [member.value for member in known],
+        values_callable=lambda members: [member.value for member in members],
     )
 
 

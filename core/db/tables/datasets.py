@@ -1,4 +1,4 @@
-"""Datasets, their versions, and names that point at a version."""
+"""Datasets, their versions and aliases."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from core.db.tables.base import Base, Big, Created
 
 
 class Dataset(Base):
-    """A name under which versions of data are kept."""
+    """A named sequence of versions of data."""
 
     __tablename__ = "datasets"
 
@@ -24,12 +24,12 @@ class Dataset(Base):
 
 
 class DatasetVersion(Base):
-    """One immutable state of a dataset, `name@version`, known by the digest of its content.
+    """An immutable version of a dataset, `name@version`, identified by the digest of its content.
 
-    `digest` names the bytes in the store; `schema` is the DatasetSchema document; `format` is what
-    was uploaded. `erase_requested_at` is set when it is to be erased, `erase_cause` says who wants
-    it and why, `erased_at` is set when the bytes were deleted and only this row remains.
-    `made_from` says how it came from another version, or from which URL; None for an upload.
+    `digest` is the key of the data in the store, `schema` is the DatasetSchema document, `format`
+    is that of the uploaded file. `made_from` is the source version and query, or the URL; None for
+    an upload. `erase_requested_at` and `erase_cause` record a request to erase the data,
+    `erased_at` when the data was deleted; the row remains.
     """
 
     __tablename__ = "dataset_versions"
@@ -58,7 +58,7 @@ class DatasetVersion(Base):
 
 
 class Alias(Base):
-    """A name that points at one version of a dataset: `digits@production`."""
+    """A name for a version of a dataset, such as `digits@production`."""
 
     __tablename__ = "aliases"
     __table_args__ = (

@@ -9,7 +9,7 @@ from core.db.tables.base import Base, Created
 
 
 class Experiment(Base):
-    """A named group of jobs; it exists from the first job that names it."""
+    """A named group of jobs, created by the first job that names it."""
 
     __tablename__ = "experiments"
 

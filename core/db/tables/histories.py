@@ -1,4 +1,4 @@
-"""What happened to a job: packed metric points, every change of its state, what was said of it."""
+"""The history of jobs: metric points, events and log lines."""
 
 import builtins
 from datetime import datetime
@@ -10,17 +10,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.tables.base import Base, Big, Created, Key
 
-# SQLite numbers rows by itself only when the key is called INTEGER.
+# SQLite assigns keys only to a column of type INTEGER.
 _Increasing = BigInteger().with_variant(Integer(), "sqlite")
 _UNMIRRORED = text("mirrored_at IS NULL")
 
 
 class MetricChunk(Base):
-    """Metric points of one attempt, packed: a chunk is written once, in order of `sequence`.
+    """Packed metric points of one attempt, written once in the order of `sequence`.
 
-    `keys` are the names that the points index; `points` is what core.jobs.points packed, `count` of
-    them, of the steps `first_step` to `last_step`. `id` grows in the order of commits within a job,
-    so a reader may continue after the last one it saw.
+    `points` holds `count` points of the steps `first_step` to `last_step`, packed by
+    core.jobs.points; they refer to the metric names in `keys` by index. Within a job `id` grows in
+    the order of commits, so a reader may continue after the last id it read.
     """
 
     __tablename__ = "metric_chunks"
@@ -46,7 +46,7 @@ class MetricChunk(Base):
 
 
 class JobEvent(Base):
-    """One change of a job: what (`kind`), to which status, who did it (`actor`) and why."""
+    """An event of a job: its `kind`, the new `status`, the `actor` and the reason."""
 
     __tablename__ = "job_events"
     __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
@@ -62,9 +62,9 @@ class JobEvent(Base):
 
 
 class LogLine(Base):
-    """Something an attempt said for people to read; `level` is `info`, `warning` or `error`.
+    """A message of an attempt; `level` is `info`, `warning` or `error`.
 
-    `number` counts the attempt's lines from 1.
+    `number` counts the lines of the attempt from 1.
     """
 
     __tablename__ = "log_lines"

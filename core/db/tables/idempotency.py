@@ -1,4 +1,4 @@
-"""Idempotency keys: what a client's key has already made."""
+"""Idempotency keys of clients."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from core.db.tables.base import Base, Created
 
 
 class IdempotencyKey(Base):
-    """A key of an owner, the request it came with (its SHA-256) and the thing that was made."""
+    """A key of an owner with the SHA-256 of its request and the id of the created resource."""
 
     __tablename__ = "idempotency_keys"
 

@@ -1,4 +1,4 @@
-"""Jobs: what a client asked for and how far it has come."""
+"""Jobs."""
 
 from datetime import datetime
 from typing import Any
@@ -22,19 +22,17 @@ _UNMIRRORED = text(
 
 
 class Job(Base):
-    """One immutable spec, of the kind that `kind` names, and its state: the truth about the job.
+    """A job: an immutable spec and its state. The row is the source of truth.
 
-    `model_job_id` is the job whose model it evaluates or scores with.
-
-    `attempt` counts the attempts made so far and is the fencing token: an effect names it and is
-    refused once the row has a higher one or no longer runs. `priority`: higher goes first.
-    `infra_failures` counts attempts lost since the checkpoint last advanced. `progress` holds
-    epoch, step, last and best metrics; `result` weights_digest, model key, metrics and reason;
-    `insights` what the trained network was seen to do; `cause` why it failed. Jobs with the same
-    `stack_key` may be trained side by side, as a stack.
-    Workers that know at least `spec_version` can read the spec.
-    `mirrored_status` is the last status that MLflow confirmed, or `begun` while it may have a run
-    that `mlflow_run_id` does not name.
+    `kind` says whether the job trains, evaluates or scores; the latter two use the model of
+    `model_job_id`. `attempt` is the number of attempts and the fencing token: a write names its
+    attempt and is refused if the row has a higher one or is not running. Jobs with a higher
+    `priority` start first. `infra_failures` counts the attempts lost since the checkpoint last
+    advanced. `progress` has epoch, step, last and best metrics; `result` has weights_digest, model
+    key, metrics and reason; `cause` explains a failure. Jobs with equal `stack_key` may be trained
+    as a stack. Workers need at least `spec_version` to read the spec. `mirrored_status` is the
+    last status that MLflow confirmed, or `begun` while a run may exist that `mlflow_run_id` does
+    not name.
     """
 
     __tablename__ = "jobs"
@@ -116,5 +114,5 @@ class Job(Base):
     mirror_not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
 
     experiment: Mapped[Experiment] = relationship(lazy="joined", innerjoin=True)
-    # Once for all rows of a query: reading a wide schema for each of them took most of its time.
+    # Loaded once for all rows of a query: wide schemas dominated the time of a join.
     dataset_version: Mapped[DatasetVersion] = relationship(lazy="selectin")

@@ -1,4 +1,4 @@
-"""Registered models, their versions, names that point at a version, and what was measured."""
+"""Registered models, their versions, aliases and evaluations."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from core.db.tables.jobs import Job
 
 
 class RegisteredModel(Base):
-    """A name under which versions of a trained model are kept."""
+    """A named sequence of versions of a trained model."""
 
     __tablename__ = "models"
 
@@ -22,7 +22,7 @@ class RegisteredModel(Base):
 
 
 class ModelVersion(Base):
-    """What one finished job learned, as `name@version`; a job is at most one version of a model."""
+    """The model of a finished job as `name@version`; a job is at most one version of a model."""
 
     __tablename__ = "model_versions"
     __table_args__ = (
@@ -43,7 +43,7 @@ class ModelVersion(Base):
 
 
 class ModelAlias(Base):
-    """A name that points at one version of a model: `digits@champion`."""
+    """A name for a version of a model, such as `digits@champion`."""
 
     __tablename__ = "model_aliases"
     __table_args__ = (
@@ -59,7 +59,7 @@ class ModelAlias(Base):
 
 
 class AliasChange(Base):
-    """When an alias of a model was moved: to which version (None: taken away), and why."""
+    """A change of an alias of a model: the new version (None: removed) and the reason."""
 
     __tablename__ = "model_alias_changes"
     __table_args__ = (Index(None, "model_id", "alias"),)
@@ -75,9 +75,9 @@ class AliasChange(Base):
 
 
 class Evaluation(Base):
-    """What a job's model was worth on a dataset version: metrics of all rows and of slices.
+    """Metrics of a job's model on a dataset version, for all rows and for slices.
 
-    `evaluated_by` is the job that measured it, `confusion` the answers counted by class.
+    `evaluated_by` is the evaluation job, `confusion` the confusion matrix.
     """
 
     __tablename__ = "evaluations"

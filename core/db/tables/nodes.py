@@ -12,7 +12,7 @@ from core.db.types import Timestamp
 
 
 class Node(Base):
-    """A machine that has (or had) workers. `draining_at`: it finishes up and takes no new jobs."""
+    """A machine that has or had workers. Since `draining_at` it takes no new jobs."""
 
     __tablename__ = "nodes"
 
@@ -26,11 +26,11 @@ class Node(Base):
 
 
 class Worker(Base):
-    """One Celery worker process on a node: which queues it serves, how many jobs at once.
+    """A Celery worker process on a node, its queues and the number of its slots.
 
-    `datasets` are digests of versions that its cache holds whole, `peer_url` is where other workers
-    may fetch chunks from it; None: nowhere. `spec_version` is the newest that it reads.
-    `suspended_at`: since when its circuit breaker keeps it from claiming, `suspended_for` why.
+    `datasets` are the digests of the versions in its cache, `peer_url` is the URL at which other
+    workers fetch chunks from it, if any. `spec_version` is the newest version that it can read.
+    Since `suspended_at` its circuit breaker keeps it from claiming, because of `suspended_for`.
     """
 
     __tablename__ = "workers"

@@ -9,9 +9,9 @@ from core.db.tables.base import Base, Created
 
 
 class Source(Base):
-    """A SourceSpec under the digest of its content: the same source once, whoever sends it.
+    """A SourceSpec, stored once by the digest of its content.
 
-    `document` is read only when it is asked for; the rest is what MLflow's tags say of it.
+    `document` is loaded only on access; the other columns are shown as tags in MLflow.
     """
 
     __tablename__ = "sources"

@@ -18,13 +18,13 @@ _OPEN = text("status = 'open'")
 class Sweep(Base):
     """A search over the hyperparameters of a job; its trials are jobs.
 
-    `issued` of at most `n_trials` trials were begun: the budget. `turn` counts the turns of those
-    who advanced it and is their fencing token; a turn lasts until `turn_until`. `state` is what the
-    sampler has to remember, `added` are points that somebody wants tried, by the trial's number.
-    `mirrored_status` is the last status that MLflow confirmed. It ran for `spent_ms` and since
-    `running_since`; trials that ended trained `epochs_told` epochs; `stopped_by` names the budget
-    that ended it early. `leading` holds number and costs of the best trials told so far (none: told
-    before they were kept), `changes` who did what to it.
+    `issued` of at most `n_trials` trials were started. `turn` is the fencing token of the processes
+    that advance the sweep; the current one holds its lock until `turn_until`. `state` is the state
+    of the sampler, `added` are points that the owner added, by trial number. `mirrored_status` is
+    the last status that MLflow confirmed. The sweep ran for `spent_ms` and since `running_since`;
+    its ended trials trained `epochs_told` epochs; `stopped_by` is the budget that ended it early.
+    `leading` has the numbers and costs of the best trials (None: not recorded), `changes` the
+    changes by the owner.
     """
 
     __tablename__ = "sweeps"
@@ -68,13 +68,13 @@ class Sweep(Base):
 
 
 class Trial(Base):
-    """One point of a sweep, numbered from 0; a job tries it, or none if no job can have it.
+    """A point of a sweep, numbered from 0, with its job; an invalid point has none.
 
-    `status` stays `open` until the job's end was told to the search; from then on it is that end.
-    `point` holds the values by path, `objectives` what came of it. A trial that is cross-validated
-    has a `Fold` for each of its jobs instead of `job_id`; its objectives are means, `deviations`
-    how far the folds lie from them. `attributes` is what sampler and
-    pruner noted; `judged_epoch` the last one the pruner saw.
+    `status` is `open` until the sampler has processed the end of the job, then the final status.
+    `point` has the values by path, `objectives` the results. A cross-validated trial has a `Fold`
+    for each of its jobs instead of `job_id`; its objectives are means and `deviations` the standard
+    deviations over the folds. `attributes` is the state of sampler and pruner for the trial,
+    `judged_epoch` the last epoch that the pruner saw.
     """
 
     __tablename__ = "trials"
@@ -103,17 +103,17 @@ class Trial(Base):
 
     @property
     def open(self) -> bool:
-        """Whether its end was not told yet."""
+        """Whether the sampler has not processed its end yet."""
         return self.status == "open"
 
     @property
     def finished(self) -> bool:
-        """Whether it ended with objectives that count."""
+        """Whether it ended with valid objectives."""
         return self.status == JobStatus.FINISHED.value
 
 
 class Fold(Base):
-    """One of the jobs of a cross-validated trial: the one in which fold `fold` validates."""
+    """The job of a cross-validated trial that validates on fold `fold`."""
 
     __tablename__ = "folds"
     __table_args__ = (

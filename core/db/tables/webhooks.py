@@ -1,4 +1,4 @@
-"""Who wants to be told of what happens, and what is still to be told them."""
+"""Webhooks and the deliveries of their messages."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ _WAITING = text("next_attempt_at IS NOT NULL")
 
 
 class Webhook(Base):
-    """An address that is told of `events`; `secret` signs what it gets and is never shown again."""
+    """A URL that receives `events`, signed with `secret`."""
 
     __tablename__ = "webhooks"
 
@@ -26,11 +26,11 @@ class Webhook(Base):
 
 
 class Delivery(Base):
-    """One message to one webhook, written by the transaction whose change it tells of.
+    """One message to a webhook, added in the transaction of the change that it reports.
 
-    `message_id` stays the same however often it is sent. It is due at `next_attempt_at`; none: it
-    has arrived (`delivered_at`) or was given up. There is no foreign key: a webhook that goes away
-    must never break the end of a job; what is left for it is not sent and soon deleted.
+    Every attempt uses the same `message_id`. The next attempt is due at `next_attempt_at`; None
+    means delivered (`delivered_at`) or abandoned. There is no foreign key, so that deleting a
+    webhook cannot break the end of a job; deliveries without webhook are deleted.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -42,7 +42,7 @@ class Delivery(Base):
         {"sqlite_autoincrement": True},
     )  # fmt: skip
 
-    # SQLite numbers rows by itself only when the key is called INTEGER.
+    # SQLite assigns keys only to a column of type INTEGER.
     id: Mapped[int] = mapped_column(
         BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
     )

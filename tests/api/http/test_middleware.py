@@ -2,18 +2,24 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from api.app import create_app
+from core.data.ingest.parser import ParsedDataset
+from core.settings import Settings
 from tests.support.api_cases import SPEC, Http, assert_problem, close
 
 TOKEN = "canary-7f1c0e"
 
 
 @pytest.fixture
-def guarded(settings, portal, pets):
+def guarded(settings: Settings, portal: BlockingPortal, pets: ParsedDataset) -> Iterator[Http]:
     """A client of an app that was given a token."""
     app = create_app(settings.model_copy(update={"api_token": type(settings.api_token)(TOKEN)}))
     http = Http(app, portal)
@@ -22,7 +28,7 @@ def guarded(settings, portal, pets):
     close(app)
 
 
-def bearing(token):
+def bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -32,15 +38,18 @@ PLACES = {
 """What to put for a parameter of a path; for others an id."""
 
 
-def operations(app):
+def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Method and path of every route, with something in place of its parameters."""
     document = app.openapi()
     for path, item in document["paths"].items():
         for method in item:
-            yield method.upper(), re.sub(r"{(\w+)}", lambda one: PLACES.get(one[1], "0" * 32), path)
+            yield (
+                method.upper(),
+                re.sub(r"{(\w+)}", lambda match: PLACES.get(match[1], "0" * 32), path),
+            )
 
 
-def test_every_route_of_version_one_needs_the_token(guarded):
+def test_every_route_of_version_one_needs_the_token(guarded: Http) -> None:
     asked = [(m, p) for m, p in operations(guarded.app) if p.startswith("/v1")]
     assert len(asked) > 15
     for method, path in [*asked, ("GET", "/metrics")]:
@@ -51,52 +60,52 @@ def test_every_route_of_version_one_needs_the_token(guarded):
         assert guarded.request(method, path, headers=bearing(TOKEN)).status_code != 401
 
 
-def test_a_token_that_is_not_ascii_is_wrong_not_a_crash(guarded):
+def test_a_token_that_is_not_ascii_is_wrong_not_a_crash(guarded: Http) -> None:
     headers = [(b"authorization", "Bearer tokén".encode())]
     assert_problem(guarded.get("/v1/jobs", headers=headers), 401)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
-def test_health_and_documentation_need_none(guarded, path):
+def test_health_and_documentation_need_none(guarded: Http, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
-def test_with_a_token_any_host_is_served(guarded):
+def test_with_a_token_any_host_is_served(guarded: Http) -> None:
     headers = {**bearing(TOKEN), "Host": "chainrule.example"}
     assert guarded.get("/v1/jobs", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
-def test_without_a_token_only_names_of_this_machine_are_served(http, host):
+def test_without_a_token_only_names_of_this_machine_are_served(http: Http, host: str) -> None:
     assert_problem(http.get("/v1/jobs", headers={"Host": host}), 400)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000"])
-def test_names_of_this_machine(http, host):
+def test_names_of_this_machine(http: Http, host: str) -> None:
     assert http.get("/v1/jobs", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://127.0.0.1:9", "http://["]
 )
-def test_pages_of_other_sites_change_nothing(http, origin):
+def test_pages_of_other_sites_change_nothing(http: Http, origin: str) -> None:
     answer = http.post("/v1/jobs", SPEC, headers={"Origin": origin})
     assert_problem(answer, 403)
     assert http.get("/v1/jobs").json()["items"] == []
 
 
-def test_our_own_page_may(http):
+def test_our_own_page_may(http: Http) -> None:
     answer = http.post("/v1/jobs", SPEC, headers={"Origin": "http://127.0.0.1:8000"})
     assert answer.status_code == 202
 
 
-def test_no_other_site_may_read(http):
+def test_no_other_site_may_read(http: Http) -> None:
     answer = http.get("/v1/jobs", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/jobs", "/v1/jobs/x", "/nothing", "/docs"])
-def test_every_answer_carries_the_headers_that_keep_browsers_calm(http, path):
+def test_every_answer_carries_the_headers_that_keep_browsers_calm(http: Http, path: str) -> None:
     headers = http.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -117,14 +126,16 @@ def test_every_answer_carries_the_headers_that_keep_browsers_calm(http, path):
         ("GET", "/%00", 404),
     ],
 )
-def test_what_no_route_serves_is_a_problem_too(http, method, path, status):
+def test_what_no_route_serves_is_a_problem_too(
+    http: Http, method: str, path: str, status: int
+) -> None:
     answer = http.request(method, path)
     assert_problem(answer, status)
     assert ("allow" in answer.headers) == (status == 405)
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets/a/versions"])
-def test_all_methods_of_a_path_are_told(http, path):
+def test_all_methods_of_a_path_are_told(http: Http, path: str) -> None:
     allowed = http.request("DELETE", path).headers["allow"].split(", ")
     assert allowed == sorted(
         method.upper()
@@ -135,8 +146,10 @@ def test_all_methods_of_a_path_are_told(http, path):
     assert len(allowed) == 2
 
 
-def test_a_fault_of_ours_shows_nothing_of_the_inside(http, monkeypatch, caplog):
-    def broken(*_, **__):
+def test_a_fault_of_ours_shows_nothing_of_the_inside(
+    http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret-in-the-traceback")
 
     monkeypatch.setattr("core.jobs.list_jobs", broken)
@@ -150,7 +163,7 @@ def test_a_fault_of_ours_shows_nothing_of_the_inside(http, monkeypatch, caplog):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_missing_table_is_a_fault_of_ours_and_passes(http):
+def test_a_missing_table_is_a_fault_of_ours_and_passes(http: Http) -> None:
     with http.app.state.context.engine.begin() as connection:
         connection.execute(text("ALTER TABLE jobs RENAME TO gone"))
     assert_problem(http.get("/v1/jobs"), 500)
@@ -159,7 +172,9 @@ def test_a_missing_table_is_a_fault_of_ours_and_passes(http):
     assert http.get("/v1/jobs").status_code == 200
 
 
-def test_a_postgres_that_is_away_is_503_with_retry_after(settings, portal):
+def test_a_postgres_that_is_away_is_503_with_retry_after(
+    settings: Settings, portal: BlockingPortal
+) -> None:
     url = "postgresql+psycopg://nobody:canary-pw@127.0.0.1:1/none"
     app = create_app(settings.model_copy(update={"database_url": type(settings.database_url)(url)}))
     http = Http(app, portal)
@@ -171,7 +186,9 @@ def test_a_postgres_that_is_away_is_503_with_retry_after(settings, portal):
     close(app)
 
 
-def test_two_apps_in_one_process_do_not_share_anything(settings, portal, tmp_path):
+def test_two_apps_in_one_process_do_not_share_anything(
+    settings: Settings, portal: BlockingPortal, tmp_path: Path
+) -> None:
     one = create_app(settings)
     other = create_app(settings.model_copy(update={"data_dir": tmp_path / "other"}))
     Http(one, portal).get("/healthz")

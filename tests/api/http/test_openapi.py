@@ -4,9 +4,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
@@ -14,7 +16,9 @@ from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError
 
 from api.app import create_app
 from core.data.ingest.formats import choose
-from core.data.ingest.parser import parse
+from core.data.ingest.parser import ParsedDataset, parse
+from core.events import TrainingEnded
+from core.settings import Settings
 from core.spec import JobSpec
 from core.training.loop import train
 from tests.support.api_cases import Http, close
@@ -74,7 +78,9 @@ DEPENDENT = [
 
 
 @pytest.fixture
-def served(settings, portal, pets, pets_model) -> Iterator[tuple[FastAPI, str]]:
+def served(
+    settings: Settings, portal: BlockingPortal, pets: ParsedDataset, pets_model: Path
+) -> Iterator[tuple[FastAPI, str]]:
     """An app with a token, a dataset and a finished job, whose id comes with it."""
     app = create_app(settings.model_copy(update={"api_token": type(settings.api_token)(TOKEN)}))
     http = Http(app, portal, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -109,7 +115,7 @@ def configuration(job_id: str, examples: int) -> SchemathesisConfig:
     )
 
 
-def failures(schema) -> list[str]:
+def failures(schema: Any) -> list[str]:
     """What the checks found, and errors of the run itself."""
     found, tested = [], 0
     for event in from_schema(schema).execute():
@@ -132,14 +138,14 @@ def failures(schema) -> list[str]:
 
 
 @pytest.mark.timeout(3600)
-def test_every_operation_keeps_its_word(served):
+def test_every_operation_keeps_its_word(served: tuple[FastAPI, str]) -> None:
     app, job_id = served
     config = configuration(job_id, EXAMPLES or 25)
     found = failures(schemathesis.openapi.from_asgi("/openapi.json", app, config=config))
     assert not found, "\n\n".join(found)
 
 
-def test_the_examples_work_when_pasted(empty, tmp_path):
+def test_the_examples_work_when_pasted(empty: Http, tmp_path: Path) -> None:
     document = empty.get("/openapi.json").json()
     upload = document["paths"]["/v1/datasets/{name}/versions"]["post"]
     name = upload["parameters"][0]["schema"]["examples"][0]
@@ -153,6 +159,7 @@ def test_the_examples_work_when_pasted(empty, tmp_path):
     answer = empty.post("/v1/jobs", spec)
     assert answer.status_code == 202, answer.text
     *_, ended = train(JobSpec.model_validate({**spec, "epochs": 1}), digits.path, tmp_path)
+    assert isinstance(ended, TrainingEnded)
     job_id = empty.finished(ended.path, **spec)
     [rows] = schemas["Rows"]["properties"]["rows"]["examples"]
     answer = empty.post(f"/v1/jobs/{job_id}/predict", {"rows": rows})
@@ -160,7 +167,7 @@ def test_the_examples_work_when_pasted(empty, tmp_path):
     assert answer.json()["predictions"][0] in range(10)
 
 
-def test_links_lead_to_operations_there_are(served):
+def test_links_lead_to_operations_there_are(served: tuple[FastAPI, str]) -> None:
     app, _ = served
     document = app.openapi()
     operations = {
@@ -170,7 +177,9 @@ def test_links_lead_to_operations_there_are(served):
     assert {link["operationId"] for link in links.values()} <= operations
 
 
-def test_the_document_lists_every_content_type_of_uploads(served, tmp_path):
+def test_the_document_lists_every_content_type_of_uploads(
+    served: tuple[FastAPI, str], tmp_path: Path
+) -> None:
     app, _ = served
     operation = app.openapi()["paths"]["/v1/datasets/{name}/versions"]["post"]
     file = tmp_path / "file"
@@ -179,7 +188,7 @@ def test_the_document_lists_every_content_type_of_uploads(served, tmp_path):
         assert content_type in choose(content_type, file).content_types
 
 
-def test_all_errors_are_documented_as_problems(served):
+def test_all_errors_are_documented_as_problems(served: tuple[FastAPI, str]) -> None:
     app, _ = served
     for path, item in app.openapi()["paths"].items():
         for method, operation in item.items():
@@ -188,7 +197,7 @@ def test_all_errors_are_documented_as_problems(served):
                     assert list(response["content"]) == ["application/problem+json"], (method, path)
 
 
-def test_the_document_names_no_schema_twice(served):
+def test_the_document_names_no_schema_twice(served: tuple[FastAPI, str]) -> None:
     app, _ = served
     text = json.dumps(app.openapi())
     assert "HTTPValidationError" not in text

@@ -1,8 +1,11 @@
 """Values of another JSON type than the schema's are refused, with their path."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
 
 @pytest.mark.parametrize(
@@ -21,15 +24,15 @@ from tests.support.api_cases import SPEC, assert_problem
         ),
     ],
 )
-def test_nothing_is_read_as_what_it_is_not(http, changes, path):
+def test_nothing_is_read_as_what_it_is_not(http: Http, changes: dict[str, Any], path: str) -> None:
     assert_problem(http.post("/v1/jobs", {**SPEC, **changes}), 422, path)
 
 
-def test_a_whole_number_may_have_a_point(http):
+def test_a_whole_number_may_have_a_point(http: Http) -> None:
     assert http.submitted(epochs=2.0)["epochs_total"] == 2
 
 
-def test_small_bodies_are_taken_at_their_word_too(http, pets_model):
+def test_small_bodies_are_taken_at_their_word_too(http: Http, pets_model: Path) -> None:
     path = f"/v1/jobs/{http.submitted()['id']}/priority"
     assert_problem(http.post(path, {"priority": "7"}), 422, "priority")
     assert_problem(http.post(path, {"priority": True}), 422, "priority")

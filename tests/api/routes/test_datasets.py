@@ -4,7 +4,9 @@ import gzip
 import io
 import os
 import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import anyio
@@ -16,11 +18,12 @@ from anyio.from_thread import BlockingPortal
 
 from api.app import create_app
 from api.upload import body as uploads
+from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
 from tests.support.api_cases import CSV, Http, assert_problem, close
 
 
-def test_an_upload_becomes_a_version_with_digest_rows_and_columns(empty):
+def test_an_upload_becomes_a_version_with_digest_rows_and_columns(empty: Http) -> None:
     answer = empty.upload()
     assert answer.status_code == 201, answer.text
     version = answer.json()
@@ -32,13 +35,13 @@ def test_an_upload_becomes_a_version_with_digest_rows_and_columns(empty):
     assert empty.get("/v1/datasets/pets/versions").json() == {"items": [version], "next": None}
 
 
-def test_other_content_is_the_next_version_the_same_content_is_not(everywhere):
+def test_other_content_is_the_next_version_the_same_content_is_not(everywhere: Http) -> None:
     assert everywhere.upload().json()["version"] == 1
     assert everywhere.upload(content=CSV + "1,2.5,cat\n").json()["version"] == 2
     assert everywhere.get("/v1/datasets/pets").json()["latest_version"] == 2
 
 
-def test_parquet_and_npz_are_taken_too(empty):
+def test_parquet_and_npz_are_taken_too(empty: Http) -> None:
     table = pa.table({"x": [1.0, 2.0], "y": ["a", "b"]})
     parquet, npz = io.BytesIO(), io.BytesIO()
     pq.write_table(table, parquet)
@@ -59,7 +62,9 @@ def test_parquet_and_npz_are_taken_too(empty):
     ],
     ids=["jsonl", "gzip", "tsv", "idx"],
 )
-def test_the_name_of_a_file_tells_its_format(empty, name, content, kind):
+def test_the_name_of_a_file_tells_its_format(
+    empty: Http, name: str, content: str | bytes, kind: str
+) -> None:
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
@@ -69,7 +74,7 @@ def test_the_name_of_a_file_tells_its_format(empty, name, content, kind):
     assert answer.json()["format"] == kind
 
 
-def test_lists_come_in_pages(everywhere, pets):
+def test_lists_come_in_pages(everywhere: Http, pets: ParsedDataset) -> None:
     for name in ("a", "b"):
         everywhere.register(pets, name)
     first = everywhere.get("/v1/datasets", params={"limit": 2}).json()
@@ -79,7 +84,7 @@ def test_lists_come_in_pages(everywhere, pets):
     assert second["next"] is None
 
 
-def test_versions_come_in_pages_newest_first(everywhere, pets):
+def test_versions_come_in_pages_newest_first(everywhere: Http, pets: ParsedDataset) -> None:
     for version in (2, 3):
         everywhere.register(replace(pets, digest=str(version) * 64))
     path = "/v1/datasets/pets/versions"
@@ -90,7 +95,7 @@ def test_versions_come_in_pages_newest_first(everywhere, pets):
     assert rest["next"] is None
 
 
-def test_a_cursor_of_another_list_is_refused(http):
+def test_a_cursor_of_another_list_is_refused(http: Http) -> None:
     answer = http.get("/v1/datasets/pets/versions", params={"cursor": "pets"})
     assert_problem(answer, 422, "query.cursor")
 
@@ -99,14 +104,16 @@ def test_a_cursor_of_another_list_is_refused(http):
     "path",
     ["/v1/datasets/none", "/v1/datasets/none/versions", "/v1/datasets/pets/versions/7"],
 )
-def test_what_is_not_there_is_404(http, path):
+def test_what_is_not_there_is_404(http: Http, path: str) -> None:
     assert_problem(http.get(path), 404)
 
 
 @pytest.mark.parametrize(
     "name", ["%2e%2e", "..%5c", "a%00b", "%2fetc", "a" * 129, ".hidden", "C:", "ａ", "a b", "-x"]
 )
-def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(empty, settings, name):
+def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(
+    empty: Http, settings: Settings, name: str
+) -> None:
     answer = empty.upload(name)
     assert answer.status_code in {404, 422}
     assert_problem(answer, answer.status_code)
@@ -125,27 +132,31 @@ def test_names_that_are_no_plain_words_are_refused_and_nothing_is_written(empty,
         (CSV, "text/csv; colour=red", "colour"),
     ],
 )
-def test_files_that_cannot_be_read_are_refused(empty, content, kind, said):
+def test_files_that_cannot_be_read_are_refused(
+    empty: Http, content: str | bytes, kind: str, said: str
+) -> None:
     problem = assert_problem(empty.upload(content=content, kind=kind), 422)
     assert said in problem["detail"]
     assert empty.get("/v1/datasets").json()["items"] == []
 
 
 @pytest.fixture
-def small(settings: Settings, portal: BlockingPortal):
+def small(settings: Settings, portal: BlockingPortal) -> Iterator[Http]:
     """A client of an app that takes uploads of 1000 bytes."""
     app = create_app(settings.model_copy(update={"max_upload_bytes": 1000}))
     yield Http(app, portal)
     close(app)
 
 
-def left_over(settings):
+def left_over(settings: Settings) -> list[Path]:
     """What uploads left on the disk."""
     return list((settings.data_dir / "uploads").glob("*"))
 
 
-def test_an_upload_that_says_it_is_too_large_is_refused_unread(small, settings):
-    async def body():
+def test_an_upload_that_says_it_is_too_large_is_refused_unread(
+    small: Http, settings: Settings
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")
         yield b""
 
@@ -155,10 +166,12 @@ def test_an_upload_that_says_it_is_too_large_is_refused_unread(small, settings):
     assert left_over(settings) == []
 
 
-def test_an_upload_that_does_not_say_is_counted_as_it_streams(small, settings):
+def test_an_upload_that_does_not_say_is_counted_as_it_streams(
+    small: Http, settings: Settings
+) -> None:
     given = 0
 
-    async def body():
+    async def body() -> AsyncIterator[bytes]:
         nonlocal given
         while given < 10**9:
             given += 600
@@ -170,16 +183,18 @@ def test_an_upload_that_does_not_say_is_counted_as_it_streams(small, settings):
     assert left_over(settings) == []
 
 
-def test_nothing_is_left_on_the_disk_after_an_upload(empty, settings):
+def test_nothing_is_left_on_the_disk_after_an_upload(empty: Http, settings: Settings) -> None:
     empty.upload()
     empty.upload(content="a,b\n1\n")
     assert left_over(settings) == []
 
 
-def test_an_upload_that_stops_is_given_up(empty, settings, monkeypatch):
+def test_an_upload_that_stops_is_given_up(
+    empty: Http, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.2)
 
-    async def body():
+    async def body() -> AsyncIterator[bytes]:
         yield b"a,b\n"
         await anyio.sleep(30)
         yield b"1,2\n"
@@ -188,10 +203,10 @@ def test_an_upload_that_stops_is_given_up(empty, settings, monkeypatch):
     assert left_over(settings) == []
 
 
-def test_leftovers_of_a_killed_process_are_swept_when_they_are_old(tmp_path):
+def test_leftovers_of_a_killed_process_are_swept_when_they_are_old(tmp_path: Path) -> None:
     for name, age in (("upload-old", 90_000), ("upload-new", 10)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "body").write_bytes(b"x")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    uploads.sweep(tmp_path)
+    uploads.remove_stale(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["upload-new"]

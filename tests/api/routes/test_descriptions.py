@@ -1,11 +1,13 @@
 """Descriptions, tags and versions made of versions, over HTTP on both databases."""
 
+from typing import Any
+
 import pytest
 
-from tests.support.api_cases import assert_problem
+from tests.support.api_cases import Http, assert_problem
 
 
-def test_a_dataset_is_described_and_found_by_its_tags(everywhere):
+def test_a_dataset_is_described_and_found_by_its_tags(everywhere: Http) -> None:
     everywhere.upload()
     everywhere.upload("cars", "x,y\n1,2\n3,4\n")
     made = everywhere.get("/v1/datasets/pets").json()
@@ -19,16 +21,16 @@ def test_a_dataset_is_described_and_found_by_its_tags(everywhere):
     assert answer.json()["tags"] == {"team": "a", "year": "2026"}
     assert answer.json()["description"] == "cats, dogs"
 
-    def named(*tags):
-        found = everywhere.get("/v1/datasets", params={"tag": tags}).json()["items"]
-        return [one["name"] for one in found]
+    def named(*tags: str) -> list[str]:
+        items = everywhere.get("/v1/datasets", params={"tag": tags}).json()["items"]
+        return [item["name"] for item in items]
 
     assert named() == ["cars", "pets"]
     assert named("team:a", "year:2026") == ["pets"]
     assert named("team:a", "year:2025") == named("use:test") == []
 
 
-def test_what_cannot_be_said_of_a_dataset(http):
+def test_what_cannot_be_said_of_a_dataset(http: Http) -> None:
     assert_problem(http.request("PATCH", "/v1/datasets/boats", json={"description": "x"}), 404)
     assert_problem(http.request("PATCH", "/v1/datasets/pets", json={"owner": "me"}), 422)
     assert_problem(http.request("PATCH", "/v1/datasets/pets", json={"tags": {"a b": "c"}}), 422)
@@ -38,7 +40,7 @@ def test_what_cannot_be_said_of_a_dataset(http):
     assert_problem(answer, 422)
 
 
-def test_a_query_becomes_a_version_that_remembers_it(everywhere):
+def test_a_query_becomes_a_version_that_remembers_it(everywhere: Http) -> None:
     everywhere.upload()
     path = "/v1/datasets/pets/versions/1/derive"
     answer = everywhere.post(path, {"name": "cats", "query": "label:cat", "columns": ["p1", "p0"]})
@@ -71,6 +73,8 @@ def test_a_query_becomes_a_version_that_remembers_it(everywhere):
         ({"query": "label:cat"}, 422),
     ],
 )
-def test_a_query_that_cannot_become_a_version(http, body, status):
+def test_a_query_that_cannot_become_a_version(
+    http: Http, body: dict[str, Any], status: int
+) -> None:
     assert_problem(http.post("/v1/datasets/pets/versions/1/derive", body), status)
     assert_problem(http.get("/v1/datasets/x"), 404)

@@ -2,14 +2,17 @@
 
 import time
 
+import pytest
+
 from core import datasets
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import reading, transaction
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
 PATH = "/v1/datasets/pets/versions/1"
 
 
-def test_a_version_is_erased_once_its_jobs_have_ended(everywhere):
+def test_a_version_is_erased_once_its_jobs_have_ended(everywhere: Http) -> None:
     hook = {"url": "https://example.com", "events": ["dataset.erased"]}
     key = everywhere.post("/v1/webhooks", hook).json()["id"]
     job = everywhere.submitted()
@@ -32,7 +35,7 @@ def test_a_version_is_erased_once_its_jobs_have_ended(everywhere):
     assert (message["event"], message["data"]["version"]) == ("dataset.erased", 1)
 
 
-def test_what_cannot_be_erased_is_a_problem(http):
+def test_what_cannot_be_erased_is_a_problem(http: Http) -> None:
     http.request("PUT", "/v1/datasets/pets/aliases/best", json={"version": 1})
     assert_problem(http.request("DELETE", PATH), 409)
     assert http.get(f"{PATH}/uses").json()["aliases"] == ["best"]
@@ -40,7 +43,9 @@ def test_what_cannot_be_erased_is_a_problem(http):
     assert_problem(http.get("/v1/datasets/none/versions/1/uses"), 404)
 
 
-def test_an_api_forgets_its_copy(http, monkeypatch, pets):
+def test_an_api_forgets_its_copy(
+    http: Http, monkeypatch: pytest.MonkeyPatch, pets: ParsedDataset
+) -> None:
     monkeypatch.setattr("api.app.PURGE_SECONDS", 0.1)
     context = http.app.state.context
     query = http.post(f"{PATH}/query", {"query": ""})

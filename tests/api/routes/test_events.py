@@ -3,6 +3,7 @@
 import json
 import threading
 
+import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
@@ -11,12 +12,12 @@ from core import jobs
 from core.db.session import transaction
 from core.jobs import Line, Point
 from core.status import JobStatus
-from tests.support.api_cases import assert_problem
+from tests.support.api_cases import Http, assert_problem
 
 STREAM = {"Accept": "text/event-stream"}
 
 
-def events(answer) -> list[ServerSentEvent]:
+def events(answer: httpx.Response) -> list[ServerSentEvent]:
     assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
     decoder = SSEDecoder()
     return [event for line in answer.text.splitlines() if (event := decoder.decode(line))]
@@ -26,7 +27,7 @@ def plain(found: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
     return [(event.event, event.data, event.id) for event in found]
 
 
-def step(http, claim, number: int) -> None:
+def step(http: Http, claim: jobs.Claim, number: int) -> None:
     """Write a chunk of one point and a line of the log."""
     with transaction(http.app.state.context.engine) as session:
         jobs.record_metrics(
@@ -39,13 +40,13 @@ def step(http, claim, number: int) -> None:
         )
 
 
-def finish(http, claim) -> None:
+def finish(http: Http, claim: jobs.Claim) -> None:
     with transaction(http.app.state.context.engine) as session:
         jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
 
 
 @pytest.fixture
-def trained(everywhere):
+def trained(everywhere: Http) -> tuple[Http, str]:
     """A client and the path of the happenings of a job that has ended."""
     claim = everywhere.claimed(everywhere.submitted()["id"])
     for number in (1, 2, 3):
@@ -54,7 +55,7 @@ def trained(everywhere):
     return everywhere, f"/v1/jobs/{claim.job_id}"
 
 
-def test_a_stream_tells_all_and_ends(trained):
+def test_a_stream_tells_all_and_ends(trained: tuple[Http, str]) -> None:
     http, path = trained
     found = events(http.get(f"{path}/events", headers=STREAM))
     kinds = [event.event for event in found]
@@ -69,7 +70,7 @@ def test_a_stream_tells_all_and_ends(trained):
     assert found[-1].json() == {"status": "finished"}
 
 
-def test_a_stream_goes_on_where_it_broke_off(trained):
+def test_a_stream_goes_on_where_it_broke_off(trained: tuple[Http, str]) -> None:
     http, path = trained
     whole = events(http.get(f"{path}/events", headers=STREAM))
     for seen, event in enumerate(whole[:-2], start=1):
@@ -79,7 +80,7 @@ def test_a_stream_goes_on_where_it_broke_off(trained):
     assert (after.status_code, after.content) == (204, b"")
 
 
-def test_a_stream_goes_on_until_the_job_has_ended(everywhere):
+def test_a_stream_goes_on_until_the_job_has_ended(everywhere: Http) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     step(everywhere, claim, 1)
 
@@ -95,7 +96,7 @@ def test_a_stream_goes_on_until_the_job_has_ended(everywhere):
     assert found[-1].event == "end"
 
 
-def test_what_cannot_be_streamed_is_a_problem(http):
+def test_what_cannot_be_streamed_is_a_problem(http: Http) -> None:
     job_id = http.submitted()["id"]
     wrong = {**STREAM, "Last-Event-ID": "somewhere"}
     answer = http.get(f"/v1/jobs/{job_id}/events", headers=wrong)
@@ -112,7 +113,7 @@ def test_what_cannot_be_streamed_is_a_problem(http):
         http.portal.call(context.streams.release_on_behalf_of, reader)
 
 
-def test_a_stream_ends_with_the_server_and_gives_its_place_back(http):
+def test_a_stream_ends_with_the_server_and_gives_its_place_back(http: Http) -> None:
     job_id = http.submitted()["id"]
     context = http.app.state.context
     threading.Timer(0.5, context.closing.set).start()
@@ -122,7 +123,7 @@ def test_a_stream_ends_with_the_server_and_gives_its_place_back(http):
     assert context.streams.borrowed_tokens == 0
 
 
-def test_log_lines_come_in_pages(trained):
+def test_log_lines_come_in_pages(trained: tuple[Http, str]) -> None:
     http, path = trained
     text = http.get(f"{path}/logs", headers={"Accept": "text/plain"})
     assert text.headers["content-type"] == "text/plain; charset=utf-8"

@@ -1,13 +1,20 @@
 """Liveness, readiness by dependency, and what Prometheus reads."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from api.app import create_app
+from core.data.ingest.parser import ParsedDataset
 from core.data.storage import damage
+from core.settings import Settings
 from tests.support.api_cases import SPEC, Http, close
+from tests.support.brokers import Broker
 
 
-def of(settings, portal, **changes):
+def of(settings: Settings, portal: BlockingPortal, **changes: Any) -> Http:
     """A client of an app with some settings changed; addresses become secrets."""
     secret = type(settings.broker_url)
     wrapped = {
@@ -17,12 +24,12 @@ def of(settings, portal, **changes):
     return Http(create_app(settings.model_copy(update=wrapped)), portal)
 
 
-def test_the_process_lives(http):
+def test_the_process_lives(http: Http) -> None:
     answer = http.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_ready_with_what_is_configured(everywhere):
+def test_ready_with_what_is_configured(everywhere: Http) -> None:
     answer = everywhere.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -39,13 +46,15 @@ def test_ready_with_what_is_configured(everywhere):
     }
 
 
-def test_ready_with_a_broker(settings, portal, broker):
+def test_ready_with_a_broker(settings: Settings, portal: BlockingPortal, broker: Broker) -> None:
     http = of(settings, portal, broker_url=broker.url)
     assert http.get("/readyz").json()["dependencies"]["broker"] == "ok"
     close(http.app)
 
 
-def test_without_its_broker_and_mlflow_it_serves_and_says_so(settings, portal, broker):
+def test_without_its_broker_and_mlflow_it_serves_and_says_so(
+    settings: Settings, portal: BlockingPortal, broker: Broker
+) -> None:
     http = of(settings, portal, broker_url=broker.url, mlflow_url="http://127.0.0.1:1")
     broker.stop()
     answer = http.get("/readyz")
@@ -56,7 +65,9 @@ def test_without_its_broker_and_mlflow_it_serves_and_says_so(settings, portal, b
     close(http.app)
 
 
-def test_a_broker_that_hangs_is_missing_and_costs_bounded_time(settings, portal, broker):
+def test_a_broker_that_hangs_is_missing_and_costs_bounded_time(
+    settings: Settings, portal: BlockingPortal, broker: Broker
+) -> None:
     http = of(settings, portal, broker_url=broker.url)
     broker.freeze()
     for _ in range(3):
@@ -65,7 +76,7 @@ def test_a_broker_that_hangs_is_missing_and_costs_bounded_time(settings, portal,
     close(http.app)
 
 
-def test_without_its_database_it_is_not_ready(settings, portal):
+def test_without_its_database_it_is_not_ready(settings: Settings, portal: BlockingPortal) -> None:
     http = of(settings, portal, database_url="postgresql+psycopg://x:canary-pw@127.0.0.1:1/x")
     answer = http.get("/readyz")
     assert answer.status_code == 503
@@ -75,13 +86,17 @@ def test_without_its_database_it_is_not_ready(settings, portal):
     close(http.app)
 
 
-def test_a_database_without_our_tables_is_not_ready(settings, portal, tmp_path):
+def test_a_database_without_our_tables_is_not_ready(
+    settings: Settings, portal: BlockingPortal, tmp_path: Path
+) -> None:
     http = of(settings, portal, database_url=f"sqlite:///{tmp_path / 'bare.sqlite'}")
     assert http.get("/readyz").json()["missing"] == ["database"]
     close(http.app)
 
 
-def test_a_store_that_does_not_answer_is_missing(settings, portal, monkeypatch):
+def test_a_store_that_does_not_answer_is_missing(
+    settings: Settings, portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "canary-key")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -93,21 +108,25 @@ def test_a_store_that_does_not_answer_is_missing(settings, portal, monkeypatch):
     close(http.app)
 
 
-def test_damage_in_the_store_is_said_and_stops_nobody(settings, portal):
+def test_damage_in_the_store_is_said_and_stops_nobody(
+    settings: Settings, portal: BlockingPortal
+) -> None:
     http = of(settings, portal)
     damage.note(http.app.state.context.store, f"chunks/aa/{'a' * 64}")
     answer = http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["missing"] == ["data"]
     assert answer.json()["status"] == "degraded"
-    assert "damaged objects of the store: 1;" in answer.json()["dependencies"]["data"]
+    assert "1 damaged objects in the store;" in answer.json()["dependencies"]["data"]
     close(http.app)
 
 
 # The doorbell
 
 
-def test_a_submission_rings_the_broker_once(settings, portal, broker, pets):
+def test_a_submission_rings_the_broker_once(
+    settings: Settings, portal: BlockingPortal, broker: Broker, pets: ParsedDataset
+) -> None:
     http = of(settings, portal, broker_url=broker.url)
     http.register(pets)
     job_id = http.submitted()["id"]
@@ -119,7 +138,9 @@ def test_a_submission_rings_the_broker_once(settings, portal, broker, pets):
 
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
-def test_submitting_works_with_the_broker_away(settings, portal, broker, pets, how):
+def test_submitting_works_with_the_broker_away(
+    settings: Settings, portal: BlockingPortal, broker: Broker, pets: ParsedDataset, how: Any
+) -> None:
     http = of(settings, portal, broker_url=broker.url)
     http.register(pets)
     getattr(broker, how)()
@@ -131,7 +152,9 @@ def test_submitting_works_with_the_broker_away(settings, portal, broker, pets, h
         broker.thaw()
 
 
-def test_only_a_few_of_many_jobs_are_rung(settings, portal, broker, pets):
+def test_only_a_few_of_many_jobs_are_rung(
+    settings: Settings, portal: BlockingPortal, broker: Broker, pets: ParsedDataset
+) -> None:
     http = of(settings, portal, broker_url=broker.url)
     http.register(pets)
     for seed in range(40):
@@ -145,7 +168,7 @@ def test_only_a_few_of_many_jobs_are_rung(settings, portal, broker, pets):
 # Prometheus
 
 
-def test_metrics_count_requests_by_route_and_waiting_jobs(everywhere):
+def test_metrics_count_requests_by_route_and_waiting_jobs(everywhere: Http) -> None:
     job = everywhere.submitted()
     everywhere.get(f"/v1/jobs/{job['id']}")
     everywhere.get("/secret-path-of-a-client")
@@ -159,7 +182,9 @@ def test_metrics_count_requests_by_route_and_waiting_jobs(everywhere):
     assert "secret-path" not in text
 
 
-def test_a_store_folder_that_is_gone_is_missing_until_it_is_back(http, settings):
+def test_a_store_folder_that_is_gone_is_missing_until_it_is_back(
+    http: Http, settings: Settings
+) -> None:
     # It is not made anew: what is written there would be hidden when its disk is mounted again.
     folder = settings.data_dir / "store"
     folder.rename(folder.with_name("away"))

@@ -1,18 +1,21 @@
 """What a trained network was seen to do, as the api and the command line show it."""
 
+from typing import Any
+
 import pytest
 
 from core import jobs
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.events import TrainingEnded
 from core.spec import JobSpec
 from core.status import JobStatus
 from core.training.loop import train
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
 
 @pytest.fixture(scope="module")
-def seen(pets, tmp_path_factory):
+def seen(pets: ParsedDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The insights of a network that was trained on the small dataset."""
     folder = tmp_path_factory.mktemp("seen")
     *_, ended = train(JobSpec.model_validate(SPEC), pets.path, folder)
@@ -20,7 +23,7 @@ def seen(pets, tmp_path_factory):
     return ended.insights
 
 
-def test_insights_are_kept_with_the_end(everywhere, seen):
+def test_insights_are_kept_with_the_end(everywhere: Http, seen: dict[str, Any]) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     assert_problem(everywhere.get(f"/v1/jobs/{claim.job_id}/insights"), 404)
     with transaction(everywhere.app.state.context.engine) as session:

@@ -1,30 +1,40 @@
 """What a job shows while it trains and afterwards: progress, attempts, metrics, runs in MLflow."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from sqlalchemy import update
 
 from api.app import create_app
 from core import jobs
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.db.tables import Experiment, Job
 from core.settings import Settings
 from tests.support.api_cases import Http, assert_problem, close
 
 
-def points(*steps, key="train/loss"):
+def points(*steps: int, key: str = "train/loss") -> list[jobs.Point]:
     return [jobs.Point(key, step, 1, 1_700_000_000_000 + step, 1 / step) for step in steps]
 
 
-def record(http, claim, sequence, given, progress=None):
+def record(
+    http: Http,
+    claim: jobs.Claim,
+    sequence: int,
+    given: list[jobs.Point],
+    progress: dict[str, Any] | None = None,
+) -> None:
     with transaction(http.app.state.context.engine) as session:
         jobs.record_metrics(
             session, claim.job_id, claim.attempt, sequence, given, progress=progress
         )
 
 
-def test_a_running_job_shows_how_far_it_is_and_where(everywhere):
+def test_a_running_job_shows_how_far_it_is_and_where(everywhere: Http) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     progress = {
         "step": 12, "epoch": 1, "steps_total": 24, "epochs_total": 2, "weights": 22,
@@ -40,7 +50,7 @@ def test_a_running_job_shows_how_far_it_is_and_where(everywhere):
     assert (attempt["number"], attempt["node"], attempt["status"]) == (1, "n1", "running")
 
 
-def test_a_finished_job_shows_the_digest_of_its_weights(everywhere, pets_model):
+def test_a_finished_job_shows_the_digest_of_its_weights(everywhere: Http, pets_model: Path) -> None:
     job = everywhere.get(f"/v1/jobs/{everywhere.finished(pets_model)}").json()
     assert (job["status"], job["weights_digest"], job["reason"]) == ("finished", "f" * 64, "epochs")
     assert job["last_metrics"] == {"test/accuracy": 1.0}
@@ -48,7 +58,7 @@ def test_a_finished_job_shows_the_digest_of_its_weights(everywhere, pets_model):
     assert job["finished_at"] >= job["started_at"] >= job["created_at"]
 
 
-def test_metrics_are_points_and_a_cursor_goes_on(everywhere):
+def test_metrics_are_points_and_a_cursor_goes_on(everywhere: Http) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     path = f"/v1/jobs/{claim.job_id}/metrics"
     assert everywhere.get(path).json()["items"] == []
@@ -66,7 +76,7 @@ def test_metrics_are_points_and_a_cursor_goes_on(everywhere):
     assert [item["key"] for item in only["items"]] == ["valid/loss"]
 
 
-def test_values_that_are_not_finite_are_words(everywhere):
+def test_values_that_are_not_finite_are_words(everywhere: Http) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     values = (math.nan, math.inf, -math.inf)
     given = [jobs.Point("loss", step, 1, 1, value) for step, value in enumerate(values)]
@@ -75,7 +85,7 @@ def test_values_that_are_not_finite_are_words(everywhere):
     assert [item["value"] for item in items] == ["NaN", "Infinity", "-Infinity"]
 
 
-def test_after_the_end_there_is_no_next(everywhere, pets_model):
+def test_after_the_end_there_is_no_next(everywhere: Http, pets_model: Path) -> None:
     job_id = everywhere.finished(pets_model)
     assert everywhere.get(f"/v1/jobs/{job_id}/metrics").json() == {"items": [], "next": None}
 
@@ -83,14 +93,16 @@ def test_after_the_end_there_is_no_next(everywhere, pets_model):
 @pytest.mark.parametrize(
     "params", [{"cursor": "x"}, {"cursor": -1}, {"cursor": 10**30}, {"keys": "a"}]
 )
-def test_wrong_wishes_for_metrics_are_refused(http, params):
+def test_wrong_wishes_for_metrics_are_refused(http: Http, params: dict[str, Any]) -> None:
     job_id = http.submitted()["id"]
     assert_problem(
         http.get(f"/v1/jobs/{job_id}/metrics", params=params), 422, f"query.{next(iter(params))}"
     )
 
 
-def test_a_job_links_to_its_run_in_mlflow(settings: Settings, portal, pets):
+def test_a_job_links_to_its_run_in_mlflow(
+    settings: Settings, portal: BlockingPortal, pets: ParsedDataset
+) -> None:
     urls = {"mlflow_url": "http://mlflow:5000", "mlflow_public_url": "https://ml.example/"}
     app = create_app(settings.model_copy(update=urls))
     http = Http(app, portal)
@@ -108,7 +120,7 @@ def test_a_job_links_to_its_run_in_mlflow(settings: Settings, portal, pets):
     close(app)
 
 
-def test_experiments_come_in_pages(everywhere):
+def test_experiments_come_in_pages(everywhere: Http) -> None:
     for name in ("b", "a", "c"):
         everywhere.submitted(experiment=name)
     first = everywhere.get("/v1/experiments", params={"limit": 2}).json()

@@ -2,21 +2,28 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from anyio.from_thread import BlockingPortal
 from sqlalchemy import update
 
 from api.app import create_app
 from core import jobs, nodes
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.db.tables import Job
+from core.settings import Settings
 from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 from tests.support.api_cases import SPEC, Http, assert_problem, close
 
 
-def test_a_submission_answers_202_with_a_queued_job(everywhere):
+def test_a_submission_answers_202_with_a_queued_job(everywhere: Http) -> None:
     answer = everywhere.post("/v1/jobs", SPEC)
     assert answer.status_code == 202, answer.text
     job = answer.json()
@@ -28,7 +35,7 @@ def test_a_submission_answers_202_with_a_queued_job(everywhere):
     assert everywhere.get(answer.headers["location"]).json() == job
 
 
-def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere):
+def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere: Http) -> None:
     job = everywhere.submitted()
     assert (job["spec_version"], job["waits_for"]) == (1, None)
     engine = everywhere.app.state.context.engine
@@ -50,7 +57,7 @@ def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere):
     assert everywhere.post(f"{where}/pause").json()["waits_for"] is None
 
 
-def test_a_name_alone_means_the_latest_version(http, pets):
+def test_a_name_alone_means_the_latest_version(http: Http) -> None:
     assert http.submitted(dataset="pets")["dataset"] == "pets@1"
 
 
@@ -75,13 +82,15 @@ def test_a_name_alone_means_the_latest_version(http, pets):
         ({"loss": {"kind": "binary_cross_entropy"}, "metrics": []}, "network[2].units"),
     ],
 )
-def test_a_wrong_spec_is_refused_with_the_path_and_nothing_is_queued(http, changes, path):
+def test_a_wrong_spec_is_refused_with_the_path_and_nothing_is_queued(
+    http: Http, changes: dict[str, Any], path: str
+) -> None:
     problem = assert_problem(http.post("/v1/jobs", {**SPEC, **changes}), 422)
     assert any(error["path"].startswith(path) for error in problem["errors"]), problem
     assert http.get("/v1/jobs").json()["items"] == []
 
 
-def test_all_wrong_fields_are_named_at_once(http):
+def test_all_wrong_fields_are_named_at_once(http: Http) -> None:
     answer = http.post("/v1/jobs", {**SPEC, "epochs": 0, "seed": -1, "typo": 1})
     assert_problem(answer, 422, "epochs", "seed", "typo")
 
@@ -103,13 +112,15 @@ def test_all_wrong_fields_are_named_at_once(http):
         (json.dumps({**SPEC, "description": "\ud800"}).encode(), "application/json", 422),
     ],
 )
-def test_bodies_that_are_no_spec_are_refused(http, body, kind, status):
+def test_bodies_that_are_no_spec_are_refused(
+    http: Http, body: bytes, kind: str, status: int
+) -> None:
     answer = http.post("/v1/jobs", content=body, headers={"Content-Type": kind})
     assert_problem(answer, status)
 
 
-def test_a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not(http):
-    async def pieces():
+def test_a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not(http: Http) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000
 
@@ -119,7 +130,7 @@ def test_a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not(http):
         assert "262,144 bytes" in problem["detail"]
 
 
-def test_text_of_any_kind_comes_back_as_it_was_sent(everywhere):
+def test_text_of_any_kind_comes_back_as_it_was_sent(everywhere: Http) -> None:
     tags = {"a/b": "\u202e<script>alert(1)</script>", "n": "日本\U0001f600"}
     job = everywhere.submitted(tags=tags, description="'; DROP TABLE jobs; --")
     assert everywhere.get(f"/v1/jobs/{job['id']}").json()["tags"] == tags
@@ -128,7 +139,7 @@ def test_text_of_any_kind_comes_back_as_it_was_sent(everywhere):
 # Idempotency
 
 
-def test_the_same_key_and_body_give_the_same_job(everywhere):
+def test_the_same_key_and_body_give_the_same_job(everywhere: Http) -> None:
     headers = {"Idempotency-Key": "k-1"}
     first = everywhere.post("/v1/jobs", SPEC, headers=headers)
     again = everywhere.post("/v1/jobs", SPEC, headers=headers)
@@ -139,33 +150,33 @@ def test_the_same_key_and_body_give_the_same_job(everywhere):
     assert len(everywhere.get("/v1/jobs").json()["items"]) == 1
 
 
-def test_the_same_key_with_another_body_is_refused(everywhere):
+def test_the_same_key_with_another_body_is_refused(everywhere: Http) -> None:
     headers = {"Idempotency-Key": "k-1"}
     everywhere.post("/v1/jobs", SPEC, headers=headers)
     answer = everywhere.post("/v1/jobs", {**SPEC, "seed": 8}, headers=headers)
     assert_problem(answer, 422, "Idempotency-Key")
 
 
-def test_without_a_key_each_submission_is_a_job(http):
+def test_without_a_key_each_submission_is_a_job(http: Http) -> None:
     assert http.submitted()["id"] != http.submitted()["id"]
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a b"])
-def test_a_key_that_is_none_is_refused(http, key):
+def test_a_key_that_is_none_is_refused(http: Http, key: str) -> None:
     answer = http.post("/v1/jobs", SPEC, headers={"Idempotency-Key": key})
     assert_problem(answer, 422, "header.Idempotency-Key")
 
 
-def test_a_refused_spec_does_not_use_up_its_key(http):
+def test_a_refused_spec_does_not_use_up_its_key(http: Http) -> None:
     headers = {"Idempotency-Key": "k-1"}
     assert_problem(http.post("/v1/jobs", {**SPEC, "dataset": "nobody"}, headers=headers), 422)
     assert http.post("/v1/jobs", SPEC, headers=headers).status_code == 202
 
 
-def test_fifty_submissions_at_once_with_one_key_make_one_job(everywhere):
+def test_fifty_submissions_at_once_with_one_key_make_one_job(everywhere: Http) -> None:
     headers = {"Idempotency-Key": "same"}
 
-    async def all_at_once():
+    async def all_at_once() -> list[httpx.Response]:
         requests = [
             everywhere.client.post("/v1/jobs", json=SPEC, headers=headers) for _ in range(50)
         ]
@@ -180,7 +191,7 @@ def test_fifty_submissions_at_once_with_one_key_make_one_job(everywhere):
 # Lists
 
 
-def test_jobs_are_listed_newest_first_in_pages(everywhere):
+def test_jobs_are_listed_newest_first_in_pages(everywhere: Http) -> None:
     made = [everywhere.submitted(seed=seed)["id"] for seed in range(5)]
     seen, cursor = [], None
     while True:
@@ -211,7 +222,9 @@ def test_jobs_are_listed_newest_first_in_pages(everywhere):
         ({"tag": "team:b"}, set()),
     ],
 )
-def test_filters_narrow_the_list(everywhere, filters, found):
+def test_filters_narrow_the_list(
+    everywhere: Http, filters: dict[str, Any], found: set[str]
+) -> None:
     everywhere.submitted(name="one", tags={"team": "a", "x.y": "1:2"})
     two = everywhere.submitted(name="two", experiment="other", tags={})
     everywhere.post(f"/v1/jobs/{two['id']}/cancel")
@@ -231,13 +244,13 @@ def test_filters_narrow_the_list(everywhere, filters, found):
         ({"tag": "team"}, "query.tag"),
     ],
 )
-def test_wrong_filters_are_refused(http, filters, path):
+def test_wrong_filters_are_refused(http: Http, filters: str, path: str) -> None:
     problem = assert_problem(http.get("/v1/jobs", params=filters), 422)
     assert any(error["path"].startswith(path) for error in problem["errors"]), problem
 
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "\x00", "\U0001f600"])
-def test_filters_are_values_never_statements(everywhere, text):
+def test_filters_are_values_never_statements(everywhere: Http, text: str) -> None:
     everywhere.submitted()
     for name in ("experiment", "dataset", "name"):
         answer = everywhere.get("/v1/jobs", params={name: text})
@@ -252,12 +265,12 @@ def test_filters_are_values_never_statements(everywhere, text):
 @pytest.mark.parametrize(
     "verb", ["", "/cancel", "/pause", "/resume", "/retry", "/metrics", "/events"]
 )
-def test_a_job_that_is_not_there_is_404(http, job_id, verb):
+def test_a_job_that_is_not_there_is_404(http: Http, job_id: str, verb: str) -> None:
     method = "GET" if verb in {"", "/metrics", "/events"} else "POST"
     assert_problem(http.request(method, f"/v1/jobs/{job_id}{verb}"), 404)
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_once(everywhere):
+def test_a_waiting_job_is_cancelled_at_once_and_once(everywhere: Http) -> None:
     path = f"/v1/jobs/{everywhere.submitted()['id']}"
     first = everywhere.post(f"{path}/cancel")
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
@@ -265,7 +278,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_once(everywhere):
     assert_problem(everywhere.post(f"{path}/pause"), 409)
 
 
-def test_a_running_job_is_asked_to_end(everywhere):
+def test_a_running_job_is_asked_to_end(everywhere: Http) -> None:
     job = everywhere.submitted()
     everywhere.claimed(job["id"])
     answer = everywhere.post(f"/v1/jobs/{job['id']}/cancel")
@@ -273,17 +286,17 @@ def test_a_running_job_is_asked_to_end(everywhere):
     assert answer.json()["cancel_requested_at"] is not None
 
 
-def test_a_finished_job_cannot_be_cancelled(everywhere, pets_model):
+def test_a_finished_job_cannot_be_cancelled(everywhere: Http, pets_model: Path) -> None:
     job_id = everywhere.finished(pets_model)
     assert_problem(everywhere.post(f"/v1/jobs/{job_id}/cancel"), 409)
 
 
-def test_cancel_and_finish_race_to_exactly_one_end(everywhere):
+def test_cancel_and_finish_race_to_exactly_one_end(everywhere: Http) -> None:
     for _ in range(5):
         job = everywhere.submitted()
         claim = everywhere.claimed(job["id"])
 
-        def finish(claim=claim):
+        def finish(claim: jobs.Claim = claim) -> None:
             with transaction(everywhere.app.state.context.engine) as session:
                 jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
 
@@ -297,13 +310,13 @@ def test_cancel_and_finish_race_to_exactly_one_end(everywhere):
         assert asked_in_time or answer.status_code == 409
 
 
-def test_a_paused_job_waits_until_it_is_resumed(everywhere):
+def test_a_paused_job_waits_until_it_is_resumed(everywhere: Http) -> None:
     path = f"/v1/jobs/{everywhere.submitted()['id']}"
     assert everywhere.post(f"{path}/pause").json()["status"] == "paused"
     assert everywhere.post(f"{path}/resume").json()["status"] == "queued"
 
 
-def test_a_retry_is_a_new_job_with_the_same_spec(everywhere):
+def test_a_retry_is_a_new_job_with_the_same_spec(everywhere: Http) -> None:
     job = everywhere.submitted()
     everywhere.post(f"/v1/jobs/{job['id']}/cancel")
     answer = everywhere.post(f"/v1/jobs/{job['id']}/retry")
@@ -313,14 +326,14 @@ def test_a_retry_is_a_new_job_with_the_same_spec(everywhere):
     assert everywhere.get(f"/v1/jobs/{job['id']}").json()["status"] == "cancelled"
 
 
-def test_the_priority_of_a_waiting_job_can_be_changed(everywhere):
+def test_the_priority_of_a_waiting_job_can_be_changed(everywhere: Http) -> None:
     path = f"/v1/jobs/{everywhere.submitted()['id']}/priority"
     assert everywhere.post(path, {"priority": 7}).json()["priority"] == 7
     assert_problem(everywhere.post(path, {"priority": 1000}), 422, "priority")
     assert_problem(everywhere.post(path, {}), 422, "priority")
 
 
-def test_events_tell_who_did_what(everywhere):
+def test_events_tell_who_did_what(everywhere: Http) -> None:
     job_id = everywhere.submitted()["id"]
     everywhere.post(f"/v1/jobs/{job_id}/pause")
     everywhere.post(f"/v1/jobs/{job_id}/resume")
@@ -334,7 +347,9 @@ def test_events_tell_who_did_what(everywhere):
     assert_problem(everywhere.get(path, params={"cursor": "x"}), 422, "query.cursor")
 
 
-def test_more_jobs_than_may_wait_are_refused_for_now(settings, portal, pets):
+def test_more_jobs_than_may_wait_are_refused_for_now(
+    settings: Settings, portal: BlockingPortal, pets: ParsedDataset
+) -> None:
     app = create_app(settings.model_copy(update={"max_queued_jobs": 1}))
     http = Http(app, portal)
     http.register(pets)

@@ -2,6 +2,8 @@
 
 import io
 import random
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +17,7 @@ from tests.support.api_cases import Http, assert_problem
 ROWS = [{"p0": 1, "p1": 2.5}, {"p0": 6, "p1": 0.5}, {"p0": 3, "p1": 1.5}]
 
 
-def registered(http: Http, model, name: str = "pets") -> int:
+def registered(http: Http, model: Path, name: str = "pets") -> int:
     job_id = http.finished(model)
     answer = http.post(f"/v1/models/{name}/versions", {"job_id": job_id})
     assert answer.status_code == 201, answer.text
@@ -29,7 +31,7 @@ def point(http: Http, alias: str, version: int) -> dict[str, int]:
     return dict(answer.json()["aliases"])
 
 
-def evaluated(http: Http, reference: str, **asked) -> dict:
+def evaluated(http: Http, reference: str, **asked: Any) -> dict[str, Any]:
     """The evaluation that a job made, as a worker does it."""
     answer = http.post(f"/v1/models/{reference}/evaluations", {"dataset": "pets@1", **asked})
     assert answer.status_code == 202, answer.text
@@ -39,7 +41,7 @@ def evaluated(http: Http, reference: str, **asked) -> dict:
     return dict(http.get(f"/v1/jobs/{job['id']}/evaluation").json())
 
 
-def worse(pets_model, tmp_path):
+def worse(pets_model: Path, tmp_path: Path) -> Path:
     """The same network with its signs turned around: every answer is the other one."""
     model = TrainedModel.load(pets_model)
     for name, view in model.network.views.items():
@@ -49,7 +51,7 @@ def worse(pets_model, tmp_path):
     return tmp_path / "worse.safetensors"
 
 
-def test_versions_are_numbered_and_a_job_is_one_version(everywhere, pets_model):
+def test_versions_are_numbered_and_a_job_is_one_version(everywhere: Http, pets_model: Path) -> None:
     http = everywhere
     assert [registered(http, pets_model) for _ in range(3)] == [1, 2, 3]
     first = http.get("/v1/models/pets/versions/1").json()
@@ -64,14 +66,14 @@ def test_versions_are_numbered_and_a_job_is_one_version(everywhere, pets_model):
     assert (model["name"], model["latest_version"], model["aliases"]) == ("pets", 3, {})
 
 
-def test_only_a_finished_job_becomes_a_model(http):
+def test_only_a_finished_job_becomes_a_model(http: Http) -> None:
     waiting = {"job_id": http.submitted()["id"]}
     assert_problem(http.post("/v1/models/pets/versions", waiting), 409)
     assert_problem(http.post("/v1/models/pets/versions", {"job_id": "0" * 32}), 404)
     assert_problem(http.get("/v1/models/pets"), 404)
 
 
-def test_an_alias_answers_and_moves(everywhere, pets_model, tmp_path):
+def test_an_alias_answers_and_moves(everywhere: Http, pets_model: Path, tmp_path: Path) -> None:
     http = everywhere
     registered(http, pets_model)
     registered(http, worse(pets_model, tmp_path))
@@ -79,7 +81,7 @@ def test_an_alias_answers_and_moves(everywhere, pets_model, tmp_path):
     other = [{"cat": "dog", "dog": "cat"}[label] for label in expected]
     assert point(http, "champion", 1) == {"champion": 1}
 
-    def said(reference):
+    def said(reference: str) -> Any:
         return http.post(f"/v1/models/{reference}/predict", {"rows": ROWS}).json()["predictions"]
 
     assert said("pets@champion") == said("pets@1") == expected
@@ -91,12 +93,12 @@ def test_an_alias_answers_and_moves(everywhere, pets_model, tmp_path):
 @pytest.mark.parametrize(
     "reference", ["none", "pets@9", "pets@none", "pets@", "@1", "pets@99999999999"]
 )
-def test_what_is_not_registered_is_404(http, pets_model, reference):
+def test_what_is_not_registered_is_404(http: Http, pets_model: Path, reference: str) -> None:
     registered(http, pets_model)
     assert_problem(http.post(f"/v1/models/{reference}/predict", {"rows": ROWS}), 404)
 
 
-def test_rolling_back_goes_back_step_by_step(everywhere, pets_model):
+def test_rolling_back_goes_back_step_by_step(everywhere: Http, pets_model: Path) -> None:
     http = everywhere
     for version in (1, 2, 3):
         registered(http, pets_model)
@@ -115,14 +117,16 @@ def test_rolling_back_goes_back_step_by_step(everywhere, pets_model):
     assert_problem(http.post(f"{path}/rollback"), 404)
 
 
-def test_an_alias_is_a_plain_word(http, pets_model):
+def test_an_alias_is_a_plain_word(http: Http, pets_model: Path) -> None:
     registered(http, pets_model)
     for alias, status in (("latest", 422), ("7", 422), ("champion", 404)):
         answer = http.request("PUT", f"/v1/models/pets/aliases/{alias}", json={"version": 5})
         assert_problem(answer, status)
 
 
-def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pets_model):
+def test_an_evaluation_counts_right_answers_overall_and_by_slice(
+    everywhere: Http, pets_model: Path
+) -> None:
     http = everywhere
     registered(http, pets_model)
     rows = [{"p0": i % 7, "p1": i % 3 + 0.5} for i in range(40)]
@@ -177,7 +181,9 @@ def test_an_evaluation_counts_right_answers_overall_and_by_slice(everywhere, pet
         ("score", {"dataset": "pets@1", "interval": 0.9}, "interval"),
     ],
 )
-def test_what_cannot_work_is_refused_before_it_is_queued(http, pets_model, action, asked, path):
+def test_what_cannot_work_is_refused_before_it_is_queued(
+    http: Http, pets_model: Path, action: str, asked: dict[str, Any], path: str
+) -> None:
     registered(http, pets_model)
     assert http.upload("other", "p0,p1\n1,2\n").status_code == 201
     assert http.upload("text", "p0,p1,row\nx,2,1\n").status_code == 201
@@ -185,7 +191,7 @@ def test_what_cannot_work_is_refused_before_it_is_queued(http, pets_model, actio
     assert http.get("/v1/jobs", params={"kind": "evaluate"}).json()["items"] == []
 
 
-def test_answers_for_a_dataset_version_are_a_file(everywhere, pets_model):
+def test_answers_for_a_dataset_version_are_a_file(everywhere: Http, pets_model: Path) -> None:
     http = everywhere
     registered(http, pets_model)
     asked = {"dataset": "pets@1", "keep": ["label"], "probabilities": True}
@@ -214,7 +220,7 @@ def test_answers_for_a_dataset_version_are_a_file(everywhere, pets_model):
     assert_problem(http.get(where), 404)
 
 
-def test_a_model_that_a_job_waits_to_use_stays(everywhere, pets_model):
+def test_a_model_that_a_job_waits_to_use_stays(everywhere: Http, pets_model: Path) -> None:
     http = everywhere
     job_id = http.finished(pets_model)
     job = http.post(f"/v1/jobs/{job_id}/score", {"dataset": "pets@1"}).json()
@@ -226,13 +232,15 @@ def test_a_model_that_a_job_waits_to_use_stays(everywhere, pets_model):
     assert_problem(http.post(f"/v1/jobs/{job['id']}/score", {"dataset": "pets@1"}), 409)
 
 
-def test_only_a_better_model_is_promoted(everywhere, pets_model, tmp_path):
+def test_only_a_better_model_is_promoted(
+    everywhere: Http, pets_model: Path, tmp_path: Path
+) -> None:
     http = everywhere
     registered(http, worse(pets_model, tmp_path))
     registered(http, pets_model)
     path = "/v1/models/pets/aliases/champion/promote"
 
-    def asked(version, **more):
+    def asked(version: int, **more: Any) -> dict[str, Any]:
         return {"version": version, "dataset": "easy@1", "metric": "accuracy", **more}
 
     rows = [{"p0": i % 7, "p1": i % 3 + 0.5} for i in range(40)]
@@ -265,7 +273,7 @@ def test_only_a_better_model_is_promoted(everywhere, pets_model, tmp_path):
     assert_problem(http.post(path, asked(other, metric="none")), 422, "metric")
 
 
-def test_the_onnx_file_answers_alike(http, pets_model):
+def test_the_onnx_file_answers_alike(http: Http, pets_model: Path) -> None:
     registered(http, pets_model)
     answer = http.get("/v1/models/pets/versions/1/onnx")
     session = onnxruntime.InferenceSession(answer.content, providers=["CPUExecutionProvider"])
@@ -274,7 +282,7 @@ def test_the_onnx_file_answers_alike(http, pets_model):
     assert found.tolist() == TrainedModel.load(pets_model).predict(ROWS)
 
 
-def parquet(rows) -> bytes:
+def parquet(rows: list[dict[str, Any]]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return sink.getvalue()
@@ -288,7 +296,9 @@ CSV = "label,p1,p0\n" + "".join(f"cat,{row['p1']},{row['p0']}\n" for row in ROWS
     [("text/csv", CSV.encode()), ("application/vnd.apache.parquet", parquet(ROWS))],
     ids=["csv", "parquet"],
 )
-def test_files_are_answered_as_rows_are(http, pets_model, kind, content):
+def test_files_are_answered_as_rows_are(
+    http: Http, pets_model: Path, kind: str, content: Any
+) -> None:
     registered(http, pets_model)
     expected = http.post("/v1/models/pets/predict", {"rows": ROWS, "probabilities": True}).json()
     answer = http.post(
@@ -301,7 +311,7 @@ def test_files_are_answered_as_rows_are(http, pets_model, kind, content):
     assert answer.json() == expected
 
 
-def test_a_file_without_a_column_is_refused_by_its_name(http, pets_model):
+def test_a_file_without_a_column_is_refused_by_its_name(http: Http, pets_model: Path) -> None:
     registered(http, pets_model)
     path = "/v1/models/pets/predict/file"
     headers = {"Content-Type": "text/csv"}
@@ -313,7 +323,7 @@ def test_a_file_without_a_column_is_refused_by_its_name(http, pets_model):
     assert_problem(answer, 422, "p1")
 
 
-def test_a_thousand_broken_rows_are_refused_by_row_and_column(http, pets_model):
+def test_a_thousand_broken_rows_are_refused_by_row_and_column(http: Http, pets_model: Path) -> None:
     registered(http, pets_model)
     rng = random.Random(11)
     wrong = [
@@ -334,7 +344,7 @@ def test_a_thousand_broken_rows_are_refused_by_row_and_column(http, pets_model):
         [None],
     ]
     for _ in range(1000):
-        rows = [dict(rng.choice(ROWS)) for _ in range(rng.randint(1, 4))]
+        rows: list[dict[str, Any]] = [dict(rng.choice(ROWS)) for _ in range(rng.randint(1, 4))]
         place, column = rng.randrange(len(rows)), rng.choice(["p0", "p1", "p9"])
         how = rng.choice(["lacks", "has"]) if column != "p9" else "has"
         if how == "lacks":

@@ -1,10 +1,16 @@
 """Uploads in parts: what is wrong is said, and quotas before a byte is stored."""
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from api.app import create_app
+from core.data.ingest.parser import ParsedDataset
+from core.settings import Settings
 from tests.support.api_cases import CSV, Http, assert_problem, close
 
 CONTENT = CSV.encode()
@@ -12,17 +18,17 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 PATH = "/v1/datasets/pets/uploads"
 
 
-def begun(http, **changes):
+def begun(http: Http, **changes: Any) -> httpx.Response:
     announced = {"bytes": len(CONTENT), "sha256": SHA256, "filename": "pets.csv", **changes}
     return http.post(PATH, announced)
 
 
-def sent(http, upload, content, offset=0):
+def sent(http: Http, upload: dict[str, Any], content: bytes, offset: int = 0) -> httpx.Response:
     path = f"{PATH}/{upload['id']}?offset={offset}"
     return http.request("PUT", path, content=content)
 
 
-def test_parts_become_a_version(empty, settings):
+def test_parts_become_a_version(empty: Http, settings: Settings) -> None:
     upload = begun(empty).json()
     assert (upload["bytes"], upload["received"]) == (len(CONTENT), 0)
     assert sent(empty, upload, CONTENT[:100]).json()["received"] == 100
@@ -49,7 +55,9 @@ def test_parts_become_a_version(empty, settings):
     ],
     ids=["other bytes", "no table"],
 )
-def test_wrong_bytes_are_refused_and_gone(empty, settings, content, changes, told):
+def test_wrong_bytes_are_refused_and_gone(
+    empty: Http, settings: Settings, content: bytes, changes: dict[str, Any], told: str
+) -> None:
     upload = begun(empty, **changes).json()
     sent(empty, upload, content)
     answer = empty.post(f"{PATH}/{upload['id']}/complete")
@@ -59,7 +67,7 @@ def test_wrong_bytes_are_refused_and_gone(empty, settings, content, changes, tol
     assert_problem(empty.get("/v1/datasets/pets"), 404)
 
 
-def test_what_nobody_announced_is_not_there(empty):
+def test_what_nobody_announced_is_not_there(empty: Http) -> None:
     upload = begun(empty).json()
     assert_problem(empty.get(f"/v1/datasets/cars/uploads/{upload['id']}"), 404)
     assert_problem(empty.request("PUT", f"{PATH}/{'0' * 32}?offset=0", content=b"x"), 404)
@@ -70,7 +78,7 @@ def test_what_nobody_announced_is_not_there(empty):
 
 
 @pytest.fixture
-def limited(settings, portal, pets):
+def limited(settings: Settings, portal: BlockingPortal, pets: ParsedDataset) -> Iterator[Http]:
     """An app in which a dataset has two versions at most, and all together 2.5 times the pets."""
     limits = {"max_dataset_versions": 2, "max_owner_bytes": pets.bytes * 5 // 2}
     app = create_app(settings.model_copy(update=limits))
@@ -78,7 +86,7 @@ def limited(settings, portal, pets):
     close(app)
 
 
-def test_quotas_are_told_before_bytes_are_stored(limited, settings):
+def test_quotas_are_told_before_bytes_are_stored(limited: Http, settings: Settings) -> None:
     assert limited.upload().status_code == 201
     assert limited.upload("cars").status_code == 201
     kept = sorted(settings.data_dir.joinpath("store").rglob("*"))

@@ -1,17 +1,19 @@
 """Nodes over REST: one worker is taken out and comes back."""
 
+import httpx
+
 from core import nodes
 from core.db.session import transaction
 from tests.support.api_cases import Http, assert_problem
 
 
-def draining(answer) -> dict[str, bool]:
+def draining(answer: httpx.Response) -> dict[str, bool]:
     """Which workers of a node take no new jobs."""
     assert answer.status_code == 200, answer.text
     return {one["id"]: one["draining_at"] is not None for one in answer.json()["workers"]}
 
 
-def test_one_worker_is_drained_and_comes_back(everywhere: Http):
+def test_one_worker_is_drained_and_comes_back(everywhere: Http) -> None:
     with transaction(everywhere.app.state.context.engine) as session:
         for worker in ("a", "b"):
             nodes.heartbeat(
@@ -26,7 +28,7 @@ def test_one_worker_is_drained_and_comes_back(everywhere: Http):
     assert_problem(everywhere.post("/v1/nodes/n2/workers/a/undrain"), 404)
 
 
-def test_a_worker_that_its_circuit_breaker_stopped_is_shown_and_degrades(everywhere: Http):
+def test_a_worker_that_its_circuit_breaker_stopped_is_shown_and_degrades(everywhere: Http) -> None:
     with transaction(everywhere.app.state.context.engine) as session:
         for worker, reason in (("a", "no space left on the disk of the cache"), ("b", None)):
             nodes.heartbeat(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -9,21 +10,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.data.ingest.parser import ParsedDataset
+from core.events import TrainingEnded
+from core.settings import Settings
 from core.spec import JobSpec
 from core.training.loop import train
 from core.training.model import TrainedModel
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
 ROWS = [{"p0": 1, "p1": 2.5}, {"p0": 6, "p1": 0.5}, {"p0": 3, "p1": 1.5}]
 
 
 @pytest.fixture
-def path(http, pets_model):
+def path(http: Http, pets_model: Path) -> str:
     """Where the predictions of a finished job are asked for."""
     return f"/v1/jobs/{http.finished(pets_model)}/predict"
 
 
-def test_rows_are_answered_with_labels_as_in_the_data(everywhere, pets_model):
+def test_rows_are_answered_with_labels_as_in_the_data(everywhere: Http, pets_model: Path) -> None:
     job_id = everywhere.finished(pets_model)
     answer = everywhere.post(f"/v1/jobs/{job_id}/predict", {"rows": ROWS})
     assert answer.status_code == 200, answer.text
@@ -32,7 +35,7 @@ def test_rows_are_answered_with_labels_as_in_the_data(everywhere, pets_model):
     assert set(expected) <= {"cat", "dog"}
 
 
-def test_probabilities_come_on_request(http, path):
+def test_probabilities_come_on_request(http: Http, path: str) -> None:
     answer = http.post(path, {"rows": ROWS, "probabilities": True}).json()
     for label, chances in zip(answer["predictions"], answer["probabilities"], strict=True):
         assert set(chances) == {"cat", "dog"}
@@ -47,10 +50,11 @@ def numbers_model(pets: ParsedDataset, tmp_path: Path) -> Path:
     data = {"target": "p1", "features": ["p0"], "split": {"train": 0.4, "valid": 0.6, "test": 0}}
     spec = {**SPEC, "data": data, "network": network, "loss": loss, "metrics": []}
     *_, ended = train(JobSpec.model_validate(spec), pets.path, tmp_path)
+    assert isinstance(ended, TrainingEnded)
     return Path(ended.path)
 
 
-def test_numbers_come_with_intervals_on_request(http, numbers_model):
+def test_numbers_come_with_intervals_on_request(http: Http, numbers_model: Path) -> None:
     path = f"/v1/jobs/{http.finished(numbers_model)}/predict"
     rows = [{"p0": 1}, {"p0": 5}]
     answer = http.post(path, {"rows": rows, "interval": 0.9}).json()
@@ -59,16 +63,16 @@ def test_numbers_come_with_intervals_on_request(http, numbers_model):
     assert_problem(http.post(path, {"rows": rows, "interval": 0.999}), 422, "interval")
 
 
-def test_labels_have_no_intervals(http, path):
+def test_labels_have_no_intervals(http: Http, path: str) -> None:
     assert_problem(http.post(path, {"rows": ROWS, "interval": 0.9}), 422, "interval")
 
 
-def test_a_job_that_has_no_model_yet_is_a_conflict(http):
+def test_a_job_that_has_no_model_yet_is_a_conflict(http: Http) -> None:
     job_id = http.submitted()["id"]
     assert_problem(http.post(f"/v1/jobs/{job_id}/predict", {"rows": ROWS}), 409)
 
 
-def test_a_job_that_is_not_there_is_404(http):
+def test_a_job_that_is_not_there_is_404(http: Http) -> None:
     assert_problem(http.post(f"/v1/jobs/{'0' * 32}/predict", {"rows": ROWS}), 404)
 
 
@@ -86,7 +90,9 @@ def test_a_job_that_is_not_there_is_404(http):
         ({"p0": 1, "p1": 1, "label": "cat"}, "rows[1].label"),
     ],
 )
-def test_a_wrong_cell_is_named_by_row_and_column(http, path, row, where):
+def test_a_wrong_cell_is_named_by_row_and_column(
+    http: Http, path: str, row: dict[str, Any], where: str
+) -> None:
     assert_problem(http.post(path, {"rows": [ROWS[0], row]}), 422, where)
 
 
@@ -110,18 +116,18 @@ def test_a_wrong_cell_is_named_by_row_and_column(http, path, row, where):
         "rows",
     ],
 )
-def test_malformed_bodies_are_refused(http, path, body):
+def test_malformed_bodies_are_refused(http: Http, path: str, body: Any) -> None:
     assert_problem(http.post(path, content=json.dumps(body).encode(),
                              headers={"Content-Type": "application/json"}), 422)  # fmt: skip
 
 
-def test_numbers_that_are_not_finite_are_refused(http, path):
+def test_numbers_that_are_not_finite_are_refused(http: Http, path: str) -> None:
     body = json.dumps({"rows": [{"p0": float("nan"), "p1": 1.0}]}).encode()
     headers = {"Content-Type": "application/json"}
     assert_problem(http.post(path, content=body, headers=headers), 422, "rows[0].p0")
 
 
-def test_many_rows_are_answered_in_order(http, path):
+def test_many_rows_are_answered_in_order(http: Http, path: str) -> None:
     rows = [{"p0": i % 7, "p1": float(i % 3)} for i in range(10_000)]
     answer = http.post(path, {"rows": rows}).json()["predictions"]
     assert len(answer) == 10_000
@@ -144,7 +150,9 @@ anything = st.recursive(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=anything, as_row=st.booleans())
-def test_whatever_is_sent_the_answer_is_predictions_or_a_problem(http, path, body, as_row):
+def test_whatever_is_sent_the_answer_is_predictions_or_a_problem(
+    http: Http, path: str, body: Any, as_row: bool
+) -> None:
     content = json.dumps({"rows": [body]} if as_row else body).encode()
     answer = http.post(path, content=content, headers={"Content-Type": "application/json"})
     if answer.status_code != 200:
@@ -152,7 +160,9 @@ def test_whatever_is_sent_the_answer_is_predictions_or_a_problem(http, path, bod
         assert_problem(answer, answer.status_code)
 
 
-def test_a_model_whose_bytes_changed_is_not_used(http, pets_model, settings):
+def test_a_model_whose_bytes_changed_is_not_used(
+    http: Http, pets_model: Path, settings: Settings
+) -> None:
     job_id = http.finished(pets_model)
     [file] = (settings.data_dir / "store" / "models" / job_id).rglob("model.safetensors")
     file.write_bytes(b"x" + file.read_bytes()[1:])
@@ -161,7 +171,7 @@ def test_a_model_whose_bytes_changed_is_not_used(http, pets_model, settings):
     assert "predictions" not in answer.json()
 
 
-def test_a_model_that_was_deleted_is_404(http, pets_model, settings):
+def test_a_model_that_was_deleted_is_404(http: Http, pets_model: Path, settings: Settings) -> None:
     job_id = http.finished(pets_model)
     [file] = (settings.data_dir / "store" / "models" / job_id).rglob("model.safetensors")
     file.unlink()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
 
-def test_a_query_counts_and_shows_rows(http):
+def test_a_query_counts_and_shows_rows(http: Http) -> None:
     answer = http.post("/v1/datasets/pets/versions/1/query", {"query": "label:cat @limit:7"})
     assert answer.status_code == 200, answer.text
     found = answer.json()
@@ -29,11 +29,13 @@ def test_a_query_counts_and_shows_rows(http):
         ("/v1/datasets/cars/versions/1/query", "label:cat", 404),
     ],
 )
-def test_queries_that_cannot_be_answered_say_why(http, path, query, status):
+def test_queries_that_cannot_be_answered_say_why(
+    http: Http, path: str, query: str, status: int
+) -> None:
     assert_problem(http.post(path, {"query": query}), status)
 
 
-def test_a_job_with_a_query_is_checked_when_it_is_submitted(http):
+def test_a_job_with_a_query_is_checked_when_it_is_submitted(http: Http) -> None:
     data = {"target": "label", "query": "p0:[0 TO 4]"}
     assert http.post("/v1/jobs", {**SPEC, "data": data}).status_code == 202
     answer = http.post("/v1/jobs", {**SPEC, "data": {**data, "query": "q0:3"}})
@@ -41,7 +43,7 @@ def test_a_job_with_a_query_is_checked_when_it_is_submitted(http):
     assert answer.json()["errors"][0]["path"] == "data.query"
 
 
-def test_an_alias_is_set_moved_and_removed(everywhere):
+def test_an_alias_is_set_moved_and_removed(everywhere: Http) -> None:
     path = "/v1/datasets/pets/aliases/production"
     answer = everywhere.request("PUT", path, json={"version": 1})
     assert answer.json()["aliases"] == {"production": 1}

@@ -1,6 +1,8 @@
 """Retention: old checkpoints and nameless models go, what has a name stays."""
 
 import uuid
+from pathlib import Path
+from typing import Any
 
 from core import jobs
 from core.db.session import transaction
@@ -10,7 +12,7 @@ from tests.support.api_cases import Http, assert_problem
 RULES = {"checkpoints_days": 0, "models_days": 0}
 
 
-def collected(http: Http, **rules) -> list[tuple[str, str]]:
+def collected(http: Http, **rules: Any) -> list[tuple[str, str]]:
     answer = http.post("/v1/retention", {**RULES, **rules})
     assert answer.status_code == 200, answer.text
     assert answer.json()["bytes"] == sum(one["bytes"] for one in answer.json()["items"])
@@ -34,7 +36,7 @@ def with_checkpoint(http: Http, *, end: bool) -> tuple[str, str]:
     return job_id, key
 
 
-def test_checkpoints_of_ended_jobs_go_and_those_of_others_stay(everywhere):
+def test_checkpoints_of_ended_jobs_go_and_those_of_others_stay(everywhere: Http) -> None:
     http, store = everywhere, everywhere.app.state.context.store
     ended, key = with_checkpoint(http, end=True)
     _, other = with_checkpoint(http, end=False)
@@ -47,7 +49,7 @@ def test_checkpoints_of_ended_jobs_go_and_those_of_others_stay(everywhere):
     assert collected(http) == []
 
 
-def test_a_registered_model_always_stays(everywhere, pets_model):
+def test_a_registered_model_always_stays(everywhere: Http, pets_model: Path) -> None:
     http = everywhere
     nameless, named = http.finished(pets_model), http.finished(pets_model)
     assert http.post("/v1/models/pets/versions", {"job_id": named}).status_code == 201
@@ -63,12 +65,12 @@ def test_a_registered_model_always_stays(everywhere, pets_model):
     assert_problem(http.get("/v1/models/other"), 404)
 
 
-def test_wrong_rules_are_refused(http):
+def test_wrong_rules_are_refused(http: Http) -> None:
     assert_problem(http.post("/v1/retention", {"models_days": -1}), 422, "models_days")
     assert_problem(http.post("/v1/retention", {"model_days": 1}), 422, "model_days")
 
 
-def test_curves_of_old_jobs_keep_their_outline(everywhere):
+def test_curves_of_old_jobs_keep_their_outline(everywhere: Http) -> None:
     http, engine = everywhere, everywhere.app.state.context.engine
     ids = []
     for count in (3000, 900):

@@ -1,12 +1,14 @@
 """Sources: kept once, named by jobs and sweeps, refused when they hold secrets or too much."""
 
+from typing import Any
+
 import pytest
 
 from chainrule.client import Client
 from core.spec.source import MOST_BYTES
-from tests.support.api_cases import SPEC, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem
 
-SOURCE = {
+SOURCE: dict[str, Any] = {
     "repository": "https://example.com/net.git",
     "commit": "a" * 40,
     "branch": "work",
@@ -17,7 +19,7 @@ SOURCE = {
 }
 
 
-def test_a_source_is_kept_once_and_found_by_its_job(everywhere):
+def test_a_source_is_kept_once_and_found_by_its_job(everywhere: Http) -> None:
     made = everywhere.post("/v1/sources", SOURCE)
     assert made.status_code == 201, made.text
     again = everywhere.post("/v1/sources", {**SOURCE, "files": dict(SOURCE["files"])})
@@ -30,18 +32,18 @@ def test_a_source_is_kept_once_and_found_by_its_job(everywhere):
     assert everywhere.get(f"/v1/sources/{digest}").json() == found
 
 
-def test_a_repository_may_be_called_what_files_must_not(http):
+def test_a_repository_may_be_called_what_files_must_not(http: Http) -> None:
     answer = http.post("/v1/sources", {**SOURCE, "repository": "https://example.com/a/secrets"})
     assert answer.status_code == 201, answer.text
 
 
-def test_a_job_without_a_source_says_so(http):
+def test_a_job_without_a_source_says_so(http: Http) -> None:
     job = http.submitted()
     assert_problem(http.get(f"/v1/jobs/{job['id']}/source"), 404)
     assert_problem(http.get("/v1/sources/none"), 404)
 
 
-def test_unknown_sources_are_refused(http):
+def test_unknown_sources_are_refused(http: Http) -> None:
     assert_problem(http.post("/v1/jobs", {**SPEC, "source": "0" * 64}), 422, "source")
     sweep = {
         "name": "s",
@@ -65,17 +67,17 @@ def test_unknown_sources_are_refused(http):
         ({"commit": "HEAD"}, "commit"),
     ],
 )
-def test_wrong_sources_are_refused_by_field(http, changes, path):
+def test_wrong_sources_are_refused_by_field(http: Http, changes: dict[str, Any], path: str) -> None:
     answer = http.post("/v1/sources", {**SOURCE, **changes})
     problem = assert_problem(answer, 422, path)
     assert "AKIA" not in str(problem)
 
 
-def test_the_client_sends_what_it_stands_in(http, monkeypatch):
+def test_the_client_sends_what_it_stands_in(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
 
     class Loop:
-        def post(self, path, body=None, **_):
+        def post(self, path: str, body: Any = None, **_: Any) -> Any:
             sent.append((path, body))
             answer = http.post(path, body)
             assert answer.is_success, answer.text

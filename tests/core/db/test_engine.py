@@ -204,7 +204,7 @@ def test_a_locked_sqlite_file_is_unavailable(sqlite_url: str) -> None:
 def test_busy_work_is_repeated_a_few_times(engine: Engine) -> None:
     calls: list[int] = []
 
-    def work(session: object) -> str:
+    def work(_: object) -> str:
         calls.append(1)
         if len(calls) < 3:
             raise UnavailableError("busy")
