@@ -1,11 +1,11 @@
-# One image for every Chainrule process: the command decides which (api, worker, scheduler, migrations).
-# Targets: `chainrule` (default) and `chainrule-gpu` (with CuPy and the CUDA libraries it loads).
+# One image for every process of Chainrule. The command chooses api, worker, scheduler or migrations.
+# Targets: `chainrule` (default) and `chainrule-gpu` (with CuPy and its CUDA libraries).
 
 FROM python:3.12-slim AS build
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /build
 COPY requirements/bootstrap.lock requirements/runtime.lock requirements/
-# The installer lives apart, so the image does not carry it.
+# The installer has an environment of its own, which is not part of the image.
 RUN python -m venv /opt/installer \
     && /opt/installer/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --no-deps -r requirements/bootstrap.lock \
@@ -18,13 +18,13 @@ COPY chainrule chainrule
 COPY core core
 COPY migrations migrations
 COPY worker worker
-# The history stays outside, so the version is an argument: --build-arg VERSION=0.2.0; empty: the last release.
+# The image has no git history: pass the version as --build-arg VERSION=0.2.0. Empty: the last release.
 ARG VERSION=""
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
     /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
 
 FROM python:3.12-slim AS base
-# The home folder exists and is owned by the user, so a fresh named volume on it is writable.
+# The user owns the home folder, so a new named volume on it is writable.
 RUN groupadd --gid 10001 chainrule \
     && useradd --uid 10001 --gid 10001 --no-log-init \
         --home-dir /var/lib/chainrule --create-home --shell /usr/sbin/nologin chainrule
@@ -46,5 +46,5 @@ RUN /opt/installer/bin/uv pip install --require-hashes --no-deps -r requirements
 FROM base AS chainrule-gpu
 COPY --from=build-gpu /opt/chainrule /opt/chainrule
 
-# Last, because a build without a target takes the last stage.
+# The last stage is the default target of a build.
 FROM chainrule

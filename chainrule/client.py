@@ -1,4 +1,4 @@
-"""The Python client: everything that the REST api can do, as methods."""
+"""The Python client: a method for each request of the REST API."""
 
 import os
 import time
@@ -28,10 +28,10 @@ _ABSENT_SECONDS = 20.0
 class Client:
     """A Chainrule server. Answers are the JSON objects of the api, as dictionaries.
 
-    `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, `url` in the end to the
-    address of `chainrule up`. Methods raise ProblemError when the server refuses and
-    UnreachableError when none answers. The code of the project one is in goes with what
-    is submitted; `source=False`, or CHAINRULE_SOURCE=off, keeps it here.
+    `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, and `url` without either to
+    the address of `chainrule up`. Methods raise ProblemError if the server refuses a request, and
+    UnreachableError if no server answers. Jobs and sweeps are submitted with the source code of the
+    current project, unless `source` is False or CHAINRULE_SOURCE is off.
     """
 
     def __init__(
@@ -72,48 +72,45 @@ class Client:
         self._transport.close()
 
     def nodes(self) -> Iterator[Document]:
-        """The machines that have or had workers."""
+        """Yield the machines that have or had workers."""
         return self._transport.items("/v1/nodes")
 
     def drain(self, node: str, *, worker: str = "", undo: bool = False) -> Document:
-        """Have a machine, or one `worker` of it, give its jobs back and take no new ones.
+        """Drain a machine, or one `worker` of it: it gives its jobs back and takes no new ones.
 
-        `undo`: let it take jobs again.
+        With `undo` it takes jobs again.
         """
-        verb = "undrain" if undo else "drain"
-        whom = (
-            f"{quote(node, safe='')}/workers/{quote(worker, safe='')}"
-            if worker
-            else (quote(node, safe=""))
-        )
-        return self._transport.post(f"/v1/nodes/{whom}/{verb}", repeatable=True)
+        path = f"/v1/nodes/{quote(node, safe='')}"
+        if worker:
+            path += f"/workers/{quote(worker, safe='')}"
+        return self._transport.post(f"{path}/{'undrain' if undo else 'drain'}", repeatable=True)
 
     def experiments(self) -> Iterator[Document]:
-        """The experiments."""
+        """Yield the experiments."""
         return self._transport.items("/v1/experiments")
 
     def collect_garbage(self, rules: Mapping[str, Any]) -> Document:
-        """Erase what `rules` say nobody needs, or with `dry_run` only say what that is."""
+        """Erase files by the `rules` of `POST /v1/retention`; with `dry_run` only list them."""
         return self._transport.post("/v1/retention", dict(rules))
 
     def rebuild_mlflow(self) -> Document:
-        """Have MLflow told everything anew; of how many `jobs` and `sweeps`."""
+        """Send all jobs and sweeps to MLflow again. Returns their numbers, `jobs` and `sweeps`."""
         total = {"jobs": 0, "sweeps": 0}
         cursor: str | None = ""
         while cursor is not None:
             query = f"?cursor={cursor}" if cursor else ""
-            done = self._transport.post(f"/v1/mlflow/rebuild{query}", repeatable=True)
-            total = {what: count + done[what] for what, count in total.items()}
-            cursor = done["next"]
+            page = self._transport.post(f"/v1/mlflow/rebuild{query}", repeatable=True)
+            total = {kind: count + page[kind] for kind, count in total.items()}
+            cursor = page["next"]
         return total
 
     def ready(self) -> Document:
-        """Whether all that the server needs answers. Raises ProblemError (503) if not."""
+        """Return the state of the server's dependencies. Raises ProblemError (503) if not ready."""
         return self._transport.get("/readyz")
 
 
-class Happening(NamedTuple):
-    """An event of a job's stream: `kind` is state, metrics, log or end; `data` as in the api."""
+class JobEvent(NamedTuple):
+    """An event of a job's stream: `kind` is state, metrics, log or end; `data` as in the API."""
 
     kind: str
     data: Document
@@ -121,30 +118,30 @@ class Happening(NamedTuple):
 
 
 class Jobs:
-    """What was asked for, and how far it has come."""
+    """Jobs: submit, follow and control them."""
 
     def __init__(self, transport: Transport, sources: Sources) -> None:
         self._transport = transport
         self._sources = sources
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
-        """Queue a job, with its source. The same again under the same key gives the same job."""
+        """Submit a job with its source. The same key returns the same job again."""
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         body = self._sources.attach(spec)
         return self._transport.post("/v1/jobs", body, repeatable=True, headers=headers)
 
     def get(self, job_id: str) -> Document:
-        """One job, with its spec and attempts."""
+        """Return a job with its spec and attempts."""
         return self._transport.get(_path(job_id))
 
     def list(self, **filters: Any) -> Iterator[Document]:
-        """Jobs, newest first; `filters` as in the api, like `status="running"`."""
+        """Yield jobs, newest first; `filters` as in the API, like `status="running"`."""
         return self._transport.items("/v1/jobs", **filters)
 
     def watch(self, job_id: str, *, pause_seconds: float = 0.3) -> Iterator[Document]:
-        """The job again and again, last in its terminal state.
+        """Yield the job repeatedly, the last time in its terminal state.
 
-        A server that answered once and is then away, to be started anew, is waited for a while.
+        If the server answered before and then restarts, wait for it up to 20 s.
         """
         give_up_at = 0.0
         while True:
@@ -168,23 +165,23 @@ class Jobs:
         timeout_seconds: float | None = None,
         on_change: Callable[[Document], None] | None = None,
     ) -> Document:
-        """The job in its terminal state. Raises DeadlineError after `timeout_seconds`."""
+        """Return the job in its terminal state. Raises DeadlineError after `timeout_seconds`."""
         give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        seen: Document | None = None
+        last: Document | None = None
         for job in self.watch(job_id):
-            if on_change is not None and job != seen:
+            if on_change is not None and job != last:
                 on_change(job)
-            seen = job
+            last = job
             late = give_up_at is not None and time.monotonic() > give_up_at
             if late and not JobStatus(job["status"]).terminal:
                 raise DeadlineError(
                     f"job {job_id} is still {job['status']} after {timeout_seconds:g} s"
                 )
-        assert seen is not None
-        return seen
+        assert last is not None
+        return last
 
     def metrics(self, job_id: str, key: str | None = None) -> Iterator[Document]:
-        """The metric points so far; all keys, or one like `train/loss`."""
+        """Yield the metric points so far, of all keys or of one like `train/loss`."""
         cursor: str | None = None
         while True:
             page = self._transport.get(f"{_path(job_id)}/metrics", key=key, cursor=cursor)
@@ -193,25 +190,24 @@ class Jobs:
             if cursor is None or not page["items"]:
                 return
 
-    def events(self, job_id: str, *, after: str | None = None) -> Iterator[Happening]:
-        """What happens to the job, live, until it has ended: without gap or repeat.
+    def events(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent]:
+        """Yield the events of the job until it ends, without gaps or repeats.
 
-        `after` is the id of the last one that was seen. A server that is away for a while is waited
-        for.
+        `after` is the id of the last event that you have. Reconnects if the connection breaks.
         """
         for event in self._transport.stream(f"{_path(job_id)}/events", after):
-            yield Happening(event.event, event.json(), event.id)
+            yield JobEvent(event.event, event.json(), event.id)
 
     def logs(self, job_id: str) -> Iterator[Document]:
-        """What the job's attempts said so far, line by line."""
+        """Yield the lines of the job's log so far."""
         return self._transport.items(f"{_path(job_id)}/logs", limit=500)
 
     def insights(self, job_id: str) -> Document:
-        """Confusion matrix, hardest rows, spreads of a finished job. ProblemError (404): none."""
+        """Return the insights of a finished job. Raises ProblemError (404) if it has none."""
         return self._transport.get(f"{_path(job_id)}/insights")
 
     def evaluation(self, job_id: str) -> Document:
-        """What a job that evaluates has measured. Raises ProblemError (409) while it has not."""
+        """Return the result of an evaluation job. Raises ProblemError (409) before it finishes."""
         return self._transport.get(f"{_path(job_id)}/evaluation")
 
     def predictions(
@@ -221,34 +217,35 @@ class Jobs:
         *,
         on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> None:
-        """Write the answers of a job that scored to a file. Raises ProblemError (409) before that.
+        """Write the predictions of a scoring job to a file.
 
-        `on_bytes` hears how many bytes have come, of how many.
+        `on_bytes` is called with the bytes received and the total, if known. Raises ProblemError
+        (409) before the job finishes.
         """
         self._transport.download(f"{_path(job_id)}/predictions", Path(target), on_bytes)
 
     def source(self, job_id: str) -> Document:
-        """The code the job was submitted from. Raises ProblemError (404) when nobody sent it."""
+        """Return the source code of the job. Raises ProblemError (404) if none was sent."""
         return self._transport.get(f"{_path(job_id)}/source")
 
     def cancel(self, job_id: str) -> Document:
-        """Ask for the job to end. Raises ProblemError (409) when it already has."""
+        """Cancel the job. Raises ProblemError (409) if it has ended."""
         return self._transport.post(f"{_path(job_id)}/cancel", repeatable=True)
 
     def pause(self, job_id: str) -> Document:
-        """Keep the job from running; one that runs saves a checkpoint and stops."""
+        """Pause the job. A running job saves a checkpoint first."""
         return self._transport.post(f"{_path(job_id)}/pause", repeatable=True)
 
     def resume(self, job_id: str) -> Document:
-        """Let a paused job go on from its last checkpoint."""
+        """Continue a paused job from its last checkpoint."""
         return self._transport.post(f"{_path(job_id)}/resume", repeatable=True)
 
     def retry(self, job_id: str) -> Document:
-        """The job that tries a failed or cancelled one again."""
+        """Submit the spec of a failed or cancelled job again, and return the new job."""
         return self._transport.post(f"{_path(job_id)}/retry")
 
     def move(self, job_id: str, priority: int) -> Document:
-        """Let a waiting job go before others (above 0) or after them."""
+        """Set the priority of a queued job. Higher runs first; the default is 0."""
         path = f"{_path(job_id)}/priority"
         return self._transport.post(path, {"priority": priority}, repeatable=True)
 
@@ -260,7 +257,7 @@ class Jobs:
         probabilities: bool = False,
         interval: float | None = None,
     ) -> Document:
-        """As `client.models.predict`, of a finished job's model."""
+        """Predict with the model of a finished job; see `Models.predict`."""
         body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
 

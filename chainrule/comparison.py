@@ -1,4 +1,4 @@
-"""Compare two jobs: what was asked for, where it ran, what came of it."""
+"""Compare two jobs: their specs, environments and results."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,9 @@ from chainrule.transport import Document
 from core.events import MACHINE
 
 KERNEL = "environment.blas"
-"""Where jobs say the BLAS, its version and the kernel that it chose for the processor."""
+"""Path of the BLAS of a job, with its version and the kernel for the processor."""
 ABSENT = "-"
-"""Stands for what one of two jobs does not have."""
+"""Value for what one of two jobs does not have."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Difference:
 
 
 def differences(left: Document, right: Document) -> list[Difference]:
-    """All that differs between two jobs: data, spec, source, environment, results.
+    """Return all differences between two jobs: dataset, spec, source, environment, results.
 
-    The source of a job is expected under `source`, as the api tells it.
+    Each job holds its source under `source`, as the API returns it.
     """
-    found: list[Difference] = []
+    rows: list[Difference] = []
     for name, pick in (
         ("dataset", lambda job: job.get("dataset")),
         ("spec", lambda job: job.get("spec")),
@@ -36,23 +36,23 @@ def differences(left: Document, right: Document) -> list[Difference]:
         ("environment", _environment),
         ("result", _result),
     ):
-        found += _walk(name, pick(left), pick(right))
-    return found
+        rows += _walk(name, pick(left), pick(right))
+    return rows
 
 
 def identical_weights(left: Document, right: Document) -> bool | None:
-    """Whether both jobs ended with the same weights; None when one of them has none."""
+    """Return whether both jobs have the same weights, or None if one has none."""
     digests = left.get("weights_digest"), right.get("weights_digest")
     return None if None in digests else digests[0] == digests[1]
 
 
-def other_kernel(found: Iterable[Difference]) -> str | None:
-    """What is to be said when the two jobs multiplied matrices with different BLAS kernels."""
-    for one in found:
-        if one.path == KERNEL:
+def other_kernel(rows: Iterable[Difference]) -> str | None:
+    """Return a sentence if the two jobs used different BLAS kernels, else None."""
+    for row in rows:
+        if row.path == KERNEL:
             return (
-                f"the BLAS kernels differ: {one.left} | {one.right}. Equal bits can be expected of "
-                "the same kernel only"
+                f"the BLAS kernels differ: {row.left} | {row.right}. Only the same kernel gives "
+                "identical weights"
             )
     return None
 
@@ -60,13 +60,13 @@ def other_kernel(found: Iterable[Difference]) -> str | None:
 def first_difference(
     left: Iterable[Document], right: Iterable[Document]
 ) -> tuple[int, Difference] | None:
-    """The epoch and the metric at which two histories part, or None when they are equal."""
+    """Return the first epoch and metric that differ, or None if the histories are equal."""
     before, after = _points(left), _points(right)
     for place in sorted(before.keys() | after.keys()):
-        one, other = before.get(place, ABSENT), after.get(place, ABSENT)
-        if one != other:
+        first, second = before.get(place, ABSENT), after.get(place, ABSENT)
+        if first != second:
             epoch, _, key = place
-            return epoch, Difference(key, one, other)
+            return epoch, Difference(key, first, second)
     return None
 
 
@@ -79,10 +79,10 @@ def _points(items: Iterable[Document]) -> dict[tuple[int, int, str], Any]:
 
 
 def _source(job: Document) -> Document:
-    """Where the code stood; its texts as digests, for whole files say little in a table."""
-    found = job.get("source") or {}
-    named = {name: found[name] for name in ("repository", "commit", "branch") if name in found}
-    texts = {"changes": found.get("diff") or "", **(found.get("files") or {})}
+    """Return the commit of a job, and digests of its changes and new files."""
+    code = job.get("source") or {}
+    named = {name: code[name] for name in ("repository", "commit", "branch") if name in code}
+    texts = {"changes": code.get("diff") or "", **(code.get("files") or {})}
     digests = {
         name: f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:8]}"
         for name, text in texts.items()
@@ -107,7 +107,7 @@ def _walk(path: str, left: Any, right: Any) -> Iterator[Difference]:
             yield from _walk(f"{path}.{name}", left.get(name, ABSENT), right.get(name, ABSENT))
     elif isinstance(left, list) and isinstance(right, list):
         for index in range(max(len(left), len(right))):
-            one, other = (side[index] if index < len(side) else ABSENT for side in (left, right))
-            yield from _walk(f"{path}[{index}]", one, other)
+            pair = (side[index] if index < len(side) else ABSENT for side in (left, right))
+            yield from _walk(f"{path}[{index}]", *pair)
     elif left != right:
         yield Difference(path, left, right)

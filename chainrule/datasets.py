@@ -10,10 +10,10 @@ from chainrule.problem import ProblemError, UnreachableError, is_away
 from chainrule.transport import Document, Transport
 
 UNTYPED = "application/octet-stream"
-"""What a dataset file is sent as when nobody said its type: the server finds out by its name."""
+"""Content type of a file of unknown type: the server detects it by name and first bytes."""
 
 PART_BYTES = 16 * 2**20
-"""A larger file is sent in parts of this size."""
+"""Larger files are sent in parts of this size."""
 
 _UPLOAD_SECONDS = 600.0
 _FAILURES = 5
@@ -22,7 +22,7 @@ _CONFLICT = 409
 
 
 class Datasets:
-    """Named data in immutable versions."""
+    """Datasets: named data in immutable versions."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -36,12 +36,12 @@ class Datasets:
         part_bytes: int = PART_BYTES,
         on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> Document:
-        """Send a file as the next version of `name`.
+        """Upload a file as the next version of `name`, and return the version.
 
-        The server knows its format by `content_type`, or else by the file's name and first bytes.
-        A file of more than `part_bytes` goes in parts: an upload that was cut off goes on where it
-        was, also when it is begun again later. `on_bytes` hears how many bytes are there, of how
-        many.
+        Without `content_type` the server detects the format by name and first bytes. A file larger
+        than `part_bytes` is sent in parts; an upload that broke off continues when you repeat it.
+        `on_bytes` is called with the bytes received and the total. Raises OSError if the file
+        cannot be read.
         """
         file = Path(path)
         if file.stat().st_size > part_bytes:
@@ -70,14 +70,14 @@ class Datasets:
         size = file.stat().st_size
         with file.open("rb") as body:
             digest = hashlib.file_digest(body, "sha256").hexdigest()
-            announced = {
+            announcement = {
                 "bytes": size,
                 "sha256": digest,
                 "filename": file.name,
                 "content_type": content_type,
             }
             uploads = f"/v1/datasets/{quote(name, safe='')}/uploads"
-            seen = self._transport.post(uploads, announced, repeatable=True)
+            upload = self._transport.post(uploads, announcement, repeatable=True)
 
             def send(path: str, received: int) -> Document:
                 body.seek(received)
@@ -89,7 +89,7 @@ class Datasets:
                     timeout=_UPLOAD_SECONDS,
                 )
 
-            return self._completed(f"{uploads}/{seen['id']}", seen, send, on_bytes)
+            return self._completed(f"{uploads}/{upload['id']}", upload, send, on_bytes)
 
     def import_from(
         self,
@@ -100,61 +100,61 @@ class Datasets:
         in_place: bool = False,
         on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> Document:
-        """Let the server copy the file at `url` as the next version of `name`.
+        """Copy the file at `url` on the server as the next version of `name`; return the version.
 
-        The URL, `s3://bucket/key` for one, must be among those that the server may read; its
-        credentials are the server's. `on_bytes` hears how many bytes are there, of how many. What
-        was cut off goes on where it was when it is begun again. With `in_place` the file stays
-        where it is: the server reads it once, and workers read it there.
+        CHAINRULE_DATASET_URLS of the server must permit the URL, like `s3://bucket/key`, and the
+        server's credentials are used. A copy that broke off continues when you repeat it.
+        `on_bytes` is called with the bytes received and the total. With `in_place` the file is not
+        copied: the server reads it once, and workers read it there.
         """
-        asked = {"url": url, "content_type": content_type or "", "in_place": in_place}
+        body = {"url": url, "content_type": content_type or "", "in_place": in_place}
         datasets = f"/v1/datasets/{quote(name, safe='')}"
-        seen = self._transport.post(f"{datasets}/imports", asked, repeatable=True)
+        upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 
         def pull(path: str, received: int) -> Document:
             return self._transport.send("POST", f"{path}/pull", timeout=_UPLOAD_SECONDS)
 
-        return self._completed(f"{datasets}/uploads/{seen['id']}", seen, pull, on_bytes)
+        return self._completed(f"{datasets}/uploads/{upload['id']}", upload, pull, on_bytes)
 
     def _completed(
         self,
         path: str,
-        seen: Document,
+        upload: Document,
         step: Callable[[str, int], Document],
         on_bytes: Callable[[int, int | None], None],
     ) -> Document:
-        """Take steps until all bytes of the upload at `path` are there; the version it becomes."""
-        size, failures = seen["bytes"], 0
-        while (received := seen["received"]) < size:
+        """Repeat `step` until the upload at `path` has all bytes, and return the new version."""
+        size, failures = upload["bytes"], 0
+        while (received := upload["received"]) < size:
             on_bytes(received, size)
             try:
-                seen = step(path, received)
+                upload = step(path, received)
             except (ProblemError, UnreachableError) as error:
                 failures += 1
                 out_of_step = isinstance(error, ProblemError) and error.status == _CONFLICT
                 if failures > _FAILURES or not (is_away(error) or out_of_step):
                     raise
                 time.sleep(_PAUSE_SECONDS * failures)
-                seen = self._transport.get(path)
-            if seen["received"] > received:
+                upload = self._transport.get(path)
+            if upload["received"] > received:
                 failures = 0
         on_bytes(size, size)
         return self._transport.send("POST", f"{path}/complete", timeout=_UPLOAD_SECONDS)
 
     def list(self, *, tag: Sequence[str] = ()) -> Iterator[Document]:
-        """All datasets, or those that have all of these tags: `key:value`."""
+        """Yield all datasets, or those with all of these tags (`key:value`)."""
         return self._transport.items("/v1/datasets", tag=tag)
 
     def versions(self, name: str) -> Iterator[Document]:
-        """All versions of a dataset."""
+        """Yield the versions of a dataset."""
         return self._transport.items(f"/v1/datasets/{quote(name, safe='')}/versions")
 
     def get(self, name: str, version: int) -> Document:
-        """One version of a dataset, with its columns."""
+        """Return a version of a dataset, with its columns."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
 
     def describe(self, name: str) -> Document:
-        """A dataset: its latest version and its aliases."""
+        """Return a dataset, with its latest version and its aliases."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
 
     def change(
@@ -164,7 +164,7 @@ class Datasets:
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
     ) -> Document:
-        """Change the description or some tags of a dataset; a tag of None is taken away."""
+        """Change the description or some tags of a dataset. None removes a tag."""
         body: Document = {"tags": dict(tags or {})}
         if description is not None:
             body["description"] = description
@@ -174,7 +174,7 @@ class Datasets:
     def derive(
         self, name: str, version: int, new: str, query: str = "", *, columns: Sequence[str] = ()
     ) -> Document:
-        """Make what a query keeps of a version the next version of the dataset `new`."""
+        """Save the rows of a query as the next version of the dataset `new`; return the version."""
         body = {"name": new, "query": query, "columns": [*columns]}
         path = f"{_version(name, version)}/derive"
         return self._transport.send(
@@ -191,20 +191,21 @@ class Datasets:
         query: str = "",
         on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> None:
-        """Write a version's rows, or those a query keeps, to a file: `parquet`, `csv` or `arrow`.
+        """Write the rows of a version, or of a query, to a `parquet`, `csv` or `arrow` file.
 
-        `on_bytes` hears how many bytes have come, of how many.
+        `on_bytes` is called with the bytes received and the total, if known. Raises OSError if the
+        file cannot be written.
         """
-        wanted = f"format={quote(kind, safe='')}&query={quote(query, safe='')}"
-        path = f"{_version(name, version)}/content?{wanted}"
+        parameters = f"format={quote(kind, safe='')}&query={quote(query, safe='')}"
+        path = f"{_version(name, version)}/content?{parameters}"
         self._transport.download(path, Path(target), on_bytes)
 
     def uses(self, name: str, version: int) -> Document:
-        """The jobs and models that learned from a version, and what still needs it."""
+        """Return the jobs and models that learned from a version, and what still needs it."""
         return self._transport.get(f"{_version(name, version)}/uses")
 
     def erase(self, name: str, version: int, *, reason: str = "") -> Document:
-        """Erase a version as soon as no job needs it; new jobs cannot have it from now on.
+        """Erase a version when no job needs it any more. New jobs cannot use it from now on.
 
         Raises ProblemError (409) while an alias points at it.
         """
@@ -212,12 +213,12 @@ class Datasets:
         return self._transport.send("DELETE", path, repeatable=True)
 
     def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Document:
-        """How many rows of a version a query keeps, and the first of them."""
+        """Return the number of rows that a query keeps, and the first `preview` of them."""
         path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
         return self._transport.post(path, {"query": query, "preview": preview}, repeatable=True)
 
     def set_alias(self, name: str, alias: str, version: int) -> Document:
-        """Let `name@alias` mean a version from now on."""
+        """Point `name@alias` at a version."""
         path = f"/v1/datasets/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
         return self._transport.send("PUT", path, repeatable=True, json={"version": version})
 

@@ -1,4 +1,4 @@
-"""The core as scikit-learn estimators: the same networks, in pipelines and grid searches."""
+"""Scikit-learn estimators that train the same networks, for pipelines and grid searches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ _LOSSES = cast("Any", Loss)
 
 
 class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
-    """What classifier and regressor share: hyperparameters, training and raw outputs."""
+    """Base of classifier and regressor: hyperparameters, training and raw outputs."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def _spec(self, outputs: int, precision: str) -> TrainingSpec:
-        """The hyperparameters as what the core trains. Raises ValueError naming a wrong one."""
+        """Return the hyperparameters as a TrainingSpec. Raises ValueError for a wrong one."""
         if not 0 < self.validation_fraction < 1:
             raise ValueError(
                 f"validation_fraction must be between 0 and 1, not {self.validation_fraction}"
@@ -92,19 +92,21 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def _target(self) -> str:
-        """What kind of targets the loss compares with; of an unknown one, those of the default."""
+        """Return the kind of targets of the loss, or of the default loss if it is unknown."""
         known = members(_LOSSES)
         return str(
             known[self._loss_kind if self._loss_kind in known else self._default_loss].target
         )
 
     def _train(self, x: Any, y: Any, outputs: int, classes: Any = None) -> None:
-        """Train from new weights for all epochs; held out rows have their share of `classes`."""
+        """Train from new weights for all epochs, with validation rows stratified by `classes`."""
         spec = self._spec(outputs, x.dtype.name)
         train, valid = Part(x, y), None
         if self.early_stopping is not None:
             if len(x) < 2:
-                raise ValueError("early_stopping holds out samples to watch: 1 sample is too few")
+                raise ValueError(
+                    "early_stopping holds out samples for validation: 1 sample is too few"
+                )
             shares = {"train": 1 - self.validation_fraction, "valid": self.validation_fraction}
             rows = split(len(x), shares, spec.seed, classes)
             train, valid = (Part(x[rows[name]], y[rows[name]]) for name in ("train", "valid"))
@@ -121,10 +123,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self._snapshot: checkpoint.Snapshot | None = None
 
     def _train_on(self, x: Any, y: Any, outputs: int) -> None:
-        """One more pass over these rows, from where the last call left off.
+        """Train one more pass over these rows, from the state of the last call.
 
-        Nobody knows how many follow: a schedule of `epochs` passes has twice as many when they are
-        used up.
+        The number of passes is unknown in advance: when the `epochs` of the schedule are used up,
+        it is doubled.
         """
         known = getattr(self, "spec_", None)
         spec = known or self._spec(outputs, x.dtype.name)
@@ -143,7 +145,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         for _ in range(trainer.batches):
             trainer.advance()
             if trainer.failed.any():
-                raise ValueError("the loss is no number any more: try a lower learning rate")
+                raise ValueError("the loss became NaN or infinite: lower the learning rate")
         trainer.end_epoch()
         self.spec_, self.n_iter_ = spec, trainer.epoch
         self._snapshot = checkpoint.capture(trainer, {}, None)
@@ -151,7 +153,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.state_ = trainer.network.state.copy()
 
     def _outputs(self, X: Any) -> Any:
-        """What the network makes of rows `X (rows, features)`: probabilities or numbers."""
+        """Return the outputs for the rows `X (rows, features)`: probabilities or numbers."""
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         spec: TrainingSpec = self.spec_
@@ -160,36 +162,36 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         network.weights[...] = self.weights_
         network.state[...] = self.state_
         scope = Scope(np, network.dtype, (), network.output_shape)
-        found = []
+        blocks = []
         for start in range(0, len(x), ROWS):
             y, _ = network.forward(x[start : start + ROWS])
-            found.append(np.array(spec.loss.prediction(y, scope)))
-        return np.concatenate(found)
+            blocks.append(np.array(spec.loss.prediction(y, scope)))
+        return np.concatenate(blocks)
 
 
 class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
     """A classifier trained by backpropagation.
 
-    `layers` are the hidden layers as in a JobSpec (`{"kind": "dense", "units": 64}` ...); without
-    them `hidden` units with `activation`. The output layer is added by itself. `early_stopping`
-    is the number of epochs without a better loss on `validation_fraction` of the rows (of each
-    class its share); without it all `epochs` run. A loss of yes and no, such as
-    binary_cross_entropy, takes two classes. Raises ValueError for a hyperparameter that is wrong.
+    `layers` are the hidden layers as in a JobSpec (`{"kind": "dense", "units": 64}` ...). Without
+    them the hidden layers have `hidden` units with `activation`. The output layer is added.
+    `early_stopping` is the number of epochs without a better loss on `validation_fraction` of the
+    rows, stratified by class; without it all `epochs` run. A binary loss, such as
+    binary_cross_entropy, needs two classes. Methods raise ValueError for wrong hyperparameters.
     """
 
     _default_loss = "cross_entropy"
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn the classes `y` of the rows `X (rows, features)`, from new weights."""
+        """Train on the rows `X (rows, features)` and their classes `y`, from new weights."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self.classes_ = unique_labels(y)
         codes = np.searchsorted(self.classes_, y)
-        self._train(X, *self._compared(codes, X.dtype), classes=codes)
+        self._train(X, *self._encoded(codes, X.dtype), classes=codes)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
-        """One pass over more rows. `classes` must name all classes the first time."""
+        """Train one pass over more rows. The first call must name all `classes`."""
         first = not hasattr(self, "classes_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -198,26 +200,28 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
             self.classes_ = unique_labels(np.asarray(classes))
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"y holds {unknown[:5]}, which the first call's classes do not name")
-        self._train_on(X, *self._compared(np.searchsorted(self.classes_, y), X.dtype))
+            raise ValueError(
+                f"y holds {unknown[:5]}, which are not among the classes of the first call"
+            )
+        self._train_on(X, *self._encoded(np.searchsorted(self.classes_, y), X.dtype))
         return self
 
     def predict_proba(self, X: Any) -> Any:
-        """The probability of each class for each row, in the order of `classes_`."""
+        """Return the probability of each class for each row, in the order of `classes_`."""
         outputs = self._outputs(X)
         if self._target == "binary":
             return np.concatenate([1 - outputs, outputs], axis=1)
         return outputs
 
     def predict(self, X: Any) -> Any:
-        """The likeliest class of each row."""
+        """Return the most probable class of each row."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
 
-    def _compared(self, codes: Any, dtype: Any) -> tuple[Any, int]:
-        """The places of classes as the loss compares them, and how many outputs that takes.
+    def _encoded(self, codes: Any, dtype: Any) -> tuple[Any, int]:
+        """Return class indices in the form that the loss compares, and the number of outputs.
 
-        Raises ValueError for a loss of other targets, or of another number of classes.
+        Raises ValueError for a loss with other targets, or with another number of classes.
         """
         count, target = len(self.classes_), self._target
         if target == "class":
@@ -225,11 +229,11 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         if target == "distribution":
             return np.eye(count, dtype=dtype)[codes], count
         if target != "binary":
-            raise ValueError(f"{self._loss_kind} is no loss for a classifier")
+            raise ValueError(f"{self._loss_kind} is not a loss for a classifier: use cross_entropy")
         if count != 2:
-            found = "1 class" if count == 1 else f"multiclass: {count} classes"
+            kind = "1 class" if count == 1 else f"multiclass: {count} classes"
             raise ValueError(
-                f"Only binary classification is supported. The type of the target is {found}, and "
+                f"Only binary classification is supported. The type of the target is {kind}, and "
                 f"{self._loss_kind} compares two"
             )
         return codes[:, None].astype(dtype), 1
@@ -241,15 +245,15 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
 
 
 class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
-    """A regressor trained by backpropagation, for one number or several.
+    """A regressor trained by backpropagation, for one or several target numbers.
 
-    Hyperparameters as in NetworkClassifier; the loss is the mean squared error by default.
+    Hyperparameters are those of NetworkClassifier. The default loss is the mean squared error.
     """
 
     _default_loss = "mean_squared_error"
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn the numbers `y (rows,)` or `(rows, n)` of the rows `X`, from new weights."""
+        """Train on the rows `X` and their numbers `y (rows,)` or `(rows, n)`, from new weights."""
         X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
         )
@@ -258,7 +262,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
         return self
 
     def partial_fit(self, X: Any, y: Any) -> Self:
-        """One pass over more rows."""
+        """Train one pass over more rows."""
         first = not hasattr(self, "weights_")
         X, y = validate_data(
             self,
@@ -274,16 +278,18 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
         return self
 
     def _numbers(self, y: Any, dtype: Any) -> Any:
-        """Targets `(rows, n)`. Raises ValueError for a loss of classes."""
+        """Return targets `(rows, n)`. Raises ValueError for a loss of classes."""
         if self._target != "number":
-            raise ValueError(f"{self._loss_kind} is no loss for a regressor")
+            raise ValueError(
+                f"{self._loss_kind} is not a loss for a regressor: use mean_squared_error"
+            )
         self._single = y.ndim == 1
         return y.reshape(len(y), -1).astype(dtype, copy=False)
 
     def predict(self, X: Any) -> Any:
-        """The numbers of each row, shaped like the `y` it learned from."""
-        found = self._outputs(X)
-        return found[:, 0] if self._single else found
+        """Return the predicted numbers, in the shape of the `y` of the training."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self._single else outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

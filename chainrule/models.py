@@ -9,30 +9,30 @@ from chainrule.transport import Document, Transport
 
 
 class Models:
-    """Names for what jobs learned. A reference is `name@3`, `name@alias`, or `name`: the latest."""
+    """Registered models. A reference is `name@3`, `name@alias`, or `name` for the latest."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def register(self, name: str, job_id: str, *, description: str = "") -> Document:
-        """Make a finished job's model the next version of `name`; twice gives the same version."""
+        """Register the model of a finished job. Repeating it returns the same version."""
         body = {"job_id": job_id, "description": description}
         return self._transport.post(f"{_path(name)}/versions", body, repeatable=True)
 
     def list(self) -> Iterator[Document]:
-        """All models."""
+        """Yield all models."""
         return self._transport.items("/v1/models")
 
     def get(self, name: str) -> Document:
-        """One model: its latest version and its aliases."""
+        """Return a model, with its latest version and its aliases."""
         return self._transport.get(_path(name))
 
     def versions(self, name: str) -> Iterator[Document]:
-        """The versions of a model, newest first."""
+        """Yield the versions of a model, newest first."""
         return self._transport.items(f"{_path(name)}/versions")
 
     def version(self, name: str, version: int) -> Document:
-        """One version of a model."""
+        """Return a version of a model."""
         return self._transport.get(f"{_path(name)}/versions/{version}")
 
     def set_alias(self, name: str, alias: str, version: int) -> Document:
@@ -45,9 +45,9 @@ class Models:
         return self._transport.items(f"{_alias(name, alias)}/history")
 
     def evaluate(self, reference: str, dataset: str, *, slices: Sequence[str] = ()) -> Document:
-        """The job that measures a model on a dataset version, also by the values of some columns.
+        """Submit a job that evaluates a model on a dataset version, also by the values of `slices`.
 
-        When it has finished, `client.jobs.evaluation` has what it measured.
+        When the job has finished, `client.jobs.evaluation` returns the result.
         """
         body = {"dataset": dataset, "slices": list(slices)}
         return self._queued(f"{_path(reference)}/evaluations", body)
@@ -62,10 +62,10 @@ class Models:
         interval: float | None = None,
         kind: str = "parquet",
     ) -> Document:
-        """The job that lets a model answer for all rows of a dataset version.
+        """Submit a job that predicts all rows of a dataset version.
 
-        When it has finished, `client.jobs.predictions` brings the file, `parquet` or `csv`: the
-        number of each row, the columns to `keep`, the answer.
+        When the job has finished, `client.jobs.predictions` writes the file, `parquet` or `csv`:
+        the number of each row, the columns to `keep`, and the prediction.
         """
         body = {
             "dataset": dataset,
@@ -77,18 +77,21 @@ class Models:
         return self._queued(f"{_path(reference)}/score", body)
 
     def evaluations(self, reference: str) -> Iterator[Document]:
-        """What was measured, newest first: of a version, or of all versions of a name."""
+        """Yield the evaluations of a version, or of all versions of a name, newest first."""
         return self._transport.items(f"{_path(reference)}/evaluations")
 
     def promote(
         self, name: str, version: int, alias: str, *, dataset: str, metric: str, margin: float = 0.0
     ) -> Document:
-        """Move an alias to a version if it is better. ProblemError (409): not evaluated yet."""
+        """Move an alias to a version if it is better.
+
+        Raises ProblemError (409) if a version is not evaluated on the dataset.
+        """
         body = {"version": version, "dataset": dataset, "metric": metric, "margin": margin}
         return self._transport.post(f"{_alias(name, alias)}/promote", body)
 
     def roll_back(self, name: str, alias: str) -> Document:
-        """Move an alias back to where it pointed before; the version."""
+        """Move an alias back to its previous version, and return it."""
         return self._transport.post(f"{_alias(name, alias)}/rollback")
 
     def predict(
@@ -99,16 +102,16 @@ class Models:
         probabilities: bool = False,
         interval: float | None = None,
     ) -> Document:
-        """`{"predictions": [...]}`, one for each row; labels or numbers.
+        """Predict rows: `{"predictions": [...]}`, a label or number for each row.
 
-        With `probabilities` also those of each label; with `interval`, a chance such as 0.9, also
-        `intervals`: the `low` and `high` of each number of a regression.
+        With `probabilities` the answer also has those of each label. With `interval`, a probability
+        such as 0.9, it has `intervals`: the `low` and `high` of each number of a regression.
         """
         body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(reference)}/predict", body, repeatable=True)
 
     def onnx(self, name: str, version: int) -> bytes:
-        """The model as an ONNX file."""
+        """Return the model as an ONNX file."""
         return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
 
     def _queued(self, path: str, body: Document) -> Document:
@@ -119,7 +122,7 @@ class Models:
 def rows_body(
     rows: Sequence[Mapping[str, Any]], probabilities: bool, interval: float | None
 ) -> Document:
-    """What asks for predictions."""
+    """Return the body of a request for predictions."""
     body: Document = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
     return body if interval is None else {**body, "interval": interval}
 

@@ -1,4 +1,4 @@
-"""What the client raises: problems that the server found, and a server that does not answer."""
+"""Errors of the client: a request that the server refuses, and a server that does not answer."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class ProblemError(Exception):
 
     @classmethod
     def of(cls, response: httpx.Response) -> "ProblemError":
-        """The problem that `response` tells of; one that is no problem document says its status."""
+        """Return the problem in `response`, or its status if it is not a problem document."""
         try:
             document: Any = response.json()
         except ValueError:
@@ -47,13 +47,13 @@ class UnreachableError(Exception):
 
 
 AWAY = frozenset({502, 503, 504})
-"""Statuses that say: not now. Asking again later helps."""
+"""Statuses of a server that may answer later."""
 
 
 def is_away(error: ProblemError | UnreachableError) -> bool:
-    """Whether the server may answer later, as one that is started anew does."""
+    """Return whether the server may answer later, for example after a restart."""
     return isinstance(error, UnreachableError) or error.status in AWAY
 
 
 class DeadlineError(Exception):
-    """What was waited for did not happen in time."""
+    """A wait took longer than its timeout."""

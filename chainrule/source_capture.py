@@ -1,7 +1,7 @@
-"""The source code of the project that submits: commit, changes since, and files in no commit.
+"""The source code of the current project: commit, changes since then, and new files.
 
-Git itself is asked, with external diffs and text conversions turned off. What looks like a secret
-is left out, and said to be; so is what the program was given on its command line.
+Git provides them, with external diffs and text conversions turned off. What looks like a secret is
+left out and listed. Arguments of the command line are never sent.
 """
 
 import os
@@ -17,39 +17,39 @@ from typing import Any
 from core.secrets import secret_in, secret_name
 
 SWITCH = "CHAINRULE_SOURCE"
-"""Environment variable: `off` keeps the source where it is."""
+"""Environment variable: `off` sends no source."""
 
 MOST_BYTES = 2**20
 MOST_FILES = 500
-"""What the api takes; its specs are not imported, for the command line starts fast."""
+"""Limits of the API. Not imported from its specs, so that the command line starts fast."""
 
 MOST_FILE_BYTES = 256 * 2**10
 REPORTED = 100
-"""Files left out that are named one by one."""
+"""Most files left out that are listed."""
 FRESH_SECONDS = 5.0
 _GIT_SECONDS = 10.0
 _TEXT = 2000
 
-_found: dict[Path, tuple[float, dict[str, Any] | None]] = {}
+_captured: dict[Path, tuple[float, dict[str, Any] | None]] = {}
 
 
 def switched_on() -> bool:
-    """Whether the source goes with what is submitted: yes, unless CHAINRULE_SOURCE says `off`."""
+    """Return whether the source is sent with jobs: unless CHAINRULE_SOURCE is `off`."""
     return os.environ.get(SWITCH, "on").strip().lower() not in {"off", "0", "false", "no"}
 
 
 def capture(folder: Path | None = None) -> dict[str, Any] | None:
-    """The source of the project that `folder` (here) is in, as the api takes it.
+    """Return the source of the project of `folder` (default: the current one), as in a SourceSpec.
 
-    Outside a git repository it is the script that runs, if one does. None when there is neither.
-    What was found counts for some seconds: a loop that submits a thousand jobs asks git once.
+    Outside a git repository it is the running script. Returns None if there is neither. The result
+    is cached for some seconds, so that a loop of a thousand submissions runs git once.
     """
     place = (folder or Path.cwd()).resolve()
-    since, known = _found.get(place, (0.0, None))
+    since, known = _captured.get(place, (0.0, None))
     if since and time.monotonic() - since < FRESH_SECONDS:
         return known
     source = _of_repository(place) or _of_script()
-    _found[place] = (time.monotonic(), source)
+    _captured[place] = (time.monotonic(), source)
     return source
 
 
@@ -59,16 +59,16 @@ def _of_repository(folder: Path) -> dict[str, Any] | None:
         return None
     root = Path(top.strip())
     commit = (_git(root, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
-    gathered = _Gathered()
+    collection = _Collection()
     if commit:
-        gathered.add_diff(_git(root, *_DIFF, "HEAD") or "")
+        collection.add_diff(_git(root, *_DIFF, "HEAD") or "")
     listed = ("--others",) if commit else ("--others", "--cached")
     names = _git(root, "ls-files", "-z", "--exclude-standard", *listed) or ""
     for name in sorted(filter(None, names.split("\0"))):
-        gathered.add_file(name, root / name)
+        collection.add_file(name, root / name)
     branch = (_git(root, "symbolic-ref", "--short", "--quiet", "HEAD") or "").strip()
     remote = (_git(root, "config", "--get", "remote.origin.url") or "").strip()
-    return gathered.source(
+    return collection.source(
         repository=_without_password(remote) or root.name, commit=commit, branch=branch
     )
 
@@ -77,17 +77,17 @@ _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
 
 
 def _of_script() -> dict[str, Any] | None:
-    """The Python file that was started, where it is a person's and not an installed command."""
+    """Return the running Python file, if it is not an installed command."""
     script = Path(sys.argv[0] or ".")
     if script.suffix != ".py" or not script.is_file():
         return None
-    gathered = _Gathered()
-    gathered.add_file(script.name, script)
-    return gathered.source(repository="", commit="", branch="")
+    collection = _Collection()
+    collection.add_file(script.name, script)
+    return collection.source(repository="", commit="", branch="")
 
 
-class _Gathered:
-    """Texts that fit, and the names of what was left out."""
+class _Collection:
+    """Texts within the limits, and the names of files that are left out."""
 
     def __init__(self) -> None:
         self._diff = ""
@@ -96,7 +96,7 @@ class _Gathered:
         self._left = MOST_BYTES
 
     def add_diff(self, diff: str) -> None:
-        """Take the changes, file by file."""
+        """Add the changes, file by file."""
         for part in re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE):
             if part:
                 path = _changed_file(part)
@@ -104,7 +104,7 @@ class _Gathered:
                     self._diff += part
 
     def add_file(self, name: str, path: Path) -> None:
-        """Take the text of a file that is in no commit."""
+        """Add the text of a new file."""
         if len(self._files) == MOST_FILES:
             self._omit(name, f"more than {MOST_FILES} files")
             return
@@ -115,7 +115,7 @@ class _Gathered:
             self._files[name] = text
 
     def source(self, *, repository: str, commit: str, branch: str) -> dict[str, Any]:
-        """All of it, as the api takes it."""
+        """Return the collection as a SourceSpec."""
         omitted = [{"path": path, "reason": why} for path, why in self._omitted.items()]
         return {
             "repository": _line(repository),
@@ -129,14 +129,14 @@ class _Gathered:
 
     def _fits(self, name: str, text: str) -> bool:
         size = len(text.encode())
-        found = secret_in(text)
-        if secret_name(name) or found:
-            self._omit(name, f"looks like {found or 'a file of secrets'}")
+        secret = secret_in(text)
+        if secret_name(name) or secret:
+            self._omit(name, f"looks like {secret or 'a file of secrets'}")
         elif "\0" in text:
             self._omit(name, "no text")
         elif size > min(self._left, MOST_FILE_BYTES):
             self._omit(name, f"{size:,} bytes are too many")
-        elif not _speakable(name):
+        elif not _is_storable(name):
             self._omit(name, "a name that is not kept")
         else:
             self._left -= size
@@ -144,11 +144,11 @@ class _Gathered:
         return False
 
     def _omit(self, name: str, reason: str) -> None:
-        self._omitted[name if _speakable(name) else ascii(name).replace("\\", "?")[:400]] = reason
+        self._omitted[name if _is_storable(name) else ascii(name).replace("\\", "?")[:400]] = reason
 
 
 def _text(path: Path) -> tuple[str | None, str]:
-    """The text of a file, or None and why there is none."""
+    """Return the text of a file, or None and the reason."""
     if path.is_symlink() or not path.is_file():
         return None, "no regular file"
     try:
@@ -163,7 +163,7 @@ def _text(path: Path) -> tuple[str | None, str]:
 
 
 def _changed_file(part: str) -> str:
-    """The file that a part of a diff is about."""
+    """Return the file of a part of a diff."""
     for line in part.splitlines()[:8]:
         if line.startswith(("+++ b/", "--- a/")):
             return line[6:]
@@ -171,17 +171,17 @@ def _changed_file(part: str) -> str:
     return head[len("diff --git a/") :].partition(" b/")[0]
 
 
-def _speakable(name: str) -> bool:
+def _is_storable(name: str) -> bool:
     return len(name) <= 400 and "\\" not in name and name.isprintable()
 
 
 def _without_password(url: str) -> str:
-    """The address of a remote without who reads it."""
+    """Return the URL of a remote without user and password."""
     return re.sub(r"://[^/@]*@", "://", url)
 
 
 def _command() -> str:
-    """The program that runs. What was given to it may be a token, so nobody is told."""
+    """Return the name of the running program, without arguments, which may hold a token."""
     return _line(Path(sys.argv[0]).name) if sys.argv else ""
 
 
@@ -190,13 +190,13 @@ def _line(text: str) -> str:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git prints, or None when it is missing, slow or fails."""
+    """Return the output of git, or None if git is missing, slow or fails."""
     git = shutil.which("git")
     if git is None:
         return None
     quiet: Mapping[str, str] = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
-        ran = subprocess.run(
+        result = subprocess.run(
             [git, "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *words],
             cwd=folder,
             env={**os.environ, **quiet},
@@ -207,4 +207,4 @@ def _git(folder: Path, *words: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else None
+    return result.stdout.decode("utf-8", "replace") if result.returncode == 0 else None

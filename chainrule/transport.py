@@ -1,4 +1,4 @@
-"""HTTP to the api: one place for its address, the token, retries and errors."""
+"""HTTP requests to the API: address, token, retries and errors."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from httpx_sse import ServerSentEvent, connect_sse
 from chainrule.problem import AWAY, ProblemError, UnreachableError
 
 Document = dict[str, Any]
-"""A JSON object as the api returns it."""
+"""A JSON object of the API."""
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.3
@@ -22,7 +22,7 @@ _SILENCE_SECONDS = 60.0
 
 
 class Transport:
-    """Requests to one server. What is safe to repeat is repeated when the network fails."""
+    """Requests to one server. Repeatable requests are retried when the network fails."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Transport:
         self._http.close()
 
     def get(self, path: str, **query: Any) -> Document:
-        """The object at `path`; a query value of None is left out."""
+        """Return the object at `path`. Query values of None are left out."""
         return self.send("GET", path, repeatable=True, params=_given(query))
 
     def post(
@@ -55,11 +55,11 @@ class Transport:
         repeatable: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Document:
-        """What a POST answers; `repeatable`: sending it twice does no more than once."""
+        """Send a POST and return its answer. `repeatable`: sending it twice does no harm."""
         return self.send("POST", path, repeatable, json=body, headers=headers)
 
     def items(self, path: str, **query: Any) -> Iterator[Document]:
-        """Every item of a list, page after page."""
+        """Yield every item of a list, page after page."""
         cursor: str | None = None
         while True:
             page = self.get(path, **query, cursor=cursor)
@@ -82,18 +82,19 @@ class Transport:
         self._answer("DELETE", path, repeatable=False)
 
     def content(self, path: str) -> bytes:
-        """The bytes at `path`.
+        """Return the bytes at `path`.
 
-        Raises ProblemError when the server refuses, UnreachableError when none answers.
+        Raises ProblemError if the server refuses, UnreachableError if no server answers.
         """
         return self._answer("GET", path, repeatable=True).content
 
     def download(
         self, path: str, target: Path, on_bytes: Callable[[int, int | None], None]
     ) -> None:
-        """Bring the bytes at `path` to the file `target`, whole or not at all.
+        """Write the bytes at `path` to the file `target`, completely or not at all.
 
-        `on_bytes` hears how many have come, of how many if that is known. Raises as `content` does.
+        `on_bytes` is called with the bytes received and the total, if known. Raises as `content`
+        does, and OSError if the file cannot be written.
         """
         partial = target.with_name(f"{target.name}.partial")
         try:
@@ -112,9 +113,9 @@ class Transport:
             partial.unlink(missing_ok=True)
 
     def stream(self, path: str, after: str | None = None) -> Iterator[ServerSentEvent]:
-        """The server-sent events at `path` until the server ends them, those after id `after`.
+        """Yield the server-sent events at `path` after the id `after`, until the server ends them.
 
-        A connection that breaks is made again where it broke. Raises as `content` does.
+        Reconnects after the last event if the connection breaks. Raises as `content` does.
         """
         failures = 0
         while True:
@@ -135,7 +136,7 @@ class Transport:
             time.sleep(min(_PAUSE_SECONDS * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS))
 
     def _events(self, path: str, after: str | None) -> Iterator[ServerSentEvent]:
-        """The events of one connection, up to one called `end`. Raises httpx.TransportError."""
+        """Yield the events of one connection, until `end`. Raises httpx.TransportError."""
         headers = {} if after is None else {"Last-Event-ID": after}
         timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
         with connect_sse(self._http, "GET", path, headers=headers, timeout=timeout) as source:
@@ -148,7 +149,7 @@ class Transport:
                 yield event
                 if event.event == "end":
                     return
-        raise httpx.RemoteProtocolError("the stream broke off")
+        raise httpx.RemoteProtocolError("the stream ended early")
 
     def _answer(self, method: str, path: str, repeatable: bool, **options: Any) -> httpx.Response:
         for attempt in range(1, (_ATTEMPTS if repeatable else 1) + 1):

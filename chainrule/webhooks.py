@@ -7,7 +7,7 @@ from chainrule.transport import Document, Transport
 
 
 class Webhooks:
-    """Addresses that are told of what happens."""
+    """Webhooks: addresses that receive events."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -15,34 +15,34 @@ class Webhooks:
     def add(
         self, url: str, *, events: Sequence[str] | None = None, description: str = ""
     ) -> Document:
-        """Let `url` be told of events (None: of all). `secret` is in this answer and no other."""
+        """Send events (None: all) to `url`. Only this answer holds the `secret`."""
         body: Document = {"url": url, "description": description}
         if events is not None:
             body["events"] = list(events)
         return self._transport.post("/v1/webhooks", body)
 
     def list(self) -> Iterator[Document]:
-        """All webhooks."""
+        """Yield all webhooks."""
         return self._transport.items("/v1/webhooks")
 
     def get(self, webhook_id: str) -> Document:
-        """One webhook."""
+        """Return a webhook."""
         return self._transport.get(_path(webhook_id))
 
     def remove(self, webhook_id: str) -> None:
-        """Tell it nothing any more, also not what still waits."""
+        """Remove a webhook, with its waiting messages."""
         self._transport.delete(_path(webhook_id))
 
     def ping(self, webhook_id: str) -> Document:
-        """Send it a message, to see whether it arrives."""
+        """Send an empty message, to test whether it arrives."""
         return self._transport.post(f"{_path(webhook_id)}/ping")
 
     def deliveries(self, webhook_id: str) -> Iterator[Document]:
-        """What it was told or is still to be told, newest first."""
+        """Yield the deliveries, newest first."""
         return self._transport.items(f"{_path(webhook_id)}/deliveries")
 
     def replay(self, webhook_id: str, delivery_id: int) -> Document:
-        """Send it a message once more, under the id it had."""
+        """Send a message again, with the same id."""
         path = f"{_path(webhook_id)}/deliveries/{delivery_id}/replay"
         return self._transport.post(path, repeatable=True)
 

@@ -1,2 +1,2 @@
--- MLflow and Chainrule both keep their migrations in a table alembic_version: one database each.
+-- MLflow and Chainrule both have a table alembic_version, so each needs its own database.
 CREATE DATABASE mlflow;

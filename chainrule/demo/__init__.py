@@ -1,1 +1,1 @@
-"""The demonstration: digits, from an empty machine to predictions, through the real stack."""
+"""The demonstration: train digits and predict them through the real stack."""

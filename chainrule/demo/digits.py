@@ -1,4 +1,4 @@
-"""What the demonstration trains: the UCI handwritten digits and a small network."""
+"""Data and job of the demonstration: the UCI handwritten digits and a small network."""
 
 import csv
 from pathlib import Path
@@ -28,11 +28,11 @@ SPEC: dict[str, Any] = {
     "metrics": [{"kind": "accuracy"}],
     "device": "cpu",
 }
-"""The job, as a person would send it with curl."""
+"""The JobSpec, as one would send it with curl."""
 
 
 def path() -> Path:
-    """The data, in the checkout that this package is part of. Raises StackError without one."""
+    """Return the data file in the checkout of this package. Raises StackError without one."""
     file = Path(__file__).parents[2] / "examples" / "digits.csv"
     if not file.is_file():
         raise StackError("the demonstration needs examples/digits.csv: run it from a checkout")
@@ -40,6 +40,6 @@ def path() -> Path:
 
 
 def rows() -> list[dict[str, int]]:
-    """All rows, pixels and label by column name."""
+    """Return all rows, with pixels and label by column name."""
     with path().open(encoding="utf-8", newline="") as lines:
         return [{name: int(text) for name, text in row.items()} for row in csv.DictReader(lines)]

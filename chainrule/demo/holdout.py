@@ -1,6 +1,6 @@
-"""`python -m chainrule.demo.holdout`: which rows of the digits the job never trains on, as JSON.
+"""`python -m chainrule.demo.holdout`: print the numbers of the digits' test rows as JSON.
 
-A process of its own: it needs NumPy, which the command line does without.
+This is a process of its own because it needs NumPy, which the command line does not import.
 """
 
 import json

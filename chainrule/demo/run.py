@@ -1,4 +1,4 @@
-"""The demonstration itself: every step goes over REST, as it would from curl."""
+"""Run the demonstration; every step is a REST request."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ _GREYS = " ░▒▓█"
 
 @dataclass
 class Outcome:
-    """What the demonstration came to; `held_out` are pairs of right label and prediction."""
+    """Result of the demonstration; `held_out` are pairs of true label and prediction."""
 
     job: Document
     held_out: list[tuple[int, Any]]
@@ -37,21 +37,21 @@ class Outcome:
 
     @property
     def right(self) -> int:
-        """How many of the held-out rows the network got right."""
-        return len([1 for label, said in self.held_out if label == said])
+        """Return how many held-out rows are predicted right."""
+        return sum(label == prediction for label, prediction in self.held_out)
 
     @property
     def test_accuracy(self) -> float:
-        """Share of the held-out rows that the network got right, counted here from its answers."""
+        """Return the share of held-out rows that are predicted right, counted from predictions."""
         return self.right / len(self.held_out)
 
     @property
     def good(self) -> bool:
-        """Whether it came out as promised."""
+        """Return whether the accuracy reaches its goal."""
         return self.test_accuracy >= WANTED_ACCURACY
 
     def summary(self, seconds: dict[str, float]) -> Document:
-        """All of it as one JSON object."""
+        """Return the result as a JSON object."""
         return {
             "test_accuracy": round(self.test_accuracy, 4),
             "reported_test_accuracy": self.job["last_metrics"].get("test/accuracy"),
@@ -70,7 +70,7 @@ class Outcome:
 
 
 class Follow(Protocol):
-    """Shows a job on a console until it ended; the job as it ended."""
+    """Show a job on a console until it ends, and return it."""
 
     def __call__(
         self, server: Client, job_id: str, *, console: Console, timeout_seconds: float
@@ -79,14 +79,14 @@ class Follow(Protocol):
 
 
 def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
-    """Upload, train, predict, look the run up in MLflow. The stack runs already.
+    """Upload, train, predict, and look up the run in MLflow. The stack must be running.
 
-    Raises StackError when a step does not come out.
+    Raises StackError if a step fails.
     """
-    asking = subprocess.Popen(
+    test_rows = subprocess.Popen(
         [sys.executable, "-m", "chainrule.demo.holdout"], env=base_env(), stdout=subprocess.PIPE
     )
-    with asking, Client(stack.addresses.api_url) as server:
+    with test_rows, Client(stack.addresses.api_url) as server:
         with steps.step("upload", "uploading 1,797 images of handwritten digits"):
             version = server.datasets.upload(digits.DATASET, digits.path())
         steps.console.print(
@@ -96,12 +96,12 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
         with steps.step("worker", "waiting for the worker"):
             _await_worker(server, stack)
         job = _train(server, stack, steps, follow)
-        with steps.step("predict", "asking for predictions of images it has never seen"):
-            rows, asked = digits.rows(), json.loads(asking.communicate()[0])
-            unseen = [rows[at] for at in asked]
-            held_out = _predict(server, job["id"], unseen)
-        show_images(unseen[:SHOWN_ROWS], held_out, steps)
-        with steps.step("mlflow", "waiting until MLflow has the whole run"):
+        with steps.step("predict", "predicting held-out images"):
+            rows, numbers = digits.rows(), json.loads(test_rows.communicate()[0])
+            images = [rows[number] for number in numbers]
+            held_out = _predict(server, job["id"], images)
+        show_images(images[:SHOWN_ROWS], held_out, steps)
+        with steps.step("mlflow", "waiting until MLflow shows the finished run"):
             job, run = _mirrored(server, job["id"], stack, steps)
     return Outcome(job, held_out, run)
 
@@ -112,7 +112,7 @@ def _await_worker(server: Client, stack: Stack) -> None:
         stack.refuse_failing("worker")
         stack.refuse_failing("scheduler")
         if time.monotonic() > give_up_at:
-            raise StackError(f"no worker after {WORKER_SECONDS:g} s\n{stack.said('worker')}")
+            raise StackError(f"no worker after {WORKER_SECONDS:g} s\n{stack.last_lines('worker')}")
         time.sleep(0.1)
 
 
@@ -124,32 +124,33 @@ def _train(server: Client, stack: Stack, steps: Steps, follow: Follow) -> Docume
         )
     if JobStatus(job["status"]) is not JobStatus.FINISHED:
         raise StackError(
-            f"the job ended {job['status']}: {job.get('cause')}\n{stack.said('worker')}"
+            f"the job ended {job['status']}: {job.get('cause')}\n{stack.last_lines('worker')}"
         )
     return job
 
 
 def _predict(server: Client, job_id: str, rows: list[dict[str, int]]) -> list[tuple[int, Any]]:
-    """The right label and the network's answer for each row; it is not shown the label."""
-    asked = [{name: one for name, one in row.items() if name != digits.TARGET} for row in rows]
-    answers = server.jobs.predict(job_id, asked)["predictions"]
-    return [(row[digits.TARGET], answer) for row, answer in zip(rows, answers, strict=True)]
+    """Return the true label and the prediction of each row. The label is not sent."""
+    pixels = [{name: value for name, value in row.items() if name != digits.TARGET} for row in rows]
+    predictions = server.jobs.predict(job_id, pixels)["predictions"]
+    labels = [row[digits.TARGET] for row in rows]
+    return list(zip(labels, predictions, strict=True))
 
 
 def _mirrored(server: Client, job_id: str, stack: Stack, steps: Steps) -> tuple[Document, Document]:
-    """The job, now with its run, and the run as MLflow itself tells of it."""
+    """Wait for the run of the job. Returns the job and the run, as MLflow returns it."""
     give_up_at = time.monotonic() + MLFLOW_SECONDS
-    said = ""
+    shown = ""
     while time.monotonic() < give_up_at:
         job = server.jobs.get(job_id)
         run = _run(stack.addresses.mlflow_url, job.get("mlflow_run_id"))
         if run is not None and run["info"]["status"] == "FINISHED":
             return job, run
-        up = stack.mlflow_answers()
-        now = "MLflow is up; the run is being written" if up else "MLflow is still starting"
-        if now != said:
-            steps.waiting(now)
-        said = now
+        ready = stack.mlflow_answers()
+        text = "MLflow is up; the run is being written" if ready else "MLflow is still starting"
+        if text != shown:
+            steps.waiting(text)
+        shown = text
         time.sleep(0.3)
     raise StackError(f"MLflow has no finished run of job {job_id} after {MLFLOW_SECONDS:g} s")
 
@@ -168,12 +169,12 @@ def _run(mlflow_url: str, run_id: str | None) -> Document | None:
 
 
 def show_images(rows: list[dict[str, int]], held_out: list[tuple[int, Any]], steps: Steps) -> None:
-    """Draw some images beside one another, with what the network made of them below."""
+    """Draw some images in a row, with their predictions below."""
     for y in range(8):
         lines = ("".join(_GREYS[row[f"p{y}{x}"] // 4] * 2 for x in range(8)) for row in rows)
         steps.console.print("  " + "  ".join(lines), markup=False)
     names = (
-        f"{f'predicted {said}' + ('' if said == right else f' (is {right})'):<16}"
-        for right, said in held_out
+        f"{f'predicted {prediction}' + ('' if prediction == label else f' (is {label})'):<16}"
+        for label, prediction in held_out
     )
     steps.console.print("  " + "  ".join(name for name, _ in zip(names, rows, strict=False)))

@@ -1,4 +1,4 @@
-"""Says what is being done and waited for, and how long each part took."""
+"""Print the steps of the demonstration and their times."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, doing: str, *, live: bool = True) -> Iterator[None]:
-        """Time a part of the work under `name`; `live` False: it draws on the console itself."""
+        """Time a step under `name`. `live` False: the step draws on the console itself."""
         begun = time.monotonic()
         if not (live and self.console.is_terminal):
             self.console.print(f"{doing} ...")
@@ -32,12 +32,12 @@ class Steps:
         self.console.print(f"[green]✓[/] {doing} [dim]{self.seconds[name]:.1f} s[/]")
 
     def waiting(self, what: str) -> None:
-        """Say what is being waited for now."""
+        """Print what the step waits for."""
         if self._status is not None:
             self._status.update(f"[dim]{what}[/]")
         else:
             self.console.print(f"  [dim]{what}[/]")
 
     def total(self) -> float:
-        """Seconds since the beginning."""
+        """Return the seconds since the start."""
         return round(time.monotonic() - self._begun, 2)

@@ -1,1 +1,1 @@
-"""All processes of Chainrule on one machine: started together, watched, ended together."""
+"""All processes of Chainrule on one machine, started and stopped together."""

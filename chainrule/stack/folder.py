@@ -1,4 +1,4 @@
-"""The data folder: made, seen to be writable, and held by one stack at a time."""
+"""The data folder: created, checked for writing, and locked by one stack at a time."""
 
 import errno
 import fcntl
@@ -12,19 +12,22 @@ from chainrule.stack.errors import StackError
 
 PROBE_BYTES = 2**20
 SCARCE_BYTES = 64 * 2**20
-"""Less free space than this and the databases will soon fail to write."""
+"""With less free space, the databases will soon fail to write."""
 
 _LOCK = "up.lock"
 
 
 class Folder:
-    """A locked data folder; `close` gives it up, and so does the end of this process."""
+    """A locked data folder. `close` unlocks it, and so does the end of this process.
+
+    Raises StackError if the folder cannot be used or another stack has locked it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = self._hold()
+            self._lock = self._acquire()
         except OSError as error:
             raise StackError(self._reason(error)) from error
         try:
@@ -40,14 +43,14 @@ class Folder:
             )
 
     def free_bytes(self) -> int:
-        """Room left on the disk of the folder."""
+        """Return the free space on the disk of the folder."""
         return shutil.disk_usage(self.path).free
 
     def close(self) -> None:
-        """Let another stack have the folder."""
+        """Unlock the folder."""
         self._lock.close()
 
-    def _hold(self) -> IO[str]:
+    def _acquire(self) -> IO[str]:
         lock = (self.path / _LOCK).open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,9 +58,9 @@ class Folder:
             lock.seek(0)
             holder = lock.read().strip()
             lock.close()
-            who = f"process {holder}" if holder else "another process"
+            process = f"process {holder}" if holder else "another process"
             raise StackError(
-                f"{self.path} is in use by a running Chainrule ({who}): stop that one, or choose "
+                f"{self.path} is in use by a running Chainrule ({process}): stop it, or choose "
                 "another folder with --data-dir"
             ) from None
         try:
@@ -71,7 +74,7 @@ class Folder:
         return lock
 
     def _probe(self) -> None:
-        """Write a little, for real: quotas and read-only disks show only then."""
+        """Write a test file: only writing shows quotas and read-only disks."""
         probe = self.path / "up.probe"
         try:
             with probe.open("wb") as file:
@@ -83,11 +86,13 @@ class Folder:
 
     def _reason(self, error: OSError) -> str:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            what = "the disk is full: free some space"
+            reason = "the disk is full: free some space"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            what = "it cannot be written to"
+            reason = "it cannot be written to"
         elif error.errno in {errno.ENOTDIR, errno.EEXIST}:
-            what = "it is not a folder"
+            reason = "it is not a folder"
         else:
-            what = error.strerror or str(error)
-        return f"cannot use the data folder {self.path}: {what}, or choose another with --data-dir"
+            reason = error.strerror or str(error)
+        return (
+            f"cannot use the data folder {self.path}: {reason}, or choose another with --data-dir"
+        )

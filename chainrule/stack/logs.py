@@ -1,4 +1,4 @@
-"""What the processes say, each line with the name of who says it."""
+"""Log lines of the processes, each with the name of its process."""
 
 import sys
 import threading
@@ -10,9 +10,9 @@ _TAIL_LINES = 40
 
 
 class Logs:
-    """Prints lines with a coloured prefix and remembers the last ones of each name.
+    """Print lines with a coloured prefix, and keep the last ones of each name.
 
-    `stream` None: nothing is printed. A stream that was closed silences it, nothing more.
+    `stream` None prints nothing. After the stream is closed, nothing more is printed.
     """
 
     def __init__(self, stream: TextIO | None = None, *, colour: bool | None = None) -> None:
@@ -24,7 +24,7 @@ class Logs:
         self._width = 9
 
     def say(self, name: str, line: str) -> None:
-        """One line of one speaker."""
+        """Print a line of a process."""
         with self._lock:
             self._tails[name].append(line)
             if self._stream is None:
@@ -34,11 +34,11 @@ class Logs:
                 self._stream.write(f"{self._prefix(name)} {line}\n")
                 self._stream.flush()
             except (OSError, ValueError):
-                # Nobody listens any more; the processes must not notice.
+                # The stream is closed; the processes continue.
                 self._stream = None
 
     def tail(self, name: str) -> list[str]:
-        """The last lines of one speaker."""
+        """Return the last lines of a process."""
         with self._lock:
             return list(self._tails.get(name, ()))
 
@@ -51,5 +51,5 @@ class Logs:
 
 
 def to_terminal() -> Logs:
-    """Logs on standard output, coloured if that is a terminal."""
+    """Return logs on standard output, coloured in a terminal."""
     return Logs(sys.stdout)

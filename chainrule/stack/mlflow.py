@@ -1,4 +1,4 @@
-"""The embedded MLflow server: one process, its own database file, artifacts through itself."""
+"""The embedded MLflow server: one process with its own database file and artifacts."""
 
 import sys
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ HOST = "127.0.0.1"
 
 
 def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
-    """MLflow on a loopback port, with all its files in `folder`.
+    """Return the command of MLflow on a loopback port, with all its files in `folder`.
 
-    `env` is what it inherits. `mlflow server` would start workers and a job runner that outlive a
-    signal; the application alone, under uvicorn, is one process with a clean end.
+    `env` is the environment that it inherits. `mlflow server` would start workers and a job runner
+    that outlive a signal. The application under uvicorn is one process that stops cleanly.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = folder / "mlflow.sqlite"
@@ -31,7 +31,7 @@ def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        # Its own imports warn of each other.
+        # Its own imports cause warnings.
         "PYTHONWARNINGS": "ignore",
     }
     argv = (
@@ -43,7 +43,7 @@ def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
 
 
 def answers(url: str) -> bool:
-    """Whether an MLflow server answers at `url`."""
+    """Return whether an MLflow server answers at `url`."""
     try:
         return httpx.get(f"{url.rstrip('/')}/health", timeout=2).is_success
     except httpx.HTTPError:

@@ -1,7 +1,7 @@
-"""What uvicorn runs as MLflow: the real application behind a narrow door.
+"""The application that uvicorn runs as MLflow: the original one without its assistant.
 
-Its tables are made before the port opens, so that the first request does not wait for them, and
-such that a kill meanwhile does no harm. Only the server's process imports this.
+Its tables are created before the port opens, so that the first request does not wait for them, and
+in such a way that a kill does no harm. Only the process of the server imports this module.
 """
 
 import os
@@ -14,7 +14,7 @@ from mlflow.server.fastapi_app import app as real
 from chainrule.stack.mlflow_database import prepare
 
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
-"""Runs commands for whoever looks local, and on this machine everybody does."""
+"""Path of the assistant, which runs commands for any client on this machine."""
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Scope], Awaitable[None]]
@@ -29,7 +29,7 @@ handlers.initialize_backend_stores(
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request, unless it asks for the assistant."""
+    """Serve a request, except to the assistant."""
     if ASSISTANT in scope.get("path", "").lower():
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body", "body": b"not offered here"})

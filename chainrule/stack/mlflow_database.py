@@ -1,7 +1,7 @@
-"""MLflow's tables: a kill at any moment leaves none of them or all of them.
+"""Create MLflow's tables so that a kill at any moment leaves all of them or none.
 
-MLflow makes its tables in some seventy steps, and on SQLite each statement stands as soon as it is
-done: killed in between, it would find a table that it is about to make, and never start again.
+MLflow creates its tables in some seventy steps. On SQLite each statement is committed at once:
+after a kill in between, MLflow would try to create a table that exists, and never start again.
 """
 
 import os
@@ -14,21 +14,21 @@ from mlflow.store.db import utils
 
 _SQLITE = "sqlite:///"
 _LOCK = 0x4D4C666C6F77
-"""Names the advisory lock of PostgreSQL: two servers do not make the tables at once."""
+"""Key of the advisory lock in PostgreSQL: only one server at a time creates the tables."""
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _CONTENT = {
     "runs": "SELECT 1 FROM runs LIMIT 1",
     "experiments": "SELECT 1 FROM experiments WHERE experiment_id <> 0 LIMIT 1",
     "registered_models": "SELECT 1 FROM registered_models LIMIT 1",
 }
-"""What finds something in a table that is not there in a new database."""
+"""Queries that find rows of users, which a new database does not have."""
 
 
 def prepare(uri: str) -> None:
-    """Give the database at `uri` the tables of the installed MLflow, those of an older one too.
+    """Create the tables of the installed MLflow at `uri`, or upgrade those of an older one.
 
-    A SQLite file takes its place when it is complete. PostgreSQL makes the tables in one
-    transaction, one server at a time. Raises what the driver of the database does.
+    A SQLite file is written beside its place and renamed when it is complete. PostgreSQL creates
+    the tables in one transaction, one server at a time. Raises the errors of the database driver.
     """
     if uri.startswith(_SQLITE):
         _prepare_file(Path(uri.removeprefix(_SQLITE)))
@@ -37,7 +37,7 @@ def prepare(uri: str) -> None:
     try:
         with engine.connect() as guard:
             guard.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
-            # The lock is the session's; an open transaction would only be in the way.
+            # The lock belongs to the session; an open transaction would block others.
             guard.commit()
             if not _complete(engine):
                 utils._initialize_tables(engine)
@@ -53,30 +53,30 @@ def _prepare_file(path: Path) -> None:
             _upgrade_copy(path, new)
         else:
             _make(new)
-            # A write-ahead log of what was begun must not meet the new file.
+            # The write-ahead log of an unfinished file must not be applied to the new one.
             _remove(path)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.replace(path)
     with closing(sqlite3.connect(path)) as connection:
-        # MLflow never asks for it; the file remembers that we did.
+        # MLflow does not set this mode; the file keeps it.
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _make(path: Path) -> None:
-    """Make a new database; in memory first, where hundreds of statements take half the time."""
+    """Create a database, first in memory, where hundreds of statements take half the time."""
     engine = utils.create_sqlalchemy_engine("sqlite://")
     try:
         utils._initialize_tables(engine)
-        made = engine.raw_connection()
-        with closing(made), closing(sqlite3.connect(path)) as file:
-            made.driver_connection.backup(file)
+        memory = engine.raw_connection()
+        with closing(memory), closing(sqlite3.connect(path)) as file:
+            memory.driver_connection.backup(file)
     finally:
         engine.dispose()
 
 
 def _upgrade_copy(path: Path, copy: Path) -> None:
-    """Copy a database of an older MLflow, with all that its write-ahead log has, and upgrade it."""
+    """Copy the database of an older MLflow, with its write-ahead log, and upgrade the copy."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.execute("PRAGMA journal_mode=DELETE")
         source.backup(target)
@@ -104,13 +104,13 @@ def _complete_file(path: Path) -> bool:
 
 
 def _complete(engine: Any) -> bool:
-    """Whether all tables are there, as the installed MLflow wants them."""
+    """Return whether all tables exist in the version of the installed MLflow."""
     newest: str = utils._get_latest_schema_revision()
     return bool(utils._all_tables_exist(engine)) and utils._get_schema_version(engine) == newest
 
 
 def _has_content(path: Path) -> bool:
-    """Whether a database holds anything that people or we put there."""
+    """Return whether a database holds rows of users."""
     if not path.exists():
         return False
     with closing(sqlite3.connect(path)) as connection:

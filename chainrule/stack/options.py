@@ -1,4 +1,4 @@
-"""What a person may say about the stack, and what its processes are told."""
+"""Options of the stack, and the environment of its processes."""
 
 import os
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from pathlib import Path
 from chainrule.stack.errors import StackError
 
 TEMPORARY = "tmp"
-"""Folder in the data folder for what processes need only while they run."""
+"""Folder in the data folder for temporary files."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where the stack lives. An empty URL: that server is embedded. Port 0: any free one."""
+    """Options of the stack. An empty URL: that server is embedded. Port 0: any free port."""
 
     data_dir: Path = Path(".chainrule")
     host: str = "127.0.0.1"
@@ -27,18 +27,18 @@ class Options:
     store_url: str = ""
     mlflow_url: str = ""
 
-    def refuse_open_door(self, env: Mapping[str, str]) -> None:
-        """Raise StackError when other machines could reach an api that asks for no token."""
+    def require_token(self, env: Mapping[str, str]) -> None:
+        """Raise StackError if other machines could reach an api without a token."""
         if self.host not in LOOPBACK and not env.get("CHAINRULE_API_TOKEN"):
             raise StackError(
-                f"--host {self.host} lets other machines in: set CHAINRULE_API_TOKEN to a secret "
-                "of your own first"
+                f"--host {self.host} lets other machines reach the api: set CHAINRULE_API_TOKEN to "
+                "a secret first"
             )
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where things are once ports are chosen."""
+    """Addresses of the servers, with the chosen ports."""
 
     host: str
     port: int
@@ -54,12 +54,12 @@ class Addresses:
 
 
 def base_env() -> dict[str, str]:
-    """What every process inherits: our environment, modules never from the current folder."""
+    """Return the environment of every process: ours, without imports from the current folder."""
     return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
 
 
 def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dict[str, str]:
-    """The environment of our own processes: all that `core.settings` reads."""
+    """Return the environment of Chainrule's processes, with the settings of `core.settings`."""
     env = base_env() | {
         "CHAINRULE_DATA_DIR": str(data_dir),
         "CHAINRULE_DATABASE_URL": options.database_url,
@@ -70,16 +70,16 @@ def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dic
         "CHAINRULE_PUBLIC_URL": os.environ.get("CHAINRULE_PUBLIC_URL") or addresses.api_url,
         "CHAINRULE_HOST": addresses.host,
         "CHAINRULE_PORT": str(addresses.port),
-        # What a killed process leaves lying about is swept away at the next start.
+        # Files that a killed process leaves are deleted at the next start.
         "TMPDIR": str(data_dir / TEMPORARY),
     }
     if env.get("CHAINRULE_THREADS", "0") in {"", "0"}:
-        # Workers that each take every core slow one another down.
+        # Workers that each use every core slow each other down.
         slots = int(env.get("CHAINRULE_SLOTS") or 1) * options.workers
         env["CHAINRULE_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots))
     return env
 
 
 def foreign_env() -> dict[str, str]:
-    """The environment of servers that are not ours: nothing of Chainrule's, no secrets."""
+    """Return the environment of other servers, without Chainrule's settings and secrets."""
     return {name: text for name, text in base_env().items() if not name.startswith("CHAINRULE_")}

@@ -1,8 +1,7 @@
-"""Become a command that dies with the process that started it.
+"""Run a command that the kernel kills when its parent ends.
 
-`python parent_death.py PARENT COMMAND...` asks the kernel for SIGKILL when PARENT ends, however it
-ends, and then becomes COMMAND. Where the kernel cannot (macOS), only an orderly end takes
-children along.
+`python parent_death.py PARENT COMMAND...` requests SIGKILL for the end of PARENT and then executes
+COMMAND. On macOS the kernel does not support this: children end only when the parent stops them.
 """
 
 import ctypes
@@ -14,11 +13,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Tie this process to its parent and replace it by the command."""
+    """Request the signal and replace this process by the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # A parent that died before the request was made sends nothing any more.
+    # If the parent died before the request, no signal will come.
     if os.getppid() != parent:
         sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606

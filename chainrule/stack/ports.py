@@ -1,4 +1,4 @@
-"""Ports: is one free, and which one is."""
+"""Find free ports."""
 
 import errno
 import socket
@@ -7,10 +7,10 @@ from chainrule.stack.errors import StackError
 
 
 def claim(host: str, port: int, option: str) -> int:
-    """`port`, or a free one for 0. Raises StackError when it is in use or may not be used."""
+    """Return `port`, or a free port for 0. Raises StackError if the port cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As servers do: a port whose last connections are still fading away counts as free.
+        # As servers do: a port with connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -24,5 +24,5 @@ def _reason(error: OSError, host: str, port: int, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use: stop what uses it, or choose another with {option} (0: any)"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"port {port} may not be used by you: choose one above 1023 with {option}"
+        return f"you may not use port {port}: choose one above 1023 with {option}"
     return f"cannot listen on {host}, port {port}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""One child process: its command, its output line by line, its end with all it started."""
+"""A child process: its command, its output by line, and its end with all descendants."""
 
 import os
 import re
@@ -18,15 +18,15 @@ _TETHER = Path(__file__).with_name("parent_death.py")
 _LINE_BYTES = 64 * 2**10
 
 Say = Callable[[str, str], None]
-"""Takes the name of who speaks and one line."""
+"""Receives the name of a process and one line of its output."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run under which name, and how long it may take to end when asked.
+    """A command with its name and the time that it may take to stop.
 
-    `last`: it ends after all others, because they need it until they have ended. Lines in which the
-    pattern `noise` is found are not worth a person's time.
+    `last`: it stops after all others, which need it until they have stopped. Lines that match the
+    pattern `noise` are not shown.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Command:
 
 
 class Process:
-    """A running command in a session of its own, so that Ctrl-C reaches it through us only.
+    """A running command in a session of its own, so that Ctrl-C does not reach it directly.
 
-    Start it on a thread that lives as long as it should: the kernel ends it with that thread.
+    Start it on a thread that lives as long as the process should: the kernel ends both together.
     """
 
     def __init__(self, command: Command, say: Say) -> None:
@@ -62,37 +62,37 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id; also the id of its session and group."""
+        """The process id, which is also the id of its session and group."""
         return self._popen.pid
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal that ended it), or None while it runs."""
+        """Return the exit code (negative: the signal that ended it), or None while it runs."""
         return self._popen.poll()
 
     def wait(self, seconds: float) -> int | None:
-        """The exit code, or None when it still runs after `seconds`."""
+        """Wait for the end and return the exit code, or None after `seconds`."""
         with suppress(subprocess.TimeoutExpired):
             return self._popen.wait(seconds)
         return None
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._popen.terminate()
 
     def descendants(self) -> list[psutil.Process]:
-        """What it started and what those started, as far as it still hangs together."""
+        """Return its child processes and theirs, as far as the tree is intact."""
         with suppress(psutil.NoSuchProcess):
             children: list[psutil.Process] = psutil.Process(self.pid).children(recursive=True)
             return children
         return []
 
     def destroy(self) -> None:
-        """End it and its whole group at once; what it said last is still heard."""
+        """Kill it with its group, and read its last output."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.kill()
         self._popen.wait()
-        # Bounded: something it started may hold the pipe open.
+        # With a limit: a descendant may hold the pipe open.
         self._reader.join(timeout=0.5)
 
 

@@ -1,4 +1,4 @@
-"""The whole of Chainrule on one machine: broker, database, MLflow, api, scheduler, workers."""
+"""All of Chainrule on one machine: broker, database, MLflow, api, scheduler and workers."""
 
 import json
 import os
@@ -26,24 +26,24 @@ START_SECONDS = 90.0
 MIGRATION_SECONDS = 120.0
 ENDS_AT_START = 3
 STATE = "up.json"
-"""File in the data folder that says where a running stack is."""
+"""File in the data folder with the addresses of a running stack."""
 
 _POLL_SECONDS = 0.1
-_ASKING = r'"GET [^"]*" [23]\d\d'
-"""Somebody only asked: `chainrule watch` alone would fill the screen with such lines."""
+_READS = r'"GET [^"]*" [23]\d\d'
+"""Log lines of read requests: `chainrule watch` alone would fill the screen with them."""
 
 
 class Stack:
-    """All processes as one context: entered when the api answers, left when nothing runs any more.
+    """All processes as one context: entered when the api answers, left when all have stopped.
 
-    MLflow comes up beside the rest: nothing waits for it. Raises StackError with one plain line
-    when the stack cannot start.
+    Nothing waits for MLflow, which starts in the background. Raises StackError with a one-line
+    reason if the stack cannot start.
     """
 
     def __init__(
         self, options: Options, logs: Logs, *, progress: Callable[[str], None] = lambda what: None
     ) -> None:
-        options.refuse_open_door(os.environ)
+        options.require_token(os.environ)
         self.options, self.logs = options, logs
         self._progress = progress
         self._supervisor = Supervisor(logs.say, adopt=True)
@@ -55,13 +55,13 @@ class Stack:
 
     @property
     def addresses(self) -> Addresses:
-        """Where the servers are. Raises StackError before they were started."""
+        """Addresses of the servers. Raises StackError before the start."""
         if self._addresses is None:
             raise StackError("the stack is not started")
         return self._addresses
 
     def start(self) -> None:
-        """Start everything; returns when the api answers. `close` it, come what may."""
+        """Start all processes, and return when the api answers. Call `close` in any case."""
         try:
             self._start()
         except (OSError, sqlite3.Error) as error:
@@ -84,7 +84,7 @@ class Stack:
         self.close()
 
     def close(self) -> None:
-        """End every process and give the data folder up."""
+        """Stop all processes and unlock the data folder."""
         self.closing = True
         self._supervisor.stop()
         if self._folder is not None:
@@ -93,29 +93,29 @@ class Stack:
             self._folder.close()
 
     def cancel(self) -> None:
-        """Give up starting, soon. Safe in a signal handler."""
+        """Stop the start soon. Safe in a signal handler."""
         self._cancelled = True
 
     def hurry(self) -> None:
-        """End everything by force. Safe in a signal handler."""
+        """Kill all processes. Safe in a signal handler."""
         self._cancelled = True
         self._supervisor.hurry()
 
     def pids(self) -> dict[str, int]:
-        """The process ids of what runs, by name."""
+        """Return the ids of the running processes, by name."""
         return self._supervisor.pids()
 
     def mlflow_answers(self) -> bool:
-        """Whether MLflow has come up."""
+        """Return whether MLflow answers."""
         return mlflow.answers(self.addresses.mlflow_url)
 
     def watch_disk(self) -> None:
-        """Say one line when the disk runs full, and one when there is room again."""
+        """Print a line when the disk is nearly full, and one when it has space again."""
         assert self._folder is not None
         scarce = self._folder.free_bytes() < SCARCE_BYTES
         if scarce != self._scarce:
             self._scarce = scarce
-            state = "is nearly full: jobs will fail to save" if scarce else "has room again"
+            state = "is nearly full: jobs will fail to save" if scarce else "has space again"
             self.logs.say("chainrule", f"the disk of {self._folder.path} {state}")
 
     def _start(self) -> None:
@@ -130,7 +130,7 @@ class Stack:
         if not mlflow_url:
             mlflow_port = ports.claim(mlflow.HOST, self.options.mlflow_port, "--mlflow-port")
             mlflow_url = f"http://{mlflow.HOST}:{mlflow_port}"
-            # First and in the background: it takes longest.
+            # First, in the background: it takes longest.
             self._supervisor.add(mlflow.command(folder / "mlflow", mlflow_port, foreign_env()))
         public_url = os.environ.get("CHAINRULE_MLFLOW_PUBLIC_URL") or mlflow_url
         broker_url = embedded.url if embedded else self.options.broker_url
@@ -155,9 +155,9 @@ class Stack:
         count = self.options.workers
         names = ["worker"] if count == 1 else [f"worker.{number + 1}" for number in range(count)]
         return [
-            Command("api", (sys.executable, "-m", "api"), env, grace_seconds=8, noise=_ASKING),
+            Command("api", (sys.executable, "-m", "api"), env, grace_seconds=8, noise=_READS),
             Command("scheduler", (sys.executable, "-m", "worker.scheduler"), env),
-            # A worker that ends saves a checkpoint and gives its job back first.
+            # A worker first saves a checkpoint and gives its job back.
             *(
                 Command(name, (sys.executable, "-m", "worker"), env, grace_seconds=15)
                 for name in names
@@ -178,8 +178,8 @@ class Stack:
         finally:
             process.destroy()
         if code:
-            said = "\n".join(self.logs.tail("database")[-3:])
-            raise StackError(f"the database cannot be used: {said or describe(code)}")
+            lines = "\n".join(self.logs.tail("database")[-3:])
+            raise StackError(f"the database cannot be used: {lines or describe(code)}")
 
     def _await(self, name: str, ready: Callable[[], bool]) -> None:
         give_up_at = time.monotonic() + START_SECONDS
@@ -189,17 +189,17 @@ class Stack:
             if time.monotonic() > give_up_at:
                 raise StackError(
                     f"the {name} does not answer after {START_SECONDS:g} s. "
-                    f"It says:\n{self.said(name)}"
+                    f"Its last lines:\n{self.last_lines(name)}"
                 )
             time.sleep(_POLL_SECONDS)
 
     def refuse_failing(self, name: str) -> None:
-        """Raise StackError, with what it said last, when a process ends again and again."""
+        """Raise StackError with the last lines of a process that ends repeatedly."""
         if self._supervisor.ends(name) >= ENDS_AT_START:
-            raise StackError(f"the {name} does not start. It says:\n{self.said(name)}")
+            raise StackError(f"the {name} does not start. Its last lines:\n{self.last_lines(name)}")
 
-    def said(self, name: str) -> str:
-        """The last lines of a process, to be shown in an error."""
+    def last_lines(self, name: str) -> str:
+        """Return the last lines of a process, for an error."""
         return "\n".join(f"  {line}" for line in self.logs.tail(name)[-8:]) or "  nothing"
 
     def _refuse_cancelled(self) -> None:
@@ -213,7 +213,7 @@ class Stack:
             return False
 
     def _write_state(self, folder: Path) -> None:
-        """Tell other programs where we are: they need not guess the ports."""
+        """Write the addresses to a file, for other programs."""
         state = {
             "pid": os.getpid(),
             "api_url": self.addresses.api_url,

@@ -1,4 +1,4 @@
-"""Keeps commands running: starts them again when they end, and ends them all."""
+"""Keep commands running: restart those that end, and stop all of them."""
 
 import ctypes
 import os
@@ -23,10 +23,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Supervisor:
-    """Runs commands from one thread of its own and restarts each that ends, within two seconds.
+    """Run commands from one thread, and restart each that ends within two seconds.
 
-    With `adopt` it also takes in what its children leave orphaned and ends that too; only for a
-    process whose every child is the supervisor's.
+    With `adopt`, the supervisor also adopts and ends orphaned descendants. Use it only in a process
+    all of whose children belong to the supervisor.
     """
 
     def __init__(self, say: Say, *, adopt: bool = False) -> None:
@@ -38,7 +38,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="supervisor")
 
     def start(self) -> None:
-        """Begin; commands may be added before and after."""
+        """Start. Commands may be added before and after."""
         if self._adopt:
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._thread.start()
@@ -48,32 +48,34 @@ class Supervisor:
         self._incoming.put(command)
 
     def ends(self, name: str) -> int:
-        """How often the command of this name has ended so far."""
-        return next((len(one.ended_at) for one in self._watched if one.command.name == name), 0)
+        """Return how often the command of this name has ended."""
+        return next(
+            (len(entry.ended_at) for entry in self._watched if entry.command.name == name), 0
+        )
 
     def pids(self) -> dict[str, int]:
-        """The process ids of what runs, by name."""
-        return {one.command.name: one.process.pid for one in self._watched if one.process}
+        """Return the ids of the running processes, by name."""
+        return {entry.command.name: entry.process.pid for entry in self._watched if entry.process}
 
     def stop(self) -> None:
-        """End everything, last first those that others need; returns when nothing is left."""
+        """Stop all processes, those that others need last. Returns when none is left."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def hurry(self) -> None:
-        """Do not wait for an orderly end any longer. Safe in a signal handler."""
+        """Kill processes instead of waiting for them. Safe in a signal handler."""
         self._hurry.set()
         self._stopping.set()
 
     def _run(self) -> None:
-        # All children are started here: the kernel ends them when this thread does.
+        # All children start on this thread: the kernel kills them when it ends.
         try:
             while not self._stopping.is_set():
                 self._tick()
                 self._stopping.wait(TICK_SECONDS)
         finally:
-            self._end([one for one in self._watched if not one.command.last])
+            self._end([entry for entry in self._watched if not entry.command.last])
             self._end(self._watched)
             self._sweep()
 
@@ -81,44 +83,44 @@ class Supervisor:
         with suppress(queue.Empty):
             while True:
                 self._watched.append(_Watched(self._incoming.get_nowait()))
-        for one in self._watched:
-            ended = one.collect()
+        for entry in self._watched:
+            ended = entry.collect()
             if ended is not None:
-                self._say(one.command.name, f"ended ({ended}); starting it again")
-                if one.keeps_ending():
-                    self._say(one.command.name, "keeps ending: what it said above may tell why")
-            if one.process is None and time.monotonic() >= one.start_at:
-                one.process = Process(one.command, self._say)
+                self._say(entry.command.name, f"ended ({ended}); starting it again")
+                if entry.keeps_ending():
+                    self._say(entry.command.name, "keeps ending: its lines above may show why")
+            if entry.process is None and time.monotonic() >= entry.start_at:
+                entry.process = Process(entry.command, self._say)
         self._reap()
 
-    def _end(self, those: list["_Watched"]) -> None:
-        """Ask, wait as long as each may take, then destroy, with whatever they started."""
-        running = [one for one in those if one.process is not None]
-        started = [child for one in running for child in one.process.descendants()]  # type: ignore[union-attr]
+    def _end(self, entries: list["_Watched"]) -> None:
+        """Send SIGTERM, wait as long as each may take, then kill, with all descendants."""
+        running = [entry for entry in entries if entry.process is not None]
+        started = [child for entry in running for child in entry.process.descendants()]  # type: ignore[union-attr]
         begun = time.monotonic()
-        for one in running:
-            assert one.process is not None
-            one.process.terminate()
-        for one in running:
-            self._await(one, begun + one.command.grace_seconds)
+        for entry in running:
+            assert entry.process is not None
+            entry.process.terminate()
+        for entry in running:
+            self._await(entry, begun + entry.command.grace_seconds)
         for child in started:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
 
-    def _await(self, one: "_Watched", give_up_at: float) -> None:
-        assert one.process is not None
-        while one.process.poll() is None:
+    def _await(self, entry: "_Watched", give_up_at: float) -> None:
+        assert entry.process is not None
+        while entry.process.poll() is None:
             if self._hurry.is_set():
                 break
             if time.monotonic() > give_up_at:
-                self._say(one.command.name, "does not end when asked: ending it by force")
+                self._say(entry.command.name, "does not stop after SIGTERM: killing it")
                 break
             time.sleep(TICK_SECONDS / 4)
-        one.process.destroy()
-        one.process = None
+        entry.process.destroy()
+        entry.process = None
 
     def _sweep(self) -> None:
-        """End what fell out of the tree of its parent into ours."""
+        """Kill orphaned descendants that this process adopted."""
         if not self._adopt:
             return
         for _ in range(20):
@@ -132,10 +134,10 @@ class Supervisor:
             self._reap()
 
     def _reap(self) -> None:
-        """Bury orphans that were left to us; our own children are left to their Popen."""
+        """Collect the exit codes of ended orphans. Popen collects those of our own children."""
         if not self._adopt:
             return
-        own = {one.process.pid for one in self._watched if one.process is not None}
+        own = {entry.process.pid for entry in self._watched if entry.process is not None}
         for child in psutil.Process().children():
             with suppress(psutil.NoSuchProcess, ChildProcessError):
                 if child.pid not in own and child.status() == psutil.STATUS_ZOMBIE:
@@ -143,7 +145,7 @@ class Supervisor:
 
 
 class _Watched:
-    """A command, its process if it runs, and when it may start again."""
+    """A command, its process if it runs, and the time of its next start."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
@@ -153,7 +155,7 @@ class _Watched:
         self.alarmed_at = -ALARM_SECONDS
 
     def collect(self) -> str | None:
-        """How the process ended, if it just did; then the next start is set."""
+        """Return how the process ended if it just did, and schedule its next start."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.process.destroy()
@@ -165,7 +167,7 @@ class _Watched:
         return describe(code)
 
     def keeps_ending(self) -> bool:
-        """Whether it ended several times of late; true once in a while, not each time."""
+        """Return whether it ended several times lately. True only once in 30 s."""
         now = time.monotonic()
         recent = sum(now - at < ALARM_SECONDS for at in self.ended_at)
         if recent < ALARM_ENDS or now - self.alarmed_at < ALARM_SECONDS:
@@ -175,7 +177,7 @@ class _Watched:
 
 
 def describe(code: int) -> str:
-    """An exit code in words: `exit code 1`, `SIGKILL`."""
+    """Format an exit code: `exit code 1`, `SIGKILL`."""
     if code >= 0:
         return f"exit code {code}"
     with suppress(ValueError):

@@ -160,9 +160,9 @@ def test_a_loss_of_other_targets_is_refused_by_name() -> None:
     x, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="hinge compares two"):
         NetworkClassifier(loss="hinge").fit(x, y)
-    with pytest.raises(ValueError, match="huber is no loss for a classifier"):
+    with pytest.raises(ValueError, match="huber is not a loss for a classifier"):
         NetworkClassifier(loss="huber").fit(x, y)
-    with pytest.raises(ValueError, match="focal is no loss for a regressor"):
+    with pytest.raises(ValueError, match="focal is not a loss for a regressor"):
         NetworkRegressor(loss="focal").fit(x, y)
     with pytest.raises(ValueError, match="nonsense"):
         NetworkClassifier(loss="nonsense").fit(x, y)
