@@ -45,7 +45,7 @@ def pulled(folder: Path, digest: str, places: dict[str, str], *, shared: bool) -
     ]
     for process in processes:
         process.start()
-    total = sum(given.get(timeout=600) for _ in processes)
+    total: int = sum(given.get(timeout=600) for _ in processes)
     for process in processes:
         process.join()
     return total

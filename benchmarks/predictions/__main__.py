@@ -27,6 +27,7 @@ from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.stores import open_store
 from core.db.engine import make_engine
 from core.db.session import transaction
+from core.events import TrainingEnded
 from core.export import model_folder
 from core.settings import Settings
 from core.spec import JobSpec
@@ -52,6 +53,7 @@ def main() -> None:
         path = place / "trained"
         path.mkdir()
         *_, ended = train(JobSpec.model_validate(DIGITS), digits.path, path)
+        assert isinstance(ended, TrainingEnded)
         model = TrainedModel.load(path / ended.path)
         names = [column.name for column in model.encoding.features]
         rng = np.random.default_rng(0)
@@ -123,7 +125,7 @@ def theirs(place: Path, model: TrainedModel, rows: list[dict[str, int]], count: 
     # It starts uvicorn by its name.
     own = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with serving(command, own, f"http://127.0.0.1:{port}/ping"):
-        bodies = [
+        bodies: list[dict[str, object]] = [
             {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
             for row in rows
         ]

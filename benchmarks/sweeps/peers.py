@@ -129,7 +129,8 @@ def ray_torch(case: Case, trials: int) -> float:
                 run_config=tune.RunConfig(verbose=0),
             ).fit()
             took = time.perf_counter() - begun
-            if found.num_errors or not np.isfinite(found.get_best_result().metrics["accuracy"]):
+            best = found.get_best_result().metrics or {}
+            if found.num_errors or not np.isfinite(best.get("accuracy", np.nan)):
                 raise RuntimeError("Ray Tune lost trials")
             return took
 

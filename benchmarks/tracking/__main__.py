@@ -160,7 +160,7 @@ def slowdowns(ours: Ours, folder: Path, rounds: int, epochs: int) -> list[Row]:
         return taken
 
     ways: dict[str, Callable[[], float]] = {
-        "nothing": lambda: trained(lambda event: None),
+        "nothing": lambda: trained(lambda _: None),
         "log_metrics": lambda: told(True),
         "asynchronous log_metrics": lambda: told(False),
     }

@@ -79,7 +79,7 @@ class Run:
 
     def points(self, folder: Path) -> None:
         """Every named place, killed, unknown and paused."""
-        self._crashes("named crash points", folder, lambda site: crash_points())
+        self._crashes("named crash points", folder, lambda _: crash_points())
 
     def _crashes(self, name: str, folder: Path, plans: Callable[[CrashSite], list[Plan]]) -> None:
         results: list[Result] = []

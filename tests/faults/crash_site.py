@@ -20,7 +20,7 @@ from tests.faults.verdict import Verdict
 from tests.support.job_cases import spec
 from tests.support.worker_cases import until
 
-SPEC = {"epochs": 25, "checkpoint": {"every_steps": 40}}
+SPEC: dict[str, Any] = {"epochs": 25, "checkpoint": {"every_steps": 40}}
 LEASE_SECONDS = 3.0
 SEEDS = 2
 TRIES = 5
@@ -95,7 +95,7 @@ class CrashSite:
             self._attend({job_id: Plan("calm", {"point": ""}) for job_id in self.calm})
             ends = [self.stack.status(job_id) for job_id in self.calm]
             assert set(ends) == {JobStatus.FINISHED}, ends
-            self.steps = int(self.stack.bench.job(self.calm[0]).result["step"])
+            self.steps = int(self.stack.bench.result(self.calm[0])["step"])
         except BaseException:
             self.close()
             raise

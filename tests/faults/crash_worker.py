@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
@@ -37,10 +38,17 @@ USE_CASES = {
 }
 """The use cases that a worker calls, and the names of their places."""
 FILES = {"checkpoints": "keep_checkpoint", "models": "keep_model"}
-TARGETS = {
-    "kill_runner": lambda attempt: attempt._runner.pid,
-    "kill_slot": lambda attempt: os.getpid(),
-    "kill_main": lambda attempt: os.getppid(),
+
+
+def _runner_pid(attempt: Attempt) -> int:
+    assert attempt._runner is not None
+    return attempt._runner.pid
+
+
+TARGETS: dict[str, Callable[[Attempt], int]] = {
+    "kill_runner": _runner_pid,
+    "kill_slot": lambda _: os.getpid(),
+    "kill_main": lambda _: os.getppid(),
 }
 
 
@@ -119,15 +127,14 @@ def _at_files() -> None:
     """Come by before and after a file is put into the store."""
     put = Store.put_file
 
-    def put_file(store: Store, path: Path, key: str) -> Any:
+    def put_file(store: Store, source: Path, key: str) -> None:
         kind, _, rest = key.partition("/")
         job_id, point = rest.partition("/")[0], FILES.get(kind, kind)
         _come(job_id, point, "before", UnavailableError)
-        done = put(store, path, key)
+        put(store, source, key)
         _come(job_id, point, "after", UnavailableError)
-        return done
 
-    Store.put_file = put_file  # type: ignore[method-assign]
+    mock.patch.object(Store, "put_file", put_file).start()
 
 
 def _at_steps() -> None:
@@ -144,7 +151,7 @@ def _at_steps() -> None:
             pid = TARGETS[what["how"]](attempt)
             threading.Timer(what["seconds"], os.kill, (pid, signal.SIGKILL)).start()
 
-    Attempt._take_event = take_event  # type: ignore[method-assign]
+    mock.patch.object(Attempt, "_take_event", take_event).start()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import random
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.status import AttemptStatus, JobStatus
 from tests.faults.cluster.stack import Stack, training
@@ -16,7 +17,7 @@ from tests.support.worker_cases import until
 KINDS = (processes, servers, links, machines, surroundings, stores, releases)
 """What fills the matrix."""
 
-SPEC = {"epochs": 300, "checkpoint": {"every_steps": 40}}
+SPEC: dict[str, Any] = {"epochs": 300, "checkpoint": {"every_steps": 40}}
 JOBS = 2
 MOST_JOBS = 7
 DRAIN_SECONDS = 300

@@ -3,6 +3,7 @@
 import random
 import time
 from collections import deque
+from typing import Any
 
 from benchmarks.results import Row, at_least, at_most, figure
 from core import jobs
@@ -14,7 +15,7 @@ from tests.faults.scene import Change, Missed, Scene
 from tests.faults.verdict import DOUBLED, LOST, WRONG, Verdict
 from tests.support.worker_cases import until
 
-SPEC = {"epochs": 100, "checkpoint": {"every_steps": 40}}
+SPEC: dict[str, Any] = {"epochs": 100, "checkpoint": {"every_steps": 40}}
 SEEDS = 4
 OPEN = 8
 DRAIN_SECONDS = 300.0

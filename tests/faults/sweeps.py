@@ -31,7 +31,7 @@ METRIC = "valid/loss"
 AT = (3, 12, 22, 32, 42)
 """Something is struck each time that so many trials have ended."""
 
-SPACE = {
+SPACE: dict[str, dict[str, Any]] = {
     "optimizer.learning_rate": {"kind": "categorical", "choices": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]},
     "seed": {"kind": "int", "low": 0, "high": 9, "step": 1},
 }
@@ -66,7 +66,7 @@ def reference(folder: Path) -> dict[tuple[Any, ...], float]:
     wanted, found = spec(GRID), {}
     table = parse_digits(folder).path
     with threadpool_limits(1):
-        for rate in SPACE["optimizer.learning_rate"]["choices"]:  # type: ignore[attr-defined]
+        for rate in SPACE["optimizer.learning_rate"]["choices"]:
             for seed in range(10):
                 point = {"optimizer.learning_rate": rate, "seed": seed}
                 last = None
@@ -183,7 +183,7 @@ def _empty_broker(stack: Stack, rng: random.Random) -> str:
     return "the broker, which forgot all"
 
 
-def _kill_scheduler(stack: Stack, rng: random.Random) -> str:
+def _kill_scheduler(stack: Stack, _: random.Random) -> str:
     assert stack.scheduler is not None
     stack.scheduler.kill()
     return "the scheduler"

@@ -17,13 +17,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashSite]:
     site.close()
 
 
-def test_twenty_kills_at_random_moments_change_nothing(site: CrashSite):
+def test_twenty_kills_at_random_moments_change_nothing(site: CrashSite) -> None:
     results = list(site.run(random_kills(20, seed=1, steps=site.steps)))
     assert len(results) == 20
     assert [broken for one in results for broken in one.broken] == []
 
 
-def test_a_kill_or_an_unknown_outcome_at_any_named_place_changes_nothing(site: CrashSite):
+def test_a_kill_or_an_unknown_outcome_at_any_named_place_changes_nothing(site: CrashSite) -> None:
     wanted = (("kill", "before"), ("kill", "after"), ("unknown", "after"))
     plans = [one for one in crash_points() if (one.what["how"], one.what["moment"]) in wanted]
     results = list(site.run(plans))

@@ -41,14 +41,16 @@ def nemesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nemesis]:
 
 
 @pytest.mark.parametrize("name", IN_CI)
-def test_nothing_is_lost_doubled_or_wrong(nemesis: Nemesis, name: str):
+def test_nothing_is_lost_doubled_or_wrong(nemesis: Nemesis, name: str) -> None:
     outcome = nemesis.run(name, seed=1)
     demand(outcome.skipped)
     assert not outcome.broken, "\n".join([*outcome.verdict.history, *outcome.broken])
 
 
-def test_a_fault_that_strikes_nothing_fails(nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(FAULTS, "idle", Fault("idle", lambda scene: None))
+def test_a_fault_that_strikes_nothing_fails(
+    nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAULTS, "idle", Fault("idle", lambda _: None))
     outcome = nemesis.run("idle", seed=1, tries=1)
     assert not outcome.verdict.bad
     assert outcome.broken == ["idle struck nothing: it did not say what it struck"]

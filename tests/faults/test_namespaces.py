@@ -18,7 +18,6 @@ from tests.faults.cluster import machines
 from tests.faults.cluster.machines import Machine
 from tests.faults.tools import demand
 from tests.support.brokers import Broker
-from tests.support.databases import PostgresServer
 from tests.support.worker_cases import Bench, parse_digits, until
 from tests.support.worker_processes import Process
 from worker.scheduler.__main__ import Scheduler
@@ -30,9 +29,7 @@ WORKERS_EACH = 2
 
 
 @pytest.fixture
-def site(
-    postgres: PostgresServer, postgres_url: str, broker: Broker, tmp_path: Path
-) -> Iterator[Bench]:
+def site(postgres_url: str, broker: Broker, tmp_path: Path) -> Iterator[Bench]:
     """Servers here, two workers on each of three machines, and a scheduler in this process."""
     demand(machines.lacking())
     with ExitStack() as opened:

@@ -37,7 +37,7 @@ class Verdict:
 
     def judge(self, bench: Bench, job_id: str, calm_id: str) -> None:
         """Compare a job with one of the same spec that nothing happened to."""
-        job, calm = bench.job(job_id), bench.job(calm_id)
+        job = bench.job(job_id)
         attempts = bench.attempts(job_id)
         self.jobs += 1
         self.attempts += len(attempts)
@@ -58,7 +58,7 @@ class Verdict:
         order = [one.attempt for one in events]
         if order != sorted(order):
             self.against(job_id, WRONG, "was changed by an older attempt after a newer one")
-        if job.result["weights_digest"] != calm.result["weights_digest"]:
+        if bench.result(job_id)["weights_digest"] != bench.result(calm_id)["weights_digest"]:
             self.against(job_id, WRONG, "has other weights")
         if any(one.status is AttemptStatus.RUNNING for one in attempts):
             self.against(job_id, WRONG, "has an attempt that still runs")

@@ -21,7 +21,7 @@ TAKING_A_VALUE = BODIES | {"-H", "--header", "-o", "--output", "-w", "--max-time
 
 
 @pytest.fixture(scope="module")
-def interface(tmp_path_factory) -> dict[str, dict[str, object]]:
+def interface(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """The paths of the REST interface as OpenAPI tells them."""
     made = create_app(Settings(data_dir=tmp_path_factory.mktemp("data")))
     return dict(made.openapi()["paths"])
@@ -55,7 +55,7 @@ def matches(template: str, path: str) -> bool:
     return bool(re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template)), path))
 
 
-def test_requests_are_found_and_matched():
+def test_requests_are_found_and_matched() -> None:
     text = "curl -s -X POST -H 'A: b' localhost:8000/v1/jobs -d '{}'\ncurl $API/v1/jobs/$ID | jq ."
     found = list(requests(Snippet("page", 1, "sh", text)))
     assert found == [("post", "/v1/jobs", "{}"), ("get", "/v1/jobs/$ID", "")]
@@ -64,7 +64,9 @@ def test_requests_are_found_and_matched():
 
 
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
-def test_curl_asks_for_what_exists(snippet, interface):
+def test_curl_asks_for_what_exists(
+    snippet: Snippet, interface: dict[str, dict[str, object]]
+) -> None:
     for method, path, body in requests(snippet):
         fitting = [
             operations for template, operations in interface.items() if matches(template, path)
@@ -75,7 +77,7 @@ def test_curl_asks_for_what_exists(snippet, interface):
             JobSpec.model_validate_json(body)
 
 
-def test_job_specs_are_valid():
+def test_job_specs_are_valid() -> None:
     for snippet in snippets("json"):
         document = json.loads(snippet.text)
         if isinstance(document, dict) and "network" in document:
@@ -83,13 +85,13 @@ def test_job_specs_are_valid():
 
 
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
-def test_command_line_knows_the_commands(snippet):
+def test_command_line_knows_the_commands(snippet: Snippet) -> None:
     for words in commands(snippet.text):
         if Path(words[0]).name == "chainrule":
             assert _known(words[1:]), " ".join(words)
 
 
-def test_an_unknown_command_is_noticed():
+def test_an_unknown_command_is_noticed() -> None:
     assert _known(["jobs"])
     assert not _known(["fly"])
     assert not _known(["up", "--wings"])

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_imports_keep_the_contracts(tmp_path):
+def test_imports_keep_the_contracts(tmp_path: Path) -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     checked = subprocess.run(
         [linter, "--no-logo", "--cache-dir", str(tmp_path)],

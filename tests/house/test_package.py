@@ -23,7 +23,7 @@ PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 BACKEND = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
-def wheel(source, folder, pretended=""):
+def wheel(source: Path, folder: Path, pretended: str = "") -> Path:
     """Build the wheel of `source` as an installer would; its path."""
     folder.mkdir()
     built = subprocess.run(
@@ -38,7 +38,7 @@ def wheel(source, folder, pretended=""):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the wheel is built from, without its history."""
     folder = tmp_path_factory.mktemp("exported")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -50,13 +50,13 @@ def exported(tmp_path_factory):
     return folder
 
 
-def git(folder, *words):
+def git(folder: Path, *words: str) -> None:
     """Run git in `folder` as someone who has no settings."""
     who = ("-c", "user.name=Someone", "-c", "user.email=someone@example.com")
     subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
 
 
-def test_wheel_holds_license_and_types_of_every_package(exported, tmp_path):
+def test_wheel_holds_license_and_types_of_every_package(exported: Path, tmp_path: Path) -> None:
     with ZipFile(wheel(exported, tmp_path / "wheel")) as opened:
         names = opened.namelist()
         metadata = opened.read(next(name for name in names if name.endswith("METADATA"))).decode()
@@ -65,16 +65,18 @@ def test_wheel_holds_license_and_types_of_every_package(exported, tmp_path):
     assert "License-Expression: Apache-2.0\n" in metadata
 
 
-def test_version_without_history_is_the_last_release_of_the_changelog(exported, tmp_path):
+def test_version_without_history_is_the_last_release_of_the_changelog(
+    exported: Path, tmp_path: Path
+) -> None:
     releases = re.findall(r"^## \[(\d\S*)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert wheel(exported, tmp_path / "wheel").name.split("-")[1] == releases[0]
 
 
-def test_version_is_the_one_that_the_image_is_built_with(exported, tmp_path):
+def test_version_is_the_one_that_the_image_is_built_with(exported: Path, tmp_path: Path) -> None:
     assert wheel(exported, tmp_path / "wheel", "7.1.2").name.split("-")[1] == "7.1.2"
 
 
-def test_version_is_the_tag(exported, tmp_path):
+def test_version_is_the_tag(exported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tagged"
     shutil.copytree(exported, folder)
     git(folder, "init")
@@ -86,19 +88,19 @@ def test_version_is_the_tag(exported, tmp_path):
     assert wheel(folder, tmp_path / "later").name.split("-")[1].startswith("3.2.2.dev1+g")
 
 
-def test_command_line_and_openapi_show_the_version_of_the_package(tmp_path):
+def test_command_line_and_openapi_show_the_version_of_the_package(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["--version"])
     assert shown.stdout == f"chainrule {version('chainrule')}\n"
     document = create_app(Settings(data_dir=tmp_path)).openapi()
     assert document["info"]["version"] == version("chainrule")
 
 
-def test_changelog_has_a_place_for_the_next_change_and_known_headings():
+def test_changelog_has_a_place_for_the_next_change_and_known_headings() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert headings[0] == "[Unreleased]"
     kinds = set(re.findall(r"^### (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_the_floor_of_coverage_only_rises():
+def test_the_floor_of_coverage_only_rises() -> None:
     assert PROJECT["tool"]["coverage"]["report"]["fail_under"] >= 90

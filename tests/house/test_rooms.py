@@ -39,11 +39,11 @@ def crowded(root: Path) -> list[str]:
     ]
 
 
-def test_no_room_is_crowded():
+def test_no_room_is_crowded() -> None:
     assert not crowded(ROOT)
 
 
-def test_a_crowded_room_is_noticed(tmp_path):
+def test_a_crowded_room_is_noticed(tmp_path: Path) -> None:
     for number in range(MOST_MODULES + 1):
         path = tmp_path / "core" / f"module_{number}.py"
         path.parent.mkdir(exist_ok=True)
@@ -52,7 +52,7 @@ def test_a_crowded_room_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("folder", sorted(MEMBERS))
-def test_each_exception_exists(folder):
+def test_each_exception_exists(folder: str) -> None:
     assert modules(ROOT / folder)
 
 
@@ -94,7 +94,7 @@ WITHOUT_FLOORS = {
 }
 
 
-def test_every_room_has_exhaustive_floors():
+def test_every_room_has_exhaustive_floors() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     listed = {

@@ -1,6 +1,8 @@
 """What the documentation site is built from: all pages, what they link to, every package."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,13 +10,13 @@ from docs.staging import DOCUMENTED, ROOT, UNDOCUMENTED, linked, pages, stage
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory):
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "docs"
     stage(folder)
     return folder
 
 
-def names(menu):
+def names(menu: Any) -> list[str]:
     """The pages that a part of the menu leads to."""
     if isinstance(menu, str):
         return [menu]
@@ -22,7 +24,7 @@ def names(menu):
     return [name for part in parts for name in names(part)]
 
 
-def test_every_page_stands_in_the_menu_once(staged):
+def test_every_page_stands_in_the_menu_once(staged: Path) -> None:
     source = staged / "source"
     written = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.md"))
     assert sorted(names(json.loads((staged / "mkdocs.yml").read_text())["nav"])) == written
@@ -30,7 +32,7 @@ def test_every_page_stands_in_the_menu_once(staged):
     assert guides <= set(written)
 
 
-def test_links_lead_to_the_same_files_as_in_the_repository(staged):
+def test_links_lead_to_the_same_files_as_in_the_repository(staged: Path) -> None:
     targets = {target for page in pages() for target in linked(page) if target.is_file()}
     assert {path.suffix for path in targets} >= {".md", ".png", ".json", ".py"}
     for target in targets:
@@ -38,7 +40,7 @@ def test_links_lead_to_the_same_files_as_in_the_repository(staged):
         assert copied.read_bytes() == target.read_bytes()
 
 
-def test_every_module_has_its_place_in_the_reference(staged):
+def test_every_module_has_its_place_in_the_reference(staged: Path) -> None:
     written = "".join(
         path.read_text() for path in (staged / "source" / "reference").glob("*.md")
     ).splitlines()
@@ -49,7 +51,7 @@ def test_every_module_has_its_place_in_the_reference(staged):
                 assert f"::: {module}" in written
 
 
-def test_a_page_that_was_there_before_is_gone(staged):
+def test_a_page_that_was_there_before_is_gone(staged: Path) -> None:
     left = staged / "source" / "docs" / "left.md"
     left.write_text("# Left\n")
     stage(staged)

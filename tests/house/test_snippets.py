@@ -5,11 +5,13 @@ import json
 import re
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.house.snippets import PAGES, ROOT, SHELL, commands, snippets
+from docs.staging import ROOT
+from tests.house.snippets import PAGES, SHELL, Snippet, commands, snippets
 
 
 def make_targets() -> set[str]:
@@ -19,19 +21,19 @@ def make_targets() -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_fence_says_its_language(page):
+def test_every_fence_says_its_language(page: Path) -> None:
     fences = [token for token in MarkdownIt().parse(page.read_text()) if token.type == "fence"]
     known = {*SHELL, "python", "json", "text", "sql", "yaml", "toml", "mermaid"}
     assert not [token.map for token in fences if token.info.split()[:1] not in [[k] for k in known]]
 
 
-def test_json_parses():
+def test_json_parses() -> None:
     for snippet in snippets("json"):
         json.loads(snippet.text)
 
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
-def test_python_parses_and_imports_what_exists(snippet):
+def test_python_parses_and_imports_what_exists(snippet: Snippet) -> None:
     for node in ast.walk(ast.parse(snippet.text)):
         if isinstance(node, ast.ImportFrom):
             assert node.module
@@ -41,13 +43,13 @@ def test_python_parses_and_imports_what_exists(snippet):
 
 
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
-def test_shell_parses(snippet):
+def test_shell_parses(snippet: Snippet) -> None:
     checked = subprocess.run(["bash", "-n"], input=snippet.text, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
-def test_shell_names_what_exists(snippet):
+def test_shell_names_what_exists(snippet: Snippet) -> None:
     for words in commands(snippet.text):
         if words[0] == "make":
             asked = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
@@ -57,7 +59,7 @@ def test_shell_names_what_exists(snippet):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_relative_links_lead_somewhere(page):
+def test_relative_links_lead_somewhere(page: Path) -> None:
     for token in MarkdownIt().parse(page.read_text()):
         for child in token.children or []:
             target = str(child.attrGet("href") or child.attrGet("src") or "")
@@ -65,7 +67,7 @@ def test_relative_links_lead_somewhere(page):
                 assert (page.parent / target.partition("#")[0]).exists(), target
 
 
-def test_commands_are_cut_into_words():
+def test_commands_are_cut_into_words() -> None:
     assert commands("A=1 make up ARGS='--port 1' # stay\ncurl -s \\\n x | head") == [
         ["make", "up", "ARGS=--port 1"],
         ["curl", "-s", "x"],

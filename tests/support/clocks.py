@@ -44,7 +44,7 @@ class StandingClock:
                 statement = text("UPDATE standing.clock SET at = :at")
                 connection.execute(statement, {"at": START + timedelta(seconds=self.seconds)})
 
-    def _replace(self, connection: Any, record: Any) -> None:
+    def _replace(self, connection: Any, _record: Any) -> None:
         connection.create_function("julianday", 1, self._julian_day)
         # Nobody pulls the plug here, and random lives commit thousands of times.
         connection.execute("PRAGMA synchronous = OFF").close()

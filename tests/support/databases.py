@@ -110,7 +110,6 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, *arguments: object) -> "subprocess.Popen[bytes]":
-        user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(part) for part in arguments],
@@ -118,7 +117,9 @@ class PostgresServer:
                 stderr=log,
                 cwd=self.folder,
                 env={"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": os.environ["PATH"]},
-                **(user if os.geteuid() == 0 else {}),
+                user=_NOBODY if os.geteuid() == 0 else None,
+                group=_NOBODY if os.geteuid() == 0 else None,
+                extra_groups=[] if os.geteuid() == 0 else None,
             )
 
 

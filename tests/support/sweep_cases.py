@@ -1,7 +1,7 @@
 """What tests of sweeps start from: a sweep on digits, and workers that give it results."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Engine
 
@@ -40,9 +40,9 @@ def started(engine: Engine, **changes: Any) -> str:
 
 
 def table(engine: Engine, sweep_id: str) -> list[tuple[Trial, Job]]:
-    """The trials of a sweep with their jobs."""
+    """The trials of a sweep with their jobs; a trial of several folds has None for its job."""
     with reading(engine) as session:
-        return [(trial, job) for trial, job in sweeps.trials(session, sweep_id)]
+        return cast("list[tuple[Trial, Job]]", sweeps.trials(session, sweep_id))
 
 
 def points(engine: Engine, sweep_id: str) -> list[tuple[int, Any, Any]]:
@@ -59,7 +59,9 @@ def finish(
     """
     done = 0
     for trial, job in table(engine, sweep_id):
-        if job is None or job.status.terminal or (only is not None and job.id not in only):
+        if trial.job_id is None or job.status.terminal:
+            continue
+        if only is not None and job.id not in only:
             continue
         attempt = job.attempt
         if job.status is JobStatus.QUEUED:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,15 +90,17 @@ class Tracker:
             file.unlink()
         return len(files)
 
-    def get(self, what: str, **query: str) -> dict:
+    def get(self, what: str, **query: str) -> dict[str, Any]:
         """What its REST API says, asked without any code of ours."""
         answer = httpx.get(f"{self.url}/api/2.0/mlflow/{what}", params=query, timeout=30)
         answer.raise_for_status()
-        return answer.json()
+        document: dict[str, Any] = answer.json()
+        return document
 
-    def run(self, run_id: str) -> dict:
+    def run(self, run_id: str) -> dict[str, Any]:
         """One run."""
-        return self.get("runs/get", run_id=run_id)["run"]
+        run: dict[str, Any] = self.get("runs/get", run_id=run_id)["run"]
+        return run
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float, int]]:
         """Step, value and timestamp of every point of a metric, by step."""

@@ -36,7 +36,7 @@ class Bench:
     """A node with one slot on databases and folders of its own."""
 
     def __init__(self, database_url: str, folder: Path, digits: ParsedDataset, **more: Any) -> None:
-        given = {
+        given: dict[str, Any] = {
             "data_dir": folder / "data",
             "database_url": database_url,
             "lease_seconds": 6.0,
@@ -72,6 +72,12 @@ class Bench:
         """The row as it is now."""
         with reading(self.engine) as session:
             return jobs.get(session, job_id)
+
+    def result(self, job_id: str) -> dict[str, Any]:
+        """What a job ended with."""
+        result = self.job(job_id).result
+        assert result is not None, f"{job_id} has no result"
+        return result
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """The attempts so far."""

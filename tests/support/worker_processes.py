@@ -72,6 +72,6 @@ class Process:
 def lives(one: psutil.Process) -> bool:
     """Whether a process is there and no zombie."""
     try:
-        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+        return bool(one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

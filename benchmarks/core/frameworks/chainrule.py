@@ -28,7 +28,7 @@ def layers(case: Case) -> list[dict[str, Any]]:
             {"kind": "gru", "units": case.hidden[0]},
             {"kind": "dense", "units": case.outputs},
         ]
-    dense = []
+    dense: list[dict[str, Any]] = []
     for units in case.hidden:
         dense += [{"kind": "dense", "units": units}, {"kind": case.activation}]
     dense.append({"kind": "dense", "units": case.outputs})

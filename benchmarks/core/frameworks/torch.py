@@ -71,7 +71,7 @@ def build(case: Case, x: Any, y: Any, *, compiled: bool = False) -> Callable[[in
     if case.kind == "lenet":
         x = x.transpose(0, 1, 4, 2, 3).copy()
     inputs, targets = torch.from_numpy(x), torch.from_numpy(y.copy())
-    forward = model
+    forward: Any = model
     if compiled:
         forward = torch.compile(model)
 

@@ -24,7 +24,7 @@ class Proxy:
         self.mode: Mode = "open"
         self.harmed = self.passed = 0
         self.port = 0
-        self._target = target
+        self.target = target
         self._host = host
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,7 +80,7 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             self.harmed += 1
             writer.transport.abort()

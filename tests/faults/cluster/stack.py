@@ -32,10 +32,11 @@ from tests.support.worker_sites import Site
 
 LEASE_SECONDS = 4.0
 WORKERS = ("one", "two")
+DATABASE = "faults"
 
 
 class Stack(Site):
-    """One stack for many faults; `heal` makes it whole again whatever was done to it."""
+    """One stack for many faults; `heal` undoes all of them."""
 
     def __init__(
         self,
@@ -51,67 +52,84 @@ class Stack(Site):
         The store is a folder, or in the `bucket`.
         """
         self._worker = worker
+        self._lacking = {
+            "machines": machines.lacking(),
+            "clocks": clocks.lacking(),
+            "bucket": None if bucket else "the store of this stack is a folder",
+            "folder": "the store of this stack is a bucket" if bucket else None,
+        }
+        self.machines: dict[str, Machine] = {}
+        self.clocks: dict[str, Clock] = {}
+        self.workers_by_node: dict[str, Process] = {}
+        self.scheduler: Process | None = None
+        self.remains: list[Process] = []
+        self.guests: list[Process] = []
+        self.armed = folder / "armed"
+        self.armed.mkdir()
         with ExitStack() as opened:
-            self.armed = folder / "armed"
-            self.armed.mkdir()
-            self.postgres = PostgresServer()
-            opened.callback(self.postgres.remove)
-            self.postgres.execute("CREATE DATABASE faults")
-            direct = self.postgres.url("faults")
-            runner.upgrade(direct)
-            broker = Broker(folder, free_port())
-            opened.callback(_end_broker, broker)
-            broker.start()
-            store = {"store_url": bucket.url} if bucket else {}
-            bench = Bench(direct, folder / "bench", parse_digits(folder), lease_seconds=60, **store)
-            opened.callback(bench.close)
-            super().__init__(bench, broker, folder)
-            self.links = {"database": Proxy(self.postgres.port), "broker": Proxy(broker.port)}
-            if bucket:
-                self.links["bucket"] = Proxy(bucket.port)
-                port = self.links["bucket"].port
-                environment |= {
-                    "CHAINRULE_STORE_URL": bucket.url,
-                    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                }
-            for link in self.links.values():
-                opened.callback(link.close)
+            self._start_servers(folder, bucket, opened)
+            self._open_links(bucket, opened)
             self.environment |= {
-                "CHAINRULE_DATABASE_URL": self._through("database", direct, self.postgres.port),
-                "CHAINRULE_BROKER_URL": self._through("broker", broker.url, broker.port),
                 "CHAINRULE_LEASE_SECONDS": str(lease_seconds),
                 "FAULTS_ARMED": str(self.armed),
-                # Who takes over is not to wait until another job has ended.
+                # A free slot takes over at once, not only when another job has ended.
                 "CHAINRULE_SLOTS": "2",
                 "CHAINRULE_RING_AGAIN_SECONDS": "3",
                 "CHAINRULE_DISPATCH_SECONDS": "0.3",
                 **environment,
             }
-            self.machines: dict[str, Machine] = {}
-            self.clocks: dict[str, Clock] = {}
-            self._lacking = {
-                "machines": machines.lacking(),
-                "clocks": clocks.lacking(),
-                "bucket": None if bucket else "the store of this stack is a folder",
-                "folder": "the store of this stack is a bucket" if bucket else None,
-            }
-            if not self._lacking["machines"]:
-                self.machines = {node: opened.enter_context(Machine()) for node in WORKERS}
-            if not self._lacking["clocks"]:
-                library = clocks.build(folder)
-                for node in WORKERS:
-                    self.clocks[node] = Clock(library, folder / f"clock-{node}")
-                    opened.callback(self.clocks[node].close)
-            self.workers_by_node: dict[str, Process] = {}
-            self.scheduler: Process | None = None
-            self.remains: list[Process] = []
-            self.guests: list[Process] = []
+            self._make_machines(opened)
             opened.callback(self._end_processes)
             self.heal()
             self._opened = opened.pop_all()
 
-    def _through(self, link: str, url: str, port: int) -> str:
-        return url.replace(f":{port}", f":{self.links[link].port}")
+    def _start_servers(self, folder: Path, bucket: Bucket | None, opened: ExitStack) -> None:
+        """Start PostgreSQL and the broker, and make what a Site has."""
+        self.postgres = PostgresServer()
+        opened.callback(self.postgres.remove)
+        self.postgres.execute(f"CREATE DATABASE {DATABASE}")
+        url = self.postgres.url(DATABASE)
+        runner.upgrade(url)
+        broker = Broker(folder, free_port())
+        opened.callback(_end_broker, broker)
+        broker.start()
+        store = {"store_url": bucket.url} if bucket else {}
+        bench = Bench(url, folder / "bench", parse_digits(folder), lease_seconds=60, **store)
+        opened.callback(bench.close)
+        super().__init__(bench, broker, folder)
+
+    def _open_links(self, bucket: Bucket | None, opened: ExitStack) -> None:
+        """Put a proxy before each server, and let processes find the servers through them."""
+        ports = {"database": self.postgres.port, "broker": self.broker.port}
+        if bucket:
+            ports["bucket"] = bucket.port
+        self.links = {name: Proxy(port) for name, port in ports.items()}
+        for link in self.links.values():
+            opened.callback(link.close)
+        self.environment |= {
+            "CHAINRULE_DATABASE_URL": self._through("database", self.postgres.url(DATABASE)),
+            "CHAINRULE_BROKER_URL": self._through("broker", self.broker.url),
+        }
+        if bucket:
+            self.environment |= {
+                "CHAINRULE_STORE_URL": bucket.url,
+                "AWS_ENDPOINT_URL": self._through("bucket", f"http://127.0.0.1:{bucket.port}"),
+            }
+
+    def _make_machines(self, opened: ExitStack) -> None:
+        """Give each worker a network namespace and a clock, where this machine can do that."""
+        if not self._lacking["machines"]:
+            self.machines = {node: opened.enter_context(Machine()) for node in WORKERS}
+        if not self._lacking["clocks"]:
+            library = clocks.build(self.folder)
+            for node in WORKERS:
+                self.clocks[node] = Clock(library, self.folder / f"clock-{node}")
+                opened.callback(self.clocks[node].close)
+
+    def _through(self, name: str, url: str) -> str:
+        """The address of a server by its link."""
+        link = self.links[name]
+        return url.replace(f":{link.target}", f":{link.port}")
 
     def submit(self, change: Callable[[Job], object] | None = None, **fields: Any) -> str:
         """Queue a job; `change` may do something to its row before anybody sees it. Its id."""
@@ -128,22 +146,11 @@ class Stack(Site):
 
     def heal(self) -> None:
         """Undo every fault: all servers, links, workers and the scheduler are there again."""
-        for link in self.links.values():
-            link.heal()
+        self._heal_servers()
         for machine in self.machines.values():
             machine.heal()
         for clock in self.clocks.values():
             clock.put(0)
-        if self.postgres.process is None:
-            self.postgres.start()
-        if self.broker.process is None:
-            self.broker.start()
-        self.broker.thaw()
-        with self.broker.client as client:
-            client.config_set("maxmemory", "0")
-        if self.store_away.exists():
-            shutil.rmtree(self.store, ignore_errors=True)
-            self.store_away.rename(self.store)
         for process in self.processes:
             thaw(process)
         for guest in self.guests:
@@ -155,6 +162,21 @@ class Stack(Site):
                 nodes.drain(session, node, on=False)
         if self.scheduler is None or self.scheduler.process.poll() is not None:
             self.scheduler = self.start("worker.scheduler")
+
+    def _heal_servers(self) -> None:
+        """Bring PostgreSQL, the broker, the store and the links to them back."""
+        for link in self.links.values():
+            link.heal()
+        if self.postgres.process is None:
+            self.postgres.start()
+        if self.broker.process is None:
+            self.broker.start()
+        self.broker.thaw()
+        with self.broker.client as client:
+            client.config_set("maxmemory", "0")
+        if self.store_away.exists():
+            shutil.rmtree(self.store, ignore_errors=True)
+            self.store_away.rename(self.store)
 
     @property
     def store(self) -> Path:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -18,7 +19,7 @@ from tests.support.job_cases import spec
 from tests.support.worker_cases import parse_digits, until
 from tests.support.worker_processes import Process
 
-SPEC = {"epochs": 150}
+SPEC: dict[str, Any] = {"epochs": 150}
 JOBS = 3
 LEAST_VISIBILITY_SECONDS = 5.0
 
@@ -107,7 +108,8 @@ class Naive:
             points = database.execute(
                 "SELECT key, step, value FROM naive_points WHERE job_id = %s", (job_id,)
             ).fetchall()
-        return Seen(*row, sorted(points))
+        status, ends, digest = row
+        return Seen(status, ends, digest, sorted(points))
 
     def trainer(self, job_ids: list[str]) -> Process:
         """A worker in the midst of a job."""

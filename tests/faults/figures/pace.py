@@ -3,7 +3,9 @@
 import statistics
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.results import Row, at_most, figure
 from core import jobs
@@ -18,12 +20,12 @@ OUTAGE_SECONDS = 40.0
 DEFAULT_LEASE_SECONDS = 30.0
 CANCELS = 200
 ROUNDS = 5
-STEP_JOB = {"epochs": 600, "report_steps": 50, "checkpoint": {"every_steps": 5000}}
+STEP_JOB: dict[str, Any] = {"epochs": 600, "report_steps": 50, "checkpoint": {"every_steps": 5000}}
 
 
 def of_cancels(stack: Stack, count: int = CANCELS) -> list[Row]:
     """From the wish, as its row was written, to the end in the row of a job that trains."""
-    taken = []
+    taken: list[float] = []
     while len(taken) < count:
         pair = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
         for job_id in pair:
@@ -31,7 +33,7 @@ def of_cancels(stack: Stack, count: int = CANCELS) -> list[Row]:
             with transaction(stack.bench.engine) as session:
                 jobs.cancel(session, job_id)
         for job_id in pair:
-            until(lambda job_id=job_id: stack.status(job_id).terminal)
+            until(partial(_ended, stack, job_id))
             job = stack.bench.job(job_id)
             assert job.status is JobStatus.CANCELLED
             assert job.finished_at is not None
@@ -42,6 +44,10 @@ def of_cancels(stack: Stack, count: int = CANCELS) -> list[Row]:
         figure("cancel p50", statistics.median(taken), "s"),
         at_most("cancel p99", report.ninety_nine(taken), "s", 1.0),
     ]
+
+
+def _ended(stack: Stack, job_id: str) -> bool:
+    return stack.status(job_id).terminal
 
 
 def of_outage(folder: Path, seconds: float = OUTAGE_SECONDS) -> list[Row]:

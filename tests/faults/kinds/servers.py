@@ -10,6 +10,7 @@ from core.db.session import reading
 from core.db.tables import Job
 from core.queue import KEY_PREFIX
 from core.status import JobStatus
+from tests.faults.cluster.stack import DATABASE
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
 from tests.faults.scene import Missed, Scene
 from tests.support.worker_cases import until
@@ -26,7 +27,7 @@ def _bells(scene: Scene) -> int:
     give_up_at = time.monotonic() + BELL_SECONDS
     while time.monotonic() < give_up_at:
         with scene.stack.broker.client as client:
-            if waiting := int(client.llen(QUEUE)):  # type: ignore[arg-type]
+            if waiting := int(client.llen(QUEUE)):
                 return waiting
         time.sleep(0.02)
     raise Missed("no bell waits in the broker")
@@ -73,7 +74,7 @@ def broker_full(scene: Scene) -> None:
 
 
 def _refused(client: redis.Redis) -> int:
-    counts = client.info("errorstats").get("errorstat_OOM", {})  # type: ignore[union-attr]
+    counts = client.info("errorstats").get("errorstat_OOM", {})
     return int(counts.get("count", 0))
 
 
@@ -125,7 +126,7 @@ def postgres_away_past_the_lease(scene: Scene) -> None:
 
 
 def _stop_postgres(scene: Scene) -> None:
-    connections = scene.stack.postgres.connections("faults")
+    connections = scene.stack.postgres.connections(DATABASE)
     scene.stack.postgres.stop()
     scene.counted(connections, "connections ended with PostgreSQL")
 
@@ -133,13 +134,13 @@ def _stop_postgres(scene: Scene) -> None:
 @fault()
 def postgres_connections_ended(scene: Scene) -> None:
     for _ in range(5):
-        scene.counted(scene.stack.postgres.disconnect("faults"), "connections were ended")
+        scene.counted(scene.stack.postgres.disconnect(DATABASE), "connections were ended")
         time.sleep(scene.rng.uniform(0.1, 0.3))
 
 
 @fault()
 def postgres_table_locked(scene: Scene) -> None:
-    address = scene.stack.postgres.url("faults").replace("+psycopg", "")
+    address = scene.stack.postgres.url(DATABASE).replace("+psycopg", "")
     with psycopg.connect(address) as connection, psycopg.connect(address) as watch:
         connection.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         give_up_at = time.monotonic() + PAST_LEASE

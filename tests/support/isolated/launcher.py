@@ -2,15 +2,23 @@
 
 import runpy
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from types import ModuleType
 
 OURS = {"api", "chainrule", "core", "migrations", "worker"}
 
 
 class Refusing(MetaPathFinder):
-    """Stands before every other finder and refuses what is ours."""
+    """The first finder of all: refuses the packages of this project."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the interface of finders
+        target: ModuleType | None = None,  # noqa: ARG002 - the interface of finders
+    ) -> None:
+        """Leave a module to the other finders. Raises ImportError for one of ours."""
         if fullname.partition(".")[0] in OURS:
             raise ImportError(f"{fullname} must not be needed")
 
