@@ -83,9 +83,9 @@ class Ours:
             recorder.add(StepEnded(step, 0, metrics), begun + 0.002 * step)
         ticket = recorder.ticket()
         while not recorder.wait(ticket, 0.0):
-            self._mirror.turn(job_id)
+            self._mirror.sync(job_id)
         recorder.end()
-        while not self._mirror.turn(job_id):
+        while not self._mirror.sync(job_id):
             pass
 
     def alone(self, changes: dict[str, Any]) -> float:
