@@ -23,19 +23,19 @@ KEEP_ALIVE_SECONDS = 15.0
 _points = TypeAdapter(list[MetricPoint])
 
 
-async def read_since(here: Context, job_id: str, place: jobs.Place) -> jobs.Look:
-    """Read what happened to a job after `place`. Raises NotFoundError, UnavailableError."""
+async def read_since(here: Context, job_id: str, position: jobs.Position) -> jobs.Updates:
+    """Read what happened to a job after `position`. Raises NotFoundError, UnavailableError."""
 
-    def read() -> jobs.Look:
+    def read() -> jobs.Updates:
         with reading(here.engine) as session:
-            return jobs.look(session, job_id, place)
+            return jobs.updates_since(session, job_id, position)
 
     # Separate threads: streams must not occupy those that answer requests.
     return await to_thread.run_sync(read, limiter=here.stream_readers)
 
 
 async def stream(
-    here: Context, job_id: str, place: jobs.Place, first: jobs.Look
+    here: Context, job_id: str, position: jobs.Position, first: jobs.Updates
 ) -> AsyncIterator[bytes]:
     """Yield events from `first` on, until the job ends or the server stops.
 
@@ -45,14 +45,14 @@ async def stream(
     page = first
     sent_at = time.monotonic()
     while not here.closing.is_set():
-        for news in page.news:
-            yield _event(news)
-            place = news.place
+        for update in page.items:
+            yield _event(update)
+            position = update.position
         if page.over:
             status = json.dumps({"status": page.status.value})
-            yield format_sse_event(data_str=status, event="end", id=str(place))
+            yield format_sse_event(data_str=status, event="end", id=str(position))
             return
-        if page.news:
+        if page.items:
             sent_at = time.monotonic()
         else:
             await sleep(POLL_SECONDS)
@@ -60,18 +60,18 @@ async def stream(
             yield KEEPALIVE_COMMENT
             sent_at = time.monotonic()
         try:
-            page = await read_since(here, job_id, place)
+            page = await read_since(here, job_id, position)
         except UnavailableError:  # try again: the events remain in the database
-            page = jobs.Look([], page.status, over=False)
+            page = jobs.Updates([], page.status, over=False)
 
 
-def _event(news: jobs.News) -> bytes:
-    match news.what:
+def _event(update: jobs.Update) -> bytes:
+    match update.content:
         case tables.JobEvent():
-            kind, text = "state", JobEvent.of(news.what).model_dump_json()
+            kind, text = "state", JobEvent.of(update.content).model_dump_json()
         case tables.LogLine():
-            kind, text = "log", LogLine.of(news.what).model_dump_json()
+            kind, text = "log", LogLine.of(update.content).model_dump_json()
         case points:
             shown = _points.dump_json([MetricPoint.of(point) for point in points]).decode()
             kind, text = "metrics", f'{{"points":{shown}}}'
-    return format_sse_event(data_str=text, event=kind, id=str(news.place))
+    return format_sse_event(data_str=text, event=kind, id=str(update.position))

@@ -40,7 +40,7 @@ class Submission:
         """Queue the job that `make` creates, and wake a worker after the commit."""
         with transaction(self.here.engine) as session:
             row = self._once(session, body, partial(make, session), partial(jobs.get, session))
-            publish = jobs.may_ring(session, row)
+            publish = jobs.may_notify(session, row)
             job = Job.with_attempts(row, jobs.attempts(session, row.id), self.here.settings)
         if publish:
             self.here.wakeups.publish(job.id, job.device)

@@ -58,7 +58,7 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True)
 class StackReported(Event):
-    """A StepEnded, or with `epoch_ended` an EpochEnded, of all `networks` still in training.
+    """A StepEnded or an EpochEnded of all `networks` that are still in training.
 
     Each metric has one value for each of them, in their order. `best` are the networks of which an
     epoch ended and no earlier one was better; after a step there are none.

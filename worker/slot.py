@@ -152,7 +152,7 @@ class Slot:
             alive_seconds=ALIVE_SECONDS,
         )
         if left:
-            jobs.unring(session, job_id)
+            jobs.notify_again(session, job_id)
             self._left = True
         return left
 
@@ -194,7 +194,7 @@ class Slot:
         # Not before the sender has recorded the first message.
         time.sleep(_SEND_AGAIN_SECONDS)
         with suppress(ChainruleError), transaction(self._equipment.engine) as session:
-            jobs.unring(session, job_id)
+            jobs.notify_again(session, job_id)
 
     def _decline(self, claim: jobs.Claim, error: jobs.UnknownSpecError) -> None:
         """Give a claim back for a newer release; if that fails, its lease runs out."""

@@ -114,13 +114,13 @@ def _pages(here: Context, job_id: str, paging: Paging) -> Page[JobEvent]:
 
 async def _live(here: Context, job_id: str, last_event_id: str | None) -> Response:
     try:
-        place = jobs.Place.parse(last_event_id) if last_event_id else jobs.Place()
+        position = jobs.Position.parse(last_event_id) if last_event_id else jobs.Position()
     except InvalidError as error:
         wrong = [FieldError("header.last-event-id", error.detail)]
         raise InvalidError(error.detail, wrong) from error
     # Read before the response starts, so that an error becomes a problem document.
-    first = await read_since(here, job_id, place)
-    if last_event_id and first.over and not first.news:
+    first = await read_since(here, job_id, position)
+    if last_event_id and first.over and not first.items:
         return Response(status_code=204)
     reader = object()
     try:
@@ -133,7 +133,7 @@ async def _live(here: Context, job_id: str, last_event_id: str | None) -> Respon
 
     async def events() -> AsyncIterator[bytes]:
         try:
-            async for event in stream(here, job_id, place, first):
+            async for event in stream(here, job_id, position, first):
                 yield event
         finally:
             here.streams.release_on_behalf_of(reader)

@@ -149,7 +149,7 @@ def _queued(here: Context, change: Callable[[Session], tables.Job]) -> Job:
     """Apply a change that queues a job, and wake a worker after the commit."""
     with transaction(here.engine) as session:
         row = change(session)
-        publish = jobs.may_ring(session, row)
+        publish = jobs.may_notify(session, row)
         job = _view(session, row, here)
     if publish:
         here.wakeups.publish(job.id, job.device)

@@ -1,7 +1,7 @@
 """Use cases of jobs: plain functions of a session; the caller commits.
 
-Every statement that lets an attempt act names its number and is refused once the job has a newer
-one: a worker that was frozen, cut off or thought dead cannot write over its successor.
+Every statement of an attempt names its number and is refused once the job has a newer one: a worker
+that was frozen, cut off or believed dead cannot overwrite its successor.
 """
 
 from core.jobs.attempt.checkpoints import (
@@ -36,9 +36,16 @@ from core.jobs.attempt.reports import Report, write
 from core.jobs.attempt.single import finish, lose, record_metrics, release
 from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
 from core.jobs.curves.metrics import History, metrics
-from core.jobs.dispatcher import dispatch, due, mark_rung, may_ring, queue_depths, unring
+from core.jobs.dispatcher import (
+    dispatch,
+    due,
+    mark_notified,
+    may_notify,
+    notify_again,
+    queue_depths,
+)
 from core.jobs.eligibility import kept_off
-from core.jobs.event_stream import Look, News, Place, look
+from core.jobs.event_stream import Position, Update, Updates, updates_since
 from core.jobs.history import events
 from core.jobs.inference import infer, predictions_of
 from core.jobs.locality import left_to_others
@@ -94,12 +101,10 @@ __all__ = [
     "End",
     "History",
     "Line",
-    "Look",
-    "News",
     "Owned",
     "Page",
-    "Place",
     "Point",
+    "Position",
     "Reaper",
     "Report",
     "RunPlacement",
@@ -107,6 +112,8 @@ __all__ = [
     "Signals",
     "UnknownSpecError",
     "Unmirrored",
+    "Update",
+    "Updates",
     "attempts",
     "behind",
     "beyond",
@@ -133,16 +140,16 @@ __all__ = [
     "left_to_others",
     "list_jobs",
     "log_lines",
-    "look",
     "lose",
     "lose_all",
     "mark_mirrored",
-    "mark_rung",
+    "mark_notified",
     "max_runs",
-    "may_ring",
+    "may_notify",
     "metrics",
     "mirror_lag",
     "mirrored_experiments",
+    "notify_again",
     "pause",
     "predictions_of",
     "prune",
@@ -177,6 +184,6 @@ __all__ = [
     "trial_of",
     "unmirrored",
     "unreserve_runs",
-    "unring",
+    "updates_since",
     "write",
 ]

@@ -1,4 +1,4 @@
-"""What the owner of a job may want: cancel, pause, resume, another priority."""
+"""What the owner of a job may request: cancel, pause, resume, another priority."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from core.jobs.queries import get
 from core.status import JobStatus
 
 CHANNEL = "chainrule_jobs"
-"""PostgreSQL channel on which the id of a job is told when its owner wants something."""
+"""The PostgreSQL channel that receives the id of a job when its owner requests something."""
 
 
 def cancel(session: Session, job_id: str, *, owner: str = "local") -> Job:
-    """End a job that waits; ask the attempt of one that runs to end.
+    """End a queued job; request the attempt of a running one to end.
 
     Cancelling twice is harmless. Raises NotFoundError, ConflictError when the job has already
     ended in another way.
@@ -29,17 +29,17 @@ def cancel(session: Session, job_id: str, *, owner: str = "local") -> Job:
     if job.status is JobStatus.RUNNING:
         if job.cancel_requested_at is None:
             job.cancel_requested_at = now()
-            _tell(session, job, "cancel_requested", owner)
+            _record(session, job, "cancel_requested", owner)
         return job
     job.status = JobStatus.CANCELLED
     job.cancel_requested_at = now()
     job.finished_at = now()
-    _tell(session, job, "cancelled", owner)
+    _record(session, job, "cancelled", owner)
     return job
 
 
 def prune(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
-    """End a job because its sweep sees that it will not be among the best.
+    """End a job because its sweep predicts that it will not be among the best.
 
     As `cancel`, but its end is `pruned`. Nothing happens to a job that ended or was cancelled.
     """
@@ -51,7 +51,7 @@ def prune(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
 
 
 def stop(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
-    """End a job because its sweep has spent what it may. As `prune`, but its end is `cancelled`."""
+    """End a job because its sweep has spent its budget. As `prune`, but its end is `cancelled`."""
     job = get(session, job_id, lock=True)
     if job.status.terminal or job.cancel_requested_at is not None:
         return job
@@ -59,11 +59,11 @@ def stop(session: Session, job_id: str, *, reason: dict[str, Any]) -> Job:
 
 
 def _end_early(
-    session: Session, job: Job, status: JobStatus, asked: str, reason: dict[str, Any]
+    session: Session, job: Job, status: JobStatus, kind: str, reason: dict[str, Any]
 ) -> Job:
-    """Ask the attempt of a job that runs to end; one that waits ends here."""
+    """Request the attempt of a running job to end; end a queued job here."""
     job.cancel_requested_at = now()
-    log(session, job, asked, SCHEDULER, reason)
+    log(session, job, kind, SCHEDULER, reason)
     if job.status is not JobStatus.RUNNING:
         job.status, job.cause = status, reason
         job.finished_at = now()
@@ -74,7 +74,7 @@ def _end_early(
 
 
 def pause(session: Session, job_id: str, *, owner: str = "local") -> Job:
-    """Keep a waiting job from running; ask the attempt of one that runs to checkpoint and stop.
+    """Keep a queued job from running; request a running attempt to save a checkpoint and stop.
 
     Pausing twice is harmless. Raises NotFoundError, ConflictError when the job has ended.
     """
@@ -82,15 +82,15 @@ def pause(session: Session, job_id: str, *, owner: str = "local") -> Job:
     _refuse_ended(job, "paused")
     if job.status is JobStatus.RUNNING and job.pause_requested_at is None:
         job.pause_requested_at = now()
-        _tell(session, job, "pause_requested", owner)
+        _record(session, job, "pause_requested", owner)
     elif job.status is JobStatus.QUEUED:
         job.status = JobStatus.PAUSED
-        _tell(session, job, "paused", owner)
+        _record(session, job, "paused", owner)
     return job
 
 
 def resume(session: Session, job_id: str, *, owner: str = "local") -> Job:
-    """Let a paused job wait for a worker again; take back a pause that was only asked for.
+    """Queue a paused job again; withdraw a pause that was only requested.
 
     Resuming a job that is not paused is harmless. Raises NotFoundError, ConflictError when the job
     has ended.
@@ -101,15 +101,15 @@ def resume(session: Session, job_id: str, *, owner: str = "local") -> Job:
         job.status = JobStatus.QUEUED
         job.not_before = now()
         job.published_at = None
-        _tell(session, job, "resumed", owner)
+        _record(session, job, "resumed", owner)
     elif job.pause_requested_at is not None:
         job.pause_requested_at = None
-        _tell(session, job, "resumed", owner)
+        _record(session, job, "resumed", owner)
     return job
 
 
 def set_priority(session: Session, job_id: str, priority: int, *, owner: str = "local") -> Job:
-    """Let a job go before those of lower `priority`.
+    """Run a job before those of lower `priority`.
 
     Raises NotFoundError, ConflictError when the job has ended.
     """
@@ -123,12 +123,12 @@ def set_priority(session: Session, job_id: str, priority: int, *, owner: str = "
     return job
 
 
-def _refuse_ended(job: Job, wanted: str) -> None:
+def _refuse_ended(job: Job, request: str) -> None:
     if job.status.terminal:
-        raise ConflictError(f"job {job.id} is {job.status} and cannot be {wanted} any more")
+        raise ConflictError(f"job {job.id} is {job.status} and can no longer be {request}")
 
 
-def _tell(session: Session, job: Job, kind: str, owner: str) -> None:
+def _record(session: Session, job: Job, kind: str, owner: str) -> None:
     log(session, job, kind, client(owner))
     session.flush()
     _notify(session, job)

@@ -1,7 +1,7 @@
-"""Which waiting jobs are rung next: the database decides the order, the broker wakes workers.
+"""Which queued jobs workers are notified of: the database decides, the broker carries messages.
 
-Only a few jobs are rung at a time (the window), so priorities and cancellations act on rows and
-ten thousand waiting jobs cost the broker nothing. A bell that got lost is rung again.
+Messages are sent for a few jobs at a time (the window), so priorities and cancellations act on rows
+and ten thousand queued jobs cost the broker nothing. A message that was lost is sent again.
 """
 
 from collections.abc import Callable
@@ -20,36 +20,36 @@ from core.status import JobStatus
 
 def dispatch(
     engine: Engine,
-    ring: Callable[[str, str], None],
+    notify: Callable[[str, str], None],
     *,
     queue: str,
     window: int,
     again_seconds: float = 30.0,
     spec_version: int = SPEC_VERSION,
 ) -> int:
-    """Call `ring(job_id, queue)` for the jobs next in turn on `queue`; how many were rung.
+    """Call `notify(job_id, queue)` for the next jobs of `queue`; the number of messages sent.
 
-    At most `window` jobs are rung and unclaimed at a time; one that stays unclaimed for
-    `again_seconds` is rung again. Left out are those that need a higher `spec_version` than the
-    workers of the queue know. No transaction is open while the bell rings: a frozen broker
-    holds up nobody, a crash in between rings twice at most. Stops quietly when `ring` raises
-    UnavailableError; raises it when the database does not answer.
+    At most `window` jobs are notified and unclaimed at a time; one that stays unclaimed for
+    `again_seconds` is notified again. Jobs that need a higher `spec_version` than the workers of
+    the queue know are left out. No transaction is open meanwhile: a frozen broker blocks nobody, a
+    crash sends a message twice at most. Stops quietly when `notify` raises UnavailableError; raises
+    it when the database does not answer.
     """
     with reading(engine) as session:
         job_ids = due(
             session, queue, window, again_seconds=again_seconds, spec_version=spec_version
         )
-    rung = []
+    notified = []
     try:
         for job_id in job_ids:
-            ring(job_id, queue)
-            rung.append(job_id)
+            notify(job_id, queue)
+            notified.append(job_id)
     except UnavailableError:
         pass
-    if rung:
+    if notified:
         with transaction(engine) as session:
-            mark_rung(session, rung)
-    return len(rung)
+            mark_notified(session, notified)
+    return len(notified)
 
 
 def due(
@@ -61,15 +61,15 @@ def due(
     spec_version: int = SPEC_VERSION,
     claimant: tuple[str, str] | None = None,
 ) -> list[str]:
-    """The ids of jobs to ring now, in turn: by priority, then each owner's oldest, then age.
+    """The ids of the next jobs to notify workers of: by priority, then by rank of age per owner.
 
-    Only of those that a worker can read that knows `spec_version`; with a `claimant`, a node and
-    its worker, only those that it may claim.
+    Only jobs that a worker that knows `spec_version` can read; with a `claimant`, a node and its
+    worker, only jobs that it may claim.
     """
-    free = window - ringing(session, queue, again_seconds=again_seconds)
+    free = window - in_flight(session, queue, again_seconds=again_seconds)
     if free <= 0:
         return []
-    turn = func.row_number().over(
+    rank = func.row_number().over(
         partition_by=(Job.priority, Job.owner), order_by=(Job.created_at, Job.id)
     )
     statement = (
@@ -81,7 +81,7 @@ def due(
             Job.spec_version <= spec_version,
             or_(Job.published_at.is_(None), Job.published_at < later(-again_seconds)),
         )
-        .order_by(Job.priority.desc(), turn, Job.created_at, Job.id)
+        .order_by(Job.priority.desc(), rank, Job.created_at, Job.id)
         .limit(free)
     )
     if claimant is not None:
@@ -89,8 +89,8 @@ def due(
     return list(session.scalars(statement))
 
 
-def ringing(session: Session, queue: str, *, again_seconds: float = 30.0) -> int:
-    """How many waiting jobs of `queue` were rung less than `again_seconds` ago."""
+def in_flight(session: Session, queue: str, *, again_seconds: float = 30.0) -> int:
+    """The number of queued jobs of `queue` notified less than `again_seconds` ago."""
     statement = select(func.count()).where(
         Job.queue == queue,
         Job.status == JobStatus.QUEUED,
@@ -99,8 +99,8 @@ def ringing(session: Session, queue: str, *, again_seconds: float = 30.0) -> int
     return session.execute(statement).scalar_one()
 
 
-def mark_rung(session: Session, job_ids: list[str]) -> None:
-    """Note that these jobs were rung just now; those that run by now stay untouched."""
+def mark_notified(session: Session, job_ids: list[str]) -> None:
+    """Record that messages for these jobs were sent now; jobs that already run stay untouched."""
     session.execute(
         update(Job)
         .where(Job.id.in_(job_ids), Job.status == JobStatus.QUEUED)
@@ -109,8 +109,8 @@ def mark_rung(session: Session, job_ids: list[str]) -> None:
     )
 
 
-def unring(session: Session, job_id: str) -> None:
-    """Let a waiting job be rung again at once: who heard the bell takes no jobs."""
+def notify_again(session: Session, job_id: str) -> None:
+    """Have another message sent for a queued job: the worker that received one cannot take it."""
     session.execute(
         update(Job)
         .where(Job.id == job_id, Job.status == JobStatus.QUEUED)
@@ -119,14 +119,14 @@ def unring(session: Session, job_id: str) -> None:
     )
 
 
-def may_ring(session: Session, job: Job, *, window: int = 16) -> bool:
-    """Whether a job may be rung by whoever just submitted it; if so it is marked as rung.
+def may_notify(session: Session, job: Job, *, window: int = 16) -> bool:
+    """Whether the submitter of a job may notify workers itself; if so, the job is marked.
 
-    Saves it the wait for the next dispatch, unless enough jobs are rung already. For use in the
-    transaction that submits, the bell itself after its commit.
+    This saves the wait for the next dispatch, unless enough jobs are notified already. Call it in
+    the transaction that submits; send the message after the commit.
     """
-    waits = job.status is JobStatus.QUEUED and job.published_at is None
-    if not waits or ringing(session, job.queue) >= window:
+    queued = job.status is JobStatus.QUEUED and job.published_at is None
+    if not queued or in_flight(session, job.queue) >= window:
         return False
     job.published_at = now()
     job.publish_count += 1
@@ -135,7 +135,7 @@ def may_ring(session: Session, job: Job, *, window: int = 16) -> bool:
 
 
 def queue_depths(session: Session) -> dict[str, tuple[int, float]]:
-    """For each queue with waiting jobs how many there are and the age of the oldest in seconds."""
+    """For each queue with queued jobs their number and the age of the oldest in seconds."""
     statement = (
         select(Job.queue, func.count(), func.min(Job.created_at), now())
         .where(Job.status == JobStatus.QUEUED)

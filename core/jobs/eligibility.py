@@ -1,6 +1,6 @@
-"""Which worker may claim a job: one that reads its spec, and did not lose it to its own fault.
+"""Which workers may claim a job: those that read its spec and did not lose it by their own fault.
 
-Conditions in SQL, part of the claim itself: no bell, restart or second slot gets around them.
+The conditions are SQL and part of the claim itself: no message, restart or second slot evades them.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
 
 KEPT_OFF_SECONDS = 60.0
-"""After so long a worker may try a job again that it lost, though a free one did not take it."""
+"""A worker may try a job again that it lost so long ago, even if a free one did not take it."""
 
 
 def eligible(node: str, worker: str) -> Any:
     """The condition that `worker` on `node`, of this release, may claim a Job.
 
-    It may not when the spec needs a newer release. It may not while it lost the job lately and a
-    free worker did not, or its node did and a worker is free on a node that did not. A node that
-    used up the job's `max_attempts` leaves it to any living node that has not tried. A worker that
-    is the only one may always try again.
+    It may not when the spec needs a newer release. It may not while it lost the job recently and a
+    free worker did not, or its node lost it and a worker is free on another node. A node that used
+    up the job's `max_attempts` leaves it to any live node that has not tried. The only worker may
+    always try again.
     """
     left_to_others = or_(
         _left_to_free(Attempt.worker, Worker.id, worker),
@@ -35,7 +35,7 @@ def eligible(node: str, worker: str) -> Any:
 
 
 def kept_off(session: Session, job_id: str, *, node: str, worker: str) -> bool:
-    """Whether a job waits, but not for `worker` on `node`: others could take it."""
+    """Whether a job is queued but `worker` on `node` may not claim it."""
     waits = select(Job.id).where(
         Job.id == job_id, Job.status == JobStatus.QUEUED, not_(eligible(node, worker))
     )
@@ -43,12 +43,12 @@ def kept_off(session: Session, job_id: str, *, node: str, worker: str) -> bool:
 
 
 def untried_elsewhere(session: Session, job_id: str) -> bool:
-    """Whether a living worker of the job's queue is on a node that no attempt is charged to."""
+    """Whether a live worker of the job's queue is on a node without a charged attempt."""
     return session.scalar(select(Job.id).where(Job.id == job_id, _untried())) is not None
 
 
 def _left_to_free(of_attempt: Any, of_worker: Any, own: str) -> Any:
-    """The condition that `own` (a worker or a node) lost the Job lately and a free one did not."""
+    """The condition that `own` (a worker or node) lost the Job recently and a free one did not."""
     free = exists().where(
         Node.name == Worker.node,
         *takes_jobs(),
@@ -95,7 +95,7 @@ def _untried() -> Any:
 
 
 def _running() -> Any:
-    """How many jobs a Worker trains now."""
+    """The number of jobs that a Worker runs now."""
     running = aliased(Job)
     count = select(func.count()).where(
         running.status == JobStatus.RUNNING, running.worker == Worker.id

@@ -1,4 +1,4 @@
-"""What became of a job since somebody last looked: changes of its state and metric points."""
+"""The updates of a job since a position in its stream: changes of state, points, log lines."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,8 +21,8 @@ _ROWS = 500
 
 
 @dataclass(frozen=True)
-class Place:
-    """How far a reader is: the ids of the last event, metric chunk and log line it has seen."""
+class Position:
+    """How far a reader is: the ids of the last event, metric chunk and log line that it read."""
 
     event: int = 0
     chunk: int = 0
@@ -33,7 +33,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The place that `str` gave `text` for. Raises InvalidError for any other text."""
+        """The position that `str` formatted as `text`. Raises InvalidError for any other text."""
         parts = text.split(".")
         if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts):
             raise InvalidError(f"{text[:40]!r} is not the id of an event of this stream")
@@ -41,70 +41,70 @@ class Place:
 
 
 @dataclass(frozen=True)
-class News:
-    """One thing that happened, and the place of a reader who has seen it."""
+class Update:
+    """One change, and the position of a reader that has read it."""
 
-    what: JobEvent | LogLine | list[Point]
-    place: Place
+    content: JobEvent | LogLine | list[Point]
+    position: Position
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a reader had not seen, in order. `over`: the job has ended and nothing will follow."""
+class Updates:
+    """Updates in order. `over`: the job has ended and nothing will follow."""
 
-    news: list[News]
+    items: list[Update]
     status: JobStatus
     over: bool
 
 
-def look(session: Session, job_id: str, place: Place) -> Look:
-    """What happened to a job since `place`, oldest first, some pages at most.
+def updates_since(session: Session, job_id: str, position: Position) -> Updates:
+    """What happened to a job since `position`, oldest first, some pages at most.
 
     Points that a later attempt repeats are left out. Raises NotFoundError.
     """
-    # The state first: all that an ended job wrote is there for the statements after it.
+    # The state first: the statements after it see all that an ended job wrote.
     status = queries.get(session, job_id).status
-    events = history.events(session, job_id, after=place.event, limit=_ROWS)
-    lines = log_lines(session, job_id, after=place.line, limit=_ROWS)
+    events = history.events(session, job_id, after=position.event, limit=_ROWS)
+    lines = log_lines(session, job_id, after=position.line, limit=_ROWS)
     chunks = list(
         session.scalars(
             select(MetricChunk)
-            .where(MetricChunk.job_id == job_id, MetricChunk.id > place.chunk)
+            .where(MetricChunk.job_id == job_id, MetricChunk.id > position.chunk)
             .order_by(MetricChunk.id)
             .limit(_CHUNKS)
         )
     )
-    # Of what is written in one moment, points and lines go before the change of state.
+    # Of rows with the same moment, points and lines come before the change of state.
     kinds: tuple[tuple[list[Any], str], ...] = (
         (chunks, "chunk"),
         (lines, "line"),
         (events, "event"),
     )
     moments = {name: _rising([_moment(row) for row in rows]) for rows, name in kinds}
-    found = [
+    dated = [
         (moment, name, row)
         for rows, name in kinds
         for moment, row in zip(moments[name], rows, strict=True)
     ]
-    found.sort(key=lambda item: item[0])
-    # Beyond the end of a full page of one kind the others may not run ahead.
+    dated.sort(key=lambda item: item[0])
+    # No kind may run ahead of the end of another kind's full page.
     full = [n for rows, n in kinds if len(rows) == (_CHUNKS if n == "chunk" else _ROWS)]
     until = min((moments[name][-1] for name in full), default=None)
     cutoffs = last_steps(session, job_id)
-    news = []
-    for moment, name, row in found:
+    updates = []
+    for moment, name, row in dated:
         if until is not None and moment > until:
             break
-        place = replace(place, **{name: row.id})
+        position = replace(position, **{name: row.id})
         if not isinstance(row, MetricChunk):
-            news.append(News(row, place))
+            updates.append(Update(row, position))
         else:
-            # The end of an epoch tells a metric better than the step that it ends with: as in the
+            # The end of an epoch measures a metric better than its last step does: as in the
             # history, the last point of a metric at a step stays.
-            kept = {(one.key, one.step): one for one in points(row.keys, surviving(row, cutoffs))}
+            kept = {(p.key, p.step): p for p in points(row.keys, surviving(row, cutoffs))}
             if kept:
-                news.append(News(list(kept.values()), place))
-    return Look(news, status, status.terminal and not full)
+                updates.append(Update(list(kept.values()), position))
+    return Updates(updates, status, status.terminal and not full)
 
 
 def _moment(row: MetricChunk | LogLine | JobEvent) -> datetime:
@@ -112,5 +112,5 @@ def _moment(row: MetricChunk | LogLine | JobEvent) -> datetime:
 
 
 def _rising(moments: list[datetime]) -> list[datetime]:
-    """Moments that never go back: who waited for a lock is dated earlier than who held it."""
+    """Moments that never decrease: a row that waited for a lock is dated before the holder's."""
     return list(accumulate(moments, max))

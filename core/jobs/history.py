@@ -1,4 +1,4 @@
-"""The event log of jobs: every change, who made it and why. Webhooks are told of the ends."""
+"""The event log of jobs: every change, its actor and its reason. Ends are sent to webhooks."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from core import notices
 from core.db.tables import Job, JobEvent
 
 SCHEDULER = "scheduler"
-"""The actor of whatever the scheduler does."""
+"""The actor of changes by the scheduler."""
 
 
 def client(owner: str) -> str:
@@ -18,7 +18,7 @@ def client(owner: str) -> str:
 
 
 def worker(node: str, name: str) -> str:
-    """The actor of what worker `name` on `node` does."""
+    """The actor of changes by worker `name` on `node`."""
     return f"worker:{node}/{name}"
 
 
@@ -37,11 +37,11 @@ def log(
         )
     )
     if job.status.terminal and kind == job.status.value:
-        notices.announce(session, f"job.{job.status.value}", lambda: _told(job))
+        notices.announce(session, f"job.{job.status.value}", lambda: _message(job))
 
 
-def _told(job: Job) -> dict[str, Any]:
-    """What a message says about a job that has ended."""
+def _message(job: Job) -> dict[str, Any]:
+    """The webhook message about a job that has ended."""
     result, version = job.result or {}, job.dataset_version
     return {
         "id": job.id,

@@ -1,4 +1,4 @@
-"""Queue jobs that use a model which another job trained."""
+"""Queue jobs that use the model of another job."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from core.spec.version import encode
 from core.status import JobKind, JobStatus
 
 QUEUE = "cpu"
-"""Where they wait: a model that is only used is computed with NumPy."""
+"""The queue of these jobs: evaluation and scoring compute with NumPy."""
 
 _OF_USE = (JobStatus.QUEUED, JobStatus.PAUSED, JobStatus.RUNNING, JobStatus.FINISHED)
 _MOST_NAME = 255
@@ -33,10 +33,10 @@ def infer(
     max_attempts: int = 3,
     max_queued: int | None = None,
 ) -> Job:
-    """Queue a job that does what `spec` asks with the model of the job `trained`, called `model`.
+    """Queue a job that evaluates or scores with the model of the job `trained`, called `model`.
 
-    It belongs to the experiment of that job. An evaluation that was made, or is about to be, is
-    not made again: neither model nor data ever change. Keys and errors are those of `submit`.
+    It belongs to the experiment of that job. An evaluation that exists or is queued is not
+    repeated, because neither model nor data ever change. Keys and errors are those of `submit`.
     """
     version = f"{dataset_version.dataset.name}@{dataset_version.version}"
     document, needed = encode(spec.model_copy(update={"dataset": version}))
@@ -51,7 +51,7 @@ def infer(
         tags=dict(spec.tags),
         spec=document,
         spec_hash=spec_hash(document),
-        # The worker reads the spec of the model, too.
+        # The worker also reads the spec of the model.
         spec_version=max(needed, trained.spec_version),
         queue=QUEUE,
         priority=spec.priority,
@@ -75,19 +75,19 @@ def infer(
 
 
 def predictions_of(job: Job) -> str:
-    """Where in the store the answers lie that a scoring job left.
+    """The key in the store of a scoring job's predictions.
 
     Raises NotFoundError for another kind of job, ConflictError while there are none.
     """
     if job.kind is not JobKind.SCORE:
-        raise NotFoundError(f"job {job.id} is one to {job.kind}: it leaves no file of predictions")
+        raise NotFoundError(f"job {job.id} is a job to {job.kind}: it has no predictions")
     if job.status is not JobStatus.FINISHED:
-        raise ConflictError(f"job {job.id} is {job.status}: it has left no predictions")
+        raise ConflictError(f"job {job.id} is {job.status}: it has no predictions yet")
     return str((job.result or {})["predictions_key"])
 
 
 def _same(session: Session, job: Job) -> Job | None:
-    """A job that asks the very same of the same model, and did not end in vain."""
+    """A job with the same spec, model and data that has not failed."""
     statement = (
         select(Job)
         .where(

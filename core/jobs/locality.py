@@ -1,4 +1,4 @@
-"""A job goes rather to a worker that holds its data: others leave it alone for a few seconds."""
+"""Prefer workers that hold a job's data: the others leave the job alone for a few seconds."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from core.status import JobStatus
 
 HEAD_START_SECONDS = 5.0
 LEAST_BYTES = 32 * 2**20
-"""Less than this is fetched sooner than another worker takes the job."""
+"""Fetching fewer bytes takes less time than waiting for another worker."""
 
 
 def left_to_others(
@@ -23,10 +23,11 @@ def left_to_others(
     holds: Callable[[str], bool],
     alive_seconds: float,
 ) -> bool:
-    """Whether `worker` is to leave a waiting job to a free worker that holds its data.
+    """Whether `worker` must leave a queued job to a free worker that holds its data.
 
-    `holds` says whether `worker` itself has the version with a digest. Others count that were heard
-    of in the last `alive_seconds`. Never true once the job could be had for `HEAD_START_SECONDS`.
+    `holds` says whether `worker` itself has the version with a digest. Other workers count if their
+    last heartbeat is younger than `alive_seconds`. False once the job has been due for
+    `HEAD_START_SECONDS`.
     """
     waiting = (
         select(DatasetVersion.digest, Job.queue)
@@ -38,8 +39,8 @@ def left_to_others(
             DatasetVersion.bytes >= LEAST_BYTES,
         )
     )
-    found = session.execute(waiting).one_or_none()
-    if found is None or holds(found.digest):
+    job = session.execute(waiting).one_or_none()
+    if job is None or holds(job.digest):
         return False
     counted = (
         select(Job.worker, func.count()).where(Job.status == JobStatus.RUNNING).group_by(Job.worker)
@@ -51,8 +52,8 @@ def left_to_others(
         .where(Worker.id != worker, *takes_jobs(alive_seconds))
     )
     return any(
-        found.digest in (one.datasets or ())
-        and found.queue in one.queues
-        and running.get(one.id, 0) < one.slots
-        for one in session.scalars(others)
+        job.digest in (other.datasets or ())
+        and job.queue in other.queues
+        and running.get(other.id, 0) < other.slots
+        for other in session.scalars(others)
     )

@@ -1,4 +1,4 @@
-"""What attempts say of themselves: lines for people to read, kept with the job."""
+"""The logs of jobs: lines that attempts write, for people to read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from core.db.tables import LogLine
 from core.db.types import storable
 
 MOST_LINES = 2000
-"""Lines that one attempt may leave."""
+"""Lines that one attempt may write."""
 
 MOST_CHARACTERS = 8000
 
@@ -24,9 +24,9 @@ class Line(NamedTuple):
 
 
 def add_lines(session: Session, job_id: str, attempt: int, lines: Sequence[Line]) -> None:
-    """Add lines of an attempt whose row the caller owns; those that are there are not added again.
+    """Add lines of an attempt that the caller has locked, except those that are present already.
 
-    What an attempt says beyond MOST_LINES is dropped, and a text is cut to MOST_CHARACTERS.
+    Lines beyond MOST_LINES are dropped, and a text is cut to MOST_CHARACTERS.
     """
     if not lines:
         return

@@ -1,4 +1,4 @@
-"""Metric points and how they are packed: some 34 bytes each, no parsing to read them."""
+"""Metric points and their packed format: 34 bytes each, read without parsing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -14,7 +14,7 @@ from core.errors import FieldError, InvalidError, NotFoundError
 from core.status import JobKind, JobStatus
 
 ALONE = (lazyload(Job.experiment), lazyload(Job.dataset_version))
-"""Options of those who read jobs and nothing beside them; what is asked for later is read then."""
+"""Options of queries that read jobs only; related rows load on access."""
 
 
 @dataclass(frozen=True)
@@ -118,5 +118,5 @@ def _beyond(cursor: str) -> ColumnElement[bool]:
     except (binascii.Error, ValueError, OverflowError) as error:
         message = "not a cursor of this list; leave it out to begin at the first page"
         raise InvalidError("the cursor is wrong", [FieldError("cursor", message)]) from error
-    # Said with its type: a bare datetime would be compared as text on SQLite.
+    # A literal with its type: SQLite would compare a bare datetime as text.
     return tuple_(Job.created_at, Job.id) < tuple_(literal(moment, Timestamp()), literal(job_id))

@@ -1,6 +1,6 @@
-"""What jobs left behind and nobody needs any more: found, then erased one by one.
+"""Files of ended jobs that are no longer needed: listed, then erased one by one.
 
-Rows stay: they tell what there was. Only the bytes go.
+The rows stay and record what there was.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Rules:
-    """After how many days since a job ended its files are not needed; None: they are kept.
+    """For how many days after its end a job's files are kept; None: for ever.
 
-    A model that is registered, under whatever name and version, or that a job is still to use, is
+    A model that is registered, under any name and version, or that a queued or running job uses, is
     always kept.
     """
 
@@ -34,14 +34,14 @@ class Rules:
     models_days: float | None = None
     predictions_days: float | None = None
     metrics_days: float | None = None
-    """Of curves with more than a thousand points the outline stays."""
+    """Curves with more than a thousand points keep their outline."""
     mirrored_only: bool = False
-    """Keep models and curves that MLflow does not have yet."""
+    """Keep models and curves that are not mirrored to MLflow yet."""
 
 
 @dataclass(frozen=True)
 class Disposable:
-    """A file in the store that may go, or the detail of a job's curves, which has no `key`.
+    """A file in the store that may be erased, or the detail of a job's curves, without a `key`.
 
     `checkpoint_id` is the file's row, if it has one.
     """
@@ -54,7 +54,7 @@ class Disposable:
 
 
 def disposable(session: Session, store: Store, rules: Rules) -> list[Disposable]:
-    """What may go by `rules`, and is there. Changes nothing."""
+    """What `rules` allow to erase and still exists. Changes nothing."""
     return [
         *_checkpoints(session, rules),
         *_models(session, store, rules),
@@ -63,21 +63,21 @@ def disposable(session: Session, store: Store, rules: Rules) -> list[Disposable]
     ]
 
 
-def erase(session: Session, store: Store, one: Disposable) -> bool:
-    """Delete it; False when it came to be needed since it was found.
+def erase(session: Session, store: Store, item: Disposable) -> bool:
+    """Delete an item; False when it is needed by now.
 
     Raises UnavailableError when the store does not answer.
     """
-    # The job's row is locked: nobody registers its model at the same moment.
-    session.scalars(select(Job.id).where(Job.id == one.job_id).with_for_update()).one()
-    if one.kind == "metrics":
-        thin(session, one.job_id)
+    # The job's row is locked, so its model cannot be registered at the same moment.
+    session.scalars(select(Job.id).where(Job.id == item.job_id).with_for_update()).one()
+    if item.kind == "metrics":
+        thin(session, item.job_id)
         return True
-    if one.checkpoint_id is not None:
-        forget_checkpoint(session, one.checkpoint_id)
-    elif one.kind == "model" and session.scalar(select(_needed(one.job_id))):
+    if item.checkpoint_id is not None:
+        forget_checkpoint(session, item.checkpoint_id)
+    elif item.kind == "model" and session.scalar(select(_needed(item.job_id))):
         return False
-    store.delete(one.key)
+    store.delete(item.key)
     return True
 
 
@@ -148,7 +148,7 @@ def _files(
     statement: Select[Job],
     kind: Literal["model", "predictions"],
 ) -> Iterator[Disposable]:
-    """What results of jobs name and the store still has."""
+    """The files that the results of these jobs name and the store still has."""
     for job in session.scalars(statement):
         key = (job.result or {}).get(f"{kind}_key")
         if key is None:
@@ -160,7 +160,7 @@ def _files(
 
 
 def _needed(job_id: Any) -> ColumnElement[bool]:
-    """Whether somebody needs the model of a job: it is registered, or a job is to use it."""
+    """Whether the model of a job is registered, or used by a job that has not ended."""
     user = aliased(Job)
     registered = exists().where(ModelVersion.job_id == job_id)
     used = exists().where(user.model_job_id == job_id, user.status.not_in(TERMINAL))

@@ -1,4 +1,4 @@
-"""The source code a job was submitted from: kept once, found again through the job's spec."""
+"""The source code that jobs were submitted from: stored once, and referenced by their specs."""
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +9,7 @@ from core.spec.source import SourceSpec
 
 
 def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
-    """The row of this source, made unless it is there already."""
+    """The row of this source, created unless it exists."""
     values = {
         "digest": spec.digest,
         "owner": owner,
@@ -26,20 +26,20 @@ def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
 
 def get_source(session: Session, digest: str) -> Source:
     """The source of this digest. Raises NotFoundError."""
-    found = session.get(Source, digest)
-    if found is None:
+    source = session.get(Source, digest)
+    if source is None:
         raise NotFoundError(f"there is no source {digest[:64]}")
-    return found
+    return source
 
 
 def source_of(session: Session, job: Job) -> Source | None:
-    """What a job was submitted from, or None when nobody said it."""
+    """The source that a job was submitted from, or None when its spec names none."""
     digest = job.spec.get("source")
     return session.get(Source, digest) if digest else None
 
 
 def check_source(session: Session, digest: str | None, path: str) -> None:
-    """Raise InvalidError, naming the field `path`, when a spec names a source that nobody sent."""
+    """Raise InvalidError, naming the field `path`, when a spec names an unknown source."""
     if digest is not None and session.get(Source, digest) is None:
         message = "nobody sent this source; POST it to /v1/sources first"
         raise InvalidError(f"{path}: {message}", [FieldError(path, message)])

@@ -38,8 +38,8 @@ def read(claim: Claim) -> Spec:
         return _SPECS[claim.kind].model_validate(claim.spec)
     except ValidationError as error:
         wrong = [
-            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
         ]
         raise UnknownSpecError(
             f"this release reads specs up to version {SPEC_VERSION}, not this: {'; '.join(wrong)}"
@@ -47,9 +47,10 @@ def read(claim: Claim) -> Spec:
 
 
 def decline(session: Session, job_id: str, attempt: int, error: UnknownSpecError) -> Job:
-    """Give back a job whose spec this release cannot read, for `error`; it is not charged.
+    """Give back a job whose spec this release cannot read because of `error`, uncharged.
 
-    It is left to workers that know a higher spec version than this one. Raises SupersededError.
+    Only workers that know a higher spec version than this one may claim it then. Raises
+    SupersededError.
     """
     job = own(session, job_id, attempt)
     job.spec_version = max(job.spec_version, SPEC_VERSION + 1)
@@ -58,19 +59,19 @@ def decline(session: Session, job_id: str, attempt: int, error: UnknownSpecError
 
 
 def beyond(session: Session, known: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Jobs that wait though workers serve their queue, because none of these can read their spec.
+    """By queue the queued jobs whose spec none of its workers can read.
 
-    `known` says for each queue the highest spec version that its workers read. By queue how many
-    jobs wait so, and the lowest version that one of them needs.
+    `known` has the highest spec version that the workers of each queue read. Each value is the
+    number of such jobs and the lowest version that one of them needs.
     """
     statement = (
         select(Job.queue, Job.spec_version, func.count())
         .where(Job.status == JobStatus.QUEUED, Job.spec_version > min(known.values(), default=0))
         .group_by(Job.queue, Job.spec_version)
     )
-    found: dict[str, tuple[int, int]] = {}
+    unread: dict[str, tuple[int, int]] = {}
     for queue, version, count in session.execute(statement) if known else ():
         if version > known.get(queue, version):
-            others, lowest = found.get(queue, (0, version))
-            found[queue] = (others + count, min(lowest, version))
-    return found
+            others, lowest = unread.get(queue, (0, version))
+            unread[queue] = (others + count, min(lowest, version))
+    return unread

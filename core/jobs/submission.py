@@ -1,4 +1,4 @@
-"""Submit a job: one transaction makes the row that is the truth; the broker is not asked."""
+"""Submit jobs: one transaction writes the row that is the truth; the broker is not involved."""
 
 import hashlib
 import json
@@ -33,15 +33,15 @@ def submit(
     max_queued: int | None = None,
     stack_key: str | None = None,
 ) -> Job:
-    """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may ring.
+    """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may notify.
 
-    The same `idempotency_key` of the same `owner` with the same `request_hash` gives the job it
-    made before (ask `submitted` first to know which). `priority` goes before the spec's,
-    `max_attempts` counts where the spec names none; jobs of one `stack_key` may be trained side by
-    side. Raises InvalidError when the key came with
-    another request, UnavailableError when `max_queued` jobs already wait.
+    The same `idempotency_key` of the same `owner` with the same `request_hash` returns the job that
+    it created before (`submitted` tells whether it did). `priority` overrides the spec's,
+    `max_attempts` applies where the spec names none; jobs of one `stack_key` may train in one
+    stack. Raises InvalidError when the key was used for another request, UnavailableError when
+    `max_queued` jobs are queued already.
     """
-    job = _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+    job = _row(session, spec, dataset_version, owner, max_attempts, stack_key)
     job.priority = spec.priority if priority is None else priority
     return enter(
         session,
@@ -60,7 +60,7 @@ def enter(
     request_hash: str,
     max_queued: int | None,
 ) -> Job:
-    """Queue a row that nobody has seen yet, or give the job that the key made; as `submit`."""
+    """Queue a new row, or return the job that the key created before; errors as `submit`."""
     if idempotency_key is not None:
         earlier = idempotency.reserve(
             session, job.owner, idempotency_key, request_hash=request_hash, resource_id=job.id
@@ -70,7 +70,7 @@ def enter(
     if max_queued is not None:
         _refuse_flood(session, max_queued)
     _queue(session, [job])
-    # The rows it points at belong to what a reader of the job sees.
+    # Readers of the job see these rows, too.
     session.refresh(job, ["experiment", "dataset_version"])
     return job
 
@@ -85,7 +85,7 @@ def submit_all(
 ) -> list[str]:
     """Queue many jobs, each with its stack key, as `submit` does; their ids, in order."""
     made = [
-        _made(session, spec, dataset_version, owner, max_attempts, stack_key)
+        _row(session, spec, dataset_version, owner, max_attempts, stack_key)
         for spec, stack_key in specs
     ]
     _queue(session, made)
@@ -95,7 +95,7 @@ def submit_all(
 def submitted(
     session: Session, *, owner: str, idempotency_key: str, request_hash: str
 ) -> Job | None:
-    """The job that this key made before, or None. Raises InvalidError as `submit` does."""
+    """The job that this key created before, or None. Raises InvalidError as `submit` does."""
     earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
     return None if earlier is None else get(session, earlier)
 
@@ -103,9 +103,9 @@ def submitted(
 def retry(session: Session, job_id: str, *, owner: str) -> Job:
     """Try a job again.
 
-    A failed, cancelled or pruned job stays as it is: a new job with its spec is queued, whose
-    `retry_of` names it. A queued job that waits after a loss may start at once. Raises
-    NotFoundError, ConflictError for a job that runs, is paused or finished.
+    A failed, cancelled or pruned job stays as it is: a new job with its spec is queued, and its
+    `retry_of` names the old one. A queued job that waits after a loss may start at once. Raises
+    NotFoundError, and ConflictError for a job that is running, paused or finished.
     """
     old = get(session, job_id, lock=True)
     if old.status is JobStatus.QUEUED:
@@ -115,7 +115,7 @@ def retry(session: Session, job_id: str, *, owner: str) -> Job:
         return old
     if not old.status.terminal or old.status is JobStatus.FINISHED:
         raise ConflictError(
-            f"job {job_id} is {old.status}; only a job that ended unhappily can be retried"
+            f"job {job_id} is {old.status}; only a failed, cancelled or pruned job can be retried"
         )
     job = Job(
         id=uuid.uuid4().hex,
@@ -141,7 +141,7 @@ def spec_hash(document: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _made(
+def _row(
     session: Session,
     spec: JobSpec,
     dataset_version: DatasetVersion,
@@ -149,7 +149,7 @@ def _made(
     max_attempts: int,
     stack_key: str | None,
 ) -> Job:
-    """A row for a spec that nobody has seen yet."""
+    """The row of a new job, not yet in the session."""
     document, version = encode(spec)
     return Job(
         id=uuid.uuid4().hex,
@@ -179,15 +179,15 @@ def _queue(session: Session, made: Sequence[Job]) -> None:
 
 
 def _experiment(session: Session, name: str) -> int:
-    found = select(Experiment.id).where(Experiment.name == name)
-    present = session.scalar(found)
-    if present is not None:
-        return present
+    by_name = select(Experiment.id).where(Experiment.name == name)
+    experiment_id = session.scalar(by_name)
+    if experiment_id is not None:
+        return experiment_id
     session.execute(upsert(session, Experiment).values(name=name).on_conflict_do_nothing())
-    return session.execute(found).scalar_one()
+    return session.execute(by_name).scalar_one()
 
 
 def _refuse_flood(session: Session, most: int) -> None:
     waiting = select(Job.id).where(Job.status == JobStatus.QUEUED).limit(most).subquery()
     if (session.scalar(select(func.count()).select_from(waiting)) or 0) >= most:
-        raise UnavailableError(f"{most} jobs wait already; try again when some have run")
+        raise UnavailableError(f"{most} jobs are queued already; try again when some have run")

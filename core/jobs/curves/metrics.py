@@ -1,7 +1,7 @@
-"""The metric history of a job: written in chunks by the attempt that owns it, read as one story.
+"""Read the metric history of a job, which its attempts write in chunks.
 
-An attempt that resumes at a step repeats what earlier attempts did beyond it; their points from
-there on are superseded. Which ones follows from the attempts' rows, so nothing is ever rewritten.
+An attempt that resumes at a step repeats the steps of earlier attempts beyond it; their points from
+there on are superseded. That follows from the rows of the attempts, so nothing is rewritten.
 """
 
 from collections.abc import Collection, Iterator
@@ -20,13 +20,13 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class History:
-    """Surviving points: a PACKED array per metric, by step; `cursor` continues after the last."""
+    """A PACKED array of points by metric, in order of step; `cursor` continues after the last."""
 
     series: dict[str, NDArray[np.void]]
     cursor: int
 
     def points(self) -> Iterator[Point]:
-        """All points, metric by metric, by step."""
+        """All points, metric by metric, in order of step."""
         for key, packed in self.series.items():
             for _, step, epoch, at_ms, value in packed.tolist():
                 yield Point(key, step, epoch, at_ms, value)
@@ -35,9 +35,9 @@ class History:
 def metrics(
     session: Session, job_id: str, keys: Collection[str] | None = None, after: int | None = None
 ) -> History:
-    """The surviving points of a job, of the metrics `keys` (None: all).
+    """The points of a job that are not superseded, of the metrics `keys` (None: all).
 
-    With `after`, the cursor of an earlier answer, only points of chunks written since.
+    With `after`, the cursor of an earlier call, only points of chunks written since.
     """
     statement = select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.id)
     if after is not None:
@@ -57,7 +57,7 @@ def metrics(
 
 
 def last_steps(session: Session, job_id: str) -> dict[int, int]:
-    """For each attempt of the job the last step whose points no later attempt supersedes."""
+    """By attempt number the last step whose points no later attempt supersedes."""
     statement = (
         select(Attempt.number, Attempt.resumed_from_step)
         .where(Attempt.job_id == job_id)
@@ -72,14 +72,14 @@ def last_steps(session: Session, job_id: str) -> dict[int, int]:
 
 
 def surviving(chunk: MetricChunk, last: dict[int, int]) -> NDArray[np.void]:
-    """The points of `chunk` that no later attempt supersedes; `last` is from last_steps."""
+    """The points of `chunk` that no later attempt supersedes; `last` is what last_steps returns."""
     packed = unpack(chunk.points)
     cutoff = last.get(chunk.attempt, _NEVER)
     return packed if chunk.last_step <= cutoff else packed[packed["step"] <= cutoff]
 
 
 def _in_order(parts: list[tuple[int, NDArray[np.void]]]) -> NDArray[np.void]:
-    """One array by step; where attempts overlap at a step, the newest attempt's point stays."""
+    """One array in order of step; where attempts overlap, the newest attempt's point stays."""
     packed = np.concatenate([part for _, part in parts])
     numbers = np.concatenate([np.full(len(part), number) for number, part in parts])
     order = np.lexsort((np.arange(len(packed)), numbers, packed["step"]))

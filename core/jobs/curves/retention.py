@@ -1,4 +1,4 @@
-"""The detail of old curves: jobs that ended long ago keep their shape and lose the rest."""
+"""Thin the curves of jobs that ended long ago to their outlines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from core.db.tables import MetricChunk
 from core.jobs.curves.metrics import last_steps, surviving
-from core.jobs.curves.simplification import places_kept
+from core.jobs.curves.simplification import kept_indices
 from core.jobs.points import PACKED, points
 
 
 def detail_bytes(session: Session, job_id: str) -> int:
-    """Bytes of the points that `thin` would take away."""
+    """Bytes of the points that `thin` would delete."""
     return PACKED.itemsize * sum(
         chunk.count - len(kept) for chunk, kept in _outlines(session, job_id)
     )
@@ -31,18 +31,18 @@ def thin(session: Session, job_id: str) -> None:
 
 
 def _outlines(session: Session, job_id: str) -> list[tuple[MetricChunk, NDArray[np.void]]]:
-    """The chunks of a job, each with those of its points that stay; superseded ones do not."""
+    """The chunks of a job, each with the points that stay; superseded points do not."""
     statement = select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.id)
     chunks = list(session.scalars(statement))
     last = last_steps(session, job_id)
     packed = [surviving(chunk, last) for chunk in chunks]
-    told = [
+    shown = [
         point
         for chunk, part in zip(chunks, packed, strict=True)
         for point in points(chunk.keys, part)
     ]
-    kept = np.zeros(len(told), bool)
-    kept[places_kept(told, lambda point: point.key)] = True
+    kept = np.zeros(len(shown), bool)
+    kept[kept_indices(shown, lambda point: point.key)] = True
     ends = np.cumsum([len(part) for part in packed])[:-1]
     return [
         (chunk, part[own])

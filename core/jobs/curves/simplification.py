@@ -1,4 +1,4 @@
-"""Fewer points of a curve, without changing its shape."""
+"""Reduce the points of a curve and keep its shape."""
 
 from collections.abc import Callable, Hashable, Sequence
 
@@ -7,42 +7,42 @@ import numpy as np
 from core.jobs.points import Point
 
 MOST_POINTS = 1000
-"""Points of one metric that are kept: of a second for MLflow, of a whole job for the archive."""
+"""Points of one metric that are kept: per second for MLflow, per job for old jobs."""
 KEPT = 4
-"""Of each stretch: the first, the last, the smallest and the largest."""
+"""Points of each segment that are kept: first, last, smallest and largest."""
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """The points, in their order; at most `most` of each metric for each second of telling.
+    """The points in their order, at most `most` of each metric for each second of `at_ms`.
 
-    It follows from the points alone: how late somebody asks for them changes nothing.
+    The result depends on the points alone, not on when it is computed.
     """
-    kept = places_kept(points, lambda point: (point.key, point.at_ms // 1000), most)
-    return [points[place] for place in kept]
+    kept = kept_indices(points, lambda point: (point.key, point.at_ms // 1000), most)
+    return [points[index] for index in kept]
 
 
-def places_kept(
+def kept_indices(
     points: Sequence[Point], group: Callable[[Point], Hashable], most: int = MOST_POINTS
 ) -> list[int]:
-    """Which points stay, by their places: at most `most` of each group.
+    """The indices of the points that stay, at most `most` of each group.
 
-    A group with more is cut into `most / 4` equal stretches, and of each the first, the last, the
-    smallest and the largest stay: so do the ends and extremes of the whole.
+    A larger group is split into `most / 4` equal segments, and the first, last, smallest and
+    largest point of each stay: so do the ends and extremes of the whole.
     """
     groups: dict[Hashable, list[int]] = {}
-    for place, point in enumerate(points):
-        groups.setdefault(group(point), []).append(place)
+    for index, point in enumerate(points):
+        groups.setdefault(group(point), []).append(index)
     kept: list[int] = []
-    for places in groups.values():
-        kept += places if len(places) <= most else _outline(points, places, most)
+    for indices in groups.values():
+        kept += indices if len(indices) <= most else _outline(points, indices, most)
     return sorted(kept)
 
 
-def _outline(points: Sequence[Point], places: list[int], most: int) -> set[int]:
+def _outline(points: Sequence[Point], indices: list[int], most: int) -> set[int]:
     chosen: set[int] = set()
-    for stretch in np.array_split(np.array(places), max(1, most // KEPT)):
-        values = np.array([points[place].value for place in stretch])
-        chosen |= {int(stretch[0]), int(stretch[-1])}
+    for segment in np.array_split(np.array(indices), max(1, most // KEPT)):
+        values = np.array([points[index].value for index in segment])
+        chosen |= {int(segment[0]), int(segment[-1])}
         if not np.isnan(values).all():
-            chosen |= {int(stretch[np.nanargmin(values)]), int(stretch[np.nanargmax(values)])}
+            chosen |= {int(segment[np.nanargmin(values)]), int(segment[np.nanargmax(values)])}
     return chosen

@@ -12,17 +12,17 @@ def due(engine: Engine, window: int = 99, queue: str = "cpu") -> list[str]:
     return do(engine, jobs.due, queue, window)
 
 
-class Bell:
-    """Remembers who was rung; may be out of order."""
+class Messages:
+    """Keeps the messages that were sent; may be out of order."""
 
     def __init__(self, broken_after: int | None = None) -> None:
-        self.rung: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, str]] = []
         self.broken_after = broken_after
 
     def __call__(self, job_id: str, queue: str) -> None:
-        if self.broken_after is not None and len(self.rung) >= self.broken_after:
+        if self.broken_after is not None and len(self.sent) >= self.broken_after:
             raise UnavailableError("no broker")
-        self.rung.append((job_id, queue))
+        self.sent.append((job_id, queue))
 
 
 def test_older_jobs_go_first_each_on_its_queue(engine: Engine) -> None:
@@ -44,38 +44,38 @@ def test_priority_goes_before_turns(engine: Engine) -> None:
     assert due(engine, 2) == urgent
 
 
-def test_only_a_window_is_rung_and_not_again_too_soon(engine: Engine) -> None:
+def test_only_a_window_is_notified_and_not_again_too_soon(engine: Engine) -> None:
     made = [queued(engine).id for _ in range(5)]
-    bell = Bell()
-    assert jobs.dispatch(engine, bell, queue="cpu", window=2) == 2
-    assert jobs.dispatch(engine, bell, queue="cpu", window=2) == 0
-    assert bell.rung == [(job_id, "cpu") for job_id in made[:2]]
+    messages = Messages()
+    assert jobs.dispatch(engine, messages, queue="cpu", window=2) == 2
+    assert jobs.dispatch(engine, messages, queue="cpu", window=2) == 0
+    assert messages.sent == [(job_id, "cpu") for job_id in made[:2]]
     claimed(engine, made[0])
-    assert jobs.dispatch(engine, bell, queue="cpu", window=2) == 1
-    assert bell.rung[2][0] == made[2]
+    assert jobs.dispatch(engine, messages, queue="cpu", window=2) == 1
+    assert messages.sent[2][0] == made[2]
 
 
-def test_a_lost_bell_is_rung_again(engine: Engine) -> None:
+def test_a_lost_message_is_sent_again(engine: Engine) -> None:
     job = queued(engine)
-    bell = Bell()
-    jobs.dispatch(engine, bell, queue="cpu", window=2)
+    messages = Messages()
+    jobs.dispatch(engine, messages, queue="cpu", window=2)
     pass_time(engine, 29)
-    assert jobs.dispatch(engine, bell, queue="cpu", window=2) == 0
+    assert jobs.dispatch(engine, messages, queue="cpu", window=2) == 0
     pass_time(engine, 2)
-    assert jobs.dispatch(engine, bell, queue="cpu", window=2) == 1
-    assert bell.rung == [(job.id, "cpu")] * 2
+    assert jobs.dispatch(engine, messages, queue="cpu", window=2) == 1
+    assert messages.sent == [(job.id, "cpu")] * 2
     assert do(engine, jobs.get, job.id).publish_count == 2
 
 
 def test_without_a_broker_jobs_stay_due(engine: Engine) -> None:
     made = [queued(engine).id for _ in range(3)]
-    assert jobs.dispatch(engine, Bell(broken_after=1), queue="cpu", window=9) == 1
+    assert jobs.dispatch(engine, Messages(broken_after=1), queue="cpu", window=9) == 1
     assert due(engine) == made[1:]
-    assert jobs.dispatch(engine, Bell(broken_after=0), queue="cpu", window=9) == 0
+    assert jobs.dispatch(engine, Messages(broken_after=0), queue="cpu", window=9) == 0
     assert due(engine) == made[1:]
 
 
-def test_what_is_not_to_run_is_not_rung(engine: Engine) -> None:
+def test_what_is_not_to_run_is_not_notified(engine: Engine) -> None:
     paused, cancelled, running = queued(engine), queued(engine), queued(engine)
     do(engine, jobs.pause, paused.id)
     do(engine, jobs.cancel, cancelled.id)
@@ -92,10 +92,10 @@ def test_what_is_not_to_run_is_not_rung(engine: Engine) -> None:
 def test_marking_does_not_touch_a_job_that_was_claimed_meanwhile(engine: Engine) -> None:
     job = queued(engine)
 
-    def ring(job_id: str, queue: str) -> None:
+    def notify(job_id: str, queue: str) -> None:
         claimed(engine, job_id)
 
-    assert jobs.dispatch(engine, ring, queue="cpu", window=1) == 1
+    assert jobs.dispatch(engine, notify, queue="cpu", window=1) == 1
     row = do(engine, jobs.get, job.id)
     assert (row.published_at, row.publish_count) == (None, 0)
 
@@ -105,15 +105,15 @@ def test_a_submitter_rings_only_within_the_window(engine: Engine) -> None:
     for _ in range(3):
         job = queued(engine)
         with transaction(engine) as session:
-            answers.append(jobs.may_ring(session, jobs.get(session, job.id), window=2))
+            answers.append(jobs.may_notify(session, jobs.get(session, job.id), window=2))
     assert answers == [True, True, False]
     assert due(engine, 3) == [job.id]
 
 
 def test_who_submits_again_rings_no_second_time(engine: Engine) -> None:
     job = queued(engine)
-    assert do(engine, lambda session: jobs.may_ring(session, jobs.get(session, job.id)))
-    assert not do(engine, lambda session: jobs.may_ring(session, jobs.get(session, job.id)))
+    assert do(engine, lambda session: jobs.may_notify(session, jobs.get(session, job.id)))
+    assert not do(engine, lambda session: jobs.may_notify(session, jobs.get(session, job.id)))
     assert do(engine, jobs.get, job.id).publish_count == 1
 
 

@@ -7,38 +7,38 @@ from core import jobs
 from core.db.session import reading
 from core.db.tables import JobEvent, LogLine
 from core.errors import InvalidError
-from core.jobs import Line, Place
+from core.jobs import Line, Position
 from core.status import JobStatus
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 
 
-def looked(engine: Engine, job_id: str, place: Place = Place()) -> jobs.Look:  # noqa: B008
+def looked(engine: Engine, job_id: str, position: Position = Position()) -> jobs.Updates:  # noqa: B008
     with reading(engine) as session:
-        return jobs.look(session, job_id, place)
+        return jobs.updates_since(session, job_id, position)
 
 
-def shown(news: list[jobs.News]) -> list[str]:
+def shown(updates: list[jobs.Update]) -> list[str]:
     """What happened, in words that compare."""
     found = []
-    for one in news:
-        match one.what:
+    for update in updates:
+        match update.content:
             case JobEvent():
-                found.append(one.what.kind)
+                found.append(update.content.kind)
             case LogLine():
-                found.append(one.what.text)
+                found.append(update.content.text)
             case told:
                 found.append(" ".join(str(point.step) for point in told))
     return found
 
 
-def told(engine: Engine, job_id: str, place: Place = Place()) -> list[str]:  # noqa: B008
+def told(engine: Engine, job_id: str, position: Position = Position()) -> list[str]:  # noqa: B008
     """All that a reader gets who looks again and again until the job is over."""
     found = []
     while True:
-        look = looked(engine, job_id, place)
-        found += shown(look.news)
-        place = look.news[-1].place if look.news else place
-        if look.over or not look.news:
+        page = looked(engine, job_id, position)
+        found += shown(page.items)
+        position = page.items[-1].position if page.items else position
+        if page.over or not page.items:
             return found
 
 
@@ -67,11 +67,11 @@ def test_who_goes_on_from_any_place_gets_the_rest(engine: Engine) -> None:
     do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
     everything = told(engine, claim.job_id)
     assert len(everything) == len(set(everything)) == 49 + 16 + 3
-    place, seen = Place(), 0
+    position, seen = Position(), 0
     while seen < len(everything):
-        news = looked(engine, claim.job_id, place).news
-        place, seen = news[0].place, seen + 1
-        again = Place.parse(str(place))
+        news = looked(engine, claim.job_id, position).items
+        position, seen = news[0].position, seen + 1
+        again = Position.parse(str(position))
         assert told(engine, claim.job_id, again) == everything[seen:]
 
 
@@ -94,7 +94,11 @@ def test_of_two_points_of_a_metric_at_one_step_the_last_is_told(engine: Engine) 
     claim = claimed(engine)
     step, epoch = (jobs.Point("train/loss", 7, 1, 0, value) for value in (0.5, 0.25))
     do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])
-    [news] = [one.what for one in looked(engine, claim.job_id).news if isinstance(one.what, list)]
+    [news] = [
+        update.content
+        for update in looked(engine, claim.job_id).items
+        if isinstance(update.content, list)
+    ]
     assert {(point.step, point.value) for point in news} >= {(7, 0.25)}
     assert [point.step for point in news] == [7, 8]
 
@@ -113,10 +117,10 @@ def test_a_line_is_kept_once_however_often_it_is_written(engine: Engine) -> None
 @pytest.mark.parametrize("text", ["", "1.2", "1.2.3.4", "a.b.c", "-1.0.0", "1.2." + "9" * 19])
 def test_a_place_that_nobody_gave_is_refused(text: str) -> None:
     with pytest.raises(InvalidError, match="is not the id of an event"):
-        Place.parse(text)
+        Position.parse(text)
 
 
 def test_a_job_that_nobody_claimed_has_only_been_submitted(engine: Engine) -> None:
     job_id = queued(engine).id
-    look = looked(engine, job_id)
-    assert (shown(look.news), look.over) == (["submitted"], False)
+    page = looked(engine, job_id)
+    assert (shown(page.items), page.over) == (["submitted"], False)

@@ -72,15 +72,17 @@ def test_only_what_workers_read_is_due(engine: Engine) -> None:
     newer, known = waiting(engine), queued(engine).id
     assert do(engine, jobs.due, "cpu", 9) == [known]
     assert do(engine, jobs.due, "cpu", 9, spec_version=NEWER) == [newer, known]
-    rung: list[str] = []
+    notified: list[str] = []
 
     def dispatch(**named: int) -> None:
-        jobs.dispatch(engine, lambda job_id, _: rung.append(job_id), queue="cpu", window=9, **named)
+        jobs.dispatch(
+            engine, lambda job_id, _: notified.append(job_id), queue="cpu", window=9, **named
+        )
 
     dispatch(spec_version=SPEC_VERSION)
-    assert rung == [known]
+    assert notified == [known]
     dispatch(spec_version=NEWER)
-    assert rung == [known, newer]
+    assert notified == [known, newer]
 
 
 def test_a_retry_needs_what_the_job_needed(engine: Engine) -> None:

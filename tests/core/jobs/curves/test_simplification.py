@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.jobs.curves.simplification import places_kept, thinned
+from core.jobs.curves.simplification import kept_indices, thinned
 from core.jobs.points import Point
 
 
@@ -44,7 +44,7 @@ def test_one_fast_metric_does_not_thin_another() -> None:
 )
 def test_ends_and_extremes_stay_in_order(values: list[float], most: int) -> None:
     points = curve(values)
-    steps = places_kept(points, lambda point: point.key, most)
+    steps = kept_indices(points, lambda point: point.key, most)
     assert steps[0] == 0
     assert steps[-1] == len(values) - 1
     numbers = [value for value in values if not math.isnan(value)]
