@@ -189,8 +189,10 @@ def retry_failed(session: Session, sweep_id: str, *, owner: str = "local") -> in
     for trial in failed:
         trial.status, trial.judged_epoch = "open", 0
         trial.told_at = trial.objectives = trial.deviations = trial.cause = None
+        trial.ordinal = None
         trial.attributes = without_rungs(trial.attributes or {})
     if failed:
+        sweep.outcomes += 1
         _reopen(session, sweep)
     _log_change(session, sweep, owner, "retried", trials=[trial.number for trial in failed])
     return len(failed)

@@ -22,7 +22,7 @@ from core.sweeps.trial_jobs import job_ids, select_with_jobs
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """A value of a sweep's metric; `step` counts the trials that had ended by then."""
+    """A value of a sweep's metric at the `step` that `Sweep.outcomes` had by then."""
 
     key: str
     value: float
@@ -141,12 +141,13 @@ def show_best(session: Session, sweep: Sweep) -> int:
 def sweep_points(session: Session, sweep: Sweep) -> list[SweepPoint]:
     """The metrics of a sweep: each new best value, and the number of trials by outcome.
 
-    A step is the number of trials that had ended, in the order in which the sweep recorded them.
+    A new best value is at the ordinal of its trial's outcome. A retry of trials takes an ordinal
+    as well, so that no number of trials changes at a step that MLflow already has.
     """
     statement = (
-        select(Trial.number, Trial.status, Trial.objectives, Trial.told_at)
-        .where(Trial.sweep_id == sweep.id, Trial.told_at.is_not(None))
-        .order_by(Trial.told_at, Trial.number)
+        select(Trial.ordinal, Trial.number, Trial.status, Trial.objectives, Trial.told_at)
+        .where(Trial.sweep_id == sweep.id, Trial.ordinal.is_not(None))
+        .order_by(Trial.ordinal)
     )
     ended = [tuple(row) for row in session.execute(statement)]
     if not ended:
@@ -156,9 +157,9 @@ def sweep_points(session: Session, sweep: Sweep) -> list[SweepPoint]:
         for index, objective in enumerate(_objectives(sweep))
         for point in _new_bests(ended, index, objective)
     ]
-    last_at, step = ended[-1][3], len(ended)
-    for status, count in sorted(Counter(row[1] for row in ended).items()):
-        points.append(SweepPoint(f"trials/{status}", float(count), last_at, step))
+    last_at = ended[-1][4]
+    for status, count in sorted(Counter(row[2] for row in ended).items()):
+        points.append(SweepPoint(f"trials/{status}", float(count), last_at, sweep.outcomes))
     return points
 
 
@@ -172,7 +173,7 @@ def _new_bests(
 ) -> Iterator[SweepPoint]:
     sign = 1.0 if objective["direction"] == "minimize" else -1.0
     best_so_far = float("inf")
-    for step, (number, status, objectives, at) in enumerate(ended, 1):
+    for step, number, status, objectives, at in ended:
         if status != "finished" or sign * objectives[index] >= best_so_far:
             continue
         best_so_far = sign * objectives[index]

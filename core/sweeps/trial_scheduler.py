@@ -127,6 +127,8 @@ def _record_outcomes(session: Session, sweep_id: str) -> list[int]:
         if not record_outcome(spec, trial, own_jobs, moment):
             _stop_other_folds(session, spec, own_jobs)
             continue
+        sweep.outcomes += 1
+        trial.ordinal = sweep.outcomes
         ended.append(trial.number)
         if trial.finished and sweep.leading is not None:
             known = [(number, tuple(costs)) for number, costs in sweep.leading]
@@ -249,7 +251,8 @@ def _start_trials(
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            trial.status, trial.told_at = "failed", now()
+            sweep.outcomes += 1
+            trial.status, trial.told_at, trial.ordinal = "failed", now(), sweep.outcomes
             trial.cause = {"kind": "user_error", "message": message}
     folds = submit(session, sweep, spec, specs)
     session.add_all(trials)

@@ -10,10 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
+from core import sweeps
 from core.db.engine import make_engine
 from core.db.tables import Base
 from core.errors import UnavailableError
 from migrations import runner
+from tests.support import sweep_cases
+from tests.support.job_cases import do
 
 MODELS = {"models", "model_versions", "model_aliases", "model_alias_changes", "evaluations"}
 NOTICES = {"webhooks", "webhook_deliveries"}
@@ -170,3 +173,22 @@ def command(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         timeout=120,
         check=False,
     )
+
+
+def test_trials_get_ordinals_in_the_order_in_which_they_ended(database_url: str) -> None:
+    engine = make_engine(database_url)
+    sweep_id = sweep_cases.started(engine, n_trials=3, max_parallel=3)
+    sweeps.advance(engine, sweep_id)
+    job_ids = [job.id for _, job in sweep_cases.table(engine, sweep_id)]
+    for number in (2, 0):
+        sweep_cases.finish(engine, sweep_id, only=[job_ids[number]], value=0.5)
+        sweeps.advance(engine, sweep_id)
+    engine.dispose()
+    runner.downgrade(database_url, "0033")
+    runner.upgrade(database_url)
+    engine = make_engine(database_url)
+    ordinals = [trial.ordinal for trial, _ in sweep_cases.table(engine, sweep_id)]
+    outcomes = do(engine, sweeps.get, sweep_id).outcomes
+    engine.dispose()
+    assert ordinals == [2, None, 1]
+    assert outcomes == 2

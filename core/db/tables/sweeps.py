@@ -24,7 +24,7 @@ class Sweep(Base):
     the last status that MLflow confirmed. The sweep ran for `spent_ms` and since `running_since`;
     its ended trials trained `epochs_told` epochs; `stopped_by` is the budget that ended it early.
     `leading` has the numbers and costs of the best trials (None: not recorded), `changes` the
-    changes by the owner.
+    changes by the owner. `outcomes` counts the outcomes of trials and the retries; it never falls.
     """
 
     __tablename__ = "sweeps"
@@ -60,6 +60,7 @@ class Sweep(Base):
     leading: Mapped[list[Any] | None]
     changes: Mapped[list[Any] | None]
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
+    outcomes: Mapped[int] = mapped_column(default=0, server_default="0")
     mirrored_status: Mapped[str | None] = mapped_column(String(16))
     mirror_failures: Mapped[int] = mapped_column(default=0)
     mirror_not_before: Mapped[datetime] = mapped_column(Timestamp, default=now())
@@ -74,7 +75,8 @@ class Trial(Base):
     `point` has the values by path, `objectives` the results. A cross-validated trial has a `Fold`
     for each of its jobs instead of `job_id`; its objectives are means and `deviations` the standard
     deviations over the folds. `attributes` is the state of sampler and pruner for the trial,
-    `judged_epoch` the last epoch that the pruner saw.
+    `judged_epoch` the last epoch that the pruner saw. `ordinal` is the value of the sweep's
+    `outcomes` when the trial ended, None while it is open.
     """
 
     __tablename__ = "trials"
@@ -100,6 +102,7 @@ class Trial(Base):
     cause: Mapped[dict[str, Any] | None]
     created_at: Mapped[Created]
     told_at: Mapped[datetime | None]
+    ordinal: Mapped[int | None]
 
     @property
     def open(self) -> bool:

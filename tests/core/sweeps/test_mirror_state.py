@@ -1,5 +1,7 @@
 """What MLflow lacks of sweeps follows from their rows."""
 
+from datetime import datetime
+
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -10,6 +12,7 @@ from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from tests.support.job_cases import claimed, do
+from tests.support.present import present
 from tests.support.sweep_cases import finish, rounds, started, table
 
 
@@ -97,3 +100,42 @@ def test_trials_without_a_run_are_not_behind_until_they_are_among_the_best(engin
         do(engine, back_off, Sweep, sweep_id)
     with reading(engine) as session:
         assert not any(waits(session, job_id) for job_id in behind)
+
+
+def test_no_step_of_a_sweep_has_two_values_after_trials_are_retried(engine: Engine) -> None:
+    """MLflow keeps each point that it ever got: a metric has one value and time at a step."""
+    sweep_id = started(engine, n_trials=4, max_parallel=4)
+    sweeps.advance(engine, sweep_id)
+    sent: dict[tuple[str, int], set[tuple[float, datetime]]] = {}
+
+    def end(number: int, value: float | None) -> None:
+        """End a trial, with a failed job unless it has a value; MLflow gets the points."""
+        job = table(engine, sweep_id)[number][1]
+        if value is None:
+            do(engine, jobs.finish, job.id, claimed(engine, job.id).attempt, JobStatus.FAILED)
+        else:
+            finish(engine, sweep_id, only=[job.id], value=value)
+        sweeps.advance(engine, sweep_id)
+        send()
+
+    def send() -> None:
+        with reading(engine) as session:
+            for point in sweeps.sweep_points(session, session.get_one(Sweep, sweep_id)):
+                sent.setdefault((point.key, point.step), set()).add((point.value, point.at))
+
+    for number, value in enumerate((None, 0.5, 0.7, None)):
+        end(number, value)
+    assert do(engine, sweeps.retry_failed, sweep_id) == 2
+    send()
+    end(3, 0.9)
+    end(0, None)
+    assert do(engine, sweeps.retry_failed, sweep_id) == 1
+    send()
+    end(0, 0.6)
+    assert {place: values for place, values in sent.items() if len(values) > 1} == {}
+    assert [step for key, step in sorted(sent) if key == "best/valid/accuracy"] == [2, 3, 6]
+    assert sent["trials/finished", 9] == {(4.0, ended_at(engine, sweep_id, 0))}
+
+
+def ended_at(engine: Engine, sweep_id: str, number: int) -> datetime:
+    return present(table(engine, sweep_id)[number][0].told_at)
