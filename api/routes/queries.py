@@ -15,7 +15,7 @@ from core import datasets
 from core.data.storage.local_copy import held
 from core.data.table.query import parse
 from core.data.table.reader import load
-from core.data.table.row_filter import dealt
+from core.data.table.row_filter import select_parts
 from core.db.session import reading
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
@@ -40,7 +40,7 @@ def query_version(name: Name, version: Version, body: Asked, here: Here, _: Owne
         digest = datasets.resolve(session, f"{name}@{version}").digest
     with held(here.cache, here.store, digest) as path:
         table = load(path)
-        rows, parts = dealt(query, table)
+        rows, parts = select_parts(query, table)
         preview = table.take(rows[: body.preview]).to_pylist()
         return QueryResult(
             rows=len(rows),

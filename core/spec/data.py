@@ -28,7 +28,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 def _split_fields(query: object) -> dict[str, Any]:
     """The values of split fields that `@split` in a query sets; empty without it."""
     try:
-        split = parse(query).deals if isinstance(query, str) else None
+        split = parse(query).job_split if isinstance(query, str) else None
     except InvalidError:
         return {}
     if split is None:

@@ -106,7 +106,7 @@ def select_rows(spec: JobSpec, table: pa.Table) -> Rows:
     """
     if spec.data.query is None:
         return np.arange(table.num_rows)
-    rows = select(parse(spec.data.query).undealt(), table)
+    rows = select(parse(spec.data.query).without_job_split(), table)
     if not len(rows):
         raise InvalidError("data.query: no row of the dataset meets it")
     return rows

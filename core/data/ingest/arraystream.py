@@ -1,4 +1,4 @@
-"""Arrays that lie in files one number after the other, read some rows at a time."""
+"""Arrays stored in files as consecutive numbers, read a few rows at a time."""
 
 import math
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from core.errors import InvalidError
 
 @dataclass
 class ArrayStream:
-    """An array in `stream`, which stands at its first number.
+    """An array in `stream`, positioned at its first number.
 
-    `shape` is that of one row. A Fortran-ordered array lies in memory as a whole, in `whole`.
+    `shape` is the shape of one row. A Fortran-ordered array is held in memory, in `whole`.
     """
 
     name: str
@@ -37,13 +37,13 @@ class ArrayStream:
 
     @property
     def field(self) -> pa.Field:
-        """The Arrow column it becomes."""
+        """The field of its Arrow column."""
         text = self.dtype.kind == "U"
         values = pa.string() if text else pa.from_numpy_dtype(self.dtype.newbyteorder("="))
         return tensor_field(self.name, values, self.shape)
 
     def take(self, count: int) -> NDArray[Any]:
-        """The next `count` rows, in this machine's byte order; InvalidError when they are cut."""
+        """The next `count` rows, in native byte order. Raises InvalidError at an early end."""
         if self.whole is not None:
             block = self.whole[self.taken : self.taken + count]
         else:
@@ -60,12 +60,12 @@ class ArrayStream:
 
 
 def together(arrays: list[ArrayStream], limits: Limits) -> Iterator[pa.RecordBatch]:
-    """Batches of arrays read side by side. Raises InvalidError when their lengths differ."""
+    """Batches of several arrays, a column each. Raises InvalidError when their lengths differ."""
     check_names([one.name for one in arrays], limits)
     lengths = {one.name: one.rows for one in arrays}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {rows}" for name, rows in lengths.items())
-        raise InvalidError(f"the arrays have different numbers of rows: {told}")
+        counts = ", ".join(f"{name} {rows}" for name, rows in lengths.items())
+        raise InvalidError(f"the arrays have different numbers of rows: {counts}")
     rows = arrays[0].rows
     at_once = rows_at_once(sum(one.row_bytes for one in arrays))
     schema = pa.schema([one.field for one in arrays])
@@ -89,7 +89,7 @@ def side_by_side(array: ArrayStream, limits: Limits) -> Iterator[pa.RecordBatch]
 def exactly(
     stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], name: str
 ) -> NDArray[Any]:
-    """An array of `shape` filled from `stream`; InvalidError when it ends too early."""
+    """An array of `shape` read from `stream`. Raises InvalidError when the stream ends early."""
     block = np.empty(shape, dtype)
     view = block.reshape(-1).view(np.uint8).data
     filled = 0

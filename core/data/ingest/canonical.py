@@ -1,7 +1,7 @@
 """The one form in which a dataset version is stored: an uncompressed, memory-mappable Arrow file.
 
-Equal content gives equal bytes, whatever format it came in and however the reader cut it into
-batches; so the digest of the file is a digest of the content.
+Equal content gives equal bytes, whatever the format of the upload and the batches of its reader. So
+the digest of the file is a digest of the content.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ TEXT_BYTES = 16
 def write(batches: Iterator[pa.RecordBatch], target: Path, limits: Limits) -> None:
     """Write the rows of `batches` to a new file at `target`.
 
-    Raises InvalidError for no rows, or a column that has no canonical form (named, with the row
-    where known); TooLargeError beyond a limit.
+    Raises InvalidError when there are no rows, and naming a column without a canonical form, with
+    the row where known. Raises TooLargeError beyond a limit.
     """
     first = next((batch for batch in batches if batch.num_rows), None)
     if first is None:
@@ -57,7 +57,7 @@ def _batch_rows(schema: pa.Schema) -> int:
 
 
 def _width(kind: pa.DataType) -> int:
-    """About how many bytes a value of a column takes."""
+    """The approximate bytes of a value of a column."""
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size) * _width(kind.value_type)
     return TEXT_BYTES if pa.types.is_string(kind) else max(1, int(kind.bit_width) // 8)
@@ -66,7 +66,7 @@ def _width(kind: pa.DataType) -> int:
 def _flush(
     waiting: list[pa.RecordBatch], writer: pa.ipc.RecordBatchFileWriter, at_once: int, written: int
 ) -> tuple[list[pa.RecordBatch], int]:
-    """Write all whole stored batches; what is left (at most one batch), and the rows written."""
+    """Write all complete batches. Returns the remaining rows, and the number of rows written."""
     whole = pa.Table.from_batches(waiting).combine_chunks()
     full = whole.num_rows // at_once * at_once
     for start in range(0, full, at_once):
@@ -77,13 +77,13 @@ def _flush(
 
 
 def _tidy(table: pa.Table) -> pa.RecordBatch:
-    """One batch whose buffers hold its rows and nothing else, zeros under missing values."""
+    """One batch whose buffers hold only its rows, with zeros under missing values."""
     columns = [_tidy_array(one_array(column)) for column in table.columns]
     return pa.record_batch(columns, schema=table.schema)
 
 
 def _tidy_array(column: pa.Array) -> pa.Array:
-    """The array without offset, and no bitmap of missing values unless some are."""
+    """The array without an offset, and with a validity bitmap only if values are missing."""
     if pa.types.is_fixed_size_list(column.type):
         flat = _tidy_array(column.flatten())
         return pa.FixedSizeListArray.from_arrays(flat, type=column.type)
@@ -98,7 +98,7 @@ def _tidy_array(column: pa.Array) -> pa.Array:
 
 
 def _canonical(batch: pa.RecordBatch, schema: pa.Schema | None, row: int) -> pa.RecordBatch:
-    """The batch in canonical types and, if given, of that schema; `row` rows came before it."""
+    """The batch in canonical types; `schema` must match if given. `row` rows precede it."""
     fields, columns = [], []
     for place, given in enumerate(batch.schema):
         column = _plain(batch.column(place), given)
@@ -119,7 +119,7 @@ def _canonical(batch: pa.RecordBatch, schema: pa.Schema | None, row: int) -> pa.
 
 
 def _plain(column: pa.Array, field: pa.Field) -> pa.Array:
-    """The column with values of a stored type; nested ones are left as they are."""
+    """The column with values of a type that is stored; nested types are left unchanged."""
     if isinstance(column.type, pa.ExtensionType) or pa.types.is_dictionary(column.type):
         storage = column.storage if isinstance(column.type, pa.ExtensionType) else None
         plain = storage if storage is not None else column.dictionary_decode()

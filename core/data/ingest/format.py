@@ -1,4 +1,4 @@
-"""What a format is: bytes of an upload in, Arrow record batches out."""
+"""The base of formats, which turn the bytes of an upload into Arrow record batches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ MAX_NAME = 250
 class Format(Family, ABC):
     """Base of all formats. A member's fields are its options, set by content type parameters.
 
-    `title` is what people call it. `magic` is how its files begin, after inflating; an archive is
-    of the format whose `suffixes` its files have. A format without either is known by its content
-    type, or by one of the `endings` that names of its files have.
+    `title` is its name for people. `magic` are the first bytes of its files, decompressed. An
+    archive has the format whose `suffixes` its files have. A format with neither is recognized by
+    its content type, or by the `endings` of file names.
     """
 
     kind: Any
@@ -67,5 +67,5 @@ def check_names(names: Sequence[str], limits: Limits) -> None:
 
 
 def rows_at_once(row_bytes: int, batch_bytes: int = 8 * 2**20, most: int = 2**16) -> int:
-    """How many rows of `row_bytes` make a batch of about `batch_bytes`."""
+    """The number of rows of `row_bytes` in a batch of about `batch_bytes`."""
     return max(1, min(most, batch_bytes // max(1, row_bytes)))

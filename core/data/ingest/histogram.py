@@ -1,4 +1,4 @@
-"""How the numbers of a column are spread; from a sample when there are very many."""
+"""Quantiles and histograms of columns, from a sample when there are very many numbers."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.data.table.schema import BINS, QUANTILES, ColumnSchema, Distribution
 
-# Numbers looked at of one column, and of all columns together.
+# The most numbers that are sampled of one column, and of all columns.
 MAX_SAMPLE = 2**20
 MAX_SAMPLES = 2**24
 MAX_COLUMNS = 1000
@@ -21,8 +21,8 @@ def distributions(
 ) -> dict[str, Distribution]:
     """The distribution of every column of numbers in the canonical file, by name.
 
-    Rows are taken at a regular distance, so equal files give equal answers. Empty for a table of
-    very many columns.
+    Rows are sampled at a regular distance, so equal files give equal results. Empty for a table
+    with very many columns.
     """
     numeric = [one for one in columns if one.minimum is not None and one.maximum is not None]
     if not numeric or len(columns) > MAX_COLUMNS:

@@ -1,4 +1,4 @@
-"""Bytes of an upload that may be compressed as a whole, as a stream of plain bytes."""
+"""Decompress an upload that may be compressed as a whole."""
 
 import gzip
 import zlib
@@ -19,9 +19,9 @@ MAX_WINDOW_BYTES = 128 * 2**20
 
 @contextmanager
 def plain(source: Path) -> Iterator[BinaryIO]:
-    """The bytes of `source`, inflated while they are read when it is gzip or Zstandard.
+    """A stream of the bytes of `source`, decompressed if it is gzip or Zstandard.
 
-    What is read under it may raise InvalidError for a broken or cut compressed stream.
+    Reading raises InvalidError for a broken or truncated compressed stream.
     """
     with source.open("rb") as file:
         head = file.read(4)
@@ -41,7 +41,7 @@ def plain(source: Path) -> Iterator[BinaryIO]:
 
 
 def inflated_size(source: Path, limits: Limits) -> int:
-    """How many bytes `source` has once inflated. Raises TooLargeError beyond the limit."""
+    """The decompressed size of `source` in bytes. Raises TooLargeError beyond the limit."""
     size, compressed_size = 0, source.stat().st_size
     with plain(source) as stream:
         while block := stream.read(2**20):

@@ -1,4 +1,4 @@
-"""How large an upload may be and grow to: checked by arithmetic before anything is allocated."""
+"""Limits for uploads, checked by arithmetic before anything is allocated."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from core.errors import TooLargeError
 
 @dataclass(frozen=True)
 class Limits:
-    """What one parse may use. An upload may grow `max_ratio`-fold, or to `free_bytes` if more."""
+    """Limits of one parse. An upload may expand `max_ratio`-fold, or to `free_bytes` if more."""
 
     max_bytes: int = 64 * 2**30
     max_rows: int = 2**32
@@ -21,11 +21,11 @@ class Limits:
     bytes_per_cpu_second: int = 2**20
 
     def grown(self, source_bytes: int) -> int:
-        """To how many bytes an upload of `source_bytes` may expand."""
+        """The bytes to which an upload of `source_bytes` may expand."""
         return min(self.max_bytes, max(self.free_bytes, self.max_ratio * source_bytes))
 
     def check_grown(self, expanded_bytes: int, source_bytes: int) -> None:
-        """Raise TooLargeError when an upload expands to more than it may."""
+        """Raise TooLargeError when an upload expands beyond its limit."""
         most = self.grown(source_bytes)
         if expanded_bytes > most:
             raise TooLargeError(
@@ -34,5 +34,5 @@ class Limits:
             )
 
     def seconds(self, source_bytes: int) -> int:
-        """Processor seconds for an upload: a start, and time for every byte."""
+        """Processor seconds for an upload: a constant, and time for every byte."""
         return self.cpu_seconds + source_bytes // self.bytes_per_cpu_second

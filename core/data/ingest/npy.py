@@ -1,4 +1,4 @@
-"""One array in NumPy's own `.npy` form, its header judged before its numbers are read."""
+"""One array in NumPy's `.npy` format; its header is checked before its numbers are read."""
 
 import math
 import tokenize
@@ -16,10 +16,10 @@ MAX_AXES = 8
 
 
 def read_npy(stream: IO[bytes], name: str, size: int, limits: Limits) -> ArrayStream:
-    """The array in `stream`, a `.npy` file of `size` bytes, which will be column `name`.
+    """The array in `stream`, a `.npy` file of `size` bytes, as column `name`.
 
-    Raises InvalidError for Python objects, structured or odd types, and sizes that do not fit the
-    file; TooLargeError for a Fortran-ordered array too large to be turned around in memory.
+    Raises InvalidError for Python objects, structured or unsupported types, and sizes that do not
+    match the file; TooLargeError for a Fortran-ordered array too large to transpose in memory.
     """
     shape, fortran, dtype, header = _header(stream, name)
     if dtype.hasobject:
@@ -49,7 +49,7 @@ def read_npy(stream: IO[bytes], name: str, size: int, limits: Limits) -> ArraySt
 
 
 def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, whether in Fortran order, type and length of the header."""
+    """Shape, whether it is in Fortran order, type, and length of the header."""
     try:
         version = npy_format.read_magic(stream)
         readers = {
@@ -60,6 +60,6 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
             raise InvalidError(f"array {name!r} is of .npy version {version}")
         shape, fortran, dtype = readers[version](stream)
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, RecursionError) as error:
-        # NumPy's own text would advise to allow pickles.
+        # NumPy's message would advise to allow pickles.
         raise InvalidError(f"array {name!r} has no readable .npy header") from error
     return shape, fortran, dtype, stream.tell()

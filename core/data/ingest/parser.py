@@ -1,4 +1,4 @@
-"""From an uploaded file to a canonical one, parsed in a confined process."""
+"""Parse an upload into a canonical file, in a sandboxed process."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ from core.errors import (
 
 MAX_ANSWER_BYTES = 256 * 2**20
 KNOWN = {one.__name__: one for one in (InvalidError, TooLargeError, UnavailableError)}
-# Nothing else of our environment reaches the process: it may hold credentials.
+# The process sees nothing else of our environment, which may hold credentials.
 ENVIRONMENT = {
     "PYTHONPATH": str(Path(core.__path__[0]).parent),
     "PYTHONSAFEPATH": "1",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class ParsedDataset:
-    """A canonical file at `path`: `digest` is the SHA-256 of its `bytes` bytes."""
+    """A canonical file at `path` of `bytes` bytes; `digest` is its SHA-256."""
 
     path: Path
     format: str
@@ -51,8 +51,8 @@ def parse(
 ) -> ParsedDataset:
     """Parse the upload in `source` and write its canonical Arrow file to `target`.
 
-    Raises InvalidError or TooLargeError saying what is wrong with it (row and column where known),
-    UnavailableError when this machine is at fault. Then nothing is left at `target`.
+    Raises InvalidError or TooLargeError naming row and column where known, UnavailableError when
+    this machine is at fault. After an error there is no file at `target`.
     """
     limits = limits or Limits()
     if source.stat().st_size == 0:
@@ -80,8 +80,8 @@ def parse(
 
 
 def _ask(request: dict[str, Any], limits: Limits, source_bytes: int) -> dict[str, Any]:
-    """The confined process's answer to `request`."""
-    # Processor time ends a parse that asks too much; this is for a machine that gives too little.
+    """The answer of the sandboxed process to `request`."""
+    # The limit of processor time ends an expensive parse; this one is for a busy machine.
     patience = 60.0 + 10.0 * limits.seconds(source_bytes)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
@@ -112,7 +112,7 @@ def _ask(request: dict[str, Any], limits: Limits, source_bytes: int) -> dict[str
 
 
 def _died(code: int, complaints: IO[bytes], seconds: int) -> ChainruleError:
-    """Why the process ended without an answer."""
+    """The error for a process that ended without an answer."""
     if code == -signal.SIGXCPU:
         return TooLargeError(f"parsing the file takes more than {seconds} processor seconds")
     if code == -signal.SIGKILL:

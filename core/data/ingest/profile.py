@@ -1,4 +1,4 @@
-"""What lies in a stored dataset version: the schema with counts, ranges, means and classes."""
+"""Describe a stored dataset version: its schema with counts, ranges, means and classes."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from core.data.ingest.histogram import distributions
 from core.data.table.schema import MAX_CLASSES, ColumnSchema, DatasetSchema, Label
 from core.data.table.tensors import one_array, shape_of
 
-# All classes of all columns together, so that the schema stays a small document.
+# The most classes of all columns together, so that the schema stays small.
 MAX_ALL_CLASSES = 50_000
 MAX_CLASS_CHARACTERS = 200
 PIECE_BYTES = 64 * 2**20
@@ -42,7 +42,7 @@ def describe(path: Path) -> DatasetSchema:
 
 
 def _pieces(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.Table]:
-    """The rows some batches at a time: large enough that the work for each piece is little."""
+    """The rows, several batches at a time, so that the overhead of each piece is small."""
     gathered: list[pa.RecordBatch] = []
     for index in range(reader.num_record_batches):
         gathered.append(reader.get_batch(index))
@@ -73,11 +73,11 @@ class Summary:
 
     @property
     def name(self) -> str:
-        """The column's name."""
+        """The name of the column."""
         return str(self.column.name)
 
     def add(self, column: pa.Array) -> None:
-        """Take in the next rows."""
+        """Add the next rows."""
         self.nulls += column.null_count
         flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
         present = flat.drop_null()
@@ -120,14 +120,14 @@ class Summary:
             self.distinct = None
 
     def _unfit(self) -> bool:
-        """Whether the values are no classes: fractions, or long text."""
+        """Whether the values are fractions or long text, and so not classes."""
         some = self.distinct or ()
         if pa.types.is_floating(self.column.type):
             return any(value != int(value) for value in some if not isinstance(value, str))
         return any(isinstance(one, str) and len(one) > MAX_CLASS_CHARACTERS for one in some)
 
     def schema(self, with_classes: bool) -> ColumnSchema:
-        """What was seen."""
+        """The schema of the column."""
         kind = self.column.type
         values = kind.value_type if pa.types.is_fixed_size_list(kind) else kind
         names = {pa.string(): "string", pa.float16(): "float16"}
@@ -158,7 +158,7 @@ def _known(value: float) -> float | None:
 
 
 def _affordable(columns: list[Summary]) -> set[str]:
-    """The columns whose classes are kept: those with few first, until there are too many."""
+    """The columns whose classes are stored: those with the fewest, within the limit."""
     kept: set[str] = set()
     total = 0
     for one in sorted(columns, key=lambda one: len(one.distinct or ())):

@@ -1,4 +1,4 @@
-"""The process that parses what strangers send: little memory, no network, no credentials.
+"""The process that parses untrusted uploads: little memory, no network, no credentials.
 
 Reads one JSON request from standard input and writes one JSON answer to standard output.
 """
@@ -32,17 +32,17 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def confine(limits: Limits, source_bytes: int) -> None:
-    """Give up what parsing does not need, for the rest of this process."""
+    """Drop everything that parsing does not need, for the rest of this process."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # A network of its own with nothing in it; not every machine lets us.
+        # An empty network namespace; not every machine allows it.
         if libc.unshare(CLONE_NEWNET) != 0:
             libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
         _limit(resource.RLIMIT_AS, limits.memory_bytes)
     seconds = limits.seconds(source_bytes)
-    # The soft limit ends the process by a signal that tells why, the hard one by SIGKILL.
+    # The soft limit ends the process by SIGXCPU, the hard one by SIGKILL.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     _limit(resource.RLIMIT_FSIZE, limits.max_bytes)
     _limit(resource.RLIMIT_CORE, 0)
@@ -52,7 +52,7 @@ def confine(limits: Limits, source_bytes: int) -> None:
 
 
 def _limit(which: int, value: int) -> None:
-    """Lower a limit; one that is lower already stays."""
+    """Lower a limit unless it is lower already."""
     _, hard = resource.getrlimit(which)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
@@ -60,9 +60,9 @@ def _limit(which: int, value: int) -> None:
 
 
 def parse(source: Path, content_type: str, target: Path, limits: Limits) -> dict[str, Any]:
-    """Write the canonical file of `source` to `target`; its format, schema, digest and size.
+    """Write the canonical file of `source`. Returns its format, schema, digest and size.
 
-    Raises a ChainruleError for whatever is wrong with the source or the machine.
+    Raises a ChainruleError when the source or the machine is at fault.
     """
     try:
         form = choose(content_type, source)
@@ -80,7 +80,7 @@ def parse(source: Path, content_type: str, target: Path, limits: Limits) -> dict
     except OSError as error:
         raise _explained(error, limits) from error
     except Exception as error:
-        # Whatever a parser stumbles over is the file's fault; its own words may mislead.
+        # An unexpected error of a parser is the file's fault; its own message may mislead.
         raise InvalidError(f"the file cannot be parsed ({type(error).__name__})") from error
     return {
         "format": form.kind,
@@ -91,7 +91,7 @@ def parse(source: Path, content_type: str, target: Path, limits: Limits) -> dict
 
 
 def _explained(error: OSError, limits: Limits) -> ChainruleError:
-    """An error of the machine as one of ours."""
+    """An error of the operating system as one of ours."""
     if error.errno in NO_SPACE:
         return UnavailableError("no space left on the disk for the dataset")
     if error.errno == errno.EFBIG:

@@ -1,4 +1,4 @@
-"""One cheap pass over the bytes of a text upload that finds what parsers report badly or never."""
+"""A fast pass over a text upload that finds errors which parsers report badly or not at all."""
 
 import codecs
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True)
 class TextScan:
-    """What the pass saw: the first bytes, how many there are, the longest line in bytes, and
-    whether the double quotes pair up.
+    """The result of the pass: the first bytes, the size, the longest line in bytes, and whether
+    double quotes are balanced.
     """
 
     head: bytes
@@ -29,7 +29,7 @@ class TextScan:
 
 
 def scan(source: Path, limits: Limits) -> TextScan:
-    """Read `source` once, inflated if it is compressed.
+    """Read `source` once, decompressed if it is compressed.
 
     Raises InvalidError naming the line of bytes that are not UTF-8 text, TooLargeError for a line
     or an inflated whole beyond its limit.
@@ -60,12 +60,12 @@ def scan(source: Path, limits: Limits) -> TextScan:
 
 
 def _lines(block: bytes) -> int:
-    """Line ends in `block`: of Unix and Windows, or else of old Macs."""
+    """The number of line ends in `block`: `\\n`, or without any `\\r`."""
     return block.count(b"\n") or block.count(b"\r")
 
 
 def _check_block(block: bytes, line: int, decoder: codecs.IncrementalDecoder) -> None:
-    """Refuse nul bytes and what is not UTF-8, naming the line."""
+    """Raise InvalidError naming the line of a nul byte or of bytes that are not UTF-8."""
     nul = block.find(b"\0")
     if nul >= 0:
         raise InvalidError(
@@ -80,7 +80,7 @@ def _check_block(block: bytes, line: int, decoder: codecs.IncrementalDecoder) ->
 
 
 def _line_lengths(block: bytes, since_newline: int) -> tuple[int, int]:
-    """The longest line that goes on or ends in `block`, and how long the one left open is.
+    """The length of the longest line in `block`, and of the last one, which may continue.
 
     `since_newline` bytes of the first line came before the block.
     """

@@ -1,4 +1,4 @@
-"""What a column of text really holds, found by looking at every value."""
+"""Infer the type of a column of text from all its values."""
 
 import re
 
@@ -29,7 +29,7 @@ class ColumnGuess:
         self._odd: tuple[int, str] | None = None
 
     def look(self, column: pa.Array, row: int, limits: Limits) -> None:
-        """Take in the values of `column`, whose first is that of row `row` (from 0).
+        """Add the values of `column`, the first of which is in row `row` (from 0).
 
         Raises InvalidError naming the row of a value that is too long.
         """
@@ -51,7 +51,7 @@ class ColumnGuess:
         self._kind = _wider(self._kind, kind)
 
     def settle(self) -> None:
-        """Raise InvalidError when most values are numbers and some are not: that is a mistake."""
+        """Raise InvalidError when most values are numbers and some are not, which is a mistake."""
         if self._kind != "text" or self._declared or self._odd is None:
             return
         if 2 * self._numbers > self._values:
@@ -68,7 +68,7 @@ class ColumnGuess:
         return types.get(self._kind or "float", pa.float64())
 
     def _at_once(self, column: pa.Array) -> bool:
-        """Take in a column that holds plain numbers and nothing else: the usual, fast case."""
+        """Add a column of plain numbers: the common, fast case."""
         kind = "int" if self._kind != "float" and _casts(column, pa.int64()) else "float"
         if kind == "float" and not _casts(column, pa.float64()):
             return False
@@ -78,7 +78,7 @@ class ColumnGuess:
         return True
 
     def _kind_of(self, values: pa.Array) -> str:
-        """The narrowest kind that holds all of `values`, trying what was seen before first."""
+        """The narrowest kind that holds all of `values`; earlier kinds are tried first."""
         if pc.all(pc.is_in(values, pa.array(TRUE + FALSE))).as_py():
             return "bool"
         trimmed = pc.utf8_trim_whitespace(values)
@@ -89,7 +89,7 @@ class ColumnGuess:
         return "float" if _casts(trimmed, pa.float64()) else "text"
 
     def _count_numbers(self, column: pa.Array, values: pa.Array, row: int) -> None:
-        """Count the numbers among text, and remember the first value that is none."""
+        """Count the numbers among text, and remember the first other value."""
         self._numbers += pc.sum(pc.match_substring_regex(values, _NUMBER_RE2)).as_py() or 0
         if self._odd is None:
             numbers = pc.match_substring_regex(column, _NUMBER_RE2)
@@ -98,7 +98,7 @@ class ColumnGuess:
             self._odd = (row + place, column[place].as_py()[:40]) if place >= 0 else None
 
     def _refuse_long(self, column: pa.Array, row: int, limits: Limits) -> None:
-        """Refuse a value beyond the limit of a cell."""
+        """Raise InvalidError for a value beyond the limit of a cell."""
         lengths = pc.binary_length(column)
         longest = pc.max(lengths).as_py() or 0
         if longest > limits.max_cell_bytes:
@@ -110,7 +110,7 @@ class ColumnGuess:
 
 
 def _casts(values: pa.Array, kind: pa.DataType) -> bool:
-    """Whether every value reads as `kind`."""
+    """Whether every value can be read as `kind`."""
     try:
         pc.cast(values, kind)
     except pa.ArrowInvalid:
@@ -119,7 +119,7 @@ def _casts(values: pa.Array, kind: pa.DataType) -> bool:
 
 
 def _wider(before: str | None, now: str) -> str:
-    """The narrowest kind that holds both: numbers and booleans together are text."""
+    """The narrowest kind that holds both; for numbers and booleans it is text."""
     if before is None or before == now:
         return now
     if {before, now} == {"int", "float"}:

@@ -1,4 +1,4 @@
-"""Zip archives from strangers: judged by their directory before a byte is inflated."""
+"""Untrusted zip archives: checked by their directory before a byte is decompressed."""
 
 import itertools
 import stat
@@ -16,12 +16,12 @@ METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 def check_archive(
     archive: zipfile.ZipFile, source: Path, limits: Limits, most: int
 ) -> list[zipfile.ZipInfo]:
-    """The files of an archive in its order, folders left out.
+    """The files of an archive in its order, without folders.
 
     Raises InvalidError for names that leave the archive, links, repeated or overlapping or
     encrypted files; TooLargeError for more than `most` files or too many inflated bytes.
-    `zipfile` never inflates a file beyond the size its directory entry promises, so judging the
-    promises is enough.
+    `zipfile` never decompresses a file beyond the size in its directory entry, so checking the
+    directory is enough.
     """
     files = [info for info in archive.infolist() if not info.is_dir()]
     if not files:
@@ -43,7 +43,7 @@ def check_archive(
 
 
 def _check_member(info: zipfile.ZipInfo) -> None:
-    """Refuse what no honest archive of data holds."""
+    """Raise InvalidError for a member that an archive of data must not have."""
     name = info.filename
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
@@ -57,7 +57,7 @@ def _check_member(info: zipfile.ZipInfo) -> None:
 
 
 def first_suffix(source: Path, suffixes: frozenset[str]) -> str | None:
-    """The first of `suffixes` that a file name in the archive has; None for none or no archive."""
+    """The first of `suffixes` that a file in the archive has; None without one or an archive."""
     try:
         with zipfile.ZipFile(source) as archive:
             for name in archive.namelist():

@@ -1,4 +1,4 @@
-"""What an augmentation is: training rows changed a little and anew in every epoch, by chance."""
+"""The base of augmentations: random changes of training rows, different in every epoch."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -15,18 +15,18 @@ Shape = tuple[int, ...]
 
 
 class Augmentation(Family, ABC):
-    """Changes prepared rows of a batch. Rows that validate, test or are predicted stay as they are.
+    """Changes the prepared rows of a training batch; other rows are never changed.
 
     Pictures are `(height, width)` or `(height, width, channels)`.
     """
 
     def objection(self, shape: Shape) -> str | None:
-        """Why rows of this shape cannot be augmented so, or None."""
+        """Why rows of this shape cannot be augmented, or None."""
         return None
 
     @abstractmethod
-    def apply(self, x: Floats, chance: np.random.Generator) -> Floats:
-        """The rows `x (rows, *shape)` changed; the input is left alone."""
+    def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
+        """The changed rows of `x (rows, *shape)`; the input is not changed."""
 
     @classmethod
     @abstractmethod
@@ -35,7 +35,7 @@ class Augmentation(Family, ABC):
 
 
 class PictureAugmentation(Augmentation, ABC):
-    """One that needs to know where rows and columns of a picture are."""
+    """An augmentation of pictures."""
 
     def objection(self, shape: Shape) -> str | None:
         if len(shape) in (2, 3):
@@ -46,10 +46,10 @@ class PictureAugmentation(Augmentation, ABC):
 def augment(
     augmentations: Sequence[Augmentation], x: Floats, seed: int, epoch: int, batch: int
 ) -> Floats:
-    """A batch changed by all of them in turn; it depends on nothing but the numbers given."""
+    """A batch changed by all augmentations in turn. The result depends on the arguments alone."""
     name = f"{seed}/augment/{epoch}/{batch}"
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
-    chance = np.random.Generator(np.random.Philox(key=key))
+    generator = np.random.Generator(np.random.Philox(key=key))
     for one in augmentations:
-        x = one.apply(x, chance)
+        x = one.apply(x, generator)
     return x

@@ -1,4 +1,4 @@
-"""The distinct values of a column, learned from the training rows, and the place of each cell."""
+"""Categories of a column, learned from the training rows, and the code of each cell."""
 
 from collections.abc import Iterable
 
@@ -10,12 +10,12 @@ from core.errors import InvalidError
 
 
 def learn(cells: Cells, most: int) -> Learned:
-    """The distinct values in order. Raises InvalidError when there are more than `most`."""
+    """The distinct values, in order. Raises InvalidError when there are more than `most`."""
     return learn_blocks([cells], most)
 
 
 def learn_blocks(blocks: Iterable[Cells], most: int) -> Learned:
-    """As `learn`, of cells that come some at a time."""
+    """As `learn`, from cells that arrive in blocks."""
     words: set[str] = set()
     numbers: NDArray[np.float64] = np.empty(0)
     rows, text = 0, False
@@ -35,12 +35,12 @@ def learn_blocks(blocks: Iterable[Cells], most: int) -> Learned:
 
 
 def size(learned: Learned) -> int:
-    """How many categories were learned."""
+    """The number of categories."""
     return len(learned.arrays["categories"]) if learned.arrays else len(learned.words)
 
 
 def codes(cells: Cells, learned: Learned, *, strict: bool) -> NDArray[np.int64]:
-    """The place of each cell among the categories; `size` for one that was never seen.
+    """The position of each cell among the categories; `size` for an unknown value.
 
     Raises CellError for an empty cell and, when `strict`, for an unknown value.
     """

@@ -1,7 +1,7 @@
-"""What a step of preparation is: declared for columns, learned from training rows, kept as arrays.
+"""Base of preparation steps, declared for columns, fitted to training rows, stored as arrays.
 
-A column on its way is an array of cells `(rows, *shape)`: floating point numbers, NaN where a
-cell is empty, or objects that are text or None.
+A column during preparation is an array of cells `(rows, *shape)`: floating point numbers, NaN where
+a cell is empty, or objects that are text or None.
 """
 
 from abc import ABC, abstractmethod
@@ -25,11 +25,11 @@ Columns = Annotated[
         description="features it applies to; by default all it fits and no earlier step finished"
     ),
 ]
-"""The columns of a step; empty: all that fit."""
+"""The columns of a step; empty means all that fit."""
 
 
 class CellError(InvalidError):
-    """A cell that cannot be prepared: its row (from 0) and why."""
+    """A cell that cannot be prepared, with its row from 0."""
 
     def __init__(self, row: int, message: str) -> None:
         super().__init__(message)
@@ -38,72 +38,72 @@ class CellError(InvalidError):
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature column as it is before a step: what one cell is, and what was seen in it."""
+    """A feature column before a step: the kind of its cells, and their known content."""
 
     name: str
     shape: Shape = ()
     text: bool = False
     gaps: bool = False
-    """Some cells are empty."""
+    """Whether some cells are empty."""
     classes: int | None = None
-    """How many distinct values there are, when they are few enough to be counted."""
+    """The number of distinct values, if few enough to be counted."""
     done: bool = False
-    """Encoded or scaled: nothing more is done to it unless a step names it."""
+    """Whether it is encoded or scaled: only steps that name it apply then."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a step learned of one column: arrays by name, and text where there is any."""
+    """What a step learned from one column: arrays by name, and words."""
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     words: tuple[str, ...] = ()
 
 
 class Preparation(Family, ABC):
-    """A step of preparation. `apply` needs nothing but the step, the cells and what was learned."""
+    """A preparation step. `apply` depends only on the step, the cells and what was learned."""
 
     columns: Any
     numbers: ClassVar[bool] = True
-    """Takes columns of numbers."""
+    """Whether the step applies to numbers."""
     text: ClassVar[bool] = False
-    """Takes columns of text."""
+    """Whether the step applies to text."""
     finishes: ClassVar[bool] = False
-    """What comes out is encoded or scaled, and is not standardised by default."""
+    """Whether the result is encoded or scaled, and so not standardized by default."""
     learns: ClassVar[bool] = True
-    """Needs to see the training rows."""
+    """Whether the step learns from training rows."""
 
     def fits(self, feature: Feature) -> bool:
         """Whether the step can be applied to such a column."""
         return type(self).text if feature.text else type(self).numbers
 
     def objection(self, feature: Feature) -> str | None:
-        """Why what is known of a column's content forbids the step, or None."""
+        """Why the known content of a column rules out the step, or None."""
         return None
 
     def after(self, feature: Feature) -> Feature:
-        """The column as the step leaves it."""
+        """The column after the step."""
         return replace(feature, done=feature.done or self.finishes)
 
     @abstractmethod
     def learn(self, cells: Cells) -> Learned:
-        """What the training rows teach. Raises CellError or InvalidError."""
+        """Learn from training cells. Raises CellError or InvalidError."""
 
     def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
-        """As `learn`, of cells that come some at a time; by default all of them are kept."""
+        """As `learn`, from cells that arrive in blocks; by default all of them are joined."""
         return self.learn(np.concatenate(list(blocks)))
 
     @abstractmethod
     def apply(self, cells: Cells, learned: Learned) -> Cells:
-        """The cells prepared; the input is left alone. Raises CellError naming the row."""
+        """The prepared cells; the input is not changed. Raises CellError with the row."""
 
     @classmethod
     @abstractmethod
     def examples(cls) -> Iterator[tuple["Preparation", Cells]]:
-        """Steps and cells they can learn from, for tests that every step must pass."""
+        """Steps with cells to learn from, for the tests that every step passes."""
 
 
 class Encoder(Preparation, ABC):
-    """A step that makes numbers of categories: text by default, numbers where they are named."""
+    """A step that encodes categories as numbers: columns of text, or named columns of numbers."""
 
     text: ClassVar[bool] = True
     finishes: ClassVar[bool] = True
@@ -113,7 +113,7 @@ class Encoder(Preparation, ABC):
 
 
 def present(cells: Cells) -> Cells:
-    """The numbers that are there, as float64 in one row. Raises InvalidError when there is none."""
+    """The numbers that are not NaN, as a float64 vector. Raises InvalidError if there is none."""
     flat = cells.reshape(-1)
     found: Cells = flat[~np.isnan(flat)].astype(np.float64)
     if not len(found):

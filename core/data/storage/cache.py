@@ -1,11 +1,11 @@
-"""Files of the store on this machine, by digest: fetched once by however many processes need them.
+"""A cache of files by digest, shared by the processes of a machine: each is fetched once.
 
-objects/ab/<digest>        whole and checked
-manifests/<digest>.chunks  which objects make up a dataset version; they stay while it is pinned
-partial/<digest>.<bytes>   on its way; goes on where a killed process stopped
-making/<digest>/           what a file is made from that no store has as it is
-locks/                     one lock while a digest is fetched, one while it is used
-quarantine/                what turned out to be other bytes than its name says
+objects/ab/<digest>        complete and verified
+manifests/<digest>.chunks  the objects of a dataset version, which stay while it is pinned
+partial/<digest>.<bytes>   a download; continues where a killed process stopped
+making/<digest>/           files from which an object is made that no store has
+locks/                     a lock while a digest is fetched, and one while it is used
+quarantine/                the last file whose bytes did not match its digest
 """
 
 import errno
@@ -30,13 +30,13 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Cache:
-    """A folder of at most `limit_bytes` (0: as the disk allows), shared by processes of a machine.
+    """A folder of at most `limit_bytes` (0: limited by the disk), shared by processes of a machine.
 
-    The files longest unused make room first; a file that is held stays. `reserve_bytes` of the
-    disk are left free. `readable` are prefixes of the URLs of others that files may come from.
+    The least recently used files are evicted first; a file that is held stays. `reserve_bytes` of
+    the disk are left free. `readable` are prefixes of external URLs that may be read.
 
-    A process reads a file whole and compares digests before it hands it out for the first time, and
-    again when the file was changed since: bits that flip on the disk change no time.
+    A process verifies the digest of a file before it first returns it, and again when the file was
+    changed since. It relies on no other process: bits that flip on a disk change no time stamp.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Cache:
         self._verified = VerifiedFiles()
 
     def fetch(self, store: Source, key: str, digest: str) -> Path:
-        """The file with the SHA-256 `digest`, from this machine or else from `key` of `store`.
+        """The path of the file with this digest, downloaded from `key` of `store` if missing.
 
-        Its bytes are verified when they arrive, when this process first asks for them, and when
-        they were changed since. Raises NotFoundError or UnavailableError as the store does,
-        UnavailableError when there is no room on the disk, TooLargeError for a file beyond the
-        limit, DamagedError when the store holds other bytes than `digest` says.
+        Its bytes are verified after a download, when this process first uses them, and when they
+        were changed since. Raises NotFoundError or UnavailableError as the store does,
+        UnavailableError when the disk is full, TooLargeError for a file beyond the limit,
+        DamagedError when the bytes in the store do not match `digest`.
         """
         if not self._sound(digest):
             with exclusive(self._lock(digest, "fetch")):
@@ -67,10 +67,10 @@ class Cache:
         return self._place(digest)
 
     def check(self, digest: str) -> bool:
-        """Whether the file is here and sound, and so used now.
+        """Whether the cache has the file undamaged; counts as a use.
 
-        Reads it unless this process has done so; a damaged file is moved to the quarantine.
-        Raises UnavailableError when this machine cannot read files now.
+        Reads the file unless this process has verified it. A damaged file is moved to the
+        quarantine. Raises UnavailableError when this machine cannot read files.
         """
         sound = self._sound(digest)
         if sound is None or sound:
@@ -79,9 +79,9 @@ class Cache:
             return self._kept_if_sound(digest)
 
     def examine(self, digest: str) -> Generator[int, None, bool]:
-        """Read a file again, verified or not; whether it is sound or not here any more.
+        """Read a file again, even if verified. Returns whether it is undamaged or gone.
 
-        Yields how many bytes it has just read. A damaged file is moved to the quarantine. Raises as
+        Yields the number of bytes just read. A damaged file is moved to the quarantine. Raises as
         `check`.
         """
         path = self._place(digest)
@@ -96,30 +96,30 @@ class Cache:
 
     @contextmanager
     def kept(self, digest: str) -> Iterator[Path | None]:
-        """The file if it is here and sound; it cannot be pushed out until the context ends."""
+        """The file if the cache has it undamaged; it is not evicted until the context ends."""
         with shared(self._lock(digest, "use")):
             yield self._place(digest) if self.check(digest) else None
 
     @contextmanager
     def held(self, store: Source, key: str, digest: str) -> Iterator[Path]:
-        """Like `fetch`; the file cannot be pushed out by others until the context ends."""
+        """Like `fetch`; the file is not evicted until the context ends."""
         with shared(self._lock(digest, "use")):
             yield self.fetch(store, key, digest)
 
     @contextmanager
     def pinned(self, digest: str) -> Iterator[None]:
-        """While it lasts, nothing that the manifest of this version lists is pushed out."""
+        """A context in which no chunk of this version is evicted."""
         with ExitStack() as stack:
-            # Nobody is just choosing what to push out, not knowing of this pin.
+            # No other process may choose files to evict without seeing this pin.
             with exclusive(self._root / "locks" / "room"):
                 stack.enter_context(shared(self._lock(digest, "use")))
             yield
 
     @contextmanager
     def workspace(self, digest: str) -> Iterator[Path]:
-        """A folder to make the file with this digest in; gone when the context ends.
+        """A folder in which to make the file with this digest; deleted when the context ends.
 
-        What killed processes left in theirs goes as well.
+        Folders that killed processes left are deleted, too.
         """
         folder = self._root / "making"
         (folder / digest).mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ class Cache:
                 shutil.rmtree(folder / digest, ignore_errors=True)
 
     def keep_manifest(self, digest: str, content: bytes) -> Path:
-        """Note which files the pinned version `digest` is made of; where that is written."""
+        """Store the manifest of the pinned version `digest`. Returns its path."""
         path = self._manifest(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != content:
@@ -149,7 +149,7 @@ class Cache:
         return path
 
     def manifest(self, digest: str) -> bytes | None:
-        """The manifest of a version if this machine has it whole."""
+        """The manifest of a version, or None without a valid one."""
         try:
             content = self._manifest(digest).read_bytes()
             Manifest.loads(content, digest)
@@ -158,11 +158,11 @@ class Cache:
         return content
 
     def fetched(self, digest: str) -> Path:
-        """Where a file lies that was fetched and is held or pinned."""
+        """The path of a file that was fetched and is held or pinned."""
         return self._place(digest)
 
     def knows(self, digest: str) -> bool:
-        """Whether the file is here, this process has verified it, and so used now."""
+        """Whether this process has verified the cached file; counts as a use."""
         path = self._place(digest)
         known = self._verified.knows(path, digest)
         if known:
@@ -170,11 +170,11 @@ class Cache:
         return known
 
     def has(self, digest: str) -> bool:
-        """Whether the file is here, sound or not."""
+        """Whether the cache has the file, damaged or not."""
         return self._place(digest).exists()
 
     def forget(self, digest: str) -> bool:
-        """Delete a file unless it is held; whether it is gone."""
+        """Delete a file unless it is held. Returns whether it is gone."""
         path = self._place(digest)
         with attempted(self._lock(digest, "use")) as free:
             if free:
@@ -182,35 +182,35 @@ class Cache:
             return free
 
     def digests(self) -> list[str]:
-        """The files that are here, in order."""
+        """The digests of all cached files, in order."""
         names = (path.name for path in (self._root / "objects").glob("??/*"))
         return sorted(name for name in names if DIGEST.fullmatch(name))
 
     def alone(self, purpose: str) -> AbstractContextManager[bool]:
-        """Whether no other process does this to the cache; none begins until the context ends."""
+        """Yields whether this process is the only one with this purpose until the context ends."""
         return attempted(self._root / "locks" / purpose)
 
     def versions(self) -> set[str]:
-        """The digests of the versions whose manifests are here."""
+        """The digests of the versions whose manifests are cached."""
         return {
             path.name.removesuffix(SUFFIX) for path in (self._root / "manifests").glob(f"*{SUFFIX}")
         }
 
     def forget_version(self, digest: str) -> bool:
-        """Delete the manifest of a version unless it is pinned; whether it is gone."""
+        """Delete the manifest of a version unless it is pinned. Returns whether it is gone."""
         with attempted(self._lock(digest, "use")) as free:
             if free:
                 self._manifest(digest).unlink(missing_ok=True)
             return free
 
     def bytes(self) -> int:
-        """How many bytes lie in the cache, and are on their way to it."""
+        """The bytes of cached files and of downloads."""
         return sum(size for _, size, _ in self._objects()) + sum(self._expected().values())
 
     def probe(self, size: int) -> None:
-        """Write `size` bytes and delete them; what is unused longest makes room if it has to.
+        """Write `size` bytes and delete them; the least recently used files are evicted if needed.
 
-        Raises UnavailableError when they do not fit or the disk refuses.
+        Raises UnavailableError when they do not fit or the disk fails.
         """
         partial = self._root / "partial" / f"{uuid.uuid4().hex}.{size}"
         try:
@@ -225,7 +225,7 @@ class Cache:
             raise UnavailableError(f"the cache cannot be written: {error}") from error
 
     def _download(self, store: Source, key: str, digest: str) -> None:
-        """Bring the file to its place, in one go or over several lives of this process."""
+        """Download the file; a download that a process left is continued."""
         size = store.size(key)
         if self._limit and size > self._limit:
             raise TooLargeError(f"{size:,} bytes do not fit into the cache of {self._limit:,}")
@@ -233,7 +233,7 @@ class Cache:
         self._make_room(size, partial)
         found = self._fill(store, key, partial)
         if found != digest:
-            # What an earlier process left, or was sent, may be broken: once more from the start.
+            # An earlier download may be damaged: once more from the start.
             partial.unlink()
             found = self._fill(store, key, partial)
         if found != digest:
@@ -246,7 +246,7 @@ class Cache:
         _use(path)
 
     def _fill(self, store: Source, key: str, partial: Path) -> str:
-        """Append to `partial` what it lacks; the digest of the whole."""
+        """Append the rest of the file to `partial`, evicting files when the disk is full."""
         while True:
             try:
                 return _append(store, key, partial)
@@ -254,26 +254,26 @@ class Cache:
                 if error.errno not in NO_SPACE:
                     raise UnavailableError(f"the cache cannot be written: {error}") from error
                 with exclusive(self._root / "locks" / "room"):
-                    pushed = self._push_out_one()
-                if not pushed:
+                    evicted = self._evict_one()
+                if not evicted:
                     partial.unlink(missing_ok=True)
                     raise UnavailableError("no space left on the disk of the cache") from error
 
     def _make_room(self, size: int, partial: Path) -> None:
-        """Claim room for `size` bytes by making `partial`; what is unused longest is pushed out."""
+        """Reserve `size` bytes by creating `partial`; the least recently used files are evicted."""
         partial.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(self._root / "locks" / "room"):
             if partial.exists():
                 return
             while self._short_of(size):
-                if not self._push_out_one():
+                if not self._evict_one():
                     raise UnavailableError(
-                        f"no room for {size:,} bytes in the cache: all it holds is in use"
+                        f"no room for {size:,} bytes in the cache: all files are in use"
                     )
             partial.touch()
 
     def _short_of(self, size: int) -> bool:
-        """Whether `size` more bytes would be too many."""
+        """Whether `size` more bytes exceed a limit."""
         if self._limit and self.bytes() + size > self._limit:
             return True
         free = shutil.disk_usage(self._root).free - self._reserve
@@ -283,8 +283,8 @@ class Cache:
                 arriving += expected - path.stat().st_size
         return size > free - arriving
 
-    def _push_out_one(self) -> bool:
-        """Delete an abandoned download, or else the file unused longest; False if none is free."""
+    def _evict_one(self) -> bool:
+        """Delete an abandoned download or the least recently used file. Returns whether one was."""
         for path in self._expected():
             with attempted(self._lock(path.name.partition(".")[0], "fetch")) as free:
                 if free:
@@ -295,10 +295,7 @@ class Cache:
         return any(self.forget(path.name) for path in others)
 
     def _pinned(self) -> set[str]:
-        """What the versions in use are made of.
-
-        The caller holds the lock on room.
-        """
+        """The chunks of the versions in use. The caller holds the lock on room."""
         found: set[str] = set()
         for path in (self._root / "manifests").glob(f"*{SUFFIX}"):
             digest = path.name.removesuffix(SUFFIX)
@@ -309,7 +306,7 @@ class Cache:
         return found
 
     def _objects(self) -> list[tuple[int, int, Path]]:
-        """Last use, size and path of every whole file."""
+        """Last use, size and path of every complete file."""
         found = []
         for path in (self._root / "objects").glob("??/*"):
             try:
@@ -320,13 +317,13 @@ class Cache:
         return found
 
     def _expected(self) -> dict[Path, int]:
-        """The files on their way, and how large they will be."""
+        """The downloads, with the final size of each."""
         return {
             path: int(path.name.partition(".")[2]) for path in (self._root / "partial").glob("*.*")
         }
 
     def _sound(self, digest: str) -> bool | None:
-        """Whether a file's bytes are those of its digest; None when there is no file."""
+        """Whether the bytes of a file match its digest; None when there is no file."""
         path = self._place(digest)
         try:
             sound = self._verified.knows(path, digest) or self._verified.verify(path, digest)
@@ -337,9 +334,9 @@ class Cache:
         return sound
 
     def _kept_if_sound(self, digest: str) -> bool:
-        """Whether a file is here and sound; a damaged one is moved to the quarantine.
+        """Whether the cache has the file undamaged; a damaged one is moved to the quarantine.
 
-        The caller holds the lock on fetching it: another process may have replaced it.
+        The caller holds the lock on fetching it, because another process may have replaced it.
         """
         sound = self._sound(digest)
         if sound is False:
@@ -347,7 +344,7 @@ class Cache:
         return bool(sound)
 
     def _quarantine(self, path: Path) -> None:
-        """Move a file with wrong bytes out of the way; only the newest one is kept."""
+        """Move a damaged file to the quarantine, which keeps only the newest one."""
         folder = self._root / "quarantine"
         with suppress(FileNotFoundError):  # another process has done so
             folder.mkdir(parents=True, exist_ok=True)
@@ -357,13 +354,13 @@ class Cache:
                 other.unlink(missing_ok=True)
 
     def _place(self, digest: str) -> Path:
-        """Where the file with this digest lies."""
+        """The path of the file with this digest."""
         if not DIGEST.fullmatch(digest):
             raise InvalidError(f"{digest[:80]!r} is no SHA-256")
         return self._root / "objects" / digest[:2] / digest
 
     def _manifest(self, digest: str) -> Path:
-        """Where the manifest of a version lies."""
+        """The path of the manifest of a version."""
         self._place(digest)
         return self._root / "manifests" / f"{digest}{SUFFIX}"
 
@@ -372,7 +369,7 @@ class Cache:
 
 
 def _append(store: Source, key: str, partial: Path) -> str:
-    """Read on from where `partial` ends; the digest of all. OSError only for our own disk."""
+    """Append the rest of the file to `partial`. Returns the digest. OSError: our own disk."""
     whole = hashlib.sha256()
     with partial.open("ab+") as file:
         file.seek(0)
@@ -388,7 +385,7 @@ def _append(store: Source, key: str, partial: Path) -> str:
 
 
 def _use(path: Path) -> None:
-    """Note that the file was needed now; its time of change stays."""
+    """Update the access time of a file; the time of change stays."""
     try:
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Dataset versions whose file stays with others: fetched from its origin and parsed where needed.
+"""Dataset versions whose file stays at an external URL: fetched and parsed where needed.
 
-datasets/ab/<digest>.origin   where the file is; the store has no other bytes of the version
+datasets/ab/<digest>.origin   the URL of the file; the store has no other bytes of the version
 """
 
 import json
@@ -19,9 +19,9 @@ from core.errors import ConflictError, InvalidError, NotFoundError, TooLargeErro
 
 @dataclass(frozen=True)
 class Reference:
-    """The file of `file_bytes` bytes at `url`; as `content_type` it is the version `digest`.
+    """The file of `file_bytes` bytes at `url`, which parses as `content_type` to `digest`.
 
-    `canonical_bytes` are those of the version's canonical file.
+    `canonical_bytes` is the size of the canonical file.
     """
 
     url: str
@@ -32,17 +32,17 @@ class Reference:
 
 
 def reference_key(digest: str) -> str:
-    """Where in the store it says where the file of a version is."""
+    """The key of the reference of a version in the store."""
     return f"datasets/{digest[:2]}/{digest}.origin"
 
 
 def put_reference(store: Store, reference: Reference) -> None:
-    """Note where the file of a version is. Raises UnavailableError."""
+    """Store the reference of a version. Raises UnavailableError."""
     store.put_bytes(json.dumps(asdict(reference)).encode(), reference_key(reference.digest))
 
 
 def find_reference(store: Store, digest: str) -> Reference | None:
-    """Where the file of a version is; None if its bytes should be in the store.
+    """The reference of a version, or None if its bytes are in the store.
 
     Raises UnavailableError.
     """
@@ -55,8 +55,8 @@ def find_reference(store: Store, digest: str) -> Reference | None:
 class AtOrigin:
     """Makes the canonical file of a version from the file at its origin, for a cache to fetch.
 
-    `allowed` are prefixes of the URLs that this machine may read. What is made lies in a
-    `workspace` of its own until it is read.
+    `allowed` are prefixes of the URLs that this machine may read. The canonical file
+    is in its own `workspace` until it is read.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class AtOrigin:
         return self._reference.canonical_bytes
 
     def open(self, key: str, start: int = 0) -> "_Made":
-        """The canonical file from byte `start` on; the version's digest is that of the whole.
+        """The canonical file from byte `start` on.
 
-        Raises InvalidError when the file is gone, is not the one that was registered or may not be
-        read from here, UnavailableError when its store does not answer or the disk is full.
+        Raises InvalidError when the file is gone, has changed since it was registered or may not be
+        read by this machine, UnavailableError when its store does not answer or the disk is full.
         """
         with ExitStack() as stack:
             folder = stack.enter_context(self._workspace())
@@ -107,7 +107,7 @@ class AtOrigin:
 
 
 class _Made:
-    """A file that was made to be read once."""
+    """A file that is deleted after it was read."""
 
     def __init__(self, file: IO[bytes], stack: ExitStack) -> None:
         self._file, self._stack = file, stack

@@ -1,4 +1,4 @@
-"""Files that are named by their SHA-256, and which of them this process has verified."""
+"""Verify files that are named by their SHA-256, once per process."""
 
 import errno
 import hashlib
@@ -11,42 +11,42 @@ from core.errors import UnavailableError
 
 BLOCK_BYTES = 2**20
 UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
-"""How reading a damaged part of a disk, or of a file system with checksums, fails."""
+"""Errors of reading a damaged part of a disk, or of a file system with checksums."""
 
 Stamp = tuple[int, int, int]
 Result = TypeVar("Result")
 
 
 class VerifiedFiles:
-    """The files that this process has read and found to match their digests.
+    """The files that this process has verified.
 
-    A file that was written to or replaced since then is unverified again. No process relies on
-    what another one verified: bits that flip on a disk change neither size nor times of a file.
+    A file that was written or replaced since then must be verified again. No process relies on
+    another: bits that flip on a disk change neither the size nor the times of a file.
     """
 
     def __init__(self) -> None:
         self._stamps: dict[str, Stamp] = {}
 
     def knows(self, path: Path, digest: str) -> bool:
-        """Whether the file was verified by this process and is unchanged; reads no content."""
+        """Whether this process verified the file and it is unchanged; reads no content."""
         try:
             return self._stamps.get(digest) == _stamp(path.stat())
         except FileNotFoundError:
             return False
 
     def add(self, path: Path, digest: str) -> None:
-        """Note that the file, which this process wrote, matches its digest."""
+        """Record that the file, which this process wrote, matches its digest."""
         self._stamps[digest] = _stamp(path.stat())
 
     def verify(self, path: Path, digest: str) -> bool:
-        """Read the file; whether its bytes match the digest.
+        """Read the file. Returns whether its bytes match the digest.
 
-        Raises FileNotFoundError, and UnavailableError when this machine cannot read files now.
+        Raises FileNotFoundError, and UnavailableError when this machine cannot read files.
         """
         return drained(self.examine(path, digest))
 
     def examine(self, path: Path, digest: str) -> Generator[int, None, bool]:
-        """As `verify`, a block at a time: yields how many bytes it has just read."""
+        """As `verify`, a block at a time: yields the number of bytes just read."""
         try:
             with os.fdopen(_opened(path), "rb", buffering=0) as file:
                 before = _stamp(os.fstat(file.fileno()))
@@ -75,7 +75,7 @@ def hashing(read: Callable[[int], bytes]) -> Generator[int, None, str]:
 
 
 def drained(work: Generator[int, None, Result]) -> Result:
-    """Run a generator to its end; what it returns."""
+    """Run a generator to its end. Returns its return value."""
     while True:
         try:
             next(work)
@@ -85,12 +85,12 @@ def drained(work: Generator[int, None, Result]) -> Result:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    """What changes when somebody writes to a file or replaces it."""
+    """Size, time and inode, which change when a file is written or replaced."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _opened(path: Path) -> int:
-    """A file to be read; its time of last use stays where the system allows that."""
+    """Open a file for reading without a change of its access time, where possible."""
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
         return os.open(path, flags | getattr(os, "O_NOATIME", 0))

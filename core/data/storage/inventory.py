@@ -1,4 +1,4 @@
-"""Which dataset versions a machine's cache holds whole."""
+"""The dataset versions that a cache holds completely."""
 
 import time
 from collections import defaultdict
@@ -14,9 +14,9 @@ Names = frozenset[str]
 
 
 class Holdings:
-    """Looks into a cache again and again: each of its folders is listed only when it changed.
+    """Reads the contents of a cache repeatedly; a folder is listed only when it changed.
 
-    What a version is made of is read once.
+    Manifests are read once.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -25,7 +25,7 @@ class Holdings:
         self._listed: dict[Path, tuple[int, Names]] = {}
 
     def look(self) -> list[str]:
-        """The digests of at most `MOST` versions that are here whole."""
+        """The digests of at most `MOST` complete versions."""
         there = self._cache.versions()
         for gone in set(self._wanted) - there:
             self._wanted.pop(gone, None)
@@ -33,11 +33,11 @@ class Holdings:
         return sorted(digest for digest in there if self._whole(digest, seen))[:MOST]
 
     def holds(self, digest: str) -> bool:
-        """Whether this version is here whole."""
+        """Whether this version is complete."""
         return self._whole(digest, {})
 
     def _whole(self, digest: str, seen: dict[Path, Names]) -> bool:
-        """Whether a version is; what is found in a folder is noted in `seen`."""
+        """Whether a version is complete; listed folders are cached in `seen`."""
         wanted = self._wanted.get(digest) or self._made_of(digest)
         for folder, names in wanted.items():
             if folder not in seen:
@@ -47,7 +47,7 @@ class Holdings:
         return bool(wanted)
 
     def _made_of(self, digest: str) -> dict[Path, Names]:
-        """The chunks of a version by their folders; none when its manifest is not here."""
+        """The chunks of a version by folder; empty without its manifest."""
         content = self._cache.manifest(digest)
         if content is None:
             return {}
@@ -59,7 +59,7 @@ class Holdings:
         return wanted
 
     def _names(self, folder: Path) -> Names:
-        """The files in a folder."""
+        """The names of the files in a folder."""
         try:
             changed = folder.stat().st_mtime_ns
             if folder in self._listed and self._listed[folder][0] == changed:

@@ -1,4 +1,4 @@
-"""A dataset version on this machine: its chunks in the cache, fetched once, held while used."""
+"""A dataset version on this machine: its chunks are fetched into the cache and held while used."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,22 +20,22 @@ Nearer = Callable[[Store, Manifest], Source]
 
 
 def manifest_key(digest: str) -> str:
-    """Where in the store the manifest of a version lies."""
+    """The key of the manifest of a version in the store."""
     return f"datasets/{digest[:2]}/{digest}{SUFFIX}"
 
 
 def whole_key(digest: str) -> str:
-    """Where in the store the canonical file of a version lies, if it was never cut into chunks."""
+    """The key of the canonical file of a version that is stored without chunks."""
     return f"datasets/{digest[:2]}/{digest}.arrow"
 
 
 def chunk_key(digest: str) -> str:
-    """Where in the store a chunk lies."""
+    """The key of a chunk in the store."""
     return f"chunks/{digest[:2]}/{digest}"
 
 
 def manifest(store: Store, digest: str) -> Manifest | None:
-    """The chunks of a version; None for one that was never cut into chunks."""
+    """The manifest of a version; None for a version that is stored without chunks."""
     try:
         return Manifest.loads(store.get_bytes(manifest_key(digest)), digest)
     except NotFoundError:
@@ -43,16 +43,15 @@ def manifest(store: Store, digest: str) -> Manifest | None:
 
 
 class Copy:
-    """The copy of a version on this machine while it is used.
+    """The local copy of a version while it is used.
 
-    `path` is what `core.data.table.reader.load` reads. What is here stays until the copy is
-    closed.
+    `core.data.table.reader.load` reads `path`. Chunks are not evicted until the copy is closed.
     """
 
     def __init__(
         self, cache: Cache, store: Store, digest: str, nearer: Nearer | None = None
     ) -> None:
-        """`nearer` makes what is asked for chunks before the store.
+        """`nearer` returns a source of chunks to try before the store.
 
         Raises NotFoundError or UnavailableError as the store does, InvalidError for damage.
         """
@@ -81,7 +80,7 @@ class Copy:
             self._stack = stack.pop_all()
 
     def _whole(self, store: Store) -> AbstractContextManager[Path]:
-        """The canonical file of a version that is not in chunks: from the store or its origin."""
+        """The canonical file of a version without chunks, from the store or its origin."""
         cache, digest = self._cache, self._digest
         source: Source = store
         if (reference := find_reference(store, digest)) is not None:
@@ -89,10 +88,10 @@ class Copy:
         return cache.held(source, whole_key(digest), digest)
 
     def fetch(self) -> bool:
-        """Bring all chunks here; whether any was missing.
+        """Fetch all missing chunks. Returns whether any was missing.
 
-        Raises as the store does, UnavailableError when there is no room, DamagedError when the
-        store holds other bytes of a chunk.
+        Raises as the store does, UnavailableError when the disk is full, DamagedError when the
+        store has other bytes of a chunk.
         """
         missing = self.missing()
         failed = threading.Event()
@@ -103,7 +102,7 @@ class Copy:
             try:
                 self.bring(chunk)
             except ChainruleError:
-                failed.set()  # the others that wait need not be tried
+                failed.set()  # skip the remaining chunks
                 raise
 
         with ThreadPoolExecutor(FETCHERS) as pool:
@@ -112,7 +111,7 @@ class Copy:
         return bool(missing)
 
     def missing(self) -> list[Chunk]:
-        """The chunks that are not here, in order; those that are damaged are not.
+        """The chunks that are missing or damaged, in order.
 
         Reads the chunks that this process has not verified.
         """
@@ -123,9 +122,9 @@ class Copy:
         return [one for one, here in zip(unknown, sound, strict=True) if not here]
 
     def bring(self, chunk: Chunk) -> Path:
-        """Fetch one chunk unless it is here; where it lies. Raises as `fetch` does.
+        """Fetch a chunk unless it is cached. Returns its path. Raises as `fetch` does.
 
-        It is noted in the store that a chunk is damaged there, for others to repair it.
+        A chunk that is damaged in the store is marked there, so that others repair it.
         """
         key = chunk_key(chunk.digest)
         try:
@@ -135,7 +134,7 @@ class Copy:
             raise
 
     def verify(self) -> None:
-        """Hold the whole file against the version's digest. Raises InvalidError."""
+        """Verify the digest of the version. Raises InvalidError."""
         if self.manifest is not None:
             paths = [self._cache.fetched(one.digest) for one in self.manifest.chunks]
             found = digest_of(self.manifest, (path.read_bytes() for path in paths))
@@ -143,19 +142,19 @@ class Copy:
                 raise InvalidError("the chunks of the dataset do not make up its digest")
 
     def close(self) -> None:
-        """Let the cache push the chunks out again."""
+        """Allow the cache to evict the chunks."""
         self._stack.close()
 
 
 def _note(store: Store, key: str) -> None:
-    """Note that bytes of the store are damaged, if it takes the note; a scrub finds them, too."""
+    """Mark bytes of the store as damaged, if it can be written; a scrub finds them, too."""
     with suppress(ChainruleError):
         damage.note(store, key)
 
 
 @contextmanager
 def held(cache: Cache, store: Store, digest: str, nearer: Nearer | None = None) -> Iterator[Path]:
-    """What `core.data.table.reader.load` reads of the version, whole, until the context ends."""
+    """The path of a complete local copy, for `core.data.table.reader.load`, within the context."""
     copy = Copy(cache, store, digest, nearer)
     try:
         if copy.fetch():

@@ -1,4 +1,4 @@
-"""Locks between processes of one machine; the kernel opens them when their holder dies."""
+"""File locks between processes of a machine; the kernel releases them when a process dies."""
 
 import fcntl
 import os
@@ -9,21 +9,21 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone; waits as long as anyone else holds it."""
+    """Acquire the lock file `path` exclusively; waits until it is free."""
     with _locked(path, fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` together with others; keeps `exclusive` holders out."""
+    """Acquire the lock file `path` together with other `shared` holders."""
     with _locked(path, fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
 def attempted(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` alone if nobody holds it now; yields whether it is held."""
+    """Acquire the lock file `path` exclusively if it is free; yields whether it was."""
     handle = _open(path)
     try:
         try:
@@ -38,7 +38,7 @@ def attempted(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
-    """Open, lock, and unlock by closing."""
+    """Open and lock a file; closing it releases the lock."""
     handle = _open(path)
     try:
         fcntl.flock(handle, how)
@@ -48,6 +48,6 @@ def _locked(path: Path, how: int) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    """The lock file, made when it is missing; a child process does not inherit it."""
+    """Open the lock file, created if missing; child processes do not inherit it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

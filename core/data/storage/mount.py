@@ -1,6 +1,6 @@
-"""The folder of a store on a disk, which may be moved away, replaced, or its disk unmounted.
+"""The folder of a store on a disk, which may be moved, replaced or unmounted.
 
-A key that is not found there is missing only when the folder is still the one that was used before.
+A key is missing only when the folder is still the one that was used before.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _REPLACED = (
 
 
 class MountedFolder:
-    """Remembers which folder it was by device and inode, and a file that was read from it."""
+    """Identifies a folder by device and inode, and by a file that was read from it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -23,22 +23,22 @@ class MountedFolder:
         self._proof: Path | None = None
 
     def used(self, path: Path | None = None) -> None:
-        """Note that the store is there: it was written to, or the file `path` was read from it."""
+        """Record that the store was written to, or that the file `path` was read from it."""
         if path is not None:
             self._proof = path
         if self._known is None or path is not None:
             self._known = self._identity() or self._known
 
     def before_write(self) -> None:
-        """Raise UnavailableError when the folder that was used before is not there.
+        """Raise UnavailableError when the folder that was used before is missing.
 
-        A write would make it anew, and what is kept in it be lost to everybody.
+        A write would create a new one, whose files would be lost when the disk returns.
         """
         if self._known is not None:
             self._same()
 
     def missing(self, path: Path | None) -> None:
-        """Raise UnavailableError unless a file that is not found, `path`, is truly missing."""
+        """Raise UnavailableError unless the file `path` is missing from the known folder."""
         if self._known is None:
             return
         self._same()

@@ -1,6 +1,6 @@
-"""Files of others that datasets are made from: which URLs this machine may read, and how.
+"""External files that datasets are made from, and the URLs that this machine may read.
 
-Whoever may use the api could else read any file of the server, and any address it reaches.
+Without such a list a user of the api could read any file of the server and any address it reaches.
 """
 
 import re
@@ -35,11 +35,10 @@ class Origin:
     file: Object
 
     def pour(self, target: IO[bytes], most: int) -> None:
-        """Append the next `most` bytes at most to `target`, which ends where they belong.
+        """Append at most `most` further bytes of the file to `target`.
 
-        A connection that fails is made again from there on. Raises UnavailableError when it fails
-        without a byte between or the disk is full, ConflictError when the file is not the one that
-        it was.
+        A failed connection is resumed. Raises UnavailableError when it fails twice without a byte
+        or the disk is full, ConflictError when the file has changed.
         """
         end, failures = min(self.size, target.tell() + most), 0
         while (start := target.tell()) < end:
@@ -70,11 +69,11 @@ class Origin:
 
 
 def find(url: str, allowed: Sequence[str], max_bytes: int) -> Origin:
-    """The file at `url` if it lies under one of the URLs `allowed`, links followed.
+    """The file at `url` if it is under one of the URLs `allowed`, with links resolved.
 
-    Raises InvalidError for a URL that is not allowed (whether anything is there is not told),
-    NotFoundError when no file is there, TooLargeError for more than `max_bytes`, UnavailableError
-    when the store does not answer.
+    Raises InvalidError for a URL that is not allowed, whether or not it exists, NotFoundError for a
+    missing file, TooLargeError for more than `max_bytes`, UnavailableError when the store does not
+    answer.
     """
     _check_form(url)
     if not any(_below(url, prefix) for prefix in allowed):
@@ -89,7 +88,7 @@ def find(url: str, allowed: Sequence[str], max_bytes: int) -> Origin:
 
 
 def prefixes(text: str) -> tuple[str, ...]:
-    """The URLs of a setting, by comma. Raises InvalidError for one that cannot be."""
+    """The URLs of a setting, separated by commas. Raises InvalidError for an invalid one."""
     found = tuple(one.strip() for one in text.split(",") if one.strip())
     for one in found:
         _check_form(one)
@@ -97,7 +96,7 @@ def prefixes(text: str) -> tuple[str, ...]:
 
 
 def _check_form(url: str) -> None:
-    """Refuse what no plain path leads to: user names, queries, patterns, `..`."""
+    """Raise InvalidError for user names, queries, patterns and `..`."""
     rest = url.partition("://")[2].removeprefix("/").removesuffix("/")
     odd = any(part in {"", ".", ".."} for part in rest.split("/"))
     local = url.startswith("file://") and not url.startswith("file:///")
@@ -110,7 +109,7 @@ def _below(url: str, prefix: str) -> bool:
 
 
 def _resolved(url: str, allowed: Sequence[str]) -> str:
-    """The URL with links of this machine followed, which must not lead out of what is allowed."""
+    """The URL with links of this machine resolved, which must stay under an allowed URL."""
     if not url.startswith("file://"):
         return url
     try:

@@ -1,8 +1,8 @@
 """Chunks from other workers, so that many machines do not pull many copies from the store.
 
-Each chunk has a home among the workers, found by rendezvous hashing (Thaler and Ravishankar, 1998):
-all ask there, and the home alone asks the store. Who does not answer is passed by, and whatever a
-peer sends is held against its digest like the store's own bytes.
+Each chunk has a home among the workers, chosen by rendezvous hashing (Thaler and Ravishankar,
+1998). All workers ask the home, and only the home asks the store. A peer that does not answer is
+skipped, and the bytes of a peer are verified like those of the store.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from core.errors import UnavailableError
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 60.0
 REST_SECONDS = 30.0
-"""How long a peer that failed is not asked again."""
+"""Time after a failure during which a peer is skipped."""
 
 
 class Peers:
-    """How workers that share their caches are asked; `own` is this one's address, never asked."""
+    """A client of workers that share their caches; `own` is the address of this worker."""
 
     def __init__(self, own: str, token: str) -> None:
         self._own = own
         self._failed_at: dict[str, float] = {}
-        # No proxy of the environment, no redirect: the token goes to these addresses alone.
+        # Without proxies and redirects, so that only these addresses receive the token.
         self._http = httpx.Client(
             trust_env=False,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -37,9 +37,9 @@ class Peers:
         )
 
     def home(self, digest: str, urls: Sequence[str]) -> str | None:
-        """Who of those at `urls` is to be asked for a chunk; None: the store.
+        """The peer of `urls` to ask for a chunk; None for the store.
 
-        For it is this worker's own to share, or its home has just failed.
+        It is None when this worker is the home of the chunk, or the home has just failed.
         """
         known = {*urls, self._own}
         home = max(known, key=lambda url: hashlib.sha256(f"{url} {digest}".encode()).digest())
@@ -47,7 +47,7 @@ class Peers:
         return None if home == self._own or rests else home
 
     def given(self, home: str, version: str, digest: str, start: int) -> Generator[bytes]:
-        """What `home` sends of a chunk. Raises UnavailableError when it does not, or not all."""
+        """The bytes of a chunk from `home`. Raises UnavailableError unless all arrive."""
         url = f"{home}/versions/{version}/chunks/{digest}"
         try:
             with self._http.stream("GET", url, headers={"Range": f"bytes={start}-"}) as answer:
@@ -64,9 +64,9 @@ class Peers:
 
 
 class Near:
-    """The chunks of one version, each from a peer at `urls` if it will give it, or from the store.
+    """The chunks of one version, each from a peer at `urls` if it has it, or from the store.
 
-    A chunk that is asked for a second time comes from the store: what the peer gave was no good.
+    A second request for a chunk goes to the store, because the bytes of the peer were damaged.
     """
 
     def __init__(self, peers: Peers, urls: Sequence[str], store: Store, manifest: Manifest) -> None:
@@ -76,7 +76,7 @@ class Near:
         self._asked: set[str] = set()
 
     def size(self, key: str) -> int:
-        """Bytes of the chunk under a key of the store."""
+        """The size in bytes of the chunk under a key of the store."""
         return self._chunks[key].size
 
     def open(self, key: str, start: int = 0) -> "Reading | _FromPeer":
@@ -91,7 +91,7 @@ class Near:
 
 
 class _FromPeer:
-    """Bytes from a peer; where it fails the store goes on."""
+    """Bytes from a peer; when it fails, the rest comes from the store."""
 
     def __init__(
         self, given: Generator[bytes], from_store: Callable[[int], Reading], start: int

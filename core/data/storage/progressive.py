@@ -1,8 +1,8 @@
-"""A dataset version that is used while it still comes to this machine.
+"""A dataset version that is used while it is still being copied to this machine.
 
-Some columns are read from the store at once, piece by piece, without the rest of their chunks. All
-chunks follow, in the order in which they are asked for. No digest is known of a piece, so the
-columns are held against each chunk, which has one, when it has come.
+Some columns are read from the store at once, without the rest of their chunks. All chunks follow,
+in the order in which they are requested. The columns have no digest of their own, so they are
+compared with each chunk, which has one, when it has arrived.
 """
 
 import io
@@ -28,17 +28,17 @@ READERS = 8
 
 _LOOK_SECONDS = 0.01
 _QUIET_SECONDS = 0.25
-"""How long nothing is fetched unasked: more is often asked for as soon as something has come."""
+"""Time without a request after which other chunks are fetched."""
 
 
 class Arriving:
-    """Brings a version here in the background, from `start` until it is all here or closed.
+    """Copies a version to this machine in the background, from `start` until it is complete.
 
     `arrival` is for `TableReader`; `failure` says why no more chunks will arrive.
     """
 
     def __init__(self, copy: Copy, store: Store, names: Sequence[str], folder: Path) -> None:
-        """Reads the columns `names` at once. Raises UnavailableError, NotFoundError."""
+        """Read the columns `names` at once. Raises UnavailableError, NotFoundError."""
         assert copy.manifest is not None
         self._copy, self._manifest = copy, copy.manifest
         self.arrival = Arrival(folder / "columns.arrow", tuple(names), folder / "requests.json")
@@ -61,14 +61,14 @@ class Arriving:
         ]
 
     def start(self) -> None:
-        """Begin to fetch."""
+        """Start the transfer."""
         for thread in self._threads:
             thread.start()
 
     def finish(self) -> None:
-        """Wait until all is here, and was what the columns read at once said.
+        """Wait until the version is complete and equal to the columns that were read first.
 
-        Raises what `failure` says.
+        Raises `failure`.
         """
         self._all = True
         for thread in self._threads:
@@ -77,7 +77,7 @@ class Arriving:
             raise self.failure
 
     def close(self) -> None:
-        """Fetch no more chunk than those that are under way."""
+        """Stop after the chunks that are being fetched."""
         self._end.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -93,14 +93,14 @@ class Arriving:
                 self._compare(chunk, self._copy.bring(chunk))
                 self._here.add(chunk.digest)
             except Exception as error:
-                # Whatever it is: somebody waits for this chunk and has to hear.
+                # Any error must be reported, because training waits for this chunk.
                 if not isinstance(error, ChainruleError):
                     error = UnavailableError(f"fetching failed: {type(error).__name__}")
                 self.failure = error
                 self._end.set()
 
     def _compare(self, chunk: Chunk, path: Path) -> None:
-        """Raise UnavailableError unless the columns read at once are those of the chunk."""
+        """Raise UnavailableError unless the columns read first equal those of the chunk."""
         schema = self._manifest.schema
         with pa.memory_map(str(self.arrival.columns)) as some, pa.memory_map(str(path)) as all_:
             ahead = pa.ipc.open_file(some)
@@ -113,10 +113,10 @@ class Arriving:
                     )
 
     def _next(self) -> Chunk | None:
-        """The chunk to fetch now: what is asked for, or else the first that nobody fetched.
+        """The chunk to fetch next: a requested one, or else the first that is missing.
 
-        None while what is asked for is on its way, and a little longer, or nothing was asked for
-        yet: the line is left to what training waits for.
+        None while requested chunks are being fetched, for a short time after that, and before the
+        first request: the connection is left to what training waits for.
         """
         with self._lock:
             chunks, places = self._manifest.chunks, self.arrival.requested()
@@ -134,7 +134,7 @@ class Arriving:
         return None
 
     def _quiet(self) -> bool:
-        """Whether what was asked for has been here for a while."""
+        """Whether requested chunks arrived some time ago."""
         self._quiet_at = self._quiet_at or time.monotonic()
         return self._all or time.monotonic() - self._quiet_at > _QUIET_SECONDS
 
@@ -147,7 +147,7 @@ def arriving(
     folder: Path,
     nearer: Nearer | None = None,
 ) -> tuple[Copy, Arriving | None]:
-    """The copy of a version; what brings it here, unless it is here or has no chunks."""
+    """The local copy of a version, and its transfer unless it is complete or has no chunks."""
     copy = Copy(cache, store, digest, nearer)
     try:
         if not copy.missing():
@@ -159,7 +159,7 @@ def arriving(
 
 
 def _write_columns(store: Store, manifest: Manifest, names: Sequence[str], target: Path) -> None:
-    """Some columns of a version in the store as an Arrow file here."""
+    """Write some columns of a version in the store to a local Arrow file."""
     places = [manifest.schema.get_field_index(name) for name in dict.fromkeys(names)]
     options = pa.ipc.IpcReadOptions(included_fields=sorted(places))
     own = threading.local()
@@ -178,7 +178,7 @@ def _write_columns(store: Store, manifest: Manifest, names: Sequence[str], targe
 
 
 class _Remote(io.RawIOBase):
-    """The canonical file of a version in the store; only what is read is asked for."""
+    """The canonical file of a version in the store; only the bytes that are read are fetched."""
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class _Remote(io.RawIOBase):
         return b"".join(parts)
 
     def _piece(self, most: int) -> bytes:
-        """At most so many bytes, from one part of the file."""
+        """At most `most` bytes, from one part of the file."""
         place = bisect_right(self._ends, self._at)
         start = self._at - self._starts[place]
         size = min(most, self._ends[place] - self._at)

@@ -1,4 +1,4 @@
-"""Take erased dataset versions out of a machine's cache, but for chunks that others share."""
+"""Remove erased dataset versions from a cache, except chunks that other versions share."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from core.data.table.chunks import Manifest
 
 
 def purge(cache: Cache, digests: Collection[str]) -> int:
-    """Forget the versions with these digests; how many went. What is in use stays for now."""
+    """Remove the versions with these digests. Returns how many; versions in use stay for now."""
     kept = cache.versions()
     gone = [digest for digest in digests if digest in kept]
     shared = {

@@ -1,7 +1,7 @@
-"""Reads what is kept again and again, slowly, to find bits that flipped.
+"""Read stores and caches slowly and repeatedly, to find flipped bits.
 
-A pass goes through all there is in order, beginning anywhere: processes that are started often
-read all of it in the long run, and several of them do no harm.
+A pass reads all files in order from a random one. So processes that restart often read all of them
+in the long run, and several processes do no harm.
 """
 
 import random
@@ -17,16 +17,16 @@ from core.errors import InvalidError, NotFoundError, UnavailableError
 
 FOLDERS = ("chunks", "datasets")
 PASS_SECONDS = 6 * 3600.0
-"""The least time between the beginnings of two passes: small stores are not read all the time."""
+"""The least time between the starts of two passes."""
 SLACK_SECONDS = 1.0
 
 Found = Callable[[str], None]
 
 
 class Scrub:
-    """Does a work that reads, over and over, at most so many bytes a second.
+    """Repeats passes that read, limited to a number of bytes per second.
 
-    `work` makes one pass: an iterator over the bytes that were just read.
+    `work` returns one pass: an iterator over the numbers of bytes just read.
     """
 
     def __init__(
@@ -40,9 +40,11 @@ class Scrub:
         self._next_pass_at = self._waits_until = clock()
 
     def advance(self) -> int:
-        """Read on as far as the time since the last call allows, for a second; how many bytes.
+        """Read as much as the time since the last call allows. Returns the bytes read.
 
-        Raises what the work raises; the next call begins another pass.
+        It reads for a second at most.
+
+        Raises errors of the pass; the next call starts another pass.
         """
         done = 0
         ends_at = self._clock() + SLACK_SECONDS
@@ -59,15 +61,15 @@ class Scrub:
         return done
 
     def _wait_for(self, read: int) -> None:
-        """Let the time pass that so many bytes take; time in which nothing was read is lost."""
+        """Account for the time that so many bytes take; unused time is not saved."""
         begin = max(self._waits_until, self._clock() - SLACK_SECONDS)
         self._waits_until = begin + read / self._rate
 
 
 def scrub_cache(cache: Cache, found: Found) -> Iterator[int]:
-    """Read every file of a cache once; a damaged one goes to the quarantine, `found` is called.
+    """Read every file of a cache once. Calls `found` for each damaged one, which is quarantined.
 
-    Yields the bytes that were just read. Raises UnavailableError.
+    Yields the number of bytes just read. Raises UnavailableError.
     """
     for digest in _from_anywhere(cache.digests()):
         if not (yield from cache.examine(digest)):
@@ -75,13 +77,13 @@ def scrub_cache(cache: Cache, found: Found) -> Iterator[int]:
 
 
 def scrub_store(store: Store, found: Found) -> Iterator[int]:
-    """Read all bytes of dataset versions once; note what is damaged and call `found` with its key.
+    """Read all bytes of dataset versions once. Marks damaged keys and calls `found` with them.
 
-    A note about bytes that are sound or gone is removed. Yields the bytes that were just read.
-    Raises UnavailableError.
+    A mark on undamaged or missing bytes is removed. Yields the number of bytes just read. Raises
+    UnavailableError.
     """
     for key in _from_anywhere([key for folder in FOLDERS for key in store.keys(folder)]):
-        # Twice before it is believed: reading may have gone wrong, not keeping.
+        # Read twice, because the first read may have failed rather than the storage.
         sound = yield from _read(store, key)
         if sound is False:
             sound = yield from _read(store, key)
@@ -94,7 +96,7 @@ def scrub_store(store: Store, found: Found) -> Iterator[int]:
 
 
 def is_sound(store: Store, key: str) -> bool:
-    """Whether the bytes under `key` are there and those of their digest.
+    """Whether the bytes under `key` exist and match their digest.
 
     Raises UnavailableError.
     """
@@ -102,9 +104,9 @@ def is_sound(store: Store, key: str) -> bool:
 
 
 def _read(store: Store, key: str) -> Generator[int, None, bool | None]:
-    """As `_examine`; bytes that cannot be read are damaged, too.
+    """As `_examine`; unreadable bytes count as damaged.
 
-    When the store is away, so that nothing can be read, the note cannot be written either.
+    When the store does not answer at all, the mark cannot be written either.
     """
     try:
         return (yield from _examine(store, key))
@@ -113,7 +115,7 @@ def _read(store: Store, key: str) -> Generator[int, None, bool | None]:
 
 
 def _examine(store: Store, key: str) -> Generator[int, None, bool | None]:
-    """Whether the bytes under `key` are those of their digest; None when nothing says so."""
+    """Whether the bytes under `key` match their digest; None for a key without one."""
     name = key.rpartition("/")[2]
     digest = name.partition(".")[0]
     if not DIGEST.fullmatch(digest) or name.endswith(".origin"):
@@ -138,6 +140,6 @@ def _is_manifest(content: bytes, digest: str) -> bool:
 
 
 def _from_anywhere(names: list[str]) -> list[str]:
-    """The names in order, beginning with any of them."""
+    """The names in order, starting at a random one."""
     start = random.randrange(len(names)) if names else 0
     return names[start:] + names[:start]

@@ -1,20 +1,20 @@
-"""Where a cache gets files from: a store, or something before it."""
+"""The interface of what a cache reads from: a store, a peer, or an origin."""
 
 from typing import Protocol, Self
 
 
 class Source(Protocol):
-    """Where missing files come from: a store, or something before it."""
+    """A source of files by key."""
 
     def size(self, key: str) -> int:
-        """How many bytes are under `key`."""
+        """The size in bytes of the file under `key`."""
 
     def open(self, key: str, start: int = 0) -> "Blocks":
-        """The bytes from byte `start` on."""
+        """A stream of the bytes from byte `start` on."""
 
 
 class Blocks(Protocol):
-    """Bytes that are read in order, a block at a time."""
+    """A stream of bytes that is read in blocks."""
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; empty at the end."""

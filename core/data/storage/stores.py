@@ -1,4 +1,4 @@
-"""Where bytes are kept: a folder, an S3 bucket or any other store that fsspec speaks to."""
+"""Object stores: a folder, an S3 bucket or any other store that fsspec supports."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ MAX_KEY = 900
 BLOCK_BYTES = 2**20
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
-# A store that does not answer must be an error soon, not a worker that hangs.
+# A store that does not answer must soon be an error, so that no worker hangs.
 S3_DEFAULTS: dict[str, Any] = {
     "use_listings_cache": False,
     "config_kwargs": {
@@ -37,9 +37,9 @@ S3_DEFAULTS: dict[str, Any] = {
 def open_store(url: str, options: Mapping[str, Any] | None = None) -> "Store":
     """The store at `url`: `file:///folder`, `s3://bucket/prefix`, `memory://name` ...
 
-    Credentials come from the environment, as the store's own tools read it (`AWS_ACCESS_KEY_ID`,
-    `AWS_ENDPOINT_URL` ...), never from the URL; `options` go to fsspec. Nothing is asked of the
-    store yet. Raises InvalidError for a URL that no installed package speaks.
+    Credentials come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` ...), never from
+    the URL; `options` go to fsspec. Sends no request yet. Raises InvalidError for a URL that no
+    installed package supports.
     """
     filesystem, root = _filesystem(url, options)
     return Store(filesystem, root.rstrip("/"), url)
@@ -48,14 +48,14 @@ def open_store(url: str, options: Mapping[str, Any] | None = None) -> "Store":
 def open_object(url: str) -> "Object":
     """The one file at `url`, with credentials as `open_store` has them.
 
-    Nothing is asked yet. Raises InvalidError for a URL that no installed package speaks.
+    Sends no request yet. Raises InvalidError for a URL that no installed package supports.
     """
     filesystem, path = _filesystem(url)
     return Object(filesystem, path, url)
 
 
 def _filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
-    """What fsspec speaks to a URL with, and the path there."""
+    """The fsspec file system of a URL, and the path in it."""
     protocol, separator, _ = url.partition("://")
     if not separator or "::" in url:
         raise InvalidError(f"the store URL {url!r} must be like file:///folder or s3://bucket/path")
@@ -68,12 +68,12 @@ def _filesystem(url: str, options: Mapping[str, Any] | None = None) -> tuple[Any
 
 
 class Store:
-    """Files by key, a path of plain words. Writes are atomic: a file is there whole or not at all.
+    """Files by key, a path of plain words. Writes are atomic.
 
-    Two kinds of error are told apart. NotFoundError is permanent: the store answered that it has
+    Two kinds of error are distinguished. NotFoundError is permanent: the store answered that it has
     nothing under the key. UnavailableError is transient: the store does not answer, refuses, is
-    full, or is not there itself (no bucket; a folder that was moved away, unmounted or replaced
-    since this process used it). InvalidError: the key is no plain path.
+    full, or is missing itself (no bucket; a folder that was moved, unmounted or replaced since this
+    process used it). InvalidError: the key is not a plain path.
     """
 
     def __init__(self, filesystem: Any, root: str, url: str) -> None:
@@ -84,10 +84,10 @@ class Store:
         self._folder = MountedFolder(Path(root)) if local else None
 
     def confirm(self) -> None:
-        """Raise UnavailableError unless the store is there and holds anything at all.
+        """Raise UnavailableError unless the store exists and is not empty.
 
-        For who was answered that something is missing which must have been kept: an empty folder
-        is a disk that is not mounted, an empty bucket the wrong one.
+        Call it when a file is missing that must have been stored: an empty folder may be a disk
+        that is not mounted, an empty bucket the wrong one.
         """
         try:
             with _asked("the store itself"):
@@ -111,7 +111,7 @@ class Store:
             raise UnavailableError("the store lost what it was given") from error
 
     def put_file(self, source: Path, key: str) -> None:
-        """Keep the bytes of the file `source` under `key`, replacing what is there."""
+        """Store the bytes of the file `source` under `key`, replacing a previous file."""
         path = self._path(key)
         with _asked(key), self._writing():
             if self._folder is not None:
@@ -120,7 +120,7 @@ class Store:
                 self._files.put_file(str(source), path)
 
     def put_bytes(self, content: bytes, key: str) -> None:
-        """Keep `content` under `key`, replacing what is there."""
+        """Store `content` under `key`, replacing a previous file."""
         path = self._path(key)
         with _asked(key), self._writing():
             if self._folder is not None:
@@ -140,17 +140,17 @@ class Store:
             return source.read()
 
     def get_range(self, key: str, start: int, size: int) -> bytes:
-        """`size` bytes of those under `key`, from byte `start` on; no others are asked for."""
+        """`size` bytes of the file under `key` from byte `start` on; no others are fetched."""
         path = self._path(key)
         with _asked(key, self._folder, path):
             return bytes(self._files.cat_file(path, start=start, end=start + size))
 
     def open(self, key: str, start: int = 0) -> "Reading":
-        """The bytes under `key` from byte `start` on, to be read in order and closed."""
+        """A stream of the bytes under `key` from byte `start` on, which the caller closes."""
         return Object(self._files, self._path(key), key, self._folder).open(start)
 
     def exists(self, key: str) -> bool:
-        """Whether something is kept under `key`."""
+        """Whether there is a file under `key`."""
         try:
             self.size(key)
         except NotFoundError:
@@ -158,13 +158,13 @@ class Store:
         return True
 
     def size(self, key: str) -> int:
-        """How many bytes are kept under `key`."""
+        """The size in bytes of the file under `key`."""
         path = self._path(key)
         with _asked(key, self._folder, path):
             return int(self._files.info(path)["size"])
 
     def delete(self, key: str) -> None:
-        """Forget what is kept under `key`; nothing happens when nothing is."""
+        """Delete the file under `key`, if there is one."""
         path = self._path(key)
         try:
             with _asked(key, self._folder):
@@ -173,7 +173,7 @@ class Store:
             return
 
     def keys(self, prefix: str = "") -> list[str]:
-        """All keys under the folder `prefix`, in order; unfinished writes are not among them."""
+        """All keys under the folder `prefix`, in order, without unfinished writes."""
         folder = self._path(prefix) if prefix else self._root
         with _asked(prefix):
             found = self._files.find(folder)
@@ -183,7 +183,7 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Write to the folder that was used before, or make it when none was."""
+        """A context for writing to the folder that was used before, or to a new one."""
         if self._folder is None:
             yield
             return
@@ -192,28 +192,28 @@ class Store:
         self._folder.used()
 
     def _path(self, key: str) -> str:
-        """The fsspec path of a key, which must not lead out of the store."""
+        """The fsspec path of a key, which must stay within the store."""
         if len(key) > MAX_KEY or not KEY.fullmatch(key):
             raise InvalidError(f"{key[:80]!r} is not a key of a store")
         return f"{self._root}/{key}"
 
 
 class Object:
-    """One file, to be read only. Methods raise as those of Store do, and call it by its `name`."""
+    """A single file to read. Methods raise as those of Store do, with its `name` in messages."""
 
     def __init__(
         self, filesystem: Any, path: str, name: str, folder: MountedFolder | None = None
     ) -> None:
-        """`folder` is that of the store which the file belongs to, if it is on a disk."""
+        """`folder` is the folder of the store of the file, if it is on a disk."""
         self._files = filesystem
         self._path = path
         self._name = name
         self._folder = folder
 
     def state(self) -> tuple[int, str]:
-        """How many bytes it has, and a word that changes when it does.
+        """The size in bytes, and a text that changes when the file does.
 
-        NotFoundError also for what is no file: a folder, a device, a pipe.
+        Raises NotFoundError also for a folder, a device or a pipe.
         """
         with _asked(self._name):
             about = self._files.info(self._path)
@@ -222,7 +222,7 @@ class Object:
         return int(about["size"]), hashlib.sha256(repr(about).encode()).hexdigest()
 
     def open(self, start: int = 0) -> "Reading":
-        """Its bytes from byte `start` on, to be read in order and closed."""
+        """A stream of the bytes from byte `start` on, which the caller closes."""
         with _asked(self._name, self._folder, self._path):
             file = self._files.open(self._path, "rb", block_size=8 * BLOCK_BYTES)
             file.seek(start)
@@ -230,7 +230,7 @@ class Object:
 
 
 class Reading:
-    """Bytes of a store while they are read; errors are those of the store."""
+    """A stream of bytes of a store; errors are converted as those of Store."""
 
     def __init__(self, file: Any, key: str) -> None:
         self._file = file
@@ -252,7 +252,7 @@ class Reading:
 def _asked(
     key: str, folder: MountedFolder | None = None, path: str | None = None
 ) -> Iterator[None]:
-    """Errors of a store as ours. `path` is what is read, from a store in `folder` on a disk."""
+    """Convert errors of a store. `path` is read from a store in `folder` on a disk."""
     try:
         yield
     except UnavailableError:
@@ -268,7 +268,7 @@ def _asked(
             raise UnavailableError("no space left on the disk of the store") from error
         raise UnavailableError(f"the store refuses: {error.strerror or error}") from error
     except Exception as error:
-        # Drivers have classes of their own for a server that is away; their text may hold
+        # Drivers have their own classes for an unreachable server. Their messages may hold
         # addresses and keys, the class tells enough.
         raise UnavailableError(f"the store does not answer: {type(error).__name__}") from error
     if folder is not None and path is not None:
@@ -276,16 +276,16 @@ def _asked(
 
 
 def _put_local(source: Path, target: Path) -> None:
-    """Copy a file so that it appears whole, and on the disk, not only in memory."""
+    """Copy a file atomically and durably."""
     with source.open("rb") as file, _whole(target) as copy:
         shutil.copyfileobj(file, copy, BLOCK_BYTES)
 
 
 @contextmanager
 def _whole(target: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `target` when everything is written."""
+    """A new file that replaces `target` when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no key: keys never begin with a dot.
+    # Keys never begin with a dot, so this name is not a key.
     partial = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex}")
     try:
         with partial.open("xb") as file:

@@ -1,1 +1,1 @@
-"""A stored dataset version as a table: read, described, filtered and written."""
+"""Read, filter and export a stored dataset version as a table."""

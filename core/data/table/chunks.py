@@ -1,13 +1,14 @@
-"""A dataset version as chunks: each record batch of its canonical file is kept once, by digest.
+"""A dataset version as chunks: each record batch of its canonical file is stored once, by digest.
 
 The canonical file is a head (the schema), record batches of a fixed number of rows, and a tail
-(where they lie). A batch's bytes do not depend on where it stands, and how many rows it has on
-the schema alone. So versions that begin with the same rows share all whole batches: adding 1 % of
-the rows adds 1 % of the bytes and at most one batch, about 8 MB. A row put in at the front moves
-all that follow, and shares nothing: the boundaries are fixed rows, not found in the content.
+(their positions). The bytes of a batch do not depend on its position, and its number of rows
+depends on the schema alone. So versions that begin with the same rows share all complete batches:
+adding 1 % of the rows adds 1 % of the bytes and at most one batch, about 8 MB. A row inserted at
+the front moves all rows that follow, so nothing is shared: boundaries are at fixed rows and do not
+depend on the content.
 
-A manifest lists the chunks in order. Head, chunks and tail one after the other are the canonical
-file again, byte for byte: its digest is the version's identity, with chunks as without.
+A manifest lists the chunks in order. Head, chunks and tail concatenated are the canonical file,
+byte for byte. Its digest identifies the version.
 """
 
 import base64
@@ -31,7 +32,7 @@ END = b"\xff\xff\xff\xff\0\0\0\0"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bytes known by their SHA-256; they hold `rows` rows."""
+    """Bytes identified by their SHA-256, with `rows` rows."""
 
     digest: str
     size: int
@@ -50,7 +51,7 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows of the version."""
+        """The number of rows of the version."""
         return sum(one.rows for one in self.chunks)
 
     @property
@@ -59,11 +60,11 @@ class Manifest:
         return pa.ipc.read_schema(pa.py_buffer(self.head[START:]))
 
     def all(self) -> tuple[Chunk, ...]:
-        """Every chunk that is kept for the version, each once."""
+        """The distinct chunks of the version."""
         return tuple(dict.fromkeys(self.chunks))
 
     def dumps(self) -> bytes:
-        """The manifest as bytes that carry their own digest."""
+        """The manifest as bytes, with their digest."""
         document = asdict(self) | {
             "format": FORMAT,
             "head": base64.b64encode(self.head).decode(),
@@ -74,10 +75,10 @@ class Manifest:
 
     @classmethod
     def loads(cls, content: bytes, digest: str | None = None) -> Self:
-        """What `dumps` wrote, of the version `digest` if given.
+        """The manifest that `dumps` wrote; it must be of the version `digest` if given.
 
-        Raises DamagedError for other bytes, InvalidError for another version or format.
-        Whoever has all the chunks can hold them against the version's own digest, see `digest_of`.
+        Raises DamagedError for other bytes, InvalidError for another version or format. Use
+        `digest_of` to verify all chunks against the digest of the version.
         """
         seal, _, text = content.partition(b"\n")
         if hashlib.sha256(text).hexdigest().encode() != seal:
@@ -111,7 +112,7 @@ def cut(path: Path, digest: str) -> Manifest:
 
 
 def contents(path: Path, manifest: Manifest) -> Iterator[tuple[Chunk, bytes]]:
-    """Every chunk of the canonical file at `path` with its bytes."""
+    """Each chunk of the canonical file at `path`, with its bytes."""
     with path.open("rb") as file:
         file.seek(len(manifest.head))
         for chunk in manifest.chunks:
@@ -119,7 +120,7 @@ def contents(path: Path, manifest: Manifest) -> Iterator[tuple[Chunk, bytes]]:
 
 
 def batch_of(content: bytes | pa.Buffer, schema: pa.Schema) -> pa.RecordBatch:
-    """The rows of a chunk; nothing is copied. Raises InvalidError when the bytes are no chunk."""
+    """The rows of a chunk, without a copy. Raises InvalidError when the bytes are not a chunk."""
     try:
         message = pa.ipc.read_message(content)
         return pa.ipc.read_record_batch(message, schema)
@@ -128,7 +129,7 @@ def batch_of(content: bytes | pa.Buffer, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def digest_of(manifest: Manifest, chunks: Iterator[bytes]) -> str:
-    """The SHA-256 of the canonical file that these chunks make."""
+    """The SHA-256 of the canonical file with these chunks."""
     whole = hashlib.sha256(manifest.head)
     for content in chunks:
         whole.update(content)
@@ -137,7 +138,7 @@ def digest_of(manifest: Manifest, chunks: Iterator[bytes]) -> str:
 
 
 def _places(path: Path, size: int) -> tuple[list[tuple[int, int]], pa.Schema]:
-    """Where each record batch begins and ends, and the schema."""
+    """The start and end of each record batch, and the schema."""
     try:
         with pa.OSFile(str(path), "rb") as source:
             schema = pa.ipc.open_file(source).schema

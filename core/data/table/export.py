@@ -1,4 +1,4 @@
-"""Tables as files that people open elsewhere."""
+"""Write tables as files for other programs."""
 
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,7 +21,7 @@ MEDIA_TYPES: dict[FileKind, str] = {
 
 
 def write(table: pa.Table, path: Path, kind: FileKind) -> None:
-    """Write the rows of `table` to `path`. Raises InvalidError for what CSV has no form of."""
+    """Write the rows of `table` to `path`. Raises InvalidError for columns that CSV cannot hold."""
     if kind == "parquet":
         pyarrow.parquet.write_table(table, path)
     elif kind == "arrow":

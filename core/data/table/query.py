@@ -1,4 +1,4 @@
-"""Which rows of a dataset version: `label:[0 TO 4] AND source:scanner @sample:0.5 @seed:7`.
+"""Queries for rows of a dataset: `label:[0 TO 4] AND source:scanner @sample:0.5 @seed:7`.
 
 Parsed by recursive descent, loosest first: OR, AND (also by writing terms side by side), NOT,
 then a term in parentheses or `column:value`. Directives begin with `@` and stand anywhere outside
@@ -59,7 +59,7 @@ class Either:
 
 @dataclass(frozen=True)
 class Not:
-    """The part is not so; also true where a cell is empty."""
+    """The part is not true; holds also where a cell is empty."""
 
     part: "Condition"
 
@@ -69,9 +69,9 @@ Condition = Compare | Present | Both | Either | Not
 
 @dataclass(frozen=True)
 class Query:
-    """What to keep: rows that meet `condition`, a seeded share of them or of groups, so many.
+    """Rows that meet `condition`, or a seeded share or a number of them or of their groups.
 
-    `split` deals what is then left to parts; `part` keeps one of them.
+    `split` splits the selected rows into parts; `part` selects one of them.
     """
 
     condition: Condition | None = None
@@ -80,18 +80,18 @@ class Query:
     limit: int | None = None
     group_by: str | None = None
     columns: tuple[str, ...] = field(default=())
-    """The columns it names, in order."""
+    """The columns that the query names, in order."""
     split: Split | None = None
     part: str | None = None
 
     @property
-    def deals(self) -> Split | None:
-        """How the rows are dealt to the parts of a job; None if the query only keeps rows."""
+    def job_split(self) -> Split | None:
+        """The split of a job's rows, or None if the query only selects rows."""
         return self.split if self.part is None else None
 
-    def undealt(self) -> "Query":
-        """All the rows that a job has, dealt to its parts or not."""
-        return replace(self, split=None) if self.deals is not None else self
+    def without_job_split(self) -> "Query":
+        """The query without the split of a job's rows."""
+        return replace(self, split=None) if self.job_split is not None else self
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Token:
 
 
 def parse(text: str) -> Query:
-    """The query that `text` says. Raises InvalidError that shows where it stops making sense."""
+    """Parse a query. Raises InvalidError naming the position of an error."""
     if len(text) > MAX_CHARACTERS:
         raise InvalidError(f"a query has at most {MAX_CHARACTERS:,} characters")
     return _Parser(text).query()
@@ -141,7 +141,7 @@ class _Parser:
         )
 
     def _split(self) -> Split | None:
-        """What `@split` and the directives that go with it say."""
+        """The split that `@split` and its directives describe."""
         given = self._given
         stratify, part = given.get("stratify"), given.get("part")
         if "split" not in given:
@@ -247,7 +247,7 @@ class _Parser:
                 self._read_shares(value.text)
 
     def _read_shares(self, first: str) -> None:
-        """Of `0.8:0.1:0.1` what follows the first share."""
+        """The shares after the first one, as in `0.8:0.1:0.1`."""
         self._shares = [float(first)]
         while self._take(":"):
             token = self._value("a share")
@@ -323,5 +323,5 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def invalid(message: str) -> InvalidError:
-    """What is wrong with a query, as an error of the field `query`."""
+    """An error of the field `query`."""
     return InvalidError(message, [FieldError("query", message)])

@@ -1,4 +1,4 @@
-"""The rows of a table that a query keeps: the same rows in the same order on every machine."""
+"""Select the rows of a table by a query: the same rows in the same order on every machine."""
 
 import numpy as np
 import pyarrow as pa
@@ -27,30 +27,32 @@ _TYPES = {"float16": pa.float16(), "float32": pa.float32(), "float64": pa.float6
 
 
 def check(query: Query, schema: DatasetSchema) -> None:
-    """Raise InvalidError naming a column that is not there, or a value it cannot be compared to."""
+    """Raise InvalidError naming a missing column, or a value that it cannot be compared to."""
     fields = []
     for column in schema.columns:
         kind = _TYPES.get(column.dtype) or pa.type_for_alias(column.dtype)
         fields.append(tensor_field(column.name, kind, column.shape))
-    _found(query, pa.schema(fields).empty_table())
+    _matching(query, pa.schema(fields).empty_table())
 
 
 def select(query: Query, table: pa.Table) -> NDArray[np.int64]:
-    """The row numbers that `query` keeps, ascending.
+    """The row numbers that `query` selects, ascending.
 
-    `@sample` keeps that share of the rows found, or with `@group_by` of the groups, whole;
-    `@limit` the first of them; `@split` those that have a part, `@part` those of one. Raises
+    `@sample` selects that share of the matching rows, or with `@group_by` of the groups. `@limit`
+    selects the first of them, `@split` the rows of all parts, `@part` the rows of one part. Raises
     InvalidError as `check` does, and for parts that would be empty.
     """
-    return dealt(query, table)[0]
+    return select_parts(query, table)[0]
 
 
-def dealt(query: Query, table: pa.Table) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
-    """What `select` keeps, and that of each part that `@split` makes, or of the one it wants.
+def select_parts(
+    query: Query, table: pa.Table
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    """The rows that `select` returns, and those of each part of `@split`, or of the selected part.
 
     Without `@split` there are no parts. Raises InvalidError as `select` does.
     """
-    rows = _found(query, table)
+    rows = _matching(query, table)
     if query.split is None:
         return rows, {}
     chosen = pa.array(rows)
@@ -58,12 +60,14 @@ def dealt(query: Query, table: pa.Table) -> tuple[NDArray[np.int64], dict[str, N
         every = assign(query.split, len(rows), lambda name: table.column(name).take(chosen))
     except InvalidError as error:
         raise invalid(f"@split: {error.detail}") from error
-    parts = {name: rows[one] for name, one in every.items() if query.part in (None, name)}
+    parts = {
+        name: rows[part_rows] for name, part_rows in every.items() if query.part in (None, name)
+    }
     return np.sort(np.concatenate(list(parts.values()))), parts
 
 
-def _found(query: Query, table: pa.Table) -> NDArray[np.int64]:
-    """The rows that are kept before they are dealt to parts."""
+def _matching(query: Query, table: pa.Table) -> NDArray[np.int64]:
+    """The matching rows before they are split."""
     rows = np.arange(table.num_rows)
     for name in query.columns:
         _scalar(table, name)
@@ -84,9 +88,9 @@ def _sampled(rows: NDArray[np.int64], query: Query, table: pa.Table) -> NDArray[
         groups = group_codes(table.column(query.group_by).take(pa.array(rows)))
     count = int(groups.max()) + 1 if len(groups) else 0
     order = np.argsort(words(count, query.seed, "sample"), kind="stable")
-    kept = np.zeros(count, bool)
-    kept[order[: round(count * share)]] = True
-    return rows[kept[groups]] if count else rows
+    sampled = np.zeros(count, bool)
+    sampled[order[: round(count * share)]] = True
+    return rows[sampled[groups]] if count else rows
 
 
 def _met(condition: Condition, table: pa.Table) -> pa.ChunkedArray:
@@ -100,10 +104,10 @@ def _met(condition: Condition, table: pa.Table) -> pa.ChunkedArray:
     if isinstance(condition, Not):
         return pc.invert(_met(condition.part, table))
     together = pc.and_ if isinstance(condition, Both) else pc.or_
-    found = _met(condition.parts[0], table)
+    met = _met(condition.parts[0], table)
     for part in condition.parts[1:]:
-        found = together(found, _met(part, table))
-    return found
+        met = together(met, _met(part, table))
+    return met
 
 
 def _value(condition: Compare, kind: pa.DataType) -> pa.Scalar:

@@ -1,4 +1,4 @@
-"""What a dataset version holds: its columns, their types and what was seen in them."""
+"""The schema of a dataset version: columns, types and statistics."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ Label = Annotated[bool | int | float | str, Field(union_mode="smart")]
 
 
 class Distribution(BaseModel):
-    """How the numbers of a column are spread, by `sampled` of them at regular distances."""
+    """Quantiles and a histogram of a column, of `sampled` numbers at a regular distance."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,8 +34,8 @@ class Distribution(BaseModel):
 class ColumnSchema(BaseModel):
     """One column: `dtype` of a value, `shape` of one cell (`()` a value, `(28, 28)` an image).
 
-    The numbers describe what the column holds over all rows and all elements of a cell; nulls and
-    values that are not finite are left out of them.
+    The statistics cover all rows and all elements of a cell, without nulls and values that are not
+    finite.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,7 +62,7 @@ class ColumnSchema(BaseModel):
 
     @property
     def size(self) -> int:
-        """How many numbers one cell holds."""
+        """The numbers in one cell."""
         size = 1
         for extent in self.shape:
             size *= extent
@@ -70,7 +70,7 @@ class ColumnSchema(BaseModel):
 
 
 class DatasetSchema(BaseModel):
-    """The columns of a dataset version in their order, and how many rows there are."""
+    """The columns of a dataset version in order, and its number of rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,7 +83,7 @@ class DatasetSchema(BaseModel):
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> ColumnSchema:
-        """The column called `name`. Raises InvalidError that lists the columns there are."""
+        """The column called `name`. Raises InvalidError that lists the columns."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -91,6 +91,6 @@ class DatasetSchema(BaseModel):
 
 
 def listed(names: tuple[str, ...], most: int = 12) -> str:
-    """The names for a sentence, cut short when there are many."""
+    """The names for a sentence, shortened when there are many."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,4 +1,4 @@
-"""Cells that are arrays: how a column of them lies in Arrow."""
+"""Columns of arrays in Arrow: fields, shapes and conversion."""
 
 import json
 import math
@@ -42,16 +42,16 @@ def tensor_array(values: NDArray[Any], field: pa.Field) -> pa.Array:
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The chunks of a column as one array."""
+    """The chunks of a column joined to one array."""
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks)
 
 
 def unnested(column: pa.Array, field: pa.Field, row: int) -> tuple[pa.Array, tuple[int, ...]]:
-    """The values of a column of lists, in one flat array, and the shape all cells share.
+    """The values of a column of lists as one flat array, and the shape of all cells.
 
-    `row` rows came before this batch. Raises InvalidError naming the column, and the row of a
+    `row` rows precede this batch. Raises InvalidError naming the column, and the row of a
     missing cell or of one with another shape than the first.
     """
     shape: list[int] = []
@@ -87,7 +87,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _declared_shape(field: pa.Field, size: int) -> tuple[int, ...]:
-    """The shape that a field of flat lists tells in its metadata or tensor type, if it fits."""
+    """The shape of flat lists in the metadata or tensor type of a field, if it fits."""
     kind = field.type
     if isinstance(kind, pa.FixedShapeTensorType):
         shape = tuple(kind.shape)

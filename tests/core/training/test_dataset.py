@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from core.data.ingest.profile import describe
 from core.data.table.query import parse
-from core.data.table.row_filter import dealt, select
+from core.data.table.row_filter import select, select_parts
 from core.errors import InvalidError
 from core.spec import JobSpec
 from core.spec.admission import check
@@ -85,7 +85,7 @@ def test_a_job_trains_on_the_parts_that_its_query_makes(
     check(spec, describe(path), 10**9)
     for dataset, _ in (from_table(spec, table), load(spec, path, 2_000)):
         for part in ("train", "valid", "test"):
-            wanted = dealt(parse(query), table)[1][part]
+            wanted = select_parts(parse(query), table)[1][part]
             assert rows_of(getattr(dataset, part)) == set(wanted.tolist())
 
 

@@ -14,7 +14,7 @@ from core.family import load, members
 
 load(__name__, __path__)
 
-# What clients send when nobody said what the bytes are: then the first bytes decide.
+# Content types that clients send by default: the first bytes decide then.
 UNTYPED = frozenset(
     {"", "application/octet-stream", "application/x-www-form-urlencoded"}
     | {"application/gzip", "application/x-gzip", "application/zstd"}
@@ -29,9 +29,9 @@ def known() -> tuple[type[Format], ...]:
 
 
 def typed(content_type: str, filename: str) -> str:
-    """The content type of an upload: the one given, or if it tells nothing the name's ending's.
+    """The content type of an upload: the given one, or if it is generic, that of the file ending.
 
-    A name without a known ending leaves the choice to the first bytes.
+    For a name without a known ending the first bytes decide later.
     """
     message = Message()
     message["content-type"] = content_type or "application/octet-stream"
@@ -47,10 +47,10 @@ def typed(content_type: str, filename: str) -> str:
 
 
 def choose(content_type: str, source: Path) -> Format:
-    """The format named by an upload's content type, its parameters as options.
+    """The format of a content type, with its parameters as options.
 
-    Without a telling content type the first bytes decide. Raises InvalidError for an unknown type
-    or option, or when the bytes plainly are another format than the type says.
+    For a generic content type the first bytes decide. Raises InvalidError for an unknown type
+    or option, or when the bytes are plainly of another format.
     """
     message = Message()
     message["content-type"] = content_type or "application/octet-stream"
@@ -79,7 +79,7 @@ def choose(content_type: str, source: Path) -> Format:
 def _by_type(
     essence: str, family: dict[str, type[Format]], seen: type[Format] | None
 ) -> type[Format]:
-    """The format of a media type (of several, the one that was seen), or InvalidError."""
+    """The format of a media type; of several, the one the bytes match. Raises InvalidError."""
     claiming = [one for one in family.values() if essence in one.content_types]
     if seen in claiming:
         return seen
@@ -90,7 +90,7 @@ def _by_type(
 
 
 def _text(source: Path, family: dict[str, type[Format]]) -> type[Format]:
-    """CSV, for text that nothing else was said about. Raises InvalidError for what is no text."""
+    """CSV, for text of unknown format. Raises InvalidError for other bytes."""
     with plain(source) as file:
         if b"\0" in file.read(HEAD_BYTES):
             titles = listed(tuple(one.title for one in family.values()))
@@ -99,7 +99,7 @@ def _text(source: Path, family: dict[str, type[Format]]) -> type[Format]:
 
 
 def _by_bytes(source: Path) -> type[Format] | None:
-    """The format whose files begin like this one, and for an archive hold such files."""
+    """The format that the first bytes, or the files of an archive, indicate."""
     with plain(source) as file:
         head = file.read(HEAD_BYTES)
     fitting = [

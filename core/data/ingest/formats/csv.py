@@ -1,4 +1,4 @@
-"""CSV: the delimiter sniffed, the types of columns found by looking at every row."""
+"""CSV: the delimiter is sniffed, and column types are inferred from every row."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ class Csv(Format):
             raise self._explained(error) from error
 
     def _header(self, head: bytes, delimiter: str, limits: Limits) -> dict[str, str]:
-        """The names PyArrow will give the columns, and ours: without blanks around, and judged."""
+        """The column names of PyArrow, and ours: stripped and checked."""
         text = head.decode("utf-8-sig", errors="ignore").lstrip("\r\n")
         try:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
@@ -88,7 +88,7 @@ class Csv(Format):
     def _guess(
         self, source: Path, delimiter: str, names: dict[str, str], seen: TextScan, limits: Limits
     ) -> list[ColumnGuess]:
-        """What every column holds, from all its rows."""
+        """The type of every column, from all its rows."""
         declared = {name.strip() for name in self.text.split(",")} - {""}
         if unknown := sorted(declared - set(names.values())):
             raise InvalidError(f"there is no column {unknown[0]!r} to be read as text")
@@ -119,7 +119,7 @@ class Csv(Format):
         seen: TextScan,
         types: dict[str, pa.DataType],
     ) -> Iterator[pa.RecordBatch]:
-        """The rows converted to `types`, under our names."""
+        """The rows converted to `types`, with our column names."""
         with plain(source) as stream:
             reader = pacsv.open_csv(
                 stream,
@@ -144,7 +144,7 @@ class Csv(Format):
                 yield batch.rename_columns(list(names.values()))
 
     def _explained(self, error: pa.ArrowInvalid) -> InvalidError:
-        """What PyArrow says, in our words: rows count from 1 below the header."""
+        """An error of PyArrow as ours: rows count from 1 below the header."""
         told = str(error)
         if found := BAD_ROW.search(told):
             row, expected, got = map(int, found.groups())
@@ -169,7 +169,7 @@ class Csv(Format):
 
 
 def sniff(head: bytes) -> str:
-    """The delimiter that cuts the first lines into the same number of values, most of them."""
+    """The delimiter that splits the first lines into the same, largest number of values."""
     lines = head.decode("utf-8-sig", errors="ignore").splitlines(keepends=True)
     if len(lines) > 1 and not head.endswith((b"\n", b"\r")):
         lines = lines[:-1]
@@ -189,7 +189,7 @@ def sniff(head: bytes) -> str:
 
 
 def _check_delimiter(delimiter: str, head: bytes) -> None:
-    """Refuse a declared delimiter that is nowhere in the header when another one fits."""
+    """Raise InvalidError for a declared delimiter that the header lacks while another fits."""
     header = head.decode("utf-8-sig", errors="ignore").lstrip().partition("\n")[0].strip()
     better = sniff(head)
     if delimiter not in header and better in header:
@@ -200,17 +200,17 @@ def _check_delimiter(delimiter: str, head: bytes) -> None:
 
 
 def _block_bytes(columns: int, longest: int) -> int:
-    """How much to parse at once: not much for very many columns, but some whole lines."""
+    """The bytes to parse at once: few for very many columns, but several whole lines."""
     return min(BLOCK_BYTES, max(4 * longest, RESERVED_BYTES // columns, 2**16))
 
 
 def _all_numbers(names: list[str]) -> bool:
-    """Whether every name reads as a number."""
+    """Whether every name is a number."""
     return all(NUMBER.fullmatch(name) for name in names)
 
 
 def _counted(names: list[str]) -> bool:
-    """Whether the names are 0, 1, 2 ... or 1, 2, 3 ...: what pandas calls unnamed columns."""
+    """Whether the names are 0, 1, 2 ... or 1, 2, 3 ..., as pandas names unnamed columns."""
     return any(
         names == [str(place) for place in range(first, first + len(names))] for first in (0, 1)
     )

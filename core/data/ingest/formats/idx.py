@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: one array a file, or images and labels together in a zip."""
+"""IDX, the format of MNIST: one array per file, or images and labels together in a zip."""
 
 import gzip
 import io
@@ -30,11 +30,11 @@ SPLITS = {"train": "train", "t10k": "test", "test": "test", "valid": "valid"}
 
 @member
 class Idx(Format):
-    """One IDX file (gzip is fine), or a zip of IDX files named as MNIST's are.
+    """One IDX file, possibly in gzip, or a zip of IDX files with the names of MNIST.
 
     Arrays with axes become the column `image`, vectors the column `label`. A zip may hold several
     parts (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` ...): their rows follow each other,
-    and a column `split` says where each comes from. Images get a channel axis: (height, width, 1).
+    and a column `split` has the part of each row. Images get a channel axis: (height, width, 1).
     """
 
     kind: Literal["idx"] = "idx"
@@ -82,7 +82,7 @@ class Idx(Format):
 
 
 def encode(array: NDArray[Any]) -> bytes:
-    """An array as an IDX file."""
+    """The bytes of an IDX file with an array."""
     big = array.astype(array.dtype.newbyteorder(">"))
     codes = {np.dtype(name): code for code, name in TYPES.items()}
     head = bytes((0, 0, codes[big.dtype], big.ndim))
@@ -127,5 +127,5 @@ def _archive(source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
 
 
 def _marked(batch: pa.RecordBatch, part: str) -> pa.RecordBatch:
-    """The batch with the column that says which part its rows come from."""
+    """The batch with a column that has the part of its rows."""
     return batch.append_column("split", pa.array([part] * batch.num_rows))

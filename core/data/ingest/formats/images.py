@@ -1,4 +1,4 @@
-"""Pictures in a zip, a folder a class: PNG and JPEG."""
+"""Images in a zip, one folder per class: PNG and JPEG."""
 
 import io
 import math
@@ -42,7 +42,7 @@ class Images(Format):
 
     Becomes the columns `image` (height, width, channel; bytes 0 to 255; one channel when all
     pictures are gray), `label` (the folder), `file` and, if there is one, `split`. All pictures
-    must have one size, or `width` and `height` say to which they are brought.
+    must have one size, unless `width` and `height` set the size to which they are scaled.
     """
 
     kind: Literal["images"] = "images"
@@ -55,7 +55,7 @@ class Images(Format):
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg")
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
-        """See Format.read. Sizes are judged by the pictures' headers before any is decoded."""
+        """See Format.read. Sizes are checked by the headers of pictures before any is decoded."""
         if bool(self.width) != bool(self.height):
             raise InvalidError("width and height go together")
         try:
@@ -89,7 +89,7 @@ class Images(Format):
             yield pa.record_batch(columns, schema=pa.schema(fields))
 
     def _shape(self, archive: zipfile.ZipFile, pictures: list["Picture"]) -> tuple[int, int, int]:
-        """Height, width and channels of every row, by the headers of all pictures."""
+        """Height, width and channels of every row, from the headers of all pictures."""
         sizes: Counter[tuple[int, int]] = Counter()
         gray, odd = True, None
         for one in pictures:
@@ -120,7 +120,7 @@ class Images(Format):
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Self, bytes]]:
-        """Gray and colored, PNG and JPEG, with and without splits, brought to one size."""
+        """Gray and colored, PNG and JPEG, with and without splits, scaled to one size."""
         gray = {"all/cat/1.png": ("L", (3, 2)), "all/dog/1.png": ("1", (3, 2))}
         colored = {"train/cat/1.png": ("RGB", (8, 8)), "test/dog/2.jpg": ("L", (8, 8))}
         yield cls(), _zipped(gray | {"all/.DS_Store": None})
@@ -130,7 +130,7 @@ class Images(Format):
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the archive, its class and its part of the data (empty: there are none)."""
+    """One picture of the archive, its class and its part of the data, empty without parts."""
 
     info: zipfile.ZipInfo
     label: str
@@ -138,7 +138,7 @@ class Picture:
 
 
 def _pictures(files: list[zipfile.ZipInfo]) -> list[Picture]:
-    """The pictures in the order of their names, whatever the order in the archive."""
+    """The pictures in the order of their names."""
     named = [info for info in files if not LITTER.search(info.filename)]
     parts = {info.filename: info.filename.split("/") for info in named}
     if not parts:
@@ -158,7 +158,7 @@ def _pictures(files: list[zipfile.ZipInfo]) -> list[Picture]:
 
 
 def _opened(archive: zipfile.ZipFile, one: Picture) -> Image.Image:
-    """The picture with its header read and its pixels not yet."""
+    """The picture with its header read but its pixels not decoded."""
     try:
         with warnings.catch_warnings():
             # We judge sizes ourselves, by the header.
@@ -173,7 +173,7 @@ def _opened(archive: zipfile.ZipFile, one: Picture) -> Image.Image:
 
 
 def _orientation(image: Image.Image, one: Picture) -> int:
-    """How the camera was held, from 1 (upright) to 8."""
+    """The EXIF orientation, from 1 (upright) to 8."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except (OSError, ValueError, TypeError, SyntaxError, struct.error) as error:
@@ -181,7 +181,7 @@ def _orientation(image: Image.Image, one: Picture) -> int:
 
 
 def _pixels(image: Image.Image, one: Picture, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The pixels (height, width, channel) of a picture, set upright and brought to `shape`."""
+    """The pixels (height, width, channel) of a picture, rotated upright and scaled to `shape`."""
     height, width, channels = shape
     try:
         # PNG has no such custom, and asking would decode it.
@@ -195,7 +195,7 @@ def _pixels(image: Image.Image, one: Picture, shape: tuple[int, int, int]) -> ND
 
 
 def _zipped(files: Mapping[str, tuple[str, tuple[int, int]] | None]) -> bytes:
-    """An archive of pictures with a gradient in them; None is a file that is no picture."""
+    """An archive of pictures with a gradient; None gives a file that is not a picture."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         for name, described in files.items():

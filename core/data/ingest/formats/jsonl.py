@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, its keys the columns."""
+"""JSON lines: one object per line, with the columns as keys."""
 
 import gzip
 import re
@@ -82,7 +82,7 @@ class Jsonl(Format):
 
 
 def _blocks(source: Path) -> Iterator[bytes]:
-    """The bytes in blocks of whole lines, those without any object left out."""
+    """The bytes in blocks of whole lines, without blocks that hold no object."""
     with plain(source) as stream:
         rest = stream.read(3).removeprefix(b"\xef\xbb\xbf")
         while piece := stream.read(BLOCK_BYTES):
@@ -94,7 +94,7 @@ def _blocks(source: Path) -> Iterator[bytes]:
 
 
 def _texts(schema: pa.Schema) -> pa.Schema:
-    """The schema with times as the text they were: only some of a column may look like times."""
+    """The schema with times as text: only some values of a column may look like times."""
     for place, field in enumerate(schema):
         if pa.types.is_temporal(field.type):
             schema = schema.set(place, field.with_type(pa.string()))
@@ -102,7 +102,7 @@ def _texts(schema: pa.Schema) -> pa.Schema:
 
 
 def _unified(before: pa.Schema | None, now: pa.Schema, row: int) -> pa.Schema:
-    """One schema that both fit."""
+    """A schema that holds the values of both."""
     if before is None:
         return now
     try:
@@ -119,7 +119,7 @@ def _unified(before: pa.Schema | None, now: pa.Schema, row: int) -> pa.Schema:
 
 
 def _explained(error: pa.ArrowInvalid, row: int) -> InvalidError:
-    """What PyArrow says, with the number of the row in the whole file, from 1."""
+    """An error of PyArrow as ours, with the number of the row in the file, from 1."""
     told = str(error).splitlines()[0].removeprefix("JSON parse error: ")
     if found := ROW.search(told):
         return InvalidError(f"row {row + int(found[1]) + 1}: {ROW.sub('', told)[:300]}")

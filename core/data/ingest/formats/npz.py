@@ -1,4 +1,4 @@
-"""NPZ: named NumPy arrays, a column each. Nothing is ever unpickled."""
+"""NPZ: named NumPy arrays, one column each. Nothing is ever unpickled."""
 
 import io
 import zipfile
@@ -32,7 +32,7 @@ class Npz(Format):
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
-        """See Format.read. The arrays are read side by side, some rows of each at a time."""
+        """See Format.read. The arrays are read together, a few rows of each at a time."""
         try:
             with zipfile.ZipFile(source) as archive, ExitStack() as stack:
                 members = check_archive(archive, source, limits, limits.max_members)
@@ -60,7 +60,7 @@ class Npz(Format):
 def _open(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits, stack: ExitStack
 ) -> ArrayStream:
-    """One array of the archive, its header judged and its numbers still to be read."""
+    """One array of the archive, with its header checked and its numbers not yet read."""
     if not info.filename.endswith(".npy"):
         raise InvalidError(f"the archive holds {info.filename!r}: only .npy arrays are expected")
     stream = stack.enter_context(archive.open(info))

@@ -1,4 +1,4 @@
-"""Parquet: columns with their types, read a bounded number of rows at a time."""
+"""Parquet: typed columns, read a bounded number of rows at a time."""
 
 import io
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Parquet(Format):
     magic: ClassVar[tuple[bytes, ...]] = (b"PAR1",)
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
-        """See Format.read. Sizes are judged by what the footer promises before rows are decoded."""
+        """See Format.read. Sizes in the footer are checked before rows are decoded."""
         try:
             yield from self._batches(source, limits)
         except (pa.ArrowException, OSError) as error:
@@ -40,7 +40,7 @@ class Parquet(Format):
             raise InvalidError(f"the file is not whole Parquet: {_first_line(error)}") from error
 
     def _batches(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
-        """Open, judge the footer, decode."""
+        """Open the file, check the footer and decode the rows."""
         with pq.ParquetFile(
             source,
             thrift_string_size_limit=LONGEST_FOOTER,
@@ -58,7 +58,7 @@ class Parquet(Format):
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Self, bytes]]:
-        """A file of every kind of column that is accepted."""
+        """A file with every kind of column that is accepted."""
         table = pa.table(
             {
                 "number": pa.array([1.5, None, 3.0]),
@@ -75,7 +75,7 @@ class Parquet(Format):
 
 
 def _width(kind: pa.DataType) -> int:
-    """Bytes of one value that will surely be needed: 1 at least, 4 for an offset of text."""
+    """The least bytes of one value: 1, or 4 for an offset of text."""
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size) * _width(kind.value_type)
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
@@ -86,5 +86,5 @@ def _width(kind: pa.DataType) -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    """What the library said, without its details."""
+    """The first line of the library's message."""
     return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

@@ -18,8 +18,8 @@ class Flip(PictureAugmentation):
     direction: Literal["horizontal", "vertical"] = "horizontal"
     probability: Annotated[float, Gt(0), Le(1)] = 0.5
 
-    def apply(self, x: Floats, chance: np.random.Generator) -> Floats:
-        chosen = chance.random(len(x)) < self.probability
+    def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
+        chosen = generator.random(len(x)) < self.probability
         axis = 1 if self.direction == "vertical" else 2
         mirrored = x.copy()
         mirrored[chosen] = np.flip(x[chosen], axis)

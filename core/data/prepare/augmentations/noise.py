@@ -17,8 +17,8 @@ class Noise(Augmentation):
     kind: Literal["noise"] = "noise"
     deviation: Annotated[float, Gt(0)] = 0.1
 
-    def apply(self, x: Floats, chance: np.random.Generator) -> Floats:
-        blurred: Floats = x + chance.standard_normal(x.shape, np.float32) * np.float32(
+    def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
+        blurred: Floats = x + generator.standard_normal(x.shape, np.float32) * np.float32(
             self.deviation
         )
         return blurred.astype(x.dtype, copy=False)

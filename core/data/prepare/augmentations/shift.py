@@ -17,8 +17,8 @@ class Shift(PictureAugmentation):
     kind: Literal["shift"] = "shift"
     pixels: Annotated[int, Ge(1), Le(1000)] = 2
 
-    def apply(self, x: Floats, chance: np.random.Generator) -> Floats:
-        moves = chance.integers(-self.pixels, self.pixels, (len(x), 2), endpoint=True)
+    def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
+        moves = generator.integers(-self.pixels, self.pixels, (len(x), 2), endpoint=True)
         moved = np.zeros_like(x)
         for down, right in np.unique(moves, axis=0).tolist():
             rows = np.flatnonzero((moves == (down, right)).all(axis=1))

@@ -246,7 +246,7 @@ def test_what_is_held_stays(store: CountingStore, root: Path) -> None:
     cache = Cache(root, limit_bytes=2_000)
     first, second, third = (keep(store, bytes([i]) * 1000) for i in range(3))
     with cache.held(store, *first) as path, cache.held(store, *second):
-        with pytest.raises(UnavailableError, match="all it holds is in use"):
+        with pytest.raises(UnavailableError, match="all files are in use"):
             cache.fetch(store, *third)
         assert not Cache(root).forget(first[1])
         assert path.exists()
