@@ -42,9 +42,7 @@ class Scrub:
     def advance(self) -> int:
         """Read as much as the time since the last call allows. Returns the bytes read.
 
-        It reads for a second at most.
-
-        Raises errors of the pass; the next call starts another pass.
+        Reads for at most a second. Raises errors of the pass; the next call starts another pass.
         """
         done = 0
         ends_at = self._clock() + SLACK_SECONDS
