@@ -1,6 +1,6 @@
 """Repair of damaged bytes in the store from cached copies, and the versions affected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from sqlalchemy import Engine, select
@@ -57,24 +57,19 @@ def _replace(engine: Engine, store: Store, cache: Cache, key: str) -> bool:
     path = PurePosixPath(key)
     if path.suffix == SUFFIX:
         content = cache.manifest(path.stem)
-        if content is None:
-            return False
-        with keeping(engine):
-            if damage.noted(store, key):
-                store.put_bytes(content, key)
-        return _confirm(store, key)
+        return content is not None and _write(
+            engine, store, key, lambda: store.put_bytes(content, key)
+        )
     with cache.kept(path.stem) as copy:
-        if copy is None:
-            return False
-        with keeping(engine):
-            # The version may have been erased since the notes were read.
-            if damage.noted(store, key):
-                store.put_file(copy, key)
-    return _confirm(store, key)
+        return copy is not None and _write(engine, store, key, lambda: store.put_file(copy, key))
 
 
-def _confirm(store: Store, key: str) -> bool:
-    """Remove the damage note if the object is sound now; return whether it is."""
+def _write(engine: Engine, store: Store, key: str, put: Callable[[], None]) -> bool:
+    """Call `put` unless the object was erased; return whether the object is sound now."""
+    with keeping(engine):
+        # The version may have been erased since the notes were read.
+        if damage.noted(store, key):
+            put()
     sound = damage.noted(store, key) and is_sound(store, key)
     if sound:
         damage.clear(store, key)

@@ -1,24 +1,21 @@
-"""Ask a sampler for points and a pruner for verdicts, as functions of the trials so far.
+"""Study of a search: it asks a sampler for points and a pruner for verdicts.
 
-An Optuna study is built in memory from the given trials. Only the state of the sampler's random
-numbers is stored besides them (`state`), so that the sampler continues as if it had never been
-interrupted.
+An Optuna study is built in memory from the trials. Only the state of the sampler's random numbers
+is stored besides them, so that the sampler continues as if it had never been interrupted.
 """
 
-import base64
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
 import optuna
-from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.search.dimension import Dimension
 from core.search.pruner import Pruner
+from core.search.random_state import restore_state, save_state
 from core.search.sampler import Sampler
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -86,53 +83,116 @@ class Suggestion:
     attributes: dict[str, Any]
 
 
-def ask(
-    search: Search,
-    study: optuna.Study,
-    first: int,
-    count: int,
-    state: Mapping[str, Any] | None = None,
-    chosen: Mapping[int, Mapping[str, Any]] | None = None,
-) -> tuple[list[Suggestion], dict[str, Any]]:
-    """Return the next `count` points, from trial `first` on, and the state for the next call.
+class Study:
+    """An Optuna study in memory that is updated as trials change.
 
-    `study` holds all trials so far, unless the sampler ignores them. `chosen` are points by trial
-    number that the owner chose; the sampler fills in fields that they leave out.
+    It behaves like a study built anew from all trials. Trials of earlier sweeps (`warm_start`) come
+    first in it; a pruner never compares with them.
     """
-    distributions = _distributions(search)
-    study.sampler = sampler = search.sampler.make(distributions)
-    _restore(study, sampler, state or {})
-    suggestions = []
-    for number in range(first, first + count):
-        if chosen is not None and number in chosen:
-            study.enqueue_trial(_encoded(search, chosen[number]))
-        trial = study.ask(dict(distributions))
-        attributes = study._storage.get_trial_system_attrs(trial._trial_id)
-        suggestions.append(
-            Suggestion(number, _decoded(search, trial.params), _serializable(attributes))
-        )
-    return suggestions, _state(study, sampler)
 
+    def __init__(
+        self,
+        search: Search,
+        records: Sequence[TrialRecord],
+        warm_start: Sequence[TrialRecord] = (),
+    ) -> None:
+        self._search = search
+        self._records = list(records)
+        self._offset = len(warm_start)
+        with quiet():
+            self._judging = build_study(search, records)
+            self._asking = self._judging
+            if warm_start:
+                later = [self._shifted(record) for record in records]
+                self._asking = build_study(search, [*warm_start, *later])
 
-def judge(
-    study: optuna.Study, record: TrialRecord, *, after: int = 0
-) -> tuple[int | None, dict[str, Any]]:
-    """Return the epoch at which a trial should be pruned, or None, and its attributes.
+    def __len__(self) -> int:
+        """Return the number of trials, without those of earlier sweeps."""
+        return len(self._records)
 
-    `study` holds all trials, this one included. The epochs after `after` are judged one by one, so
-    that the verdict on a trial's own reports does not depend on how often it is asked for.
-    """
-    trial_id = study._storage.get_trial_id_from_study_id_trial_number(
-        study._study_id, record.number
-    )
-    verdict = None
-    for epoch in sorted(epoch for epoch in record.reports if epoch > after):
-        trial = copy.copy(study._storage.get_trial(trial_id))
-        trial.intermediate_values = {e: v for e, v in record.reports.items() if e <= epoch}
-        if study.pruner.prune(study, trial):
-            verdict = epoch
-            break
-    return verdict, _serializable(study._storage.get_trial_system_attrs(trial_id))
+    def __getitem__(self, number: int) -> TrialRecord:
+        return self._records[number]
+
+    def update(self, changed: Iterable[TrialRecord]) -> None:
+        """Replace trials, or append them; new numbers follow the last one without a gap."""
+        with quiet():
+            for record in changed:
+                if record.number == len(self._records):
+                    self._records.append(record)
+                else:
+                    self._records[record.number] = record
+                _write_trial(self._search, self._judging, record)
+                if self._asking is not self._judging:
+                    _write_trial(self._search, self._asking, self._shifted(record))
+
+    def ask(
+        self,
+        count: int,
+        *,
+        state: Mapping[str, Any] | None = None,
+        chosen: Mapping[int, Mapping[str, Any]] | None = None,
+        first: int | None = None,
+    ) -> tuple[list[Suggestion], dict[str, Any]]:
+        """Return the next `count` points and the sampler's state for the next call.
+
+        `chosen` are points by trial number that the owner chose; the sampler fills in fields that
+        they leave out. The suggestions are added as open trials. If the sampler ignores trials, the
+        study may be empty: then `first` is the next trial number.
+        """
+        first = len(self._records) if first is None else first
+        with quiet():
+            suggestions, next_state = self._ask(range(first, first + count), state, chosen or {})
+        if first == len(self._records):
+            self.update(
+                TrialRecord(suggestion.number, suggestion.values, attributes=suggestion.attributes)
+                for suggestion in suggestions
+            )
+        return suggestions, next_state
+
+    def judge(self, number: int, *, after: int = 0) -> tuple[int | None, dict[str, Any]]:
+        """Return the epoch at which a trial should be pruned, or None, and its attributes.
+
+        The epochs after `after` are judged one by one, so that the verdict on a trial's own reports
+        does not depend on how often it is asked for. Attributes that the pruner stores are kept.
+        """
+        record, study = self._records[number], self._judging
+        trial_id = _trial_id(study, number)
+        verdict = None
+        with quiet():
+            for epoch in sorted(epoch for epoch in record.reports if epoch > after):
+                trial = copy.copy(study._storage.get_trial(trial_id))
+                trial.intermediate_values = {e: v for e, v in record.reports.items() if e <= epoch}
+                if study.pruner.prune(study, trial):
+                    verdict = epoch
+                    break
+        attributes = _serializable(study._storage.get_trial_system_attrs(trial_id))
+        self._records[number] = replace(record, attributes=attributes)
+        return verdict, attributes
+
+    def _ask(
+        self,
+        numbers: range,
+        state: Mapping[str, Any] | None,
+        chosen: Mapping[int, Mapping[str, Any]],
+    ) -> tuple[list[Suggestion], dict[str, Any]]:
+        search, study = self._search, self._asking
+        distributions = _distributions(search)
+        study.sampler = sampler = search.sampler.make(distributions)
+        restore_state(study, sampler, state or {})
+        suggestions = []
+        for number in numbers:
+            if number in chosen:
+                study.enqueue_trial(_encoded(search, chosen[number]))
+            trial = study.ask(dict(distributions))
+            attributes = study._storage.get_trial_system_attrs(trial._trial_id)
+            suggestions.append(
+                Suggestion(number, _decoded(search, trial.params), _serializable(attributes))
+            )
+        return suggestions, save_state(study, sampler)
+
+    def _shifted(self, record: TrialRecord) -> TrialRecord:
+        """Return a trial with its number after the trials of earlier sweeps."""
+        return replace(record, number=record.number + self._offset)
 
 
 def without_rungs(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,18 +200,24 @@ def without_rungs(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in attributes.items() if not key.startswith(_RUNG)}
 
 
-def write_trial(search: Search, study: optuna.Study, record: TrialRecord) -> None:
+def _write_trial(search: Search, study: optuna.Study, record: TrialRecord) -> None:
     """Replace a trial of the study by `record`, or append it."""
     trial = _frozen(search, record, _distributions(search))
     storage, study_id = study._storage, study._study_id
     if record.number >= storage.get_n_trials(study_id):
         storage.create_new_trial(study_id, template_trial=trial)
         return
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, record.number)
+    trial_id = _trial_id(study, record.number)
     trial.number, trial._trial_id = record.number, trial_id
     # Optuna's public methods refuse to change a trial that has ended.
     storage._set_trial(trial_id, trial)
     storage._update_cache(trial_id, study_id)
+
+
+def _trial_id(study: optuna.Study, number: int) -> int:
+    """Return the id of a trial in the storage of its study."""
+    trial_id: int = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    return trial_id
 
 
 def build_study(search: Search, records: Sequence[TrialRecord]) -> optuna.Study:
@@ -231,47 +297,6 @@ def _decoded(search: Search, values: Mapping[str, Any]) -> dict[str, Any]:
 def _serializable(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of a trial without pickled optimizers."""
     return {key: value for key, value in attributes.items() if ":optimizer" not in key}
-
-
-def _state(study: optuna.Study, sampler: Any) -> dict[str, Any]:
-    """Return the sampler's random state and its attributes of the study, as JSON."""
-    return {
-        "random": [_packed(source.rng) for source in _random_states(sampler)],
-        "study": dict(study._storage.get_study_system_attrs(study._study_id)),
-    }
-
-
-def _restore(study: optuna.Study, sampler: Any, state: Mapping[str, Any]) -> None:
-    for source, packed in zip(_random_states(sampler), state.get("random", ()), strict=False):
-        source.rng.set_state(_unpacked(packed))
-    for key, value in state.get("study", {}).items():
-        study._storage.set_study_system_attr(study._study_id, key, value)
-
-
-def _random_states(sampler: Any) -> Iterator[LazyRandomState]:
-    """Yield the random states inside a sampler, each once, in a fixed order."""
-    seen: set[int] = set()
-    remaining = [sampler]
-    while remaining:
-        item = remaining.pop()
-        if id(item) in seen or not type(item).__module__.startswith(("optuna.", "core.search.")):
-            continue
-        seen.add(id(item))
-        if isinstance(item, LazyRandomState):
-            yield item
-            continue
-        remaining += [value for _, value in sorted(getattr(item, "__dict__", {}).items())]
-
-
-def _packed(rng: np.random.RandomState) -> dict[str, Any]:
-    _, key, position, has_gauss, gauss = rng.get_state(legacy=True)
-    text = base64.b64encode(np.asarray(key, "<u4").tobytes()).decode()
-    return {"key": text, "position": position, "has_gauss": has_gauss, "gauss": gauss}
-
-
-def _unpacked(packed: Mapping[str, Any]) -> tuple[Any, ...]:
-    key = np.frombuffer(base64.b64decode(packed["key"]), "<u4")
-    return "MT19937", key, packed["position"], packed["has_gauss"], packed["gauss"]
 
 
 class quiet(warnings.catch_warnings):  # noqa: N801

@@ -32,7 +32,7 @@ from core.sweeps.queries import (
 )
 from core.sweeps.results import SweepResults, read_results, register_best
 from core.sweeps.snapshot import SnapshotCache
-from core.sweeps.submission import start, started
+from core.sweeps.submission import start
 from core.sweeps.trial_jobs import combined_status, folds
 from core.sweeps.trial_scheduler import Advance, advance, unfinished
 
@@ -73,7 +73,6 @@ __all__ = [
     "show_best",
     "spent",
     "start",
-    "started",
     "sweep_points",
     "trials",
     "unfinished",

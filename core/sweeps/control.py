@@ -51,10 +51,7 @@ def pause(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
 
     Raises NotFoundError, and ConflictError for a sweep that has ended.
     """
-    sweep = get(session, sweep_id, lock=True)
-    _refuse_ended(sweep, "paused")
-    stop_clock(session, sweep)
-    return _switch(session, sweep, SweepStatus.PAUSED, owner, "paused")
+    return _switch(session, sweep_id, SweepStatus.PAUSED, owner)
 
 
 def resume(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
@@ -62,10 +59,20 @@ def resume(session: Session, sweep_id: str, *, owner: str = "local") -> Sweep:
 
     Raises NotFoundError, and ConflictError for a sweep that has ended.
     """
+    return _switch(session, sweep_id, SweepStatus.RUNNING, owner)
+
+
+def _switch(session: Session, sweep_id: str, status: SweepStatus, owner: str) -> Sweep:
+    """Set a sweep to `paused` or `running`, and stop or start its clock."""
+    paused = status is SweepStatus.PAUSED
     sweep = get(session, sweep_id, lock=True)
-    _refuse_ended(sweep, "resumed")
-    start_clock(session, sweep)
-    return _switch(session, sweep, SweepStatus.RUNNING, owner, "resumed")
+    change = "paused" if paused else "resumed"
+    _refuse_ended(sweep, change)
+    (stop_clock if paused else start_clock)(session, sweep)
+    if sweep.status is not status:
+        sweep.status = status
+        _log_change(session, sweep, owner, change)
+    return sweep
 
 
 def edit(
@@ -208,13 +215,6 @@ def _lock_for_edit(session: Session, sweep_id: str) -> Sweep:
         raise ConflictError(f"sweep {sweep_id} is cancelled and cannot be changed any more")
     sweep.turn += 1
     sweep.turn_until = now()
-    return sweep
-
-
-def _switch(session: Session, sweep: Sweep, status: SweepStatus, owner: str, change: str) -> Sweep:
-    if sweep.status is not status:
-        sweep.status = status
-        _log_change(session, sweep, owner, change)
     return sweep
 
 

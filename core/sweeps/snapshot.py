@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.db.tables import Fold, Job, MetricChunk, Sweep, Trial
 from core.jobs.points import unpack
-from core.search.study_cache import CachedStudy
+from core.search.study import Study
 from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
 from core.sweeps.budget import affordable_trials, is_limited, may_start_trials, spent
@@ -45,7 +45,7 @@ class History:
     """
 
     token: int
-    study: CachedStudy
+    study: Study
     open: set[int]
     judged: dict[int, int]
     curves: dict[int, dict[str, Curve]]
@@ -178,7 +178,7 @@ def _read_history(session: Session, sweep: Sweep, spec: SweepSpec) -> History:
         records.append(record_of(trial, reports))
         if trial.open:
             judged[trial.number] = trial.judged_epoch
-    study = CachedStudy(spec.search(sweep.id), records, warm_start_trials(session, sweep, spec))
+    study = Study(spec.search(sweep.id), records, warm_start_trials(session, sweep, spec))
     return History(sweep.turn, study, set(judged), judged, {})
 
 

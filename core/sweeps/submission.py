@@ -8,14 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.data.table.schema import DatasetSchema
-from core.db import idempotency
 from core.db.tables import DatasetVersion, Sweep, Trial
 from core.errors import FieldError, InvalidError
 from core.search.study import TrialRecord
 from core.spec.admission import check
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import start_clock
-from core.sweeps.queries import get
 from core.sweeps.trial_outcome import record_of
 
 MOST_WARM_START_TRIALS = 10_000
@@ -31,24 +29,15 @@ def start(
     owner: str,
     max_weights_bytes: int,
     max_attempts: int = 3,
-    idempotency_key: str | None = None,
-    request_hash: str = "",
 ) -> Sweep:
     """Add a sweep in state `running`; the caller commits.
 
-    `idempotency_key` works as in `jobs.submit`. Raises InvalidError with the path of each field of
-    the job, end of a range or choice that does not fit the data.
+    Raises InvalidError with the path of each field of the job, end of a range or choice that does
+    not fit the data.
     """
     check_new(session, spec, dataset_version, max_weights_bytes)
-    sweep_id = uuid.uuid4().hex
-    if idempotency_key is not None:
-        earlier = idempotency.reserve(
-            session, owner, idempotency_key, request_hash=request_hash, resource_id=sweep_id
-        )
-        if earlier is not None:
-            return get(session, earlier)
     sweep = Sweep(
-        id=sweep_id,
+        id=uuid.uuid4().hex,
         owner=owner,
         name=spec.name,
         spec=spec.model_dump(mode="json"),
@@ -63,17 +52,6 @@ def start(
     session.flush()
     session.refresh(sweep, ["dataset_version"])
     return sweep
-
-
-def started(
-    session: Session, *, owner: str, idempotency_key: str, request_hash: str
-) -> Sweep | None:
-    """Return the sweep that an earlier request with this key started, or None.
-
-    Raises InvalidError if that request had another body.
-    """
-    earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
-    return None if earlier is None else get(session, earlier)
 
 
 def check_new(

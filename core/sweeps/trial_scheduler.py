@@ -18,8 +18,7 @@ from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep, Trial
 from core.errors import SupersededError
-from core.search.study import Suggestion
-from core.search.study_cache import CachedStudy
+from core.search.study import Study, Suggestion
 from core.spec import JobSpec
 from core.spec.sweep import SweepSpec
 from core.status import TERMINAL, SweepStatus
@@ -188,7 +187,7 @@ def _suggest(sweep_id: str, snapshot: Snapshot) -> tuple[list[Suggestion], dict[
     if not snapshot.free:
         return [], snapshot.state
     history = snapshot.history
-    study = history.study if history else CachedStudy(snapshot.spec.search(sweep_id), [])
+    study = history.study if history else Study(snapshot.spec.search(sweep_id), [])
     suggestions, state = study.ask(
         snapshot.free, state=snapshot.state, chosen=snapshot.chosen, first=snapshot.issued
     )

@@ -111,14 +111,19 @@ def test_an_invalid_alias_is_refused(engine: Engine, alias: str) -> None:
     assert [one.path for one in caught.value.errors] == ["alias"]
 
 
-@pytest.mark.usefixtures("digits")
-def test_an_erased_version_is_not_resolved(engine: Engine) -> None:
+def erase_second(engine: Engine) -> None:
+    """Mark `digits@2` as erased."""
     with transaction(engine) as session:
         session.execute(
             update(DatasetVersion)
             .where(DatasetVersion.version == 2)
             .values(erase_requested_at=now(), erased_at=now())
         )
+
+
+@pytest.mark.usefixtures("digits")
+def test_an_erased_version_is_not_resolved(engine: Engine) -> None:
+    erase_second(engine)
     with reading(engine) as session:
         assert datasets.resolve(session, "digits").version == 1
         assert datasets.get_version(session, "digits", 2).erased_at is not None
@@ -133,12 +138,7 @@ def test_an_erased_version_is_not_resolved(engine: Engine) -> None:
 def test_an_upload_of_erased_bytes_adds_a_version(
     engine: Engine, parsed: list[ParsedDataset]
 ) -> None:
-    with transaction(engine) as session:
-        session.execute(
-            update(DatasetVersion)
-            .where(DatasetVersion.version == 2)
-            .values(erase_requested_at=now(), erased_at=now())
-        )
+    erase_second(engine)
     with transaction(engine) as session:
         assert datasets.register(session, "digits", parsed[1]).version == 3
 

@@ -63,7 +63,7 @@ def test_onnxruntime_computes_a_step_as_chainrule_does(
         np.testing.assert_allclose(y, expected.astype(np.float64), rtol=1e-6, atol=1e-6)
 
 
-PREPARE = [
+PREPARE: list[dict[str, Any]] = [
     {"kind": "impute", "columns": ["age"], "strategy": "median"},
     {"kind": "impute", "columns": ["town"], "strategy": "most_frequent"},
     {"kind": "clip", "columns": ["pay"], "high_quantile": 0.9},
@@ -71,6 +71,20 @@ PREPARE = [
     {"kind": "one_hot", "columns": ["town", "rooms"]},
     {"kind": "ordinal", "columns": ["size"]},
 ]
+
+
+def fit(
+    folder: Path, table: pa.Table, prepare: list[dict[str, Any]], **fields: Any
+) -> TrainedModel:
+    """Train a model that predicts the column `y` of a table."""
+    path = folder / "table.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    data = {"target": "y", "prepare": prepare}
+    spec = JobSpec.model_validate({"experiment": "x", "dataset": "x@1", "data": data, **fields})
+    *_, ended = train(spec, path, folder)
+    assert isinstance(ended, TrainingEnded)
+    return TrainedModel.load(Path(ended.path))
 
 
 @pytest.fixture
@@ -89,20 +103,8 @@ def trained(tmp_path: Path) -> TrainedModel:
             "y": ["yes" if rng.random() > 0.4 else "no" for _ in range(rows)],
         }
     )
-    path = tmp_path / "table.arrow"
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    spec = {
-        "experiment": "x",
-        "dataset": "x@1",
-        "data": {"target": "y", "prepare": PREPARE},
-        "network": [{"kind": "dense", "units": 6}, {"kind": "relu"}, {"kind": "dense", "units": 2}],
-        "loss": {"kind": "cross_entropy"},
-        "epochs": 3,
-    }
-    *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
-    assert isinstance(ended, TrainingEnded)
-    return TrainedModel.load(Path(ended.path))
+    layers = [{"kind": "dense", "units": 6}, {"kind": "relu"}, {"kind": "dense", "units": 2}]
+    return fit(tmp_path, table, PREPARE, network=layers, loss={"kind": "cross_entropy"}, epochs=3)
 
 
 def test_a_prepared_model_scores_raw_rows(trained: TrainedModel) -> None:
@@ -178,21 +180,9 @@ def test_a_graph_keeps_digits_beyond_float32(
     time = 1.7e9 + rng.uniform(0, 600, 300)
     x = rng.integers(0, 9, 300).astype(np.int64 if other == "long" else np.float64)
     table = pa.table({"time": time, "x": x, "y": np.sin((time - 1.7e9) / 100) + x})
-    path = tmp_path / "table.arrow"
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    spec = {
-        "experiment": "x",
-        "dataset": "x@1",
-        "data": {"target": "y", "prepare": prepare},
-        "network": [{"kind": "dense", "units": 6}, {"kind": "tanh"}, {"kind": "dense", "units": 1}],
-        "loss": {"kind": "mean_squared_error"},
-        "epochs": 1,
-        "precision": precision,
-    }
-    *_, ended = train(JobSpec.model_validate(spec), path, tmp_path)
-    assert isinstance(ended, TrainingEnded)
-    model = TrainedModel.load(Path(ended.path))
+    layers = [{"kind": "dense", "units": 6}, {"kind": "tanh"}, {"kind": "dense", "units": 1}]
+    loss = {"kind": "mean_squared_error"}
+    model = fit(tmp_path, table, prepare, network=layers, loss=loss, epochs=1, precision=precision)
     exported = to_onnx(model, {"x": other})
     session = onnxruntime.InferenceSession(
         exported.serialized(), providers=["CPUExecutionProvider"]

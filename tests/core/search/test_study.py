@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -25,8 +26,7 @@ from core.search.pruners.threshold import Threshold
 from core.search.sampler import Sampler
 from core.search.samplers.quasi_random import QuasiRandom
 from core.search.samplers.random import Random
-from core.search.study import Outcome, Search, Suggestion, TrialRecord
-from core.search.study_cache import CachedStudy
+from core.search.study import Outcome, Search, Study, Suggestion, TrialRecord
 
 # `members` takes the abstract base of a family.
 SAMPLERS = [e for kind in members(Sampler).values() for e in kind.examples()]  # type: ignore[type-abstract]
@@ -46,14 +46,14 @@ def ask(
     s: Search, records: Sequence[TrialRecord], count: int, **given: Any
 ) -> tuple[list[Suggestion], dict[str, Any]]:
     """The next points of a search, by a study built for this call alone."""
-    return CachedStudy(s, records).ask(count, **given)
+    return Study(s, records).ask(count, **given)
 
 
 def judge(
     s: Search, records: Sequence[TrialRecord], number: int, *, after: int = 0
 ) -> tuple[int | None, dict[str, Any]]:
     """The verdict of a pruner on a trial, by a study built for it alone."""
-    return CachedStudy(s, records).judge(number, after=after)
+    return Study(s, records).judge(number, after=after)
 
 
 def value(point: Mapping[str, Any]) -> float:
@@ -212,3 +212,78 @@ def test_epochs_seen_before_are_not_judged_again() -> None:
     assert judge(s, [late], 0)[0] == 1
     assert judge(s, [late], 0, after=1)[0] is None
     assert judge(search(Random(), Median()), [late], 0)[0] is None
+
+
+# A study that is updated answers as one built anew from all trials.
+
+AT_ONCE = 4
+
+
+def ended(one: TrialRecord) -> TrialRecord:
+    """A trial as its row has it after its end; each seventh one failed."""
+    if one.number % 7 == 3:
+        return replace(one, outcome="failed")
+    return replace(one, outcome="finished", objectives=[value(one.values)])
+
+
+def course(sampler: Sampler, count: int, *, kept: bool) -> list[TrialRecord]:
+    """The trials of a search that always has four trials without a result."""
+    s = search(sampler)
+    records: list[TrialRecord] = []
+    study, state = Study(s, records), None
+    chosen = {} if sampler.exhaustive else {5: {"y": 6}}
+    while len(records) < count:
+        if not kept:
+            study = Study(s, records)
+        found, state = study.ask(2, state=state, chosen=chosen)
+        state = json.loads(json.dumps(state))
+        for one in found:
+            records.append(TrialRecord(one.number, one.values, attributes=one.attributes))
+        if len(records) > AT_ONCE:
+            # The later one ends first.
+            for number in (len(records) - AT_ONCE - 1, len(records) - AT_ONCE - 2):
+                records[number] = ended(records[number])
+                study.update([records[number]])
+    return records
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+def test_asking_is_equal(sampler: Sampler) -> None:
+    assert course(sampler, 30, kept=True) == course(sampler, 30, kept=False)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+def test_suggestions_one_by_one_equal_those_from_rows(sampler: Sampler) -> None:
+    s = search(sampler)
+    study, state, points = Study(s, []), None, []
+    for _ in range(15):
+        (one,), state = study.ask(1, state=state)
+        points.append(dict(one.values))
+        result = [value(one.values)]
+        record = TrialRecord(one.number, one.values, "finished", result, attributes=one.attributes)
+        study.update([record])
+    assert points == sequence(s, 15)
+
+
+@pytest.mark.parametrize("pruner", PRUNERS, ids=repr)
+def test_judging_is_equal(pruner: Pruner) -> None:
+    s = search(Random(), pruner)
+    rows: list[TrialRecord] = []
+    study = Study(s, rows)
+    for number in range(12):
+        mine = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1})
+        rows.append(mine)
+        study.update([mine])
+        for epoch in range(1, 10):
+            level = (number * 5) % 12 + 0.01 * epoch
+            mine = replace(mine, reports={**mine.reports, epoch: level})
+            rows[number] = mine
+            study.update([mine])
+            verdict, attributes = study.judge(number, after=epoch - 1)
+            assert (verdict, attributes) == judge(s, rows, number, after=epoch - 1)
+            rows[number] = mine = replace(mine, attributes=attributes)
+            if verdict is not None:
+                break
+        outcome: Outcome = "pruned" if verdict is not None else "finished"
+        rows[number] = replace(mine, outcome=outcome, objectives=[level])
+        study.update([rows[number]])

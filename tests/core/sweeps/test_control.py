@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from core import jobs, sweeps
 from core.errors import ConflictError, InvalidError
-from core.search.study_cache import CachedStudy
+from core.search.study import Study
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from tests.support.job_cases import claimed, do
@@ -205,14 +205,14 @@ def test_an_edit_during_an_advance_keeps_it_from_starting_trials(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=2)
-    asked = CachedStudy.ask
+    asked = Study.ask
 
     def edit_meanwhile(*given: Any, **named: Any) -> Any:
         do(engine, sweeps.add_points, sweep_id, [{RATE: 0.02}])
         return asked(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(CachedStudy, "ask", edit_meanwhile)
+        patched.setattr(Study, "ask", edit_meanwhile)
         with pytest.raises(Exception, match="edited by another process"):
             sweeps.advance(engine, sweep_id)
     assert table(engine, sweep_id) == []

@@ -1,18 +1,16 @@
-"""Start of a sweep: what is refused, idempotency, and warm starts from earlier sweeps."""
+"""Start of a sweep: what is refused, and warm starts from earlier sweeps."""
 
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from core import sweeps
-from core.db.session import reading, transaction
-from core.db.tables import DatasetVersion, Job, Sweep, Trial
+from core.db.session import reading
+from core.db.tables import Job, Sweep, Trial
 from core.errors import InvalidError
-from core.spec.job import DIGITS
-from core.spec.sweep import SweepChanges, SweepSpec
-from tests.support.job_cases import dataset_version, do
+from core.spec.sweep import SweepChanges
+from tests.support.job_cases import do
 from tests.support.sweep_cases import finish, points, rounds, started, table
 
 RATE = "optimizer.learning_rate"
@@ -102,32 +100,3 @@ def test_a_space_that_does_not_fit_the_data_is_refused(engine: Engine) -> None:
     with reading(engine) as session:
         assert session.query(Sweep).count() == 0
         assert session.query(Trial).count() == session.query(Job).count() == 0
-
-
-def test_one_key_starts_one_sweep(engine: Engine) -> None:
-    with transaction(engine) as session:
-        version = dataset_version(session)
-        spec = SweepSpec.model_validate(
-            {"name": "s", "job": DIGITS, "n_trials": 1,
-             "search_space": {"seed": {"kind": "int", "low": 0, "high": 3}},
-             "objective": {"metric": "valid/loss", "direction": "minimize"}}
-        )  # fmt: skip
-    from_schema(engine)
-
-    def start(session: Session, version: DatasetVersion, request_hash: str) -> str:
-        return sweeps.start(
-            session, spec, version, owner="local", max_weights_bytes=2**30,
-            idempotency_key="k", request_hash=request_hash,
-        ).id  # fmt: skip
-
-    with transaction(engine) as session:
-        version = dataset_version(session)
-        first = start(session, version, "a")
-        assert start(session, version, "a") == first
-        with pytest.raises(InvalidError):
-            start(session, version, "b")
-
-
-def from_schema(engine: Engine) -> None:
-    """Give the dataset version the schema of digits."""
-    started(engine, n_trials=1)

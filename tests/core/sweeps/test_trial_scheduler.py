@@ -10,7 +10,7 @@ from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.errors import ConflictError, SupersededError
-from core.search.study_cache import CachedStudy
+from core.search.study import Study
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from core.sweeps import trial_scheduler
@@ -109,15 +109,15 @@ def test_an_advance_that_loses_its_lock_writes_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id = started(engine, n_trials=4, max_parallel=4)
-    think = CachedStudy.ask
+    think = Study.ask
 
     def slowly(*given: Any, **named: Any) -> Any:
-        monkeypatch.setattr(CachedStudy, "ask", think)
+        monkeypatch.setattr(Study, "ask", think)
         lapse(engine)
         assert sweeps.advance(engine, sweep_id).started == 4
         return think(*given, **named)
 
-    monkeypatch.setattr(CachedStudy, "ask", slowly)
+    monkeypatch.setattr(Study, "ask", slowly)
     with pytest.raises(SupersededError):
         sweeps.advance(engine, sweep_id)
     assert len(table(engine, sweep_id)) == 4
