@@ -8,9 +8,9 @@ add a file with a class under `@member`; nothing else changes.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
 
@@ -59,10 +59,13 @@ def member(cls: type[T]) -> type[T]:
     return dataclass(frozen=True, kw_only=True)(cls)
 
 
-def members(family: type[T]) -> dict[str, type[T]]:
-    """All members of `family` by kind, in alphabetical order."""
+def members(family: Callable[..., T]) -> dict[str, type[T]]:
+    """All members of the class `family` by kind, in alphabetical order.
+
+    `family` is typed as a callable because type checkers accept no abstract class as `type[T]`.
+    """
     by_kind: dict[str, type[T]] = {}
-    remaining = list(family.__subclasses__())
+    remaining = cast("type[T]", family).__subclasses__()
     while remaining:
         subclass = remaining.pop()
         remaining.extend(subclass.__subclasses__())

@@ -14,7 +14,7 @@ Name = Annotated[
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-/]{1,250}$")]
 Tags = Annotated[
     dict[TagKey, Annotated[str, StringConstraints(max_length=4096)]],
-    Field(default_factory=dict, max_length=64),
+    Field(max_length=64),
 ]
 """Free-form labels of a job."""
 

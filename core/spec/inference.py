@@ -39,7 +39,7 @@ class InferenceSpec(Spec):
         description="`name@3`, `name@alias`, or `name` for the latest version"
     )
     name: Name | None = Field(None, description="default: derived from the model and the dataset")
-    tags: Tags
+    tags: Tags = Field(default_factory=dict)
     priority: Priority = 0
     max_attempts: MostAttempts = None
 

@@ -54,7 +54,7 @@ class JobSpec(TrainingSpec):
         description="`name@3`, `name@alias`, or `name` for the latest version"
     )
     data: DataSpec
-    tags: Tags
+    tags: Tags = Field(default_factory=dict)
     priority: Priority = 0
     max_attempts: MostAttempts = None
     checkpoint: CheckpointSpec = CheckpointSpec()

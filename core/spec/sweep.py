@@ -63,7 +63,7 @@ class Objective(Spec):
 
 
 class Budget(Spec):
-    """Limits of a sweep besides the number of trials; the first one reached ends it."""
+    """Limits of a sweep in addition to the number of trials; the first one reached ends it."""
 
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="running time without pauses; trials still training are then stopped"
@@ -311,7 +311,7 @@ def _objectives(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
 
 
 def after_training(job: JobSpec) -> set[str]:
-    """Return the metrics reported at the end of training, besides those of each epoch."""
+    """Return the metrics reported at the end of training, in addition to those of each epoch."""
     if not job.data.split.test:
         return set()
     return {f"test/{name}" for name in single_numbers(job)}

@@ -24,7 +24,7 @@ class DeviceArray:
     """An array of a `Device`."""
 
     __array_ufunc__ = None
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
 
     def __init__(self, device: "Device", held: np.ndarray) -> None:
         self._device = device
@@ -118,9 +118,10 @@ class Device:
     def asarray(self, values: Any, dtype: Any = None) -> DeviceArray:
         """Bring numbers to the device."""
         if isinstance(values, DeviceArray):
-            values = values._held
-            return self.wrap(values if dtype is None else values.astype(dtype, copy=False))
-        return self.wrap(np.array(values, dtype))
+            array = values._held if dtype is None else values._held.astype(dtype, copy=False)
+        else:
+            array = np.array(values, dtype)
+        return DeviceArray(self, array)
 
     array = asarray
 

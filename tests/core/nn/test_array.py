@@ -1,5 +1,7 @@
 """The array seam on a machine without a GPU."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,8 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 def test_a_host_array_is_its_own_copy_on_the_host() -> None:
     array = np.arange(3)
     assert to_host(array) is array
-    np.testing.assert_array_equal(to_host([1, 2]), [1, 2])
+    numbers: Any = [1, 2]
+    np.testing.assert_array_equal(to_host(numbers), [1, 2])
 
 
 def test_generators_depend_on_seed_and_purpose_alone() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_layers(example: Any, stack: Shape, training: bool, device: Any) -> None
     y, backprop = host.forward(x, training=training)
     remote_y, remote_backprop = remote.forward(device.asarray(x), training=training)
     same(remote_y, y)
-    dy = rng.normal(size=y.shape).astype("float32")
+    dy = np.asarray(rng.normal(size=y.shape), "float32")
     same(remote_backprop(device.asarray(dy)), backprop(dy))
     same(remote.gradients, host.gradients)
     same(remote.state, host.state)
@@ -157,7 +158,7 @@ def test_metrics(example: Any, stack: Shape, device: Any) -> None:
 def test_the_double_refuses_to_come_to_the_host() -> None:
     device = double.Device()
     array = device.asarray(np.arange(3.0))
-    crossings = [
+    crossings: list[Callable[[], object]] = [
         lambda: np.asarray(array),
         lambda: np.add(array, 1),
         lambda: np.sum(array),
@@ -210,5 +211,5 @@ def targets(kind: str, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.integers(2, size=y.shape).astype(y.dtype)
     if kind in {"distribution", "classes"}:
         drawn = np.exp(rng.normal(size=y.shape))
-        return (drawn / drawn.sum(axis=-1, keepdims=True)).astype(y.dtype)
+        return np.asarray(drawn / drawn.sum(axis=-1, keepdims=True), y.dtype)
     return rng.uniform(0.5, 2.0, size=y.shape).astype(y.dtype)

@@ -1,14 +1,18 @@
 """A scope: buffers, hyperparameters of a stack, chance."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from core.nn.array import generators
+from core.nn.array import Shape, generators
 from core.nn.layer import VIEWS, Scope
 
 
-def scope(**changes: object) -> Scope:
-    return Scope(**{"xp": np, "dtype": np.dtype("float32"), "stack": (), "shape": (3,), **changes})
+def scope(
+    stack: Shape = (), shape: Shape = (3,), generators: Sequence[np.random.Generator] = ()
+) -> Scope:
+    return Scope(np, np.dtype("float32"), stack, shape, generators=list(generators))
 
 
 def test_the_same_name_and_shape_give_the_same_buffer() -> None:

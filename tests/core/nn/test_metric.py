@@ -53,8 +53,8 @@ def data(kind: str, shape: Any, lead: Any = (ROWS,), seed: int = 0) -> tuple[Any
         return outputs.astype("float32"), rng.integers(shape[-1], size=lead), weight
     if kind == "binary":
         outputs = np.round(rng.uniform(size=(*lead, *shape)), 1)
-        target = rng.integers(2, size=(*lead, *shape))
-        return outputs.astype("float32"), target.astype("float32"), weight
+        bits = rng.integers(2, size=(*lead, *shape))
+        return outputs.astype("float32"), bits.astype("float32"), weight
     target = rng.normal(3, 1, size=(*lead, *shape))
     outputs = target + rng.normal(0, 0.5, size=target.shape)
     return outputs.astype("float32"), target.astype("float32"), weight

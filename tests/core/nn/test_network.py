@@ -1,6 +1,8 @@
 """Networks: shapes and sizes by arithmetic, weights in one vector, gradients through all layers."""
 
 import tracemalloc
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,12 +42,14 @@ CASES = [pytest.param(IMAGES, (36,), id="images"), pytest.param(SERIES, (4,), id
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
 
 
-def bind(network: Network, shape: Shape, *, seeds=(1,), stack: Shape = ()) -> BoundNetwork:
+def bind(
+    network: Network, shape: Shape, *, seeds: Sequence[int] = (1,), stack: Shape = ()
+) -> BoundNetwork:
     bound = BoundNetwork(network, shape, stack=stack, xp=np, dtype="float64")
     bound.initialize(seeds)
     return bound
@@ -147,8 +151,9 @@ def test_each_network_of_a_stack_starts_from_its_own_initializer() -> None:
 
 
 def test_a_range_upside_down_in_any_network_of_a_stack_is_refused() -> None:
+    minima: Any = np.array([[0.0], [2.0]])
     with pytest.raises(ValueError, match="minimum"):
-        Uniform(minimum=np.array([[0.0], [2.0]]), maximum=1.0)
+        Uniform(minimum=minima, maximum=1.0)
 
 
 def test_the_layer_that_does_not_fit_is_named() -> None:

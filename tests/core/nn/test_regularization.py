@@ -130,9 +130,8 @@ def test_a_stack_is_regularized_as_each_network_alone(fuse: bool, dtype: str) ->
         replace(whole, **{n: getattr(whole, n) * (1 - 0.1 * row) for n in names})
         for row in range(3)
     ]
-    together = replace(
-        whole, **{n: np.array([[getattr(solo, n)] for solo in solos]) for n in names}
-    )
+    numbers: dict[str, Any] = {n: np.array([[getattr(s, n)] for s in solos]) for n in names}
+    together = replace(whole, **numbers)
     stack = network((3,), dtype)
     starts = stack.weights.copy(), stack.gradients.copy()
     regularizer = Regularizer(together, stack, fuse=fuse)

@@ -29,9 +29,9 @@ from core.search.samplers.random import Random
 from core.search.study import Outcome, Search, Study, Suggestion, TrialRecord
 
 # `members` takes the abstract base of a family.
-SAMPLERS = [e for kind in members(Sampler).values() for e in kind.examples()]  # type: ignore[type-abstract]
-PRUNERS = [e for kind in members(Pruner).values() for e in kind.examples()]  # type: ignore[type-abstract]
-DIMENSIONS = [e for kind in members(Dimension).values() for e in kind.examples()]  # type: ignore[type-abstract]
+SAMPLERS = [e for kind in members(Sampler).values() for e in kind.examples()]
+PRUNERS = [e for kind in members(Pruner).values() for e in kind.examples()]
+DIMENSIONS = [e for kind in members(Dimension).values() for e in kind.examples()]
 NUMBERS = {"x": Float(low=-2.0, high=2.0, step=0.5), "y": Int(low=0, high=6)}
 SPACE = {**NUMBERS, "z": Categorical(choices=(1, {"kind": "a"}))}
 

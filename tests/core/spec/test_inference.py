@@ -1,5 +1,7 @@
 """What a trained model can be asked, told from what it was trained for."""
 
+from typing import Any
+
 import pytest
 
 from core.data.table.schema import ColumnSchema, DatasetSchema
@@ -20,7 +22,9 @@ HOMES = DatasetSchema(
         ("cross_entropy", {"interval": 0.9}, "interval"),
     ],
 )
-def test_each_kind_of_model_says_how_sure_it_is_in_its_own_way(loss, asked, path):
+def test_each_kind_of_model_says_how_sure_it_is_in_its_own_way(
+    loss: str, asked: dict[str, Any], path: str
+) -> None:
     trained = JobSpec.model_validate(
         {
             "experiment": "homes",

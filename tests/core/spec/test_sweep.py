@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from core.nn.layers.dense import Dense
+from core.nn.layers.elu import Elu
 from core.spec import paths
+from core.spec.job import DIGITS
 from core.spec.sweep import EXAMPLE, SweepSpec
 
 
@@ -26,8 +29,8 @@ def test_the_example_is_valid_and_makes_jobs() -> None:
     sweep = SweepSpec.model_validate(EXAMPLE)
     job = sweep.at({"optimizer.learning_rate": 0.5, "network[0].units": 7})
     assert job.optimizer.learning_rate == 0.5
-    assert job.layers[0].units == 7
-    assert sweep.job.layers[0].units == 64
+    assert job.layers[0] == Dense(units=7)
+    assert sweep.job.layers[0] == Dense(units=64)
     assert SweepSpec.model_validate(sweep.model_dump(mode="json")) == sweep
 
 
@@ -95,7 +98,7 @@ def test_an_objective_that_nothing_reports() -> None:
 
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_a_table_is_no_objective(part: str) -> None:
-    job = {**EXAMPLE["job"], "metrics": [{"kind": "accuracy"}, {"kind": "confusion_matrix"}]}
+    job = {**DIGITS, "metrics": [{"kind": "accuracy"}, {"kind": "confusion_matrix"}]}
     table = {"metric": f"{part}/confusion_matrix", "direction": "maximize"}
     found = refused(job=job, objective=table, pruner={"kind": "none"})
     assert "is not reported" in found["objective/metric"]
@@ -137,7 +140,7 @@ def test_a_grid_has_no_more_trials_than_points() -> None:
 def test_whole_layers_may_be_searched() -> None:
     layers = {"kind": "categorical", "choices": [{"kind": "relu"}, {"kind": "elu", "alpha": 0.5}]}
     sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": {"network[1]": layers}})
-    assert sweep.at({"network[1]": {"kind": "elu", "alpha": 0.5}}).layers[1].alpha == 0.5
+    assert sweep.at({"network[1]": {"kind": "elu", "alpha": 0.5}}).layers[1] == Elu(alpha=0.5)
 
 
 def test_a_path_and_its_steps() -> None:
@@ -164,8 +167,7 @@ def test_a_cross_validated_trial_is_a_job_for_each_fold() -> None:
 
 def test_folds_that_cannot_be_are_refused() -> None:
     def job(split: dict[str, Any]) -> dict[str, Any]:
-        data = {**EXAMPLE["job"]["data"], "split": split}  # type: ignore[index, call-overload]
-        return {**EXAMPLE["job"], "data": data}  # type: ignore[dict-item]
+        return {**DIGITS, "data": {"target": "label", "split": split}}
 
     assert set(refused(cross_validation={"folds": 1})) == {"cross_validation/folds"}
     folded = job({"fold": {"number": 0, "of": 3}})

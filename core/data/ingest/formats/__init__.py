@@ -25,7 +25,7 @@ HEAD_BYTES = 16
 
 def known() -> tuple[type[Format], ...]:
     """All formats."""
-    return tuple(members(Format).values())  # type: ignore[type-abstract]
+    return tuple(members(Format).values())
 
 
 def typed(content_type: str, filename: str) -> str:
@@ -58,7 +58,7 @@ def choose(content_type: str, source: Path) -> Format:
     given = message.get_params(failobj=[], header="content-type")
     options = {str(name): str(value) for name, value in given[1:]}
     seen = _by_bytes(source)
-    family = members(Format)  # type: ignore[type-abstract]
+    family = members(Format)
     if essence in UNTYPED:
         named = seen or _text(source, family)
     else:
@@ -102,11 +102,7 @@ def _by_bytes(source: Path) -> type[Format] | None:
     """The format that the first bytes, or the files of an archive, indicate."""
     with plain(source) as file:
         head = file.read(HEAD_BYTES)
-    fitting = [
-        one
-        for one in members(Format).values()  # type: ignore[type-abstract]
-        if one.magic and head.startswith(one.magic)
-    ]
+    fitting = [one for one in members(Format).values() if one.magic and head.startswith(one.magic)]
     if len(fitting) > 1:
         suffixes = frozenset(suffix for one in fitting for suffix in one.suffixes)
         found = first_suffix(source, suffixes)

@@ -27,7 +27,7 @@ def test_each_operation_gives_numpys_numbers_for_odd_ones_too(operation: str, dt
     with np.errstate(all="ignore"):
         expected = getattr(np, operation)(*given)
 
-    def program(xp: Any, arrays: list[Symbol], numbers: list[Symbol], _: list[Symbol]) -> None:
+    def program(xp: Any, arrays: list[Symbol], _numbers: list[Symbol], _: list[Symbol]) -> None:
         getattr(xp, operation)(*arrays[: len(given)], out=arrays[2])
 
     out = np.empty_like(x)
@@ -55,7 +55,7 @@ def test_only_what_changed_is_stored_and_consumed_arrays_are_left() -> None:
 
 
 def test_rows_have_coefficients_of_their_own_and_constants_keep_their_precision() -> None:
-    def program(xp: Any, a: list[Symbol], c: list[Symbol], t: list[Symbol]) -> None:
+    def program(_xp: Any, a: list[Symbol], c: list[Symbol], _t: list[Symbol]) -> None:
         a[0] *= c[0]
         a[0] += 0.1
 
@@ -72,7 +72,7 @@ def test_rows_have_coefficients_of_their_own_and_constants_keep_their_precision(
 
 
 def test_what_cannot_be_fused_says_so() -> None:
-    def program(xp: Any, a: list[Symbol], c: list[Symbol], t: list[Symbol]) -> None:
+    def program(xp: Any, a: list[Symbol], _c: list[Symbol], _t: list[Symbol]) -> None:
         xp.exp(a[0], out=a[0])
 
     with pytest.raises(AttributeError, match="exp cannot be compiled"):
@@ -80,7 +80,7 @@ def test_what_cannot_be_fused_says_so() -> None:
 
 
 def test_scratch_is_written_before_it_is_read() -> None:
-    def program(xp: Any, a: list[Symbol], c: list[Symbol], t: list[Symbol]) -> None:
+    def program(_xp: Any, a: list[Symbol], _c: list[Symbol], t: list[Symbol]) -> None:
         a[0] += t[0]
 
     with pytest.raises(ValueError, match="before it is written"):
@@ -88,7 +88,7 @@ def test_scratch_is_written_before_it_is_read() -> None:
 
 
 def test_arrays_that_do_not_suit_are_left_to_array_calls() -> None:
-    def program(xp: Any, a: list[Symbol], c: list[Symbol], t: list[Symbol]) -> None:
+    def program(_xp: Any, a: list[Symbol], _c: list[Symbol], _t: list[Symbol]) -> None:
         a[0] += a[1]
 
     known = trace(program, 2, 0, 0)

@@ -1,12 +1,18 @@
 """A tape plays what was recorded, on new numbers, and says when it cannot."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from core.nn.array import Array
 from core.nn.compile.tape import NAMESPACE, Tape, plain, recorded
 
 
-def play_again(compute, first, second):
+def play_again(
+    compute: Callable[[Array], Array], first: Array, second: Array
+) -> tuple[Tape, Array, Array]:
     """What a tape recorded on `first` gives for `second`, and what `compute` itself gives."""
     memory = first.copy()
     tape = Tape()
@@ -17,7 +23,7 @@ def play_again(compute, first, second):
     return tape, np.array(result), np.asarray(compute(second.copy()))
 
 
-COMPUTATIONS = {
+COMPUTATIONS: dict[str, Callable[[Any], Any]] = {
     "elementwise": lambda x: np.exp(x) * 2 + 1,
     "in place": lambda x: np.subtract(x, 1) ** 2,
     "reductions": lambda x: x.max(axis=-1, keepdims=True) + x.sum(axis=-1, keepdims=True),
@@ -41,7 +47,7 @@ def test_it_plays_on_new_numbers(name: str) -> None:
     [lambda x: x.copy() + 1, lambda x: x[[0, 1]] + 1, lambda x: np.add.accumulate(x, axis=0)],
     ids=["a copy", "fancy indices", "an accumulation"],
 )
-def test_what_cannot_be_noted_makes_it_unsound(compute) -> None:
+def test_what_cannot_be_noted_makes_it_unsound(compute: Callable[[Array], Array]) -> None:
     tape = Tape()
     with tape:
         compute(recorded(np.ones((3, 4))))

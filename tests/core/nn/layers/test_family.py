@@ -1,6 +1,6 @@
 """What every layer promises, checked on the examples of every member."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -20,12 +20,19 @@ SEEDS = (11, 12, 13)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
 
 
-def bind(layer: Layer, shape: Shape, *, dtype: str = "float64", seeds=SEEDS[:1], stack: Shape = ()):
+def bind(
+    layer: Layer,
+    shape: Shape,
+    *,
+    dtype: str = "float64",
+    seeds: Sequence[int] = SEEDS[:1],
+    stack: Shape = (),
+) -> BoundNetwork:
     """The layer as a network of one, its weights all drawn at random, its dx wanted."""
     network = BoundNetwork(Network((layer,)), shape, stack=stack, xp=np, dtype=dtype)
     network.initialize(seeds)
@@ -35,17 +42,20 @@ def bind(layer: Layer, shape: Shape, *, dtype: str = "float64", seeds=SEEDS[:1],
     return network
 
 
-def run(network: BoundNetwork, x: Array, *, seeds=SEEDS[:1]) -> tuple[Array, Callable]:
-    """Outputs and backprop in training, with chance as it was at first."""
+def run(network: BoundNetwork, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Outputs and backprop in training, with the random numbers of a new network."""
     for scope in network.all_scopes():
-        scope.generators = chance = generators(seeds, RANDOM)
-    del chance
-    y, backprop = network.forward(x, training=True)
-    return y, backprop
+        scope.generators = generators(SEEDS[:1], RANDOM)
+    return network.forward(x, training=True)
 
 
 def sample(layer: Layer, shape: Shape, *, batch: int = 3, seed: int = 5) -> Array:
     return layer.sample(np.random.default_rng(seed), (batch, *shape))
+
+
+def gradient(y: Array) -> Array:
+    """A random gradient of outputs `y`."""
+    return np.asarray(np.random.default_rng(6).normal(size=y.shape), y.dtype)
 
 
 def slopes(f: Callable[[], float], place: Array, step: float = 1e-3) -> Array:
@@ -74,7 +84,7 @@ def test_gradients_are_those_of_finite_differences(layer: Layer, shape: Shape) -
     x = sample(layer, shape)
     y, backprop = run(network, x)
     assert y.shape == (3, *layer.output(shape))
-    dy = np.random.default_rng(6).normal(size=y.shape)
+    dy = gradient(y)
     dx = backprop(dy).copy()
     learned = network.gradients.copy()
 
@@ -97,7 +107,7 @@ def test_shapes_and_dtype_are_kept_and_inputs_untouched(
     y, backprop = run(network, x)
     assert y.dtype == dtype
     assert y.shape == (3, *layer.output(shape))
-    dy = np.random.default_rng(6).normal(size=y.shape).astype(dtype)
+    dy = gradient(y)
     dy_before = dy.copy()
     dx = backprop(dy)
     assert dx.dtype == dtype
@@ -118,7 +128,7 @@ def test_a_stack_equals_its_networks_alone(
     together = bind(layer, shape, seeds=SEEDS, stack=(3,), dtype=dtype)
     x = np.stack([sample(layer, shape, batch=4, seed=seed) for seed in SEEDS]).astype(dtype)
     y, backprop = together.forward(x, training=training)
-    dy = np.random.default_rng(6).normal(size=y.shape).astype(dtype)
+    dy = gradient(y)
     dx = backprop(dy)
     for place, seed in enumerate(SEEDS):
         alone = bind(layer, shape, seeds=[seed], dtype=dtype)
@@ -133,7 +143,6 @@ def test_a_stack_equals_its_networks_alone(
 @pytest.mark.parametrize(("layer", "shape"), CASES)
 def test_batches_of_any_size_follow_each_other(layer: Layer, shape: Shape) -> None:
     used = bind(layer, shape)
-    rng = np.random.default_rng(8)
     for batch in (5, 2, 1, 7, 2, 5):
         x = sample(layer, shape, batch=batch, seed=batch)
         fresh = bind(layer, shape)
@@ -141,7 +150,7 @@ def test_batches_of_any_size_follow_each_other(layer: Layer, shape: Shape) -> No
         y, backprop = run(used, x)
         wanted, wanted_backprop = run(fresh, x)
         np.testing.assert_array_equal(y, wanted)
-        dy = rng.normal(size=y.shape)
+        dy = gradient(y)
         np.testing.assert_array_equal(backprop(dy), wanted_backprop(dy))
         np.testing.assert_array_equal(used.gradients, fresh.gradients)
 
@@ -151,7 +160,7 @@ def test_gradients_do_not_add_up_over_steps(layer: Layer, shape: Shape) -> None:
     network = bind(layer, shape)
     x = sample(layer, shape)
     y, backprop = run(network, x)
-    dy = np.ones(y.shape)
+    dy = np.ones_like(y)
     first = backprop(dy).copy(), network.gradients.copy()
     _, backprop = run(network, x)
     np.testing.assert_array_equal(backprop(dy), first[0])
@@ -164,7 +173,7 @@ def test_weight_gradients_are_the_same_when_nobody_reads_dx(layer: Layer, shape:
     other.scopes[0].input_gradient = False
     x = sample(layer, shape)
     y, backprop = run(network, x)
-    dy = np.random.default_rng(6).normal(size=y.shape)
+    dy = gradient(y)
     backprop(dy)
     run(other, x)[1](dy)
     np.testing.assert_array_equal(network.gradients, other.gradients)
@@ -175,7 +184,7 @@ def test_inputs_need_not_lie_in_order_in_memory(layer: Layer, shape: Shape) -> N
     network = bind(layer, shape)
     x = sample(layer, shape)
     y, backprop = run(network, x)
-    y, dy = y.copy(), np.random.default_rng(6).normal(size=y.shape)
+    y, dy = y.copy(), gradient(y)
     dx, learned = backprop(dy).copy(), network.gradients.copy()
     strewn_x, strewn_dy = (
         np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 0, -1)), -1, 0) for a in (x, dy)

@@ -1,5 +1,8 @@
 """What single layers do beyond what the family promises."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -43,7 +46,14 @@ ACTIVATIONS = [
 ]
 
 
-def bind(layer: Layer, shape: Shape, *, seeds=(1,), stack: Shape = (), dtype="float64"):
+def bind(
+    layer: Layer,
+    shape: Shape,
+    *,
+    seeds: Sequence[int] = (1,),
+    stack: Shape = (),
+    dtype: str = "float64",
+) -> BoundNetwork:
     network = BoundNetwork(Network((layer,)), shape, stack=stack, xp=np, dtype=dtype)
     network.initialize(seeds)
     network.scopes[0].input_gradient = True
@@ -68,7 +78,8 @@ def test_huge_inputs_stay_finite(layer: Layer, dtype: str) -> None:
 
 @pytest.mark.parametrize("kind", ["recurrent", "gru", "lstm"])
 def test_huge_inputs_shut_gates_and_stay_finite(kind: str) -> None:
-    network = bind(members(Layer)[kind](units=3), (4, 2), dtype="float32")
+    cls: Any = members(Layer)[kind]
+    network = bind(cls(units=3), (4, 2), dtype="float32")
     x = np.random.default_rng(0).choice([-1e6, 1e6], (5, 4, 2)).astype("float32")
     y, backprop = network.forward(x, training=True)
     assert np.isfinite(y).all()
@@ -102,7 +113,7 @@ def test_networks_of_a_stack_have_their_own_hyperparameters(
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 5, *shape)).astype(dtype)
     y, backprop = together.forward(x, training=True)
-    dy = rng.normal(size=y.shape).astype(dtype)
+    dy = np.asarray(rng.normal(size=y.shape), dtype)
     dx = backprop(dy)
     assert y.dtype == dx.dtype == dtype
     for place, (layer, seed) in enumerate(zip(layers, seeds, strict=True)):

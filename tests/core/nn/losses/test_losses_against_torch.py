@@ -8,6 +8,7 @@ import pytest
 
 import core.nn.losses  # noqa: F401
 from core.family import members
+from core.nn.array import Shape
 from core.nn.layer import Scope
 from core.nn.loss import Loss
 
@@ -43,14 +44,14 @@ def grouped(o: Any, y: Any, t: Any) -> Any:
 
 
 PEERS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "mean_squared_error": lambda o, y, t: F.mse_loss(y, t),
-    "half_squared_error": lambda o, y, t: F.mse_loss(y, t, reduction="sum") / 2 / len(y),
-    "sum_of_squares": lambda o, y, t: F.mse_loss(y, t, reduction="sum"),
-    "mean_absolute_error": lambda o, y, t: F.l1_loss(y, t),
+    "mean_squared_error": lambda _, y, t: F.mse_loss(y, t),
+    "half_squared_error": lambda _, y, t: F.mse_loss(y, t, reduction="sum") / 2 / len(y),
+    "sum_of_squares": lambda _, y, t: F.mse_loss(y, t, reduction="sum"),
+    "mean_absolute_error": lambda _, y, t: F.l1_loss(y, t),
     "huber": lambda o, y, t: F.huber_loss(y, t, delta=o.delta),
-    "log_cosh": lambda o, y, t: torch.log(torch.cosh(y - t)).mean(),
+    "log_cosh": lambda _, y, t: torch.log(torch.cosh(y - t)).mean(),
     "quantile": lambda o, y, t: torch.maximum(o.level * (t - y), (o.level - 1) * (t - y)).mean(),
-    "poisson": lambda o, y, t: F.poisson_nll_loss(y, t),
+    "poisson": lambda _, y, t: F.poisson_nll_loss(y, t),
     "hinge": hinge,
     "binary_cross_entropy": lambda o, y, t: F.binary_cross_entropy_with_logits(
         y, smoothed(o, t), pos_weight=torch.tensor(o.positive_weight)
@@ -70,8 +71,22 @@ PEERS: dict[str, Callable[[Any, Any, Any], Any]] = {
     ),
     "grouped_cross_entropy": grouped,
     "focal": focal,
-    "kl_divergence": lambda o, y, t: F.kl_div(F.log_softmax(y, dim=-1), t, reduction="batchmean"),
+    "kl_divergence": lambda _, y, t: F.kl_div(F.log_softmax(y, dim=-1), t, reduction="batchmean"),
 }
+
+
+def targets(loss: Any, shape: Shape, rng: np.random.Generator) -> Any:
+    """Targets for seven outputs of `shape`."""
+    if loss.target == "class":
+        return rng.integers(shape[-1], size=7)
+    if loss.target == "binary":
+        return rng.integers(2, size=(7, *shape)).astype(float)
+    if loss.target == "classes":
+        rows = [np.eye(size)[rng.integers(size, size=7)] for size in loss.groups]
+        return np.concatenate(rows, axis=-1)
+    if loss.target == "distribution":
+        return rng.dirichlet(np.ones(shape[-1]), size=7)
+    return rng.normal(size=(7, *shape))
 
 
 def test_every_loss_has_a_peer() -> None:
@@ -83,15 +98,7 @@ def test_loss_and_gradient_agree(kind: str) -> None:
     rng = np.random.default_rng(11)
     for loss, shape in members(Loss)[kind].examples():
         y: Any = 2 * rng.normal(size=(7, *shape))
-        target: Any = {
-            "class": lambda shape=shape: rng.integers(shape[-1], size=7),
-            "binary": lambda shape=shape: rng.integers(2, size=(7, *shape)).astype(float),
-            "number": lambda shape=shape: rng.normal(size=(7, *shape)),
-            "classes": lambda loss=loss: np.concatenate(
-                [np.eye(size)[rng.integers(size, size=7)] for size in loss.groups], axis=-1
-            ),
-            "distribution": lambda shape=shape: rng.dirichlet(np.ones(shape[-1]), size=7),
-        }[loss.target]()
+        target = targets(loss, shape, rng)
         value, dy = loss.forward(y, target, Scope(np, np.dtype("f8"), (), shape))
         outputs = torch.tensor(y, requires_grad=True)
         theirs = PEERS[kind](loss, outputs, torch.tensor(target))

@@ -34,11 +34,11 @@ def curve(function: Any, **options: Any) -> Callable[..., Any]:
 
 
 BY_CLASS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    "accuracy": lambda m, y, t, w: sk.accuracy_score(t, labels(y), sample_weight=w),
+    "accuracy": lambda _, y, t, w: sk.accuracy_score(t, labels(y), sample_weight=w),
     "top_k_accuracy": lambda m, y, t, w: sk.top_k_accuracy_score(
         t, y, k=m.k, sample_weight=w, labels=np.arange(y.shape[-1])
     ),
-    "balanced_accuracy": lambda m, y, t, w: sk.balanced_accuracy_score(
+    "balanced_accuracy": lambda _, y, t, w: sk.balanced_accuracy_score(
         t, labels(y), sample_weight=w
     ),
     "precision": averaged(sk.precision_score),
@@ -46,14 +46,14 @@ BY_CLASS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "f1": averaged(sk.f1_score),
     "roc_auc": curve(sk.roc_auc_score, multi_class="ovr"),
     "pr_auc": curve(sk.average_precision_score),
-    "log_loss": lambda m, y, t, w: sk.log_loss(t, y, sample_weight=w),
-    "mcc": lambda m, y, t, w: sk.matthews_corrcoef(t, labels(y), sample_weight=w),
-    "brier": lambda m, y, t, w: (
+    "log_loss": lambda _, y, t, w: sk.log_loss(t, y, sample_weight=w),
+    "mcc": lambda _, y, t, w: sk.matthews_corrcoef(t, labels(y), sample_weight=w),
+    "brier": lambda _, y, t, w: (
         sk.brier_score_loss(t, y, sample_weight=w)
         if y.shape[-1] > 2
         else sk.brier_score_loss(t, y[:, 1], sample_weight=w)
     ),
-    "confusion_matrix": lambda m, y, t, w: sk.confusion_matrix(t, labels(y), sample_weight=w),
+    "confusion_matrix": lambda _, y, t, w: sk.confusion_matrix(t, labels(y), sample_weight=w),
 }
 ONE = {"average": "binary", "zero_division": 0}
 BY_OUTPUT: dict[str, Callable[[Any, Any, Any], Any]] = {

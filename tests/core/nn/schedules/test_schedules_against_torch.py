@@ -14,7 +14,7 @@ from core.nn.schedules.cosine import Cosine
 from core.nn.schedules.warm_up import WarmUp
 
 torch = pytest.importorskip("torch")
-lr = torch.optim.lr_scheduler if torch else None
+lr = torch.optim.lr_scheduler
 pytestmark = pytest.mark.peers
 
 STEPS, RATE = 20, 0.3
@@ -30,7 +30,7 @@ def warmed(s: Any, o: Any) -> Any:
 
 
 PEERS: dict[str, Callable[[Any, Any], Any]] = {
-    "constant": lambda s, o: lr.ConstantLR(o, 1.0),
+    "constant": lambda _, o: lr.ConstantLR(o, 1.0),
     "step": lambda s, o: lr.StepLR(o, s.every, s.decay),
     "exponential": lambda s, o: lr.ExponentialLR(o, s.decay),
     "polynomial": lambda s, o: lr.PolynomialLR(o, STEPS, s.power),
