@@ -49,7 +49,6 @@ STORED: set[str] = set()
 UNREAD = (
     "api/",
     "chainrule/",
-    "core/data/",
     "core/datasets/",
     "core/db/",
     "core/export/",
@@ -61,7 +60,6 @@ UNREAD = (
     "core/spec/",
     "core/sweeps/",
     "core/tracking/",
-    "core/training/",
     "core/queue.py",
     "core/shortage.py",
     "core/family.py",
