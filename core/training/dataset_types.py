@@ -41,7 +41,7 @@ class Part:
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes in memory beside `x`."""
+        """Bytes of everything but `x`."""
         arrays = (self.y, self.weight, self.numbers)
         return sum(int(array.nbytes) for array in arrays if array is not None)
 

@@ -61,17 +61,17 @@ class ArrayStream:
 
 def together(arrays: list[ArrayStream], limits: Limits) -> Iterator[pa.RecordBatch]:
     """Batches of several arrays, a column each. Raises InvalidError when their lengths differ."""
-    check_names([one.name for one in arrays], limits)
-    lengths = {one.name: one.rows for one in arrays}
+    check_names([array.name for array in arrays], limits)
+    lengths = {array.name: array.rows for array in arrays}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {rows}" for name, rows in lengths.items())
         raise InvalidError(f"the arrays have different numbers of rows: {counts}")
     rows = arrays[0].rows
-    at_once = rows_at_once(sum(one.row_bytes for one in arrays))
-    schema = pa.schema([one.field for one in arrays])
+    at_once = rows_at_once(sum(array.row_bytes for array in arrays))
+    schema = pa.schema([array.field for array in arrays])
     for start in range(0, rows, at_once):
         count = min(at_once, rows - start)
-        yield pa.record_batch([one.column(count) for one in arrays], schema=schema)
+        yield pa.record_batch([array.column(count) for array in arrays], schema=schema)
 
 
 def side_by_side(array: ArrayStream, limits: Limits) -> Iterator[pa.RecordBatch]:

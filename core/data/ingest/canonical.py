@@ -43,7 +43,7 @@ def write(batches: Iterator[pa.RecordBatch], target: Path, limits: Limits) -> No
             held += batch.num_rows
             if held >= at_once:
                 waiting, written = _flush(waiting, writer, at_once, written)
-                held = sum(one.num_rows for one in waiting)
+                held = sum(part.num_rows for part in waiting)
                 if written + held > limits.max_rows or sink.tell() > limits.max_bytes:
                     raise TooLargeError(f"more than {written:,} rows are too large for one dataset")
         waiting, written = _flush(waiting, writer, at_once, written)

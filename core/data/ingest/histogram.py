@@ -24,12 +24,14 @@ def distributions(
     Rows are sampled at a regular distance, so equal files give equal results. Empty for a table
     with very many columns.
     """
-    numeric = [one for one in columns if one.minimum is not None and one.maximum is not None]
+    numeric = [
+        column for column in columns if column.minimum is not None and column.maximum is not None
+    ]
     if not numeric or len(columns) > MAX_COLUMNS:
         return {}
     most = min(MAX_SAMPLE, MAX_SAMPLES // len(numeric))
-    strides = {one.name: max(1, math.ceil(rows * one.size / most)) for one in numeric}
-    samples: dict[str, list[NDArray[np.float64]]] = {one.name: [] for one in numeric}
+    strides = {column.name: max(1, math.ceil(rows * column.size / most)) for column in numeric}
+    samples: dict[str, list[NDArray[np.float64]]] = {column.name: [] for column in numeric}
     with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
         start = 0
         for index in range(reader.num_record_batches):
@@ -37,7 +39,10 @@ def distributions(
             for name, stride in strides.items():
                 samples[name].append(_taken(batch.column(name), -start % stride, stride))
             start += batch.num_rows
-    return {one.name: _distribution(np.concatenate(samples[one.name]), one) for one in numeric}
+    return {
+        column.name: _distribution(np.concatenate(samples[column.name]), column)
+        for column in numeric
+    }
 
 
 def _taken(column: pa.Array, first: int, stride: int) -> NDArray[np.float64]:
@@ -63,6 +68,8 @@ def _distribution(sample: NDArray[np.float64], column: ColumnSchema) -> Distribu
         quantiles = np.quantile(sample, QUANTILES) if len(sample) else np.array([])
     return Distribution(
         sampled=len(sample),
-        quantiles=tuple(float(one) for one in quantiles) if np.isfinite(quantiles).all() else (),
+        quantiles=tuple(float(value) for value in quantiles)
+        if np.isfinite(quantiles).all()
+        else (),
         histogram=tuple(int(count) for count in counts),
     )

@@ -21,7 +21,7 @@ from core.errors import (
 )
 
 MAX_ANSWER_BYTES = 256 * 2**20
-KNOWN = {one.__name__: one for one in (InvalidError, TooLargeError, UnavailableError)}
+KNOWN = {error.__name__: error for error in (InvalidError, TooLargeError, UnavailableError)}
 # The process sees nothing else of our environment, which may hold credentials.
 ENVIRONMENT = {
     "PYTHONPATH": str(Path(core.__path__[0]).parent),
@@ -107,7 +107,7 @@ def _ask(request: dict[str, Any], limits: Limits, source_bytes: int) -> dict[str
         answer: dict[str, Any] = json.loads(out.read(MAX_ANSWER_BYTES))
     if "error" in answer:
         raised = KNOWN.get(answer["error"], InvalidError)
-        raise raised(answer["detail"], [FieldError(**one) for one in answer["errors"]])
+        raise raised(answer["detail"], [FieldError(**entry) for entry in answer["errors"]])
     return answer
 
 

@@ -24,19 +24,20 @@ PIECE_BYTES = 64 * 2**20
 def describe(path: Path) -> DatasetSchema:
     """The schema of the canonical Arrow file at `path`, read a batch at a time."""
     with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-        columns = [Summary(one) for one in reader.schema]
+        columns = [Summary(column_field) for column_field in reader.schema]
         rows = 0
         for table in _pieces(reader):
             rows += table.num_rows
             for summary, column in zip(columns, table.columns, strict=True):
                 summary.add(one_array(column))
     kept = _affordable(columns)
-    described = [one.schema(one.name in kept) for one in columns]
+    described = [summary.schema(summary.name in kept) for summary in columns]
     spread = distributions(path, rows, described)
     return DatasetSchema(
         rows=rows,
         columns=tuple(
-            one.model_copy(update={"distribution": spread.get(one.name)}) for one in described
+            column.model_copy(update={"distribution": spread.get(column.name)})
+            for column in described
         ),
     )
 
@@ -124,7 +125,7 @@ class Summary:
         some = self.distinct or ()
         if pa.types.is_floating(self.column.type):
             return any(value != int(value) for value in some if not isinstance(value, str))
-        return any(isinstance(one, str) and len(one) > MAX_CLASS_CHARACTERS for one in some)
+        return any(isinstance(value, str) and len(value) > MAX_CLASS_CHARACTERS for value in some)
 
     def schema(self, with_classes: bool) -> ColumnSchema:
         """The schema of the column."""
@@ -135,7 +136,7 @@ class Summary:
         classes = counts = None
         if with_classes and self.distinct is not None:
             classes = tuple(sorted(self.distinct))
-            counts = tuple(self.distinct[one] for one in classes)
+            counts = tuple(self.distinct[label] for label in classes)
         some = self.count > 0
         return ColumnSchema(
             name=self.name,
@@ -161,10 +162,10 @@ def _affordable(columns: list[Summary]) -> set[str]:
     """The columns whose classes are stored: those with the fewest, within the limit."""
     kept: set[str] = set()
     total = 0
-    for one in sorted(columns, key=lambda one: len(one.distinct or ())):
-        if one.distinct is not None:
-            total += len(one.distinct)
+    for summary in sorted(columns, key=lambda summary: len(summary.distinct or ())):
+        if summary.distinct is not None:
+            total += len(summary.distinct)
             if total > MAX_ALL_CLASSES:
                 break
-            kept.add(one.name)
+            kept.add(summary.name)
     return kept

@@ -111,7 +111,7 @@ def main() -> None:
         answer = {
             "error": type(error).__name__,
             "detail": error.detail,
-            "errors": [asdict(one) for one in error.errors],
+            "errors": [asdict(entry) for entry in error.errors],
         }
     json.dump(answer, sys.stdout)
 

@@ -50,6 +50,6 @@ def augment(
     name = f"{seed}/augment/{epoch}/{batch}"
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
     generator = np.random.Generator(np.random.Philox(key=key))
-    for one in augmentations:
-        x = one.apply(x, generator)
+    for augmentation in augmentations:
+        x = augmentation.apply(x, generator)
     return x

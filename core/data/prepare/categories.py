@@ -51,16 +51,16 @@ def codes(cells: Cells, learned: Learned, *, strict: bool) -> NDArray[np.int64]:
         values = cells.astype(np.float64)
         places = np.searchsorted(known, values)
         seen = known[np.minimum(places, beyond - 1)] == values
-        found = np.where(seen, places, beyond).astype(np.int64)
+        encoded = np.where(seen, places, beyond).astype(np.int64)
     else:
         place = {word: code for code, word in enumerate(learned.words)}
-        found = np.fromiter(
+        encoded = np.fromiter(
             (place.get(cell, beyond) for cell in cells.tolist()), np.int64, len(cells)
         )
-    if strict and (found == beyond).any():
-        row = int(np.argmax(found == beyond))
+    if strict and (encoded == beyond).any():
+        row = int(np.argmax(encoded == beyond))
         raise CellError(row, f"no training row has the value {cells[row]!r:.100}")
-    return found
+    return encoded
 
 
 def _refuse_empty(cells: Cells, before: int = 0) -> None:

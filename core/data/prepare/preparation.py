@@ -115,7 +115,7 @@ class Encoder(Preparation, ABC):
 def present(cells: Cells) -> Cells:
     """The numbers that are not NaN, as a float64 vector. Raises InvalidError if there is none."""
     flat = cells.reshape(-1)
-    found: Cells = flat[~np.isnan(flat)].astype(np.float64)
-    if not len(found):
+    numbers: Cells = flat[~np.isnan(flat)].astype(np.float64)
+    if not len(numbers):
         raise InvalidError("all training rows are empty")
-    return found
+    return numbers

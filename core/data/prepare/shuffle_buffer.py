@@ -168,5 +168,7 @@ class ShuffleBuffer:
         starts = ends[np.cumsum([0, *map(len, blocks)])[:-1]]
         plan = Epoch(blocks, starts)
         # A new dictionary, because both threads read this one.
-        self._plans = {key: one for key, one in plans.items() if key >= epoch - 1} | {epoch: plan}
+        self._plans = {key: known for key, known in plans.items() if key >= epoch - 1} | {
+            epoch: plan
+        }
         return plan

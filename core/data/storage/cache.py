@@ -231,12 +231,12 @@ class Cache:
             raise TooLargeError(f"{size:,} bytes do not fit into the cache of {self._limit:,}")
         partial = self._root / "partial" / f"{digest}.{size}"
         self._make_room(size, partial)
-        found = self._fill(store, key, partial)
-        if found != digest:
+        actual = self._fill(store, key, partial)
+        if actual != digest:
             # An earlier download may be damaged: once more from the start.
             partial.unlink()
-            found = self._fill(store, key, partial)
-        if found != digest:
+            actual = self._fill(store, key, partial)
+        if actual != digest:
             self._quarantine(partial)
             raise DamagedError(f"the store holds other bytes under {key!r} than the digest says")
         path = self._place(digest)
@@ -296,25 +296,25 @@ class Cache:
 
     def _pinned(self) -> set[str]:
         """The chunks of the versions in use. The caller holds the lock on room."""
-        found: set[str] = set()
+        chunks: set[str] = set()
         for path in (self._root / "manifests").glob(f"*{SUFFIX}"):
             digest = path.name.removesuffix(SUFFIX)
             with attempted(self._lock(digest, "use")) as free:
                 content = None if free else self.manifest(digest)
                 if content is not None:
-                    found.update(one.digest for one in Manifest.loads(content).all())
-        return found
+                    chunks.update(chunk.digest for chunk in Manifest.loads(content).all())
+        return chunks
 
     def _objects(self) -> list[tuple[int, int, Path]]:
         """Last use, size and path of every complete file."""
-        found = []
+        files = []
         for path in (self._root / "objects").glob("??/*"):
             try:
                 status = path.stat()
             except FileNotFoundError:
                 continue
-            found.append((status.st_atime_ns, status.st_size, path))
-        return found
+            files.append((status.st_atime_ns, status.st_size, path))
+        return files
 
     def _expected(self) -> dict[Path, int]:
         """The downloads, with the final size of each."""

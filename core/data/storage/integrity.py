@@ -50,7 +50,7 @@ class VerifiedFiles:
         try:
             with os.fdopen(_opened(path), "rb", buffering=0) as file:
                 before = _stamp(os.fstat(file.fileno()))
-                found = yield from hashing(file.read)
+                actual = yield from hashing(file.read)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -58,11 +58,11 @@ class VerifiedFiles:
                 self._stamps.pop(digest, None)
                 return False
             raise UnavailableError(f"the cache cannot be read: {error.strerror}") from error
-        if found != digest:
+        if actual != digest:
             self._stamps.pop(digest, None)
         elif before == _stamp(path.stat()):
             self._stamps[digest] = before
-        return found == digest
+        return actual == digest
 
 
 def hashing(read: Callable[[int], bytes]) -> Generator[int, None, str]:

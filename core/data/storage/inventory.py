@@ -21,14 +21,14 @@ class Holdings:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._wanted: dict[str, dict[Path, Names]] = {}
+        self._chunks: dict[str, dict[Path, Names]] = {}
         self._listed: dict[Path, tuple[int, Names]] = {}
 
     def look(self) -> list[str]:
         """The digests of at most `MOST` complete versions."""
         there = self._cache.versions()
-        for gone in set(self._wanted) - there:
-            self._wanted.pop(gone, None)
+        for gone in set(self._chunks) - there:
+            self._chunks.pop(gone, None)
         seen: dict[Path, Names] = {}
         return sorted(digest for digest in there if self._whole(digest, seen))[:MOST]
 
@@ -38,7 +38,7 @@ class Holdings:
 
     def _whole(self, digest: str, seen: dict[Path, Names]) -> bool:
         """Whether a version is complete; listed folders are cached in `seen`."""
-        wanted = self._wanted.get(digest) or self._made_of(digest)
+        wanted = self._chunks.get(digest) or self._made_of(digest)
         for folder, names in wanted.items():
             if folder not in seen:
                 seen[folder] = self._names(folder)
@@ -51,12 +51,12 @@ class Holdings:
         content = self._cache.manifest(digest)
         if content is None:
             return {}
-        found: dict[Path, set[str]] = defaultdict(set)
+        by_folder: dict[Path, set[str]] = defaultdict(set)
         for chunk in Manifest.loads(content).all():
-            found[self._cache.fetched(chunk.digest).parent].add(chunk.digest)
-        wanted = {folder: frozenset(names) for folder, names in found.items()}
-        self._wanted[digest] = wanted
-        return wanted
+            by_folder[self._cache.fetched(chunk.digest).parent].add(chunk.digest)
+        chunks = {folder: frozenset(names) for folder, names in by_folder.items()}
+        self._chunks[digest] = chunks
+        return chunks
 
     def _names(self, folder: Path) -> Names:
         """The names of the files in a folder."""

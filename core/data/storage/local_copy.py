@@ -116,10 +116,10 @@ class Copy:
         Reads the chunks that this process has not verified.
         """
         chunks = self.manifest.all() if self.manifest is not None else ()
-        unknown = [one for one in chunks if not self._cache.knows(one.digest)]
+        unknown = [chunk for chunk in chunks if not self._cache.knows(chunk.digest)]
         with ThreadPoolExecutor(FETCHERS) as pool:
-            sound = list(pool.map(lambda one: self._cache.check(one.digest), unknown))
-        return [one for one, here in zip(unknown, sound, strict=True) if not here]
+            sound = list(pool.map(lambda chunk: self._cache.check(chunk.digest), unknown))
+        return [chunk for chunk, here in zip(unknown, sound, strict=True) if not here]
 
     def bring(self, chunk: Chunk) -> Path:
         """Fetch a chunk unless it is cached. Returns its path. Raises as `fetch` does.
@@ -136,9 +136,9 @@ class Copy:
     def verify(self) -> None:
         """Verify the digest of the version. Raises InvalidError."""
         if self.manifest is not None:
-            paths = [self._cache.fetched(one.digest) for one in self.manifest.chunks]
-            found = digest_of(self.manifest, (path.read_bytes() for path in paths))
-            if found != self._digest:
+            paths = [self._cache.fetched(chunk.digest) for chunk in self.manifest.chunks]
+            actual = digest_of(self.manifest, (path.read_bytes() for path in paths))
+            if actual != self._digest:
                 raise InvalidError("the chunks of the dataset do not make up its digest")
 
     def close(self) -> None:

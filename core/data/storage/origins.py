@@ -89,10 +89,10 @@ def find(url: str, allowed: Sequence[str], max_bytes: int) -> Origin:
 
 def prefixes(text: str) -> tuple[str, ...]:
     """The URLs of a setting, separated by commas. Raises InvalidError for an invalid one."""
-    found = tuple(one.strip() for one in text.split(",") if one.strip())
-    for one in found:
-        _check_form(one)
-    return found
+    urls = tuple(url.strip() for url in text.split(",") if url.strip())
+    for url in urls:
+        _check_form(url)
+    return urls
 
 
 def _check_form(url: str) -> None:
@@ -114,7 +114,7 @@ def _resolved(url: str, allowed: Sequence[str]) -> str:
         return url
     try:
         path = Path(url.removeprefix("file://")).resolve(strict=True)
-        folders = [Path(one.removeprefix("file://")).resolve() for one in allowed if _local(one)]
+        folders = [Path(url.removeprefix("file://")).resolve() for url in allowed if _local(url)]
     except (OSError, RuntimeError) as error:
         raise NotFoundError(f"there is no file {url!r}") from error
     if not any(path.is_relative_to(folder) for folder in folders):

@@ -72,7 +72,7 @@ class Near:
     def __init__(self, peers: Peers, urls: Sequence[str], store: Store, manifest: Manifest) -> None:
         self._peers, self._urls = peers, urls
         self._store, self._version = store, manifest.digest
-        self._chunks = {chunk_key(one.digest): one for one in manifest.chunks}
+        self._chunks = {chunk_key(chunk.digest): chunk for chunk in manifest.chunks}
         self._asked: set[str] = set()
 
     def size(self, key: str) -> int:

@@ -183,7 +183,7 @@ class _Remote(io.RawIOBase):
     def __init__(self, store: Store, manifest: Manifest) -> None:
         super().__init__()
         self._store, self._manifest = store, manifest
-        sizes = [len(manifest.head), *(one.size for one in manifest.chunks), len(manifest.tail)]
+        sizes = [len(manifest.head), *(chunk.size for chunk in manifest.chunks), len(manifest.tail)]
         self._ends = list(accumulate(sizes))
         self._starts = [0, *self._ends[:-1]]
         self._at = 0

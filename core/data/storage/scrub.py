@@ -64,18 +64,18 @@ class Scrub:
         self._waits_until = begin + read / self._rate
 
 
-def scrub_cache(cache: Cache, found: Found) -> Iterator[int]:
-    """Read every file of a cache once. Calls `found` for each damaged one, which is quarantined.
+def scrub_cache(cache: Cache, report: Found) -> Iterator[int]:
+    """Read every file of a cache once. Calls `report` for each damaged one, which is quarantined.
 
     Yields the number of bytes just read. Raises UnavailableError.
     """
     for digest in _from_anywhere(cache.digests()):
         if not (yield from cache.examine(digest)):
-            found(digest)
+            report(digest)
 
 
-def scrub_store(store: Store, found: Found) -> Iterator[int]:
-    """Read all bytes of dataset versions once. Marks damaged keys and calls `found` with them.
+def scrub_store(store: Store, report: Found) -> Iterator[int]:
+    """Read all bytes of dataset versions once. Marks damaged keys and calls `report` with them.
 
     A mark on undamaged or missing bytes is removed. Yields the number of bytes just read. Raises
     UnavailableError.
@@ -87,7 +87,7 @@ def scrub_store(store: Store, found: Found) -> Iterator[int]:
             sound = yield from _read(store, key)
         if sound is False and not damage.noted(store, key):
             damage.note(store, key)
-            found(key)
+            report(key)
     for key in damage.damaged_keys(store):
         if (yield from _read(store, key)) is not False:
             damage.clear(store, key)

@@ -176,9 +176,9 @@ class Store:
         """All keys under the folder `prefix`, in order, without unfinished writes."""
         folder = self._path(prefix) if prefix else self._root
         with _asked(prefix):
-            found = self._files.find(folder)
+            paths = self._files.find(folder)
         start = len(self._root) + 1
-        keys = (str(path)[start:] for path in found)
+        keys = (str(path)[start:] for path in paths)
         return sorted(key for key in keys if KEY.fullmatch(key))
 
     @contextmanager

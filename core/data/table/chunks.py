@@ -52,7 +52,7 @@ class Manifest:
     @property
     def rows(self) -> int:
         """The number of rows of the version."""
-        return sum(one.rows for one in self.chunks)
+        return sum(chunk.rows for chunk in self.chunks)
 
     @property
     def schema(self) -> pa.Schema:
@@ -90,7 +90,7 @@ class Manifest:
             raise InvalidError("the list of a dataset's chunks is of another dataset")
         for name in ("head", "tail"):
             document[name] = base64.b64decode(document[name])
-        document["chunks"] = tuple(Chunk(**one) for one in document["chunks"])
+        document["chunks"] = tuple(Chunk(**entry) for entry in document["chunks"])
         return cls(**document)
 
 

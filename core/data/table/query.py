@@ -235,7 +235,7 @@ class _Parser:
                 raise self._wrong(f"{token.text} cannot stand in parentheses", token)
             name = token.text[1:]
             if name not in DIRECTIVES:
-                known = ", ".join(f"@{one}" for one in DIRECTIVES)
+                known = ", ".join(f"@{name}" for name in DIRECTIVES)
                 raise self._wrong(f"{token.text} is not known; there are {known}", token)
             if name in self._given:
                 raise self._wrong(f"{token.text} is given twice", token)
@@ -262,15 +262,15 @@ class _Parser:
 
     def _take(self, sign: str) -> bool:
         token = self._peek()
-        found = token is not None and token.kind == "sign" and token.text == sign
-        self._at += found
-        return found
+        matches = token is not None and token.kind == "sign" and token.text == sign
+        self._at += matches
+        return matches
 
     def _word(self, word: str) -> bool:
         token = self._peek()
-        found = token is not None and token.kind == "word" and token.text == word
-        self._at += found
-        return found
+        matches = token is not None and token.kind == "word" and token.text == word
+        self._at += matches
+        return matches
 
     def _expect(self, sign: str) -> None:
         if not self._take(sign):
@@ -305,7 +305,7 @@ class _Parser:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, place = [], 0
+    tokens, place = [], 0
     end = len(text.rstrip())
     while place < end:
         match = _TOKEN.match(text, place)
@@ -317,9 +317,9 @@ def _tokens(text: str) -> list[_Token]:
         word = match[kind]
         if kind == "quoted":
             word = re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL)
-        found.append(_Token(kind, word, match.start(kind)))
+        tokens.append(_Token(kind, word, match.start(kind)))
         place = match.end()
-    return found
+    return tokens
 
 
 def invalid(message: str) -> InvalidError:

@@ -40,9 +40,9 @@ def typed(content_type: str, filename: str) -> str:
     endings = [ending.lower() for ending in PurePath(filename).suffixes]
     if endings and endings[-1] in PACKED:
         endings.pop()
-    for one in known():
-        if endings and endings[-1] in one.endings:
-            return one.content_types[0]
+    for form in known():
+        if endings and endings[-1] in form.endings:
+            return form.content_types[0]
     return content_type
 
 
@@ -80,12 +80,12 @@ def _by_type(
     essence: str, family: dict[str, type[Format]], seen: type[Format] | None
 ) -> type[Format]:
     """The format of a media type; of several, the one the bytes match. Raises InvalidError."""
-    claiming = [one for one in family.values() if essence in one.content_types]
+    claiming = [form for form in family.values() if essence in form.content_types]
     if seen in claiming:
         return seen
     if claiming:
         return claiming[0]
-    names = listed(tuple(one.content_types[0] for one in family.values()))
+    names = listed(tuple(form.content_types[0] for form in family.values()))
     raise InvalidError(f"content type {essence!r} is not one of {names}")
 
 
@@ -93,7 +93,7 @@ def _text(source: Path, family: dict[str, type[Format]]) -> type[Format]:
     """CSV, for text of unknown format. Raises InvalidError for other bytes."""
     with plain(source) as file:
         if b"\0" in file.read(HEAD_BYTES):
-            titles = listed(tuple(one.title for one in family.values()))
+            titles = listed(tuple(form.title for form in family.values()))
             raise InvalidError(f"the file is none of the kinds that are read here: {titles}")
     return family["csv"]
 
@@ -102,9 +102,13 @@ def _by_bytes(source: Path) -> type[Format] | None:
     """The format that the first bytes, or the files of an archive, indicate."""
     with plain(source) as file:
         head = file.read(HEAD_BYTES)
-    fitting = [one for one in members(Format).values() if one.magic and head.startswith(one.magic)]
+    fitting = [
+        form
+        for form in members(Format).values()
+        if form.magic and head.startswith(form.magic)
+    ]
     if len(fitting) > 1:
-        suffixes = frozenset(suffix for one in fitting for suffix in one.suffixes)
-        found = first_suffix(source, suffixes)
-        fitting = [one for one in fitting if found in one.suffixes]
+        suffixes = frozenset(suffix for form in fitting for suffix in form.suffixes)
+        suffix = first_suffix(source, suffixes)
+        fitting = [form for form in fitting if suffix in form.suffixes]
     return fitting[0] if fitting else None

@@ -145,18 +145,18 @@ class Csv(Format):
 
     def _explained(self, error: pa.ArrowInvalid) -> InvalidError:
         """An error of PyArrow as ours: rows count from 1 below the header."""
-        told = str(error)
-        if found := BAD_ROW.search(told):
-            row, expected, got = map(int, found.groups())
+        text = str(error)
+        if match := BAD_ROW.search(text):
+            row, expected, got = map(int, match.groups())
             row -= self.header == "present"
             return InvalidError(
                 f"row {row} has {got} values where the header has {expected}"
                 if self.header == "present"
                 else f"row {row} has {got} values where the first row has {expected}"
             )
-        if "straddl" in told:
+        if "straddl" in text:
             return InvalidError("a value runs over very many lines: is a double quote left open?")
-        return InvalidError(f"the file is not CSV: {told.splitlines()[0][:300]}")
+        return InvalidError(f"the file is not CSV: {text.splitlines()[0][:300]}")
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Self, bytes]]:

@@ -89,22 +89,22 @@ def encode(array: NDArray[Any]) -> bytes:
     return head + struct.pack(f">{big.ndim}I", *big.shape) + big.tobytes()
 
 
-def _array(stream: IO[bytes], told: str, size: int) -> ArrayStream:
-    """The array in `stream`, an IDX file of `size` bytes called `told` in messages."""
+def _array(stream: IO[bytes], title: str, size: int) -> ArrayStream:
+    """The array in `stream`, an IDX file of `size` bytes called `title` in messages."""
     head = stream.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= MAX_AXES:
-        raise InvalidError(f"{told} does not begin like an IDX file")
+        raise InvalidError(f"{title} does not begin like an IDX file")
     axes = head[3]
     sizes = stream.read(4 * axes)
     if len(sizes) < 4 * axes:
-        raise InvalidError(f"{told} ends within its header")
+        raise InvalidError(f"{title} ends within its header")
     shape = struct.unpack(f">{axes}I", sizes)
     dtype = np.dtype(TYPES[head[2]])
     expected, held = math.prod(shape) * dtype.itemsize, size - 4 - 4 * axes
     if expected != held:
-        raise InvalidError(f"{told} promises {expected:,} bytes of numbers and has {held:,}")
+        raise InvalidError(f"{title} promises {expected:,} bytes of numbers and has {held:,}")
     if math.prod(shape[1:]) == 0:
-        raise InvalidError(f"{told} has empty rows: its shape is {shape}")
+        raise InvalidError(f"{title} has empty rows: its shape is {shape}")
     cell = (*shape[1:], 1) if axes == 3 else tuple(shape[1:])
     return ArrayStream("image" if axes > 1 else "label", stream, dtype, shape[0], cell)
 
@@ -119,7 +119,7 @@ def _archive(source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
         for part, files in sorted(parts.items(), reverse=True):
             with ExitStack() as stack:
                 arrays = []
-                for info in sorted(files, key=lambda one: one.filename):
+                for info in sorted(files, key=lambda member: member.filename):
                     stream = stack.enter_context(archive.open(info))
                     arrays.append(_array(stream, repr(info.filename), info.file_size))
                 for batch in together(arrays, limits):

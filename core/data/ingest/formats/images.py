@@ -76,15 +76,17 @@ class Images(Format):
         at_once = rows_at_once(size)
         for start in range(0, len(pictures), at_once):
             some = pictures[start : start + at_once]
-            pixels = np.stack([_pixels(_opened(archive, one), one, shape) for one in some])
+            pixels = np.stack(
+                [_pixels(_opened(archive, picture), picture, shape) for picture in some]
+            )
             columns = [
                 tensor_array(pixels, field),
-                pa.array([one.label for one in some]),
-                pa.array([one.info.filename for one in some]),
+                pa.array([picture.label for picture in some]),
+                pa.array([picture.info.filename for picture in some]),
             ]
             fields = [field, pa.field("label", pa.string()), pa.field("file", pa.string())]
             if some[0].split:
-                columns.append(pa.array([one.split for one in some]))
+                columns.append(pa.array([picture.split for picture in some]))
                 fields.append(pa.field("split", pa.string()))
             yield pa.record_batch(columns, schema=pa.schema(fields))
 
@@ -92,25 +94,27 @@ class Images(Format):
         """Height, width and channels of every row, from the headers of all pictures."""
         sizes: Counter[tuple[int, int]] = Counter()
         gray, odd = True, None
-        for one in pictures:
-            with _opened(archive, one) as image:
+        for picture in pictures:
+            with _opened(archive, picture) as image:
                 if image.mode not in READABLE:
-                    raise InvalidError(f"{one.info.filename!r} has pixels of the kind {image.mode}")
+                    raise InvalidError(
+                        f"{picture.info.filename!r} has pixels of the kind {image.mode}"
+                    )
                 if max(image.size) > MAX_SIDE:
-                    raise TooLargeError(f"{one.info.filename!r} has {image.size} pixels")
+                    raise TooLargeError(f"{picture.info.filename!r} has {image.size} pixels")
                 gray = gray and image.mode in GRAY
                 # Rotated cameras: the size counts after the picture was set upright.
-                turned = image.format == "JPEG" and _orientation(image, one) in SIDEWAYS
+                turned = image.format == "JPEG" and _orientation(image, picture) in SIDEWAYS
                 size = image.size[::-1] if turned else image.size
             if sizes and size not in sizes and odd is None:
-                odd = one.info.filename
+                odd = picture.info.filename
             sizes[size] += 1
         if self.width:
             width, height = self.width, self.height
         elif odd is not None:
-            told = ", ".join(f"{w}x{h} ({often})" for (w, h), often in sizes.most_common(3))
+            common = ", ".join(f"{w}x{h} ({often})" for (w, h), often in sizes.most_common(3))
             raise InvalidError(
-                f"the pictures have different sizes: {told}; {odd!r} is the first that differs. "
+                f"the pictures have different sizes: {common}; {odd!r} is the first that differs. "
                 "The content type `application/zip; width=64; height=64` brings all to one size"
             )
         else:
@@ -157,30 +161,30 @@ def _pictures(files: list[zipfile.ZipInfo]) -> list[Picture]:
     ]
 
 
-def _opened(archive: zipfile.ZipFile, one: Picture) -> Image.Image:
+def _opened(archive: zipfile.ZipFile, picture: Picture) -> Image.Image:
     """The picture with its header read but its pixels not decoded."""
     try:
         with warnings.catch_warnings():
             # We judge sizes ourselves, by the header.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(archive.read(one.info)), formats=READ_HERE)
+            return Image.open(io.BytesIO(archive.read(picture.info)), formats=READ_HERE)
     except UnidentifiedImageError as error:
-        raise InvalidError(f"{one.info.filename!r} is no PNG or JPEG picture") from error
+        raise InvalidError(f"{picture.info.filename!r} is no PNG or JPEG picture") from error
     except Image.DecompressionBombError as error:
-        raise TooLargeError(f"{one.info.filename!r} expands to too many pixels") from error
+        raise TooLargeError(f"{picture.info.filename!r} expands to too many pixels") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise InvalidError(f"{one.info.filename!r} cannot be read: {error}") from error
+        raise InvalidError(f"{picture.info.filename!r} cannot be read: {error}") from error
 
 
-def _orientation(image: Image.Image, one: Picture) -> int:
+def _orientation(image: Image.Image, picture: Picture) -> int:
     """The EXIF orientation, from 1 (upright) to 8."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except (OSError, ValueError, TypeError, SyntaxError, struct.error) as error:
-        raise InvalidError(f"{one.info.filename!r} has no readable EXIF data") from error
+        raise InvalidError(f"{picture.info.filename!r} has no readable EXIF data") from error
 
 
-def _pixels(image: Image.Image, one: Picture, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, picture: Picture, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """The pixels (height, width, channel) of a picture, rotated upright and scaled to `shape`."""
     height, width, channels = shape
     try:
@@ -188,7 +192,7 @@ def _pixels(image: Image.Image, one: Picture, shape: tuple[int, int, int]) -> ND
         upright = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
         plain = upright.convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        raise InvalidError(f"{one.info.filename!r} is cut or damaged: {error}") from error
+        raise InvalidError(f"{picture.info.filename!r} is cut or damaged: {error}") from error
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(plain, dtype=np.uint8).reshape(shape)

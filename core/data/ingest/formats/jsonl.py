@@ -120,9 +120,9 @@ def _unified(before: pa.Schema | None, now: pa.Schema, row: int) -> pa.Schema:
 
 def _explained(error: pa.ArrowInvalid, row: int) -> InvalidError:
     """An error of PyArrow as ours, with the number of the row in the file, from 1."""
-    told = str(error).splitlines()[0].removeprefix("JSON parse error: ")
-    if found := ROW.search(told):
-        return InvalidError(f"row {row + int(found[1]) + 1}: {ROW.sub('', told)[:300]}")
-    if "straddl" in told:
+    text = str(error).splitlines()[0].removeprefix("JSON parse error: ")
+    if match := ROW.search(text):
+        return InvalidError(f"row {row + int(match[1]) + 1}: {ROW.sub('', text)[:300]}")
+    if "straddl" in text:
         return InvalidError(f"a line after row {row} is longer than {MAX_LINE_BYTES:,} bytes")
-    return InvalidError(f"after row {row}: {told[:300]}")
+    return InvalidError(f"after row {row}: {text[:300]}")

@@ -36,7 +36,7 @@ class Npz(Format):
         try:
             with zipfile.ZipFile(source) as archive, ExitStack() as stack:
                 members = check_archive(archive, source, limits, limits.max_members)
-                arrays = [_open(archive, one, limits, stack) for one in members]
+                arrays = [_open(archive, member, limits, stack) for member in members]
                 yield from together(arrays, limits)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise InvalidError(f"the file is not a whole NPZ archive: {error}") from error

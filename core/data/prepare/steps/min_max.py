@@ -35,8 +35,8 @@ class MinMax(Preparation):
     def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
         ends = np.array([np.inf, -np.inf])
         for cells in blocks:
-            found = cells[~np.isnan(cells)].astype(np.float64)
-            ends[0], ends[1] = found.min(initial=ends[0]), found.max(initial=ends[1])
+            numbers = cells[~np.isnan(cells)].astype(np.float64)
+            ends[0], ends[1] = numbers.min(initial=ends[0]), numbers.max(initial=ends[1])
         if ends[0] > ends[1]:
             raise InvalidError("all training rows are empty")
         return self._between(ends[0], ends[1])
