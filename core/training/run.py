@@ -80,7 +80,7 @@ class Run:
         save_model: SaveModel,
         policy: CheckpointPolicy | None = None,
         *,
-        examine: Examine = lambda trainer: {},
+        examine: Examine = lambda _: {},
         together: bool = False,
     ) -> None:
         """With `together`, steps and epochs of all networks are reported in one event each."""

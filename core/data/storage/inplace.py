@@ -69,11 +69,11 @@ class AtOrigin:
         self._allowed = allowed
         self._workspace = workspace
 
-    def size(self, key: str) -> int:
+    def size(self, key: str) -> int:  # noqa: ARG002 (the signature of a source)
         """Bytes of the canonical file, whatever the key."""
         return self._reference.canonical_bytes
 
-    def open(self, key: str, start: int = 0) -> "_Made":
+    def open(self, key: str, start: int = 0) -> "_Made":  # noqa: ARG002 (the signature of a source)
         """The canonical file from byte `start` on.
 
         Raises InvalidError when the file is gone, has changed since it was registered or may not be
@@ -86,22 +86,22 @@ class AtOrigin:
             return _Made(file, stack.pop_all())
 
     def _made(self, folder: Path) -> ParsedDataset:
-        wanted = self._reference
+        reference = self._reference
         try:
-            origin = origins.find(wanted.url, self._allowed, sys.maxsize)
-            if origin.size != wanted.file_bytes:
-                raise InvalidError(f"it had {wanted.file_bytes:,} bytes and has {origin.size:,}")
+            origin = origins.find(reference.url, self._allowed, sys.maxsize)
+            if origin.size != reference.file_bytes:
+                raise InvalidError(f"it had {reference.file_bytes:,} bytes and has {origin.size:,}")
             body = folder / "body"
             with body.open("wb") as file:
                 origin.pour(file, origin.size)
-            parsed = parse(body, wanted.content_type, folder / "canonical.arrow")
+            parsed = parse(body, reference.content_type, folder / "canonical.arrow")
             body.unlink()
-            if parsed.digest != wanted.digest:
+            if parsed.digest != reference.digest:
                 raise InvalidError("its content has another digest")
         except (ConflictError, InvalidError, NotFoundError, TooLargeError) as error:
             raise InvalidError(
-                f"the dataset was registered in place, and {wanted.url!r} cannot be used as it was "
-                f"then: {error.detail}; bring the file back, or register it as a new version"
+                f"the dataset was registered in place, and {reference.url!r} cannot be used as it "
+                f"was then: {error.detail}; bring the file back, or register it as a new version"
             ) from error
         return parsed
 

@@ -38,13 +38,13 @@ class Holdings:
 
     def _whole(self, digest: str, seen: dict[Path, Names]) -> bool:
         """Whether a version is complete; listed folders are cached in `seen`."""
-        wanted = self._chunks.get(digest) or self._made_of(digest)
-        for folder, names in wanted.items():
+        chunks = self._chunks.get(digest) or self._made_of(digest)
+        for folder, names in chunks.items():
             if folder not in seen:
                 seen[folder] = self._names(folder)
             if not names <= seen[folder]:
                 return False
-        return bool(wanted)
+        return bool(chunks)
 
     def _made_of(self, digest: str) -> dict[Path, Names]:
         """The chunks of a version by folder; empty without its manifest."""

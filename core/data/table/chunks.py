@@ -101,7 +101,7 @@ def cut(path: Path, digest: str) -> Manifest:
     """
     chunks: list[Chunk] = []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        places, schema = _places(path, len(whole))
+        places, schema = _places(path)
         for start, end in places:
             content = whole[start:end]
             batch = batch_of(content, schema)
@@ -137,7 +137,7 @@ def digest_of(manifest: Manifest, chunks: Iterator[bytes]) -> str:
     return whole.hexdigest()
 
 
-def _places(path: Path, size: int) -> tuple[list[tuple[int, int]], pa.Schema]:
+def _places(path: Path) -> tuple[list[tuple[int, int]], pa.Schema]:
     """The start and end of each record batch, and the schema."""
     try:
         with pa.OSFile(str(path), "rb") as source:

@@ -98,7 +98,7 @@ def test_playing_changes_no_bit(
     name: str, seeds: tuple[int, ...], fuses: bool, monkeypatch: Any
 ) -> None:
     network, plays = NETWORKS[name]
-    monkeypatch.setattr(fusion.Fusion, "pays", lambda fusing: fuses)
+    monkeypatch.setattr(fusion.Fusion, "pays", lambda _: fuses)
     learner = trainer(network, seeds)
     played = weights(learner, 60)
     assert learner.replays == plays
@@ -110,7 +110,7 @@ def test_playing_changes_no_bit(
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_no_member_trains_otherwise_beyond_the_recording(name: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(fusion.Fusion, "pays", lambda fusing: True)
+    monkeypatch.setattr(fusion.Fusion, "pays", lambda _: True)
     played = weights(family_trainer(name), 25)
     monkeypatch.setattr(step, "SMALL", 0)
     assert weights(family_trainer(name), 25) == played

@@ -249,7 +249,7 @@ def test_a_batch_depends_on_its_number_alone(chunked: Path) -> None:
     jumping.close()
 
 
-def test_rows_in_sequence_stay_in_sequence(chunked: Path, tmp_path: Path) -> None:
+def test_rows_in_sequence_stay_in_sequence(chunked: Path) -> None:
     _, buffer = buffer_of(chunked, shuffled=False)
     places = np.concatenate([buffer.batch(0, n)[1] for n in range(48)])
     buffer.close()

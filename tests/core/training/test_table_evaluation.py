@@ -74,7 +74,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_pass, "MOST_ROWS", 7)
 
 
-def test_slices_add_up_to_the_whole(tmp_path: Path, short: None) -> None:
+@pytest.mark.usefixtures("short")
+def test_slices_add_up_to_the_whole(tmp_path: Path) -> None:
     model, data = fitted(tmp_path), table()
     passed, ended = evaluated(model, data, ("group",))
     assert [one.rows for one in passed] == [*range(7, ROWS, 7), ROWS]
@@ -89,9 +90,8 @@ def test_slices_add_up_to_the_whole(tmp_path: Path, short: None) -> None:
     }
 
 
-def test_a_row_that_cannot_be_used_is_named_with_the_slice_it_is_in(
-    tmp_path: Path, short: None
-) -> None:
+@pytest.mark.usefixtures("short")
+def test_a_row_that_cannot_be_used_is_named_with_the_slice_it_is_in(tmp_path: Path) -> None:
     model = fitted(tmp_path)
     x = table()["x"].to_numpy().copy()
     x[16] = np.nan
@@ -107,8 +107,9 @@ def test_too_many_slices_are_refused(tmp_path: Path) -> None:
         list(measure(fitted(tmp_path), many, ("group",)))
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_file_of_answers_has_every_row_once(tmp_path: Path, short: None, kind: str) -> None:
+def test_a_file_of_answers_has_every_row_once(tmp_path: Path, kind: str) -> None:
     model = fitted(
         tmp_path,
         data={"target": ["y", "w"], "features": ["x", "z"]},
@@ -125,8 +126,9 @@ def test_a_file_of_answers_has_every_row_once(tmp_path: Path, short: None, kind:
     assert np.array(found["prediction_w"]) == pytest.approx(said[:, 1])
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("targets", [["y"], ["y", "w"]])
-def test_the_file_has_intervals_when_asked_for(tmp_path: Path, short: None, targets: Any) -> None:
+def test_the_file_has_intervals_when_asked_for(tmp_path: Path, targets: Any) -> None:
     model = fitted(
         tmp_path,
         data={"target": targets, "features": ["x", "z"]},
@@ -170,9 +172,10 @@ def labelled(target: str) -> pa.Table:
     return pa.table(columns)
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("kind", "field"), BALANCED)
 def test_a_balanced_loss_is_measured_with_the_weights_it_was_trained_with(
-    tmp_path: Path, short: None, kind: str, field: Any
+    tmp_path: Path, kind: str, field: Any
 ) -> None:
     target = members(cast("Any", Loss))[kind].target
     data = labelled(target)

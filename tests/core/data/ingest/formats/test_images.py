@@ -60,9 +60,7 @@ def test_splits_lie_above_classes(table: Callable[..., pa.Table]) -> None:
     assert table(files).column("split").to_pylist() == ["test", "train"]
 
 
-def test_the_order_in_the_archive_does_not_matter(
-    table: Callable[..., pa.Table], tmp_path: Path
-) -> None:
+def test_the_order_in_the_archive_does_not_matter(table: Callable[..., pa.Table]) -> None:
     files = {f"a/{i}.png": picture(RED + i) for i in range(3)}
     first = table(files)
     assert table(dict(reversed(files.items()))).equals(first)

@@ -54,7 +54,7 @@ def test_a_step_leaves_its_input_alone_and_prepares_each_row_by_itself(
 @pytest.mark.parametrize(("step", "cells"), EXAMPLES)
 def test_a_learned_step_survives_storage(step: Preparation, cells: Cells) -> None:
     feature = Feature("x", cells.shape[1:], text=cells.dtype == object, classes=3)
-    pipeline = Pipeline.fit([step], [feature], lambda name: [cells])
+    pipeline = Pipeline.fit([step], [feature], lambda _: [cells])
     assert len(pipeline.steps) == 1
     prepared, again = {"x": cells}, {"x": cells}
     pipeline.apply(prepared)
@@ -180,10 +180,10 @@ def test_steps_that_do_not_fit_are_named_by_their_path() -> None:
 
 def test_a_bad_cell_is_named_by_column_and_row() -> None:
     pay = np.array([0.0, 1.0, 2.0, -5.0])
-    pipeline = Pipeline.fit([Log()], [Feature("pay")], lambda name: [pay[:2]])
+    pipeline = Pipeline.fit([Log()], [Feature("pay")], lambda _: [pay[:2]])
     with pytest.raises(ColumnCellError) as caught:
         pipeline.apply({"pay": pay})
     assert "column 'pay', row 13, log" in caught.value.in_row(12).detail
     with pytest.raises(ColumnCellError) as caught:
-        Pipeline.fit([Log(), Standardize()], [Feature("pay")], lambda name: [pay[:2], pay[2:]])
+        Pipeline.fit([Log(), Standardize()], [Feature("pay")], lambda _: [pay[:2], pay[2:]])
     assert (caught.value.column, caught.value.kind, caught.value.row) == ("pay", "log", 3)
