@@ -1,8 +1,8 @@
-"""Gather the pages of the documentation site in one folder, laid out as the repository is.
+"""Collect the pages of the documentation site in one folder, in the layout of the repository.
 
-Guides link to files beside them and to files of the repository, and have to work in both places: in
-the repository and on the site. So the site's source keeps the repository's layout: the pages, the
-files they link to, and a reference page for each package, whose docstrings mkdocstrings reads.
+Guides link to other guides and to files of the repository. The links have to work in the repository
+and on the site, so the source of the site has the layout of the repository: the pages, the files
+that they link to, and a reference page for each package, whose docstrings mkdocstrings reads.
 
     python -m docs.staging FOLDER
 """
@@ -17,9 +17,9 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = ("core", "chainrule")
-"""Packages whose docstrings are published. `api` describes itself by OpenAPI."""
+"""Packages whose docstrings are published. OpenAPI describes `api`."""
 UNDOCUMENTED = ("chainrule.cli",)
-"""Packages inside them that describe themselves: the docstrings of commands are their help."""
+"""Packages without reference pages: the docstrings of commands are their help."""
 GUIDES = (
     "start",
     "data",
@@ -34,12 +34,12 @@ PROJECT = ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
 
 def pages() -> list[Path]:
-    """The Markdown files of the site."""
+    """Return the Markdown files of the site."""
     return [ROOT / "README.md", *(ROOT / name for name in PROJECT), *_below("docs", "*.md")]
 
 
 def linked(page: Path) -> Iterator[Path]:
-    """Files of the repository that `page` links to."""
+    """Yield the files of the repository that `page` links to."""
     for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")):
         for child in token.children or []:
             target = str(child.attrGet("href") or child.attrGet("src") or "").partition("#")[0]
@@ -48,21 +48,21 @@ def linked(page: Path) -> Iterator[Path]:
 
 
 def reference() -> dict[str, str]:
-    """The text of each reference page by its name: one page a package, its modules in order."""
+    """Return the text of each reference page by its name: a page for each package."""
     texts = {}
     for top in DOCUMENTED:
         for folder in sorted({path.parent for path in (ROOT / top).rglob("*.py")}):
             package = ".".join(folder.relative_to(ROOT).parts)
             names = sorted(path.stem for path in folder.glob("*.py"))
             modules = [f"{package}.{name}" for name in names if not name.startswith("__")]
-            if modules and package not in UNDOCUMENTED:
+            if modules and not package.startswith(UNDOCUMENTED):
                 blocks = (f"## `{name}`\n\n::: {name}\n" for name in modules)
                 texts[package] = f"# {package}\n\n" + "\n".join(blocks)
     return texts
 
 
 def navigation(packages: list[str]) -> list[dict[str, object]]:
-    """The site's menu."""
+    """Return the menu of the site."""
     decisions = _below("docs/decisions", "*.md")
     return [
         {"Chainrule": "README.md"},
@@ -74,7 +74,7 @@ def navigation(packages: list[str]) -> list[dict[str, object]]:
 
 
 def stage(folder: Path) -> None:
-    """Fill `folder`, which is made anew: `source/` with the pages, `mkdocs.yml` with the menu."""
+    """Write a new `folder`: `source/` with the pages and `mkdocs.yml` with the menu."""
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
     for page in pages():

@@ -27,7 +27,7 @@ _CONTENT = {
 def prepare(uri: str) -> None:
     """Create the tables of the installed MLflow at `uri`, or upgrade those of an older one.
 
-    A SQLite file is written beside its place and renamed when it is complete. PostgreSQL creates
+    A SQLite file is written under another name and renamed when it is complete. PostgreSQL creates
     the tables in one transaction, one server at a time. Raises the errors of the database driver.
     """
     if uri.startswith(_SQLITE):

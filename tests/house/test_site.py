@@ -51,6 +51,12 @@ def test_every_module_has_its_place_in_the_reference(staged: Path) -> None:
                 assert f"::: {module}" in written
 
 
+def test_commands_have_no_reference_page(staged: Path) -> None:
+    pages = [path.stem for path in (staged / "source" / "reference").glob("*.md")]
+    assert "chainrule.stack" in pages
+    assert not [name for name in pages if name.startswith(UNDOCUMENTED)]
+
+
 def test_a_page_that_was_there_before_is_gone(staged: Path) -> None:
     left = staged / "source" / "docs" / "left.md"
     left.write_text("# Left\n")

@@ -48,7 +48,6 @@ STORED: set[str] = set()
 
 UNREAD = (
     "api/",
-    "chainrule/",
     "core/datasets/",
     "core/db/",
     "core/export/",

@@ -160,7 +160,7 @@ def _table(sweep: Document, trials: list[Document], rate: float | None) -> Group
     head.append(_spent(sweep))
     table = Table("trial", "status", "epochs", *_objective_names(sweep), "point",
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
-    best = [{**one, "best": True} for one in sweep["best"][:_SHOWN_TRIALS]]
+    best = [{**trial, "best": True} for trial in sweep["best"][:_SHOWN_TRIALS]]
     for trial in [*best, *reversed(trials)]:
         table.add_row(
             f"{'best ' if trial.get('best') else ''}{trial['number']}",

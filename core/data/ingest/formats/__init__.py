@@ -103,9 +103,7 @@ def _by_bytes(source: Path) -> type[Format] | None:
     with plain(source) as file:
         head = file.read(HEAD_BYTES)
     fitting = [
-        form
-        for form in members(Format).values()
-        if form.magic and head.startswith(form.magic)
+        form for form in members(Format).values() if form.magic and head.startswith(form.magic)
     ]
     if len(fitting) > 1:
         suffixes = frozenset(suffix for form in fitting for suffix in form.suffixes)
