@@ -59,7 +59,7 @@ class Result:
 
 def crash_points() -> list[Plan]:
     """Every named place x before and after its commit x killed, outcome unknown, paused."""
-    places = (*USE_CASES, "keep_checkpoint", "keep_model")
+    places = (*USE_CASES.values(), "keep_checkpoint", "keep_model")
     return [
         Plan(
             f"{how} {moment} {point}",
