@@ -160,7 +160,7 @@ def _add_predictions(graph: Graph, model: TrainedModel, y: str, exported: Export
             code = graph.cast(graph.add("Greater", chance, half), "long")
             _add_label(graph, name, classes, code, exported)
             other = graph.add("Sub", graph.constant(np.array(1, np.float32)), chance)
-            both = [graph.add("Unsqueeze", one, graph.sizes(1)) for one in (other, chance)]
+            both = [graph.add("Unsqueeze", value, graph.sizes(1)) for value in (other, chance)]
             if len(classes) == len(both):
                 _add_probabilities(
                     graph, prefix, classes, graph.add("Concat", *both, axis=1), exported

@@ -35,9 +35,9 @@ RECORDS = [
 
 def drawn(page: str) -> list[Any]:
     """The data of a page's picture."""
-    found = re.search(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{', page, re.S)
-    assert found is not None
-    data: list[Any] = json.loads(found.group(1))
+    match = re.search(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{', page, re.S)
+    assert match is not None
+    data: list[Any] = json.loads(match.group(1))
     return data
 
 

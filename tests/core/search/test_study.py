@@ -1,4 +1,4 @@
-"""Every sampler and pruner: as Optuna's own, whatever is interrupted, whoever runs the trials."""
+"""Each sampler and pruner answers as Optuna's own, also after an interruption."""
 
 import json
 import warnings
@@ -65,27 +65,32 @@ def sequence(s: Search, count: int, at_once: int = 1) -> list[dict[str, Any]]:
     records: list[TrialRecord] = []
     state = None
     while len(records) < count:
-        found, state = ask(s, records, min(at_once, count - len(records)), state=state)
+        suggestions, state = ask(s, records, min(at_once, count - len(records)), state=state)
         state = json.loads(json.dumps(state))
-        for one in found:
-            attributes = json.loads(json.dumps(one.attributes))
-            result = [value(one.values)]
+        for suggestion in suggestions:
+            attributes = json.loads(json.dumps(suggestion.attributes))
+            result = [value(suggestion.values)]
             records.append(
-                TrialRecord(one.number, one.values, "finished", result, attributes=attributes)
+                TrialRecord(
+                    suggestion.number, suggestion.values, "finished", result, attributes=attributes
+                )
             )
-    return [dict(one.values) for one in records]
+    return [dict(suggestion.values) for suggestion in records]
 
 
 def own(s: Search, count: int) -> list[dict[str, Any]]:
     """What Optuna's own study suggests when nothing interrupts it."""
-    space = {path: one.distribution() for path, one in s.space.items()}
+    space = {path: dimension.distribution() for path, dimension in s.space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=s.sampler.make(space))
         points = []
         for _ in range(count):
             trial = study.ask(space)
-            point = {path: one.from_optuna(trial.params[path]) for path, one in s.space.items()}
+            point = {
+                path: dimension.from_optuna(trial.params[path])
+                for path, dimension in s.space.items()
+            }
             points.append(point)
             study.tell(trial, value(point))
         return points
@@ -141,8 +146,8 @@ def test_true_is_another_choice_than_one() -> None:
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=repr)
 def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimension) -> None:
     s = search(Random(seed=5), space={"x": dimension})
-    for one in ask(s, [], 20)[0]:
-        assert dimension.contains(one.values["x"])
+    for suggestion in ask(s, [], 20)[0]:
+        assert dimension.contains(suggestion.values["x"])
     assert all(dimension.contains(end) for end in dimension.ends())
     assert not dimension.contains("elsewhere")
     assert not dimension.contains(10_000)
@@ -151,11 +156,11 @@ def test_a_dimension_contains_what_is_suggested_and_its_ends(dimension: Dimensio
 def test_baselines_come_first_and_may_leave_fields_open() -> None:
     s = search(Random(seed=5))
     first = {"x": 0.5, "y": 2, "z": {"kind": "a"}}
-    found, _ = ask(s, [], 3, chosen={0: first, 1: {"y": 6}})
-    assert found[0].values == first
-    assert found[1].values["y"] == 6
-    assert SPACE["x"].contains(found[1].values["x"])
-    assert found[2].number == 2
+    suggestions, _ = ask(s, [], 3, chosen={0: first, 1: {"y": 6}})
+    assert suggestions[0].values == first
+    assert suggestions[1].values["y"] == 6
+    assert SPACE["x"].contains(suggestions[1].values["x"])
+    assert suggestions[2].number == 2
 
 
 def reported(number: int, level: float, epochs: int, outcome: Outcome = "finished") -> TrialRecord:
@@ -183,13 +188,13 @@ def test_trials_ever_worse_are_pruned(pruner: Pruner) -> None:
         reports = {epoch: float(number + 0.01 * epoch) for epoch in range(1, 10)}
         # What is below 0.5 is out of bounds for one of them.
         reports = {e: -v for e, v in reports.items()} if s.pruner.kind == "threshold" else reports
-        mine = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1}, "open", (), reports)
-        epoch, attributes = judge(s, [*records, mine], number)
+        record = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1}, "open", (), reports)
+        epoch, attributes = judge(s, [*records, record], number)
         pruned += epoch is not None
         seen = {e: v for e, v in reports.items() if epoch is None or e <= epoch}
         outcome: Outcome = "finished" if epoch is None else "pruned"
         records.append(
-            TrialRecord(number, mine.values, outcome, [max(seen.values())], seen, attributes)
+            TrialRecord(number, record.values, outcome, [max(seen.values())], seen, attributes)
         )
     assert pruned >= 3
 
@@ -201,8 +206,8 @@ def test_rungs_are_remembered_between_two_calls() -> None:
     epoch, attributes = judge(s, [first], 0)
     assert epoch is None
     assert attributes == {"completed_rung_0": 1.0}
-    noted = TrialRecord(0, bad.values, "open", (), {1: 1.0}, attributes)
-    assert judge(s, [noted, bad], 1)[0] == 1
+    passed = TrialRecord(0, bad.values, "open", (), {1: 1.0}, attributes)
+    assert judge(s, [passed, bad], 1)[0] == 1
     assert judge(s, [first, bad], 1)[0] is None
 
 
@@ -219,11 +224,11 @@ def test_epochs_seen_before_are_not_judged_again() -> None:
 AT_ONCE = 4
 
 
-def ended(one: TrialRecord) -> TrialRecord:
+def ended(record: TrialRecord) -> TrialRecord:
     """A trial as its row has it after its end; each seventh one failed."""
-    if one.number % 7 == 3:
-        return replace(one, outcome="failed")
-    return replace(one, outcome="finished", objectives=[value(one.values)])
+    if record.number % 7 == 3:
+        return replace(record, outcome="failed")
+    return replace(record, outcome="finished", objectives=[value(record.values)])
 
 
 def course(sampler: Sampler, count: int, *, kept: bool) -> list[TrialRecord]:
@@ -235,10 +240,12 @@ def course(sampler: Sampler, count: int, *, kept: bool) -> list[TrialRecord]:
     while len(records) < count:
         if not kept:
             study = Study(s, records)
-        found, state = study.ask(2, state=state, chosen=chosen)
+        suggestions, state = study.ask(2, state=state, chosen=chosen)
         state = json.loads(json.dumps(state))
-        for one in found:
-            records.append(TrialRecord(one.number, one.values, attributes=one.attributes))
+        for suggestion in suggestions:
+            records.append(
+                TrialRecord(suggestion.number, suggestion.values, attributes=suggestion.attributes)
+            )
         if len(records) > AT_ONCE:
             # The later one ends first.
             for number in (len(records) - AT_ONCE - 1, len(records) - AT_ONCE - 2):
@@ -257,10 +264,16 @@ def test_suggestions_one_by_one_equal_those_from_rows(sampler: Sampler) -> None:
     s = search(sampler)
     study, state, points = Study(s, []), None, []
     for _ in range(15):
-        (one,), state = study.ask(1, state=state)
-        points.append(dict(one.values))
-        result = [value(one.values)]
-        record = TrialRecord(one.number, one.values, "finished", result, attributes=one.attributes)
+        (suggestion,), state = study.ask(1, state=state)
+        points.append(dict(suggestion.values))
+        result = [value(suggestion.values)]
+        record = TrialRecord(
+            suggestion.number,
+            suggestion.values,
+            "finished",
+            result,
+            attributes=suggestion.attributes,
+        )
         study.update([record])
     assert points == sequence(s, 15)
 
@@ -271,19 +284,19 @@ def test_judging_is_equal(pruner: Pruner) -> None:
     rows: list[TrialRecord] = []
     study = Study(s, rows)
     for number in range(12):
-        mine = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1})
-        rows.append(mine)
-        study.update([mine])
+        record = TrialRecord(number, {"x": 0.0, "y": 1, "z": 1})
+        rows.append(record)
+        study.update([record])
         for epoch in range(1, 10):
             level = (number * 5) % 12 + 0.01 * epoch
-            mine = replace(mine, reports={**mine.reports, epoch: level})
-            rows[number] = mine
-            study.update([mine])
+            record = replace(record, reports={**record.reports, epoch: level})
+            rows[number] = record
+            study.update([record])
             verdict, attributes = study.judge(number, after=epoch - 1)
             assert (verdict, attributes) == judge(s, rows, number, after=epoch - 1)
-            rows[number] = mine = replace(mine, attributes=attributes)
+            rows[number] = record = replace(record, attributes=attributes)
             if verdict is not None:
                 break
         outcome: Outcome = "pruned" if verdict is not None else "finished"
-        rows[number] = replace(mine, outcome=outcome, objectives=[level])
+        rows[number] = replace(record, outcome=outcome, objectives=[level])
         study.update([rows[number]])

@@ -17,8 +17,8 @@ RATE, UNITS = "optimizer.learning_rate", "network[0].units"
 
 
 def edit(engine: Engine, sweep_id: str, **changes: Any) -> Any:
-    wanted = SweepChanges.model_validate(changes)
-    return do(engine, sweeps.edit, sweep_id, wanted, max_weights_bytes=2**30)
+    edits = SweepChanges.model_validate(changes)
+    return do(engine, sweeps.edit, sweep_id, edits, max_weights_bytes=2**30)
 
 
 def refused(engine: Engine, sweep_id: str, **changes: Any) -> str:
@@ -75,13 +75,13 @@ def test_added_points_come_next(engine: Engine) -> None:
     rounds(engine, sweep_id)
     do(engine, sweeps.add_points, sweep_id, [{RATE: 0.01}])
     rounds(engine, sweep_id)
-    found = [point for _, point, _ in points(engine, sweep_id)]
-    assert len(found) == 6
-    assert (found[0][UNITS], found[2], found[3][UNITS]) == (16, added[0], 64)
-    assert found[5][RATE] == 0.01
+    values = [point for _, point, _ in points(engine, sweep_id)]
+    assert len(values) == 6
+    assert (values[0][UNITS], values[2], values[3][UNITS]) == (16, added[0], 64)
+    assert values[5][RATE] == 0.01
     with pytest.raises(InvalidError) as caught:
         do(engine, sweeps.add_points, sweep_id, [{UNITS: 16}, {UNITS: 17}])
-    assert [one.path for one in caught.value.errors] == [f"points[1].{UNITS}"]
+    assert [error.path for error in caught.value.errors] == [f"points[1].{UNITS}"]
 
 
 def test_failed_trials_are_retried_under_their_number(engine: Engine) -> None:
@@ -97,7 +97,7 @@ def test_failed_trials_are_retried_under_their_number(engine: Engine) -> None:
     assert (again.retry_of, again.status) == (failed, JobStatus.QUEUED)
     rounds(engine, sweep_id)
     after = points(engine, sweep_id)
-    assert [one for one in after if one[0] != 1] == [one for one in before if one[0] != 1]
+    assert [row for row in after if row[0] != 1] == [row for row in before if row[0] != 1]
     assert after[1][:2] == before[1][:2]
     assert after[1][2] is not None
     assert do(engine, sweeps.counts, sweep_id) == {"finished": 4}
@@ -115,14 +115,14 @@ def test_a_retried_trial_is_judged_from_its_first_epoch(engine: Engine) -> None:
         reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in (1, 2, 3)]
         do(engine, jobs.record_metrics, claim.job_id, 1, 1, reported)
     sweeps.advance(engine, sweep_id)
-    noted = dict(table(engine, sweep_id)[0][0].attributes or {})
-    rungs = {key for key in noted if key.startswith("completed_rung_")}
+    attributes = dict(table(engine, sweep_id)[0][0].attributes or {})
+    rungs = {key for key in attributes if key.startswith("completed_rung_")}
     assert rungs
     do(engine, jobs.finish, claims[0].job_id, 1, JobStatus.FAILED, cause={"kind": "user_error"})
     sweeps.advance(engine, sweep_id)
     assert do(engine, sweeps.retry_failed, sweep_id) == 1
     trial = table(engine, sweep_id)[0][0]
-    assert trial.attributes == {key: noted[key] for key in noted if key not in rungs}
+    assert trial.attributes == {key: attributes[key] for key in attributes if key not in rungs}
     assert trial.judged_epoch == 0
 
 
@@ -141,7 +141,7 @@ def test_a_finished_job_is_not_retried(engine: Engine) -> None:
 def test_pending_points_are_never_dropped(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         started(engine, n_trials=1, baseline=[{UNITS: 16}, {UNITS: 64}])
-    assert [one.path for one in caught.value.errors] == ["baseline"]
+    assert [error.path for error in caught.value.errors] == ["baseline"]
     grid = {"search_space": {UNITS: {"kind": "categorical", "choices": [16, 32]}},
             "sampler": {"kind": "grid"}}  # fmt: skip
     with pytest.raises(InvalidError, match="visits each point"):
@@ -156,8 +156,8 @@ def test_pending_points_are_never_dropped(engine: Engine) -> None:
     assert edit(engine, sweep_id, n_trials=4).n_trials == 4
     assert do(engine, sweeps.add_points, sweep_id, [{UNITS: 16}]).n_trials == 5
     rounds(engine, sweep_id)
-    found = [point[UNITS] for _, point, _ in points(engine, sweep_id)]
-    assert found[2:] == [32, 64, 16]
+    units = [point[UNITS] for _, point, _ in points(engine, sweep_id)]
+    assert units[2:] == [32, 64, 16]
 
 
 def test_changes_are_logged_with_their_owner(engine: Engine) -> None:
@@ -170,8 +170,8 @@ def test_changes_are_logged_with_their_owner(engine: Engine) -> None:
     do(engine, sweeps.resume, sweep_id)
     do(engine, sweeps.retry_failed, sweep_id)
     do(engine, sweeps.cancel, sweep_id, owner="bob")
-    found = do(engine, sweeps.get, sweep_id).changes or []
-    assert [(one["by"], one["kind"]) for one in found] == [
+    changes = do(engine, sweeps.get, sweep_id).changes or []
+    assert [(change["by"], change["kind"]) for change in changes] == [
         ("local", "edited"),
         ("ada", "points_added"),
         ("ada", "paused"),
@@ -179,9 +179,9 @@ def test_changes_are_logged_with_their_owner(engine: Engine) -> None:
         ("local", "retried"),
         ("bob", "cancelled"),
     ]
-    assert found[0]["what"] == {"to": {"n_trials": 5}, "was": {"n_trials": 3}}
-    assert found[1]["what"] == {"first": 0, "points": [{UNITS: 16}]}
-    assert [one["at"] for one in found] == sorted(one["at"] for one in found)
+    assert changes[0]["what"] == {"to": {"n_trials": 5}, "was": {"n_trials": 3}}
+    assert changes[1]["what"] == {"first": 0, "points": [{UNITS: 16}]}
+    assert [change["at"] for change in changes] == sorted(change["at"] for change in changes)
 
 
 def test_an_invalid_edit_names_its_field(engine: Engine) -> None:

@@ -26,11 +26,11 @@ def spec(**changes: Any) -> SweepSpec:
     return SweepSpec.model_validate({**EXAMPLE, **given, "search_space": SEEDS, **changes})
 
 
-def forecast(engine: Engine, wanted: SweepSpec) -> sweeps.Forecast:
+def forecast(engine: Engine, spec: SweepSpec) -> sweeps.Forecast:
     with transaction(engine) as session:
         version = dataset_version(session)
     with reading(engine) as session:
-        return sweeps.forecast(session, wanted, version, max_weights_bytes=2**30)
+        return sweeps.forecast(session, spec, version, max_weights_bytes=2**30)
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def earlier(engine: Engine) -> str:
 
 def test_an_earlier_sweep_with_the_same_shape_is_used(engine: Engine, earlier: str) -> None:
     twice = spec(n_trials=60, max_parallel=20, job={"epochs": 2 * EPOCHS})
-    found = forecast(engine, twice)
-    assert (found.basis, found.sweep_id, found.trials) == ("history", earlier, 60)
-    assert found.trials_a_minute == pytest.approx(1.0)
-    assert found.seconds == pytest.approx(3600)
-    assert found.cpu_seconds == pytest.approx(3600)
+    result = forecast(engine, twice)
+    assert (result.basis, result.sweep_id, result.trials) == ("history", earlier, 60)
+    assert result.trials_a_minute == pytest.approx(1.0)
+    assert result.seconds == pytest.approx(3600)
+    assert result.cpu_seconds == pytest.approx(3600)
     assert forecast(engine, spec(n_trials=60, max_parallel=10)).trials_a_minute == pytest.approx(
         1.0
     )
@@ -61,15 +61,15 @@ def test_an_earlier_sweep_with_the_same_shape_is_used(engine: Engine, earlier: s
 @pytest.mark.usefixtures("earlier")
 def test_a_benchmark_is_used_without_an_earlier_sweep(engine: Engine) -> None:
     wider = [{"kind": "dense", "units": 40}, {"kind": "relu"}, {"kind": "dense", "units": 10}]
-    found = forecast(engine, spec(job={"network": wider}, n_trials=10))
-    assert (found.basis, found.sweep_id, found.slots) == ("measured", None, 0)
-    assert found.trials_a_minute is not None
-    assert found.trials_a_minute > 0
-    assert found.seconds is not None
-    assert found.cpu_seconds is not None
+    result = forecast(engine, spec(job={"network": wider}, n_trials=10))
+    assert (result.basis, result.sweep_id, result.slots) == ("measured", None, 0)
+    assert result.trials_a_minute is not None
+    assert result.trials_a_minute > 0
+    assert result.seconds is not None
+    assert result.cpu_seconds is not None
     longer = forecast(engine, spec(job={"network": wider, "epochs": 3000}, n_trials=10))
     assert longer.seconds is not None
-    assert longer.seconds > found.seconds
+    assert longer.seconds > result.seconds
 
 
 def test_budgets_shorten_the_forecast(engine: Engine, earlier: str) -> None:
@@ -86,4 +86,4 @@ def test_budgets_shorten_the_forecast(engine: Engine, earlier: str) -> None:
 def test_a_sweep_that_cannot_start_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
         forecast(engine, spec(n_trials=1, baseline=[{"seed": 1}, {"seed": 2}]))
-    assert [one.path for one in caught.value.errors] == ["baseline"]
+    assert [error.path for error in caught.value.errors] == ["baseline"]

@@ -55,23 +55,23 @@ def course(engine: Engine, cache: sweeps.SnapshotCache | None, **given: Any) -> 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_trials_are_the_same_with_and_without_a_cache(engine: Engine, sampler: str) -> None:
     given = {"sampler": {"kind": sampler, "seed": 5}, "pruner": PRUNER}
-    anew = course(engine, None, **given)
-    assert course(engine, sweeps.SnapshotCache(), **given) == anew
-    assert {row[2] for row in anew} == {"finished", "pruned"}
-    assert len(anew) == 12
+    uncached = course(engine, None, **given)
+    assert course(engine, sweeps.SnapshotCache(), **given) == uncached
+    assert {row[2] for row in uncached} == {"finished", "pruned"}
+    assert len(uncached) == 12
 
 
 @contextmanager
 def trials_read() -> Iterator[list[int]]:
     """Collect the numbers of trials whose rows are loaded inside the context."""
-    found: list[int] = []
+    numbers: list[int] = []
 
     def note(trial: Trial, _: Any) -> None:
-        found.append(trial.number)
+        numbers.append(trial.number)
 
     event.listen(Trial, "load", note)
     try:
-        yield found
+        yield numbers
     finally:
         event.remove(Trial, "load", note)
 

@@ -18,7 +18,7 @@ from tests.support.sweep_cases import started, table
 FOLDS = {"folds": 3, "stratified": True}
 
 
-def begun(engine: Engine, **changes: Any) -> str:
+def start(engine: Engine, **changes: Any) -> str:
     given = {"n_trials": 2, "max_parallel": 2, "cross_validation": FOLDS}
     sweep_id = started(engine, **given | changes)
     sweeps.advance(engine, sweep_id)
@@ -48,29 +48,29 @@ def fail(engine: Engine, job: Job) -> None:
 
 
 def test_each_fold_is_a_job_and_the_objective_is_their_mean(engine: Engine) -> None:
-    sweep_id = begun(engine)
-    mine = folds(engine, sweep_id)
-    assert [job.spec["data"]["split"]["fold"] for job in mine] == [
+    sweep_id = start(engine)
+    fold_jobs = folds(engine, sweep_id)
+    assert [job.spec["data"]["split"]["fold"] for job in fold_jobs] == [
         {"number": number, "of": 3} for number in range(3)
     ]
-    assert len({str(job.spec["optimizer"]) + str(job.spec["network"]) for job in mine}) == 1
-    assert [job.tags["chainrule.fold"] for job in mine] == ["0", "1", "2"]
-    assert {job.tags["chainrule.trial"] for job in mine} == {"0"}
+    assert len({str(job.spec["optimizer"]) + str(job.spec["network"]) for job in fold_jobs}) == 1
+    assert [job.tags["chainrule.fold"] for job in fold_jobs] == ["0", "1", "2"]
+    assert {job.tags["chainrule.trial"] for job in fold_jobs} == {"0"}
     values = [0.5, 0.75, 0.85]
-    for job, value in zip(mine, values, strict=True):
+    for job, value in zip(fold_jobs, values, strict=True):
         assert sweeps.advance(engine, sweep_id).ended == 0
         finish(engine, job, value)
     assert sweeps.advance(engine, sweep_id).ended == 1
-    found = trial(engine, sweep_id)
-    assert (found.status, found.job_id) == ("finished", None)
-    assert found.objectives == pytest.approx([sum(values) / 3])
-    assert found.deviations == pytest.approx([statistics.pstdev(values)])
+    outcome = trial(engine, sweep_id)
+    assert (outcome.status, outcome.job_id) == ("finished", None)
+    assert outcome.objectives == pytest.approx([sum(values) / 3])
+    assert outcome.deviations == pytest.approx([statistics.pstdev(values)])
     for job in folds(engine, sweep_id, 1):
         finish(engine, job, 0.9)
     sweeps.advance(engine, sweep_id)
     sweep = do(engine, sweeps.get, sweep_id)
     assert sweep.status is SweepStatus.FINISHED
-    assert [one.number for one in do(engine, sweeps.best, sweep)] == [1]
+    assert [best.number for best in do(engine, sweeps.best, sweep)] == [1]
     best, document = do(engine, sweeps.best_job, sweep_id)
     assert (best.number, document["data"]["split"]["fold"]) == (1, None)
     with pytest.raises(ConflictError, match="none of all rows"):
@@ -78,7 +78,7 @@ def test_each_fold_is_a_job_and_the_objective_is_their_mean(engine: Engine) -> N
 
 
 def test_folds_of_one_number_stack_and_others_do_not(engine: Engine) -> None:
-    sweep_id = begun(engine, search_space={"optimizer.learning_rate":
+    sweep_id = start(engine, search_space={"optimizer.learning_rate":
                      {"kind": "float", "low": 0.001, "high": 0.1}})  # fmt: skip
     keys = [[job.stack_key for job in folds(engine, sweep_id, number)] for number in (0, 1)]
     assert keys[0] == keys[1]
@@ -87,7 +87,7 @@ def test_folds_of_one_number_stack_and_others_do_not(engine: Engine) -> None:
 
 
 def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) -> None:
-    sweep_id = begun(engine, n_trials=1)
+    sweep_id = start(engine, n_trials=1)
     first, second, third = folds(engine, sweep_id)
     finish(engine, first, 0.5)
     claimed(engine, third.id)
@@ -97,9 +97,9 @@ def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) ->
     assert do(engine, jobs.get, third.id).cancel_requested_at is not None
     do(engine, jobs.finish, third.id, 1, JobStatus.CANCELLED)
     assert sweeps.advance(engine, sweep_id).ended == 1
-    found = trial(engine, sweep_id)
-    assert (found.status, found.objectives) == ("failed", None)
-    assert found.cause == {
+    outcome = trial(engine, sweep_id)
+    assert (outcome.status, outcome.objectives) == ("failed", None)
+    assert outcome.cause == {
         "kind": "user_error", "fold": 1, "message": "fold 1: the loss is no number"
     }  # fmt: skip
     # A retry keeps the number of the trial and its finished folds.
@@ -115,16 +115,20 @@ def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) ->
 
 
 def test_a_fold_without_a_number_fails_the_trial(engine: Engine) -> None:
-    sweep_id = begun(engine, n_trials=1)
+    sweep_id = start(engine, n_trials=1)
     first, *others = folds(engine, sweep_id)
     finish(engine, first, float("nan"))
     sweeps.advance(engine, sweep_id)
     # The queued folds are cancelled.
     assert {do(engine, jobs.get, job.id).status for job in others} == {JobStatus.CANCELLED}
     sweeps.advance(engine, sweep_id)
-    found = trial(engine, sweep_id)
-    assert found.cause is not None
-    assert (found.status, found.cause["kind"], found.cause["fold"]) == ("failed", "no_objective", 0)
+    outcome = trial(engine, sweep_id)
+    assert outcome.cause is not None
+    assert (outcome.status, outcome.cause["kind"], outcome.cause["fold"]) == (
+        "failed",
+        "no_objective",
+        0,
+    )
     assert do(engine, sweeps.retry_failed, sweep_id) == 0
 
 
@@ -161,7 +165,7 @@ def test_a_pruner_sees_the_mean_of_all_folds(engine: Engine, cached: bool) -> No
 
 
 def test_budgets_count_every_fold(engine: Engine) -> None:
-    sweep_id = begun(engine, n_trials=9, max_parallel=9, budget={"epochs": 3 * 30 * 2})
+    sweep_id = start(engine, n_trials=9, max_parallel=9, budget={"epochs": 3 * 30 * 2})
     assert len(table(engine, sweep_id)) == 2
     for job in folds(engine, sweep_id):
         claimed(engine, job.id)
@@ -172,7 +176,7 @@ def test_budgets_count_every_fold(engine: Engine) -> None:
 
 
 def test_cancelling_ends_every_fold(engine: Engine) -> None:
-    sweep_id = begun(engine)
+    sweep_id = start(engine)
     claimed(engine, folds(engine, sweep_id)[0].id)
     do(engine, sweeps.cancel, sweep_id)
     states = [job.status for number in (0, 1) for job in folds(engine, sweep_id, number)]
@@ -183,7 +187,7 @@ def test_cancelling_ends_every_fold(engine: Engine) -> None:
 
 
 def test_runs_of_folds_are_nested_below_the_run_of_the_sweep(engine: Engine) -> None:
-    sweep_id = begun(engine, n_trials=1, mlflow="best:1")
+    sweep_id = start(engine, n_trials=1, mlflow="best:1")
     with transaction(engine) as session:
         sweeps.record_sweep_run(session, sweep_id, "run")
         for job in folds(engine, sweep_id):
@@ -203,9 +207,9 @@ def test_runs_of_folds_are_nested_below_the_run_of_the_sweep(engine: Engine) -> 
 
 def test_folds_that_do_not_fit_the_data_are_refused(engine: Engine) -> None:
     with pytest.raises(InvalidError) as caught:
-        begun(engine, cross_validation={"folds": 2, "group_by": "writer"})
+        start(engine, cross_validation={"folds": 2, "group_by": "writer"})
     assert [error.path for error in caught.value.errors] == ["cross_validation.group_by"]
     small = {**DIGITS, "batch_size": 1400}
-    begun(engine, cross_validation={"folds": 10}, job=small)
+    start(engine, cross_validation={"folds": 10}, job=small)
     with pytest.raises(InvalidError, match="1400 is more than the 1078 training rows"):
-        begun(engine, cross_validation={"folds": 3}, job=small)
+        start(engine, cross_validation={"folds": 3}, job=small)

@@ -65,7 +65,7 @@ def test_a_trial_is_its_job_at_the_point(engine: Engine) -> None:
 def test_the_trial_table_is_the_same_with_one_worker_and_with_eight(
     engine: Engine, sampler: str
 ) -> None:
-    found = []
+    tables = []
     for at_once in (1, 8):
         sweep_id = started(
             engine,
@@ -76,9 +76,9 @@ def test_the_trial_table_is_the_same_with_one_worker_and_with_eight(
                           "seed": {"kind": "int", "low": 0, "high": 7}},
         )  # fmt: skip
         rounds(engine, sweep_id)
-        found.append([(t.number, t.point, t.objectives) for t, _ in table(engine, sweep_id)])
-    assert found[0] == found[1]
-    assert len(found[0]) == 12
+        tables.append([(t.number, t.point, t.objectives) for t, _ in table(engine, sweep_id)])
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 12
 
 
 def test_an_advance_that_dies_before_it_writes_changes_nothing(
@@ -150,8 +150,8 @@ def test_a_trial_ends_as_its_job(engine: Engine) -> None:
     do(engine, jobs.cancel, job_ids[2])
     finish(engine, sweep_id, only=job_ids[3:])
     assert sweeps.advance(engine, sweep_id).ended == 4
-    found = [(t.status, (t.cause or {}).get("kind")) for t, _ in table(engine, sweep_id)]
-    assert found == [
+    outcomes = [(t.status, (t.cause or {}).get("kind")) for t, _ in table(engine, sweep_id)]
+    assert outcomes == [
         ("failed", "user_error"),
         ("failed", "no_objective"),
         ("cancelled", None),
@@ -182,8 +182,8 @@ def test_the_best_trial(engine: Engine) -> None:
         finish(engine, sweep_id, only=[job.id], value=value)
     sweeps.advance(engine, sweep_id)
     with reading(engine) as session:
-        found = sweeps.best(session, session.get_one(Sweep, sweep_id))
-        assert [trial.number for trial in found] == [1]
+        best = sweeps.best(session, session.get_one(Sweep, sweep_id))
+        assert [trial.number for trial in best] == [1]
 
 
 def test_cancelling_ends_queued_jobs_and_starts_none(engine: Engine) -> None:
