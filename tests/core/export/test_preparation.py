@@ -29,11 +29,11 @@ NONE = {"hashing"}
 
 
 def test_each_kind_has_an_exporter_or_is_listed() -> None:
-    assert set(STEPS) | NONE == set(members(Preparation))  # type: ignore[type-abstract]
+    assert set(STEPS) | NONE == set(members(Preparation))
 
 
 def cases() -> Iterator[Any]:
-    for kind, member in members(Preparation).items():  # type: ignore[type-abstract]
+    for kind, member in members(Preparation).items():
         if kind not in NONE:
             for number, (step, cells) in enumerate(member.examples()):
                 yield pytest.param(step, cells, id=f"{kind}-{number}")
