@@ -89,7 +89,6 @@ WITHOUT_FLOORS = {
     "core.search.dimensions",
     "core.search.pruners",
     "core.search.samplers",
-    "core.spec",
     "core.tracking",
 }
 

@@ -22,7 +22,7 @@ from core.nn.network import BoundNetwork, Network
 TOLERANCE = 1e-5
 
 
-def cases(family: type[Layer] | type[Loss]) -> list[Any]:
+def cases(family: Any) -> list[Any]:
     """Return the examples of each member with their input shapes."""
     return [
         pytest.param(example, shape, id=f"{kind}-{index}")
