@@ -44,9 +44,7 @@ def once(
     """
     if request.key is None:
         return make(), False
-    resource_id = reserve(
-        session, request.owner, request.key, request_hash=request.request_hash, resource_id=""
-    )
+    resource_id = _reserve(session, request)
     if resource_id is not None:
         return get(resource_id), True
     resource = make()
@@ -58,30 +56,20 @@ def once(
     return resource, False
 
 
-def reserve(
-    session: Session, owner: str, key: str, *, request_hash: str, resource_id: str
-) -> str | None:
-    """Insert `key` for `resource_id`; if the key exists, return the id of its resource.
-
-    Raises InvalidError as `once` does.
-    """
+def _reserve(session: Session, request: KeyedRequest) -> str | None:
+    """Insert the key without a resource; if it exists, return the id of its resource."""
     statement = (
         upsert(session, IdempotencyKey)
-        .values(owner=owner, key=key, request_hash=request_hash, resource_id=resource_id)
+        .values(
+            owner=request.owner, key=request.key, request_hash=request.request_hash, resource_id=""
+        )
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.key)
     )
     if session.scalar(statement) is not None:
         return None
-    return find(session, owner, key, request_hash=request_hash)
-
-
-def find(session: Session, owner: str, key: str, *, request_hash: str) -> str | None:
-    """Return the id of the resource of `key`, None for a new key. Raises as `once` does."""
-    row = session.get(IdempotencyKey, (owner, key))
-    if row is None:
-        return None
-    if row.request_hash != request_hash:
+    row = session.get_one(IdempotencyKey, (request.owner, request.key))
+    if row.request_hash != request.request_hash:
         message = "this key was used for a different request; use a new key for a new request"
         raise InvalidError(
             "the Idempotency-Key was used for another request",

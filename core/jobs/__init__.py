@@ -81,7 +81,7 @@ from core.jobs.points import PACKED, Point
 from core.jobs.queries import ALONE, Page, attempts, checkpoints, get, list_jobs
 from core.jobs.sources import check_source, get_source, keep_source, source_of
 from core.jobs.spec_versions import UNKNOWN_SPEC, UnknownSpecError, beyond, decline, read
-from core.jobs.submission import retry, spec_hash, submit, submit_all, submitted
+from core.jobs.submission import retry, spec_hash, submit, submit_all
 
 __all__ = [
     "ALONE",
@@ -180,7 +180,6 @@ __all__ = [
     "stop",
     "submit",
     "submit_all",
-    "submitted",
     "trial_of",
     "unmirrored",
     "unreserve_runs",

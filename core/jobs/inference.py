@@ -5,7 +5,6 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db import idempotency
 from core.db.tables import DatasetVersion, Job
 from core.errors import ConflictError, NotFoundError
 from core.jobs.submission import enter, spec_hash
@@ -28,15 +27,13 @@ def infer(
     *,
     owner: str,
     model: str,
-    idempotency_key: str | None = None,
-    request_hash: str = "",
     max_attempts: int = 3,
     max_queued: int | None = None,
 ) -> Job:
     """Queue a job that evaluates or scores with the model of the job `trained`, called `model`.
 
     It belongs to the experiment of that job. An evaluation that exists or is queued is not
-    repeated, because neither model nor data ever change. Keys and errors are those of `submit`.
+    repeated, because neither model nor data ever change. Raises as `submit` does.
     """
     version = f"{dataset_version.dataset.name}@{dataset_version.version}"
     document, needed = encode(spec.model_copy(update={"dataset": version}))
@@ -60,16 +57,10 @@ def infer(
         attempt=0,
     )
     if job.kind is JobKind.EVALUATE and (earlier := _same(session, job)) is not None:
-        if idempotency_key is not None:
-            idempotency.reserve(
-                session, owner, idempotency_key, request_hash=request_hash, resource_id=earlier.id
-            )
         return earlier
     return enter(
         session,
         job,
-        idempotency_key=idempotency_key,
-        request_hash=request_hash,
         max_queued=max_queued,
     )
 

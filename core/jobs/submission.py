@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db import idempotency
 from core.db.tables import DatasetVersion, Experiment, Job
 from core.db.upsert import upsert
 from core.errors import ConflictError, UnavailableError
@@ -26,8 +25,6 @@ def submit(
     dataset_version: DatasetVersion,
     *,
     owner: str,
-    idempotency_key: str | None = None,
-    request_hash: str = "",
     priority: int | None = None,
     max_attempts: int = 3,
     max_queued: int | None = None,
@@ -35,19 +32,15 @@ def submit(
 ) -> Job:
     """Queue a job that trains `spec` on `dataset_version`; the caller commits, then may notify.
 
-    The same `idempotency_key` of the same `owner` with the same `request_hash` returns the job that
-    it created before (`submitted` tells whether it did). `priority` overrides the spec's,
-    `max_attempts` applies where the spec names none; jobs of one `stack_key` may train in one
-    stack. Raises InvalidError when the key was used for another request, UnavailableError when
-    `max_queued` jobs are queued already.
+    `priority` overrides that of the spec, `max_attempts` applies if the spec has none. Jobs with
+    the same `stack_key` may be trained as a stack. Raises UnavailableError if `max_queued` jobs
+    are queued already.
     """
     job = _row(session, spec, dataset_version, owner, max_attempts, stack_key)
     job.priority = spec.priority if priority is None else priority
     return enter(
         session,
         job,
-        idempotency_key=idempotency_key,
-        request_hash=request_hash,
         max_queued=max_queued,
     )
 
@@ -56,17 +49,9 @@ def enter(
     session: Session,
     job: Job,
     *,
-    idempotency_key: str | None,
-    request_hash: str,
     max_queued: int | None,
 ) -> Job:
-    """Queue a new row, or return the job that the key created before; errors as `submit`."""
-    if idempotency_key is not None:
-        earlier = idempotency.reserve(
-            session, job.owner, idempotency_key, request_hash=request_hash, resource_id=job.id
-        )
-        if earlier is not None:
-            return get(session, earlier)
+    """Queue a new row. Raises as `submit` does."""
     if max_queued is not None:
         _refuse_flood(session, max_queued)
     _queue(session, [job])
@@ -90,14 +75,6 @@ def submit_all(
     ]
     _queue(session, made)
     return [job.id for job in made]
-
-
-def submitted(
-    session: Session, *, owner: str, idempotency_key: str, request_hash: str
-) -> Job | None:
-    """The job that this key created before, or None. Raises InvalidError as `submit` does."""
-    earlier = idempotency.find(session, owner, idempotency_key, request_hash=request_hash)
-    return None if earlier is None else get(session, earlier)
 
 
 def retry(session: Session, job_id: str, *, owner: str) -> Job:

@@ -1,13 +1,15 @@
 """Submitting: one job for one request, however often it comes."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, func, select
 
 from core import jobs
+from core.db.idempotency import KeyedRequest, once
 from core.db.session import reading, transaction
-from core.db.tables import Experiment, Job
+from core.db.tables import DatasetVersion, Experiment, Job
 from core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from core.status import JobStatus
 from tests.support.job_cases import claimed, dataset_version, do, pass_time, queued, spec
@@ -41,51 +43,48 @@ def test_jobs_of_one_experiment_share_its_row(engine: Engine) -> None:
     assert count(engine, Experiment) == 2
 
 
+def keyed(
+    engine: Engine, version: DatasetVersion, owner: str, request_hash: str, **options: int
+) -> tuple[Job, bool]:
+    """The job of a submission with the key `k`, and whether it existed."""
+    with transaction(engine) as session:
+        return once(
+            session,
+            KeyedRequest(owner, "k", request_hash),
+            lambda: jobs.submit(session, spec(), version, owner=owner, **options),
+            partial(jobs.get, session),
+        )
+
+
 def test_many_retries_at_once_make_one_job(engine: Engine) -> None:
     with transaction(engine) as session:
         version = dataset_version(session)
-
-    def submit(_: int) -> str:
-        with transaction(engine) as session:
-            job = jobs.submit(
-                session, spec(), version, owner="ada", idempotency_key="k", request_hash="h"
-            )
-            return job.id
-
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(submit, range(50)))
-    assert len(made) == 1
+        answers = list(pool.map(lambda _: keyed(engine, version, "ada", "h"), range(50)))
+    assert len({job.id for job, _ in answers}) == 1
+    assert [replayed for _, replayed in answers].count(False) == 1
     assert count(engine, Job) == 1
-    found = do(engine, jobs.submitted, owner="ada", idempotency_key="k", request_hash="h")
-    assert found is not None
-    assert found.id in made
 
 
 def test_a_key_belongs_to_one_request_of_one_owner(engine: Engine) -> None:
     with transaction(engine) as session:
         version = dataset_version(session)
-    given = {"idempotency_key": "k", "request_hash": "h"}
-    first = do(engine, jobs.submit, spec(), version, owner="ada", **given)
-    other = do(engine, jobs.submit, spec(), version, owner="bob", **given)
-    assert first.id != other.id
-    given["request_hash"] = "changed"
+    first, _ = keyed(engine, version, "ada", "h")
+    other, replayed = keyed(engine, version, "bob", "h")
+    assert (first.id != other.id, replayed) == (True, False)
     with pytest.raises(InvalidError) as caught:
-        do(engine, jobs.submit, spec(), version, owner="ada", **given)
+        keyed(engine, version, "ada", "changed")
     assert caught.value.errors[0].path == "Idempotency-Key"
-    with pytest.raises(InvalidError):
-        do(engine, jobs.submitted, owner="ada", **given)
-    assert do(engine, jobs.submitted, owner="eve", **given) is None
 
 
 def test_a_submission_that_fails_leaves_its_key_free(engine: Engine) -> None:
     with transaction(engine) as session:
         version = dataset_version(session)
-    given = {"owner": "ada", "idempotency_key": "k", "request_hash": "h"}
-    with pytest.raises(UnavailableError, match="0 jobs wait"):
-        do(engine, jobs.submit, spec(), version, max_queued=0, **given)
-    assert do(engine, jobs.submitted, **given) is None
-    assert do(engine, jobs.submit, spec(), version, max_queued=1, **given).id
-    with pytest.raises(UnavailableError, match="1 jobs wait"):
+    with pytest.raises(UnavailableError, match="0 jobs"):
+        keyed(engine, version, "ada", "h", max_queued=0)
+    _, replayed = keyed(engine, version, "ada", "h", max_queued=1)
+    assert not replayed
+    with pytest.raises(UnavailableError, match="1 jobs"):
         do(engine, jobs.submit, spec(), version, owner="ada", max_queued=1)
 
 

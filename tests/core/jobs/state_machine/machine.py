@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from core import jobs
+from core.db.idempotency import KeyedRequest, once
 from core.db.session import reading, transaction
 from core.db.tables import Base, DatasetVersion, Job, JobEvent, MetricChunk
 from core.errors import ChainruleError, ConflictError, SupersededError
@@ -98,17 +101,27 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.models) < MOST_JOBS)
     @rule(key=KEYS, most=st.integers(1, 3), stack_key=STACK_KEYS)
     def submit(self, key: str | None, most: int, stack_key: str | None = None) -> None:
-        given = {"idempotency_key": key, "request_hash": "h", "stack_key": stack_key}
-        job = do(
-            self.engine, jobs.submit, spec(max_attempts=most), self.version, owner="a", **given
-        )
+        job, replayed = do(self.engine, self.submit_once, key, most, stack_key)
         if key is not None and key in self.keys:
-            assert job.id == self.keys[key]
+            assert (job.id, replayed) == (self.keys[key], True)
             return
         assert job.id not in self.models
         self.models[job.id] = JobModel(most, self.now, stack_key=stack_key)
         if key is not None:
             self.keys[key] = job.id
+
+    def submit_once(
+        self, session: Session, key: str | None, most: int, stack_key: str | None
+    ) -> tuple[Job, bool]:
+        """The job of a submission with an idempotency key, and whether it existed."""
+        return once(
+            session,
+            KeyedRequest("a", key, "h"),
+            lambda: jobs.submit(
+                session, spec(max_attempts=most), self.version, owner="a", stack_key=stack_key
+            ),
+            partial(jobs.get, session),
+        )
 
     @precondition(lambda self: self.models)
     @rule(pick=PICK)
