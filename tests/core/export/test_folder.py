@@ -7,13 +7,13 @@ import numpy as np
 
 from core.export import model_folder
 from tests.core.export.models import Shapes, model, rows_of
-from tests.support import isolated_mlflow
+from tests.support.isolated import process
 
 
 def test_the_scoring_process_cannot_import_chainrule(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import core.errors")
-    done = isolated_mlflow.alone([script], tmp_path, {})
+    done = process.alone([script], tmp_path, {})
     assert done.returncode != 0
     assert "core must not be needed" in done.stderr
 
@@ -21,7 +21,7 @@ def test_the_scoring_process_cannot_import_chainrule(tmp_path: Path) -> None:
 def scored(folder: Path, files: dict[str, bytes], rows: list[Any]) -> dict[str, Any]:
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return isolated_mlflow.scored(folder, rows, folder)
+    return process.scored(folder, rows, folder)
 
 
 def test_mlflow_scores_a_table_as_chainrule_does(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from core.family import members
 from core.spec import JobSpec
 from core.training.loop import train
 from core.training.model import TrainedModel
-from tests.support import isolated_mlflow
+from tests.support.isolated import process
 
 NONE = {"hashing"}
 """Kinds that cannot be exported: ONNX has no node for this hash."""
@@ -165,7 +165,7 @@ def test_mlflow_scores_text_and_numbers_without_chainrule(
     example = {"town": "Graz", "size": "s", "age": 40.0}
     for name, content in model_folder(trained, kinds={"rooms": "long"}, example=example).items():
         (folder / name).write_bytes(content)
-    result = isolated_mlflow.scored(folder, rows, folder)
+    result = process.scored(folder, rows, folder)
     assert "'town': string" in result["inputs"]
     assert result["answers"]["prediction"] == trained.predict(rows)
 

@@ -15,7 +15,7 @@ from core.spec.inference import EvaluationSpec
 from core.spec.source import SourceSpec
 from core.status import JobStatus
 from core.training.model import TrainedModel
-from tests.support.isolated_mlflow import scored
+from tests.support.isolated.process import scored
 from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import DIGITS_CSV, LONG, Bench, until

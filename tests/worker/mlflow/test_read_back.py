@@ -8,7 +8,7 @@ import pytest
 from core import jobs
 from core.db.session import reading, transaction
 from core.spec.source import SourceSpec
-from tests.support.isolated_mlflow import read
+from tests.support.isolated.process import read
 from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import Bench, until

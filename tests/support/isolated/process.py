@@ -1,4 +1,4 @@
-"""MLflow in a process that can import nothing of ours: what a stranger to Chainrule sees."""
+"""MLflow in a process that cannot import Chainrule: what every other user of MLflow sees."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).with_name("isolated")
+FOLDER = Path(__file__).parent
 
 
 def scored(model: Path | str, rows: list[Any], folder: Path, **environment: str) -> dict[str, Any]:
