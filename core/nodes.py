@@ -41,7 +41,7 @@ class NodeState:
         return sorted({queue for worker in self.workers for queue in worker.queues})
 
 
-def heartbeat(
+def heartbeat(  # noqa: PLR0913 - one argument for each column that a worker reports
     session: Session,
     *,
     node: str,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.events import MACHINE
-from tests.support.present import present
-from tests.support.worker_cases import Bench, until
+from tests.support.worker_cases import Bench, present, until
 from worker.node.system_metrics import SystemMetrics
 
 
