@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Lt
 
 from core.family import member
 from core.nn.array import Array
-from core.nn.hyperparameters import power, root
+from core.nn.hyperparameters import Numbers, power, root
 from core.nn.optimizer import Optimizer
 
 
@@ -27,7 +27,7 @@ class Adaptive(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("m", "v")
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         """The coefficients of `accumulate`, then of `descend`."""
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
         first = (1 - self.beta1) / (1 - power(self.beta1, step))

@@ -5,9 +5,12 @@ A network of a stack gets the same bits as the same network trained alone.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+Numbers: TypeAlias = tuple[Any, ...]
+"""Numbers of an update, each a float or a float64 array `(k, 1)` with one per network."""
 
 
 def per_network(function: Callable[..., Any], *values: Any) -> Any:
@@ -28,7 +31,9 @@ def per_network(function: Callable[..., Any], *values: Any) -> Any:
 
 def power(base: Any, exponent: float) -> Any:
     """`base ** exponent` for each network."""
-    return per_network(lambda number: number**exponent, base)
+    if isinstance(base, np.ndarray):
+        return per_network(lambda number: number**exponent, base)
+    return base**exponent
 
 
 def root(square: Any) -> Any:

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from core.family import Family
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
 from core.nn.compile.elementwise import Elementwise
+from core.nn.hyperparameters import Numbers
 
 
 class Optimizer(Family):
@@ -28,18 +29,12 @@ class Optimizer(Family):
         return ()
 
     @abstractmethod
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         """Return the float64 numbers of update `step`, from 1, at learning rate `rate`."""
 
     @abstractmethod
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         """Update a block of weights `w` in place; may overwrite the gradient `g`."""
 

@@ -1,7 +1,5 @@
 """XOR by a 2-3-1 network of sigmoids: 500 steps of plain gradient descent over all four rows."""
 
-from typing import Any
-
 import numpy as np
 
 from core.spec import TrainingSpec
@@ -38,12 +36,12 @@ def trainer() -> Trainer:
 
 
 def losses(learner: Trainer) -> list[float]:
-    """The sum of squares at each of the steps, before the step moves the weights."""
-    found: list[Any] = []
+    """Return the sum of squares of each step, before it updates the weights."""
+    curve: list[float] = []
     for _ in range(STEPS):
-        found.append(float(learner.advance()))
+        curve.append(float(learner.advance()))
         learner.end_epoch()
-    return found
+    return curve
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Gt, Lt
 
 from core.family import member
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
 
 
@@ -29,17 +30,11 @@ class Adadelta(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("s", "u")
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         return self.rho, self.epsilon / (1 - self.rho), rate
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (s, u), (rho, epsilon, rate), (divisor, change) = slots, coefficients, scratch
         s *= rho

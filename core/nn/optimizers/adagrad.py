@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt
 
 from core.family import member
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
 
 
@@ -26,17 +27,11 @@ class Adagrad(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("s",)
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         return self.epsilon, rate
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (s,), (epsilon, rate), (change,) = slots, coefficients, scratch
         xp.multiply(g, g, out=change)

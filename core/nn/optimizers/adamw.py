@@ -7,7 +7,8 @@ from annotated_types import Ge
 
 from core.family import member
 from core.nn.adaptive import Adaptive, accumulate, descend
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 
 
 @member
@@ -21,17 +22,11 @@ class AdamW(Adaptive):
     kind: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Ge(0)] = 0.01
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         return *super().coefficients(step, rate), 1 - rate * self.weight_decay
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (m, v), (beta1, beta2, epsilon, rate, kept) = slots, coefficients
         w *= kept

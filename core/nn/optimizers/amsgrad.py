@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from core.family import member
 from core.nn.adaptive import Adaptive, accumulate, descend
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 
 
 @member
@@ -24,13 +25,7 @@ class AmsGrad(Adaptive):
         return ("m", "v", "largest")
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (m, v, largest), (beta1, beta2, epsilon, rate) = slots, coefficients
         accumulate(m, v, g, beta1, beta2)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
 
 
@@ -29,18 +30,12 @@ class Lion(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("m",)
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         mix = self.beta1 * (1 - self.beta2) / (1 - self.beta1)
         return mix, self.beta2, 1 - rate * self.weight_decay, rate
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (m,), (mix, beta2, kept, rate), (change,) = slots, coefficients, scratch
         xp.multiply(m, mix, out=change)

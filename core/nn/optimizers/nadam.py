@@ -7,8 +7,8 @@ from annotated_types import Ge, Gt
 
 from core.family import member
 from core.nn.adaptive import Adaptive
-from core.nn.array import Array
-from core.nn.hyperparameters import per_network, power, root
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers, per_network, power, root
 
 
 @member
@@ -25,7 +25,7 @@ class Nadam(Adaptive):
     learning_rate: Annotated[float, Gt(0)] = 0.002
     momentum_decay: Annotated[float, Ge(0)] = 0.004
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
         now, coming, product = per_network(
             lambda decay: (_warm_up(decay, step), _warm_up(decay, step + 1), _product(decay, step)),
@@ -42,13 +42,7 @@ class Nadam(Adaptive):
         )
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (m, v), (change,) = slots, scratch
         beta1, beta2, epsilon, gradient_rate, mean_rate = coefficients

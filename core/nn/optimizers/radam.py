@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from core.family import member
 from core.nn.adaptive import Adaptive, accumulate
-from core.nn.array import Array
-from core.nn.hyperparameters import per_network, power, root
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers, per_network, power, root
 
 
 @member
@@ -20,7 +20,7 @@ class RAdam(Adaptive):
 
     kind: Literal["radam"] = "radam"
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         adaptive, plus, scale = per_network(
             lambda beta2, epsilon: _rectified(beta2, epsilon, step), self.beta2, self.epsilon
         )
@@ -28,13 +28,7 @@ class RAdam(Adaptive):
         return self.beta1, self.beta2, adaptive, plus, rate * first * scale
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         (m, v), (beta1, beta2, adaptive, plus, rate) = slots, coefficients
         accumulate(m, v, g, beta1, beta2)

@@ -7,8 +7,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
-from core.nn.array import Array
-from core.nn.hyperparameters import root
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers, root
 from core.nn.optimizer import Optimizer
 
 
@@ -35,18 +35,12 @@ class RmsProp(Optimizer):
         mean = ("mean",) if self.centered else ()
         return ("s", *mean, "v") if np.any(self.momentum) else ("s", *mean)
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         scale = root(1 - self.rho)
         return self.rho, 1 - self.rho, self.epsilon / scale, self.momentum, rate / scale
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         s, *more = slots
         rho, rest, epsilon, momentum, rate = coefficients

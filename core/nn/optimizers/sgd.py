@@ -7,7 +7,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from core.family import member
-from core.nn.array import Array
+from core.nn.array import Array, Arrays
+from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
 
 
@@ -36,17 +37,11 @@ class Sgd(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("v",) if self._has_momentum else ()
 
-    def coefficients(self, step: int, rate: Any) -> tuple[Any, ...]:
+    def coefficients(self, step: int, rate: Any) -> Numbers:
         return (self.momentum, rate) if self._has_momentum else (rate,)
 
     def update(
-        self,
-        xp: Any,
-        w: Array,
-        g: Array,
-        slots: tuple[Array, ...],
-        coefficients: tuple[Any, ...],
-        scratch: tuple[Array, ...],
+        self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
     ) -> None:
         if not slots:
             g *= coefficients[0]
