@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import stability
+from tests.support.interfaces import stability
 
 
 @pytest.mark.parametrize("interface", stability.INTERFACES)

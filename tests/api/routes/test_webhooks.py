@@ -76,7 +76,7 @@ def test_a_job_is_told_and_told_again(told: tuple[Http, WebhookSender]) -> None:
         assert secret.startswith("whsec_")
         for path in ("/v1/webhooks", hook, f"{hook}/deliveries"):
             assert secret not in http.get(path).text
-        assert any(entry["why"] == "answered 500" for entry in logged)
+        assert any(entry["reason"] == "answered 500" for entry in logged)
         assert secret not in str(logged)
         assert "token=mine" not in str(logged)
         assert http.request("DELETE", hook).status_code == 204

@@ -4,7 +4,7 @@ A line names one thing that people type, send, read or store: an operation of th
 with its parameters, a field of a schema, an option of the command line, an environment variable, a
 column. Its type follows the colon; `!` marks what is required. Descriptions are left out.
 
-    python -m tests.support.stability
+    python -m tests.support.interfaces.stability
 
 writes the snapshots anew. Do so after an addition. Before you accept a line that disappears or
 changes, deprecate what it names: clients, scripts and databases of others depend on it.
@@ -24,7 +24,7 @@ from chainrule.cli.app import app as command_line
 from core.db.tables import Base
 from core.settings import Settings
 
-FOLDER = Path(__file__).parent / "interfaces"
+FOLDER = Path(__file__).parent
 
 
 def rest() -> Iterator[str]:
@@ -96,14 +96,13 @@ def explanation(name: str) -> str:
         [
             f"The interface `{name}` is not that of tests/support/interfaces/{name}.txt:",
             *lines,
-            f"{advice}To accept: python -m tests.support.stability",
+            f"{advice}To accept: python -m tests.support.interfaces.stability",
         ]
     )
 
 
 def write() -> None:
     """Write all snapshots."""
-    FOLDER.mkdir(exist_ok=True)
     for name, lines in INTERFACES.items():
         (FOLDER / f"{name}.txt").write_text("\n".join(sorted(set(lines()))) + "\n")
 
