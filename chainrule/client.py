@@ -16,7 +16,7 @@ from chainrule.models import Models, rows_body
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.sources import Sources
 from chainrule.sweeps import Sweeps
-from chainrule.transport import Document, Transport
+from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
 from chainrule.webhooks import Webhooks
 from core.status import JobStatus
 
@@ -215,7 +215,7 @@ class Jobs:
         job_id: str,
         target: Path | str,
         *,
-        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+        on_bytes: OnBytes = ignore_bytes,
     ) -> None:
         """Write the predictions of a scoring job to a file.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from chainrule.problem import ProblemError, UnreachableError, is_away
-from chainrule.transport import Document, Transport
+from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
 
 UNTYPED = "application/octet-stream"
 """Content type of a file of unknown type: the server detects it by name and first bytes."""
@@ -34,7 +34,7 @@ class Datasets:
         content_type: str | None = None,
         *,
         part_bytes: int = PART_BYTES,
-        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+        on_bytes: OnBytes = ignore_bytes,
     ) -> Document:
         """Upload a file as the next version of `name`, and return the version.
 
@@ -65,7 +65,7 @@ class Datasets:
         file: Path,
         content_type: str,
         part_bytes: int,
-        on_bytes: Callable[[int, int | None], None],
+        on_bytes: OnBytes,
     ) -> Document:
         size = file.stat().st_size
         with file.open("rb") as body:
@@ -98,7 +98,7 @@ class Datasets:
         content_type: str | None = None,
         *,
         in_place: bool = False,
-        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+        on_bytes: OnBytes = ignore_bytes,
     ) -> Document:
         """Copy the file at `url` on the server as the next version of `name`; return the version.
 
@@ -111,7 +111,7 @@ class Datasets:
         datasets = f"/v1/datasets/{quote(name, safe='')}"
         upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 
-        def pull(path: str, received: int) -> Document:
+        def pull(path: str, _received: int) -> Document:
             return self._transport.send("POST", f"{path}/pull", timeout=_UPLOAD_SECONDS)
 
         return self._completed(f"{datasets}/uploads/{upload['id']}", upload, pull, on_bytes)
@@ -121,7 +121,7 @@ class Datasets:
         path: str,
         upload: Document,
         step: Callable[[str, int], Document],
-        on_bytes: Callable[[int, int | None], None],
+        on_bytes: OnBytes,
     ) -> Document:
         """Repeat `step` until the upload at `path` has all bytes, and return the new version."""
         size, failures = upload["bytes"], 0
@@ -189,7 +189,7 @@ class Datasets:
         *,
         kind: str = "parquet",
         query: str = "",
-        on_bytes: Callable[[int, int | None], None] = lambda done, total: None,
+        on_bytes: OnBytes = ignore_bytes,
     ) -> None:
         """Write the rows of a version, or of a query, to a `parquet`, `csv` or `arrow` file.
 

@@ -29,7 +29,7 @@ _LOSSES = cast("Any", Loss)
 class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     """Base of classifier and regressor: hyperparameters, training and raw outputs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - scikit-learn reads hyperparameters from the signature
         self,
         layers: Sequence[Layer | dict[str, Any]] | None = None,
         *,

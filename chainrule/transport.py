@@ -13,12 +13,19 @@ from chainrule.problem import AWAY, ProblemError, UnreachableError
 Document = dict[str, Any]
 """A JSON object of the API."""
 
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes transferred so far and the total, if known."""
+
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.3
 _CONNECT_SECONDS = 5.0
 _RECONNECTIONS = 7
 _LONGEST_PAUSE_SECONDS = 5.0
 _SILENCE_SECONDS = 60.0
+
+
+def ignore_bytes(_transferred: int, _total: int | None) -> None:
+    """Ignore the progress of a transfer."""
 
 
 class Transport:
@@ -88,9 +95,7 @@ class Transport:
         """
         return self._answer("GET", path, repeatable=True).content
 
-    def download(
-        self, path: str, target: Path, on_bytes: Callable[[int, int | None], None]
-    ) -> None:
+    def download(self, path: str, target: Path, on_bytes: OnBytes) -> None:
         """Write the bytes at `path` to the file `target`, completely or not at all.
 
         `on_bytes` is called with the bytes received and the total, if known. Raises as `content`

@@ -19,7 +19,7 @@ from benchmarks.results import Row, at_least, at_most, figure, publish
 
 PEERS = ("torch", "torch_compile", "jax", "keras", "sklearn")
 OWN = {"tiny": ("stack",), "wide": ("products",)}
-"""What is measured beside the peers: a stack of networks, and the matrix products alone."""
+"""Also measured: a stack of networks, and the matrix products alone."""
 ROUNDS = 7
 
 
@@ -43,11 +43,11 @@ class Side:
 
 
 def start(framework: str, case: Case, threads: int) -> Side | None:
-    """A framework built and warmed up, or None where it cannot do this case."""
-    one = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    """Start a framework and warm it up. Returns None if it cannot run this case."""
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
     flags += f" intra_op_parallelism_threads={threads}"
-    environment = {**os.environ, **one, "MKL_NUM_THREADS": str(threads), "XLA_FLAGS": flags}
+    environment = {**os.environ, **limits, "MKL_NUM_THREADS": str(threads), "XLA_FLAGS": flags}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs compiled
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed below, or with the process)
     process = subprocess.Popen(
@@ -64,14 +64,14 @@ def start(framework: str, case: Case, threads: int) -> Side | None:
     if not line:
         process.wait()
         errors.seek(0)
-        why = errors.read().strip().rpartition("\n")[2] or f"exit code {process.returncode}"
-        print(f"{case.name} {threads}t: {framework} is not measured: {why}", flush=True)
+        reason = errors.read().strip().rpartition("\n")[2] or f"exit code {process.returncode}"
+        print(f"{case.name} {threads}t: {framework} is not measured: {reason}", flush=True)
         return None
     return Side(process, json.loads(line)["first_step_seconds"])
 
 
 def compare(case: Case, peers: list[str], threads: int, rounds: int) -> list[Row]:
-    """All frameworks on one case, in turn."""
+    """Measure all frameworks on one case, in turn."""
     sides: dict[str, Side] = {}
     for name in ("chainrule", *OWN.get(case.name, ()), *peers):
         side = start(name, case, threads)
@@ -90,11 +90,11 @@ def compare(case: Case, peers: list[str], threads: int, rounds: int) -> list[Row
 def rows(
     case: Case, threads: int, sides: dict[str, Side], times: dict[str, list[float]]
 ) -> list[Row]:
-    """What was measured: our step time, then each peer's ratio to it, then memory."""
+    """Return the rows of a case: our step time, the ratio of each peer, memory."""
     title = f"{case.name} {threads}t"
     ours = times["chainrule"]
-    found = [figure(f"{title}: chainrule", statistics.median(ours) * 1e6, "us/step")]
-    found.append(figure(f"{title}: peak memory", sides["chainrule"].peak_bytes / 1e6, "MB"))
+    listed = [figure(f"{title}: chainrule", statistics.median(ours) * 1e6, "us/step")]
+    listed.append(figure(f"{title}: peak memory", sides["chainrule"].peak_bytes / 1e6, "MB"))
     ratios: dict[str, float] = {}
     own = OWN.get(case.name, ())
     for name in times:
@@ -104,25 +104,27 @@ def rows(
             theirs / mine for theirs, mine in zip(times[name], ours, strict=True)
         )
         if name in own:
-            found.append(own_row(title, name, ratio))
+            listed.append(own_row(title, name, ratio))
             continue
         ratios[name] = ratio
-        found.append(figure(f"{title}: {name} / chainrule", ratio, "x"))
+        listed.append(figure(f"{title}: {name} / chainrule", ratio, "x"))
     if case.kind == "dense" and ratios:
-        found.append(at_least(f"{title}: fastest peer / chainrule", min(ratios.values()), "x", 1.0))
+        listed.append(
+            at_least(f"{title}: fastest peer / chainrule", min(ratios.values()), "x", 1.0)
+        )
     if "torch" in ratios:
         goal = 4.0 if case.name in {"tiny", "small"} else 1.0
-        found.append(at_least(f"{title}: torch eager / chainrule", ratios["torch"], "x", goal))
+        listed.append(at_least(f"{title}: torch eager / chainrule", ratios["torch"], "x", goal))
         mine, theirs = sides["chainrule"].peak_bytes, sides["torch"].peak_bytes
-        found.append(at_most(f"{title}: peak memory / torch's", mine / theirs, "x", 1.0))
+        listed.append(at_most(f"{title}: peak memory / torch's", mine / theirs, "x", 1.0))
     if case.name == "tiny":
         first = sides["chainrule"].first_step_seconds
-        found.append(at_most(f"{title}: import to first step", first, "s", 0.3))
-    return found
+        listed.append(at_most(f"{title}: import to first step", first, "s", 0.3))
+    return listed
 
 
 def own_row(title: str, name: str, ratio: float) -> Row:
-    """What a stack gains, or the share of the products, of the ratio of its time to ours."""
+    """Return the gain of a stack, or the share of the products, from its time ratio."""
     if name == "stack":
         label = f"{title}: throughput of {NETWORKS} stacked / one at a time"
         return at_least(label, NETWORKS / ratio, "x", 10.0)
@@ -137,14 +139,14 @@ def main() -> None:
     parser.add_argument("--threads", action="append", type=int, help="1 and all cores by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked: Any = parser.parse_args()
-    found: list[Row] = []
+    measured: list[Row] = []
     for threads in asked.threads or sorted({1, len(os.sched_getaffinity(0))}):
         for name in asked.case or CASES:
             case_rows = compare(CASES[name], asked.peer or list(PEERS), threads, asked.rounds)
             for row in case_rows:
                 print(f"{row.name:58} {row.value:12.4g} {row.unit}", flush=True)
-            found += case_rows
-    publish("core", found)
+            measured += case_rows
+    publish("core", measured)
 
 
 if __name__ == "__main__":

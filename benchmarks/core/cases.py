@@ -1,4 +1,4 @@
-"""The networks that are compared, as plain facts that every framework builds its own way from."""
+"""The networks that are compared, from which every framework builds its own."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 BATCHES = 16
-"""Different batches that training goes through in turn."""
+"""Number of different batches, used in turn."""
 
 NETWORKS = 64
 """Networks in the stack that is compared with one at a time."""

@@ -1,6 +1,6 @@
-"""One framework on one case, in a process of its own that is told when to run.
+"""Run one framework on one case, in a process of its own.
 
-Lines come in as a number of steps; the seconds they took go out. Run as
+Each line of standard input is a number of steps; each line of output has their seconds. Run as
 `python -m benchmarks.core.framework_process FRAMEWORK CASE`; the environment holds the number of
 threads.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 
 WARM_UP_SECONDS = 4.0
-"""All frameworks get as long to compile, fuse or record before anything is timed."""
+"""Time that each framework has to compile, fuse or record before the measurement."""
 
 
 def main() -> None:

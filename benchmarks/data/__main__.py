@@ -101,13 +101,13 @@ def _trained(folder: Path, digest: str, *more: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.data.training_process", str(folder), digest, *more]
     # A thread for arithmetic, as in a worker that has a slot for each core.
     alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    said = subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout
-    found: dict[str, float] = json.loads(said.splitlines()[-1])
-    return found
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout
+    figures: dict[str, float] = json.loads(output.splitlines()[-1])
+    return figures
 
 
-def _median(found: list[dict[str, float]], name: str) -> float:
-    return float(np.median([one[name] for one in found]))
+def _median(runs: list[dict[str, float]], name: str) -> float:
+    return float(np.median([run[name] for run in runs]))
 
 
 def arrival(folder: Path, rows: int) -> Iterator[Row]:

@@ -24,17 +24,17 @@ def switched(count: int) -> Iterator[dict[str, str]]:
         ip("link", "add", switch, "type", "bridge")
         opened.callback(ip, "link", "del", switch)
         ip("link", "set", switch, "up")
-        found = {}
+        addresses = {}
         for at in range(count):
             name, link = f"{switch}-{at}", f"cr{number % 2**20:05x}{at}"
-            found[name] = f"{network}.{at + 1}"
-            opened.enter_context(namespace(name, link, f"{found[name]}/24"))
+            addresses[name] = f"{network}.{at + 1}"
+            opened.enter_context(namespace(name, link, f"{addresses[name]}/24"))
             ip("link", "set", link, "master", switch)
-        yield found
+        yield addresses
 
 
 def enter(name: str) -> None:
-    """Let this thread, and those it starts, be on the machine `name`."""
+    """Move this thread, and those it starts, to the machine `name`."""
     libc = ctypes.CDLL(None, use_errno=True)
     with Path("/run/netns", name).open() as place:
         if libc.setns(place.fileno(), CLONE_NEWNET):

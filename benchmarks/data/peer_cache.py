@@ -1,4 +1,4 @@
-"""Machines that bring the same set here at once, with caches of their own that they share."""
+"""Machines that fetch the same dataset at once, and share their caches."""
 
 import multiprocessing
 import subprocess
@@ -26,10 +26,10 @@ PORT = 7475
 
 @contextmanager
 def placed(machines: int) -> Iterator[dict[str, str]]:
-    """Where so many machines are reached, by their names: namespaces, or else ports of this one."""
+    """Yield the addresses of machines by name: namespaces, or else ports of this machine."""
     try:
-        with switched(machines) as found:
-            yield {name: f"http://{address}:{PORT}" for name, address in found.items()}
+        with switched(machines) as addresses:
+            yield {name: f"http://{address}:{PORT}" for name, address in addresses.items()}
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"no network namespaces here, so machines are processes: {error}")
         yield {f"process {at}": f"http://127.0.0.1:{free_port()}" for at in range(machines)}

@@ -94,9 +94,9 @@ class _Counted(Reading):
         self._store = store
 
     def read(self, size: int = -1) -> bytes:
-        found = super().read(size)
-        self._store.give(len(found))
-        return found
+        block = super().read(size)
+        self._store.give(len(block))
+        return block
 
     def __exit__(self, *given: object) -> None:
         self._file.__exit__(*given)

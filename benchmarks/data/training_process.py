@@ -81,13 +81,13 @@ def main() -> None:
                 if event.step % 50 == 0:
                     peak = max(peak, peak_bytes())
     (begin, begin_at), (end, end_at) = marks[min(WARM, len(marks) // 2)], marks[-1]
-    found = {
+    figures = {
         "rows_a_second": (end - begin) * BATCH / (end_at - begin_at),
         "first_seconds": first,
         "peak_bytes": max(peak, peak_bytes()),
         "pixels": PIXELS,
     }
-    print(json.dumps(found))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

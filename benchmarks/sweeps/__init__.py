@@ -1,1 +1,1 @@
-"""Sweeps of small networks: trials a minute, beside Optuna and Ray Tune."""
+"""Sweeps of small networks: trials a minute, compared with Optuna and Ray Tune."""

@@ -1,7 +1,7 @@
 """`make bench-sweeps`: trials a minute on two cores, and what a trial costs as a sweep grows.
 
-Everybody trains the same networks on the same data for as many epochs and is warm before. Peers
-keep their trials in memory; ours are stored, and shown in MLflow meanwhile.
+All train the same networks on the same data for the same epochs, after a warm-up. Peers keep their
+trials in memory; Chainrule stores them and mirrors them to MLflow.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.sweeps.peers import PEERS
 from chainrule.client import Client
 
 SETTLE_SECONDS = 20.0
-"""After the warm-up MLflow is still being told of it."""
+"""After the warm-up, the mirror still sends its trials to MLflow."""
 
 PART = 1000
 """Trials at the beginning and at the end of a long sweep whose cost is compared."""
@@ -76,14 +76,14 @@ def main() -> None:
 
 
 def flatness(client: Client, trials: int, sampler: str) -> list[Row]:
-    """What a trial costs at the end of a long sweep, beside what it cost at its beginning."""
+    """Compare the time of a trial at the end of a long sweep with that at its start."""
     part = min(PART, trials // 4)
     # Not the very first: workers that waited have to wake up.
     start = part // 4
     changes = {"sampler": {"kind": sampler, "seed": 4}}
-    found = service.course(client, CASES["iris"], trials, seed=4, **changes)
+    progress = service.course(client, CASES["iris"], trials, seed=4, **changes)
     first, last = (
-        1000 * service.between(found, *ends)
+        1000 * service.between(progress, *ends)
         for ends in ((start, start + part), (trials - part, trials))
     )
     name = f"iris, {sampler}: a trial of the {{}} {part} of {trials}"

@@ -1,4 +1,4 @@
-"""What a trial that trains for about a second costs besides its training.
+"""Overhead of a trial that trains for about a second.
 
 Networks of different widths, so that each trains alone: in a sweep on two workers, and the same
 without any of it, in two bare processes of one thread each.
@@ -25,11 +25,11 @@ from core.training.loop import train
 WIDTHS = range(24, 64)
 PROCESSES = 2
 AHEAD = 4
-"""Trials that wait or train at a time: whoever has finished one finds the next."""
+"""Trials that wait or train at a time, so that a free slot always has a next trial."""
 
 
 def rows(client: Client, folder: Path) -> list[Row]:
-    """Measure both; the data of the digits are uploaded already."""
+    """Measure both. The digits must be uploaded."""
     case = CASES["digits"]
     table = parse(folder / "digits.csv", "text/csv", folder / "digits.arrow").path
     asked = service.spec(case, len(WIDTHS), seed=6)
@@ -66,7 +66,7 @@ def _wide(job: dict[str, Any], units: int) -> dict[str, Any]:
 
 
 def _trained(job: dict[str, Any], *, table: str) -> float:
-    """Train a spec in this process; how many seconds that took."""
+    """Train a spec in this process, and return the seconds."""
     folder = Path(table).parent / str(os.getpid())
     folder.mkdir(exist_ok=True)
     with threadpool_limits(1):

@@ -65,8 +65,8 @@ def _search(name: str, trials: int, seed: int, train: Any, jobs: int = 1) -> flo
 
     def objective(trial: Any) -> float:
         rate = trial.suggest_float("rate", LOW, HIGH, log=True)
-        found: float = train(case, rate, trial.suggest_int("seed", 0, 1_000_000))
-        return found
+        accuracy: float = train(case, rate, trial.suggest_int("seed", 0, 1_000_000))
+        return accuracy
 
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed)
@@ -122,15 +122,15 @@ def ray_torch(case: Case, trials: int) -> float:
             )
             trainable = tune.with_resources(_ray_trial, {"cpu": 1})
             begun = time.perf_counter()
-            found = tune.Tuner(
+            results = tune.Tuner(
                 trainable,
                 param_space=space,
                 tune_config=config,
                 run_config=tune.RunConfig(verbose=0),
             ).fit()
             took = time.perf_counter() - begun
-            best = found.get_best_result().metrics or {}
-            if found.num_errors or not np.isfinite(best.get("accuracy", np.nan)):
+            best = results.get_best_result().metrics or {}
+            if results.num_errors or not np.isfinite(best.get("accuracy", np.nan)):
                 raise RuntimeError("Ray Tune lost trials")
             return took
 

@@ -54,12 +54,12 @@ def upload(client: Client, case: Case, folder: Path) -> None:
 
 
 def seconds(client: Client, case: Case, trials: int, seed: int, **changes: Any) -> float:
-    """How long a search of so many trials takes. `changes` are of its SweepSpec."""
+    """Return the seconds of a search. `changes` replace fields of its SweepSpec."""
     return course(client, case, trials, seed, **changes)[-1][1]
 
 
 def seconds_until_shown(client: Client, trials: int) -> float:
-    """How much longer it takes until MLflow shows each trial of the newest sweep."""
+    """Wait until MLflow shows each trial of the newest sweep, and return the seconds."""
     begun = time.perf_counter()
     newest = next(iter(client.sweeps.list()))
     missing = [trial["job_id"] for trial in client.sweeps.trials(newest["id"])]
@@ -76,23 +76,23 @@ def seconds_until_shown(client: Client, trials: int) -> float:
 def course(
     client: Client, case: Case, trials: int, seed: int, **changes: Any
 ) -> list[tuple[int, float]]:
-    """How many trials had finished after how many seconds, from none to all."""
+    """Run a sweep and return the finished trials with their time, from none to all."""
     begun = time.perf_counter()
-    found = [(0, 0.0)]
+    progress = [(0, 0.0)]
     sweep = client.sweeps.begin(spec(case, trials, seed) | changes)
     while sweep["status"] != "finished":
         time.sleep(0.1)
         sweep = client.sweeps.get(sweep["id"])
-        found.append((sweep["trials"].get("finished", 0), time.perf_counter() - begun))
+        progress.append((sweep["trials"].get("finished", 0), time.perf_counter() - begun))
     if sweep["trials"] != {"finished": trials}:
         raise RuntimeError(f"not all trials finished: {sweep['trials']}")
-    return found
+    return progress
 
 
-def between(found: list[tuple[int, float]], first: int, last: int) -> float:
-    """The seconds a trial took on average from the `first` one that finished to the `last`."""
-    early = next(one for one in found if one[0] >= first)
-    late = next(one for one in found if one[0] >= last)
+def between(progress: list[tuple[int, float]], first: int, last: int) -> float:
+    """Return the mean seconds of a trial from the `first` finished one to the `last`."""
+    early = next(point for point in progress if point[0] >= first)
+    late = next(point for point in progress if point[0] >= last)
     return (late[1] - early[1]) / (late[0] - early[0])
 
 

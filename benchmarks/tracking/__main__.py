@@ -71,12 +71,12 @@ def tracker(folder: Path) -> Iterator[str]:
 
 
 def values(step: int) -> dict[str, float]:
-    """What is told of a step."""
+    """Return the metrics of a step."""
     return {key: 1.0 / (step + number + 1) for number, key in enumerate(KEYS)}
 
 
 def log_metric(steps: int) -> None:
-    """One request for each point."""
+    """Send one request for each point."""
     with mlflow.start_run():
         for step in range(steps):
             for key, value in values(step).items():
@@ -84,14 +84,14 @@ def log_metric(steps: int) -> None:
 
 
 def log_metrics(steps: int) -> None:
-    """One request for each step."""
+    """Send one request for each step."""
     with mlflow.start_run():
         for step in range(steps):
             mlflow.log_metrics(values(step), step=step)
 
 
 def asynchronous(steps: int) -> None:
-    """As log_metrics, from MLflow's own queue."""
+    """Send one request for each step, from MLflow's own queue."""
     with mlflow.start_run():
         for step in range(steps):
             mlflow.log_metrics(values(step), step=step, synchronous=False)
@@ -99,7 +99,7 @@ def asynchronous(steps: int) -> None:
 
 
 def log_batch(steps: int) -> None:
-    """As many points in a request as the server takes."""
+    """Send as many points in a request as the server accepts."""
     client = MlflowClient()
     with mlflow.start_run() as run:
         points = [
@@ -121,14 +121,14 @@ def rates(ours: Ours, steps: int, rounds: int) -> list[Row]:
         "log_batch": (log_batch, steps),
         "ours": (lambda count: ours.send([values(step) for step in range(count)]), steps),
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    samples: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, (way, count) in ways.items():
             begun = time.perf_counter()
             way(count)
             if number:
-                found[name].append(count * len(KEYS) / (time.perf_counter() - begun))
-    rate = {name: statistics.median(measured) for name, measured in found.items()}
+                samples[name].append(count * len(KEYS) / (time.perf_counter() - begun))
+    rate = {name: statistics.median(measured) for name, measured in samples.items()}
     return [
         *(figure(f"{name}, to MLflow", value, "points/s") for name, value in rate.items()),
         at_least("ours / log_metric", rate["ours"] / rate["log_metric"], "x", 10.0),
@@ -151,7 +151,7 @@ def slowdowns(ours: Ours, folder: Path, rounds: int, epochs: int) -> list[Row]:
                 sink(event)
         return time.perf_counter() - begun
 
-    def told(synchronous: bool) -> float:
+    def logged(synchronous: bool) -> float:
         with mlflow.start_run():
             taken = trained(
                 lambda e: mlflow.log_metrics(e.metrics, step=e.step, synchronous=synchronous)  # type: ignore[attr-defined]
@@ -161,8 +161,8 @@ def slowdowns(ours: Ours, folder: Path, rounds: int, epochs: int) -> list[Row]:
 
     ways: dict[str, Callable[[], float]] = {
         "nothing": lambda: trained(lambda _: None),
-        "log_metrics": lambda: told(True),
-        "asynchronous log_metrics": lambda: told(False),
+        "log_metrics": lambda: logged(True),
+        "asynchronous log_metrics": lambda: logged(False),
     }
     in_runner: dict[str, Callable[[], float]] = {
         "a runner alone": lambda: ours.alone(changes),
@@ -182,13 +182,13 @@ def slowdowns(ours: Ours, folder: Path, rounds: int, epochs: int) -> list[Row]:
 
 def in_turn(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """The median of what each way takes, one after the other, after a round to warm up."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    samples: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
             taken = way()
             if number:
-                found[name].append(taken)
-    return {name: statistics.median(measured) for name, measured in found.items()}
+                samples[name].append(taken)
+    return {name: statistics.median(measured) for name, measured in samples.items()}
 
 
 def delay(ours: Ours, epochs: int) -> list[Row]:

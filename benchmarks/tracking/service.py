@@ -1,4 +1,4 @@
-"""Our way of a metric point: a worker's slot with its runner, the recorder, the mirror, MLflow."""
+"""The path of a metric point in Chainrule: slot and runner, recorder, mirror, MLflow."""
 
 import threading
 import time
@@ -64,9 +64,9 @@ class Ours:
         self._engine.dispose()
 
     def send(self, steps: list[dict[str, float]]) -> None:
-        """Record the metrics of each step, mirrored meanwhile, until MLflow has them all.
+        """Record and mirror the metrics of each step, until MLflow has all of them.
 
-        Told at 500 steps a second, so that nothing is thinned: MLflow gets every point.
+        The points lie 2 ms apart, so that nothing is thinned: MLflow receives every point.
         """
         job_id = self._submitted({})
         with transaction(self._engine) as session:
@@ -89,7 +89,7 @@ class Ours:
             pass
 
     def alone(self, changes: dict[str, Any]) -> float:
-        """Seconds that a runner trains while nobody records what it says."""
+        """Return the seconds that a runner trains without a recorder."""
         spec = JobSpec.model_validate({**DIGITS, **changes})
         process = self._equipment.runner()
         workdir = self._folder / f"alone-{time.monotonic_ns()}"
@@ -118,46 +118,46 @@ class Ours:
         return last - first
 
     def recorded(self, changes: dict[str, Any]) -> float:
-        """Seconds from the first to the last event of a job that a slot trains and mirrors."""
+        """Return the seconds from the first to the last event of a job that a slot trains."""
         job_id = self._submitted(changes)
         Slot(self._equipment).work(job_id)
         moments = self._history(job_id)["at_ms"]
         return float(moments.max() - moments.min()) / 1000
 
     def delays(self, changes: dict[str, Any]) -> list[float]:
-        """For each step that training told of, the seconds until MLflow showed it or a later one.
+        """Return, for each reported step, the seconds until MLflow showed it or a later one.
 
-        MLflow is asked ten times a second, so they are up to 0.1 s too long.
+        MLflow is queried ten times a second, so they are up to 0.1 s too long.
         """
         job_id = self._submitted(changes)
         with self._watched(job_id) as seen:
             Slot(self._equipment).work(job_id)
-            told = self._history(job_id)
-            while not seen or seen[-1][1] < int(told["step"].max()):
+            points = self._history(job_id)
+            while not seen or seen[-1][1] < int(points["step"].max()):
                 time.sleep(_POLL_SECONDS)
         moments = np.array([moment for moment, _ in seen])
-        first_seen = np.searchsorted([step for _, step in seen], told["step"])
-        late: list[float] = (moments[first_seen] - told["at_ms"] / 1000).tolist()
+        first_seen = np.searchsorted([step for _, step in seen], points["step"])
+        late: list[float] = (moments[first_seen] - points["at_ms"] / 1000).tolist()
         return late
 
     @contextmanager
     def _watched(self, job_id: str) -> Iterator[list[tuple[float, int]]]:
-        """When which newest step stood in MLflow, from a thread that asks until the end."""
+        """Yield the times at which MLflow showed a newer step, from a thread that queries it."""
         seen: list[tuple[float, int]] = []
         ended = threading.Event()
 
-        def ask() -> None:
+        def query() -> None:
             while not ended.wait(_POLL_SECONDS):
                 with reading(self._engine) as session:
                     run_id = jobs.get(session, job_id).mlflow_run_id
                 if run_id is None:
                     continue
                 metrics = self._mlflow.get_run(run_id)["data"].get("metrics", [])
-                for one in metrics:
-                    if one["key"] == KEY and (not seen or one["step"] > seen[-1][1]):
-                        seen.append((time.time(), int(one["step"])))
+                for metric in metrics:
+                    if metric["key"] == KEY and (not seen or metric["step"] > seen[-1][1]):
+                        seen.append((time.time(), int(metric["step"])))
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=query)
         thread.start()
         try:
             yield seen
@@ -166,7 +166,7 @@ class Ours:
             thread.join()
 
     def _history(self, job_id: str) -> Any:
-        """The points of single updates, by step."""
+        """Return the points of single updates, by step."""
         with reading(self._engine) as session:
             return jobs.metrics(session, job_id, [KEY]).series[KEY]
 

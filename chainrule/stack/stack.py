@@ -41,7 +41,7 @@ class Stack:
     """
 
     def __init__(
-        self, options: Options, logs: Logs, *, progress: Callable[[str], None] = lambda what: None
+        self, options: Options, logs: Logs, *, progress: Callable[[str], None] = lambda _: None
     ) -> None:
         options.require_token(os.environ)
         self.options, self.logs = options, logs

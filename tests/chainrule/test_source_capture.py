@@ -81,9 +81,7 @@ def test_what_looks_like_a_secret_stays_here(project: Path) -> None:
     SourceSpec.model_validate(source)
 
 
-def test_what_is_large_or_no_text_is_left_out(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_large_or_no_text_is_left_out(project: Path) -> None:
     (project / "data.bin").write_bytes(b"\xff\x00\xfe")
     (project / "zeros.txt").write_bytes(b"a\x00b")
     (project / "large.txt").write_text("x" * (MOST_BYTES // 4 + 1))

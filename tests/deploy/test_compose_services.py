@@ -104,8 +104,9 @@ def test_the_api_asks_for_the_token(summary: Document) -> None:
     assert summary["without_token"] == 401
 
 
+@pytest.mark.usefixtures("summary")
 @pytest.mark.parametrize("name", ["worker-cpu", "scheduler", "api", "mlflow"])
-def test_sigterm_ends_a_service_in_its_time(cluster: Machine, summary: Document, name: str) -> None:
-    # uvicorn ends in order and then hands the signal on, so that its parent sees why it ended.
+def test_sigterm_ends_a_service_in_its_time(cluster: Machine, name: str) -> None:
+    # uvicorn stops in order and then raises the signal again, so that its parent sees the cause.
     assert cluster.terminate(SERVICES[name]) in {0, -signal.SIGTERM}
     assert "Traceback" not in cluster.log(name)

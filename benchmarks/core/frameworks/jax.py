@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from benchmarks.core.cases import Case
 
 
-def _dense(key: Any, one: int, two: int) -> tuple[Any, Any]:
-    limit = (6 / (one + two)) ** 0.5
-    return jax.random.uniform(key, (one, two), minval=-limit, maxval=limit), jnp.zeros(two)
+def _dense(key: Any, inputs: int, outputs: int) -> tuple[Any, Any]:
+    limit = (6 / (inputs + outputs)) ** 0.5
+    return jax.random.uniform(key, (inputs, outputs), minval=-limit, maxval=limit), jnp.zeros(
+        outputs
+    )
 
 
 def _weights(case: Case) -> Any:
@@ -38,7 +40,7 @@ def _weights(case: Case) -> Any:
         }
     sizes = (*case.inputs, *case.hidden, case.outputs)
     pairs = itertools.pairwise(sizes)
-    return {"dense": [_dense(next(keys), one, two) for one, two in pairs]}
+    return {"dense": [_dense(next(keys), *pair) for pair in pairs]}
 
 
 def _forward(case: Case, weights: Any, x: Any) -> Any:

@@ -16,12 +16,12 @@ def build(case: Case, x: Any, y: Any) -> Callable[[int], None]:
         raise ValueError("only dense layers are products and nothing else")
     rng = np.random.default_rng(0)
     layers = []
-    for index, (one, two) in enumerate(
+    for index, (inputs, outputs) in enumerate(
         itertools.pairwise((*case.inputs, *case.hidden, case.outputs))
     ):
-        given = x[0] if index == 0 else rng.normal(size=(case.batch, one)).astype(np.float32)
-        weight = rng.normal(size=(one, two)).astype(np.float32)
-        dy = rng.normal(size=(case.batch, two)).astype(np.float32)
+        given = x[0] if index == 0 else rng.normal(size=(case.batch, inputs)).astype(np.float32)
+        weight = rng.normal(size=(inputs, outputs)).astype(np.float32)
+        dy = rng.normal(size=(case.batch, outputs)).astype(np.float32)
         layers.append((given, weight, dy, np.empty_like(dy), np.empty_like(weight)))
     passed_on = [np.empty_like(given) for given, *_ in layers]
 

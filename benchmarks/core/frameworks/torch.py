@@ -50,8 +50,8 @@ def network(case: Case) -> nn.Module:
     act = nn.ReLU if case.activation == "relu" else nn.Sigmoid
     sizes = (*case.inputs, *case.hidden)
     parts: list[nn.Module] = []
-    for one, two in itertools.pairwise(sizes):
-        parts += [nn.Linear(one, two), act()]
+    for inputs, outputs in itertools.pairwise(sizes):
+        parts += [nn.Linear(inputs, outputs), act()]
     parts.append(nn.Linear(sizes[-1], case.outputs))
     if case.name == "nielsen":
         parts.append(nn.Sigmoid())

@@ -113,7 +113,7 @@ def _end_on_signal(stack: Stack) -> None:
     """Stop in order at the first signal, by force at the second."""
     received: list[int] = []
 
-    def end(number: int, frame: FrameType | None) -> Any:
+    def end(number: int, _frame: FrameType | None) -> Any:
         if received or stack.closing:
             stack.hurry()
             return

@@ -86,7 +86,7 @@ def _on_signals(stack: Stack) -> threading.Event:
     """Stop in order at the first signal, by force at the second."""
     ending = threading.Event()
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
         if ending.is_set():
             stack.hurry()
         stack.cancel()

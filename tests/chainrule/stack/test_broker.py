@@ -18,7 +18,7 @@ from core.settings import Settings
 
 @contextmanager
 def running(folder: Path) -> Iterator[Broker]:
-    supervisor = Supervisor(lambda name, line: None)
+    supervisor = Supervisor(lambda _name, _line: None)
     one = broker.embedded(folder, dict(os.environ))
     supervisor.add(one.command)
     supervisor.start()
@@ -36,7 +36,7 @@ def running(folder: Path) -> Iterator[Broker]:
 @pytest.mark.parametrize("name", ["b", "long" * 30, "with space"])
 def test_it_takes_messages(tmp_path: Path, name: str) -> None:
     with running(tmp_path / name) as one:
-        app = make_celery(Settings(broker_url=one.url), publish_seconds=3)  # type: ignore[arg-type]
+        app = make_celery(Settings(broker_url=one.url), publish_seconds=3)
         notify(app, "some-job", "cpu")
         assert waiting(app, "cpu") == 1
         app.close()

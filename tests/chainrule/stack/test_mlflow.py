@@ -27,18 +27,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[httpx.Client]:
-    said: list[str] = []
+    lines: list[str] = []
     made("theirs", ["1000"], f"sqlite:///{folder}/mlflow.sqlite")
     port = ports.claim(mlflow.HOST, 0, "--mlflow-port")
-    supervisor = Supervisor(lambda name, line: said.append(line))
+    supervisor = Supervisor(lambda _name, line: lines.append(line))
     supervisor.add(command(folder, port, dict(os.environ)))
     supervisor.start()
     url = f"http://{mlflow.HOST}:{port}"
     try:
         give_up_at = time.monotonic() + 180
         while not mlflow.answers(url):
-            assert time.monotonic() < give_up_at, "\n".join(said)
-            assert supervisor.ends("mlflow") < 2, "\n".join(said)
+            assert time.monotonic() < give_up_at, "\n".join(lines)
+            assert supervisor.ends("mlflow") < 2, "\n".join(lines)
             time.sleep(0.1)
         with httpx.Client(base_url=url, timeout=30) as client:
             yield client

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -102,7 +101,7 @@ def test_a_child_that_ignores_sigterm_is_killed(supervisor: Supervisor, heard: H
     assert "does not stop after SIGTERM: killing it" in heard.of("a")
 
 
-def test_a_frozen_child_is_killed(supervisor: Supervisor, heard: Heard) -> None:
+def test_a_frozen_child_is_killed(supervisor: Supervisor) -> None:
     supervisor.add(python("a", SLEEP, grace_seconds=0.5))
     until(lambda: "a" in supervisor.pids())
     pid = supervisor.pids()["a"]
@@ -143,7 +142,7 @@ def test_what_others_need_ends_last(supervisor: Supervisor, heard: Heard) -> Non
     assert [name for name, line in heard.lines if line == "bye"] == ["worker", "broker"]
 
 
-def test_children_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+def test_children_end_with_a_supervisor_that_was_killed() -> None:
     program = (
         "import os, sys, time\n"
         "from chainrule.stack.process import Command\n"
