@@ -12,8 +12,8 @@ from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from tests.support.job_cases import claimed, do
+from tests.support.present import present
 from tests.support.sweep_cases import finish, rounds, started, table
-from tests.support.worker_cases import present
 
 
 def points(engine: Engine, sweep_id: str) -> list[tuple[str, float, int]]:

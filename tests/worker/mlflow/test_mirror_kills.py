@@ -15,9 +15,10 @@ from core.tracking import MlflowServer
 from tests.core.jobs.curves.test_metrics import record, resume_at
 from tests.core.sweeps.test_mirror_state import end_trials
 from tests.support.job_cases import claimed, do, pass_time, points
+from tests.support.present import present
 from tests.support.sweep_cases import finish, started
 from tests.support.trackers import Tracker
-from tests.support.worker_cases import Bench, present
+from tests.support.worker_cases import Bench
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror

@@ -16,8 +16,9 @@ from core.db.tables import Fold, Job, Sweep, Trial
 from core.spec.inference import EvaluationSpec
 from tests.support.api_cases import Http, close
 from tests.support.job_cases import claimed, do
+from tests.support.present import present
 from tests.support.trackers import Tracker
-from tests.support.worker_cases import Bench, present, until
+from tests.support.worker_cases import Bench, until
 from tests.worker.mlflow.test_sweeps import begun, rested
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.sweeps import SweepMirror

@@ -14,8 +14,9 @@ from core.spec.job import DIGITS
 from core.spec.sweep import SweepSpec
 from core.tracking import MlflowServer
 from tests.support.job_cases import do
+from tests.support.present import present
 from tests.support.trackers import Tracker
-from tests.support.worker_cases import Bench, present, until
+from tests.support.worker_cases import Bench, until
 from worker.mlflow.reconcile import Reconciler
 from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror

@@ -18,7 +18,8 @@ from core.db.session import reading
 from core.errors import UnavailableError
 from core.status import AttemptStatus, JobStatus
 from tests.support.job_cases import pass_time
-from tests.support.worker_cases import Bench, present, until
+from tests.support.present import present
+from tests.support.worker_cases import Bench, until
 from worker.node.context import Equipment
 from worker.node.drain import Drain
 from worker.node.heartbeat import Heartbeat

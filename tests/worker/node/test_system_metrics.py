@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.events import MACHINE
-from tests.support.worker_cases import Bench, present, until
+from tests.support.present import present
+from tests.support.worker_cases import Bench, until
 from worker.node.system_metrics import SystemMetrics
 
 
