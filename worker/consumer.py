@@ -29,7 +29,7 @@ def pause_while_idle(app: Celery, drain: Drain, breaker: CircuitBreaker, queues:
         def start(self, parent: Any) -> None:
             self.timer = parent.timer.call_repeatedly(_LOOK_SECONDS, self.look, (parent,))
 
-        def stop(self, parent: Any) -> None:
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
             if self.timer is not None:
                 self.timer.cancel()
 

@@ -118,7 +118,7 @@ def strays(store: Store, live: Iterable[str]) -> list[str]:
 
 
 def _own_keys(digest: str) -> tuple[str, ...]:
-    """Return the keys that a version may have besides chunks; its manifest comes last."""
+    """Return the keys of a version other than its chunks; its manifest comes last."""
     return whole_key(digest), reference_key(digest), key_of(digest)
 
 

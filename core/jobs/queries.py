@@ -55,7 +55,7 @@ def checkpoints(session: Session, job_id: str) -> list[Checkpoint]:
     return list(session.scalars(statement))
 
 
-def list_jobs(
+def list_jobs(  # noqa: PLR0913 - each is a filter
     session: Session,
     *,
     owner: str | None = None,

@@ -1,7 +1,7 @@
 """Study of a search: it asks a sampler for points and a pruner for verdicts.
 
 An Optuna study is built in memory from the trials. Only the state of the sampler's random numbers
-is stored besides them, so that the sampler continues as if it had never been interrupted.
+is stored with them, so that the sampler continues as if it had never been interrupted.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Budget of a sweep besides its trials, in seconds and epochs, and how much of it is spent."""
+"""Budget of a sweep in seconds and epochs, and how much of it is spent."""
 
 import math
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def spent(session: Session, sweep: Sweep) -> Spent:
 
 
 def is_limited(spec: SweepSpec) -> bool:
-    """Return whether the sweep has a budget besides its number of trials."""
+    """Return whether the sweep has a budget of seconds or epochs."""
     return spec.budget.seconds is not None or spec.budget.epochs is not None
 
 

@@ -33,7 +33,7 @@ _MOST_SWEEPS = 50
 """Earlier sweeps that are compared, the newest ones."""
 _MOST_STACKED = 16
 _STACKED_OVERHEAD_SECONDS = 0.01
-"""Cost of a stacked trial besides its training: rows, model, MLflow."""
+"""Cost of a stacked trial in addition to its training: rows, model, MLflow."""
 _SINGLE_OVERHEAD_SECONDS = 0.15
 """The same cost of a trial that has a runner to itself."""
 _GAP_SECONDS = 0.6

@@ -28,7 +28,7 @@ class Inference(Task):
         self._table = self._model = Path()
         self._tenths = 0
 
-    def prepare(self, folder: Path) -> None:
+    def prepare(self, folder: Path) -> None:  # noqa: ARG002 - nothing arrives while it computes
         e, claim = self._equipment, self._claim
         assert claim.model_job_id is not None
         with reading(e.engine) as session:

@@ -33,7 +33,7 @@ class Lease:
         settings: Settings,
         *,
         claimed_at: float,
-        on_renewal: Callable[[float], None] = lambda until: None,
+        on_renewal: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`claimed_at` is the monotonic moment before the first claim was sent.
 

@@ -110,7 +110,7 @@ class Outcome:
         ends: Mapping[str, End],
         *,
         peak_memory_bytes: int | None = None,
-        also: Callable[[Session, str], object] = lambda session, job_id: None,
+        also: Callable[[Session, str], object] = lambda *_: None,
     ) -> None:
         """End jobs for good. `also` is called for each in the same transaction, perhaps again."""
         ends = {

@@ -1,4 +1,4 @@
-"""What MLflow shows of jobs and sweeps beside their metric points, read from their rows."""
+"""What MLflow shows of jobs and sweeps in addition to metric points, read from their rows."""
 
 import json
 import re

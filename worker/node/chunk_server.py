@@ -1,4 +1,4 @@
-"""The chunk server: a process beside the worker that serves chunks of its cache to other workers.
+"""The chunk server: a process of the worker that serves chunks of its cache to other workers.
 
 GET /versions/<digest>/chunks/<digest> with the token that all workers share. A chunk that is not in
 the cache is fetched from the store first, once for all concurrent requests.

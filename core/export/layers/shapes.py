@@ -10,7 +10,7 @@ from core.nn.layers.reshape import Reshape
 @exports("flatten")
 def flatten(graph: Graph, x: str, layer: object, place: Place) -> str:
     """Flatten all features of a row."""
-    # Reshape needs an axis to copy, which a scalar has not besides that of rows.
+    # Reshape needs an axis to copy; a scalar has only the axis of rows.
     if not place.shape:
         return graph.add("Unsqueeze", x, graph.sizes(1))
     return graph.reshape(x, (math.prod(place.shape),))

@@ -11,7 +11,7 @@ from core.jobs.attempt.ownership import own
 from core.jobs.queries import checkpoints
 
 
-def record_checkpoint(
+def record_checkpoint(  # noqa: PLR0913 - the columns of its row
     session: Session,
     job_id: str,
     attempt: int,

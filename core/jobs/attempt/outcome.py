@@ -123,7 +123,7 @@ def lose_all(
     """
     jobs = own_all(session, owned)
     loss = Loss(cause, exit_code, peak_memory_bytes, charged)
-    lose_rows(session, jobs.values(), lambda job: loss)
+    lose_rows(session, jobs.values(), lambda _: loss)
     return set(jobs)
 
 

@@ -16,7 +16,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 DENSE: list[dict[str, Any]] = [{"kind": "dense", "units": 5}, {"kind": "tanh"}]
 
 
-def model(  # tests vary each of these
+def model(  # noqa: PLR0913 - tests vary each of these
     features: Shapes,
     *,
     loss: str | dict[str, Any],

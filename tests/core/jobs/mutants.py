@@ -56,7 +56,7 @@ class Mutant:
                 self.function.__code__ = original
 
 
-def _unfenced(session: Any, job_id: str, attempt: int) -> Any:
+def _unfenced(session: Any, job_id: str, _attempt: int) -> Any:
     return queries.get(session, job_id, lock=True)
 
 

@@ -92,7 +92,7 @@ def test_what_is_not_to_run_is_not_notified(engine: Engine) -> None:
 def test_marking_does_not_touch_a_job_that_was_claimed_meanwhile(engine: Engine) -> None:
     job = queued(engine)
 
-    def notify(job_id: str, queue: str) -> None:
+    def notify(job_id: str, _queue: str) -> None:
         claimed(engine, job_id)
 
     assert jobs.dispatch(engine, notify, queue="cpu", window=1) == 1

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -44,7 +45,7 @@ def test_jobs_of_one_experiment_share_its_row(engine: Engine) -> None:
 
 
 def keyed(
-    engine: Engine, version: DatasetVersion, owner: str, request_hash: str, **options: int
+    engine: Engine, version: DatasetVersion, owner: str, request_hash: str, **options: Any
 ) -> tuple[Job, bool]:
     """The job of a submission with the key `k`, and whether it existed."""
     with transaction(engine) as session:

@@ -234,7 +234,7 @@ def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_st
 
 
 def test_who_was_replaced_while_the_database_was_away_trains_no_more(
-    make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
+    make_bench: Callable[..., Bench], postgres_url: str
 ) -> None:
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
     job_id = bench.submit(**{**STEPS, "epochs": 1_000_000})

@@ -70,7 +70,7 @@ def end_with_a_lost_answer(bench: Bench) -> None:
     ending = Ending(bench)
     answers = iter([OperationalError("COMMIT", None, ConnectionError("the answer was lost"))])
 
-    def lose_answer(session: Session) -> None:
+    def lose_answer(_session: Session) -> None:
         for error in answers:
             raise error
 

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from core import jobs
+from core.data.storage.stores import Store
 from core.db.session import reading
 from core.errors import UnavailableError
 from core.settings import Settings
-from core.tracking import MetricPoint
+from core.tracking import MetricPoint, MlflowServer
 from tests.core.jobs.state_machine.machine import PICK, JobMachine
 from worker.mlflow.jobs import JobMirror
 
@@ -55,7 +57,7 @@ class MirrorMachine(JobMachine):
     def prepare(self) -> None:
         super().prepare()
         self.mlflow = PointStore()
-        self.mirror = JobMirror(self.clock.engine, None, Settings())
+        self.mirror = JobMirror(self.clock.engine, cast(Store, None), Settings())
 
     @precondition(lambda self: self.claims)
     @rule(pick=PICK, breaks=st.sampled_from([None, 0.0, 0.5, 1.0]))
@@ -78,7 +80,7 @@ class MirrorMachine(JobMachine):
         """Send what MLflow lacks of a job; perhaps it breaks off after a share of the points."""
         self.mlflow.breaks = breaks
         try:
-            sent = self.mirror.send_points(self.mlflow, job_id, job_id)
+            sent = self.mirror.send_points(cast(MlflowServer, self.mlflow), job_id, job_id)
         except UnavailableError:
             return
         assert sent
