@@ -30,7 +30,7 @@ from worker.failure import DATA_ERRORS, USER_ERROR, Cause, data_cause, death
 from worker.node.context import Equipment
 from worker.node.system_metrics import SystemMetrics
 from worker.runner.channel import ChannelClosedError, Message
-from worker.runner.process import RunnerProcess, say
+from worker.runner.process import RunnerProcess, send
 
 log = structlog.get_logger()
 
@@ -276,18 +276,18 @@ class Attempt:
                 raise Interrupted("lost")
             time.sleep(_LOOK_SECONDS)
         # First this: a runner ends itself when it wakes up after its last known deadline.
-        say(runner, {"do": "alive", "until": self._lease.until})
-        runner.go_on()
+        send(runner, {"do": "alive", "until": self._lease.until})
+        runner.resume()
         log.info("training continues: the lease is renewed")
 
     def _leave(self, runner: RunnerProcess, job_id: str) -> None:
         """Have the runner train a member no longer."""
-        say(runner, {"do": "leave", "network": self._members.network(job_id)})
+        send(runner, {"do": "leave", "network": self._members.network(job_id)})
 
     def _stop(self, runner: RunnerProcess, reason: str) -> float:
         """Ask the runner to stop; the moment until which that may take."""
         checkpoint = reason in ("pause", "drain") and self._members.alone
-        say(runner, {"do": "stop", "checkpoint": checkpoint})
+        send(runner, {"do": "stop", "checkpoint": checkpoint})
         return time.monotonic() + (_CHECKPOINT_STOP_SECONDS if checkpoint else _STOP_SECONDS)
 
     def _handle(self, message: Message, stopping: str | None) -> Ending | None:
@@ -328,7 +328,7 @@ class Attempt:
     def _extend_lease(self, until: float) -> None:
         runner = self._runner
         if runner is not None:
-            say(runner, {"do": "alive", "until": until})
+            send(runner, {"do": "alive", "until": until})
 
 
 def _stalled(peak_memory_bytes: int) -> Ending:

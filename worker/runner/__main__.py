@@ -1,4 +1,4 @@
-"""The process that computes: `python -m worker.runner`, started and fed by a worker's child.
+"""The process that computes: `python -m worker.runner`, started by a worker's child.
 
 It stays warm between jobs. It holds no credentials: data comes as files, everything it has to say
 goes over the channel, so whatever kills it (memory, a crash in native code) kills nothing else.
@@ -35,11 +35,11 @@ _SILENCE_SECONDS = 5.0
 
 
 class BadCheckpointError(Exception):
-    """The checkpoint does not fit what is to go on from it."""
+    """The checkpoint does not fit the spec or the data that resume from it."""
 
 
 def main() -> None:
-    """Train or use what the parent says, one job after the other, until it is gone."""
+    """Do the work that the parent sends, one message after the other, until the parent is gone."""
     parser = argparse.ArgumentParser(prog="python -m worker.runner", description=__doc__)
     parser.add_argument("descriptor", type=int, help="file descriptor of the channel")
     parser.add_argument("--memory-bytes", type=int, default=0)
@@ -48,7 +48,7 @@ def main() -> None:
     channel = Channel.inherited(given.descriptor)
     inbox = Inbox(channel)
     logging.captureWarnings(True)
-    logging.getLogger().addHandler(_Telling(channel))
+    logging.getLogger().addHandler(_WarningHandler(channel))
     with suppress(ChannelClosedError):
         channel.send({"say": "ready"})
         fit = True
@@ -56,23 +56,23 @@ def main() -> None:
             fit = _serve(channel, inbox)
 
 
-class _Telling(logging.Handler):
-    """Tells the worker what libraries warn of: it goes into the job's log."""
+class _WarningHandler(logging.Handler):
+    """Sends the warnings of libraries to the worker, for the job's log."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(logging.WARNING)
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record on."""
+        """Send a record to the worker."""
         level = "error" if record.levelno >= logging.ERROR else "warning"
         self._channel.send({"say": "log", "level": level, "text": record.getMessage()})
 
 
 def _serve(channel: Channel, inbox: Inbox) -> bool:
-    """Do the next job and say how it ended; whether this process is fit for another."""
+    """Do the next work and send how it ended; whether this process can be used again."""
     work = inbox.next_work()
-    _forget_peak()
+    _reset_peak()
     fit = True
     try:
         end = _WORKS[work["kind"]](channel, inbox, work)
@@ -86,7 +86,7 @@ def _serve(channel: Channel, inbox: Inbox) -> bool:
 
 
 def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
-    """Send the events of one network, or of a stack, until training ends or is told to stop."""
+    """Send the events of one network, or of a stack, until training ends or must stop."""
     resume = Path(work["resume"]) if work["resume"] else None
     events = _events(work, resume)
     with closing(events):
@@ -116,7 +116,7 @@ def _train(channel: Channel, inbox: Inbox, work: Message) -> Message:
 
 
 def _events(work: Message, resume: Path | None) -> Events:
-    """What happens while the networks of these specs train; a stack saves no checkpoints."""
+    """The events of training the networks of these specs; a stack saves no checkpoints."""
     specs = [JobSpec.model_validate(spec) for spec in work["specs"]]
     table, workdir = Path(work["table"]), Path(work["workdir"])
     if len(specs) > 1:
@@ -133,28 +133,28 @@ def _events(work: Message, resume: Path | None) -> Events:
 
 
 def _arrival(told: Message | None) -> Arrival | None:
-    """Where a table stands that is still on its way, as the worker says it."""
+    """The state of a table that is not complete yet, as the worker describes it."""
     if told is None:
         return None
     return Arrival(Path(told["columns"]), tuple(told["names"]), Path(told["wanted"]))
 
 
 def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
-    """Measure a model on a table."""
+    """Evaluate a model on a table."""
     model, table = TrainedModel.load(Path(work["model"])), load(Path(work["table"]))
     spec = EvaluationSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, measure(model, table, spec.slices))
 
 
 def _score(channel: Channel, inbox: Inbox, work: Message) -> Message:
-    """Let a model answer for the rows of a table."""
+    """Predict the rows of a table with a model."""
     model, table = TrainedModel.load(Path(work["model"])), load(Path(work["table"]))
     spec = ScoringSpec.model_validate(work["specs"][0])
     return _pass(channel, inbox, score(model, table, spec, Path(work["workdir"])))
 
 
 def _pass(channel: Channel, inbox: Inbox, events: Iterator[Event]) -> Message:
-    """Pass events on until they end or are no longer wanted."""
+    """Send events until they end or the work must stop."""
     for event in events:
         if inbox.stop.is_set():
             return {"how": "stopped"}
@@ -163,7 +163,7 @@ def _pass(channel: Channel, inbox: Inbox, events: Iterator[Event]) -> Message:
 
 
 def _first(events: Events, resume: Path | None) -> Event | None:
-    """The first event; what is wrong before it, when training is resumed, is the checkpoint."""
+    """The first event; an error before it, when training is resumed, is the checkpoint's."""
     try:
         return next(events)
     except InvalidError as error:
@@ -173,14 +173,14 @@ def _first(events: Events, resume: Path | None) -> Event | None:
 
 
 _WORKS = {"train": _train, "evaluate": _evaluate, "score": _score}
-"""How each kind of work is done."""
+"""The function for each kind of work."""
 
 
 def _explain(error: Exception) -> tuple[Message, bool]:
-    """How the work failed, and whether this process is fit for more.
+    """How the work failed, and whether this process can be used again.
 
-    What the machine lacks comes first, whatever class it was raised as. An error that nobody meant
-    to raise comes with the end of its traceback.
+    What the machine lacks comes first, whatever class it was raised as. An unexpected error comes
+    with the end of its traceback.
     """
     lack = shortage(error)
     if lack is None and isinstance(error, TrainingError | InvalidError):
@@ -201,14 +201,14 @@ def _explain(error: Exception) -> tuple[Message, bool]:
     return failure, False
 
 
-def _forget_peak() -> None:
-    """Let the peak of memory be that of the next job (Linux)."""
+def _reset_peak() -> None:
+    """Reset the peak memory, so that it is that of the next work (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_bytes() -> int:
-    """The most memory this process held at once since `_forget_peak`."""
+    """The peak memory of this process since `_reset_peak`."""
     with suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""Whether the kernel killed a process for lack of memory, by its control group."""
+"""Detect from control groups whether the kernel killed a process for lack of memory."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 class MemoryWatch:
-    """Tells whether the kernel killed a process because memory ran out."""
+    """Counts the kills for lack of memory in the control group of a process."""
 
     def __init__(self, pid: int) -> None:
         self._counters = [path for path in _counters(pid) if path.is_file()]
@@ -15,7 +15,7 @@ class MemoryWatch:
         self._before = self._kills()
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed for memory, in this process's group, since the watch began."""
+        """Whether the kernel killed for lack of memory in this group since the watch began."""
         return self._kills() > self._before
 
     def limit_bytes(self) -> int | None:
@@ -23,23 +23,23 @@ class MemoryWatch:
         for path in self._limits:
             with suppress(OSError, ValueError):
                 limit = int(path.read_text())
-                # The first version of control groups says "no limit" with a huge number.
+                # Version 1 of control groups represents "no limit" by a huge number.
                 return limit if limit < 2**60 else None
         return None
 
     def _kills(self) -> int:
-        found = 0
+        kills = 0
         for path in self._counters:
             with suppress(OSError):
                 for line in path.read_text().splitlines():
                     name, _, count = line.partition(" ")
                     if name == "oom_kill":
-                        found += int(count)
-        return found
+                        kills += int(count)
+        return kills
 
 
 def _counters(pid: int) -> list[Path]:
-    """Files that count kills for lack of memory; the whole machine's when there is no group."""
+    """Files that count kills for lack of memory, for the whole machine when there is no group."""
     groups = _groups(pid)
     files = [folder / name for folder in groups for name in ("memory.events", "memory.oom_control")]
     return [path for path in files if path.is_file()] or [Path("/proc/vmstat")]
@@ -52,12 +52,12 @@ def _limits(pid: int) -> list[Path]:
 
 def _groups(pid: int) -> list[Path]:
     """The folders of the memory control group of `pid`, of both versions of control groups."""
-    found = []
+    folders: list[Path] = []
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":
-                found += [CGROUPS / path.lstrip("/"), CGROUPS / "unified" / path.lstrip("/")]
+                folders += [CGROUPS / path.lstrip("/"), CGROUPS / "unified" / path.lstrip("/")]
             elif "memory" in controllers.split(","):
-                found.append(CGROUPS / "memory" / path.lstrip("/"))
-    return found
+                folders.append(CGROUPS / "memory" / path.lstrip("/"))
+    return folders

@@ -1,7 +1,7 @@
 """Messages between a worker's child and its runner: framed JSON over a socket pair.
 
 A frame is four bytes of length, big-endian, and that many bytes of a JSON object. No pickle: the
-runner executes what strangers specified, and what it sends back is only ever data.
+runner executes what strangers specified, and what it sends back is plain data.
 """
 
 import json
@@ -19,11 +19,11 @@ _PIECE_BYTES = 2**16
 
 
 class ChannelClosedError(Exception):
-    """The other end is gone or speaks nonsense."""
+    """The other end is gone or sent a malformed frame."""
 
 
 class Channel:
-    """One end of a socket pair. Several threads may send, one at a time may receive."""
+    """One end of a socket pair. Several threads may send; only one may receive at a time."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -32,17 +32,17 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple[Self, socket.socket]:
-        """A channel, and the plain other end to hand to another process."""
+        """A channel, and the socket of the other end to pass to another process."""
         ours, theirs = socket.socketpair()
         return cls(ours), theirs
 
     @classmethod
     def inherited(cls, descriptor: int) -> Self:
-        """The end that another process left us as file `descriptor`."""
+        """The end that was inherited from the parent as file `descriptor`."""
         return cls(socket.socket(fileno=descriptor))
 
     def send(self, message: Message) -> None:
-        """Send `message`, waiting while the other end is slow. Raises ChannelClosedError."""
+        """Send `message`; blocks while the other end is slow. Raises ChannelClosedError."""
         body = json.dumps(message, separators=(",", ":")).encode()
         with self._sending:
             try:
@@ -69,11 +69,11 @@ class Channel:
         return message
 
     def close(self) -> None:
-        """Let go of this end; the other end notices."""
+        """Close this end; the other end notices."""
         self._socket.close()
 
     def _take(self) -> Message | None:
-        """A whole message from what was received, if there is one."""
+        """The next complete message in the buffer, None when there is none."""
         if len(self._received) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._received)

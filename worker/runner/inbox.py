@@ -1,4 +1,4 @@
-"""What a runner hears while it trains: a thread that listens, so that training need not."""
+"""The messages to a runner: a thread receives them, so that training never waits for them."""
 
 import os
 import threading
@@ -11,12 +11,11 @@ _IDLE_SECONDS = 3600.0
 
 
 class Inbox:
-    """Listens to the parent's end of a channel.
+    """Receives the messages of the parent.
 
-    `stop` and `checkpoint` are flags that training looks at, `leaving` the networks that are to
-    leave a stack. When the parent is gone, or has not
-    said that the lease still holds until the moment it named, the process ends at once: nobody
-    would take what it computes.
+    `stop` and `checkpoint` are flags that training checks, `leaving` has the networks that must
+    leave a stack. The process exits at once when the parent is gone, or when the lease has run out
+    and was not extended: nobody would accept its results.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -26,22 +25,22 @@ class Inbox:
         self._channel = channel
         self._work: SimpleQueue[Message] = SimpleQueue()
         self._alive_until: float | None = None
-        threading.Thread(target=self._listen, name="inbox", daemon=True).start()
+        threading.Thread(target=self._receive, name="inbox", daemon=True).start()
 
     def next_work(self) -> Message:
-        """Wait for the next `work` message; the flags of earlier ones are forgotten."""
+        """Wait for the next `work` message, which resets the flags."""
         return self._work.get()
 
     def done(self) -> None:
-        """Training ended: no lease needs to hold any more."""
+        """The work ended: the process no longer depends on a lease."""
         self._alive_until = None
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         try:
             while True:
                 message = self._channel.receive(self._patience())
                 if message is not None:
-                    self._hear(message)
+                    self._handle(message)
                 elif self._alive_until is not None and time.monotonic() >= self._alive_until:
                     os._exit(1)
         except ChannelClosedError:
@@ -51,7 +50,7 @@ class Inbox:
         until = self._alive_until
         return _IDLE_SECONDS if until is None else max(0.0, until - time.monotonic())
 
-    def _hear(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         match message["do"]:
             case "work":
                 self.stop.clear()
@@ -60,7 +59,7 @@ class Inbox:
                 self._alive_until = message["alive_until"]
                 self._work.put(message)
             case "alive":
-                # One that was under way when training ended must not wake the watch again.
+                # A late extension must not set a deadline again after the work has ended.
                 if self._alive_until is not None:
                     self._alive_until = message["until"]
             case "leave":

@@ -1,4 +1,4 @@
-"""Start, watch and end the runner of a slot."""
+"""Start, supervise and end the runner of a slot."""
 
 import os
 import signal
@@ -16,16 +16,18 @@ from worker.runner.sandbox import environment
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: its exit code (negative: a signal) and the most memory it held."""
+    """How a process ended: its exit code (negative: a signal) and its peak memory."""
 
     code: int
     peak_memory_bytes: int
 
 
 class RunnerProcess:
-    """A runner of ours: a process group of its own at the other end of a channel."""
+    """A child process at the other end of a channel, in a process group of its own."""
 
-    def __init__(self, given: Mapping[str, str], *, threads: int, memory_bytes: int = 0) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], *, threads: int, memory_bytes: int = 0
+    ) -> None:
         self.channel, theirs = Channel.pair()
         self.heard_at = time.monotonic()
         self.busy = False
@@ -42,23 +44,23 @@ class RunnerProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=environment(given, threads),
+                env=environment(variables, threads),
                 start_new_session=True,
             )
         self.pid = self._process.pid
         self.memory = MemoryWatch(self.pid)
 
     def begin(self, work: Message) -> None:
-        """Have it work. One that is gone shows that at the next `receive`."""
+        """Start work. A runner that is gone shows at the next `receive`."""
         self.busy = True
         self.memory = MemoryWatch(self.pid)
         self.heard_at = time.monotonic()
-        say(self, {"do": "work", **work})
+        send(self, {"do": "work", **work})
 
     def receive(self, timeout_seconds: float) -> Message | None:
-        """What it says next, None when nothing within the timeout.
+        """The next message, None when there is none within the timeout.
 
-        Raises ChannelClosedError when it is gone.
+        Raises ChannelClosedError when the runner is gone.
         """
         message = self.channel.receive(timeout_seconds)
         if message is not None:
@@ -68,22 +70,22 @@ class RunnerProcess:
         return message
 
     def pause(self) -> None:
-        """Have it and all it started stand still."""
+        """Stop the runner and its children until `resume`."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Let it go on after `pause`."""
+    def resume(self) -> None:
+        """Continue after `pause`."""
         self.heard_at = time.monotonic()
         self._signal(signal.SIGCONT)
 
     def exited(self) -> Exit | None:
-        """How it ended, None while it lives."""
+        """How the runner ended, None while it runs."""
         if self._exit is None:
             self._wait(os.WNOHANG)
         return self._exit
 
     def kill(self) -> Exit:
-        """End it and all it started, at once. Harmless when it has ended."""
+        """Kill the runner and its children. Harmless when it has ended."""
         if self._exit is None:
             self._signal(signal.SIGKILL)
             self._wait(0)
@@ -96,7 +98,7 @@ class RunnerProcess:
             os.killpg(self.pid, number)
 
     def _wait(self, options: int) -> None:
-        # Popen would not tell how much memory this very process used.
+        # Popen does not report the peak memory of the process.
         pid, status, usage = os.wait4(self.pid, options)
         if pid == 0:
             return
@@ -106,8 +108,8 @@ class RunnerProcess:
         self._process.returncode = code
 
 
-def say(runner: RunnerProcess, message: Message) -> bool:
-    """Tell the runner something; whether it was there to hear it."""
+def send(runner: RunnerProcess, message: Message) -> bool:
+    """Send the runner a message; False when it is gone."""
     try:
         runner.channel.send(message)
     except ChannelClosedError:

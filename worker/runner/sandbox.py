@@ -1,4 +1,4 @@
-"""What a runner is given and what it is denied: no credentials, bounded memory, no life of its own.
+"""The confinement of a runner: no credentials, limited memory, and an end with its parent.
 
 The environment is made anew by an allow-list, so a password in ours can never reach the code that
 executes what strangers specified.
@@ -50,7 +50,7 @@ def environment(given: Mapping[str, str], threads: int) -> dict[str, str]:
 
 
 def share_of_cores(threads: int, slots: int) -> int:
-    """How many threads a slot uses: `threads`, or an even share of the cores when that is 0."""
+    """The threads of a slot: `threads`, or an even share of the cores when that is 0."""
     if threads:
         return threads
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
@@ -58,7 +58,7 @@ def share_of_cores(threads: int, slots: int) -> int:
 
 
 def confine(memory_bytes: int) -> None:
-    """Limit this process for the rest of its life; `memory_bytes` 0: as much as there is."""
+    """Limit this process for good; `memory_bytes` 0: no limit."""
     end_with_parent(signal.SIGKILL)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MOST_FILES)
@@ -67,13 +67,13 @@ def confine(memory_bytes: int) -> None:
 
 
 def end_with_parent(how: signal.Signals) -> None:
-    """Have the kernel send `how` to this process when the thread that started it ends (Linux)."""
+    """Have the kernel signal this process when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how, 0, 0, 0)
 
 
 def _limit(which: int, most: int) -> None:
-    """Lower a limit; one that is lower already stays."""
+    """Lower a limit, unless it is lower already."""
     _, hard = resource.getrlimit(which)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
