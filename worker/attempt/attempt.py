@@ -96,7 +96,7 @@ class Attempt:
         )
         self._runner: RunnerProcess | None = None
         seconds = settings.system_metrics_seconds if members.alone else 0.0
-        self._vitals = SystemMetrics(settings.data_dir, seconds=seconds)
+        self._system_metrics = SystemMetrics(settings.data_dir, seconds=seconds)
         self._departures = Departures(
             members, self._lease, self._task, self._outcome, least_seconds=settings.chunk_seconds
         )
@@ -213,7 +213,7 @@ class Attempt:
             return "pause"
         return "drain" if self._equipment.drain.begun else None
 
-    def _compute(self, folder: Path) -> Ending:
+    def _compute(self, folder: Path) -> Ending:  # noqa: C901 - one loop over all that may happen
         """Let the runner do the work, and handle what it sends until it ends."""
         runner = self._runner = self._equipment.runner()
         runner.begin(self._order(folder))
@@ -239,7 +239,7 @@ class Attempt:
             if reason == "lost" or self._lease.overdue:
                 self._stand_still(runner)
                 continue
-            # A cancellation outranks whatever else the runner was told before.
+            # A cancellation outranks an earlier request to stop.
             if reason is not None and (stopping is None or (reason == "cancel" != stopping)):
                 stopping, stop_by = reason, self._stop(runner, reason)
             if time.monotonic() > min(stop_by, runner.heard_at + _STALL_SECONDS):
@@ -259,7 +259,7 @@ class Attempt:
 
     def _measure(self, runner: RunnerProcess) -> None:
         """Record how the machine does, when it is time to."""
-        metrics = self._vitals.measure(runner.pid, self._task.step)
+        metrics = self._system_metrics.measure(runner.pid, self._task.step)
         if metrics:
             self._recorder.measure(metrics, time.monotonic())
 

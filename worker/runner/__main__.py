@@ -132,11 +132,11 @@ def _events(work: Message, resume: Path | None) -> Events:
     )
 
 
-def _arrival(told: Message | None) -> Arrival | None:
+def _arrival(document: Message | None) -> Arrival | None:
     """The state of a table that is not complete yet, as the worker describes it."""
-    if told is None:
+    if document is None:
         return None
-    return Arrival(Path(told["columns"]), tuple(told["names"]), Path(told["wanted"]))
+    return Arrival(Path(document["columns"]), tuple(document["names"]), Path(document["wanted"]))
 
 
 def _evaluate(channel: Channel, inbox: Inbox, work: Message) -> Message:
