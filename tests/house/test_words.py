@@ -101,7 +101,7 @@ def test_every_stored_name_exists() -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("told_at = 1\n", 1),
+        ("told_first = 1\n", 1),
         ("class Doorbells: ...\n", 1),
         ("def ring(bell): ...\n", 1),
         ("found = [one for one in rows]\n", 2),
