@@ -13,8 +13,9 @@ from unittest import mock
 from sqlalchemy import literal
 
 from core import jobs
+from core.db import idempotency
 from core.db.types import Timestamp
-from core.jobs import control, queries, submission
+from core.jobs import control, queries
 from core.jobs.attempt import claims, outcome, ownership, reaper, reports
 from core.jobs.mirror import state
 from worker.attempt.outcome import Outcome
@@ -111,7 +112,7 @@ FOUND_BY_THE_MACHINE = {
         "waited = started_at - self._up_since >= self._lease_seconds",
         "waited = True",
     ),
-    "a key is forgotten": Mutant(submission.enter, "if earlier is not None:", "if False:"),
+    "a key is forgotten": Mutant(idempotency.once, "if resource_id is not None:", "if False:"),
     "finishing twice is refused": Mutant(
         outcome.finish_all, "for job_id in others if", "for job_id in () if"
     ),
@@ -146,7 +147,7 @@ FOUND_BY_THE_MACHINE = {
         outcome.release_all, "None if alone else job.stack_key", "job.stack_key"
     ),
     "the mirror shows a repeated point with its own moment": Mutant(
-        state.unmirrored, "first.get(place, point)", "point"
+        state.unmirrored, "first.get(key, point)", "point"
     ),
     "the mirror marks chunks before it sends them": Mutant(
         Mirror.send_points,

@@ -262,9 +262,15 @@ class JobMachine(RuleBasedStateMachine):
         losses=st.lists(st.booleans(), min_size=1, max_size=3),
         pause=st.sampled_from([0, 1, 61]),
         count=st.integers(0, 4),
+        saves=st.booleans(),
     )
-    def take_over(self, pick: int, losses: list[bool], pause: int, count: int) -> None:
-        """One attempt takes the place of another, so that the first acts too late."""
+    def take_over(
+        self, pick: int, losses: list[bool], pause: int, count: int, saves: bool = False
+    ) -> None:
+        """One attempt takes the place of another, so that the first acts too late.
+
+        Each new one writes `count` points and then may save a checkpoint.
+        """
         claim, model = self.claim_of(pick)
         attempt = claim.attempt
         for lost in losses:
@@ -273,6 +279,8 @@ class JobMachine(RuleBasedStateMachine):
                 self.tick(pause)
                 if self.try_claim(claim.job_id) and count:
                     self.write(-1, count, False)
+                    if saves:
+                        self.save(-1, False)
                 attempt = model.attempt
 
     @invariant()
