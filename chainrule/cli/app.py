@@ -4,25 +4,11 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli.commands import (
-    comparison,
-    control,
-    datasets,
-    demo,
-    gc,
-    inference,
-    insights,
-    jobs,
-    mlflow,
-    models,
-    nodes,
-    sources,
-    sweeps,
-    up,
-    version,
-    watch,
-    webhooks,
-)
+from chainrule.cli.commands.datasets import datasets
+from chainrule.cli.commands.jobs import comparison, control, insights, jobs, sources, watch
+from chainrule.cli.commands.models import inference, models
+from chainrule.cli.commands.server import demo, gc, mlflow, nodes, up, version, webhooks
+from chainrule.cli.commands.sweeps import sweeps
 from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError

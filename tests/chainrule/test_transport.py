@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chainrule.cli.commands.watch import draw
+from chainrule.cli.commands.jobs.watch import draw
 from chainrule.client import Client
 from chainrule.problem import ProblemError, UnreachableError
 

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import JobId, exit_as, find
+from chainrule.cli.commands.jobs.jobs import JobId, exit_as, find
 from chainrule.cli.curves import Curves
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.progress import bar, conclude, fields, follow

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import exit_as, find
+from chainrule.cli.commands.jobs.jobs import exit_as, find
 from chainrule.cli.files import RowsFile, checked_output, read_rows
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.predictions import (

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import JobId, find
+from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.dataset_pages import bars
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.transport import Document

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import exit_as
+from chainrule.cli.commands.jobs.jobs import exit_as
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.predictions import Interval, Probabilities

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import views
-from chainrule.cli.commands.sweep_results import SweepId, find
+from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.transport import Document
 

@@ -10,8 +10,8 @@ from rich.progress import DownloadColumn, Progress
 
 from chainrule.archive import packed
 from chainrule.cli import dataset_pages, views
-from chainrule.cli.commands import dataset_edits
-from chainrule.cli.commands.dataset_edits import Description, Tags, tags_of
+from chainrule.cli.commands.datasets import edits
+from chainrule.cli.commands.datasets.edits import Description, Tags, tags_of
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.references import version_of
@@ -48,7 +48,7 @@ datasets = new_typer("Upload, list, query, replace and erase datasets.")
 def install(app: typer.Typer) -> None:
     """Register the commands of datasets."""
     dataset_pages.install(datasets)
-    dataset_edits.install(datasets)
+    edits.install(datasets)
     app.add_typer(datasets, name="dataset")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import JobId, find
+from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.transport import Document
 

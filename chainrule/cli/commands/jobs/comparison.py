@@ -5,7 +5,7 @@ import dataclasses
 import typer
 
 from chainrule.cli import views
-from chainrule.cli.commands.jobs import JobId, find
+from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.progress import follow
 from chainrule.client import Client

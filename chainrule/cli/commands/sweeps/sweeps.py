@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chainrule.cli import views
-from chainrule.cli.commands import sweep_edits, sweep_results
-from chainrule.cli.commands.sweep_results import SweepId, find
+from chainrule.cli.commands.sweeps import edits, results
+from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.files import read_object
 from chainrule.cli.options import URL, Json, Source, Token, Url, client, new_typer
 from chainrule.client import Client
@@ -31,8 +31,8 @@ def install(app: typer.Typer) -> None:
     sweep.command("forecast")(forecast)
     sweep.command("show")(show)
     sweep.command("list")(list_sweeps)
-    sweep_edits.install(sweep)
-    sweep_results.install(sweep)
+    edits.install(sweep)
+    results.install(sweep)
     app.add_typer(sweep, name="sweep")
 
 

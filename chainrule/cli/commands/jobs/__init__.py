@@ -1,0 +1,1 @@
+"""Commands for jobs: submit, watch, control, compare and explain them."""

@@ -1,0 +1,1 @@
+"""Commands that start, look after and describe a server and its machines."""

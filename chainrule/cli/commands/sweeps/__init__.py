@@ -1,0 +1,1 @@
+"""Commands for sweeps: submit, follow and edit them."""
