@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -23,8 +23,6 @@ from tests.support.job_cases import spec
 from worker.node.context import Equipment
 from worker.node.drain import Drain
 from worker.slot import Slot
-
-Value = TypeVar("Value")
 
 DIGITS_CSV = Path(__file__).parents[2] / "examples" / "digits.csv"
 
@@ -119,12 +117,6 @@ class Bench:
         """End everything."""
         self.equipment.close()
         self.engine.dispose()
-
-
-def known(value: Value | None) -> Value:
-    """`value`, which is not None."""
-    assert value is not None
-    return value
 
 
 def until(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:

@@ -13,7 +13,8 @@ from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.queue import KEY_PREFIX
 from core.status import AttemptStatus, JobStatus
-from tests.support.worker_cases import LONG, known, until
+from tests.support.present import present
+from tests.support.worker_cases import LONG, until
 from tests.support.worker_sites import Site
 
 
@@ -25,7 +26,7 @@ def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site) -> 
     assert site.status(job_id) is JobStatus.FINISHED
     (attempt,) = site.bench.attempts(job_id)
     assert attempt.node == "site"
-    assert known(attempt.versions)["numpy"]
+    assert present(attempt.versions)["numpy"]
     assert worker.family()
     assert worker.stop() == 0
     assert not worker.family()
@@ -114,7 +115,7 @@ def test_the_scheduler_rings_and_takes_back(site: Site) -> None:
     until(lambda: site.status(job_id) is not JobStatus.RUNNING)
     (attempt,) = site.bench.attempts(job_id)
     assert attempt.status is AttemptStatus.LOST
-    assert known(attempt.cause)["kind"] == "lost_worker"
+    assert present(attempt.cause)["kind"] == "lost_worker"
     site.worker(CHAINRULE_LEASE_SECONDS="2")
     until(lambda: site.running(job_id))
 

@@ -16,7 +16,8 @@ from core.spec.version import SPEC_VERSION
 from core.status import AttemptStatus, JobStatus
 from tests.support.brokers import Broker
 from tests.support.job_cases import NewerSpec, UnmarkedSpec
-from tests.support.worker_cases import Bench, known
+from tests.support.present import present
+from tests.support.worker_cases import Bench
 from worker.scheduler.__main__ import Scheduler
 
 
@@ -52,8 +53,8 @@ def test_one_that_was_not_marked_is_given_back_and_costs_nothing(
     waits_uncharged(bench, job_id)
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.RELEASED
-    assert known(attempt.cause)["kind"] == "unknown_spec"
-    assert "warp: Extra inputs are not permitted" in known(attempt.cause)["message"]
+    assert present(attempt.cause)["kind"] == "unknown_spec"
+    assert "warp: Extra inputs are not permitted" in present(attempt.cause)["message"]
     assert bench.job(beside).status is JobStatus.FINISHED
 
 

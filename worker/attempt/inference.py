@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -19,9 +20,14 @@ from worker.attempt.progress import EVALUATION
 from worker.attempt.task import Parts, Task
 from worker.runner.channel import Message
 
+Ended = TypeVar("Ended", EvaluationEnded, ScoringEnded)
 
-class Inference(Task):
-    """What evaluating and scoring have in common: a model and the rows it reads."""
+
+class Inference(Task, Generic[Ended]):
+    """What evaluating and scoring share: a model, the rows it reads, an event at the end."""
+
+    _end: type[Ended]
+    _ended: Ended | None = None
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -52,22 +58,19 @@ class Inference(Task):
             if tenths > self._tenths and event.rows < event.rows_total:
                 self._recorder.log(passed(event))
             self._tenths = tenths
-
-
-class Evaluation(Inference):
-    """Measures a model; its evaluation's row is written with the end of the job."""
-
-    _ended: EvaluationEnded | None = None
-
-    def take(self, event: Event, at: float) -> None:
-        super().take(event, at)
-        if isinstance(event, EvaluationEnded):
+        elif isinstance(event, self._end):
             self._ended = event
             self._recorder.log(passed(event))
 
     @property
     def ready(self) -> Collection[str]:
         return self._members.owned if self._ended else ()
+
+
+class Evaluation(Inference[EvaluationEnded]):
+    """Measures a model; its evaluation's row is written with the end of the job."""
+
+    _end = EvaluationEnded
 
     def keep(self, job_ids: Collection[str]) -> Mapping[str, End]:
         assert self._ended is not None
@@ -80,20 +83,10 @@ class Evaluation(Inference):
         models.record(session, session.get_one(Job, job_id), self._ended)
 
 
-class Scoring(Inference):
+class Scoring(Inference[ScoringEnded]):
     """Predicts; the file of predictions is in the store before the job ends."""
 
-    _ended: ScoringEnded | None = None
-
-    def take(self, event: Event, at: float) -> None:
-        super().take(event, at)
-        if isinstance(event, ScoringEnded):
-            self._ended = event
-            self._recorder.log(passed(event))
-
-    @property
-    def ready(self) -> Collection[str]:
-        return self._members.owned if self._ended else ()
+    _end = ScoringEnded
 
     def keep(self, job_ids: Collection[str]) -> Mapping[str, End]:
         ended, claim = self._ended, self._claim

@@ -14,7 +14,8 @@ from core.db.session import reading, transaction
 from core.spec.job import DIGITS
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
-from tests.support.worker_cases import LONG, Bench, known, until
+from tests.support.present import present
+from tests.support.worker_cases import LONG, Bench, until
 
 DATA = cast(dict[str, Any], DIGITS["data"])
 
@@ -24,20 +25,22 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     assert bench.slot.work(job_id) == 1
     job = bench.job(job_id)
     assert job.status is JobStatus.FINISHED
-    assert known(job.result)["reason"] == "epochs"
-    assert known(job.progress)["epoch"] == 3
-    assert known(job.progress)["last"]["valid/accuracy"] > 0.8
-    assert known(job.progress)["best"]["valid/loss"] <= known(job.progress)["last"]["valid/loss"]
+    assert present(job.result)["reason"] == "epochs"
+    assert present(job.progress)["epoch"] == 3
+    assert present(job.progress)["last"]["valid/accuracy"] > 0.8
+    assert (
+        present(job.progress)["best"]["valid/loss"] <= present(job.progress)["last"]["valid/loss"]
+    )
     history = bench.history(job_id)
     assert [step for step, _ in history["valid/loss"]] == [45, 90, 135]
     assert len(history["test/accuracy"]) == 1
-    bench.store.get_file(known(job.result)["model_key"], tmp_path / "model")
+    bench.store.get_file(present(job.result)["model_key"], tmp_path / "model")
     model = TrainedModel.load(tmp_path / "model")
-    assert model.digest == known(job.result)["weights_digest"]
+    assert model.digest == present(job.result)["weights_digest"]
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.FINISHED
     assert attempt.node == "bench"
-    assert known(attempt.peak_memory_bytes) > 10_000_000
+    assert present(attempt.peak_memory_bytes) > 10_000_000
     said = bench.said(job_id)
     assert said[0] == "attempt 1 on bench: fetching the data"
     assert said[1].startswith("training begins: ")
@@ -64,9 +67,9 @@ def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench) ->
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["kind"] == "user_error"
-    assert "learning rate" in known(job.cause)["message"]
-    assert known(job.cause)["message"] in bench.said(job_id)
+    assert present(job.cause)["kind"] == "user_error"
+    assert "learning rate" in present(job.cause)["message"]
+    assert present(job.cause)["message"] in bench.said(job_id)
     assert job.attempt == 1
 
 
@@ -99,10 +102,12 @@ def test_a_killed_runner_is_replaced_and_training_goes_on_from_its_checkpoint(
     job, attempts = bench.job(job_id), bench.attempts(job_id)
     assert job.status is JobStatus.FINISHED
     assert [one.status for one in attempts] == [AttemptStatus.LOST, AttemptStatus.FINISHED]
-    assert known(attempts[0].cause)["signal"] == "SIGKILL"
+    assert present(attempts[0].cause)["signal"] == "SIGKILL"
     assert attempts[0].exit_code == -signal.SIGKILL
     assert attempts[1].resumed_from_step >= 100
-    assert known(job.result)["weights_digest"] == known(bench.job(calm).result)["weights_digest"]
+    assert (
+        present(job.result)["weights_digest"] == present(bench.job(calm).result)["weights_digest"]
+    )
     assert bench.history(job_id) == bench.history(calm)
 
 
@@ -121,8 +126,8 @@ def test_columns_that_the_store_spoilt_make_no_model(bench: Bench) -> None:
     bench.slot.work(job_id)
     first = bench.attempts(job_id)[0]
     assert first.status is AttemptStatus.LOST
-    assert known(first.cause)["kind"] == "data_unavailable"
-    assert "other bytes for columns label" in known(first.cause)["message"]
+    assert present(first.cause)["kind"] == "data_unavailable"
+    assert "other bytes for columns label" in present(first.cause)["message"]
 
 
 def test_data_that_the_machine_s_cache_cannot_hold_is_said_so(
@@ -133,8 +138,8 @@ def test_data_that_the_machine_s_cache_cannot_hold_is_said_so(
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["kind"] == "data_too_large"
-    assert "do not fit into the cache of 1,000" in known(job.cause)["message"]
+    assert present(job.cause)["kind"] == "data_too_large"
+    assert "do not fit into the cache of 1,000" in present(job.cause)["message"]
 
 
 @pytest.mark.parametrize("how", ["pause", "drain"])

@@ -17,7 +17,8 @@ from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.status import AttemptStatus, JobStatus
 from tests.support.databases import PostgresServer
-from tests.support.worker_cases import LONG, Bench, known, until
+from tests.support.present import present
+from tests.support.worker_cases import LONG, Bench, until
 
 SHORT_LEASE = 2.0
 STEPS: dict[str, Any] = {"epochs": 200, "checkpoint": {"every_steps": 40}}
@@ -35,7 +36,7 @@ def equals(bench: Bench, job_id: str, other_id: str) -> None:
     """Both ended with the same network and told the same points, bit for bit."""
     job, other = bench.job(job_id), bench.job(other_id)
     assert job.status is other.status is JobStatus.FINISHED
-    assert known(job.result)["weights_digest"] == known(other.result)["weights_digest"]
+    assert present(job.result)["weights_digest"] == present(other.result)["weights_digest"]
     assert bench.history(job_id) == bench.history(other_id)
 
 
@@ -53,8 +54,8 @@ def test_too_little_memory_is_tried_twice_and_then_fails(
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["kind"] == "out_of_memory"
-    assert known(job.cause)["limit_bytes"] == 2 * 2**30
+    assert present(job.cause)["kind"] == "out_of_memory"
+    assert present(job.cause)["limit_bytes"] == 2 * 2**30
     assert len(bench.attempts(job_id)) == 2
     assert bench.job(small).status is JobStatus.FINISHED
 
@@ -95,8 +96,8 @@ def test_a_runner_killed_for_its_memory_says_so(
         thread.join(30)
     first = bench.attempts(job_id)[0]
     assert first.status is AttemptStatus.LOST
-    assert known(first.cause)["kind"] == "out_of_memory"
-    assert known(first.cause)["limit_bytes"] == 300 * 2**20
+    assert present(first.cause)["kind"] == "out_of_memory"
+    assert present(first.cause)["limit_bytes"] == 300 * 2**20
 
 
 def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench) -> None:
@@ -108,7 +109,7 @@ def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench) -> None:
         thread.join(30)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["signal"] == "SIGSEGV"
+    assert present(job.cause)["signal"] == "SIGSEGV"
 
 
 def test_a_job_that_kills_every_runner_is_given_up_as_poison(bench: Bench) -> None:
@@ -116,11 +117,11 @@ def test_a_job_that_kills_every_runner_is_given_up_as_poison(bench: Bench) -> No
     with bench.working(job_id) as thread:
         for number in (1, 2):
             until(partial(_trains, bench, job_id, number))
-            os.kill(known(bench.equipment.runner_pid), signal.SIGKILL)
+            os.kill(present(bench.equipment.runner_pid), signal.SIGKILL)
         thread.join(30)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["kind"] == "poison"
+    assert present(job.cause)["kind"] == "poison"
 
 
 def _trains(bench: Bench, job_id: str, attempt: int) -> bool:
@@ -134,10 +135,10 @@ def test_a_damaged_checkpoint_is_forgotten_and_the_one_before_used(bench: Bench,
         until(lambda: bench.job(job_id).progress_step > 600 and _checkpoints(bench, job_id) >= 2)
         (folder,) = bench.settings.data_dir.rglob(f"{job_id}-1")
         # All that the runner had saved is kept: nothing newer comes after the one that is damaged.
-        until(lambda: _stopped_between_checkpoints(known(bench.equipment.runner_pid), folder))
+        until(lambda: _stopped_between_checkpoints(present(bench.equipment.runner_pid), folder))
         assert _checkpoints(bench, job_id) >= 2
         damaged = _damage_newest(bench, job_id)
-        os.kill(known(bench.equipment.runner_pid), signal.SIGKILL)
+        os.kill(present(bench.equipment.runner_pid), signal.SIGKILL)
         thread.join(60)
     second = bench.attempts(job_id)[1]
     assert 0 < second.resumed_from_step < damaged
@@ -220,7 +221,7 @@ def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_st
     job_id = bench.submit(**steps)
     with bench.working(job_id) as thread:
         until(lambda: checkpointed(bench, job_id))
-        runner = psutil.Process(known(bench.equipment.runner_pid))
+        runner = psutil.Process(present(bench.equipment.runner_pid))
         postgres.stop()
         try:
             until(lambda: runner.status() == psutil.STATUS_STOPPED)
@@ -240,7 +241,7 @@ def test_who_was_replaced_while_the_database_was_away_trains_no_more(
     job_id = bench.submit(**{**STEPS, "epochs": 1_000_000})
     with bench.working(job_id):
         until(lambda: checkpointed(bench, job_id))
-        runner = psutil.Process(known(bench.equipment.runner_pid))
+        runner = psutil.Process(present(bench.equipment.runner_pid))
         with transaction(bench.engine) as session:
             # As long as this is not committed the lease cannot be renewed.
             jobs.lose(session, job_id, 1, cause={"kind": "test"})

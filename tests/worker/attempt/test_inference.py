@@ -17,7 +17,8 @@ from core.db.tables import Evaluation
 from core.spec.inference import EvaluationSpec, ScoringSpec
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
-from tests.support.worker_cases import DIGITS_CSV, Bench, known, until
+from tests.support.present import present
+from tests.support.worker_cases import DIGITS_CSV, Bench, until
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def rows_of(bench: Bench) -> list[Evaluation]:
 
 def answers(bench: Bench, trained: str, folder: Path) -> tuple[list[int], list[int]]:
     """What the model says of all rows, and the truth."""
-    bench.store.get_file(known(bench.job(trained).result)["model_key"], folder / "model")
+    bench.store.get_file(present(bench.job(trained).result)["model_key"], folder / "model")
     model = TrainedModel.load(folder / "model")
     table = pyarrow.csv.read_csv(DIGITS_CSV)
     said = model.answers(model.outputs(model.table_to_array(table)))
@@ -55,13 +56,13 @@ def test_a_model_is_measured_and_its_answers_are_kept(
     assert (row.job_id, row.evaluated_by, row.rows) == (trained, measuring, 1797)
     assert row.metrics["accuracy"] == pytest.approx(right)
     assert sum(one["rows"] for one in row.slices) == 1797
-    assert np.trace(known(row.confusion)["counts"]) == round(right * 1797)
+    assert np.trace(present(row.confusion)["counts"]) == round(right * 1797)
     ((step, measured),) = bench.history(measuring)["eval/accuracy"]
     assert step == 1
     assert measured == pytest.approx(right)
-    assert known(bench.job(measuring).progress)["rows"] == 1797
+    assert present(bench.job(measuring).progress)["rows"] == 1797
 
-    result = known(bench.job(scoring).result)
+    result = present(bench.job(scoring).result)
     bench.store.get_file(result["predictions_key"], tmp_path / "answers.parquet")
     found = pq.read_table(tmp_path / "answers.parquet")
     assert found.column_names == result["columns"] == ["row", "label", "prediction"]
@@ -86,13 +87,13 @@ def test_an_attempt_that_is_killed_measures_once(bench: Bench, trained: str) -> 
 
 
 def test_a_job_whose_model_is_gone_fails_and_says_so(bench: Bench, trained: str) -> None:
-    bench.store.delete(known(bench.job(trained).result)["model_key"])
-    bench.equipment.cache.forget(known(bench.job(trained).result)["model_digest"])
+    bench.store.delete(present(bench.job(trained).result)["model_key"])
+    bench.equipment.cache.forget(present(bench.job(trained).result)["model_digest"])
     job_id = bench.infer(ScoringSpec(dataset="digits", max_attempts=1), trained)
     bench.slot.work(job_id)
     job = bench.job(job_id)
     assert job.status is JobStatus.FAILED
-    assert known(job.cause)["kind"] == "data_missing"
+    assert present(job.cause)["kind"] == "data_missing"
     with transaction(bench.engine) as session:
         again = jobs.retry(session, job_id, owner="local")
         assert (again.kind, again.model_job_id) == (job.kind, trained)

@@ -16,8 +16,9 @@ from core.spec.job import DIGITS
 from core.spec.stack import stack_key
 from core.status import AttemptStatus, JobStatus
 from tests.support.databases import PostgresServer
+from tests.support.present import present
 from tests.support.sweep_cases import schema
-from tests.support.worker_cases import LONG, Bench, known, until
+from tests.support.worker_cases import LONG, Bench, until
 
 KEY = "k" * 64
 SHORT_LEASE = 4.0
@@ -40,10 +41,10 @@ def outcomes(bench: Bench, job_ids: list[str]) -> list[Any]:
     return [
         (
             job.status,
-            known(job.result)["weights_digest"],
-            known(job.result)["metrics"],
+            present(job.result)["weights_digest"],
+            present(job.result)["metrics"],
             {
-                name: known(job.progress)[name]
+                name: present(job.progress)[name]
                 for name in ("step", "epoch", "last", "best", "weights")
             },
             bench.history(job.id),
@@ -81,10 +82,10 @@ def test_points_are_written_while_they_train_and_one_that_explodes_fails_alone(
     bad = bench.submit(stack_key=KEY, optimizer={"kind": "sgd", "learning_rate": 1e30}, **LONG)
     with bench.working(good):
         until(lambda: bench.job(bad).status is JobStatus.FAILED)
-        assert known(bench.job(bad).cause)["kind"] == "user_error"
+        assert present(bench.job(bad).cause)["kind"] == "user_error"
         until(lambda: len(bench.history(good).get("train/loss", [])) > 3)
         assert bench.job(good).status is JobStatus.RUNNING
-        assert known(bench.job(good).progress)["epoch"] > 0
+        assert present(bench.job(good).progress)["epoch"] > 0
 
 
 def test_cancelling_pruning_and_pausing_are_of_one_member(bench: Bench) -> None:
@@ -109,14 +110,14 @@ def test_when_the_runner_dies_each_is_trained_alone(bench: Bench) -> None:
     ids = submitted(bench, 3, epochs=400)
     with bench.working(ids[0]):
         until(lambda: bench.history(ids[2]).get("train/loss"))
-        os.kill(known(bench.equipment.runner_pid), signal.SIGKILL)
+        os.kill(present(bench.equipment.runner_pid), signal.SIGKILL)
         until(lambda: all(bench.job(job_id).status is JobStatus.FINISHED for job_id in ids))
     for job_id in ids:
         assert bench.job(job_id).stack_key is None
         assert bench.job(job_id).infra_failures == 0
         first, second = bench.attempts(job_id)
         assert first.status is AttemptStatus.RELEASED
-        assert known(first.cause)["kind"] == "runner_died" or "signal" in str(first.cause)
+        assert present(first.cause)["kind"] == "runner_died" or "signal" in str(first.cause)
         assert second.status is AttemptStatus.FINISHED
 
 
@@ -129,7 +130,7 @@ def test_an_outage_of_the_database_past_the_lease_costs_a_stack_nothing(
     ids = submitted(bench, 2, epochs=400)
     with bench.working(ids[0]) as thread:
         until(lambda: bench.history(ids[1]).get("train/loss"))
-        runner = psutil.Process(known(bench.equipment.runner_pid))
+        runner = psutil.Process(present(bench.equipment.runner_pid))
         postgres.stop()
         try:
             until(lambda: runner.status() == psutil.STATUS_STOPPED)
@@ -149,7 +150,7 @@ def test_a_stack_that_was_replaced_during_an_outage_trains_no_more(
     ids = submitted(bench, 2, **LONG)
     with bench.working(ids[0]):
         until(lambda: bench.history(ids[1]).get("train/loss"))
-        runner = psutil.Process(known(bench.equipment.runner_pid))
+        runner = psutil.Process(present(bench.equipment.runner_pid))
         with transaction(bench.engine) as session:
             # As long as this is not committed the lease cannot be renewed.
             for job_id in ids:
@@ -185,8 +186,8 @@ def test_a_member_that_another_attempt_took_over_writes_nothing_more(bench: Benc
         assert taken is not None
         until(lambda: bench.equipment.counts._counts.total("attempts_superseded") >= 1)
         before = bench.history(ids[1])
-        steps = known(bench.job(ids[0]).progress)["step"]
-        until(lambda: known(bench.job(ids[0]).progress)["step"] > steps)
+        steps = present(bench.job(ids[0]).progress)["step"]
+        until(lambda: present(bench.job(ids[0]).progress)["step"] > steps)
         assert bench.history(ids[1]) == before
         assert bench.job(ids[1]).worker == "other"
 
