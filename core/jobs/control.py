@@ -125,7 +125,7 @@ def set_priority(session: Session, job_id: str, priority: int, *, owner: str = "
 
 def _refuse_ended(job: Job, request: str) -> None:
     if job.status.terminal:
-        raise ConflictError(f"job {job.id} is {job.status} and can no longer be {request}")
+        raise ConflictError(f"job {job.id} is {job.status} and cannot be {request} any more")
 
 
 def _record(session: Session, job: Job, kind: str, owner: str) -> None:

@@ -172,7 +172,7 @@ def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site) -> None
     until(lambda: site.bench.job(job_id).node == "awake" and site.running(job_id))
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: "this attempt is over" in frozen.said() or "why=lost" in frozen.said())
+    until(lambda: "this attempt is over" in frozen.said() or "reason=lost" in frozen.said())
     job = site.bench.job(job_id)
     assert (job.status, job.node) == (JobStatus.RUNNING, "awake")
     with transaction(site.bench.engine) as session:

@@ -91,7 +91,7 @@ def test_the_scheduler_wakes_nobody_for_it_and_says_so_once(bench: Bench, broker
             assert [scheduler.dispatch() for _ in range(3)] == [0, 0, 0]
         assert waiting(celery, "cpu") == 0
         (line,) = [one for one in logged if one["log_level"] == "warning"]
-        assert line["event"] == "jobs wait for a worker of a newer release"
+        assert line["event"] == "queued jobs need a worker of a newer release"
         assert (line["queue"], line["jobs"]) == ("cpu", 1)
         assert (line["spec_version"], line["workers_read"]) == (SPEC_VERSION + 1, SPEC_VERSION)
         with transaction(bench.engine) as session:
