@@ -96,10 +96,10 @@ docs: $(VENV)/dev.stamp ## build the documentation site, build/docs/site
 hooks: $(VENV)/dev.stamp ## check every commit before it is made
 	@$(BIN)/pre-commit install
 
-faults: $(VENV)/dev.stamp ## do every fault of tests/faults to a real stack; no job may be lost
+faults: $(VENV)/dev.stamp ## inject every fault of tests/faults into a real stack; no job may be lost
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-chaos-sweeps: $(VENV)/dev.stamp ## sweeps of fifty trials under faults, each compared with a calm one
+chaos-sweeps: $(VENV)/dev.stamp ## sweeps of fifty trials under faults, each compared with an undisturbed one
 	@$(BIN)/python -m tests.faults.sweeps $(ARGS)
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)

@@ -1,7 +1,8 @@
-"""`python -m tests.faults.crash_worker`: a worker that comes to harm exactly where it is told to.
+"""`python -m tests.faults.crash_worker`: a worker that crashes where a file tells it to.
 
-FAULTS_ARMED names a folder. A file in it, named as a job, says where: at which use case, before or
-after its commit, or from which step on; and how. The first process that comes there takes it.
+FAULTS_ARMED names a folder. A file in it, named after a job, holds a crash plan as JSON: `point`
+and `moment`, a use case and whether to crash before or after its commit, or `step`, the step from
+which on to crash; and `how`. The first process that reaches the point takes the plan.
 """
 
 import json
@@ -36,8 +37,9 @@ USE_CASES = {
     "release_all": "release",
     "lose_all": "lose",
 }
-"""The use cases that a worker calls, and the names of their places."""
-FILES = {"checkpoints": "keep_checkpoint", "models": "keep_model"}
+"""The use cases that a worker calls, and the crash point of each."""
+FILES = {"checkpoints": "store_checkpoint", "models": "store_model"}
+"""The folders of the store that an attempt writes to, and the crash point of each."""
 
 
 def _runner_pid(attempt: Attempt) -> int:
@@ -50,45 +52,46 @@ TARGETS: dict[str, Callable[[Attempt], int]] = {
     "kill_slot": lambda _: os.getpid(),
     "kill_main": lambda _: os.getppid(),
 }
+"""The process to kill after a step, by `how`."""
 
 
-def arm(folder: Path, job_id: str, **what: Any) -> None:
-    """Let the worker that comes to a place with this job be harmed there."""
-    (folder / job_id).write_text(json.dumps(what))
+def arm(folder: Path, job_id: str, **plan: Any) -> None:
+    """Write the crash plan of a job."""
+    (folder / job_id).write_text(json.dumps(plan))
 
 
-def struck(folder: Path, job_id: str) -> str | None:
-    """What was harmed of the one who came there; None while nobody came."""
-    path = folder / f"{job_id}.struck"
+def triggered(folder: Path, job_id: str) -> str | None:
+    """Which process took the crash plan of a job; None while none did."""
+    path = folder / f"{job_id}.triggered"
     return path.read_text() if path.exists() else None
 
 
 def _take(job_id: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-    """What is to happen here, to the first who asks."""
+    """The crash plan of a job if it fits and no other process took it."""
     folder = Path(os.environ[ARMED])
     try:
-        what: dict[str, Any] = json.loads((folder / job_id).read_text())
-        if not fits(what):
+        plan: dict[str, Any] = json.loads((folder / job_id).read_text())
+        if not fits(plan):
             return None
         (folder / job_id).rename(folder / f"{job_id}.taken")
     except FileNotFoundError:
         return None
     path = folder / f"{job_id}.part"
-    path.write_text(f"pid {os.getpid()}: {what}")
-    path.rename(folder / f"{job_id}.struck")
-    return what
+    path.write_text(f"pid {os.getpid()}: {plan}")
+    path.rename(folder / f"{job_id}.triggered")
+    return plan
 
 
-def _come(job_id: str, point: str, moment: str, error: type[Exception] = OperationalError) -> None:
-    """Be harmed if this is the place."""
-    what = _take(job_id, lambda it: (it["point"], it.get("moment")) == (point, moment))
-    if what is None:
+def _reach(job_id: str, point: str, moment: str, error: type[Exception] = OperationalError) -> None:
+    """Crash, stop or raise `error` if the crash plan of the job names this point."""
+    plan = _take(job_id, lambda it: (it["point"], it.get("moment")) == (point, moment))
+    if plan is None:
         return
-    if what["how"] == "kill":
+    if plan["how"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif what["how"] == "pause":
-        wake = f"sleep {what['seconds']}; kill -CONT {os.getpid()}"
-        subprocess.Popen(["/bin/sh", "-c", wake], start_new_session=True)
+    elif plan["how"] == "pause":
+        resume = f"sleep {plan['seconds']}; kill -CONT {os.getpid()}"
+        subprocess.Popen(["/bin/sh", "-c", resume], start_new_session=True)
         os.kill(os.getpid(), signal.SIGSTOP)
     elif error is OperationalError:
         raise OperationalError("COMMIT", None, ConnectionError("the answer was lost"))
@@ -96,66 +99,68 @@ def _come(job_id: str, point: str, moment: str, error: type[Exception] = Operati
         raise error("the answer was lost")
 
 
-def _at_commits() -> None:
-    """Come by before and after the commit of what a use case did."""
+def _patch_commits() -> None:
+    """Add a crash point before and after the commit of each use case."""
     for name, point in USE_CASES.items():
-        setattr(jobs, name, _marking(point, getattr(jobs, name)))
+        setattr(jobs, name, _recording(point, getattr(jobs, name)))
     for moment in ("before", "after"):
 
-        def passed(session: Session, moment: str = moment) -> None:
+        def on_commit(session: Session, moment: str = moment) -> None:
             for job_id, point in session.info.get("points", ()):
-                _come(job_id, point, moment)
+                _reach(job_id, point, moment)
 
-        event.listen(Session, f"{moment}_commit", passed)
+        event.listen(Session, f"{moment}_commit", on_commit)
 
 
-def _marking(point: str, do: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(do)
-    def marked(session: Session, job: Any, *given: Any, **named: Any) -> Any:
-        """`job` is the id of one, or the attempt numbers of several by id."""
-        done = do(session, job, *given, **named)
-        if done is not None or point != "claim":
+def _recording(point: str, use_case: Callable[..., Any]) -> Callable[..., Any]:
+    """The use case, which then notes in its session that the transaction has this point."""
+
+    @wraps(use_case)
+    def wrapper(session: Session, job: Any, *arguments: Any, **named: Any) -> Any:
+        """`job` is the id of one job, or maps the ids of several to attempt numbers."""
+        result = use_case(session, job, *arguments, **named)
+        if result is not None or point != "claim":
             job_ids = [job] if isinstance(job, str) else list(job)
             points = session.info.setdefault("points", [])
             points += [(job_id, point) for job_id in job_ids]
-        return done
+        return result
 
-    return marked
+    return wrapper
 
 
-def _at_files() -> None:
-    """Come by before and after a file is put into the store."""
+def _patch_store() -> None:
+    """Add a crash point before and after each file that is put into the store."""
     put = Store.put_file
 
     def put_file(store: Store, source: Path, key: str) -> None:
-        kind, _, rest = key.partition("/")
-        job_id, point = rest.partition("/")[0], FILES.get(kind, kind)
-        _come(job_id, point, "before", UnavailableError)
+        folder, _, rest = key.partition("/")
+        job_id, point = rest.partition("/")[0], FILES.get(folder, folder)
+        _reach(job_id, point, "before", UnavailableError)
         put(store, source, key)
-        _come(job_id, point, "after", UnavailableError)
+        _reach(job_id, point, "after", UnavailableError)
 
     mock.patch.object(Store, "put_file", put_file).start()
 
 
-def _at_steps() -> None:
-    """From a step on, a moment later, a process that has to do with it is killed."""
+def _patch_steps() -> None:
+    """Kill a process of the worker some seconds after the step that a crash plan names."""
     take = Attempt._take_event
 
     def take_event(attempt: Attempt, document: dict[str, Any]) -> None:
         take(attempt, document)
         step = attempt._task.step
-        what = _take(
+        plan = _take(
             attempt._members.first.job_id, lambda it: it["point"] == "step" and step >= it["step"]
         )
-        if what is not None:
-            pid = TARGETS[what["how"]](attempt)
-            threading.Timer(what["seconds"], os.kill, (pid, signal.SIGKILL)).start()
+        if plan is not None:
+            pid = TARGETS[plan["how"]](attempt)
+            threading.Timer(plan["seconds"], os.kill, (pid, signal.SIGKILL)).start()
 
     mock.patch.object(Attempt, "_take_event", take_event).start()
 
 
 if __name__ == "__main__":
-    _at_commits()
-    _at_files()
-    _at_steps()
+    _patch_commits()
+    _patch_store()
+    _patch_steps()
     sys.exit(main())

@@ -1,32 +1,35 @@
-"""All faults by name, and how a fault is added."""
+"""All faults by name, and the decorator that adds a fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.cluster.stack import LEASE_SECONDS
-from tests.faults.scene import Scene
+from tests.faults.context import FaultContext
 
 PAST_LEASE = LEASE_SECONDS * 1.5
 WITHIN_LEASE = LEASE_SECONDS * 0.3
 
+Inject = Callable[[FaultContext], None]
+
 
 @dataclass(frozen=True)
 class Fault:
-    """Harm done to a stack while a job trains; healing comes after it.
+    """A fault that is injected into a stack while a job trains. The stack is repaired afterwards.
 
-    `do` says to its scene what it struck. `costs` says that the attempt it met cannot go on: one
-    that finished all the same was not met. `needs` names what the stack must have besides:
-    machines, clocks, folder (for its store), bucket; of a WholeStack mlflow, api, disks.
+    `inject` records in its context what it hit. `ends_attempt` says that no attempt survives a hit:
+    if the attempt finished nevertheless, the fault missed it. `needs` names what the stack must
+    have: machines, clocks, folder (for its store) or bucket; a FullStack also has mlflow, api and
+    disks.
     """
 
     name: str
-    do: Callable[[Scene], None]
-    costs: bool = False
+    inject: Inject
+    ends_attempt: bool = False
     needs: str | None = None
 
     @property
-    def around(self) -> bool:
-        """Whether it is of what is around a stack: it needs a WholeStack."""
+    def of_services(self) -> bool:
+        """Whether it is a fault of MLflow, the api or a disk, which only a FullStack has."""
         return self.needs in ("mlflow", "api", "disks")
 
 
@@ -35,13 +38,13 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    *, costs: bool = False, needs: str | None = None, name: str | None = None
-) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
-    """Add a fault, named as its function unless `name` says otherwise."""
+    *, ends_attempt: bool = False, needs: str | None = None, name: str | None = None
+) -> Callable[[Inject], Inject]:
+    """Add the decorated function as a fault. Its name is that of the function, or `name`."""
 
-    def add(do: Callable[[Scene], None]) -> Callable[[Scene], None]:
-        known = name or do.__name__
-        FAULTS[known] = Fault(known, do, costs, needs)
-        return do
+    def add(inject: Inject) -> Inject:
+        fault_name = name or inject.__name__
+        FAULTS[fault_name] = Fault(fault_name, inject, ends_attempt, needs)
+        return inject
 
     return add

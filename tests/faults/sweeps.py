@@ -1,6 +1,6 @@
-"""Sweeps of fifty trials while workers are killed and the broker loses all it knew.
+"""Sweeps of fifty trials while workers are killed and the broker loses its messages.
 
-`python -m tests.faults.sweeps` does it with a hundred sweeps, ten at a time on one stack.
+`python -m tests.faults.sweeps` runs a hundred sweeps, ten at a time on one stack.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from tests.support.worker_processes import Process
 
 TRIALS = 50
 METRIC = "valid/loss"
-AT = (3, 12, 22, 32, 42)
-"""Something is struck each time that so many trials have ended."""
+FAULTS_AT = (3, 12, 22, 32, 42)
+"""A fault is injected whenever this many trials of each sweep have finished."""
 
 SPACE: dict[str, dict[str, Any]] = {
     "optimizer.learning_rate": {"kind": "categorical", "choices": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]},
@@ -40,7 +40,7 @@ TPE: dict[str, Any] = {"kind": "tpe", "seed": 5}
 
 
 def spec(sampler: Mapping[str, Any]) -> SweepSpec:
-    """A search of fifty small networks; a job is tried as often as by default."""
+    """A search over fifty small networks with the default number of attempts."""
     network = [{"kind": "dense", "units": 16}, {"kind": "relu"}, {"kind": "dense", "units": 10}]
     job = {**DIGITS, "network": network, "epochs": 12}
     return SweepSpec.model_validate(
@@ -57,32 +57,32 @@ def spec(sampler: Mapping[str, Any]) -> SweepSpec:
 
 
 def point_key(point: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A point of the space, to look its result up."""
+    """A point of the space as a key of `reference`."""
     return tuple(point[path] for path in SPACE)
 
 
 def reference(folder: Path) -> dict[tuple[Any, ...], float]:
     """The objective at every point of the grid, trained one after another in this process."""
-    wanted, found = spec(GRID), {}
+    sweep, objectives = spec(GRID), {}
     table = parse_digits(folder).path
     with threadpool_limits(1):
         for rate in SPACE["optimizer.learning_rate"]["choices"]:
             for seed in range(10):
                 point = {"optimizer.learning_rate": rate, "seed": seed}
                 last = None
-                for event in train(wanted.at(point), table, folder):
+                for event in train(sweep.at(point), table, folder):
                     last = event if isinstance(event, EpochEnded) else last
                 assert last is not None
-                found[point_key(point)] = float(last.metrics[METRIC])
-    return found
+                objectives[point_key(point)] = float(last.metrics[METRIC])
+    return objectives
 
 
 @dataclass
 class Round:
-    """Sweeps under the same faults: what was struck, and how each of them came out wrong."""
+    """Sweeps under the same faults: what was hit, and the problems of each sweep by its id."""
 
-    struck: list[str] = field(default_factory=list)
-    broken: dict[str, list[str]] = field(default_factory=dict)
+    hits: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -94,48 +94,48 @@ def chaos(
     *,
     most_seconds: float = 600.0,
 ) -> Round:
-    """Let sweeps run side by side while faults strike, and compare each with the reference."""
+    """Run sweeps at the same time under faults, and compare each with the reference."""
     outcome, rng = Round(), random.Random(seed)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with transaction(stack.bench.engine) as session:
         version = session.merge(stack.bench.version)
         ids = [
-            sweeps.start(session, spec(one), version, owner="local", max_weights_bytes=2**30).id
-            for one in samplers
+            sweeps.start(session, spec(it), version, owner="local", max_weights_bytes=2**30).id
+            for it in samplers
         ]
     faults = [_kill_runner, _kill_worker, _empty_broker, _kill_scheduler, _kill_worker]
-    waiting = list(zip(AT, rng.sample(faults, len(faults)), strict=True))
-    over: set[str] = set()
-    while len(over) < len(ids) and time.monotonic() - begun < most_seconds:
+    waiting = list(zip(FAULTS_AT, rng.sample(faults, len(faults)), strict=True))
+    ended: set[str] = set()
+    while len(ended) < len(ids) and time.monotonic() - started_at < most_seconds:
         finished = 0
         with reading(stack.bench.engine) as session:
-            for one in ids:
-                finished += sweeps.counts(session, one).get("finished", 0)
-                if sweeps.get(session, one).status.terminal:
-                    over.add(one)
+            for sweep_id in ids:
+                finished += sweeps.counts(session, sweep_id).get("finished", 0)
+                if sweeps.get(session, sweep_id).status.terminal:
+                    ended.add(sweep_id)
         if waiting and finished >= waiting[0][0] * len(ids):
             time.sleep(rng.uniform(0.0, 0.3))
-            outcome.struck.append(waiting.pop(0)[1](stack, rng))
-            stack.heal()
+            outcome.hits.append(waiting.pop(0)[1](stack, rng))
+            stack.repair()
         time.sleep(0.05)
-    outcome.seconds = time.monotonic() - begun
-    for one, sampler in zip(ids, samplers, strict=True):
-        late = [] if one in over else [f"not over after {most_seconds:.0f} s"]
-        outcome.broken[one] = [*late, *_wrong(stack, one, sampler, known)]
+    outcome.seconds = time.monotonic() - started_at
+    for sweep_id, sampler in zip(ids, samplers, strict=True):
+        late = [] if sweep_id in ended else [f"did not end within {most_seconds:.0f} s"]
+        outcome.problems[sweep_id] = [*late, *_problems(stack, sweep_id, sampler, known)]
     return outcome
 
 
-def _wrong(
+def _problems(
     stack: Stack, sweep_id: str, sampler: Mapping[str, Any], known: Mapping[tuple[Any, ...], float]
 ) -> list[str]:
-    """Every way in which a sweep is not what it would be without faults."""
+    """How a sweep differs from one without faults."""
     with reading(stack.bench.engine) as session:
         rows = [trial for trial, _ in sweeps.trials(session, sweep_id)]
         best = sweeps.best(session, sweeps.get(session, sweep_id))
-    found = []
+    problems = []
     if [trial.number for trial in rows] != list(range(TRIALS)):
-        found.append(f"{len(rows)} trials: {[trial.number for trial in rows]}")
-    found += [
+        problems.append(f"{len(rows)} trials: {[trial.number for trial in rows]}")
+    problems += [
         f"trial {trial.number} {trial.status}: {trial.cause}"
         for trial in rows
         if trial.status != "finished"
@@ -143,44 +143,44 @@ def _wrong(
     for trial in rows:
         expected = known[point_key(trial.point)]
         if trial.objectives != [expected]:
-            found.append(
+            problems.append(
                 f"trial {trial.number} at {trial.point}: {trial.objectives}, not {expected}"
             )
     if sampler == GRID:
         if {point_key(trial.point) for trial in rows} != set(known):
-            found.append("some points of the grid were left out")
+            problems.append("some points of the grid are missing")
         if [trial.objectives for trial in best] != [[min(known.values())]]:
-            found.append(f"the best is {best[0].objectives if best else None}")
-    return found
+            problems.append(f"the best is {best[0].objectives if best else None}")
+    return problems
 
 
 def _kill_worker(stack: Stack, rng: random.Random) -> str:
     node, process = rng.choice(sorted(stack.workers_by_node.items()))
     process.kill()
-    return f"worker {node} and all it started"
+    return f"worker {node} and all that it started"
 
 
 def _kill_runner(stack: Stack, rng: random.Random) -> str:
     node, process = rng.choice(sorted(stack.workers_by_node.items()))
-    for one in _runners(process):
-        one.kill()
+    for runner in _runners(process):
+        runner.kill()
     return f"the runner of worker {node}"
 
 
 def _runners(process: Process) -> list[Any]:
-    found = []
-    for one in process.family():
+    runners = []
+    for child in process.family():
         with suppress(Exception):
-            if "worker.runner" in " ".join(one.cmdline()):
-                found.append(one)
-    return found
+            if "worker.runner" in " ".join(child.cmdline()):
+                runners.append(child)
+    return runners
 
 
 def _empty_broker(stack: Stack, rng: random.Random) -> str:
     stack.broker.stop()
     time.sleep(rng.uniform(0.0, 0.5))
     stack.broker.start()
-    return "the broker, which forgot all"
+    return "the broker, which lost all messages"
 
 
 def _kill_scheduler(stack: Stack, _: random.Random) -> str:
@@ -190,28 +190,28 @@ def _kill_scheduler(stack: Stack, _: random.Random) -> str:
 
 
 def main() -> int:
-    """So many sweeps, some side by side, half of them grids; how many of them went wrong."""
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--sweeps", type=int, default=100)
-    asked.add_argument("--beside", type=int, default=10, help="sweeps at a time")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    """Run sweeps, half of them grids; the number of sweeps with problems."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.sweeps", description=__doc__)
+    parser.add_argument("--sweeps", type=int, default=100, help="number of sweeps")
+    parser.add_argument("--parallel", type=int, default=10, help="sweeps at a time")
+    parser.add_argument("--seed", type=int, default=0, help="decides targets and moments")
+    options = parser.parse_args()
     done = wrong = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         known = reference(Path(folder))
         stack = Stack(Path(folder))
         try:
-            while done < given.sweeps:
-                count = min(given.beside, given.sweeps - done)
+            while done < options.sweeps:
+                count = min(options.parallel, options.sweeps - done)
                 samplers = [TPE if number % 2 else GRID for number in range(count)]
-                found = chaos(stack, samplers, given.seed + done, known)
+                outcome = chaos(stack, samplers, options.seed + done, known)
                 done += count
-                wrong += sum(bool(said) for said in found.broken.values())
-                print(f"{count} sweeps, {found.seconds:.0f} s, struck: {'; '.join(found.struck)}")
-                for sweep_id, said in found.broken.items():
-                    if said:
-                        print(f"  {sweep_id}: {'; '.join(said)}")
-                print(f"{wrong} of {done} sweeps went wrong", flush=True)
+                wrong += sum(bool(problems) for problems in outcome.problems.values())
+                print(f"{count} sweeps, {outcome.seconds:.0f} s, hit: {'; '.join(outcome.hits)}")
+                for sweep_id, problems in outcome.problems.items():
+                    if problems:
+                        print(f"  {sweep_id}: {'; '.join(problems)}")
+                print(f"{wrong} of {done} sweeps have problems", flush=True)
         finally:
             stack.close()
     return wrong

@@ -1,13 +1,13 @@
-"""Fifteen faults in one stack: every job ends once, with the points and weights of a calm run."""
+"""Fifteen faults in one stack: every job ends once, and its points and weights are unchanged."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.cluster.surroundings import WholeStack
+from tests.faults.cluster.full_stack import FullStack
+from tests.faults.injector import FaultInjector
 from tests.faults.matrix import FAULTS, Fault
-from tests.faults.nemesis import Nemesis
-from tests.faults.tools import demand
+from tests.faults.requirements import require
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -31,26 +31,26 @@ IN_CI = (
 
 
 @pytest.fixture(scope="module")
-def nemesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nemesis]:
-    """One stack for all faults; each is healed before the next."""
-    stack = WholeStack(tmp_path_factory.mktemp("faults"))
+def injector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultInjector]:
+    """One stack for all faults, repaired after each."""
+    stack = FullStack(tmp_path_factory.mktemp("faults"))
     try:
-        yield Nemesis(stack)
+        yield FaultInjector(stack)
     finally:
         stack.close()
 
 
 @pytest.mark.parametrize("name", IN_CI)
-def test_nothing_is_lost_doubled_or_wrong(nemesis: Nemesis, name: str) -> None:
-    outcome = nemesis.run(name, seed=1)
-    demand(outcome.skipped)
-    assert not outcome.broken, "\n".join([*outcome.verdict.history, *outcome.broken])
+def test_nothing_is_lost_doubled_or_wrong(injector: FaultInjector, name: str) -> None:
+    outcome = injector.run(name, seed=1)
+    require(outcome.skipped)
+    assert not outcome.problems, "\n".join([*outcome.checker.history, *outcome.problems])
 
 
-def test_a_fault_that_strikes_nothing_fails(
-    nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+def test_a_fault_that_hits_nothing_fails(
+    injector: FaultInjector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FAULTS, "idle", Fault("idle", lambda _: None))
-    outcome = nemesis.run("idle", seed=1, tries=1)
-    assert not outcome.verdict.bad
-    assert outcome.broken == ["idle struck nothing: it did not say what it struck"]
+    outcome = injector.run("idle", seed=1, tries=1)
+    assert not outcome.checker.violations
+    assert outcome.problems == ["idle hit nothing: it recorded no hit"]

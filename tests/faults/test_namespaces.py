@@ -1,4 +1,4 @@
-"""A sweep over six workers in three network namespaces, as if on three machines."""
+"""A sweep on six workers in three network namespaces, as if on three machines."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from core.spec.sweep import SweepChanges, SweepSpec
 from core.status import SweepStatus
 from tests.faults.cluster import machines
 from tests.faults.cluster.machines import Machine
-from tests.faults.tools import demand
+from tests.faults.requirements import require
 from tests.support.brokers import Broker
 from tests.support.worker_cases import Bench, parse_digits, until
 from tests.support.worker_processes import Process
@@ -31,11 +31,11 @@ WORKERS_EACH = 2
 @pytest.fixture
 def site(postgres_url: str, broker: Broker, tmp_path: Path) -> Iterator[Bench]:
     """Servers here, two workers on each of three machines, and a scheduler in this process."""
-    demand(machines.lacking())
+    require(machines.unavailable())
     with ExitStack() as opened:
         bench = Bench(postgres_url, tmp_path / "bench", parse_digits(tmp_path), lease_seconds=60)
         opened.callback(bench.close)
-        wanted = {
+        environment = {
             "CHAINRULE_DATA_DIR": str(bench.settings.data_dir),
             "CHAINRULE_DATABASE_URL": postgres_url,
             "CHAINRULE_BROKER_URL": broker.url,
@@ -44,7 +44,7 @@ def site(postgres_url: str, broker: Broker, tmp_path: Path) -> Iterator[Bench]:
         }
         for _ in range(MACHINES):
             machine = opened.enter_context(Machine())
-            here = {**machine.reached(wanted), "CHAINRULE_NODE_NAME": machine.name}
+            here = {**machine.translated(environment), "CHAINRULE_NODE_NAME": machine.name}
             for _ in range(WORKERS_EACH):
                 worker = Process("worker", here, tmp_path / "log", inside=machine.inside)
                 opened.callback(worker.kill)
@@ -90,24 +90,24 @@ def test_all_workers_on_all_machines_are_used(site: Bench) -> None:
     )
     with transaction(site.engine) as session:
         version = session.merge(site.version)
-        begun = sweeps.start(session, spec, version, owner="local", max_weights_bytes=2**30)
-        sweep_id = begun.id
+        started = sweeps.start(session, spec, version, owner="local", max_weights_bytes=2**30)
+        sweep_id = started.id
 
-    def over() -> bool:
+    def ended() -> bool:
         with reading(site.engine) as session:
             return sweeps.get(session, sweep_id).status is SweepStatus.FINISHED
 
-    for more in range(1, 6):
-        until(over, seconds=300)
+    for extension in range(1, 6):
+        until(ended, seconds=300)
         if len(used(site.engine, sweep_id)) == MACHINES * WORKERS_EACH:
             break
-        # On a busy machine one may have been slow to wake up.
+        # On a busy machine a worker may have started late.
         with transaction(site.engine) as session:
-            changes = SweepChanges(n_trials=60 * (more + 1))
+            changes = SweepChanges(n_trials=60 * (extension + 1))
             sweeps.edit(session, sweep_id, changes, max_weights_bytes=2**30)
     with reading(site.engine) as session:
         counts = sweeps.counts(session, sweep_id)
         assert counts == {"finished": sweeps.get(session, sweep_id).n_trials}
-    found = used(site.engine, sweep_id)
-    assert len(found) == MACHINES * WORKERS_EACH
-    assert len({node for node, _ in found}) == MACHINES
+    workers = used(site.engine, sweep_id)
+    assert len(workers) == MACHINES * WORKERS_EACH
+    assert len({node for node, _ in workers}) == MACHINES

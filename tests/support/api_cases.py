@@ -1,4 +1,4 @@
-"""What tests of the api start from: a client, a dataset, a spec, the shape of a problem."""
+"""Fixtures for tests of the api: a client, a dataset, a spec, checks of problem documents."""
 
 import hashlib
 from collections.abc import Iterator
@@ -142,7 +142,7 @@ class Http:
 
 
 def close(app: FastAPI) -> None:
-    """End what an app keeps open."""
+    """Close the engine and the background threads of an app."""
     app.state.context.wakeups.close()
     app.state.context.prober.close()
     app.state.context.engine.dispose()
@@ -158,6 +158,6 @@ def assert_problem(answer: httpx.Response, status: int, *paths: str) -> dict[str
     assert document["title"]
     assert document["detail"]
     assert document["id"] == answer.headers["x-request-id"]
-    found = [error["path"] for error in document["errors"]]
-    assert set(paths) <= set(found), (paths, document)
+    reported = [error["path"] for error in document["errors"]]
+    assert set(paths) <= set(reported), (paths, document)
     return document

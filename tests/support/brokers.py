@@ -61,12 +61,12 @@ class Broker:
             self.process = None
 
     def freeze(self) -> None:
-        """Let it hold its connections and answer nothing."""
+        """Stop it with SIGSTOP: it holds its connections and answers nothing."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen one go on."""
+        """Continue after `freeze`."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGCONT)
 

@@ -1,7 +1,7 @@
 """A database clock that stands still until a test moves it, on both databases.
 
-The statements of the code run unchanged: on SQLite the function they ask is replaced, on PostgreSQL
-a schema with another `statement_timestamp` comes before the system's.
+The statements of the code run unchanged: on SQLite the function that they call is replaced, on
+PostgreSQL a schema with another `statement_timestamp` comes before that of the system.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ class StandingClock:
 
     def _replace(self, connection: Any, _record: Any) -> None:
         connection.create_function("julianday", 1, self._julian_day)
-        # Nobody pulls the plug here, and random lives commit thousands of times.
+        # Durability does not matter here, and random histories commit thousands of times.
         connection.execute("PRAGMA synchronous = OFF").close()
 
     def _julian_day(self, _: str) -> float:

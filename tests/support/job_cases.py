@@ -1,4 +1,4 @@
-"""What tests of jobs start from: a dataset version, a spec, a queued job, a claim."""
+"""Fixtures for tests of jobs: a dataset version, a spec, a queued job, a claim."""
 
 import uuid
 from collections.abc import Callable
@@ -48,13 +48,13 @@ def dataset_version(session: Session, name: str = "digits", version: int = 1) ->
     dataset = session.query(Dataset).filter_by(name=name).one_or_none() or Dataset(name=name)
     session.add(dataset)
     session.flush()
-    found = (
+    row = (
         session.query(DatasetVersion)
         .filter_by(dataset_id=dataset.id, version=version)
         .one_or_none()
     )
-    if found is not None:
-        return found
+    if row is not None:
+        return row
     row = DatasetVersion(
         dataset=dataset,
         version=version,
@@ -90,7 +90,7 @@ def claimed(engine: Engine, job_id: str | None = None, *, worker: str = "w1") ->
 
 
 def pass_time(engine: Engine, seconds: float) -> None:
-    """Let `seconds` pass for leases, backoffs and bells: their moments move into the past."""
+    """Let `seconds` pass for leases, backoffs and wake-ups: move their times into the past."""
     columns = ("lease_until", "not_before", "published_at", "heartbeat_at", "mirror_not_before")
     moved = ", ".join(f"{column} = {column} - {round(seconds * 1000)}" for column in columns)
     with transaction(engine) as session:

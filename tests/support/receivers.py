@@ -1,4 +1,4 @@
-"""A real HTTP server that takes messages, as the other side of a webhook does."""
+"""A real HTTP server that receives webhooks."""
 
 import threading
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ class Message(NamedTuple):
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps what it gets.
+    """A server that keeps the requests it gets in `got`.
 
-    `answers` are the codes it gives, the last one again and again; it hangs while not `open`.
+    It answers with the status codes in `answers`, repeats the last one, and hangs while not `open`.
     """
 
     daemon_threads = True
@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"not read")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @contextmanager

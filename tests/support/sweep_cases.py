@@ -1,4 +1,4 @@
-"""What tests of sweeps start from: a sweep on digits, and workers that give it results."""
+"""Fixtures for tests of sweeps: a sweep on digits, and results of its trials."""
 
 from collections.abc import Sequence
 from typing import Any, cast

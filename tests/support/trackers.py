@@ -74,24 +74,24 @@ class Tracker:
             self.process = None
 
     def freeze(self) -> None:
-        """Let it hold its connections and answer nothing."""
+        """Stop it with SIGSTOP: it holds its connections and answers nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen one go on."""
+        """Continue after `freeze`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
     def wipe(self) -> int:
-        """Delete the database of one that is stopped; how many files that was."""
+        """Delete the database of the stopped server; the number of files."""
         files = list(self.folder.glob("mlflow.sqlite*"))
         for file in files:
             file.unlink()
         return len(files)
 
     def get(self, what: str, **query: str) -> dict[str, Any]:
-        """What its REST API says, asked without any code of ours."""
+        """The response of its REST API, requested without our client."""
         answer = httpx.get(f"{self.url}/api/2.0/mlflow/{what}", params=query, timeout=30)
         answer.raise_for_status()
         document: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""What tests of the worker start from: settings, a stored dataset, queued jobs, a slot."""
+"""Fixtures for tests of the worker: settings, a stored dataset, queued jobs, a slot."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ from worker.slot import Slot
 DIGITS_CSV = Path(__file__).parents[2] / "examples" / "digits.csv"
 
 LONG: dict[str, Any] = {"epochs": 1_000_000, "report_steps": 50}
-"""A job that goes on until somebody stops it."""
+"""A job that trains until it is stopped."""
 
 
 class Bench:
@@ -72,7 +72,7 @@ class Bench:
             return jobs.get(session, job_id)
 
     def result(self, job_id: str) -> dict[str, Any]:
-        """What a job ended with."""
+        """The result of a job that ended. Raises AssertionError without one."""
         result = self.job(job_id).result
         assert result is not None, f"{job_id} has no result"
         return result
@@ -82,7 +82,7 @@ class Bench:
         with reading(self.engine) as session:
             return jobs.attempts(session, job_id)
 
-    def said(self, job_id: str) -> list[str]:
+    def log_lines(self, job_id: str) -> list[str]:
         """The lines of a job's log."""
         with reading(self.engine) as session:
             return [line.text for line in jobs.log_lines(session, job_id)]
@@ -114,18 +114,18 @@ class Bench:
         self.equipment.drain = self.drain = Drain()
 
     def close(self) -> None:
-        """End everything."""
+        """Close the slot and the engine."""
         self.equipment.close()
         self.engine.dispose()
 
 
 def until(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
-    """Wait until `condition` is true and give what it said."""
+    """Wait until `condition` is true; its value. Raises AssertionError after `seconds`."""
     give_up_at = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < give_up_at, "it never came true"
+    while not (value := condition()):
+        assert time.monotonic() < give_up_at, "the condition did not become true"
         time.sleep(0.02)
-    return found
+    return value
 
 
 def parse_digits(folder: Path) -> ParsedDataset:

@@ -11,7 +11,7 @@ import psutil
 
 
 class Process:
-    """A process of ours with its log in a file; whatever it starts is ended with it."""
+    """A child process that logs to a file; what it starts is killed with it."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class Process:
         *arguments: str,
         inside: Sequence[str] = (),
     ) -> None:
-        """`inside` is what the command begins with, to run it somewhere else than here."""
+        """`inside` are words in front of the command, such as `ip netns exec NAME`."""
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -35,43 +35,43 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the main process."""
+        """The process id of the main process."""
         return self.process.pid
 
     def family(self) -> list[psutil.Process]:
-        """All processes it started that live."""
+        """All living processes that it started."""
         if self.process.poll() is None:
-            for one in psutil.Process(self.pid).children(recursive=True):
-                self._seen[one.pid] = one
-        return [one for one in self._seen.values() if lives(one)]
+            for child in psutil.Process(self.pid).children(recursive=True):
+                self._seen[child.pid] = child
+        return [child for child in self._seen.values() if lives(child)]
 
     def signal(self, number: int) -> None:
         """Send a signal to the main process only."""
         self.process.send_signal(number)
 
     def stop(self, seconds: float = 60.0) -> int:
-        """End it politely; its exit code."""
+        """Send SIGTERM and wait for the end; the exit code."""
         self.family()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def kill(self) -> None:
-        """End it and all it started, at once."""
+        """Kill it and all that it started."""
         family = self.family()
         self.process.kill()
         self.process.wait()
-        for one in family:
-            if lives(one):
-                one.kill()
+        for child in family:
+            if lives(child):
+                child.kill()
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Its log so far."""
         return self.log.read_text()
 
 
-def lives(one: psutil.Process) -> bool:
-    """Whether a process is there and no zombie."""
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs and is no zombie."""
     try:
-        return bool(one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -41,19 +41,19 @@ class Site:
         return process
 
     def worker(self, **environment: str) -> Process:
-        """A worker that is there."""
+        """Start a worker and wait until it registered."""
         before = self.workers()
         process = self.start(**environment)
         until(lambda: process.process.poll() is not None or self.workers() - before)
-        assert process.process.poll() is None, process.said()
+        assert process.process.poll() is None, process.output()
         return process
 
     def workers(self) -> set[str]:
-        """The ids of those that are there: one that is frozen leaves after a while."""
+        """The ids of the workers that are present; a frozen worker drops out after a while."""
         with reading(self.bench.engine) as session:
             return {worker.id for node in nodes.list_nodes(session) for worker in node.workers}
 
-    def ring(self, job_id: str) -> None:
+    def notify(self, job_id: str) -> None:
         notify(self.celery, job_id, "cpu")
 
     def status(self, job_id: str) -> JobStatus:

@@ -21,7 +21,7 @@ from tests.support.worker_sites import Site
 def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site) -> None:
     worker = site.worker()
     job_id = site.bench.submit(epochs=2)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.status(job_id).terminal)
     assert site.status(job_id) is JobStatus.FINISHED
     (attempt,) = site.bench.attempts(job_id)
@@ -37,7 +37,7 @@ def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site) -> 
 def test_terminating_gives_the_job_back_uncharged(site: Site) -> None:
     worker = site.worker()
     job_id = site.bench.submit(**LONG)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.running(job_id))
     assert worker.stop() == 0
     assert not worker.family()
@@ -51,7 +51,7 @@ def test_terminating_gives_the_job_back_uncharged(site: Site) -> None:
 def test_a_killed_main_process_has_its_slots_give_back_and_end(site: Site) -> None:
     worker = site.worker()
     job_id = site.bench.submit(**LONG)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.running(job_id))
     worker.family()
     worker.signal(signal.SIGKILL)
@@ -63,7 +63,7 @@ def test_a_killed_main_process_has_its_slots_give_back_and_end(site: Site) -> No
 def test_a_terminated_process_group_loses_nothing(site: Site) -> None:
     worker = site.worker()
     job_id = site.bench.submit(**LONG)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.running(job_id))
     worker.family()
     os.killpg(worker.pid, signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_garbage_in_the_queue_harms_nothing(site: Site) -> None:
     site.celery.send_task("chainrule.train", args=[{"not": "an id"}], queue="cpu")
     site.celery.send_task("no.such.task", args=[], queue="cpu")
     job_id = site.bench.submit(epochs=1)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.status(job_id).terminal)
 
 
@@ -96,7 +96,7 @@ def test_two_slots_train_two_jobs_each_once(site: Site) -> None:
     site.worker(CHAINRULE_SLOTS="2")
     job_ids = [site.bench.submit(epochs=2, seed=seed) for seed in range(4)]
     for job_id in job_ids * 3:
-        site.ring(job_id)
+        site.notify(job_id)
     until(lambda: all(site.status(job_id).terminal for job_id in job_ids))
     assert [len(site.bench.attempts(job_id)) for job_id in job_ids] == [1, 1, 1, 1]
     with reading(site.bench.engine) as session:
@@ -172,7 +172,7 @@ def test_a_frozen_worker_is_replaced_and_stops_when_it_wakes(site: Site) -> None
     until(lambda: site.bench.job(job_id).node == "awake" and site.running(job_id))
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: "this attempt is over" in frozen.said() or "reason=lost" in frozen.said())
+    until(lambda: "this attempt is over" in frozen.output() or "reason=lost" in frozen.output())
     job = site.bench.job(job_id)
     assert (job.status, job.node) == (JobStatus.RUNNING, "awake")
     with transaction(site.bench.engine) as session:

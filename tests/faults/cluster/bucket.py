@@ -1,4 +1,4 @@
-"""A store that speaks S3, for stacks whose store is not a folder."""
+"""An S3 server, for stacks whose store is a bucket."""
 
 import os
 import uuid
@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 @dataclass(frozen=True)
 class Bucket:
-    """A new bucket: its URL, and the loopback port on which its server listens."""
+    """A new bucket: its URL and the loopback port of its server."""
 
     url: str
     port: int
@@ -21,18 +21,18 @@ class Bucket:
 
 @contextmanager
 def bucket() -> Iterator[Bucket]:
-    """A bucket of a server of its own; the environment says where it is."""
+    """A bucket on a new server, whose address and credentials are in the environment."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        access = {
+        credentials = {
             "AWS_ACCESS_KEY_ID": "tester",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         }
-        with mock.patch.dict(os.environ, access):
+        with mock.patch.dict(os.environ, credentials):
             name = f"faults-{uuid.uuid4().hex}"
             boto3.client("s3").create_bucket(Bucket=name)
             yield Bucket(f"s3://{name}/store", int(port))

@@ -1,7 +1,7 @@
-/* A wall clock that a test may put forward or back while the process that reads it runs.
+/* A wall clock that a test can move while the process that reads it runs.
 
    Loaded before the C library (LD_PRELOAD). SKEWED_CLOCK names a file of two 64-bit numbers: the
-   seconds to add, and how often somebody asked. Monotonic clocks and sleeps stay as they are. */
+   seconds to add, and the number of readings. Monotonic clocks and sleeps do not change. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,13 +21,13 @@ __attribute__((constructor)) static void open_clock(void)
     int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0)
         return;
-    void *found = mmap(NULL, 2 * sizeof *skew, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (found != MAP_FAILED)
-        skew = found;
+    void *numbers = mmap(NULL, 2 * sizeof *skew, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (numbers != MAP_FAILED)
+        skew = numbers;
     close(file);
 }
 
-static int64_t ahead(void)
+static int64_t offset(void)
 {
     if (!skew)
         return 0;
@@ -39,7 +39,7 @@ int clock_gettime(clockid_t which, struct timespec *moment)
 {
     int failed = syscall(SYS_clock_gettime, which, moment);
     if (!failed && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
-        moment->tv_sec += ahead();
+        moment->tv_sec += offset();
     return failed;
 }
 

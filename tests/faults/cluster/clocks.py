@@ -1,4 +1,4 @@
-"""Wall clocks of workers that a fault may put forward or back while they run."""
+"""Wall clocks of workers that a fault can move while they run."""
 
 import mmap
 import shutil
@@ -11,7 +11,7 @@ SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Clock:
-    """The clock of all processes that run with its `environment`; at first it is right."""
+    """The clock of all processes that run with its `environment`; at first it is correct."""
 
     def __init__(self, library: Path, path: Path) -> None:
         path.write_bytes(bytes(16))
@@ -21,27 +21,27 @@ class Clock:
 
     @property
     def readings(self) -> int:
-        """How often somebody asked what time it is."""
+        """How many times a process read the clock."""
         return int(struct.unpack_from("q", self._numbers, 8)[0])
 
-    def put(self, seconds: int) -> None:
-        """Have it show so many seconds more than it is, at once."""
+    def shift(self, seconds: int) -> None:
+        """Set the clock to this many seconds ahead of the correct time."""
         struct.pack_into("q", self._numbers, 0, seconds)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Unmap the file."""
         self._numbers.close()
 
 
 def build(folder: Path) -> Path:
-    """The library that makes clocks wrong, made in `folder`."""
+    """Compile the library that moves clocks; its path in `folder`."""
     library = folder / "clock.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, SOURCE], check=True)
     return library
 
 
-def lacking() -> str | None:
-    """Why no clocks can be put wrong here, if so."""
+def unavailable() -> str | None:
+    """Why this machine cannot move clocks; None if it can."""
     if sys.platform != "linux":
-        return "clocks are put wrong with LD_PRELOAD, on Linux"
+        return "clocks are moved with LD_PRELOAD, on Linux only"
     return None if shutil.which("cc") else "a C compiler (cc) must be installed"

@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks the connections which go through it."""
+"""A TCP proxy that breaks the connections through it."""
 
 import asyncio
 import threading
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-Mode = Literal["open", "refuse", "blackhole", "deaf", "mute", "slow", "cut"]
+Mode = Literal["open", "refuse", "blackhole", "drop_requests", "drop_responses", "slow", "cut"]
 
 _SLOW_SECONDS = 0.1
 
 
 class Proxy:
-    """Forwards a loopback port to another; `mode` says what becomes of the bytes.
+    """Forwards a new port of `host` to the loopback port `target` in one of several modes.
 
-    open: forwarded. refuse: new connections end at once. blackhole: nothing passes. deaf: what
-    clients send is swallowed. mute: what servers answer is swallowed. slow: each piece is late.
-    cut: a connection ends as soon as the server answers, so nobody knows what it did.
-    `harmed` counts the connections ended and the pieces swallowed or late, `passed` the others.
+    open: forward all. refuse: close new connections at once. blackhole: drop everything.
+    drop_requests, drop_responses: drop what clients or servers send. slow: delay each piece.
+    cut: close a connection when the server answers, so that the outcome is unknown.
+    `disrupted` counts closed connections and dropped or delayed pieces, `passed` all other pieces.
     """
 
     def __init__(self, target: int, host: str = "127.0.0.1") -> None:
         self.mode: Mode = "open"
-        self.harmed = self.passed = 0
+        self.disrupted = self.passed = 0
         self.port = 0
         self.target = target
         self._host = host
@@ -31,9 +31,9 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._do(self._listen)
+        self._server = self._run(self._listen)
 
-    def _do(self, make: Callable[[], object]) -> object:
+    def _run(self, make: Callable[[], object]) -> object:
         return asyncio.run_coroutine_threadsafe(make(), self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> asyncio.Server:
@@ -42,24 +42,24 @@ class Proxy:
         return server
 
     def reset(self) -> None:
-        """End every connection that is open now."""
+        """Close every open connection."""
 
         async def abort() -> None:
             for writer in list(self._writers):
-                self.harmed += 1
+                self.disrupted += 1
                 writer.transport.abort()
 
-        self._do(abort)
+        self._run(abort)
 
-    def heal(self) -> None:
-        """Forward again; what was swallowed leaves broken streams, which end here."""
+    def repair(self) -> None:
+        """Forward again. Streams of which something was dropped are closed."""
         broken = self.mode not in ("open", "slow")
         self.mode = "open"
         if broken:
             self.reset()
 
     def close(self) -> None:
-        """End everything."""
+        """Close the port and all connections."""
 
         async def end() -> None:
             self._server.close()  # type: ignore[attr-defined]
@@ -69,26 +69,26 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-        self._do(end)
+        self._run(end)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode == "refuse":
-            self.harmed += 1
+            self.disrupted += 1
             writer.transport.abort()
             return
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            answers, server = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
-            self.harmed += 1
+            self.disrupted += 1
             writer.transport.abort()
             return
-        ends = (writer, back)
+        ends = (writer, server)
         self._writers.update(ends)
-        for source, sink, answers in ((reader, back, False), (there, writer, True)):
-            task = asyncio.ensure_future(self._pump(source, sink, ends, answers))
+        for source, sink, from_server in ((reader, server, False), (answers, writer, True)):
+            task = asyncio.ensure_future(self._pump(source, sink, ends, from_server))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -97,18 +97,19 @@ class Proxy:
         source: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
         ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
-        answers: bool,
+        from_server: bool,
     ) -> None:
         with suppress(OSError):
             while piece := await source.read(65536):
-                if self.mode == "cut" and answers:
-                    self.harmed += 1
+                if self.mode == "cut" and from_server:
+                    self.disrupted += 1
                     break
                 if self.mode == "slow":
-                    self.harmed += 1
+                    self.disrupted += 1
                     await asyncio.sleep(_SLOW_SECONDS)
-                if self.mode == "blackhole" or self.mode == ("mute" if answers else "deaf"):
-                    self.harmed += 1
+                dropped = "drop_responses" if from_server else "drop_requests"
+                if self.mode in ("blackhole", dropped):
+                    self.disrupted += 1
                     continue
                 self.passed += 1
                 sink.write(piece)

@@ -1,6 +1,6 @@
-"""The real stack that faults are done to: PostgreSQL, Valkey, a scheduler, workers, links.
+"""A real stack for faults: PostgreSQL, Valkey, links to them, a scheduler and two workers.
 
-Each worker has a clock of its own and, where that is possible, a machine of its own.
+Each worker has its own clock and machine where the system can provide them.
 """
 
 import os
@@ -36,7 +36,7 @@ DATABASE = "faults"
 
 
 class Stack(Site):
-    """One stack for many faults; `heal` undoes all of them."""
+    """One stack for many faults; `repair` undoes all of them."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class Stack(Site):
         bucket: Bucket | None = None,
         **environment: str,
     ) -> None:
-        """`worker` is the module of the workers' main process; all get the `environment`.
+        """Start all processes, with `worker` as the workers' main module.
 
-        The store is a folder, or in the `bucket`.
+        `environment` adds variables to all of them. The store is a folder, or in the `bucket`.
         """
         self._worker = worker
-        self._lacking = {
-            "machines": machines.lacking(),
-            "clocks": clocks.lacking(),
+        self._missing = {
+            "machines": machines.unavailable(),
+            "clocks": clocks.unavailable(),
             "bucket": None if bucket else "the store of this stack is a folder",
             "folder": "the store of this stack is a bucket" if bucket else None,
         }
@@ -62,8 +62,8 @@ class Stack(Site):
         self.clocks: dict[str, Clock] = {}
         self.workers_by_node: dict[str, Process] = {}
         self.scheduler: Process | None = None
-        self.remains: list[Process] = []
-        self.guests: list[Process] = []
+        self.exited: list[Process] = []
+        self.extra_workers: list[Process] = []
         self.armed = folder / "armed"
         self.armed.mkdir()
         with ExitStack() as opened:
@@ -72,26 +72,26 @@ class Stack(Site):
             self.environment |= {
                 "CHAINRULE_LEASE_SECONDS": str(lease_seconds),
                 "FAULTS_ARMED": str(self.armed),
-                # A free slot takes over at once, not only when another job has ended.
+                # A free slot takes a lost job over at once.
                 "CHAINRULE_SLOTS": "2",
                 "CHAINRULE_RING_AGAIN_SECONDS": "3",
                 "CHAINRULE_DISPATCH_SECONDS": "0.3",
                 **environment,
             }
-            self._make_machines(opened)
-            opened.callback(self._end_processes)
-            self.heal()
+            self._create_machines(opened)
+            opened.callback(self._kill_processes)
+            self.repair()
             self._opened = opened.pop_all()
 
     def _start_servers(self, folder: Path, bucket: Bucket | None, opened: ExitStack) -> None:
-        """Start PostgreSQL and the broker, and make what a Site has."""
+        """Start PostgreSQL and the broker, and initialise the Site."""
         self.postgres = PostgresServer()
         opened.callback(self.postgres.remove)
         self.postgres.execute(f"CREATE DATABASE {DATABASE}")
         url = self.postgres.url(DATABASE)
         runner.upgrade(url)
         broker = Broker(folder, free_port())
-        opened.callback(_end_broker, broker)
+        opened.callback(_stop_broker, broker)
         broker.start()
         store = {"store_url": bucket.url} if bucket else {}
         bench = Bench(url, folder / "bench", parse_digits(folder), lease_seconds=60, **store)
@@ -99,7 +99,7 @@ class Stack(Site):
         super().__init__(bench, broker, folder)
 
     def _open_links(self, bucket: Bucket | None, opened: ExitStack) -> None:
-        """Put a proxy before each server, and let processes find the servers through them."""
+        """Start a proxy for each server, and give processes its address."""
         ports = {"database": self.postgres.port, "broker": self.broker.port}
         if bucket:
             ports["bucket"] = bucket.port
@@ -116,46 +116,45 @@ class Stack(Site):
                 "AWS_ENDPOINT_URL": self._through("bucket", f"http://127.0.0.1:{bucket.port}"),
             }
 
-    def _make_machines(self, opened: ExitStack) -> None:
-        """Give each worker a network namespace and a clock, where this machine can do that."""
-        if not self._lacking["machines"]:
+    def _create_machines(self, opened: ExitStack) -> None:
+        """Create a network namespace and a clock for each worker, if this machine can."""
+        if not self._missing["machines"]:
             self.machines = {node: opened.enter_context(Machine()) for node in WORKERS}
-        if not self._lacking["clocks"]:
+        if not self._missing["clocks"]:
             library = clocks.build(self.folder)
             for node in WORKERS:
                 self.clocks[node] = Clock(library, self.folder / f"clock-{node}")
                 opened.callback(self.clocks[node].close)
 
     def _through(self, name: str, url: str) -> str:
-        """The address of a server by its link."""
+        """The URL of a server with the port of its link."""
         link = self.links[name]
         return url.replace(f":{link.target}", f":{link.port}")
 
     def submit(self, change: Callable[[Job], object] | None = None, **fields: Any) -> str:
-        """Queue a job; `change` may do something to its row before anybody sees it. Its id."""
+        """Queue a job; its id. `change` edits its row before a worker can claim it."""
         with transaction(self.bench.engine) as session:
-            given = spec(**fields)
-            job = jobs.submit(session, given, self.bench.version, owner="local")
+            job = jobs.submit(session, spec(**fields), self.bench.version, owner="local")
             if change is not None:
                 change(job)
             return job.id
 
-    def lacks(self, need: str) -> str | None:
-        """Why a fault that needs this cannot be done here, if so."""
-        return self._lacking.get(need, f"this stack has no {need}")
+    def missing(self, need: str) -> str | None:
+        """Why this stack does not have what a fault needs; None if it has it."""
+        return self._missing.get(need, f"this stack has no {need}")
 
-    def heal(self) -> None:
-        """Undo every fault: all servers, links, workers and the scheduler are there again."""
-        self._heal_servers()
+    def repair(self) -> None:
+        """Undo every fault: servers, links, workers and the scheduler run again."""
+        self._repair_servers()
         for machine in self.machines.values():
-            machine.heal()
+            machine.repair()
         for clock in self.clocks.values():
-            clock.put(0)
+            clock.shift(0)
         for process in self.processes:
             thaw(process)
-        for guest in self.guests:
-            guest.kill()
-        self.guests = []
+        for extra in self.extra_workers:
+            extra.kill()
+        self.extra_workers = []
         self.replace_workers()
         for node in WORKERS:
             with suppress(ChainruleError), transaction(self.bench.engine) as session:
@@ -163,10 +162,10 @@ class Stack(Site):
         if self.scheduler is None or self.scheduler.process.poll() is not None:
             self.scheduler = self.start("worker.scheduler")
 
-    def _heal_servers(self) -> None:
-        """Bring PostgreSQL, the broker, the store and the links to them back."""
+    def _repair_servers(self) -> None:
+        """Repair links, PostgreSQL, the broker and the store."""
         for link in self.links.values():
-            link.heal()
+            link.repair()
         if self.postgres.process is None:
             self.postgres.start()
         if self.broker.process is None:
@@ -174,43 +173,42 @@ class Stack(Site):
         self.broker.thaw()
         with self.broker.client as client:
             client.config_set("maxmemory", "0")
-        if self.store_away.exists():
+        if self.moved_store.exists():
             shutil.rmtree(self.store, ignore_errors=True)
-            self.store_away.rename(self.store)
+            self.moved_store.rename(self.store)
 
     @property
     def store(self) -> Path:
-        """The folder of the store, where it is one."""
+        """The folder of the store, unless it is a bucket."""
         return self.bench.settings.data_dir / "store"
 
     @property
-    def store_away(self) -> Path:
-        """Where a fault may move it; `heal` brings it back."""
-        return self.store.with_name("store-away")
+    def moved_store(self) -> Path:
+        """Where a fault may move the folder of the store; `repair` moves it back."""
+        return self.store.with_name("moved-store")
 
-    def chill(self) -> int:
-        """Erase the caches of all workers; how many files that were."""
-        files = [
-            one for one in (self.bench.settings.data_dir / "cache").rglob("*") if one.is_file()
-        ]
+    def clear_caches(self) -> int:
+        """Delete the cached files of all workers; their number."""
+        cache = self.bench.settings.data_dir / "cache"
+        files = [path for path in cache.rglob("*") if path.is_file()]
         for file in files:
             file.unlink(missing_ok=True)
         return len(files)
 
-    def invite(self, node: str, **environment: str) -> None:
-        """Start one more worker, on a node of its own; `heal` ends it."""
+    def start_extra_worker(self, node: str, **environment: str) -> None:
+        """Start one more worker, on a node of this name; `repair` stops it."""
         environment = {**self.environment, "CHAINRULE_NODE_NAME": node, **environment}
         before = self.workers()
-        guest = self.start(self._worker, **environment)
-        self.guests.append(guest)
-        until(lambda: guest.process.poll() is not None or self.workers() - before)
+        extra = self.start(self._worker, **environment)
+        self.extra_workers.append(extra)
+        until(lambda: extra.process.poll() is not None or self.workers() - before)
 
     def replace_workers(self) -> None:
-        """Start a worker where there is none."""
-        # A main process that is gone may have left others: they are watched until they end.
-        gone = [one for one in self.processes if one.process.poll() is not None]
-        self.remains = [one for one in (*self.remains, *gone) if one.family()]
-        self.processes = [one for one in self.processes if one not in gone]
+        """Start a worker for each that exited."""
+        # Processes that an exited main process started are watched until they end.
+        exited = [it for it in self.processes if it.process.poll() is not None]
+        self.exited = [process for process in (*self.exited, *exited) if process.family()]
+        self.processes = [process for process in self.processes if process not in exited]
         for node in WORKERS:
             process = self.workers_by_node.get(node)
             if process is None or process.process.poll() is not None:
@@ -221,43 +219,45 @@ class Stack(Site):
         if clock := self.clocks.get(node):
             environment |= clock.environment
         if machine := self.machines.get(node):
-            return self.start(self._worker, inside=machine.inside, **machine.reached(environment))
+            return self.start(
+                self._worker, inside=machine.inside, **machine.translated(environment)
+            )
         return self.start(self._worker, **environment)
 
-    def schedulers_at_work(self) -> int:
-        """How many schedulers have ever begun to work here."""
+    def schedulers_started(self) -> int:
+        """The number of schedulers that started so far, from the log."""
         return (self.folder / "log").read_text().count("the scheduler works")
 
     def orphans(self) -> list[psutil.Process]:
-        """Processes that live on after the main process that started them."""
-        self.remains = [one for one in self.remains if one.family()]
-        return [one for process in self.remains for one in process.family()]
+        """Processes that outlive the main process that started them."""
+        self.exited = [process for process in self.exited if process.family()]
+        return [orphan for process in self.exited for orphan in process.family()]
 
     def close(self) -> None:
-        """End everything."""
+        """Stop everything."""
         self._opened.close()
 
-    def _end_processes(self) -> None:
-        for process in (*self.processes, *self.remains):
+    def _kill_processes(self) -> None:
+        for process in (*self.processes, *self.exited):
             thaw(process)
             process.kill()
 
 
-def _end_broker(broker: Broker) -> None:
+def _stop_broker(broker: Broker) -> None:
     if broker.process is not None:
         broker.thaw()
     broker.stop()
 
 
 def thaw(process: Process) -> None:
-    """Let all that was frozen of a process of ours go on."""
-    for pid in (process.pid, *(one.pid for one in process.family())):
+    """Continue a frozen process and all that it started."""
+    for pid in (process.pid, *(child.pid for child in process.family())):
         if process.process.poll() is None or pid != process.pid:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
 
-def training(stack: Stack, job_id: str) -> bool:
-    """Wait until the job trains or is over; whether it trains."""
+def wait_for_training(stack: Stack, job_id: str) -> bool:
+    """Wait until the job trains or ended; whether it trains."""
     until(lambda: stack.running(job_id) or stack.status(job_id).terminal, seconds=120)
     return stack.running(job_id)

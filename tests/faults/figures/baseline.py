@@ -1,4 +1,4 @@
-"""Faults done to a naive Celery application and, the same ones, to Chainrule: who loses what."""
+"""The same faults on a naive Celery application, to compare its losses with Chainrule's."""
 
 import json
 import time
@@ -27,8 +27,8 @@ Points = list[tuple[str, int, float]]
 
 
 @dataclass
-class Seen:
-    """What became of one naive job."""
+class NaiveJob:
+    """A job as the database of the naive application shows it."""
 
     status: str
     ends: int
@@ -37,12 +37,12 @@ class Seen:
 
 
 class Naive:
-    """Two naive workers on a broker and a PostgreSQL of their own."""
+    """Two naive workers with their own broker and PostgreSQL."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.workers: list[Process] = []
-        # As long as nothing happens no message is to come back: by default it takes an hour.
+        # An hour, the default of Celery: no message is delivered again without a fault.
         self.visibility_seconds = 3600.0
         self.broker = Broker(folder, free_port())
         self.postgres = PostgresServer()
@@ -64,11 +64,11 @@ class Naive:
             "NAIVE_DATABASE": address,
             "NAIVE_TABLE": str(parse_digits(self.folder).path),
         }
-        self.heal()
+        self.repair()
 
-    def heal(self) -> None:
-        """Two workers that listen."""
-        self.workers = [one for one in self.workers if one.process.poll() is None]
+    def repair(self) -> None:
+        """Start workers until there are two."""
+        self.workers = [worker for worker in self.workers if worker.process.poll() is None]
         while len(self.workers) < 2:
             name = f"--hostname={uuid.uuid4().hex[:8]}@naive"
             log = self.folder / "naive.log"
@@ -80,11 +80,11 @@ class Naive:
             self.workers.append(Process("tests.faults.figures.naive", environment, log, name))
 
     def restart(self, visibility_seconds: float) -> None:
-        """Other workers, to whom a message that nobody acknowledges comes back sooner."""
+        """Replace the workers; they get unacknowledged messages again after this time."""
         self.visibility_seconds = visibility_seconds
         for worker in self.workers:
             worker.kill()
-        self.heal()
+        self.repair()
 
     def submit(self) -> list[str]:
         """Queue the jobs; their ids."""
@@ -98,8 +98,8 @@ class Naive:
                 self.app.send_task("naive.train", args=[job_id], queue=naive.QUEUE)
         return job_ids
 
-    def see(self, job_id: str) -> Seen:
-        """A job as the database shows it."""
+    def job(self, job_id: str) -> NaiveJob:
+        """The job as it is now."""
         with psycopg.connect(self.address, autocommit=True) as database:
             row = database.execute(
                 "SELECT status, ends, digest FROM naive_jobs WHERE id = %s", (job_id,)
@@ -109,27 +109,27 @@ class Naive:
                 "SELECT key, step, value FROM naive_points WHERE job_id = %s", (job_id,)
             ).fetchall()
         status, ends, digest = row
-        return Seen(status, ends, digest, sorted(points))
+        return NaiveJob(status, ends, digest, sorted(points))
 
-    def trainer(self, job_ids: list[str]) -> Process:
-        """A worker in the midst of a job."""
-        until(lambda: any(self.see(one).points for one in job_ids))
+    def busy_worker(self, job_ids: list[str]) -> Process:
+        """The worker that used most processor time, once a job has points."""
+        until(lambda: any(self.job(job_id).points for job_id in job_ids))
         busy = max(self.workers, key=_cpu_seconds)
         assert busy.process.poll() is None
         return busy
 
-    def settle(self, job_ids: list[str]) -> None:
-        """Wait for the ends, and for the messages that come back after them."""
+    def wait(self, job_ids: list[str]) -> None:
+        """Wait for the ends, and for messages that are delivered again after them."""
         give_up_at = time.monotonic() + 5 * min(self.visibility_seconds, 60)
         while time.monotonic() < give_up_at:
-            if all(self.see(one).status == "finished" for one in job_ids):
+            if all(self.job(job_id).status == "finished" for job_id in job_ids):
                 break
             time.sleep(0.1)
         if self.visibility_seconds < 3600:
             time.sleep(1.5 * self.visibility_seconds)
 
     def close(self) -> None:
-        """End everything."""
+        """Stop everything."""
         for worker in self.workers:
             worker.kill()
         if self.broker.process is not None:
@@ -139,39 +139,39 @@ class Naive:
 
 
 def _cpu_seconds(worker: Process) -> float:
-    return sum(sum(one.cpu_times()[:2]) for one in worker.family())
+    return sum(sum(process.cpu_times()[:2]) for process in worker.family())
 
 
-def _killed(at: Naive, job_ids: list[str]) -> None:
-    at.trainer(job_ids).kill()
+def _killed(app: Naive, job_ids: list[str]) -> None:
+    app.busy_worker(job_ids).kill()
 
 
-def _frozen(at: Naive, job_ids: list[str]) -> None:
-    worker = at.trainer(job_ids)
+def _frozen(app: Naive, job_ids: list[str]) -> None:
+    worker = app.busy_worker(job_ids)
     tree = [psutil.Process(worker.pid), *worker.family()]
-    for one in tree:
-        one.suspend()
-    time.sleep(2 * at.visibility_seconds)
-    for one in tree:
-        one.resume()
+    for process in tree:
+        process.suspend()
+    time.sleep(2 * app.visibility_seconds)
+    for process in tree:
+        process.resume()
 
 
-def _redelivered(at: Naive, job_ids: list[str]) -> None:
-    """Training takes longer than the visibility timeout: slowed down, nothing else."""
-    tree = at.trainer(job_ids).family()
-    give_up_at = time.monotonic() + 2 * at.visibility_seconds
+def _redelivered(app: Naive, job_ids: list[str]) -> None:
+    """Slow training down until it takes longer than the visibility timeout."""
+    tree = app.busy_worker(job_ids).family()
+    give_up_at = time.monotonic() + 2 * app.visibility_seconds
     while time.monotonic() < give_up_at:
-        for one in tree:
-            one.suspend()
+        for process in tree:
+            process.suspend()
         time.sleep(0.3)
-        for one in tree:
-            one.resume()
+        for process in tree:
+            process.resume()
         time.sleep(0.02)
 
 
-def _flushed(at: Naive, job_ids: list[str]) -> None:
-    at.trainer(job_ids)
-    with at.broker.client as client:
+def _flushed(app: Naive, job_ids: list[str]) -> None:
+    app.busy_worker(job_ids)
+    with app.broker.client as client:
         assert client.dbsize(), "there is nothing to flush"
         client.flushall()
 
@@ -182,37 +182,37 @@ FAULTS: dict[str, tuple[Callable[[Naive, list[str]], None], str]] = {
     "longer than the visibility timeout": (_redelivered, "runner_frozen_for_a_while"),
     "broker flushed": (_flushed, "broker_flushed"),
 }
-"""Faults of the naive application by name; each with Chainrule's own of that kind."""
+"""Faults of the naive application by name, each with the same fault of the matrix."""
 
 
-def run(at: Naive) -> Counter[str]:
-    """Do each fault to the naive application; how many of its jobs were lost, doubled, wrong."""
-    found: Counter[str] = Counter()
-    at.settle(at.submit())
-    begun = time.monotonic()
-    calm_ids = at.submit()
-    at.settle(calm_ids)
-    calm = [at.see(one) for one in calm_ids]
-    assert all((one.status, one.ends) == ("finished", 1) for one in calm), calm
-    at.restart(max(LEAST_VISIBILITY_SECONDS, 2 * (time.monotonic() - begun)))
-    for name, (do, _) in FAULTS.items():
-        at.heal()
-        job_ids = at.submit()
-        do(at, job_ids)
-        at.heal()
-        at.settle(job_ids)
-        for job_id, want in zip(job_ids, calm, strict=True):
-            found["jobs"] += 1
-            if kind := judged(at.see(job_id), want):
-                found[kind] += 1
+def run(app: Naive) -> Counter[str]:
+    """Inject each fault; the number of jobs, and of those that were lost, doubled and wrong."""
+    counts: Counter[str] = Counter()
+    app.wait(app.submit())
+    started_at = time.monotonic()
+    reference_ids = app.submit()
+    app.wait(reference_ids)
+    references = [app.job(job_id) for job_id in reference_ids]
+    assert all((it.status, it.ends) == ("finished", 1) for it in references), references
+    app.restart(max(LEAST_VISIBILITY_SECONDS, 2 * (time.monotonic() - started_at)))
+    for name, (inject, _) in FAULTS.items():
+        app.repair()
+        job_ids = app.submit()
+        inject(app, job_ids)
+        app.repair()
+        app.wait(job_ids)
+        for job_id, reference in zip(job_ids, references, strict=True):
+            counts["jobs"] += 1
+            if kind := violation(app.job(job_id), reference):
+                counts[kind] += 1
                 print(f"naive, {name}: a job is {kind}", flush=True)
-    return found
+    return counts
 
 
-def judged(seen: Seen, calm: Seen) -> str | None:
-    """What is wrong with a job, by the same measure as for Chainrule's; None when nothing is."""
-    if seen.status != "finished":
+def violation(job: NaiveJob, reference: NaiveJob) -> str | None:
+    """Whether a job is lost, doubled or wrong, by the rules of Checker; None if it is fine."""
+    if job.status != "finished":
         return "lost"
-    if seen.ends != 1:
+    if job.ends != 1:
         return "doubled"
-    return None if (seen.points, seen.digest) == (calm.points, calm.digest) else "wrong"
+    return None if (job.points, job.digest) == (reference.points, reference.digest) else "wrong"

@@ -1,9 +1,10 @@
-"""Training as a plain Celery task, as one would write it first.
+"""Training as a plain Celery task, as a first version would do it.
 
 Run as `python -m tests.faults.figures.naive`.
 
-The same broker, database and training; `acks_late`, so that a lost worker's message comes back. No
-lease, no attempt number: what Chainrule is held against, to show that the faults bite.
+It has the same broker, database and training, and `acks_late`, so that the message of a lost worker
+is delivered again. It has no lease and no attempt number. The faults must harm it: otherwise the
+results of Chainrule would mean nothing.
 """
 
 import os
@@ -27,7 +28,7 @@ CREATE TABLE naive_points (job_id text, key text, step bigint, value double prec
 
 
 def make_app(broker_url: str, visibility_seconds: float) -> Celery:
-    """Celery with what its documentation names for tasks that must not be lost."""
+    """Celery with the settings that its documentation advises for tasks that must not be lost."""
     app = Celery("naive", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_acks_late=True,
@@ -46,7 +47,7 @@ def make_app(broker_url: str, visibility_seconds: float) -> Celery:
 
 
 def train_job(job_id: str) -> None:
-    """Train a job and write what is measured as it comes."""
+    """Train a job and write each point when it is measured."""
     address, table = os.environ["NAIVE_DATABASE"], Path(os.environ["NAIVE_TABLE"])
     with (
         psycopg.connect(address, autocommit=True) as database,

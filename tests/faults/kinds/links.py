@@ -1,55 +1,56 @@
-"""Faults of the links to PostgreSQL and to the broker: what breaks, and for how long."""
+"""Faults of the links to PostgreSQL and to the broker: how they break, and for how long."""
 
 import time
-from collections.abc import Callable
 
 from tests.faults.cluster.proxy import Mode
-from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
-from tests.faults.scene import Scene
+from tests.faults.context import FaultContext
+from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, Inject, fault
 
 
-def _break_link(which: str, mode: Mode, seconds: float) -> Callable[[Scene], None]:
-    def broken(scene: Scene) -> None:
-        link = scene.stack.links[which]
-        if which == "broker":
-            # Something is to go over it.
-            scene.more()
-            scene.more()
-        before = link.harmed
-        scene.struck(f"the link to the {which} breaks: {mode}")
+def _break_link(name: str, mode: Mode, seconds: float) -> Inject:
+    def inject(context: FaultContext) -> None:
+        link = context.stack.links[name]
+        if name == "broker":
+            # Without new jobs no message passes it.
+            context.submit()
+            context.submit()
+        before = link.disrupted
+        context.hit(f"the link to the {name} breaks: {mode}")
         link.mode = mode
         if mode in ("refuse", "cut"):
             link.reset()
-        time.sleep(seconds * scene.rng.uniform(0.9, 1.1))
-        scene.counted(link.harmed - before, f"connections or pieces on the {which} link: {mode}")
-
-    return broken
-
-
-for _which in ("database", "broker"):
-    for _mode, _seconds, _long in (
-        ("refuse", WITHIN_LEASE, "short"),
-        ("blackhole", WITHIN_LEASE, "short"),
-        ("blackhole", PAST_LEASE, "long"),
-        ("deaf", PAST_LEASE, "long"),
-        ("mute", PAST_LEASE, "long"),
-        ("slow", WITHIN_LEASE, "short"),
-        ("cut", WITHIN_LEASE, "short"),
-    ):
-        fault(name=f"{_which}_link_{_mode}_{_long}")(
-            _break_link(_which, _mode, _seconds)  # type: ignore[arg-type]
+        time.sleep(seconds * context.rng.uniform(0.9, 1.1))
+        context.hit_count(
+            link.disrupted - before, f"connections or pieces on the {name} link: {mode}"
         )
+
+    return inject
+
+
+_MODES: tuple[tuple[Mode, float, str], ...] = (
+    ("refuse", WITHIN_LEASE, "short"),
+    ("blackhole", WITHIN_LEASE, "short"),
+    ("blackhole", PAST_LEASE, "long"),
+    ("drop_requests", PAST_LEASE, "long"),
+    ("drop_responses", PAST_LEASE, "long"),
+    ("slow", WITHIN_LEASE, "short"),
+    ("cut", WITHIN_LEASE, "short"),
+)
+
+for _name in ("database", "broker"):
+    for _mode, _seconds, _duration in _MODES:
+        fault(name=f"{_name}_link_{_mode}_{_duration}")(_break_link(_name, _mode, _seconds))
 
 
 @fault()
-def links_cut_one_by_one_and_healed_in_another_order(scene: Scene) -> None:
-    links = list(scene.stack.links.values())
-    before = sum(link.harmed for link in links)
-    scene.struck("the links break one by one")
+def links_cut_one_by_one_and_restored_in_another_order(context: FaultContext) -> None:
+    links = list(context.stack.links.values())
+    before = sum(link.disrupted for link in links)
+    context.hit("the links break one by one")
     for _ in range(2):
-        scene.rng.shuffle(links)
+        context.rng.shuffle(links)
         for link in links:
             link.mode = "blackhole" if link.mode == "open" else "open"
             link.reset()
-            time.sleep(scene.rng.uniform(0.5, 2.0))
-    scene.counted(sum(link.harmed for link in links) - before, "connections or pieces")
+            time.sleep(context.rng.uniform(0.5, 2.0))
+    context.hit_count(sum(link.disrupted for link in links) - before, "connections or pieces")

@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL and of the broker: stopped, frozen, emptied, full, fed with nonsense."""
+"""Faults of PostgreSQL and of the broker: stopped, frozen, emptied, full, invalid messages."""
 
 import time
 
@@ -11,66 +11,66 @@ from core.db.tables import Job
 from core.queue import KEY_PREFIX
 from core.status import JobStatus
 from tests.faults.cluster.stack import DATABASE
+from tests.faults.context import FaultContext, Missed
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault
-from tests.faults.scene import Missed, Scene
 from tests.support.worker_cases import until
 
 QUEUE = f"{KEY_PREFIX}cpu"
-BELL_SECONDS = 10.0
-QUEUED = 4
+MESSAGE_SECONDS = 10.0
+QUEUED_JOBS = 4
 
 
-def _bells(scene: Scene) -> int:
-    """Queue more jobs than there are slots, and wait until a bell for one waits."""
-    for _ in range(QUEUED):
-        scene.more()
-    give_up_at = time.monotonic() + BELL_SECONDS
+def _wait_for_messages(context: FaultContext) -> int:
+    """Queue more jobs than there are slots; the number of messages that wait. Raises Missed."""
+    for _ in range(QUEUED_JOBS):
+        context.submit()
+    give_up_at = time.monotonic() + MESSAGE_SECONDS
     while time.monotonic() < give_up_at:
-        with scene.stack.broker.client as client:
+        with context.stack.broker.client as client:
             if waiting := int(client.llen(QUEUE)):
                 return waiting
         time.sleep(0.02)
-    raise Missed("no bell waits in the broker")
+    raise Missed("no message waits in the broker")
 
 
 @fault()
-def broker_restarted_empty(scene: Scene) -> None:
-    bells = _bells(scene)
-    scene.stack.broker.stop()
-    scene.counted(bells, "bells were lost with the broker")
-    time.sleep(scene.rng.uniform(0.0, 1.0))
+def broker_restarted_empty(context: FaultContext) -> None:
+    messages = _wait_for_messages(context)
+    context.stack.broker.stop()
+    context.hit_count(messages, "messages were lost with the broker")
+    time.sleep(context.rng.uniform(0.0, 1.0))
 
 
 @fault()
-def broker_flushed(scene: Scene) -> None:
-    _bells(scene)
-    with scene.stack.broker.client as client, client.pipeline() as pipe:
-        bells, _ = pipe.llen(QUEUE).flushall().execute()
-    scene.counted(int(bells), "bells were flushed")
+def broker_flushed(context: FaultContext) -> None:
+    _wait_for_messages(context)
+    with context.stack.broker.client as client, client.pipeline() as pipe:
+        messages, _ = pipe.llen(QUEUE).flushall().execute()
+    context.hit_count(int(messages), "messages were flushed")
 
 
 @fault()
-def broker_frozen(scene: Scene) -> None:
-    broker = scene.stack.broker
+def broker_frozen(context: FaultContext) -> None:
+    broker = context.stack.broker
     with broker.client as client:
         connections = len(client.client_list())
     broker.freeze()
-    scene.counted(connections - 1, "connections stand still")
-    scene.more()
+    context.hit_count(connections - 1, "connections got no answer")
+    context.submit()
     time.sleep(PAST_LEASE)
 
 
 @fault()
-def broker_full(scene: Scene) -> None:
-    with scene.stack.broker.client as client:
+def broker_full(context: FaultContext) -> None:
+    with context.stack.broker.client as client:
         client.config_resetstat()
         client.config_set("maxmemory", "1")
-        scene.more()
-        scene.more()
-        scene.more()
+        context.submit()
+        context.submit()
+        context.submit()
         until(lambda: _refused(client), seconds=30)
-        scene.counted(_refused(client), "writes were refused by a full broker")
-        time.sleep(scene.rng.uniform(0.0, 2.0))
+        context.hit_count(_refused(client), "writes were refused by a full broker")
+        time.sleep(context.rng.uniform(0.0, 2.0))
 
 
 def _refused(client: redis.Redis) -> int:
@@ -79,68 +79,68 @@ def _refused(client: redis.Redis) -> int:
 
 
 @fault()
-def broker_fed_garbage(scene: Scene) -> None:
-    garbage = (b"no JSON", b"{}", b"[1, 2]", scene.rng.randbytes(1000), b'{"body": "x"}')
-    with scene.stack.broker.client as client:
-        for piece in garbage:
-            client.lpush(QUEUE, piece)
-    scene.counted(len(garbage), "messages that are none")
-    _eaten(scene)
+def broker_fed_garbage(context: FaultContext) -> None:
+    contents = (b"no JSON", b"{}", b"[1, 2]", context.rng.randbytes(1000), b'{"body": "x"}')
+    with context.stack.broker.client as client:
+        for content in contents:
+            client.lpush(QUEUE, content)
+    context.hit_count(len(contents), "invalid messages")
+    _wait_until_consumed(context)
 
 
 @fault()
-def bells_doubled(scene: Scene) -> None:
+def wake_ups_repeated(context: FaultContext) -> None:
     for _ in range(100):
-        scene.stack.ring(scene.job_id)
-    scene.counted(100, "bells for a job that trains")
-    _eaten(scene)
+        context.stack.notify(context.job_id)
+    context.hit_count(100, "wake-ups for a job that trains")
+    _wait_until_consumed(context)
 
 
 @fault()
-def bells_stale(scene: Scene) -> None:
-    with reading(scene.stack.bench.engine) as session:
+def wake_ups_stale(context: FaultContext) -> None:
+    with reading(context.stack.bench.engine) as session:
         ended = session.scalars(select(Job.id).where(Job.status == JobStatus.FINISHED).limit(20))
-        stale = [*ended, f"job-{scene.rng.randrange(10**9)}"]
+        stale = [*ended, f"job-{context.rng.randrange(10**9)}"]
     for job_id in stale:
-        scene.stack.ring(job_id)
-    scene.counted(len(stale), "bells for jobs that are over or never were")
-    _eaten(scene)
+        context.stack.notify(job_id)
+    context.hit_count(len(stale), "wake-ups for jobs that ended or never existed")
+    _wait_until_consumed(context)
 
 
-def _eaten(scene: Scene) -> None:
-    """Wait until the workers have taken all that lies in the queue."""
-    with scene.stack.broker.client as client:
+def _wait_until_consumed(context: FaultContext) -> None:
+    """Wait until the workers have taken all messages of the queue."""
+    with context.stack.broker.client as client:
         until(lambda: not client.llen(QUEUE), seconds=120)
 
 
 @fault()
-def postgres_restarted(scene: Scene) -> None:
-    _stop_postgres(scene)
-    time.sleep(scene.rng.uniform(0.0, WITHIN_LEASE))
+def postgres_restarted(context: FaultContext) -> None:
+    _stop_postgres(context)
+    time.sleep(context.rng.uniform(0.0, WITHIN_LEASE))
 
 
 @fault()
-def postgres_away_past_the_lease(scene: Scene) -> None:
-    _stop_postgres(scene)
+def postgres_stopped_past_the_lease(context: FaultContext) -> None:
+    _stop_postgres(context)
     time.sleep(PAST_LEASE)
 
 
-def _stop_postgres(scene: Scene) -> None:
-    connections = scene.stack.postgres.connections(DATABASE)
-    scene.stack.postgres.stop()
-    scene.counted(connections, "connections ended with PostgreSQL")
+def _stop_postgres(context: FaultContext) -> None:
+    connections = context.stack.postgres.connections(DATABASE)
+    context.stack.postgres.stop()
+    context.hit_count(connections, "connections ended with PostgreSQL")
 
 
 @fault()
-def postgres_connections_ended(scene: Scene) -> None:
+def postgres_connections_ended(context: FaultContext) -> None:
     for _ in range(5):
-        scene.counted(scene.stack.postgres.disconnect(DATABASE), "connections were ended")
-        time.sleep(scene.rng.uniform(0.1, 0.3))
+        context.hit_count(context.stack.postgres.disconnect(DATABASE), "connections were ended")
+        time.sleep(context.rng.uniform(0.1, 0.3))
 
 
 @fault()
-def postgres_table_locked(scene: Scene) -> None:
-    address = scene.stack.postgres.url(DATABASE).replace("+psycopg", "")
+def postgres_table_locked(context: FaultContext) -> None:
+    address = context.stack.postgres.url(DATABASE).replace("+psycopg", "")
     with psycopg.connect(address) as connection, psycopg.connect(address) as watch:
         connection.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         give_up_at = time.monotonic() + PAST_LEASE
@@ -149,6 +149,6 @@ def postgres_table_locked(scene: Scene) -> None:
             row = watch.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
             if row is not None and row[0] > waiting:
                 waiting = int(row[0])
-                scene.counted(waiting, "statements wait for a lock")
+                context.hit_count(waiting, "statements wait for a lock")
             time.sleep(0.1)
-    scene.counted(waiting, "statements waited for a lock")
+    context.hit_count(waiting, "statements waited for a lock")

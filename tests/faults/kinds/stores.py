@@ -1,4 +1,4 @@
-"""Faults of a machine whose disk is full, and of a store that is away while caches are cold."""
+"""Faults of a worker with a full disk, and of a missing store while caches are cold."""
 
 import time
 
@@ -7,75 +7,81 @@ from sqlalchemy import func, select
 from core.db.session import reading
 from core.db.tables import Attempt
 from core.status import AttemptStatus
-from tests.faults.kinds.surroundings import met, whole
+from tests.faults.context import FaultContext, Missed
+from tests.faults.kinds.services import full_stack, wait_for_hit
 from tests.faults.matrix import fault
-from tests.faults.scene import Missed, Scene
 
-AWAY_SECONDS = 45.0
-SICK = "sick"
-QUEUED = 4
+OUTAGE_SECONDS = 45.0
+FULL_DISK_NODE = "full-disk"
+QUEUED_JOBS = 4
 ENDED_EARLY = (AttemptStatus.LOST, AttemptStatus.RELEASED)
 
 
-def _ended_early(scene: Scene, node: str | None = None) -> int:
-    """How many attempts were lost or given back, on one node or on any."""
+def _ended_early(context: FaultContext, node: str | None = None) -> int:
+    """The number of attempts that were lost or released, on one node or on all."""
     condition = [] if node is None else [Attempt.node == node]
     statement = select(func.count()).where(Attempt.status.in_(ENDED_EARLY), *condition)
-    with reading(scene.stack.bench.engine) as session:
+    with reading(context.stack.bench.engine) as session:
         return session.execute(statement).scalar_one()
 
 
 @fault(needs="disks")
-def node_with_a_full_disk(scene: Scene) -> None:
-    """A third worker beside two healthy ones has no room for data."""
-    stack = whole(scene)
-    disk = stack.disks["guest"]
-    before = _ended_early(scene, SICK)
+def node_with_a_full_disk(context: FaultContext) -> None:
+    """A third worker, next to two healthy ones, has no space for data."""
+    stack = full_stack(context)
+    disk = stack.disks["extra"]
+    before = _ended_early(context, FULL_DISK_NODE)
     store = stack.bench.settings.resolved_store_url
-    stack.invite(SICK, CHAINRULE_DATA_DIR=str(disk), CHAINRULE_STORE_URL=store)
-    stack.fill("guest")
-    for _ in range(QUEUED):
-        scene.more()
-    met(lambda: _ended_early(scene, SICK) - before, "attempts ended on a full disk", scene)
-    time.sleep(scene.rng.uniform(0.5, 2.0))
+    stack.start_extra_worker(
+        FULL_DISK_NODE, CHAINRULE_DATA_DIR=str(disk), CHAINRULE_STORE_URL=store
+    )
+    stack.fill("extra")
+    for _ in range(QUEUED_JOBS):
+        context.submit()
+    wait_for_hit(
+        lambda: _ended_early(context, FULL_DISK_NODE) - before,
+        "attempts ended on a full disk",
+        context,
+    )
+    time.sleep(context.rng.uniform(0.5, 2.0))
 
 
-def _cold(scene: Scene) -> None:
-    """Queue more jobs, and leave none of their data in caches."""
-    if not scene.stack.chill():
+def _submit_with_cold_caches(context: FaultContext) -> None:
+    """Erase the caches and queue more jobs. Raises Missed if no file was cached."""
+    if not context.stack.clear_caches():
         raise Missed("no file was cached")
-    for _ in range(QUEUED):
-        scene.more()
+    for _ in range(QUEUED_JOBS):
+        context.submit()
 
 
 @fault(needs="folder")
-def store_moved_away_with_cold_caches(scene: Scene) -> None:
-    stack, before = scene.stack, _ended_early(scene)
-    stack.store.rename(stack.store_away)
-    gone_at = time.monotonic()
-    _cold(scene)
-    met(lambda: _ended_early(scene) - before, "attempts ended without a store", scene)
-    time.sleep(max(0.0, gone_at + AWAY_SECONDS - time.monotonic()))
+def store_moved_away_with_cold_caches(context: FaultContext) -> None:
+    stack, before = context.stack, _ended_early(context)
+    stack.store.rename(stack.moved_store)
+    stopped_at = time.monotonic()
+    _submit_with_cold_caches(context)
+    wait_for_hit(lambda: _ended_early(context) - before, "attempts ended without a store", context)
+    time.sleep(max(0.0, stopped_at + OUTAGE_SECONDS - time.monotonic()))
 
 
 @fault(needs="bucket")
-def bucket_away_with_cold_caches(scene: Scene) -> None:
-    link = scene.stack.links["bucket"]
-    before = link.harmed
+def bucket_refused_with_cold_caches(context: FaultContext) -> None:
+    link = context.stack.links["bucket"]
+    before = link.disrupted
     link.mode = "refuse"
     link.reset()
-    gone_at = time.monotonic()
-    _cold(scene)
-    met(lambda: link.harmed - before, "connections to the bucket failed", scene)
-    time.sleep(max(0.0, gone_at + AWAY_SECONDS - time.monotonic()))
+    stopped_at = time.monotonic()
+    _submit_with_cold_caches(context)
+    wait_for_hit(lambda: link.disrupted - before, "connections to the bucket failed", context)
+    time.sleep(max(0.0, stopped_at + OUTAGE_SECONDS - time.monotonic()))
 
 
 @fault(needs="bucket")
-def bucket_frozen_with_cold_caches(scene: Scene) -> None:
-    link = scene.stack.links["bucket"]
-    before = link.harmed
+def bucket_frozen_with_cold_caches(context: FaultContext) -> None:
+    link = context.stack.links["bucket"]
+    before = link.disrupted
     link.mode = "blackhole"
-    gone_at = time.monotonic()
-    _cold(scene)
-    met(lambda: link.harmed - before, "pieces to the bucket were swallowed", scene)
-    time.sleep(max(0.0, gone_at + AWAY_SECONDS - time.monotonic()))
+    stopped_at = time.monotonic()
+    _submit_with_cold_caches(context)
+    wait_for_hit(lambda: link.disrupted - before, "pieces to the bucket were swallowed", context)
+    time.sleep(max(0.0, stopped_at + OUTAGE_SECONDS - time.monotonic()))

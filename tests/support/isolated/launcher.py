@@ -1,4 +1,4 @@
-"""Runs a script where nothing of ours can be imported: `launcher.py SCRIPT ARGUMENTS`."""
+"""Runs a script where our packages cannot be imported: `launcher.py SCRIPT ARGUMENTS`."""
 
 import runpy
 import sys
@@ -10,7 +10,7 @@ OURS = {"api", "chainrule", "core", "migrations", "worker"}
 
 
 class Refusing(MetaPathFinder):
-    """The first finder of all: refuses the packages of this project."""
+    """A finder before all others that refuses the packages of this project."""
 
     def find_spec(
         self,

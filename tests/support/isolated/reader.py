@@ -1,4 +1,4 @@
-"""Reads a run back with MLflow's own client, where nothing of ours can be imported."""
+"""Reads a run with MLflow's own client, where our packages cannot be imported."""
 
 import json
 import sys
@@ -8,13 +8,13 @@ import mlflow
 
 
 def main() -> None:
-    """Print all there is of the runs that an experiment's name and a filter find."""
+    """Print as JSON the run that the name of an experiment and a filter select."""
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name(sys.argv[1])
     (run,) = client.search_runs([experiment.experiment_id], sys.argv[2])
     table = mlflow.search_runs([experiment.experiment_id], sys.argv[2])
     folder = Path(client.download_artifacts(run.info.run_id, "", "."))
-    (dataset,) = [one.dataset for one in run.inputs.dataset_inputs]
+    (dataset,) = [entry.dataset for entry in run.inputs.dataset_inputs]
     print(
         json.dumps(
             {

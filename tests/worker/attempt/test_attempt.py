@@ -41,11 +41,11 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     assert attempt.status is AttemptStatus.FINISHED
     assert attempt.node == "bench"
     assert present(attempt.peak_memory_bytes) > 10_000_000
-    said = bench.said(job_id)
-    assert said[0] == "attempt 1 on bench: fetching the data"
-    assert said[1].startswith("training begins: ")
-    assert said[2].startswith("epoch 1/3: train/loss ")
-    assert said[-1].startswith("training ended at step 135: all epochs are done; ")
+    lines = bench.log_lines(job_id)
+    assert lines[0] == "attempt 1 on bench: fetching the data"
+    assert lines[1].startswith("training begins: ")
+    assert lines[2].startswith("epoch 1/3: train/loss ")
+    assert lines[-1].startswith("training ended at step 135: all epochs are done; ")
 
 
 def test_what_waits_is_taken_without_another_bell(bench: Bench) -> None:
@@ -69,7 +69,7 @@ def test_a_training_that_cannot_go_on_fails_once_with_its_cause(bench: Bench) ->
     assert job.status is JobStatus.FAILED
     assert present(job.cause)["kind"] == "user_error"
     assert "learning rate" in present(job.cause)["message"]
-    assert present(job.cause)["message"] in bench.said(job_id)
+    assert present(job.cause)["message"] in bench.log_lines(job_id)
     assert job.attempt == 1
 
 

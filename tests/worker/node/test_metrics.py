@@ -67,7 +67,7 @@ def test_a_worker_process_shows_what_its_slots_count(site: Site) -> None:
     port = free_port()
     site.worker(CHAINRULE_METRICS_PORT=str(port))
     job_id = site.bench.submit(epochs=1)
-    site.ring(job_id)
+    site.notify(job_id)
     until(lambda: site.status(job_id) is JobStatus.FINISHED)
     until(lambda: shown_by(port).get("chainrule_worker_attempts_finished_total") == 1)
     with transaction(site.bench.engine) as session:

@@ -258,7 +258,7 @@ def test_a_checkpoint_that_finds_no_space_ends_nothing(small_work: Path, bench: 
     with bench.working(job_id):
         until(lambda: bench.job(job_id).checkpoint_id)
         fill(ballast)
-        until(lambda: any("was not written" in line for line in bench.said(job_id)))
+        until(lambda: any("was not written" in line for line in bench.log_lines(job_id)))
         last = bench.job(job_id).checkpoint_id
         ballast.unlink()
         # The next one is tried again, and the attempt is still the first.

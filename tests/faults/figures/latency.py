@@ -1,4 +1,4 @@
-"""How long things take around faults: cancelling, an outage of PostgreSQL, MLflow being away."""
+"""How long cancelling takes, what an outage of PostgreSQL costs, and one of MLflow."""
 
 import statistics
 import time
@@ -11,8 +11,8 @@ from benchmarks.results import Row, at_most, figure
 from core import jobs
 from core.db.session import transaction
 from core.status import JobStatus
-from tests.faults.cluster.stack import Stack, training
-from tests.faults.cluster.surroundings import WholeStack
+from tests.faults.cluster.full_stack import FullStack
+from tests.faults.cluster.stack import Stack, wait_for_training
 from tests.faults.figures import report
 from tests.support.worker_cases import LONG, until
 
@@ -24,25 +24,25 @@ STEP_JOB: dict[str, Any] = {"epochs": 600, "report_steps": 50, "checkpoint": {"e
 
 
 def of_cancels(stack: Stack, count: int = CANCELS) -> list[Row]:
-    """From the wish, as its row was written, to the end in the row of a job that trains."""
-    taken: list[float] = []
-    while len(taken) < count:
-        pair = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
-        for job_id in pair:
-            assert training(stack, job_id)
+    """Seconds from the request to cancel a job that trains to its end, by the times in its row."""
+    seconds: list[float] = []
+    while len(seconds) < count:
+        job_ids = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
+        for job_id in job_ids:
+            assert wait_for_training(stack, job_id)
             with transaction(stack.bench.engine) as session:
                 jobs.cancel(session, job_id)
-        for job_id in pair:
+        for job_id in job_ids:
             until(partial(_ended, stack, job_id))
             job = stack.bench.job(job_id)
             assert job.status is JobStatus.CANCELLED
             assert job.finished_at is not None
             assert job.cancel_requested_at is not None
-            taken.append((job.finished_at - job.cancel_requested_at).total_seconds())
+            seconds.append((job.finished_at - job.cancel_requested_at).total_seconds())
     return [
-        figure("cancels of training jobs", len(taken), ""),
-        figure("cancel p50", statistics.median(taken), "s"),
-        at_most("cancel p99", report.ninety_nine(taken), "s", 1.0),
+        figure("cancels of training jobs", len(seconds), ""),
+        figure("cancel p50", statistics.median(seconds), "s"),
+        at_most("cancel p99", report.percentile_99(seconds), "s", 1.0),
     ]
 
 
@@ -51,44 +51,44 @@ def _ended(stack: Stack, job_id: str) -> bool:
 
 
 def of_outage(folder: Path, seconds: float = OUTAGE_SECONDS) -> list[Row]:
-    """PostgreSQL is away while jobs train, with the lease that is the default."""
+    """The attempts lost if PostgreSQL stops for `seconds`, with the default lease."""
     with closing(Stack(folder, lease_seconds=DEFAULT_LEASE_SECONDS)) as stack:
         job_ids = [stack.bench.submit(**LONG) for _ in stack.workers_by_node]
-        assert all(training(stack, job_id) for job_id in job_ids)
+        assert all(wait_for_training(stack, job_id) for job_id in job_ids)
         stack.postgres.stop()
         time.sleep(seconds)
         stack.postgres.start()
         steps = {job_id: stack.bench.job(job_id).progress_step for job_id in job_ids}
         until(
-            lambda: all(stack.bench.job(one).progress_step > step for one, step in steps.items()),
+            lambda: all(stack.bench.job(it).progress_step > step for it, step in steps.items()),
             seconds=120,
         )
-        # Whoever was to be taken back would have been by now.
+        # An attempt whose lease ran out would have been taken back by now.
         time.sleep(1.2 * DEFAULT_LEASE_SECONDS)
         restarted = sum(len(stack.bench.attempts(job_id)) - 1 for job_id in job_ids)
     return [at_most(f"attempts lost to {seconds:g} s without PostgreSQL", restarted, "", 0)]
 
 
-def of_mlflow_away(stack: WholeStack, rounds: int = ROUNDS) -> list[Row]:
-    """Steps a second with MLflow there and killed, in turn; the middle of the rounds' ratios."""
+def of_mlflow_outage(stack: FullStack, rounds: int = ROUNDS) -> list[Row]:
+    """How much slower a step is while MLflow is stopped: the median over rounds."""
     _steps_a_second(stack)
     ratios = []
     for _ in range(rounds):
-        there = _steps_a_second(stack)
+        with_mlflow = _steps_a_second(stack)
         stack.tracker.stop()
-        away = _steps_a_second(stack)
-        stack.heal()
-        ratios.append(there / away)
+        without = _steps_a_second(stack)
+        stack.repair()
+        ratios.append(with_mlflow / without)
     slower = 100 * (statistics.median(ratios) - 1)
     spread = 100 * (max(ratios) - min(ratios))
     return [
-        at_most("a step with MLflow away, slower by", slower, "%", 1.0),
+        at_most("a step without MLflow, slower by", slower, "%", 1.0),
         figure("spread of that over rounds", spread, "%"),
     ]
 
 
 def _steps_a_second(stack: Stack) -> float:
-    """Of one job that trains alone, from its first point to its last."""
+    """The steps a second of one job that trains alone, from its first point to its last."""
     job_id = stack.bench.submit(**STEP_JOB)
     until(lambda: stack.status(job_id).terminal, seconds=300)
     assert stack.status(job_id) is JobStatus.FINISHED
