@@ -26,28 +26,28 @@ class Snippet(NamedTuple):
 
 def snippets(*languages: str) -> list[Snippet]:
     """All fenced blocks in one of the languages."""
-    found = []
+    blocks = []
     for page in PAGES:
         for token in MarkdownIt().parse(page.read_text()):
             if token.type == "fence":
                 language = token.info.split()[0] if token.info else ""
                 line = token.map[0] + 1 if token.map else 0
                 place = page.relative_to(ROOT).as_posix()
-                found.append(Snippet(place, line, language, token.content))
-    return [one for one in found if one.language in languages]
+                blocks.append(Snippet(place, line, language, token.content))
+    return [block for block in blocks if block.language in languages]
 
 
 def commands(text: str) -> list[list[str]]:
     """The simple commands of a shell text, each as words; continued lines are joined."""
     joined = text.replace("\\\n", " ")
-    found = []
+    simple = []
     for line in re.split(r"\n|&&|\|", joined):
         words = shlex.split(line.replace("$ ", "", 1), comments=True) if _balanced(line) else []
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words = words[1:]
         if words:
-            found.append(words)
-    return found
+            simple.append(words)
+    return simple
 
 
 def _balanced(line: str) -> bool:

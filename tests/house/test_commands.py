@@ -57,8 +57,8 @@ def matches(template: str, path: str) -> bool:
 
 def test_requests_are_found_and_matched() -> None:
     text = "curl -s -X POST -H 'A: b' localhost:8000/v1/jobs -d '{}'\ncurl $API/v1/jobs/$ID | jq ."
-    found = list(requests(Snippet("page", 1, "sh", text)))
-    assert found == [("post", "/v1/jobs", "{}"), ("get", "/v1/jobs/$ID", "")]
+    extracted = list(requests(Snippet("page", 1, "sh", text)))
+    assert extracted == [("post", "/v1/jobs", "{}"), ("get", "/v1/jobs/$ID", "")]
     assert matches("/v1/jobs/{job_id}", "/v1/jobs/$ID")
     assert not matches("/v1/jobs/{job_id}", "/v1/jobs")
 
@@ -100,9 +100,9 @@ def test_an_unknown_command_is_noticed() -> None:
 def _known(words: list[str]) -> bool:
     command = typer.main.get_command(app)
     while words and hasattr(command, "commands"):
-        found = command.commands.get(words[0])
-        if found is None:
+        subcommand = command.commands.get(words[0])
+        if subcommand is None:
             return words[0] in {"--help", "--version"}
-        command, words = found, words[1:]
+        command, words = subcommand, words[1:]
     options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     return all(word.partition("=")[0] in options for word in words if re.match("--?[a-z]", word))

@@ -48,8 +48,8 @@ def offences() -> dict[str, set[str]]:
         text=True,
     )  # fmt: skip
     codes = defaultdict(set)
-    for found in json.loads(checked.stdout):
-        codes[Path(found["filename"]).relative_to(ROOT).as_posix()].add(found["code"])
+    for finding in json.loads(checked.stdout):
+        codes[Path(finding["filename"]).relative_to(ROOT).as_posix()].add(finding["code"])
     return dict(codes)
 
 

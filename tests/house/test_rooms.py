@@ -1,4 +1,4 @@
-"""A folder is a room: few modules beside the members of a family, all on listed floors."""
+"""A folder is a room: few modules that are no members of a family, all on listed floors."""
 
 import tomllib
 from pathlib import Path

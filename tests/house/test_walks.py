@@ -65,12 +65,12 @@ def imported(file: Source) -> set[str]:
     return names
 
 
-def reaches(one: Source, other: Source) -> bool:
-    """Whether `one` imports `other`: itself, or a package that lets others use it."""
+def reaches(importer: Source, other: Source) -> bool:
+    """Whether `importer` imports `other`: itself, or a package that lets others use it."""
     packages = other.module.split(".")
     # `core.jobs` stands for what is inside, `core` and `worker` for nothing in particular.
     within = {".".join(packages[:count]) for count in range(2, len(packages) + 1)}
-    return not within.isdisjoint(imported(one))
+    return not within.isdisjoint(imported(importer))
 
 
 def gaps(walk: list[Step], files: dict[str, Source]) -> Iterator[str]:

@@ -12,11 +12,12 @@ from core.training.trainer import Trainer
 def layers(case: Case) -> list[dict[str, Any]]:
     """The case's network as a spec."""
     if case.kind == "lenet":
-        found: list[dict[str, Any]] = []
+        convolutions: list[dict[str, Any]] = []
         for channels in case.hidden[:2]:
-            found += [{"kind": "conv2d", "filters": channels, "kernel": 3}, {"kind": "relu"}]
+            conv2d = {"kind": "conv2d", "filters": channels, "kernel": 3}
+            convolutions += [conv2d, {"kind": "relu"}]
         return [
-            *found,
+            *convolutions,
             {"kind": "max_pool2d", "size": 2},
             {"kind": "flatten"},
             {"kind": "dense", "units": case.hidden[2]},
