@@ -68,9 +68,9 @@ async def stream(
 def _event(update: jobs.Update) -> bytes:
     match update.content:
         case tables.JobEvent():
-            kind, text = "state", JobEvent.of(update.content).model_dump_json()
+            kind, text = "state", JobEvent.from_row(update.content).model_dump_json()
         case tables.LogLine():
-            kind, text = "log", LogLine.of(update.content).model_dump_json()
+            kind, text = "log", LogLine.from_row(update.content).model_dump_json()
         case points:
             shown = _points.dump_json([MetricPoint.of(point) for point in points]).decode()
             kind, text = "metrics", f'{{"points":{shown}}}'

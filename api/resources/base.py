@@ -1,7 +1,7 @@
 """What all read schemas share: their base, and numbers as JSON can write them."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,15 @@ class Read(BaseModel):
     """Base of all read schemas."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    @classmethod
+    def from_row(cls, row: Any, **fields: Any) -> Self:
+        """The schema of a row: `fields`, and for all others its attributes of the same name.
+
+        Raises AttributeError if the row lacks one.
+        """
+        names = cls.model_fields.keys() - fields.keys()
+        return cls(**{name: getattr(row, name) for name in names}, **fields)
 
 
 def json_numbers(value: Any) -> Any:

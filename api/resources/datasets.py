@@ -33,20 +33,7 @@ class DatasetVersion(Read):
     @classmethod
     def of(cls, row: tables.DatasetVersion) -> Self:
         """The version in a row."""
-        return cls(
-            name=row.dataset.name,
-            version=row.version,
-            digest=row.digest,
-            rows=row.rows,
-            bytes=row.bytes,
-            format=row.format,
-            columns=row.schema["columns"],
-            made_from=row.made_from,
-            created_at=row.created_at,
-            erase_requested_at=row.erase_requested_at,
-            erase_cause=row.erase_cause,
-            erased_at=row.erased_at,
-        )
+        return cls.from_row(row, name=row.dataset.name, columns=row.schema["columns"])
 
 
 class Dataset(Read):
@@ -65,17 +52,13 @@ class Dataset(Read):
     @classmethod
     def of(cls, summary: DatasetSummary) -> Self:
         """A dataset with its latest version and its aliases."""
-        row, latest = summary.dataset, summary.latest
-        return cls(
-            name=row.name,
-            description=row.description,
-            tags=row.tags,
-            owner=row.owner,
+        latest = summary.latest
+        return cls.from_row(
+            summary.dataset,
             latest_version=latest.version if latest else None,
             rows=latest.rows if latest else None,
             bytes=latest.bytes if latest else None,
             aliases=summary.aliases,
-            created_at=row.created_at,
         )
 
 
@@ -108,12 +91,8 @@ class DatasetUses(Read):
     @classmethod
     def of(cls, uses: Uses) -> Self:
         """The uses of a version."""
-        return cls(
-            jobs=uses.jobs,
-            holding=uses.holding,
-            models=[TrainedModel(model=model, job_id=job_id) for model, job_id in uses.models],
-            aliases=uses.aliases,
-        )
+        models = [TrainedModel(model=model, job_id=job_id) for model, job_id in uses.models]
+        return cls.from_row(uses, models=models)
 
 
 class DatasetErasure(Read):

@@ -44,15 +44,8 @@ class Evaluation(Read):
     def of(cls, row: tables.Evaluation) -> Self:
         """The evaluation in a row."""
         data = row.dataset_version
-        return cls(
-            id=row.id,
-            job_id=row.job_id,
-            evaluated_by=row.evaluated_by,
+        return cls.from_row(
+            row,
             dataset=f"{data.dataset.name}@{data.version}",
-            rows=row.rows,
             metrics=json_numbers(row.metrics),
-            slices=[Slice.model_validate(part) for part in row.slices],
-            confusion=None if row.confusion is None else Confusion.model_validate(row.confusion),
-            owner=row.owner,
-            created_at=row.created_at,
         )

@@ -22,9 +22,4 @@ class Experiment(Read):
     @classmethod
     def of(cls, row: tables.Experiment, settings: Settings) -> Self:
         """The experiment in a row."""
-        return cls(
-            name=row.name,
-            created_at=row.created_at,
-            mlflow_experiment_id=row.mlflow_experiment_id,
-            mlflow_url=page_url(settings, row.mlflow_experiment_id),
-        )
+        return cls.from_row(row, mlflow_url=page_url(settings, row.mlflow_experiment_id))

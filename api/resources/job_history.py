@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from api.resources.base import Number, Read, json_numbers
-from core.db import tables
 from core.db.types import from_milliseconds
 from core.jobs import Point
 from core.status import JobStatus
@@ -24,13 +23,8 @@ class MetricPoint(Read):
     @classmethod
     def of(cls, point: Point) -> Self:
         """A point of a job's history."""
-        return cls(
-            key=point.key,
-            step=point.step,
-            epoch=point.epoch,
-            value=json_numbers(point.value),
-            at=from_milliseconds(point.at_ms),
-        )
+        value, at = json_numbers(point.value), from_milliseconds(point.at_ms)
+        return cls(key=point.key, step=point.step, epoch=point.epoch, value=value, at=at)
 
 
 class MetricPage(Read):
@@ -53,19 +47,6 @@ class JobEvent(Read):
     actor: Annotated[str, Field(examples=["client:local"])]
     reason: dict[str, Any] | None = None
 
-    @classmethod
-    def of(cls, row: tables.JobEvent) -> Self:
-        """The event in a row."""
-        return cls(
-            id=row.id,
-            at=row.at,
-            kind=row.kind,
-            status=JobStatus(row.status),
-            attempt=row.attempt,
-            actor=row.actor,
-            reason=row.reason,
-        )
-
 
 class LogLine(Read):
     """A message from an attempt."""
@@ -75,8 +56,3 @@ class LogLine(Read):
     attempt: int
     level: Literal["info", "warning", "error"]
     text: Annotated[str, Field(examples=["the dataset was in this node's cache"])]
-
-    @classmethod
-    def of(cls, row: tables.LogLine) -> Self:
-        """The line in a row."""
-        return cls.model_validate(row, from_attributes=True)

@@ -29,24 +29,6 @@ class Attempt(Read):
     resumed_from_step: int = Field(0, description="step of the checkpoint that it started from")
     versions: dict[str, Any] | None = None
 
-    @classmethod
-    def of(cls, row: tables.Attempt) -> Self:
-        """The attempt in a row."""
-        return cls(
-            number=row.number,
-            node=row.node,
-            worker=row.worker,
-            status=row.status,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            cause=row.cause,
-            charged=row.charged,
-            exit_code=row.exit_code,
-            peak_memory_bytes=row.peak_memory_bytes,
-            resumed_from_step=row.resumed_from_step,
-            versions=row.versions,
-        )
-
 
 class JobSummary(Read):
     """A job in a list."""
@@ -96,7 +78,7 @@ class JobSummary(Read):
     @classmethod
     def of(cls, row: tables.Job, settings: Settings) -> "JobSummary":
         """The job in a row."""
-        return JobSummary(**_summary(row, settings))
+        return JobSummary.from_row(row, **_derived(row, settings))
 
 
 class Job(JobSummary):
@@ -119,12 +101,11 @@ class Job(JobSummary):
         known: Mapping[str, int] | None = None,
     ) -> Self:
         """The job in a row and its attempts; `known`: the newest spec version of each queue."""
-        return cls(
-            **_summary(row, settings),
-            spec=row.spec,
-            spec_version=row.spec_version,
+        return cls.from_row(
+            row,
+            **_derived(row, settings),
             waits_for=_newer_worker(row, known or {}),
-            attempts=[Attempt.of(attempt) for attempt in attempts],
+            attempts=[Attempt.from_row(attempt) for attempt in attempts],
         )
 
 
@@ -139,44 +120,22 @@ def _newer_worker(row: tables.Job, known: Mapping[str, int]) -> str | None:
     )
 
 
-def _summary(row: tables.Job, settings: Settings) -> dict[str, Any]:
-    progress, result = row.progress or {}, row.result or {}
+def _derived(row: tables.Job, settings: Settings) -> dict[str, Any]:
+    """The fields of a summary that no column of the row holds as they are."""
+    progress, result, run_id = row.progress or {}, row.result or {}, row.mlflow_run_id
+    mlflow_experiment_id = row.experiment.mlflow_experiment_id
     return {
-        "id": row.id,
-        "kind": row.kind,
-        "model_job_id": row.model_job_id,
-        "status": row.status,
         "experiment": row.experiment.name,
-        "name": row.name,
         "dataset": f"{row.dataset_version.dataset.name}@{row.dataset_version.version}",
         "device": row.queue,
-        "priority": row.priority,
-        "tags": row.tags,
-        "owner": row.owner,
-        "retry_of": row.retry_of,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "finished_at": row.finished_at,
         "epochs": progress.get("epoch", 0),
         "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
         "step": row.progress_step,
-        "steps_total": progress.get("steps_total"),
-        "rows": progress.get("rows"),
-        "rows_total": progress.get("rows_total"),
-        "weights": progress.get("weights"),
+        **{name: progress.get(name) for name in ("steps_total", "rows", "rows_total", "weights")},
         "last_metrics": metrics_in(progress.get("last")) | metrics_in(result.get("metrics")),
         "best_metrics": metrics_in(progress.get("best")),
-        "weights_digest": result.get("weights_digest"),
-        "predictions_digest": result.get("predictions_digest"),
-        "reason": result.get("reason"),
-        "cause": row.cause,
-        "cancel_requested_at": row.cancel_requested_at,
-        "pause_requested_at": row.pause_requested_at,
-        "attempt": row.attempt,
-        "mlflow_run_id": row.mlflow_run_id,
-        "mlflow_url": page_url(
-            settings, row.experiment.mlflow_experiment_id, f"/runs/{row.mlflow_run_id}"
-        )
-        if row.mlflow_run_id
+        **{name: result.get(name) for name in ("weights_digest", "predictions_digest", "reason")},
+        "mlflow_url": page_url(settings, mlflow_experiment_id, f"/runs/{run_id}")
+        if run_id
         else None,
     }

@@ -21,11 +21,8 @@ class Model(Read):
     @classmethod
     def of(cls, registered: Registered) -> Self:
         """A model with its latest version and its aliases."""
-        return cls(
-            name=registered.model.name,
-            latest_version=registered.latest,
-            aliases=registered.aliases,
-            created_at=registered.model.created_at,
+        return cls.from_row(
+            registered.model, latest_version=registered.latest, aliases=registered.aliases
         )
 
 
@@ -46,16 +43,12 @@ class ModelVersion(Read):
     def of(cls, row: tables.ModelVersion) -> Self:
         """The version in a row."""
         result, data = row.job.result or {}, row.job.dataset_version
-        return cls(
+        return cls.from_row(
+            row,
             name=row.model.name,
-            version=row.version,
-            job_id=row.job_id,
             dataset=f"{data.dataset.name}@{data.version}",
             weights_digest=result.get("weights_digest"),
             metrics=json_numbers(result.get("metrics") or {}),
-            description=row.description,
-            owner=row.owner,
-            created_at=row.created_at,
         )
 
 
@@ -68,18 +61,6 @@ class AliasChange(Read):
     reason: str
     owner: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: tables.AliasChange) -> Self:
-        """The change in a row."""
-        return cls(
-            alias=row.alias,
-            version=row.version,
-            before=row.before,
-            reason=row.reason,
-            owner=row.owner,
-            created_at=row.created_at,
-        )
 
 
 class Promotion(Read):
@@ -95,11 +76,4 @@ class Promotion(Read):
     @classmethod
     def of(cls, decision: Decision) -> Self:
         """The decision about a candidate."""
-        return cls(
-            promoted=decision.promoted,
-            version=decision.candidate,
-            value=decision.candidate_value,
-            champion=decision.champion,
-            champion_value=decision.champion_value,
-            reason=decision.reason,
-        )
+        return cls.from_row(decision, version=decision.candidate, value=decision.candidate_value)

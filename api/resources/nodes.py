@@ -30,19 +30,7 @@ class Worker(Read):
     @classmethod
     def of(cls, row: tables.Worker) -> Self:
         """The worker in a row."""
-        return cls(
-            id=row.id,
-            pid=row.pid,
-            slots=row.slots,
-            queues=row.queues,
-            spec_version=row.spec_version,
-            datasets=row.datasets or [],
-            started_at=row.started_at,
-            heartbeat_at=row.heartbeat_at,
-            draining_at=row.draining_at,
-            suspended_at=row.suspended_at,
-            suspended_for=row.suspended_for,
-        )
+        return cls.from_row(row, datasets=row.datasets or [])
 
 
 class Node(Read):
@@ -64,18 +52,11 @@ class Node(Read):
     @classmethod
     def of(cls, state: NodeState) -> Self:
         """A machine and its living workers."""
-        row = state.node
-        return cls(
-            name=row.name,
-            host=row.host,
+        return cls.from_row(
+            state.node,
             alive=state.alive,
             slots=state.slots,
             running=state.running,
             queues=state.queues,
-            devices=row.devices,
-            versions=row.versions,
-            created_at=row.created_at,
-            heartbeat_at=row.heartbeat_at,
-            draining_at=row.draining_at,
             workers=[Worker.of(worker) for worker in state.workers],
         )

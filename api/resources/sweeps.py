@@ -49,26 +49,16 @@ class Sweep(Read):
         version = row.dataset_version
         objective = row.spec["objective"]
         objectives = len(objective) if isinstance(objective, list) else 1
-        spent = sweeps.spent(session, row)
-        return cls(
-            id=row.id,
-            name=row.name,
-            status=row.status,
-            n_trials=row.n_trials,
-            max_parallel=row.max_parallel,
+        return cls.from_row(
+            row,
             trials=sweeps.counts(session, row.id),
             best=[Trial.of(trial) for trial in sweeps.best(session, row)],
             dataset=f"{version.dataset.name}@{version.version}",
-            owner=row.owner,
-            spec=row.spec,
             plots=[
                 f"/v1/sweeps/{row.id}/plots/{kind}"
                 for kind in kinds(len(row.spec["search_space"]), objectives)
             ],
-            spent=Spent(seconds=spent.seconds, epochs=spent.epochs),
-            stopped_by=row.stopped_by,
-            created_at=row.created_at,
-            finished_at=row.finished_at,
+            spent=Spent.from_row(sweeps.spent(session, row)),
         )
 
 

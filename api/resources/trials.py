@@ -66,17 +66,11 @@ class Trial(Read):
         status = row.status
         if trial_jobs and row.open:
             status = combined_status(job.status for job in trial_jobs).value
-        return cls(
-            number=row.number,
+        return cls.from_row(
+            row,
             status=status,
-            job_id=row.job_id,
             folds=shown,
-            point=row.point,
-            objectives=row.objectives,
-            deviations=row.deviations,
             epochs=min((fold.epochs for fold in shown), default=progress.get("epoch", 0)),
             last_metrics=metrics_in(progress.get("last")),
-            cause=row.cause,
-            created_at=row.created_at,
             ended_at=row.told_at,
         )

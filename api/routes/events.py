@@ -93,7 +93,7 @@ def list_log_lines(
             return PlainTextResponse("".join(_plain(session, job_id)))
         after = paging.number(2**63 - 1) or 0
         rows = jobs.log_lines(session, job_id, after=after, limit=paging.limit + 1)
-        return page(rows, paging.limit, LogLine.of, lambda row: row.id)
+        return page(rows, paging.limit, LogLine.from_row, lambda row: row.id)
 
 
 def _plain(session: Session, job_id: str) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _pages(here: Context, job_id: str, paging: Paging) -> Page[JobEvent]:
         jobs.get(session, job_id)
         after = paging.number(2**63 - 1) or 0
         rows = jobs.events(session, job_id, after=after, limit=paging.limit + 1)
-        return page(rows, paging.limit, JobEvent.of, lambda row: row.id)
+        return page(rows, paging.limit, JobEvent.from_row, lambda row: row.id)
 
 
 async def _live(here: Context, job_id: str, last_event_id: str | None) -> Response:

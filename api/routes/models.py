@@ -131,7 +131,7 @@ def list_alias_changes(
     before = paging.number()
     with reading(here.engine) as session:
         rows = models.changes(session, name, alias, before=before, limit=paging.limit + 1)
-        return page(rows, paging.limit, AliasChange.of, lambda row: row.id)
+        return page(rows, paging.limit, AliasChange.from_row, lambda row: row.id)
 
 
 @router.post("/{name}/aliases/{alias}/promote", responses=problems(403, 404, 409, 413, 415, 422))
