@@ -18,34 +18,3 @@ from core.datasets.quotas import Quota
 from core.datasets.registration import register
 from core.datasets.repair import damaged_versions, repair
 from core.datasets.store_locks import keeping
-
-__all__ = [
-    "DatasetSummary",
-    "Quota",
-    "Uses",
-    "damaged_versions",
-    "derive",
-    "describe",
-    "erasable",
-    "erase",
-    "erased_digests",
-    "get_dataset",
-    "get_version",
-    "keep",
-    "keeping",
-    "key_of",
-    "list_datasets",
-    "list_versions",
-    "read",
-    "refer",
-    "register",
-    "remove_alias",
-    "repair",
-    "request_erasure",
-    "resolve",
-    "set_alias",
-    "strays",
-    "summary",
-    "unheld",
-    "uses",
-]

@@ -18,26 +18,3 @@ from core.notices.webhooks import (
     replay,
     state,
 )
-
-__all__ = [
-    "EVENTS",
-    "MOST_WEBHOOKS",
-    "ClaimedMessage",
-    "Event",
-    "Outcome",
-    "add",
-    "announce",
-    "announce_sweep_end",
-    "claim",
-    "delete_old",
-    "deliveries",
-    "due",
-    "get",
-    "list_webhooks",
-    "ping",
-    "record",
-    "remove",
-    "replay",
-    "send",
-    "state",
-]

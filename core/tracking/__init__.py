@@ -16,22 +16,3 @@ from core.tracking.runs import (
     mlflow_status,
 )
 from core.tracking.schemas import dataset_profile, dataset_schema
-
-__all__ = [
-    "JOB_TAG",
-    "PARENT_TAG",
-    "SWEEP_TAG",
-    "Artifact",
-    "DatasetInput",
-    "MetricPoint",
-    "MlflowServer",
-    "RunDescription",
-    "create_ended_run",
-    "dataset_profile",
-    "dataset_schema",
-    "end_run",
-    "ensure_run",
-    "flatten",
-    "is_deleted",
-    "mlflow_status",
-]

@@ -18,31 +18,3 @@ from core.db.tables.nodes import Node, Worker
 from core.db.tables.sources import Source
 from core.db.tables.sweeps import Fold, Sweep, Trial
 from core.db.tables.webhooks import Delivery, Webhook
-
-__all__ = [
-    "Alias",
-    "AliasChange",
-    "Attempt",
-    "Base",
-    "Checkpoint",
-    "Dataset",
-    "DatasetVersion",
-    "Delivery",
-    "Evaluation",
-    "Experiment",
-    "Fold",
-    "IdempotencyKey",
-    "Job",
-    "JobEvent",
-    "LogLine",
-    "MetricChunk",
-    "ModelAlias",
-    "ModelVersion",
-    "Node",
-    "RegisteredModel",
-    "Source",
-    "Sweep",
-    "Trial",
-    "Webhook",
-    "Worker",
-]
