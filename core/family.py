@@ -34,10 +34,12 @@ class Since:
 class Family:
     """Base of every family (Layer, Loss, Optimizer ...), which is a direct subclass.
 
-    `since` is the spec version that introduced a member.
+    `since` is the spec version that introduced a member. `EXAMPLES` holds the fields of small
+    instances, on which the tests of the family run.
     """
 
     since: ClassVar[int] = FIRST
+    EXAMPLES: ClassVar[tuple[Any, ...]] = ({},)
     kind: Any = ""
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 

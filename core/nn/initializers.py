@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -20,9 +20,9 @@ class Initializer(Family):
         """Return float64 weights of `shape`."""
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator["Initializer"]:
-        """Members to test."""
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)
 
 
 @member
@@ -34,10 +34,6 @@ class Zeros(Initializer):
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return np.zeros(shape)
 
-    @classmethod
-    def examples(cls) -> Iterator["Zeros"]:
-        yield cls()
-
 
 @member
 class Ones(Initializer):
@@ -48,10 +44,6 @@ class Ones(Initializer):
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return np.ones(shape)
 
-    @classmethod
-    def examples(cls) -> Iterator["Ones"]:
-        yield cls()
-
 
 @member
 class Constant(Initializer):
@@ -59,13 +51,10 @@ class Constant(Initializer):
 
     kind: Literal["constant"] = "constant"
     value: float = 0.0
+    EXAMPLES = ({"value": 0.25},)
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return np.full(shape, self.value)
-
-    @classmethod
-    def examples(cls) -> Iterator["Constant"]:
-        yield cls(value=0.25)
 
 
 @member
@@ -75,6 +64,7 @@ class Uniform(Initializer):
     kind: Literal["uniform"] = "uniform"
     minimum: float = -0.05
     maximum: float = 0.05
+    EXAMPLES = ({}, {"minimum": 0.1, "maximum": 0.9})
 
     def __post_init__(self) -> None:
         if np.any(self.minimum > self.maximum):  # arrays in a stack
@@ -82,11 +72,6 @@ class Uniform(Initializer):
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return rng.uniform(self.minimum, self.maximum, shape)
-
-    @classmethod
-    def examples(cls) -> Iterator["Uniform"]:
-        yield cls()
-        yield cls(minimum=0.1, maximum=0.9)
 
 
 @member
@@ -100,10 +85,6 @@ class Normal(Initializer):
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return rng.normal(self.mean, self.deviation, shape)
 
-    @classmethod
-    def examples(cls) -> Iterator["Normal"]:
-        yield cls()
-
 
 @member
 class TruncatedNormal(Initializer):
@@ -113,6 +94,7 @@ class TruncatedNormal(Initializer):
     mean: float = 0.0
     deviation: Annotated[float, Ge(0)] = 0.05
     bound: Annotated[float, Ge(0.5)] = 2.0
+    EXAMPLES = ({}, {"mean": 1.0, "deviation": 0.2, "bound": 1.0})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         drawn = rng.standard_normal(shape)
@@ -121,11 +103,6 @@ class TruncatedNormal(Initializer):
             drawn[outside] = rng.standard_normal(int(outside.sum()))
             outside = np.abs(drawn) > self.bound
         return self.mean + self.deviation * drawn
-
-    @classmethod
-    def examples(cls) -> Iterator["TruncatedNormal"]:
-        yield cls()
-        yield cls(mean=1.0, deviation=0.2, bound=1.0)
 
 
 def _scaled(rng: np.random.Generator, shape: Shape, variance: float, distribution: str) -> Array:
@@ -147,15 +124,11 @@ class Xavier(Initializer):
     kind: Literal["xavier"] = "xavier"
     distribution: Literal["uniform", "normal"] = "uniform"
     gain: Annotated[float, Gt(0)] = 1.0
+    EXAMPLES = ({}, {"distribution": "normal"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         variance = self.gain**2 * 2.0 / max(1, fan_in + fan_out)
         return _scaled(rng, shape, variance, self.distribution)
-
-    @classmethod
-    def examples(cls) -> Iterator["Xavier"]:
-        yield cls()
-        yield cls(distribution="normal")
 
 
 @member
@@ -167,14 +140,10 @@ class He(Initializer):
 
     kind: Literal["he"] = "he"
     distribution: Literal["uniform", "normal"] = "normal"
+    EXAMPLES = ({}, {"distribution": "uniform"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return _scaled(rng, shape, 2.0 / max(1, fan_in), self.distribution)
-
-    @classmethod
-    def examples(cls) -> Iterator["He"]:
-        yield cls()
-        yield cls(distribution="uniform")
 
 
 @member
@@ -186,14 +155,10 @@ class LeCun(Initializer):
 
     kind: Literal["lecun"] = "lecun"
     distribution: Literal["uniform", "normal"] = "normal"
+    EXAMPLES = ({}, {"distribution": "uniform"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return _scaled(rng, shape, 1.0 / max(1, fan_in), self.distribution)
-
-    @classmethod
-    def examples(cls) -> Iterator["LeCun"]:
-        yield cls()
-        yield cls(distribution="uniform")
 
 
 @member
@@ -208,6 +173,7 @@ class Orthogonal(Initializer):
 
     kind: Literal["orthogonal"] = "orthogonal"
     gain: Annotated[float, Gt(0)] = 1.0
+    EXAMPLES = ({}, {"gain": 2.0})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         columns = shape[-1] if shape else 1
@@ -216,8 +182,3 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(tall)
         q *= np.copysign(1.0, np.diagonal(r))
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
-
-    @classmethod
-    def examples(cls) -> Iterator["Orthogonal"]:
-        yield cls()
-        yield cls(gain=2.0)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -154,6 +154,6 @@ class Layer(Family):
         return rng.normal(size=shape)
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator[tuple["Layer", Shape]]:
-        """Members to test, each with a small input feature shape."""
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        """Yield members to test, each with a small input feature shape."""
+        return ((cls(**fields), shape) for fields, shape in cls.EXAMPLES)

@@ -79,9 +79,9 @@ class Loss(Family):
         return
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator[tuple["Loss", Shape]]:
-        """Members to test, each with an output shape."""
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        """Yield members to test, each with an output shape."""
+        return ((cls(**fields), shape) for fields, shape in cls.EXAMPLES)
 
 
 def occurrences(kind: str, targets: Array, outputs: int) -> list[float]:

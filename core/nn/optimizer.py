@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from core.family import Family
 from core.nn.array import Array, Arrays
@@ -39,9 +39,9 @@ class Optimizer(Family):
         """Update a block of weights `w` in place; may overwrite the gradient `g`."""
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator["Optimizer"]:
-        """Members to test."""
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)
 
 
 class Updater:

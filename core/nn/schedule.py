@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from core.family import Family
 
@@ -31,9 +31,9 @@ class Schedule(Family):
         """Return the factor of the next update: a number, or an array `(k, 1)` in a stack."""
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator["Schedule"]:
-        """Members to test."""
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)
 
 
 def elapsed(progress: Progress, unit: Literal["epoch", "step"]) -> int:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from optuna.distributions import BaseDistribution
 
@@ -37,6 +37,6 @@ class Dimension(Family):
         return value
 
     @classmethod
-    def examples(cls) -> Iterator["Dimension"]:
-        """Yield instances on which the tests of the family run."""
-        raise NotImplementedError
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)

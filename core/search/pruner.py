@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from optuna.pruners import BasePruner
 
@@ -20,6 +20,6 @@ class Pruner(Family):
         """Return Optuna's pruner of this kind, for trials of `epochs` epochs."""
 
     @classmethod
-    def examples(cls) -> Iterator["Pruner"]:
-        """Yield instances on which the tests of the family run."""
-        raise NotImplementedError
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)

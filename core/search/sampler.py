@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from annotated_types import Ge, Lt
 from optuna.distributions import BaseDistribution
@@ -34,6 +34,6 @@ class Sampler(Family):
         """Return Optuna's sampler of this kind."""
 
     @classmethod
-    def examples(cls) -> Iterator["Sampler"]:
-        """Yield instances on which the tests of the family run."""
-        raise NotImplementedError
+    def examples(cls) -> Iterator[Self]:
+        """Yield members to test."""
+        return (cls(**fields) for fields in cls.EXAMPLES)

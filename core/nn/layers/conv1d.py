@@ -1,11 +1,10 @@
 """Convolution of series."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope
+from core.nn.layer import Backprop, Scope
 from core.nn.ops.convolution import ConvolutionLayer
 from core.nn.ops.windows import Extent, Grid, Padding, over_series, series_grid
 
@@ -24,6 +23,11 @@ class Conv1d(ConvolutionLayer):
     stride: Extent = 1
     padding: Padding = "valid"
     dilation: Extent = 1
+    EXAMPLES = (
+        ({"filters": 3, "kernel": 3}, (6, 2)),
+        ({"filters": 4, "kernel": 2, "stride": 2, "padding": "same", "groups": 2}, (5, 4)),
+        ({"filters": 2, "kernel": 3, "padding": 2, "dilation": 2, "bias": False}, (5, 1)),
+    )
 
     def output(self, shape: Shape) -> Shape:
         count = self.grid(shape).columns.count
@@ -38,9 +42,3 @@ class Conv1d(ConvolutionLayer):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         return over_series(lambda images: self.convolve(images, scope), x)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(filters=3, kernel=3), (6, 2)
-        yield cls(filters=4, kernel=2, stride=2, padding="same", groups=2), (5, 4)
-        yield cls(filters=2, kernel=3, padding=2, dilation=2, bias=False), (5, 1)

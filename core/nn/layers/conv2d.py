@@ -1,11 +1,10 @@
 """Convolution of images."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope
+from core.nn.layer import Backprop, Scope
 from core.nn.ops.convolution import ConvolutionLayer
 from core.nn.ops.windows import Grid, PaddingPair, Pair, grid, pair
 
@@ -25,6 +24,15 @@ class Conv2d(ConvolutionLayer):
     stride: Pair = 1
     padding: PaddingPair = "valid"
     dilation: Pair = 1
+    EXAMPLES = (
+        ({"filters": 3, "kernel": 3}, (5, 4, 2)),
+        (
+            {"filters": 2, "kernel": (2, 3), "stride": (2, 1), "padding": "same", "bias": False},
+            (5, 4, 1),
+        ),
+        ({"filters": 4, "kernel": 2, "padding": 1, "dilation": 2, "groups": 2}, (4, 4, 4)),
+        ({"filters": 2, "kernel": 1, "stride": 2}, (3, 3, 20)),
+    )
 
     def output(self, shape: Shape) -> Shape:
         windows = self.grid(shape)
@@ -39,10 +47,3 @@ class Conv2d(ConvolutionLayer):
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         return self.convolve(x, scope)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(filters=3, kernel=3), (5, 4, 2)
-        yield cls(filters=2, kernel=(2, 3), stride=(2, 1), padding="same", bias=False), (5, 4, 1)
-        yield cls(filters=4, kernel=2, padding=1, dilation=2, groups=2), (4, 4, 4)
-        yield cls(filters=2, kernel=1, stride=2), (3, 3, 20)

@@ -1,6 +1,5 @@
 """Fully connected layer."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -24,6 +23,7 @@ class Dense(Layer):
     bias: bool = True
     weight_initializer: Initializer = Xavier()
     bias_initializer: Initializer = Zeros()
+    EXAMPLES = (({"units": 3}, (4,)), ({"units": 2, "bias": False}, (3,)), ({"units": 2}, (3, 4)))
 
     def output(self, shape: Shape) -> Shape:
         if not shape:
@@ -68,9 +68,3 @@ class Dense(Layer):
             return matmul(dy, weight.swapaxes(-1, -2), out=scope.buffer("dx", x.shape))
 
         return y, backprop
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(units=3), (4,)
-        yield cls(units=2, bias=False), (3,)
-        yield cls(units=2), (3, 4)

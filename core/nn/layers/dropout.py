@@ -1,6 +1,5 @@
 """Dropout."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -8,8 +7,8 @@ from annotated_types import Ge, Lt
 
 from core.family import member
 from core.nn.activation import Activation
-from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope
+from core.nn.array import Array
+from core.nn.layer import Backprop, Scope
 
 
 @member
@@ -22,6 +21,7 @@ class Dropout(Activation):
 
     kind: Literal["dropout"] = "dropout"
     rate: Annotated[float, Ge(0), Lt(1)] = 0.5
+    EXAMPLES = (({}, (6,)), ({"rate": 0.2}, (2, 3)), ({"rate": 0.0}, (2,)))
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         if not scope.training:
@@ -40,9 +40,3 @@ class Dropout(Activation):
             return out
 
         return apply("y", x), lambda dy: apply("dx", dy)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (6,)
-        yield cls(rate=0.2), (2, 3)
-        yield cls(rate=0.0), (2,)

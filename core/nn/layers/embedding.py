@@ -1,6 +1,5 @@
 """Embedding of integer ids."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ class Embedding(Layer):
     vocabulary: Annotated[int, Ge(1), Le(100_000_000)]
     units: Annotated[int, Ge(1), Le(1_000_000)]
     weight_initializer: Initializer = Normal(deviation=1.0)
+    EXAMPLES = (({"vocabulary": 5, "units": 3}, (4,)), ({"vocabulary": 3, "units": 2}, ()))
 
     def output(self, shape: Shape) -> Shape:
         return (*shape, self.units)
@@ -66,8 +66,3 @@ class Embedding(Layer):
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
         return rng.integers(self.vocabulary, size=shape).astype(np.float64)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(vocabulary=5, units=3), (4,)
-        yield cls(vocabulary=3, units=2), ()

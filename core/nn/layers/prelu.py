@@ -1,6 +1,5 @@
 """Parametric rectified linear unit."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from core.family import member
@@ -19,6 +18,7 @@ class Prelu(Layer):
 
     kind: Literal["prelu"] = "prelu"
     slope_initializer: Initializer = Constant(value=0.25)
+    EXAMPLES = (({}, (5,)), ({}, (2, 3)))
 
     def output(self, shape: Shape) -> Shape:
         if not shape:
@@ -46,8 +46,3 @@ class Prelu(Layer):
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backprop
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (5,)
-        yield cls(), (2, 3)

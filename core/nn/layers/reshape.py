@@ -1,7 +1,6 @@
 """Reshape the feature axes."""
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -17,6 +16,7 @@ class Reshape(Layer):
 
     kind: Literal["reshape"] = "reshape"
     shape: Annotated[tuple[Annotated[int, Ge(1), Le(100_000_000)], ...], MinLen(1), MaxLen(8)]
+    EXAMPLES = (({"shape": (2, 3, 1)}, (6,)), ({"shape": (4,)}, (2, 2)))
 
     def output(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):
@@ -29,8 +29,3 @@ class Reshape(Layer):
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         lead = x.shape[: len(scope.stack) + 1]
         return x.reshape(*lead, *self.shape), lambda dy: dy.reshape(x.shape)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(shape=(2, 3, 1)), (6,)
-        yield cls(shape=(4,)), (2, 2)

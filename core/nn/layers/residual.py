@@ -1,7 +1,7 @@
 """Layers with a skip connection around them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import MaxLen, MinLen
 
@@ -63,7 +63,7 @@ class Residual(Layer):
         return y, backprop
 
     @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
         # By kind: members do not import each other.
         layers: dict[str, Any] = members(Layer)
         dense, tanh = layers["dense"], layers["tanh"]

@@ -1,14 +1,13 @@
 """Cross-entropy of independent binary outputs, from logits."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss, equals
+from core.nn.loss import equals
 from core.nn.measures.classification import WeightedBinaryLoss
 from core.nn.ops.logits import sigmoid, softplus_tail
 
@@ -25,6 +24,7 @@ class BinaryCrossEntropy(WeightedBinaryLoss):
 
     kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    EXAMPLES = (({}, (1,)), ({}, (2, 3)), ({"label_smoothing": 0.1, "positive_weight": 3.0}, (4,)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
@@ -45,9 +45,3 @@ class BinaryCrossEntropy(WeightedBinaryLoss):
         each -= y * target
         each += rest
         return each, dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)
-        yield cls(label_smoothing=0.1, positive_weight=3.0), (4,)

@@ -1,14 +1,12 @@
 """Focal loss of independent binary outputs, from logits."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
 from core.nn.measures.classification import WeightedBinaryLoss
 from core.nn.ops.logits import sigmoid, softplus_tail
 
@@ -25,6 +23,7 @@ class BinaryFocal(WeightedBinaryLoss):
 
     kind: Literal["binary_focal"] = "binary_focal"
     gamma: Annotated[float, Ge(0)] = 2.0
+    EXAMPLES = (({}, (1,)), ({"gamma": 0.5, "positive_weight": 2.0}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
@@ -39,8 +38,3 @@ class BinaryFocal(WeightedBinaryLoss):
         each = -(ones_factor * log_p + zeros_factor * log_q)
         dy = ones_factor * (gamma * p * log_p - q) + zeros_factor * (p - gamma * q * log_q)
         return each, dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (1,)
-        yield cls(gamma=0.5, positive_weight=2.0), (2, 3)

@@ -1,14 +1,13 @@
 """Cross-entropy over classes, from logits and the probability of each class."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss, equals, mean_over_samples
+from core.nn.loss import equals, mean_over_samples
 from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials
 
@@ -24,6 +23,7 @@ class CategoricalCrossEntropy(ClassLoss):
     kind: Literal["categorical_cross_entropy"] = "categorical_cross_entropy"
     target: ClassVar[Literal["distribution"]] = "distribution"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    EXAMPLES = (({}, (4,)), ({"label_smoothing": 0.1, "class_weights": (0.5, 2.0, 1.0)}, (3,)))
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -42,8 +42,3 @@ class CategoricalCrossEntropy(ClassLoss):
         dy *= mass / total
         dy -= target
         return -mean_over_samples(z.sum(axis=-1), dy, sample_weight), dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (4,)
-        yield cls(label_smoothing=0.1, class_weights=(0.5, 2.0, 1.0)), (3,)

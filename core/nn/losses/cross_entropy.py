@@ -1,14 +1,13 @@
 """Cross-entropy over classes, from logits and the true class."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import SMALLEST, Loss, equals
+from core.nn.loss import SMALLEST, equals
 from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials, flat_index, scaled_rows
 
@@ -29,6 +28,12 @@ class CrossEntropy(ClassLoss):
     kind: Literal["cross_entropy"] = "cross_entropy"
     target: ClassVar[Literal["class"]] = "class"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    EXAMPLES = (
+        ({}, (4,)),
+        ({"label_smoothing": 0.1}, (3,)),
+        ({"class_weights": (0.5, 2.0, 1.0)}, (3,)),
+        ({"label_smoothing": 0.2, "class_weights": (0.5, 2.0, 1.0, 0.25)}, (4,)),
+    )
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -94,10 +99,3 @@ class CrossEntropy(ClassLoss):
             dy -= part if weights is None else part * weights
         each *= share
         return each.sum(axis=-1), dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (4,)
-        yield cls(label_smoothing=0.1), (3,)
-        yield cls(class_weights=(0.5, 2.0, 1.0)), (3,)
-        yield cls(label_smoothing=0.2, class_weights=(0.5, 2.0, 1.0, 0.25)), (4,)

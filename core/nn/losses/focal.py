@@ -1,14 +1,13 @@
 """Focal loss over classes, from logits."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import SMALLEST, Loss
+from core.nn.loss import SMALLEST
 from core.nn.measures.classification import ClassLoss
 from core.nn.ops.logits import class_array, exponentials, flat_index
 
@@ -29,6 +28,7 @@ class Focal(ClassLoss):
     kind: Literal["focal"] = "focal"
     target: ClassVar[Literal["class"]] = "class"
     gamma: Annotated[float, Ge(0)] = 2.0
+    EXAMPLES = (({}, (4,)), ({"gamma": 0.5, "class_weights": (0.5, 2.0, 1.0)}, (3,)))
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None
@@ -51,8 +51,3 @@ class Focal(ClassLoss):
         dy *= steep[..., None] / total
         dy.reshape(-1)[index] -= steep.reshape(-1)
         return -(far * log_p * share).sum(axis=-1), dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (4,)
-        yield cls(gamma=0.5, class_weights=(0.5, 2.0, 1.0)), (3,)

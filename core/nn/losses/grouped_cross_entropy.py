@@ -1,6 +1,5 @@
 """Cross-entropy of several targets, each with its own classes, from concatenated logits."""
 
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Annotated, ClassVar, Literal
 
@@ -28,6 +27,7 @@ class GroupedCrossEntropy(Loss):
         tuple[Annotated[int, Ge(2), Le(1_000_000)], ...],
         Len(1, 10_000),
     ]
+    EXAMPLES = (({"groups": (3, 2)}, (5,)), ({"groups": (4,)}, (4,)))
 
     def spans(self) -> list[slice]:
         """Return the slice of outputs of each target."""
@@ -64,8 +64,3 @@ class GroupedCrossEntropy(Loss):
     @classmethod
     def observes(cls) -> str:
         return "binary"
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(groups=(3, 2)), (5,)
-        yield cls(groups=(4,)), (4,)

@@ -1,12 +1,10 @@
 """Hinge loss."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
 from core.nn.measures.classification import BinaryLoss
 
 
@@ -20,6 +18,7 @@ class Hinge(BinaryLoss):
 
     kind: Literal["hinge"] = "hinge"
     squared: bool = False
+    EXAMPLES = (({}, (1,)), ({"squared": True}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
@@ -36,8 +35,3 @@ class Hinge(BinaryLoss):
         else:
             sign *= xp.greater(each, 0, out=scope.buffer("wrong", y.shape, bool))
         return each, sign
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (1,)
-        yield cls(squared=True), (2, 3)

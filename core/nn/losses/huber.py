@@ -1,14 +1,12 @@
 """Huber loss."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
 from core.nn.measures.pointwise import PointwiseLoss
 
 
@@ -23,6 +21,7 @@ class Huber(PointwiseLoss):
     kind: Literal["huber"] = "huber"
     target: ClassVar[Literal["number"]] = "number"
     delta: Annotated[float, Gt(0)] = 1.0
+    EXAMPLES = (({}, (2, 3)), ({"delta": 0.3}, (4,)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
@@ -34,8 +33,3 @@ class Huber(PointwiseLoss):
         each += error
         each *= dy
         return each, dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (2, 3)
-        yield cls(delta=0.3), (4,)

@@ -1,14 +1,12 @@
 """Quantile loss."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt, Lt
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss
 from core.nn.measures.pointwise import PointwiseLoss
 
 
@@ -23,6 +21,7 @@ class Quantile(PointwiseLoss):
     kind: Literal["quantile"] = "quantile"
     target: ClassVar[Literal["number"]] = "number"
     level: Annotated[float, Gt(0), Lt(1)] = 0.5
+    EXAMPLES = (({"level": 0.9}, (1,)), ({"level": 0.25}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
@@ -31,8 +30,3 @@ class Quantile(PointwiseLoss):
         dy = xp.greater(error, 0, out=scope.buffer("dy", y.shape))
         dy -= level
         return xp.multiply(error, dy, out=scope.buffer("each", y.shape)), dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(level=0.9), (1,)
-        yield cls(level=0.25), (2, 3)

@@ -1,11 +1,10 @@
 """Base classes of losses that compare each output with its own target."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import Loss, shares
 
@@ -20,6 +19,7 @@ class PointwiseLoss(Loss):
     average_outputs: ClassVar[bool] = True
     value_factor: ClassVar[float] = 1.0
     gradient_factor: ClassVar[float] = 1.0
+    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
 
     @abstractmethod
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
@@ -47,11 +47,6 @@ class PointwiseLoss(Loss):
         sample = each.reshape(*scope.stack, batch, -1).sum(axis=-1)
         sample *= share
         return sample.sum(axis=-1) * (self.value_factor / outputs), dy
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Loss, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)
 
 
 @member

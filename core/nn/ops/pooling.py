@@ -1,7 +1,7 @@
 """Pooling: the maximum or the mean of each window, for each channel."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class Pool2d(Layer):
     size: Pair = 2
     stride: Pair | None = None
     padding: PaddingPair = "valid"
+    EXAMPLES = (
+        ({}, (4, 5, 2)),
+        ({"size": 3, "stride": 2, "padding": "same"}, (5, 4, 1)),
+        ({"size": (2, 3), "stride": 1, "padding": 1}, (3, 3, 2)),
+    )
 
     @staticmethod
     @abstractmethod
@@ -47,26 +52,17 @@ class Pool2d(Layer):
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         return self.pool(x, self.grid(scope.shape), scope)
 
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (4, 5, 2)
-        yield cls(size=3, stride=2, padding="same"), (5, 4, 1)
-        yield cls(size=(2, 3), stride=1, padding=1), (3, 3, 2)
-
 
 @member
 class GlobalPool(Layer):
     """Base of pooling over all positions of an image or series, for each channel."""
 
+    EXAMPLES = (({}, (4, 2)), ({}, (2, 3, 2)))
+
     def output(self, shape: Shape) -> Shape:
         if len(shape) < 2:
             raise ShapeError(f"{self.kind} expects features of shape (..., channels), got {shape}")
         return shape[-1:]
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (4, 2)
-        yield cls(), (2, 3, 2)
 
 
 @member
@@ -76,6 +72,11 @@ class Pool1d(Layer):
     size: Extent = 2
     stride: Extent | None = None
     padding: Padding = "valid"
+    EXAMPLES = (
+        ({}, (5, 2)),
+        ({"size": 3, "stride": 1, "padding": 1}, (4, 1)),
+        ({"size": 3, "stride": 2, "padding": "same"}, (5, 2)),
+    )
 
     @staticmethod
     @abstractmethod
@@ -93,12 +94,6 @@ class Pool1d(Layer):
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         grid = self.grid(scope.shape)
         return over_series(lambda images: self.pool(images, grid, scope), x)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(), (5, 2)
-        yield cls(size=3, stride=1, padding=1), (4, 1)
-        yield cls(size=3, stride=2, padding="same"), (5, 2)
 
 
 def _checked(windows: Grid) -> Grid:

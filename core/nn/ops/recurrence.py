@@ -1,7 +1,7 @@
 """Base of layers that process a series step by step."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -33,6 +33,11 @@ class Recurrent(Layer):
     weight_initializer: Initializer = Xavier()
     recurrent_initializer: Initializer = Orthogonal()
     bias_initializer: Initializer = Zeros()
+    EXAMPLES = (
+        ({"units": 3}, (4, 2)),
+        ({"units": 2, "return_sequences": True}, (3, 3)),
+        ({"units": 1}, (1, 1)),
+    )
 
     @abstractmethod
     def unroll(self, gates: Array, states: Array, scope: Scope) -> Unroll:
@@ -107,12 +112,6 @@ class Recurrent(Layer):
         fed = _by_unit("fed", xp.moveaxis(x, -3, -1), scope)
         xp.matmul(fed, columns.swapaxes(-1, -2), out=gradients["weight"])
         xp.sum(columns, axis=-1, out=gradients["bias"])
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Layer, Shape]]:
-        yield cls(units=3), (4, 2)
-        yield cls(units=2, return_sequences=True), (3, 3)
-        yield cls(units=1), (1, 1)
 
 
 def _by_unit(name: str, steps: Array, scope: Scope) -> Array:

@@ -1,6 +1,5 @@
 """Adadelta."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Lt
@@ -25,6 +24,7 @@ class Adadelta(Optimizer):
     learning_rate: Annotated[float, Gt(0)] = 1.0
     rho: Annotated[float, Gt(0), Lt(1)] = 0.9
     epsilon: Annotated[float, Gt(0)] = 1e-6
+    EXAMPLES = ({}, {"rho": 0.7, "epsilon": 1e-3})
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -50,8 +50,3 @@ class Adadelta(Optimizer):
         u += divisor
         change *= rate
         w -= change
-
-    @classmethod
-    def examples(cls) -> Iterator["Adadelta"]:
-        yield cls()
-        yield cls(rho=0.7, epsilon=1e-3)

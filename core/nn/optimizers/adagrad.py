@@ -1,6 +1,5 @@
 """Adagrad."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
@@ -22,6 +21,7 @@ class Adagrad(Optimizer):
     kind: Literal["adagrad"] = "adagrad"
     learning_rate: Annotated[float, Gt(0)] = 0.01
     epsilon: Annotated[float, Gt(0)] = 1e-10
+    EXAMPLES = ({}, {"learning_rate": 0.1, "epsilon": 1e-4})
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -41,8 +41,3 @@ class Adagrad(Optimizer):
         xp.divide(g, change, out=change)
         change *= rate
         w -= change
-
-    @classmethod
-    def examples(cls) -> Iterator["Adagrad"]:
-        yield cls()
-        yield cls(learning_rate=0.1, epsilon=1e-4)

@@ -1,6 +1,5 @@
 """Adam."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from core.family import member
@@ -19,6 +18,7 @@ class Adam(Adaptive):
     """
 
     kind: Literal["adam"] = "adam"
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3})
 
     def update(
         self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays
@@ -26,8 +26,3 @@ class Adam(Adaptive):
         (m, v), (beta1, beta2, epsilon, rate) = slots, coefficients
         accumulate(m, v, g, beta1, beta2)
         descend(xp, w, g, m, v, epsilon, rate)
-
-    @classmethod
-    def examples(cls) -> Iterator["Adam"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.9, epsilon=1e-3)

@@ -1,6 +1,5 @@
 """AdamW: Adam with decoupled weight decay."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -21,6 +20,7 @@ class AdamW(Adaptive):
 
     kind: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Ge(0)] = 0.01
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "weight_decay": 0.3})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         return *super().coefficients(step, rate), 1 - rate * self.weight_decay
@@ -32,8 +32,3 @@ class AdamW(Adaptive):
         w *= kept
         accumulate(m, v, g, beta1, beta2)
         descend(xp, w, g, m, v, epsilon, rate)
-
-    @classmethod
-    def examples(cls) -> Iterator["AdamW"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.9, weight_decay=0.3)

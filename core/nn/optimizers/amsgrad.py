@@ -1,6 +1,5 @@
 """AMSGrad."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from core.family import member
@@ -19,6 +18,7 @@ class AmsGrad(Adaptive):
     """
 
     kind: Literal["amsgrad"] = "amsgrad"
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.5, "epsilon": 1e-3})
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -31,8 +31,3 @@ class AmsGrad(Adaptive):
         accumulate(m, v, g, beta1, beta2)
         xp.maximum(largest, v, out=largest)
         descend(xp, w, g, m, largest, epsilon, rate)
-
-    @classmethod
-    def examples(cls) -> Iterator["AmsGrad"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.5, epsilon=1e-3)

@@ -1,6 +1,5 @@
 """Lion."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -25,6 +24,7 @@ class Lion(Optimizer):
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.7, "weight_decay": 0.2})
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -46,8 +46,3 @@ class Lion(Optimizer):
         w -= change
         m *= beta2
         m += g
-
-    @classmethod
-    def examples(cls) -> Iterator["Lion"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.7, weight_decay=0.2)

@@ -1,6 +1,5 @@
 """Nadam: Adam with Nesterov momentum."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
@@ -24,6 +23,7 @@ class Nadam(Adaptive):
     kind: Literal["nadam"] = "nadam"
     learning_rate: Annotated[float, Gt(0)] = 0.002
     momentum_decay: Annotated[float, Ge(0)] = 0.004
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "momentum_decay": 0.1})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))
@@ -58,11 +58,6 @@ class Nadam(Adaptive):
         change += epsilon
         g /= change
         w -= g
-
-    @classmethod
-    def examples(cls) -> Iterator["Nadam"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.9, momentum_decay=0.1)
 
 
 def _warm_up(decay: float, step: int) -> float:

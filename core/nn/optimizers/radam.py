@@ -1,6 +1,5 @@
 """RAdam: rectified Adam."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from core.family import member
@@ -19,6 +18,7 @@ class RAdam(Adaptive):
     """
 
     kind: Literal["radam"] = "radam"
+    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9}, {"beta2": 0.5})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         adaptive, plus, scale = per_network(
@@ -38,12 +38,6 @@ class RAdam(Adaptive):
         xp.divide(m, g, out=g)
         g *= rate
         w -= g
-
-    @classmethod
-    def examples(cls) -> Iterator["RAdam"]:
-        yield cls()
-        yield cls(beta1=0.8, beta2=0.9)
-        yield cls(beta2=0.5)
 
 
 def _rectified(beta2: float, epsilon: float, step: int) -> tuple[float, float, float]:

@@ -1,6 +1,5 @@
 """RMSprop."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,6 +28,12 @@ class RmsProp(Optimizer):
     epsilon: Annotated[float, Gt(0)] = 1e-8
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
     centered: bool = False
+    EXAMPLES = (
+        {},
+        {"rho": 0.9, "momentum": 0.8},
+        {"rho": 0.8, "centered": True, "epsilon": 1e-3},
+        {"rho": 0.9, "momentum": 0.5, "centered": True, "epsilon": 1e-3},
+    )
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -69,10 +74,3 @@ class RmsProp(Optimizer):
         else:
             divisor *= rate
         w -= divisor
-
-    @classmethod
-    def examples(cls) -> Iterator["RmsProp"]:
-        yield cls()
-        yield cls(rho=0.9, momentum=0.8)
-        yield cls(rho=0.8, centered=True, epsilon=1e-3)
-        yield cls(rho=0.9, momentum=0.5, centered=True, epsilon=1e-3)

@@ -1,6 +1,5 @@
 """Stochastic gradient descent, optionally with momentum."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ class Sgd(Optimizer):
     learning_rate: Annotated[float, Gt(0)] = 0.01
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
     nesterov: bool = False
+    EXAMPLES = ({}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True})
 
     def __post_init__(self) -> None:
         if self.nesterov and not self._has_momentum:
@@ -56,9 +56,3 @@ class Sgd(Optimizer):
             else:
                 xp.multiply(v, rate, out=g)
         w -= g
-
-    @classmethod
-    def examples(cls) -> Iterator["Sgd"]:
-        yield cls()
-        yield cls(momentum=0.9)
-        yield cls(momentum=0.8, nesterov=True)

@@ -1,6 +1,5 @@
 """Constant learning rate."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from core.family import member
@@ -15,7 +14,3 @@ class Constant(Schedule):
 
     def factor(self, progress: Progress) -> Any:
         return 1.0
-
-    @classmethod
-    def examples(cls) -> Iterator["Constant"]:
-        yield cls()

@@ -1,7 +1,6 @@
 """Cosine decay over all steps of training."""
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -20,11 +19,7 @@ class Cosine(Schedule):
 
     kind: Literal["cosine"] = "cosine"
     end: Annotated[float, Ge(0), Le(1)] = 0.0
+    EXAMPLES = ({}, {"end": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * completed(progress)))
-
-    @classmethod
-    def examples(cls) -> Iterator["Cosine"]:
-        yield cls()
-        yield cls(end=0.1)

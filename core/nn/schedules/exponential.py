@@ -1,6 +1,5 @@
 """Exponential decay."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt, Le
@@ -17,11 +16,7 @@ class Exponential(Schedule):
     kind: Literal["exponential"] = "exponential"
     decay: Annotated[float, Gt(0), Le(1)] = 0.95
     unit: Literal["epoch", "step"] = "epoch"
+    EXAMPLES = ({}, {"decay": 0.9, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         return power(self.decay, elapsed(progress, self.unit))
-
-    @classmethod
-    def examples(cls) -> Iterator["Exponential"]:
-        yield cls()
-        yield cls(decay=0.9, unit="step")

@@ -1,7 +1,6 @@
 """One-cycle policy: the rate rises, then falls far below its start."""
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -23,16 +22,12 @@ class OneCycle(Schedule):
     rise: Annotated[float, Gt(0), Lt(1)] = 0.3
     divide: Annotated[float, Ge(1)] = 25.0
     settle: Annotated[float, Ge(1)] = 10_000.0
+    EXAMPLES = ({}, {"rise": 0.4, "divide": 10.0, "settle": 100.0})
 
     def factor(self, progress: Progress) -> Any:
         up, down = per_network(lambda rise: _phases(progress, rise), self.rise)
         start = 1 / self.divide
         return start + (1 - start) * up + (start / self.settle - 1) * down
-
-    @classmethod
-    def examples(cls) -> Iterator["OneCycle"]:
-        yield cls()
-        yield cls(rise=0.4, divide=10.0, settle=100.0)
 
 
 def _phases(progress: Progress, rise: float) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """Polynomial decay over all steps of training."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -20,13 +19,9 @@ class Polynomial(Schedule):
     kind: Literal["polynomial"] = "polynomial"
     power: Annotated[float, Gt(0)] = 1.0
     end: Annotated[float, Ge(0), Le(1)] = 0.0
+    EXAMPLES = ({}, {"power": 2.0, "end": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         remaining = 1 - completed(progress)
         curve = per_network(lambda power: remaining**power, self.power)
         return self.end + (1 - self.end) * curve
-
-    @classmethod
-    def examples(cls) -> Iterator["Polynomial"]:
-        yield cls()
-        yield cls(power=2.0, end=0.1)

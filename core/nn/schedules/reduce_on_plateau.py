@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ class ReduceOnPlateau(Schedule):
     tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-4
     cooldown: Annotated[int, Ge(0)] = 0
     minimum: Annotated[float, Ge(0), Le(1)] = 0.0
+    EXAMPLES = ({}, {"decay": 0.5, "patience": 1, "cooldown": 1, "minimum": 0.01})
 
     def factor(self, progress: Progress) -> Any:
         losses = progress.losses
@@ -62,8 +63,3 @@ class ReduceOnPlateau(Schedule):
             if waited > self.patience:
                 factor, waited, cooling = max(factor * decay, minimum), 0, self.cooldown
         return factor
-
-    @classmethod
-    def examples(cls) -> Iterator["ReduceOnPlateau"]:
-        yield cls()
-        yield cls(decay=0.5, patience=1, cooldown=1, minimum=0.01)

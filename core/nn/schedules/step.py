@@ -1,6 +1,5 @@
 """Step decay."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -22,11 +21,7 @@ class Step(Schedule):
     decay: Annotated[float, Gt(0), Le(1)] = 0.1
     every: Annotated[int, Ge(1)] = 10
     unit: Literal["epoch", "step"] = "epoch"
+    EXAMPLES = ({}, {"decay": 0.5, "every": 3, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         return power(self.decay, elapsed(progress, self.unit) // self.every)
-
-    @classmethod
-    def examples(cls) -> Iterator["Step"]:
-        yield cls()
-        yield cls(decay=0.5, every=3, unit="step")

@@ -1,7 +1,6 @@
 """Cosine decay with warm restarts."""
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -23,6 +22,7 @@ class WarmRestarts(Schedule):
     growth: Annotated[int, Ge(1)] = 1
     end: Annotated[float, Ge(0), Le(1)] = 0.0
     unit: Literal["epoch", "step"] = "epoch"
+    EXAMPLES = ({}, {"period": 4, "growth": 2, "end": 0.1, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         steps, epochs = 1, 1
@@ -43,8 +43,3 @@ class WarmRestarts(Schedule):
             done -= period
             period *= self.growth
         return done, period
-
-    @classmethod
-    def examples(cls) -> Iterator["WarmRestarts"]:
-        yield cls()
-        yield cls(period=4, growth=2, end=0.1, unit="step")

@@ -1,6 +1,5 @@
 """Linear warm-up before another schedule."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ class WarmUp(Schedule):
     steps: Annotated[int, Ge(1)] = 100
     start: Annotated[float, Ge(0), Le(1)] = 0.0
     then: Schedule | None = None
+    EXAMPLES = ({}, {"steps": 5, "start": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         remaining = max(0, self.steps - progress.step)
@@ -34,8 +34,3 @@ class WarmUp(Schedule):
         if not remaining:
             return factor
         return factor * (1 - (1 - self.start) * (remaining / self.steps))
-
-    @classmethod
-    def examples(cls) -> Iterator["WarmUp"]:
-        yield cls()
-        yield cls(steps=5, start=0.1)

@@ -1,7 +1,7 @@
 """Categorical dimension."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len
@@ -20,6 +20,11 @@ class Categorical(Dimension):
 
     kind: Literal["categorical"] = "categorical"
     choices: Annotated[tuple[JsonValue, ...], Len(1, 1000)]
+    EXAMPLES = (
+        {"choices": (16, 32, 64)},
+        {"choices": ({"kind": "sgd"}, {"kind": "adam"})},
+        {"choices": (True, 1, 0, False)},
+    )
 
     def __post_init__(self) -> None:
         for index, choice in enumerate(self.choices):
@@ -47,12 +52,6 @@ class Categorical(Dimension):
 
     def from_optuna(self, value: Any) -> Any:
         return next(choice for choice in self.choices if self.to_optuna(choice) == value)
-
-    @classmethod
-    def examples(cls) -> Iterator["Categorical"]:
-        yield cls(choices=(16, 32, 64))
-        yield cls(choices=({"kind": "sgd"}, {"kind": "adam"}))
-        yield cls(choices=(True, 1, 0, False))
 
 
 def _same(a: Any, b: Any) -> bool:

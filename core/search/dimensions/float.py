@@ -1,7 +1,7 @@
 """Dimension of real numbers."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
@@ -20,6 +20,11 @@ class Float(Dimension):
     high: float
     step: Annotated[float, Gt(0)] | None = None
     log: bool = False
+    EXAMPLES = (
+        {"low": -1, "high": 2},
+        {"low": 1e-4, "high": 0.1, "log": True},
+        {"low": 0, "high": 0.5, "step": 0.1},
+    )
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -49,9 +54,3 @@ class Float(Dimension):
     def contains(self, value: Any) -> bool:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.distribution()._contains(float(value))
-
-    @classmethod
-    def examples(cls) -> Iterator["Float"]:
-        yield cls(low=-1, high=2)
-        yield cls(low=1e-4, high=0.1, log=True)
-        yield cls(low=0, high=0.5, step=0.1)

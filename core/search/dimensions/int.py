@@ -1,6 +1,6 @@
 """Dimension of integers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
@@ -19,6 +19,11 @@ class Int(Dimension):
     high: int
     step: Annotated[int, Gt(0)] = 1
     log: bool = False
+    EXAMPLES = (
+        {"low": 1, "high": 4},
+        {"low": 16, "high": 64, "step": 16},
+        {"low": 8, "high": 512, "log": True},
+    )
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -42,9 +47,3 @@ class Int(Dimension):
     def contains(self, value: Any) -> bool:
         number = isinstance(value, int) and not isinstance(value, bool)
         return number and self.distribution()._contains(value)
-
-    @classmethod
-    def examples(cls) -> Iterator["Int"]:
-        yield cls(low=1, high=4)
-        yield cls(low=16, high=64, step=16)
-        yield cls(low=8, high=512, log=True)

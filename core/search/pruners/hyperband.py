@@ -1,6 +1,5 @@
 """Hyperband pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -17,10 +16,7 @@ class Hyperband(Pruner):
     kind: Literal["hyperband"] = "hyperband"
     least_epochs: Annotated[int, Ge(1)] = 1
     reduction: Annotated[int, Ge(2)] = 3
+    EXAMPLES = ({"reduction": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return HyperbandPruner(self.least_epochs, max(epochs, self.least_epochs), self.reduction)
-
-    @classmethod
-    def examples(cls) -> Iterator["Hyperband"]:
-        yield cls(reduction=2)

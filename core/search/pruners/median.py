@@ -1,6 +1,5 @@
 """Median pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -19,6 +18,7 @@ class Median(Pruner):
     warmup_epochs: Annotated[int, Ge(0)] = 0
     every_epochs: Annotated[int, Ge(1)] = 1
     least_trials: Annotated[int, Ge(1)] = 1
+    EXAMPLES = ({"startup_trials": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return MedianPruner(
@@ -27,7 +27,3 @@ class Median(Pruner):
             self.every_epochs,
             n_min_trials=self.least_trials,
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["Median"]:
-        yield cls(startup_trials=2)

@@ -1,6 +1,5 @@
 """Pruner that prunes nothing."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from optuna.pruners import BasePruner, NopPruner
@@ -18,7 +17,3 @@ class NoPruner(Pruner):
 
     def make(self, epochs: int) -> BasePruner:
         return NopPruner()
-
-    @classmethod
-    def examples(cls) -> Iterator["NoPruner"]:
-        yield cls()

@@ -1,6 +1,5 @@
 """Patience pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -17,10 +16,7 @@ class Patient(Pruner):
     kind: Literal["patient"] = "patient"
     patience: Annotated[int, Ge(0)] = 5
     tolerance: Annotated[float, Ge(0)] = 0.0
+    EXAMPLES = ({"patience": 1},)
 
     def make(self, epochs: int) -> BasePruner:
         return PatientPruner(None, self.patience, self.tolerance)
-
-    @classmethod
-    def examples(cls) -> Iterator["Patient"]:
-        yield cls(patience=1)

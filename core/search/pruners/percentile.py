@@ -1,6 +1,5 @@
 """Percentile pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -20,6 +19,7 @@ class Percentile(Pruner):
     warmup_epochs: Annotated[int, Ge(0)] = 0
     every_epochs: Annotated[int, Ge(1)] = 1
     least_trials: Annotated[int, Ge(1)] = 1
+    EXAMPLES = ({"startup_trials": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return PercentilePruner(
@@ -29,7 +29,3 @@ class Percentile(Pruner):
             self.every_epochs,
             n_min_trials=self.least_trials,
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["Percentile"]:
-        yield cls(startup_trials=2)

@@ -1,6 +1,5 @@
 """Successive halving pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -21,10 +20,7 @@ class SuccessiveHalving(Pruner):
     least_epochs: Annotated[int, Ge(1)] = 1
     reduction: Annotated[int, Ge(2)] = 4
     grace_rungs: Annotated[int, Ge(0)] = 0
+    EXAMPLES = ({"reduction": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return SuccessiveHalvingPruner(self.least_epochs, self.reduction, self.grace_rungs)
-
-    @classmethod
-    def examples(cls) -> Iterator["SuccessiveHalving"]:
-        yield cls(reduction=2)

@@ -1,6 +1,5 @@
 """Threshold pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -19,6 +18,7 @@ class Threshold(Pruner):
     upper: float | None = None
     warmup_epochs: Annotated[int, Ge(0)] = 0
     every_epochs: Annotated[int, Ge(1)] = 1
+    EXAMPLES = ({"lower": 0.5},)
 
     def __post_init__(self) -> None:
         if self.lower is None and self.upper is None:
@@ -28,7 +28,3 @@ class Threshold(Pruner):
 
     def make(self, epochs: int) -> BasePruner:
         return ThresholdPruner(self.lower, self.upper, self.warmup_epochs, self.every_epochs)
-
-    @classmethod
-    def examples(cls) -> Iterator["Threshold"]:
-        yield cls(lower=0.5)

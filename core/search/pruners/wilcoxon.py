@@ -1,6 +1,5 @@
 """Wilcoxon pruner."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -20,7 +19,3 @@ class Wilcoxon(Pruner):
 
     def make(self, epochs: int) -> BasePruner:
         return WilcoxonPruner(p_threshold=self.p_threshold, n_startup_steps=self.startup_epochs)
-
-    @classmethod
-    def examples(cls) -> Iterator["Wilcoxon"]:
-        yield cls()

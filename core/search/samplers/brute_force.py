@@ -1,6 +1,5 @@
 """Brute-force sampler."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from optuna.samplers import BaseSampler, BruteForceSampler
@@ -17,11 +16,8 @@ class BruteForce(Sampler):
     exhaustive = True
     adaptive = True
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         # Running trials count as visited.
         return BruteForceSampler(seed=self.seed)
-
-    @classmethod
-    def examples(cls) -> Iterator["BruteForce"]:
-        yield cls(seed=3)

@@ -1,6 +1,6 @@
 """CMA-ES sampler."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -57,6 +57,7 @@ class CmaEs(Sampler):
     startup_trials: Annotated[int, Ge(1)] = 1
     population: Annotated[int, Ge(2)] | None = None
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3, "population": 4},)
 
     def make(self, space: Space) -> BaseSampler:
         return _Replaying(
@@ -65,7 +66,3 @@ class CmaEs(Sampler):
             seed=self.seed,
             warn_independent_sampling=False,
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["CmaEs"]:
-        yield cls(seed=3, population=4)

@@ -1,6 +1,5 @@
 """Grid sampler."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -17,15 +16,12 @@ class Grid(Sampler):
     kind: Literal["grid"] = "grid"
     exhaustive = True
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         return GridSampler(
             {name: _values(distribution) for name, distribution in space.items()}, seed=self.seed
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["Grid"]:
-        yield cls(seed=3)
 
 
 def _values(distribution: Any) -> list[Any]:

@@ -1,6 +1,5 @@
 """NSGA-II sampler."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -19,12 +18,9 @@ class Nsga2(Sampler):
     population: Annotated[int, Ge(2)] = 50
     crossover: Annotated[float, Ge(0), Le(1)] = 0.9
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3, "population": 4},)
 
     def make(self, space: Space) -> BaseSampler:
         return NSGAIISampler(
             population_size=self.population, crossover_prob=self.crossover, seed=self.seed
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["Nsga2"]:
-        yield cls(seed=3, population=4)

@@ -1,6 +1,5 @@
 """Quasi-random sampler."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
@@ -34,11 +33,7 @@ class QuasiRandom(Sampler):
     sequence: Literal["sobol", "halton"] = "sobol"
     scramble: bool = True
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3}, {"sequence": "halton", "scramble": False})
 
     def make(self, space: Space) -> BaseSampler:
         return _FromTheFirst(space, qmc_type=self.sequence, scramble=self.scramble, seed=self.seed)
-
-    @classmethod
-    def examples(cls) -> Iterator["QuasiRandom"]:
-        yield cls(seed=3)
-        yield cls(sequence="halton", scramble=False)

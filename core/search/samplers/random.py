@@ -1,6 +1,5 @@
 """Random sampler."""
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from optuna.samplers import BaseSampler, RandomSampler
@@ -16,10 +15,7 @@ class Random(Sampler):
     ignores_trials: ClassVar[bool] = True
     kind: Literal["random"] = "random"
     seed: Seed = 0
+    EXAMPLES = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         return RandomSampler(seed=self.seed)
-
-    @classmethod
-    def examples(cls) -> Iterator["Random"]:
-        yield cls(seed=3)

@@ -1,6 +1,5 @@
 """TPE sampler."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -25,6 +24,10 @@ class Tpe(Sampler):
     candidates: Annotated[int, Ge(1)] = 24
     multivariate: bool = True
     seed: Seed = 0
+    EXAMPLES = (
+        {"seed": 3, "startup_trials": 4},
+        {"seed": 3, "startup_trials": 4, "multivariate": False},
+    )
 
     def make(self, space: Space) -> BaseSampler:
         return TPESampler(
@@ -34,8 +37,3 @@ class Tpe(Sampler):
             constant_liar=True,
             seed=self.seed,
         )
-
-    @classmethod
-    def examples(cls) -> Iterator["Tpe"]:
-        yield cls(seed=3, startup_trials=4)
-        yield cls(seed=3, startup_trials=4, multivariate=False)
