@@ -71,8 +71,6 @@ from core.jobs.mirror.state import (
     mirrored_experiments,
     record_experiment,
     record_mirrored,
-    record_run,
-    remirror,
     reserve_runs,
     unmirrored,
     unreserve_runs,

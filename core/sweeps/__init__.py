@@ -11,12 +11,10 @@ from core.sweeps.mirror_state import (
     SweepPoint,
     behind,
     complete,
-    forget_sweep_run,
     forget_sweep_runs,
     of_jobs,
     record_sweep_mirrored,
     record_sweep_run,
-    remirror_sweep,
     show_best,
     sweep_points,
 )

@@ -13,6 +13,7 @@ from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import jobs
+from core.db import mirrored
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.status import SweepStatus
@@ -59,15 +60,8 @@ def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> str:
 
     Runs of its trials that exist already are moved below it.
     """
-    session.execute(
-        update(Sweep)
-        .where(Sweep.id == sweep_id, Sweep.mlflow_run_id.is_(None))
-        .values(mlflow_run_id=run_id)
-        .execution_options(synchronize_session=False)
-    )
-    recorded = session.execute(select(Sweep.mlflow_run_id).where(Sweep.id == sweep_id))
-    if (present := recorded.scalar_one()) != run_id:
-        return str(present)
+    if (present := mirrored.record_run(session, Sweep, sweep_id, run_id)) != run_id:
+        return present
     trial_jobs = select_with_jobs(get(session, sweep_id), Job.id)
     session.execute(
         update(Job)
@@ -76,11 +70,6 @@ def record_sweep_run(session: Session, sweep_id: str, run_id: str) -> str:
         .execution_options(synchronize_session=False)
     )
     return run_id
-
-
-def forget_sweep_run(session: Session, sweep_id: str) -> None:
-    """Forget the run of a sweep, which MLflow lost: all of the sweep is sent to a new one."""
-    _set(session, sweep_id, mlflow_run_id=None, mirrored_status=None)
 
 
 def forget_sweep_runs(session: Session) -> int:
@@ -93,11 +82,6 @@ def forget_sweep_runs(session: Session) -> int:
         .returning(Sweep.id)
     )
     return len(session.scalars(statement).all())
-
-
-def remirror_sweep(session: Session, sweep_id: str) -> None:
-    """Have the status of a sweep sent to its run again."""
-    _set(session, sweep_id, mirrored_status=None)
 
 
 def record_sweep_mirrored(
@@ -180,12 +164,3 @@ def _new_bests(
         yield SweepPoint(f"best/{objective['metric']}", float(objectives[index]), at, step)
         if index == 0:
             yield SweepPoint("best/trial", float(number), at, step)
-
-
-def _set(session: Session, sweep_id: str, **values: Any) -> None:
-    session.execute(
-        update(Sweep)
-        .where(Sweep.id == sweep_id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )

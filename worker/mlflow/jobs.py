@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import jobs
 from core.data.storage.stores import Store
-from core.db.locks import Mirrored
+from core.db.mirrored import Mirrored
 from core.db.tables import Job
 from core.errors import ChainruleError
 from core.settings import Settings
@@ -69,17 +69,11 @@ class JobMirror(Mirror[JobSubject]):
     def skip_run(self, session: Session, subject: JobSubject) -> bool:
         return jobs.skip_run(session, subject.row_id, subject.status)
 
-    def record_run(self, session: Session, row_id: str, run_id: str) -> str:
-        return jobs.record_run(session, row_id, run_id)
-
     def record_mirrored(self, session: Session, subject: JobSubject, run_id: str) -> bool:
         return jobs.record_mirrored(session, subject.row_id, subject.status, run_id)
 
     def forget_run(self, session: Session, row_id: str) -> None:
         jobs.forget_run(session, row_id)
-
-    def remirror(self, session: Session, row_id: str) -> None:
-        jobs.remirror(session, row_id)
 
     def row(self, session: Session, row_id: str) -> Job:
         return jobs.get(session, row_id)

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core import jobs
-from core.db.locks import Mirrored, acquire_lock, back_off, extend_lock, release_lock
+from core.db import mirrored
+from core.db.mirrored import Mirrored
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
@@ -101,7 +102,7 @@ class Mirror(ABC, Generic[S]):
         if not self.available():
             return False
         with transaction(self._engine) as session:
-            if not acquire_lock(session, self.table, row_id, self.lock_seconds):
+            if not mirrored.acquire_lock(session, self.table, row_id, self.lock_seconds):
                 return False
         locked_at = time.monotonic()
         try:
@@ -111,7 +112,7 @@ class Mirror(ABC, Generic[S]):
             return False
         rest = max(self.min_rest_seconds, self.rest_factor * (time.monotonic() - locked_at))
         with transaction(self._engine) as session:
-            release_lock(session, self.table, row_id, rest)
+            mirrored.release_lock(session, self.table, row_id, rest)
         return up_to_date
 
     def available(self) -> bool:
@@ -192,7 +193,7 @@ class Mirror(ABC, Generic[S]):
         """The artifacts; the lock is extended before each, so that it need not be long."""
         for artifact in artifacts:
             with transaction(self._engine) as session:
-                extend_lock(session, self.table, row_id, self.lock_seconds)
+                mirrored.extend_lock(session, self.table, row_id, self.lock_seconds)
             yield artifact
 
     def _fail(self, row_id: str, error: ChainruleError) -> None:
@@ -204,11 +205,19 @@ class Mirror(ABC, Generic[S]):
         with transaction(self._engine) as session:
             if lost:
                 self.forget_run(session, row_id)
-            back_off(session, self.table, row_id)
+            mirrored.back_off(session, self.table, row_id)
 
     def skip_run(self, session: Session, subject: S) -> bool:
         """Record that a row that is not shown gets no run; False when that changed meanwhile."""
         raise NotImplementedError
+
+    def record_run(self, session: Session, row_id: str, run_id: str) -> str:
+        """Record the run of a row unless it has one; the run that it has now."""
+        return mirrored.record_run(session, self.table, row_id, run_id)
+
+    def forget_run(self, session: Session, row_id: str) -> None:
+        """Forget a run that MLflow lost; all of the row is sent to a new one."""
+        mirrored.forget_run(session, self.table, row_id)
 
     @abstractmethod
     def behind(self, session: Session) -> list[str]:
@@ -227,20 +236,8 @@ class Mirror(ABC, Generic[S]):
         """The tags and files that a run gets with its status; `subject` has the run's id."""
 
     @abstractmethod
-    def record_run(self, session: Session, row_id: str, run_id: str) -> str:
-        """Record the run of a row unless it has one; the run that it has now."""
-
-    @abstractmethod
     def record_mirrored(self, session: Session, subject: S, run_id: str) -> bool:
         """Record that MLflow confirmed the status; False when the row changed in the meantime."""
-
-    @abstractmethod
-    def forget_run(self, session: Session, row_id: str) -> None:
-        """Forget a run that MLflow lost; all of the row is sent to a new one."""
-
-    @abstractmethod
-    def remirror(self, session: Session, row_id: str) -> None:
-        """Have the status of a row sent again."""
 
     @abstractmethod
     def row(self, session: Session, row_id: str) -> Job | Sweep:

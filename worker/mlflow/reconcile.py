@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Engine
 
 from core import jobs
+from core.db.mirrored import remirror
 from core.db.session import reading, transaction
 from core.db.tables import Job, Sweep
 from core.errors import NotFoundError
@@ -133,7 +134,7 @@ class Reconciler:
 
     def _remirror(self, row_id: str) -> None:
         with transaction(self._engine) as session:
-            self._mirror.remirror(session, row_id)
+            remirror(session, self._mirror.table, row_id)
 
 
 def _up_to_date(row: Job | Sweep) -> bool:

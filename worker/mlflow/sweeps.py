@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core import sweeps
-from core.db.locks import Mirrored
+from core.db.mirrored import Mirrored
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.db.types import to_milliseconds
@@ -75,12 +75,6 @@ class SweepMirror(Mirror[Subject]):
     def record_mirrored(self, session: Session, subject: Subject, run_id: str) -> bool:
         status = SweepStatus(subject.status)
         return sweeps.record_sweep_mirrored(session, subject.row_id, status, run_id)
-
-    def forget_run(self, session: Session, row_id: str) -> None:
-        sweeps.forget_sweep_run(session, row_id)
-
-    def remirror(self, session: Session, row_id: str) -> None:
-        sweeps.remirror_sweep(session, row_id)
 
     def row(self, session: Session, row_id: str) -> Sweep:
         return sweeps.get(session, row_id)

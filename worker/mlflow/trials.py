@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core import jobs, sweeps
 from core.data.storage.stores import Store
-from core.db.locks import release_lock
+from core.db.mirrored import release_lock
 from core.db.session import reading, transaction
 from core.errors import ChainruleError
 from core.settings import Settings

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.db import mirrored
 from core.db.clock import later, now
 from core.db.tables import Experiment, Fold, Job, MetricChunk, Trial
 from core.events import MACHINE
@@ -144,17 +145,6 @@ def mirrored_experiments(session: Session) -> list[str]:
     return [str(value) for value in session.scalars(select(recorded).where(recorded.is_not(None)))]
 
 
-def record_run(session: Session, job_id: str, run_id: str) -> str:
-    """Set the job's run to `run_id` unless it has one; the run that it has now."""
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id, Job.mlflow_run_id.is_(None))
-        .values(mlflow_run_id=run_id)
-        .execution_options(synchronize_session=False)
-    )
-    return session.execute(select(Job.mlflow_run_id).where(Job.id == job_id)).scalar_one() or run_id
-
-
 def record_mirrored(
     session: Session, job_id: str, status: JobStatus, run_id: str | None = None
 ) -> bool:
@@ -178,24 +168,9 @@ def record_mirrored(
     return session.scalar(statement) is not None
 
 
-def remirror(session: Session, job_id: str) -> None:
-    """Have the end of a job sent to its run again."""
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(mirrored_status=None)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def forget_run(session: Session, job_id: str) -> None:
     """Forget the run of a job, which MLflow lost: all of the job is sent to a new one."""
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(mlflow_run_id=None, mirrored_status=None)
-        .execution_options(synchronize_session=False)
-    )
+    mirrored.forget_run(session, Job, job_id)
     session.execute(
         update(MetricChunk).where(MetricChunk.job_id == job_id).values(mirrored_at=None)
     )

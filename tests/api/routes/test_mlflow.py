@@ -4,7 +4,9 @@ import pytest
 
 from api.routes import mlflow
 from core import jobs
+from core.db.mirrored import record_run
 from core.db.session import transaction
+from core.db.tables import Job
 from core.settings import Settings
 from core.status import JobStatus
 from tests.support.api_cases import Http, assert_problem
@@ -26,7 +28,7 @@ def test_every_job_with_a_run_is_forgotten_in_parts(
     engine = http.app.state.context.engine
     for job_id in ids[:5]:
         with transaction(engine) as session:
-            jobs.record_run(session, job_id, f"run-{job_id}")
+            record_run(session, Job, job_id, f"run-{job_id}")
             jobs.record_mirrored(session, job_id, JobStatus.QUEUED)
     cursor, forgotten = "", []
     while cursor is not None:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from core import jobs, sweeps
-from core.db.locks import acquire_lock, back_off
+from core.db.mirrored import acquire_lock, back_off
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import jobs, models
-from core.db.locks import back_off
+from core.db.mirrored import back_off
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.spec.inference import EvaluationSpec

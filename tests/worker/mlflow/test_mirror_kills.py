@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core import jobs, sweeps
-from core.db.locks import release_lock
+from core.db.mirrored import forget_run, release_lock
 from core.db.session import reading
 from core.db.tables import Job, Sweep
 from core.status import JobStatus
@@ -147,7 +147,7 @@ def test_a_new_run_of_a_sweep_gets_all_points(site: Bench, tracker: Tracker) -> 
         mirror.sync(sweep_id)
         with MlflowServer(tracker.url, timeout_seconds=60) as server:
             server.delete_run(run_of(site, sweep_id))
-        do(site.engine, sweeps.forget_sweep_run, sweep_id)
+        do(site.engine, forget_run, Sweep, sweep_id)
         do(site.engine, release_lock, Sweep, sweep_id)
         mirror.sync(sweep_id)
     finally:

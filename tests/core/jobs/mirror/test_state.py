@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core import jobs
-from core.db.locks import back_off
+from core.db.mirrored import back_off, record_run
 from core.db.session import reading
 from core.db.tables import Job
 from core.events import MACHINE
@@ -212,7 +212,7 @@ def test_a_job_that_waits_again_is_behind_only_with_a_run(engine: Engine) -> Non
     claim = claimed(engine)
     do(engine, jobs.release, claim.job_id, 1)
     assert behind(engine) == []
-    do(engine, jobs.record_run, claim.job_id, "run1")
+    do(engine, record_run, Job, claim.job_id, "run1")
     assert behind(engine) == [claim.job_id]
     do(engine, jobs.record_mirrored, claim.job_id, JobStatus.QUEUED)
     assert behind(engine) == []
@@ -222,8 +222,8 @@ def test_a_job_that_waits_again_is_behind_only_with_a_run(engine: Engine) -> Non
 
 def test_a_job_has_one_run(engine: Engine) -> None:
     job = queued(engine)
-    assert do(engine, jobs.record_run, job.id, "a") == "a"
-    assert do(engine, jobs.record_run, job.id, "b") == "a"
+    assert do(engine, record_run, Job, job.id, "a") == "a"
+    assert do(engine, record_run, Job, job.id, "b") == "a"
 
 
 def test_failures_let_a_job_rest_longer_and_longer(engine: Engine) -> None:
@@ -244,7 +244,7 @@ def test_failures_let_a_job_rest_longer_and_longer(engine: Engine) -> None:
 
 def test_a_lost_run_is_told_anew(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.record_run, claim.job_id, "a")
+    do(engine, record_run, Job, claim.job_id, "a")
     record(engine, claim, 0, points(1))
     do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED)
     mirror(engine, claim.job_id)
@@ -252,7 +252,7 @@ def test_a_lost_run_is_told_anew(engine: Engine) -> None:
     do(engine, jobs.forget_run, claim.job_id)
     assert behind(engine) == [claim.job_id]
     assert [p.step for p in mirror(engine, claim.job_id)] == [1]
-    assert do(engine, jobs.record_run, claim.job_id, "b") == "b"
+    assert do(engine, record_run, Job, claim.job_id, "b") == "b"
 
 
 def test_lag_counts_what_is_untold(engine: Engine) -> None:

@@ -1,4 +1,7 @@
-"""The lock of a mirror on a job or sweep: a timestamp on the row, compared by the database."""
+"""What a mirror keeps on the row of a job or sweep: its lock, the run, the status sent.
+
+The lock is a timestamp, which the database compares.
+"""
 
 from typing import Any, TypeAlias
 
@@ -42,6 +45,28 @@ def back_off(session: Session, table: Mirrored, row_id: str) -> None:
     failures = session.execute(counted).scalar_one()
     free_at = later(min(2.0 ** min(failures, 10), _MAX_BACKOFF_SECONDS))
     _set(session, table, row_id, mirror_failures=failures + 1, mirror_not_before=free_at)
+
+
+def record_run(session: Session, table: Mirrored, row_id: str, run_id: str) -> str:
+    """Set the run of a row to `run_id` unless it has one; the run that it has now."""
+    session.execute(
+        update(table)
+        .where(table.id == row_id, table.mlflow_run_id.is_(None))
+        .values(mlflow_run_id=run_id)
+        .execution_options(synchronize_session=False)
+    )
+    recorded = session.execute(select(table.mlflow_run_id).where(table.id == row_id))
+    return recorded.scalar_one() or run_id
+
+
+def forget_run(session: Session, table: Mirrored, row_id: str) -> None:
+    """Forget the run of a row, which MLflow lost: all of the row is sent to a new one."""
+    _set(session, table, row_id, mlflow_run_id=None, mirrored_status=None)
+
+
+def remirror(session: Session, table: Mirrored, row_id: str) -> None:
+    """Have the status of a row sent to its run again."""
+    _set(session, table, row_id, mirrored_status=None)
 
 
 def _set(session: Session, table: Mirrored, row_id: str, **values: Any) -> None:
