@@ -52,14 +52,9 @@ class Sweeps:
 
     def trials(self, sweep_id: str, *, after: int = -1) -> list[Document]:
         """Return the trials with numbers above `after`, in order."""
-        trials: list[Document] = []
         cursor = str(after) if after >= 0 else None
-        while True:
-            page = self._transport.get(f"{_path(sweep_id)}/trials", cursor=cursor, limit=500)
-            trials += page["items"]
-            cursor = page.get("next")
-            if cursor is None:
-                return trials
+        path = f"{_path(sweep_id)}/trials"
+        return [*self._transport.items(path, cursor=cursor, limit=500)]
 
     def cancel(self, sweep_id: str) -> Document:
         """Start no more trials, and end the running ones."""

@@ -65,9 +65,8 @@ class Transport:
         """Send a POST and return its answer. `repeatable`: sending it twice does no harm."""
         return self.send("POST", path, repeatable, json=body, headers=headers)
 
-    def items(self, path: str, **query: Any) -> Iterator[Document]:
-        """Yield every item of a list, page after page."""
-        cursor: str | None = None
+    def items(self, path: str, cursor: str | None = None, **query: Any) -> Iterator[Document]:
+        """Yield every item of a list, page after page, from the page at `cursor` on."""
         while True:
             page = self.get(path, **query, cursor=cursor)
             yield from page["items"]

@@ -1,6 +1,6 @@
 """Huber loss."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt
 
@@ -19,7 +19,6 @@ class Huber(PointwiseLoss):
     """
 
     kind: Literal["huber"] = "huber"
-    target: ClassVar[Literal["number"]] = "number"
     delta: Annotated[float, Gt(0)] = 1.0
     EXAMPLES = (({}, (2, 3)), ({"delta": 0.3}, (4,)))
 

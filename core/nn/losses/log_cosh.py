@@ -1,7 +1,7 @@
 """Logarithm of the hyperbolic cosine."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 from core.family import member
 from core.nn.array import Array
@@ -18,7 +18,6 @@ class LogCosh(PointwiseLoss):
     """
 
     kind: Literal["log_cosh"] = "log_cosh"
-    target: ClassVar[Literal["number"]] = "number"
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

@@ -1,6 +1,6 @@
 """Mean absolute error."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from core.family import member
 from core.nn.array import Array
@@ -16,7 +16,6 @@ class MeanAbsoluteError(PointwiseLoss):
     """
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"
-    target: ClassVar[Literal["number"]] = "number"
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

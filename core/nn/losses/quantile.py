@@ -1,6 +1,6 @@
 """Quantile loss."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
@@ -19,7 +19,6 @@ class Quantile(PointwiseLoss):
     """
 
     kind: Literal["quantile"] = "quantile"
-    target: ClassVar[Literal["number"]] = "number"
     level: Annotated[float, Gt(0), Lt(1)] = 0.5
     EXAMPLES = (({"level": 0.9}, (1,)), ({"level": 0.25}, (2, 3)))
 

@@ -1,12 +1,12 @@
 """Base classes of losses that compare each output with its own target."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Scope
-from core.nn.loss import Loss, shares
+from core.nn.loss import Loss, Target, shares
 
 
 class PointwiseLoss(Loss):
@@ -16,6 +16,7 @@ class PointwiseLoss(Loss):
     multiply the two results of `compare`.
     """
 
+    target: ClassVar[Target] = "number"
     average_outputs: ClassVar[bool] = True
     value_factor: ClassVar[float] = 1.0
     gradient_factor: ClassVar[float] = 1.0
@@ -52,8 +53,6 @@ class PointwiseLoss(Loss):
 @member
 class SquaredLoss(PointwiseLoss):
     """`(y - t)^2`, gradient `y - t`, each times its factor."""
-
-    target: ClassVar[Literal["number"]] = "number"
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp
