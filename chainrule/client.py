@@ -211,11 +211,7 @@ class Jobs:
         return self._transport.get(f"{_path(job_id)}/evaluation")
 
     def predictions(
-        self,
-        job_id: str,
-        target: Path | str,
-        *,
-        on_bytes: OnBytes = ignore_bytes,
+        self, job_id: str, target: Path | str, *, on_bytes: OnBytes = ignore_bytes
     ) -> None:
         """Write the predictions of a scoring job to a file.
 

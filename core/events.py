@@ -6,12 +6,7 @@ from typing import Any, ClassVar
 MACHINE = "system/"
 """The prefix of metrics of the machine, which differ between runs."""
 
-GAUGES = (
-    "train/batch_loss",
-    "train/learning_rate",
-    "train/gradient_norm",
-    "train/update_ratio",
-)
+GAUGES = ("train/batch_loss", "train/learning_rate", "train/gradient_norm", "train/update_ratio")
 """Metrics of single updates that do not measure how good the network is."""
 
 

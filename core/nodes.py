@@ -103,8 +103,7 @@ def draining(session: Session, worker: str) -> bool:
         select(Worker.id)
         .join(Node, Node.name == Worker.node)
         .where(
-            Worker.id == worker,
-            or_(Worker.draining_at.is_not(None), Node.draining_at.is_not(None)),
+            Worker.id == worker, or_(Worker.draining_at.is_not(None), Node.draining_at.is_not(None))
         )
     )
     return session.scalar(statement) is not None

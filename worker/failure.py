@@ -4,13 +4,7 @@ import signal
 from typing import Any
 
 from core.data.storage.stores import Store
-from core.errors import (
-    ChainruleError,
-    InvalidError,
-    NotFoundError,
-    TooLargeError,
-    UnavailableError,
-)
+from core.errors import ChainruleError, InvalidError, NotFoundError, TooLargeError, UnavailableError
 from core.jobs import DATA_DAMAGED, DATA_MISSING, DATA_TOO_LARGE, OUT_OF_MEMORY
 from core.shortage import Shortage, shortage
 from worker.runner.cgroup import MemoryWatch

@@ -45,7 +45,5 @@ class Evaluation(Read):
         """The evaluation in a row."""
         data = row.dataset_version
         return cls.from_row(
-            row,
-            dataset=f"{data.dataset.name}@{data.version}",
-            metrics=json_numbers(row.metrics),
+            row, dataset=f"{data.dataset.name}@{data.version}", metrics=json_numbers(row.metrics)
         )

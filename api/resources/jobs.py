@@ -53,9 +53,7 @@ class JobSummary(Read):
     epochs: int = Field(0, ge=0, description="completed epochs")
     epochs_total: int | None = Field(None, description="requested epochs")
     step: int = Field(
-        0,
-        ge=0,
-        description="optimizer updates, or row ranges of an evaluation or scoring",
+        0, ge=0, description="optimizer updates, or row ranges of an evaluation or scoring"
     )
     steps_total: int | None = None
     rows: int | None = Field(None, description="processed rows of an evaluation or scoring")

@@ -46,9 +46,7 @@ TEXT: dict[int | str, dict[str, Any]] = {
 
 
 @router.get(
-    "/{job_id}/events",
-    response_model=Page[JobEvent],
-    responses={**LIVE, **problems(404, 422)},
+    "/{job_id}/events", response_model=Page[JobEvent], responses={**LIVE, **problems(404, 422)}
 )
 async def list_events(
     job_id: JobId,
@@ -72,9 +70,7 @@ async def list_events(
 
 
 @router.get(
-    "/{job_id}/logs",
-    response_model=Page[LogLine],
-    responses={**TEXT, **problems(404, 422)},
+    "/{job_id}/logs", response_model=Page[LogLine], responses={**TEXT, **problems(404, 422)}
 )
 def list_log_lines(
     job_id: JobId,

@@ -24,8 +24,5 @@ def list_all_experiments(
     with reading(here.engine) as session:
         rows = list_experiments(session, after=paging.cursor, limit=paging.limit + 1)
         return page(
-            rows,
-            paging.limit,
-            lambda row: Experiment.of(row, here.settings),
-            lambda row: row.name,
+            rows, paging.limit, lambda row: Experiment.of(row, here.settings), lambda row: row.name
         )

@@ -4,11 +4,7 @@ Every statement of an attempt names its number and is refused once the job has a
 that was frozen, cut off or believed dead cannot overwrite its successor.
 """
 
-from core.jobs.attempt.checkpoints import (
-    forget_checkpoint,
-    record_checkpoint,
-    spare_checkpoints,
-)
+from core.jobs.attempt.checkpoints import forget_checkpoint, record_checkpoint, spare_checkpoints
 from core.jobs.attempt.claims import (
     Claim,
     SavedCheckpoint,

@@ -58,11 +58,7 @@ def infer(
     )
     if job.kind is JobKind.EVALUATE and (earlier := _same(session, job)) is not None:
         return earlier
-    return enter(
-        session,
-        job,
-        max_queued=max_queued,
-    )
+    return enter(session, job, max_queued=max_queued)
 
 
 def predictions_of(job: Job) -> str:

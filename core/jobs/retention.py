@@ -143,10 +143,7 @@ def _predictions(session: Session, store: Store, rules: Rules) -> Iterator[Dispo
 
 
 def _files(
-    session: Session,
-    store: Store,
-    statement: Select[Job],
-    kind: Literal["model", "predictions"],
+    session: Session, store: Store, statement: Select[Job], kind: Literal["model", "predictions"]
 ) -> Iterator[Disposable]:
     """The files that the results of these jobs name and the store still has."""
     for job in session.scalars(statement):

@@ -38,19 +38,10 @@ def submit(
     """
     job = _row(session, spec, dataset_version, owner, max_attempts, stack_key)
     job.priority = spec.priority if priority is None else priority
-    return enter(
-        session,
-        job,
-        max_queued=max_queued,
-    )
+    return enter(session, job, max_queued=max_queued)
 
 
-def enter(
-    session: Session,
-    job: Job,
-    *,
-    max_queued: int | None,
-) -> Job:
+def enter(session: Session, job: Job, *, max_queued: int | None) -> Job:
     """Queue a new row. Raises as `submit` does."""
     if max_queued is not None:
         _refuse_flood(session, max_queued)

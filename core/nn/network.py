@@ -141,10 +141,7 @@ class BoundNetwork:
 
     def initialize(self, seeds: Sequence[int]) -> None:
         """Initialize weights, state and random generators of each network from its seed."""
-        for views, layout in (
-            (self.views, self.layout),
-            (self.state_views, self.state_layout),
-        ):
+        for views, layout in ((self.views, self.layout), (self.state_views, self.state_layout)):
             initial = generators(seeds, INITIAL)
             for name, weight in layout.items():
                 for network, rng in enumerate(initial):  # one at a time, to save memory

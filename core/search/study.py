@@ -91,10 +91,7 @@ class Study:
     """
 
     def __init__(
-        self,
-        search: Search,
-        records: Sequence[TrialRecord],
-        warm_start: Sequence[TrialRecord] = (),
+        self, search: Search, records: Sequence[TrialRecord], warm_start: Sequence[TrialRecord] = ()
     ) -> None:
         self._search = search
         self._records = list(records)

@@ -21,10 +21,7 @@ def export(search: Search, records: Sequence[TrialRecord], path: Path, study_nam
         source = build_study(search, records)
         storage = RDBStorage(
             "sqlite://",
-            engine_kwargs={
-                "poolclass": StaticPool,
-                "connect_args": {"check_same_thread": False},
-            },
+            engine_kwargs={"poolclass": StaticPool, "connect_args": {"check_same_thread": False}},
         )
         study = optuna.create_study(
             storage=storage, study_name=study_name, directions=source.directions

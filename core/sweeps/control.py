@@ -140,8 +140,7 @@ def _check_edit(sweep: Sweep, spec: SweepSpec, changes: SweepChanges) -> None:
     pending = _pending_points(sweep, spec)
     if pending and spec.trials <= max(pending):
         raise _refused(
-            "n_trials",
-            f"points are added up to trial {max(pending)}: {max(pending) + 1} at least",
+            "n_trials", f"points are added up to trial {max(pending)}: {max(pending) + 1} at least"
         )
     for place, message in misplaced(spec, list(pending.values()), "added"):
         raise _refused("search_space", f"a point that was added: {place[-1]}: {message}")

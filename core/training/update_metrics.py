@@ -30,11 +30,7 @@ class UpdateMetrics:
         # Where all weights are zero there is nothing to compare with: the update itself.
         ratio = change / xp.where(size > 0, size, 1.0)
         rates = np.broadcast_to(np.asarray(rate, np.float64), (*stack, 1))[..., 0]
-        return {
-            "learning_rate": rates,
-            "gradient_norm": self._gradient_norm,
-            "update_ratio": ratio,
-        }
+        return {"learning_rate": rates, "gradient_norm": self._gradient_norm, "update_ratio": ratio}
 
 
 def _norm(xp: Any, vector: Array) -> Array:

@@ -94,13 +94,7 @@ RULES = (
         UNOWNED,
         "only the running attempt records checkpoints",
     ),
-    Rule(
-        "event_is_fixed",
-        "job_events",
-        "UPDATE",
-        "TRUE",
-        "what happened never changes",
-    ),
+    Rule("event_is_fixed", "job_events", "UPDATE", "TRUE", "what happened never changes"),
 )
 
 

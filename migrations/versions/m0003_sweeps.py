@@ -104,9 +104,5 @@ def _trials() -> None:
     )
     waiting = sa.text("status = 'open'")
     op.create_index(
-        "ix_trials_open",
-        "trials",
-        ["sweep_id"],
-        sqlite_where=waiting,
-        postgresql_where=waiting,
+        "ix_trials_open", "trials", ["sweep_id"], sqlite_where=waiting, postgresql_where=waiting
     )

@@ -13,8 +13,7 @@ def upgrade() -> None:
     """Go one revision up."""
     for name in ("spent_ms", "epochs_told"):
         op.add_column(
-            "sweeps",
-            sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+            "sweeps", sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0"))
         )
     op.add_column("sweeps", sa.Column("running_since", sa.BigInteger(), nullable=True))
     op.add_column("sweeps", sa.Column("stopped_by", sa.String(length=16), nullable=True))

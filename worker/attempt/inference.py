@@ -45,10 +45,7 @@ class Inference(Task, Generic[Ended]):
             self._table = self._files.enter_context(table)
 
     def order(self) -> Message:
-        return {
-            "model": str(self._model),
-            "table": str(self._table),
-        }
+        return {"model": str(self._model), "table": str(self._table)}
 
     def take(self, event: Event, at: float) -> None:
         self.step = event.step

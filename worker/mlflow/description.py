@@ -23,11 +23,7 @@ from core.tracking import (
 
 _MAX_CAUSE = 2000
 MAX_TRIALS_WITH_FILES = 100
-_CONTEXTS = {
-    JobKind.TRAIN: "training",
-    JobKind.EVALUATE: "evaluation",
-    JobKind.SCORE: "scoring",
-}
+_CONTEXTS = {JobKind.TRAIN: "training", JobKind.EVALUATE: "evaluation", JobKind.SCORE: "scoring"}
 """What a job uses its dataset version for, in MLflow's words."""
 _NOT_JOB_PARAMS = frozenset(
     {"tags", "name", "description", "experiment", "priority", "source", "max_attempts"}

@@ -36,8 +36,7 @@ class Attempt(Base):
     started_at: Mapped[Created]
     ended_at: Mapped[datetime | None]
     status: Mapped[AttemptStatus] = mapped_column(
-        one_of(AttemptStatus, "status_known"),
-        default=AttemptStatus.RUNNING,
+        one_of(AttemptStatus, "status_known"), default=AttemptStatus.RUNNING
     )
     cause: Mapped[dict[str, Any] | None]
     exit_code: Mapped[int | None]

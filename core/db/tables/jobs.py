@@ -61,10 +61,7 @@ class Job(Base):
 
     id: Mapped[Key] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
-    kind: Mapped[JobKind] = mapped_column(
-        one_of(JobKind, "kind_known"),
-        default=JobKind.TRAIN,
-    )
+    kind: Mapped[JobKind] = mapped_column(one_of(JobKind, "kind_known"), default=JobKind.TRAIN)
     model_job_id: Mapped[str | None] = mapped_column(String(32))
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
     dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
@@ -80,8 +77,7 @@ class Job(Base):
     stack_key: Mapped[str | None] = mapped_column(String(64))
 
     status: Mapped[JobStatus] = mapped_column(
-        one_of(JobStatus, "status_known"),
-        default=JobStatus.QUEUED,
+        one_of(JobStatus, "status_known"), default=JobStatus.QUEUED
     )
     attempt: Mapped[int] = mapped_column(default=0)
     node: Mapped[str | None] = mapped_column(String(255))

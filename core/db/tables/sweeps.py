@@ -40,8 +40,7 @@ class Sweep(Base):
     spec: Mapped[dict[str, Any]]
     dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
     status: Mapped[SweepStatus] = mapped_column(
-        one_of(SweepStatus, "status_known"),
-        default=SweepStatus.RUNNING,
+        one_of(SweepStatus, "status_known"), default=SweepStatus.RUNNING
     )
     n_trials: Mapped[int]
     max_parallel: Mapped[int]

@@ -23,10 +23,7 @@ class GroupedCrossEntropy(Loss):
 
     kind: Literal["grouped_cross_entropy"] = "grouped_cross_entropy"
     target: ClassVar[Literal["classes"]] = "classes"
-    groups: Annotated[
-        tuple[Annotated[int, Ge(2), Le(1_000_000)], ...],
-        Len(1, 10_000),
-    ]
+    groups: Annotated[tuple[Annotated[int, Ge(2), Le(1_000_000)], ...], Len(1, 10_000)]
     EXAMPLES = (({"groups": (3, 2)}, (5,)), ({"groups": (4,)}, (4,)))
 
     def spans(self) -> list[slice]:

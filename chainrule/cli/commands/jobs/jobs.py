@@ -8,12 +8,7 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.files import RowsFile, read_object, read_rows
 from chainrule.cli.options import URL, Json, Source, Token, Url, client
-from chainrule.cli.predictions import (
-    Interval,
-    Probabilities,
-    show_predictions,
-    without_targets,
-)
+from chainrule.cli.predictions import Interval, Probabilities, show_predictions, without_targets
 from chainrule.cli.progress import follow
 from chainrule.client import Client
 from chainrule.transport import Document

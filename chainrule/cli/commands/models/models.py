@@ -10,12 +10,7 @@ from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import exit_as, find
 from chainrule.cli.files import RowsFile, checked_output, read_rows
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
-from chainrule.cli.predictions import (
-    Interval,
-    Probabilities,
-    show_predictions,
-    without_targets,
-)
+from chainrule.cli.predictions import Interval, Probabilities, show_predictions, without_targets
 from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference, version_of
 from chainrule.client import Client
@@ -122,11 +117,7 @@ def show(name: Name, url: Url = URL, token: Token = "", as_json: Json = False) -
 
 @models.command("alias")
 def set_alias(
-    name: Name,
-    version: Version,
-    alias: AliasName = CHAMPION,
-    url: Url = URL,
-    token: Token = "",
+    name: Name, version: Version, alias: AliasName = CHAMPION, url: Url = URL, token: Token = ""
 ) -> None:
     """Point an alias at a version, without comparing it.
 

@@ -58,11 +58,7 @@ def add(
         views.print_json(made)
         return
     views.facts(
-        [
-            ("webhook", made["id"]),
-            ("events", ", ".join(made["events"])),
-            ("secret", made["secret"]),
-        ]
+        [("webhook", made["id"]), ("events", ", ".join(made["events"])), ("secret", made["secret"])]
     )
     views.CONSOLE.print("[dim]Keep the secret: it is not shown again.[/]")
 
