@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from core.family import Family
 from core.nn.array import Array, Shape
@@ -48,9 +48,9 @@ class Metric(Family):
         return {self.name: result}
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator[tuple["Metric", Shape]]:
-        """Members to test, each with an output shape."""
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        """Yield members to test, each with an output shape."""
+        return ((cls(**fields), shape) for fields, shape in cls.EXAMPLES)
 
 
 class Tally:

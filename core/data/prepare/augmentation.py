@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,9 @@ class Augmentation(Family, ABC):
         """The changed rows of `x (rows, *shape)`; the input is not changed."""
 
     @classmethod
-    @abstractmethod
-    def examples(cls) -> Iterator[tuple["Augmentation", Shape]]:
-        """Augmentations, each with the shape of a row."""
+    def examples(cls) -> Iterator[tuple[Self, Shape]]:
+        """Yield augmentations, each with the shape of a row."""
+        return ((cls(**fields), shape) for fields, shape in cls.EXAMPLES)
 
 
 class PictureAugmentation(Augmentation, ABC):

@@ -1,11 +1,10 @@
 """Areas under curves over all thresholds, exact with ties and weights."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.measures.labels import AveragedMetric, one_hot, ratio
 
 
@@ -18,6 +17,7 @@ class CurveMetric(AveragedMetric):
     """
 
     average: Literal["macro", "weighted"] = "macro"
+    EXAMPLES = (({}, (4,)), ({"average": "weighted"}, (3,)), ({}, (2,)))
 
     @abstractmethod
     def area(self, xp: Any, hits: Array, misses: Array) -> Array:
@@ -48,12 +48,6 @@ class CurveMetric(AveragedMetric):
         occurs = ((actual > 0) & (rest > 0)).astype(xp.float64)
         share = occurs * actual if self.average == "weighted" else occurs
         return ratio(xp, (each * share).sum(axis=-1), share.sum(axis=-1)).reshape(stack)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Self, Shape]]:
-        yield cls(), (4,)
-        yield cls(average="weighted"), (3,)
-        yield cls(), (2,)
 
 
 def measured(xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:

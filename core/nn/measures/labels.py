@@ -1,10 +1,9 @@
 """Counts of labels: how often each was predicted, was true, and both."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.metric import Metric
 
 Average: TypeAlias = Literal["macro", "micro", "weighted"]
@@ -31,14 +30,10 @@ class LabelMetric(AveragedMetric):
     The labels are the classes, or the binary outputs; a single binary output has one label.
     """
 
+    EXAMPLES = (({}, (4,)), ({"average": "micro"}, (3,)), ({"average": "weighted"}, (2,)))
+
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         return label_counts(xp, outputs, target, weight)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Self, Shape]]:
-        yield cls(), (4,)
-        yield cls(average="micro"), (3,)
-        yield cls(average="weighted"), (2,)
 
 
 def by_class(outputs: Array, target: Array) -> bool:

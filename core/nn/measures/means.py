@@ -1,8 +1,7 @@
 """Metrics that are weighted means: over samples, or over the samples of each output."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
@@ -18,6 +17,7 @@ class SampleMean(Metric):
     """
 
     sum_name: ClassVar[str]
+    EXAMPLES = (({}, (4,)),)
 
     @abstractmethod
     def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
@@ -31,10 +31,6 @@ class SampleMean(Metric):
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
         return ratio(xp, total[self.sum_name], total["weight"])
 
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (4,)
-
 
 @member
 class ErrorMean(Metric):
@@ -46,6 +42,7 @@ class ErrorMean(Metric):
     target: ClassVar[Literal["number"]] = "number"
     better: ClassVar[Literal["lower"]] = "lower"
     sum_name: ClassVar[str]
+    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
 
     @abstractmethod
     def errors(self, xp: Any, difference: Array, target: Array) -> Array:
@@ -66,8 +63,3 @@ class ErrorMean(Metric):
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
         return self.by_output(xp, total).mean(axis=-1)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Self, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)

@@ -1,10 +1,9 @@
 """Balanced accuracy."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.measures.labels import by_class, indicators, label_counts, ratio
 from core.nn.metric import Metric
 
@@ -20,6 +19,7 @@ class BalancedAccuracy(Metric):
     kind: Literal["balanced_accuracy"] = "balanced_accuracy"
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
+    EXAMPLES = (({}, (4,)),)
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         counts = label_counts(xp, outputs, target, weight)
@@ -36,7 +36,3 @@ class BalancedAccuracy(Metric):
         recall = ratio(xp, total["both"], total["actual"])
         mean = ratio(xp, recall.sum(axis=-1), occurs.sum(axis=-1))
         return mean.mean(axis=-1) if mean.ndim == total["every"].ndim else mean
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (4,)

@@ -1,13 +1,11 @@
 """Brier score."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.measures.labels import by_class, one_hot
 from core.nn.measures.means import SampleMean
-from core.nn.metric import Metric
 
 
 @member
@@ -22,6 +20,7 @@ class Brier(SampleMean):
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["lower"]] = "lower"
     sum_name: ClassVar[str] = "squares"
+    EXAMPLES = (({}, (4,)), ({}, (2,)))
 
     def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
         if by_class(outputs, target):
@@ -30,8 +29,3 @@ class Brier(SampleMean):
             return (difference * difference).sum(axis=-1) * (0.5 if classes == 2 else 1.0)
         difference = (outputs.astype(xp.float64) - target).reshape(*samples, -1)
         return (difference * difference).mean(axis=-1)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (4,)
-        yield cls(), (2,)

@@ -1,6 +1,5 @@
 """Confusion matrix."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ class ConfusionMatrix(Metric):
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
     table: ClassVar[bool] = True
+    EXAMPLES = (({}, (4,)),)
 
     def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
         return {
@@ -48,7 +48,3 @@ class ConfusionMatrix(Metric):
 
     def result(self, xp: Any, total: dict[str, Array]) -> Array:
         return total["counts"]
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (4,)

@@ -1,10 +1,9 @@
 """Matthews correlation coefficient."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.measures.labels import by_class, label_counts, ratio
 from core.nn.metric import Metric
 
@@ -20,6 +19,7 @@ class Mcc(Metric):
     kind: Literal["mcc"] = "mcc"
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
+    EXAMPLES = (({}, (4,)),)
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         counts = label_counts(xp, outputs, target, weight)
@@ -43,7 +43,3 @@ class Mcc(Metric):
         spread = spread * (square - (actual * actual).sum(axis=-1))
         each = ratio(xp, together, xp.sqrt(xp.maximum(spread, 0.0)))
         return each.mean(axis=-1) if each.ndim == total["every"].ndim else each
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (4,)

@@ -1,10 +1,9 @@
 """Coefficient of determination."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from core.family import member
-from core.nn.array import Array, Shape
+from core.nn.array import Array
 from core.nn.measures.labels import ratio
 from core.nn.metric import Metric
 
@@ -20,6 +19,7 @@ class R2(Metric):
     kind: Literal["r2"] = "r2"
     target: ClassVar[Literal["number"]] = "number"
     better: ClassVar[Literal["higher"]] = "higher"
+    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         flat = target.reshape(*weight.shape, -1)
@@ -39,8 +39,3 @@ class R2(Metric):
         missed = total["squares"]
         each = xp.where(whole > 0, 1 - ratio(xp, missed, whole), xp.where(missed > 0, 0.0, 1.0))
         return each.mean(axis=-1)
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(), (1,)
-        yield cls(), (2, 3)

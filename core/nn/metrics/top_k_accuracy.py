@@ -1,6 +1,5 @@
 """Top-k accuracy."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
@@ -8,7 +7,6 @@ from annotated_types import Ge
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.measures.means import SampleMean
-from core.nn.metric import Metric
 
 
 @member
@@ -23,6 +21,7 @@ class TopKAccuracy(SampleMean):
     better: ClassVar[Literal["higher"]] = "higher"
     sum_name: ClassVar[str] = "right"
     k: Annotated[int, Ge(1)] = 5
+    EXAMPLES = (({"k": 2}, (4,)), ({}, (6,)))
 
     @property
     def name(self) -> str:
@@ -33,8 +32,3 @@ class TopKAccuracy(SampleMean):
         earlier = xp.arange(outputs.shape[-1]) < target[..., None]
         ranked_above = ((outputs > own) | ((outputs == own) & earlier)).sum(axis=-1)
         return ranked_above < self.k
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Metric, Shape]]:
-        yield cls(k=2), (4,)
-        yield cls(), (6,)

@@ -1,12 +1,11 @@
 """Mirror images."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Gt, Le
 
-from core.data.prepare.augmentation import Augmentation, Floats, PictureAugmentation, Shape
+from core.data.prepare.augmentation import Floats, PictureAugmentation
 from core.family import member
 
 
@@ -17,6 +16,7 @@ class Flip(PictureAugmentation):
     kind: Literal["flip"] = "flip"
     direction: Literal["horizontal", "vertical"] = "horizontal"
     probability: Annotated[float, Gt(0), Le(1)] = 0.5
+    EXAMPLES = (({}, (4, 5)), ({"direction": "vertical", "probability": 1.0}, (3, 4, 2)))
 
     def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
         chosen = generator.random(len(x)) < self.probability
@@ -24,8 +24,3 @@ class Flip(PictureAugmentation):
         mirrored = x.copy()
         mirrored[chosen] = np.flip(x[chosen], axis)
         return mirrored
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Augmentation, Shape]]:
-        yield cls(), (4, 5)
-        yield cls(direction="vertical", probability=1.0), (3, 4, 2)

@@ -1,12 +1,11 @@
 """Pictures moved a little."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
-from core.data.prepare.augmentation import Augmentation, Floats, PictureAugmentation, Shape
+from core.data.prepare.augmentation import Floats, PictureAugmentation
 from core.family import member
 
 
@@ -16,6 +15,7 @@ class Shift(PictureAugmentation):
 
     kind: Literal["shift"] = "shift"
     pixels: Annotated[int, Ge(1), Le(1000)] = 2
+    EXAMPLES = (({}, (6, 5)), ({"pixels": 1}, (3, 4, 2)))
 
     def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
         moves = generator.integers(-self.pixels, self.pixels, (len(x), 2), endpoint=True)
@@ -25,11 +25,6 @@ class Shift(PictureAugmentation):
             into, out_of = zip(_overlap(down, x.shape[1]), _overlap(right, x.shape[2]), strict=True)
             moved[(rows[:, None, None], *_grid(into))] = x[(rows[:, None, None], *_grid(out_of))]
         return moved
-
-    @classmethod
-    def examples(cls) -> Iterator[tuple[Augmentation, Shape]]:
-        yield cls(), (6, 5)
-        yield cls(pixels=1), (3, 4, 2)
 
 
 def _overlap(by: int, size: int) -> tuple[range, range]:
