@@ -91,7 +91,8 @@ def ours(
         jobs.claim(session, job_id, node="n", worker="w", lease_seconds=60)
     with transaction(engine) as session:
         result = {"model_key": key, "model_digest": digest, "metrics": {}}
-        jobs.finish(session, job_id, 1, JobStatus.FINISHED, result=result)
+        end = jobs.End(JobStatus.FINISHED, result)
+        jobs.finish_all(session, {job_id: 1}, {job_id: end})
     with transaction(engine) as session:
         models.register(session, "digits", job_id, owner="local")
         models.set_alias(session, "digits", "champion", 1, owner="local")

@@ -29,7 +29,6 @@ from core.jobs.attempt.outcome import (
 from core.jobs.attempt.ownership import Owned
 from core.jobs.attempt.reaper import LOST_WORKER, Reaper, reap
 from core.jobs.attempt.reports import Report, write
-from core.jobs.attempt.single import finish, lose, record_metrics, release
 from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
 from core.jobs.curves.metrics import History, metrics
 from core.jobs.dispatcher import (

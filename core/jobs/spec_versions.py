@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from core.db.tables import Job
 from core.errors import InvalidError
 from core.jobs.attempt.claims import Claim
+from core.jobs.attempt.outcome import release_all
 from core.jobs.attempt.ownership import own
-from core.jobs.attempt.single import release
 from core.spec import JobSpec
 from core.spec.base import Spec
 from core.spec.inference import EvaluationSpec, ScoringSpec
@@ -55,7 +55,8 @@ def decline(session: Session, job_id: str, attempt: int, error: UnknownSpecError
     job = own(session, job_id, attempt)
     job.spec_version = max(job.spec_version, SPEC_VERSION + 1)
     cause = {"kind": UNKNOWN_SPEC, "message": error.detail}
-    return release(session, job_id, attempt, cause=cause)
+    release_all(session, {job_id: attempt}, cause=cause)
+    return job
 
 
 def beyond(session: Session, known: Mapping[str, int]) -> dict[str, tuple[int, int]]:

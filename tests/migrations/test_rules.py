@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from core import jobs
 from core.db.session import transaction
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, points, queued
 
 
@@ -61,7 +61,7 @@ def test_a_job_runs_only_as_a_new_attempt(engine: Engine) -> None:
 )
 def test_an_end_is_final(engine: Engine, change: str) -> None:
     claim = claimed(engine)
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 1})
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 1})
     statement = f"UPDATE jobs SET {change} WHERE id = :id"
     refused(engine, "ended never changes", statement, id=claim.job_id)
     run(engine, "UPDATE jobs SET mlflow_run_id = 'r' WHERE id = :id", id=claim.job_id)
@@ -76,7 +76,7 @@ def test_a_spec_is_fixed(engine: Engine, change: str) -> None:
 
 def test_an_attempt_ends_once(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.release, claim.job_id, 1)
+    do(engine, single.release, claim.job_id, 1)
     refused(engine, "ended never changes", "UPDATE attempts SET status = 'lost'")
     refused(engine, "ended never changes", "UPDATE attempts SET ended_at = 5")
 
@@ -85,7 +85,7 @@ def test_an_attempt_ends_once(engine: Engine) -> None:
 def test_only_the_running_attempt_leaves_anything(engine: Engine, statement: str) -> None:
     claim = claimed(engine)
     refused(engine, "only the running attempt", statement, id=claim.job_id, attempt=2)
-    do(engine, jobs.release, claim.job_id, 1)
+    do(engine, single.release, claim.job_id, 1)
     refused(engine, "only the running attempt", statement, id=claim.job_id, attempt=1)
     claimed(engine, claim.job_id)
     refused(engine, "only the running attempt", statement, id=claim.job_id, attempt=1)
@@ -94,7 +94,7 @@ def test_only_the_running_attempt_leaves_anything(engine: Engine, statement: str
 
 def test_written_metrics_are_fixed(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.record_metrics, claim.job_id, 1, 0, points(1))
+    do(engine, single.record_metrics, claim.job_id, 1, 0, points(1))
     refused(engine, "never change", "UPDATE metric_chunks SET points = ''")
     refused(engine, "never change", "UPDATE metric_chunks SET sequence = 4")
     refused(engine, "never change", "UPDATE metric_chunks SET points = '', count = 0")
@@ -103,8 +103,8 @@ def test_written_metrics_are_fixed(engine: Engine) -> None:
 
 def test_metrics_of_ended_jobs_may_only_become_fewer(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.record_metrics, claim.job_id, 1, 0, points(1))
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.CANCELLED)
+    do(engine, single.record_metrics, claim.job_id, 1, 0, points(1))
+    do(engine, single.finish, claim.job_id, 1, JobStatus.CANCELLED)
     refused(engine, "never change", "UPDATE metric_chunks SET points = ''")
     refused(engine, "never change", "UPDATE metric_chunks SET count = 0, attempt = 2")
     run(engine, "UPDATE metric_chunks SET points = '', count = 0")

@@ -24,6 +24,7 @@ from core.status import JobStatus
 from core.training.model import TrainedModel
 from core.training.table_evaluation import measure
 from core.training.table_predictions import score
+from tests.support import single
 
 CSV = "p0,p1,label\n" + "".join(
     f"{i % 7},{i % 3}.5,{'cat' if i % 2 else 'dog'}\n" for i in range(40)
@@ -106,7 +107,7 @@ class Http:
             "reason": "epochs",
         }
         with transaction(context.engine) as session:
-            jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result=result)
+            single.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result=result)
         return claim.job_id
 
     def evaluate(self, job_id: str) -> None:
@@ -115,7 +116,7 @@ class Http:
             *_, ended = measure(model, table, tuple(claim.spec["slices"]))
             assert isinstance(ended, EvaluationEnded)
             with transaction(self.app.state.context.engine) as session:
-                job = jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED)
+                job = single.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED)
                 models.record(session, job, ended)
 
     def score(self, job_id: str) -> None:
@@ -129,7 +130,7 @@ class Http:
             context.store.put_file(Path(ended.path), key)
             result = {"predictions_key": key, "predictions_digest": "0" * 64}
             with transaction(context.engine) as session:
-                jobs.finish(session, job_id, claim.attempt, JobStatus.FINISHED, result=result)
+                single.finish(session, job_id, claim.attempt, JobStatus.FINISHED, result=result)
 
     @contextmanager
     def _using(self, job_id: str) -> Iterator[tuple[jobs.Claim, TrainedModel, pa.Table]]:

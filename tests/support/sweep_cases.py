@@ -5,13 +5,14 @@ from typing import Any, cast
 
 from sqlalchemy import Engine
 
-from core import jobs, sweeps
+from core import sweeps
 from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.db.session import reading, transaction
 from core.db.tables import Job, Trial
 from core.spec.job import DIGITS
 from core.spec.sweep import EXAMPLE, SweepSpec
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, dataset_version, do
 
 
@@ -68,7 +69,7 @@ def finish(
             attempt = claimed(engine, job.id).attempt
         result = sum(hash(v) % 97 for v in trial.point.values()) / 100 if value is None else value
         metrics = {"valid/accuracy": result}
-        do(engine, jobs.finish, job.id, attempt, JobStatus.FINISHED, result={"metrics": metrics})
+        do(engine, single.finish, job.id, attempt, JobStatus.FINISHED, result={"metrics": metrics})
         done += 1
     return done
 

@@ -12,6 +12,7 @@ from core import jobs
 from core.db.session import transaction
 from core.jobs import Line, Point
 from core.status import JobStatus
+from tests.support import single
 from tests.support.api_cases import Http, assert_problem
 
 STREAM = {"Accept": "text/event-stream"}
@@ -30,7 +31,7 @@ def plain(found: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
 def step(http: Http, claim: jobs.Claim, number: int) -> None:
     """Write a chunk of one point and a line of the log."""
     with transaction(http.app.state.context.engine) as session:
-        jobs.record_metrics(
+        single.record_metrics(
             session,
             claim.job_id,
             claim.attempt,
@@ -42,7 +43,7 @@ def step(http: Http, claim: jobs.Claim, number: int) -> None:
 
 def finish(http: Http, claim: jobs.Claim) -> None:
     with transaction(http.app.state.context.engine) as session:
-        jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+        single.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from core import jobs
 from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.events import TrainingEnded
 from core.spec import JobSpec
 from core.status import JobStatus
 from core.training.loop import train
+from tests.support import single
 from tests.support.api_cases import SPEC, Http, assert_problem
 
 
@@ -27,7 +27,7 @@ def test_insights_are_kept_with_the_end(everywhere: Http, seen: dict[str, Any]) 
     claim = everywhere.claimed(everywhere.submitted()["id"])
     assert_problem(everywhere.get(f"/v1/jobs/{claim.job_id}/insights"), 404)
     with transaction(everywhere.app.state.context.engine) as session:
-        jobs.finish(
+        single.finish(
             session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={}, insights=seen
         )
     found = everywhere.get(f"/v1/jobs/{claim.job_id}/insights").json()

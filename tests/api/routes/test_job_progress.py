@@ -14,6 +14,7 @@ from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.db.tables import Experiment, Job
 from core.settings import Settings
+from tests.support import single
 from tests.support.api_cases import Http, assert_problem, close
 
 
@@ -29,7 +30,7 @@ def record(
     progress: dict[str, Any] | None = None,
 ) -> None:
     with transaction(http.app.state.context.engine) as session:
-        jobs.record_metrics(
+        single.record_metrics(
             session, claim.job_id, claim.attempt, sequence, given, progress=progress
         )
 

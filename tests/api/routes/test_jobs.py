@@ -20,6 +20,7 @@ from core.db.tables import Job
 from core.settings import Settings
 from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
+from tests.support import single
 from tests.support.api_cases import SPEC, Http, assert_problem, close
 
 
@@ -298,7 +299,7 @@ def test_cancel_and_finish_race_to_exactly_one_end(everywhere: Http) -> None:
 
         def finish(claim: jobs.Claim = claim) -> None:
             with transaction(everywhere.app.state.context.engine) as session:
-                jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+                single.finish(session, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
 
         with ThreadPoolExecutor(2) as pool:
             cancelling = pool.submit(everywhere.post, f"/v1/jobs/{job['id']}/cancel")

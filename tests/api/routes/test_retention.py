@@ -7,6 +7,7 @@ from typing import Any
 from core import jobs
 from core.db.session import transaction
 from core.status import JobStatus
+from tests.support import single
 from tests.support.api_cases import Http, assert_problem
 
 RULES = {"checkpoints_days": 0, "models_days": 0}
@@ -32,7 +33,7 @@ def with_checkpoint(http: Http, *, end: bool) -> tuple[str, str]:
         )  # fmt: skip
     if end:
         with transaction(context.engine) as session:
-            jobs.finish(session, job_id, claim.attempt, JobStatus.CANCELLED)
+            single.finish(session, job_id, claim.attempt, JobStatus.CANCELLED)
     return job_id, key
 
 
@@ -77,9 +78,9 @@ def test_curves_of_old_jobs_keep_their_outline(everywhere: Http) -> None:
         claim = http.claimed(http.submitted()["id"])
         points = [jobs.Point("train/loss", step, 0, step, abs(step - 777)) for step in range(count)]
         with transaction(engine) as session:
-            jobs.record_metrics(session, claim.job_id, claim.attempt, 1, points[:1500])
-            jobs.record_metrics(session, claim.job_id, claim.attempt, 2, points[1500:])
-            jobs.finish(session, claim.job_id, claim.attempt, JobStatus.CANCELLED)
+            single.record_metrics(session, claim.job_id, claim.attempt, 1, points[:1500])
+            single.record_metrics(session, claim.job_id, claim.attempt, 2, points[1500:])
+            single.finish(session, claim.job_id, claim.attempt, JobStatus.CANCELLED)
         ids.append(claim.job_id)
     assert collected(http, dry_run=False) == []
     assert collected(http, metrics_days=0) == [("metrics", ids[0])]

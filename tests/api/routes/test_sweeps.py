@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from core import jobs, sweeps
+from core import sweeps
 from core.db.session import transaction
 from core.status import JobStatus
+from tests.support import single
 from tests.support.api_cases import SPEC, Http, assert_problem
 
 SWEEP: dict[str, Any] = {
@@ -37,7 +38,7 @@ def train(http: Http, sweep_id: str) -> None:
             claim = http.claimed(trial["job_id"])
             result = {"metrics": {"valid/accuracy": trial["number"] / 10}}
             with transaction(engine) as session:
-                jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+                single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
 
 
 def test_the_folds_of_a_trial_are_shown(http: Http) -> None:
@@ -50,7 +51,7 @@ def test_the_folds_of_a_trial_are_shown(http: Http) -> None:
         claim = http.claimed(fold["job_id"])
         result = {"metrics": {"valid/accuracy": value}}
         with transaction(engine) as session:
-            jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+            single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
     assert http.get(f"/v1/sweeps/{sweep_id}").json()["trials"]["queued"] == 1
     sweeps.advance(engine, sweep_id)
     first, *_ = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
@@ -145,9 +146,11 @@ def test_a_budget_is_shown_and_ends_a_sweep(http: Http) -> None:
     (trial,) = http.get(f"/v1/sweeps/{sweep_id}/trials").json()["items"]
     claim = http.claimed(trial["job_id"])
     with transaction(engine) as session:
-        jobs.record_metrics(session, claim.job_id, 1, 0, [], progress={"step": 9, "epoch": epochs})
+        single.record_metrics(
+            session, claim.job_id, 1, 0, [], progress={"step": 9, "epoch": epochs}
+        )
         result = {"metrics": {"valid/accuracy": 0.5}}
-        jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+        single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
     sweeps.advance(engine, sweep_id)
     sweep = http.get(f"/v1/sweeps/{sweep_id}").json()
     assert (sweep["status"], sweep["stopped_by"]) == ("finished", "epochs")

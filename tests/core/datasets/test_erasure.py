@@ -18,6 +18,7 @@ from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion
 from core.errors import ConflictError, NotFoundError
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import do, spec
 
 LINES = ["x,label", *(f"{number}.5,{'ab'[number % 2]}" for number in range(200))]
@@ -53,7 +54,7 @@ def end(engine: Engine, job_id: str, status: JobStatus = JobStatus.FINISHED) -> 
     claim = do(engine, jobs.claim, job_id, node="n", worker="w", lease_seconds=30)
     assert claim is not None
     result = {"model_key": "k", "model_digest": "d" * 64, "weights_digest": "d" * 64}
-    do(engine, jobs.finish, job_id, claim.attempt, status, result=result)
+    do(engine, single.finish, job_id, claim.attempt, status, result=result)
 
 
 def request(engine: Engine, version: int = 1, reason: str = "") -> DatasetVersion:

@@ -11,6 +11,7 @@ from core.db.engine import make_engine
 from core.db.session import reading
 from core.errors import ConflictError, NotFoundError
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 
 
@@ -34,7 +35,7 @@ def test_cancelling_a_job_that_runs_asks_its_attempt(engine: Engine) -> None:
     first = do(engine, jobs.cancel, claim.job_id)
     assert first.cancel_requested_at is not None
     assert do(engine, jobs.signals, claim.owned)[claim.job_id].cancel_requested
-    done = do(engine, jobs.finish, claim.job_id, 1, JobStatus.CANCELLED)
+    done = do(engine, single.finish, claim.job_id, 1, JobStatus.CANCELLED)
     assert done.status is JobStatus.CANCELLED
     with reading(engine) as session:
         kinds = [event.kind for event in jobs.events(session, claim.job_id)]
@@ -43,7 +44,7 @@ def test_cancelling_a_job_that_runs_asks_its_attempt(engine: Engine) -> None:
 
 def test_an_ended_job_takes_no_orders(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED)
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED)
     for order in (jobs.cancel, jobs.pause, jobs.resume):
         with pytest.raises(ConflictError, match="is finished and cannot"):
             do(engine, order, claim.job_id)

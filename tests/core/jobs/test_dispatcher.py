@@ -5,6 +5,7 @@ from sqlalchemy import Engine
 from core import jobs
 from core.db.session import transaction
 from core.errors import UnavailableError
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, queued
 
 
@@ -83,7 +84,7 @@ def test_what_is_not_to_run_is_not_notified(engine: Engine) -> None:
     waits = queued(engine)
     for _ in range(2):
         claim = claimed(engine, waits.id)
-        do(engine, jobs.lose, waits.id, claim.attempt, cause={"kind": "signal"})
+        do(engine, single.lose, waits.id, claim.attempt, cause={"kind": "signal"})
     assert due(engine) == []
     pass_time(engine, 2)
     assert due(engine) == [waits.id]

@@ -9,6 +9,7 @@ from core import jobs, nodes
 from core.db.clock import now
 from core.db.session import transaction
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import LEASE, claimed, do, pass_time, queued
 
 SIGNAL = {"kind": "signal", "message": "killed by SIGKILL"}
@@ -29,7 +30,7 @@ def take(engine: Engine, job_id: str, worker: str, node: str) -> jobs.Claim | No
 def lose(engine: Engine, claim: jobs.Claim | None, cause: dict[str, Any], **more: Any) -> JobStatus:
     """Lose the attempt; how the job stands then. Its backoff is over at once."""
     assert claim is not None
-    status = do(engine, jobs.lose, claim.job_id, claim.attempt, cause=cause, **more).status
+    status = do(engine, single.lose, claim.job_id, claim.attempt, cause=cause, **more).status
     with transaction(engine) as session:
         session.execute(text("UPDATE jobs SET not_before = 0"))
     return status
@@ -99,7 +100,7 @@ def test_what_a_machine_lost_is_never_charged_and_waits_longer_each_time(engine:
     waits = []
     for _ in range(12):
         claim = claimed(engine, job.id)
-        row = do(engine, jobs.lose, job.id, claim.attempt, cause=FULL, charged=False)
+        row = do(engine, single.lose, job.id, claim.attempt, cause=FULL, charged=False)
         assert (row.status, row.infra_failures) == (JobStatus.QUEUED, 0)
         seconds = row.not_before - do(engine, lambda s: s.scalar(select(now())))
         waits.append(round(seconds.total_seconds()))
@@ -144,7 +145,7 @@ def test_two_losses_on_one_sick_node_and_none_elsewhere_fail_nothing(engine: Eng
         lose(engine, take(engine, job.id, "sick", "n1"), SIGNAL)
         claim = take(engine, job.id, "well", "n2")
         assert claim is not None
-        ended = do(engine, jobs.finish, job.id, claim.attempt, JobStatus.FINISHED)
+        ended = do(engine, single.finish, job.id, claim.attempt, JobStatus.FINISHED)
         assert ended.status is JobStatus.FINISHED
 
 

@@ -9,6 +9,7 @@ from core.db.tables import JobEvent, LogLine
 from core.errors import InvalidError
 from core.jobs import Line, Position
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 
 
@@ -45,7 +46,7 @@ def told(engine: Engine, job_id: str, position: Position = Position()) -> list[s
 def chunk(engine: Engine, claim: jobs.Claim, number: int, *steps: int, said: str = "") -> None:
     lines = [Line(number, "info", said)] if said else []
     given = [point for step in steps for point in points(step)]
-    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, number, given, lines=lines)
+    do(engine, single.record_metrics, claim.job_id, claim.attempt, number, given, lines=lines)
 
 
 def test_points_lines_and_changes_come_in_order_until_the_end(engine: Engine) -> None:
@@ -53,7 +54,7 @@ def test_points_lines_and_changes_come_in_order_until_the_end(engine: Engine) ->
     chunk(engine, claim, 1, 1, 2, said="begun")
     chunk(engine, claim, 2, 3)
     assert not looked(engine, claim.job_id).over
-    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+    do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
     found = told(engine, claim.job_id)
     assert sorted(found) == sorted(["submitted", "claimed", "1 2", "begun", "3", "finished"])
     assert found[0] == "submitted"
@@ -64,7 +65,7 @@ def test_who_goes_on_from_any_place_gets_the_rest(engine: Engine) -> None:
     claim = claimed(engine)
     for number in range(1, 50):
         chunk(engine, claim, number, number, said=f"line {number}" if number % 3 == 0 else "")
-    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
+    do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
     everything = told(engine, claim.job_id)
     assert len(everything) == len(set(everything)) == 49 + 16 + 3
     position, seen = Position(), 0
@@ -82,7 +83,7 @@ def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
         engine, jobs.record_checkpoint, first.job_id, first.attempt, step=2, epoch=0,
         key="k", size_bytes=1, digest="d",
     )  # fmt: skip
-    do(engine, jobs.lose, first.job_id, first.attempt, cause={"kind": "signal"})
+    do(engine, single.lose, first.job_id, first.attempt, cause={"kind": "signal"})
     pass_time(engine, 100)
     second = claimed(engine, first.job_id)
     chunk(engine, second, 1, 3, 4)
@@ -93,7 +94,7 @@ def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
 def test_of_two_points_of_a_metric_at_one_step_the_last_is_told(engine: Engine) -> None:
     claim = claimed(engine)
     step, epoch = (jobs.Point("train/loss", 7, 1, 0, value) for value in (0.5, 0.25))
-    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])
+    do(engine, single.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])
     [news] = [
         update.content
         for update in looked(engine, claim.job_id).items
@@ -107,9 +108,9 @@ def test_a_line_is_kept_once_however_often_it_is_written(engine: Engine) -> None
     claim = claimed(engine)
     lines = [Line(number, "info", f"said {number}") for number in (1, 2)]
     for _ in range(2):
-        do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 1, [], lines=lines)
+        do(engine, single.record_metrics, claim.job_id, claim.attempt, 1, [], lines=lines)
     beyond = [Line(jobs.MOST_LINES + 1, "info", "too much")]
-    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 2, [], lines=beyond)
+    do(engine, single.record_metrics, claim.job_id, claim.attempt, 2, [], lines=beyond)
     with reading(engine) as session:
         assert [one.text for one in jobs.log_lines(session, claim.job_id)] == ["said 1", "said 2"]
 

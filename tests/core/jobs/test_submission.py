@@ -13,6 +13,7 @@ from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion, Experiment, Job
 from core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, dataset_version, do, pass_time, queued, spec
 
 
@@ -92,7 +93,7 @@ def test_a_submission_that_fails_leaves_its_key_free(engine: Engine) -> None:
 def test_a_retry_is_a_new_job_that_names_the_old_one(engine: Engine) -> None:
     claim = claimed(engine)
     cause = {"kind": "user_error", "message": "NaN"}
-    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FAILED, cause=cause)
+    do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FAILED, cause=cause)
     new = do(engine, jobs.retry, claim.job_id, owner="ada")
     with reading(engine) as session:
         old = jobs.get(session, claim.job_id)
@@ -107,7 +108,7 @@ def test_retrying_a_job_that_waits_after_a_loss_ends_the_wait(engine: Engine) ->
     job = queued(engine)
     for _ in range(2):
         claim = claimed(engine, job.id)
-        do(engine, jobs.lose, job.id, claim.attempt, cause={"kind": "signal"})
+        do(engine, single.lose, job.id, claim.attempt, cause={"kind": "signal"})
     again = {"node": "n", "worker": "w", "lease_seconds": 5}
     assert do(engine, jobs.claim, job.id, **again) is None
     do(engine, jobs.retry, job.id, owner="ada")
@@ -118,7 +119,7 @@ def test_what_cannot_be_retried(engine: Engine) -> None:
     claim = claimed(engine)
     with pytest.raises(ConflictError, match="running"):
         do(engine, jobs.retry, claim.job_id, owner="ada")
-    do(engine, jobs.finish, claim.job_id, claim.attempt, JobStatus.FINISHED)
+    do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FINISHED)
     with pytest.raises(ConflictError, match="finished"):
         do(engine, jobs.retry, claim.job_id, owner="ada")
     with pytest.raises(NotFoundError):

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core import jobs, models
+from core import models
 from core.errors import InvalidError, NotFoundError
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 
 
@@ -20,7 +21,7 @@ def trained(engine: Engine) -> list[str]:
         job_id = queued(engine).id
         attempt = claimed(engine, job_id).attempt
         result = {"model_key": "k", "model_digest": job_id}
-        do(engine, jobs.finish, job_id, attempt, JobStatus.FINISHED, result=result)
+        do(engine, single.finish, job_id, attempt, JobStatus.FINISHED, result=result)
         do(engine, models.register, "pets", job_id, owner="local")
         job_ids.append(job_id)
     do(engine, models.set_alias, "pets", "champion", 2, owner="local")

@@ -21,6 +21,7 @@ from core.db.tables import Delivery, Webhook
 from core.errors import ConflictError, InvalidError, NotFoundError
 from core.notices import outbox
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 from tests.support.receivers import Receiver, receiver
 from tests.support.sweep_cases import rounds, schema, started
@@ -82,8 +83,8 @@ def test_the_end_of_a_job_is_sent_with_a_signature(engine: Engine, other: Receiv
     webhook = add(engine, other.url + "/hook?for=me", events=["job.finished", "job.failed"])
     job = claimed(engine)
     result = {"metrics": {"test/accuracy": 0.5, "test/loss": float("nan")}, "weights_digest": "f"}
-    do(engine, jobs.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
-    do(engine, jobs.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
+    do(engine, single.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
+    do(engine, single.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
     do(engine, jobs.cancel, queued(engine).id)
     with reading(engine) as session:
         assert notices.due(session) == [webhook.id]
@@ -132,7 +133,7 @@ def test_a_lost_job_is_announced_once_it_has_failed(engine: Engine) -> None:
         session.execute(text("UPDATE jobs SET max_attempts = 1"))
         claim = jobs.claim(session, job.id, node="n", worker="w", lease_seconds=30)
         assert claim is not None
-        jobs.lose(session, job.id, claim.attempt, cause={"kind": "signal", "message": "killed"})
+        single.lose(session, job.id, claim.attempt, cause={"kind": "signal", "message": "killed"})
     [row] = deliveries(engine, webhook)
     assert (row.event, row.data["cause"]["message"]) == ("job.failed", "killed")
 
@@ -234,7 +235,7 @@ def test_an_unreachable_server_raises_nothing(engine: Engine) -> None:
 def test_changes_of_data_and_models_are_announced(engine: Engine, tmp_path: Path) -> None:
     job = claimed(engine)
     result = {"model_key": "models/1", "model_digest": "0" * 64, "weights_digest": "1" * 64}
-    do(engine, jobs.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
+    do(engine, single.finish, job.job_id, job.attempt, JobStatus.FINISHED, result=result)
     webhook = add(engine)
     parsed = ParsedDataset(tmp_path / "x", "csv", schema(), "5" * 64, 7)
     for _ in range(2):  # the second round changes nothing

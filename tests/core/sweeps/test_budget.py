@@ -13,6 +13,7 @@ from core.errors import ConflictError
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, rounds, started, table
 
@@ -41,7 +42,7 @@ def train(engine: Engine, job_id: str, epochs: int) -> int:
     """Claim a job and record progress up to an epoch; return the attempt number."""
     claim = claimed(engine, job_id)
     progress: dict[str, Any] = {"step": 10 * epochs, "epoch": epochs}
-    do(engine, jobs.record_metrics, job_id, claim.attempt, 0, [], progress=progress)
+    do(engine, single.record_metrics, job_id, claim.attempt, 0, [], progress=progress)
     return claim.attempt
 
 
@@ -61,7 +62,7 @@ def test_queued_and_running_jobs_end_when_the_time_is_used_up(engine: Engine) ->
     assert stopped.cause is not None
     assert (stopped.status, stopped.cause["kind"]) == (JobStatus.CANCELLED, "budget")
     assert do(engine, jobs.get, second).cancel_requested_at is not None
-    do(engine, jobs.finish, second, attempt, JobStatus.CANCELLED)
+    do(engine, single.finish, second, attempt, JobStatus.CANCELLED)
     sweeps.advance(engine, sweep_id)
     assert row(engine, sweep_id).status is SweepStatus.FINISHED
     assert do(engine, sweeps.counts, sweep_id) == {"cancelled": 3, "finished": 1}
@@ -93,11 +94,11 @@ def test_no_more_trials_start_than_the_epochs_allow(engine: Engine) -> None:
     assert sweeps.advance(engine, sweep_id) == sweeps.Advance(ended=2)
     assert row(engine, sweep_id).stopped_by is None
     progress = {"step": 999, "epoch": EPOCHS - 5}
-    do(engine, jobs.record_metrics, last, attempt, 0, [], progress=progress)
+    do(engine, single.record_metrics, last, attempt, 0, [], progress=progress)
     sweeps.advance(engine, sweep_id)
     assert row(engine, sweep_id).stopped_by == "epochs"
     assert do(engine, jobs.get, last).cancel_requested_at is not None
-    do(engine, jobs.finish, last, attempt, JobStatus.CANCELLED)
+    do(engine, single.finish, last, attempt, JobStatus.CANCELLED)
     sweeps.advance(engine, sweep_id)
     assert row(engine, sweep_id).status is SweepStatus.FINISHED
     assert spent(engine, sweep_id).epochs == most

@@ -10,6 +10,7 @@ from core.errors import ConflictError, InvalidError
 from core.search.study import Study
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, points, rounds, started, table
 
@@ -31,7 +32,7 @@ def fail(engine: Engine, sweep_id: str, number: int) -> None:
     job = table(engine, sweep_id)[number][1]
     claim = claimed(engine, job.id)
     cause = {"kind": "user_error", "message": "no"}
-    do(engine, jobs.finish, job.id, claim.attempt, JobStatus.FAILED, cause=cause)
+    do(engine, single.finish, job.id, claim.attempt, JobStatus.FAILED, cause=cause)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -113,12 +114,12 @@ def test_a_retried_trial_is_judged_from_its_first_epoch(engine: Engine) -> None:
     claims = [claimed(engine, job.id) for _, job in table(engine, sweep_id)]
     for claim, level in zip(claims, (0.9, 0.1), strict=True):
         reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in (1, 2, 3)]
-        do(engine, jobs.record_metrics, claim.job_id, 1, 1, reported)
+        do(engine, single.record_metrics, claim.job_id, 1, 1, reported)
     sweeps.advance(engine, sweep_id)
     attributes = dict(table(engine, sweep_id)[0][0].attributes or {})
     rungs = {key for key in attributes if key.startswith("completed_rung_")}
     assert rungs
-    do(engine, jobs.finish, claims[0].job_id, 1, JobStatus.FAILED, cause={"kind": "user_error"})
+    do(engine, single.finish, claims[0].job_id, 1, JobStatus.FAILED, cause={"kind": "user_error"})
     sweeps.advance(engine, sweep_id)
     assert do(engine, sweeps.retry_failed, sweep_id) == 1
     trial = table(engine, sweep_id)[0][0]

@@ -11,6 +11,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.present import present
 from tests.support.sweep_cases import finish, rounds, started, table
@@ -74,7 +75,7 @@ def test_trials_without_a_run_are_not_behind_until_they_are_among_the_best(engin
     for (_, job), value in zip(table(engine, sweep_id), (0.5, 0.9, 0.7), strict=True):
         claimed(engine, job.id)
         reported = [jobs.Point("valid/accuracy", 10, 1, 1, value)]
-        do(engine, jobs.record_metrics, job.id, 1, 1, reported)
+        do(engine, single.record_metrics, job.id, 1, 1, reported)
         finish(engine, sweep_id, only=[job.id], value=value)
     with transaction(engine) as session:
         for job_id in jobs.behind(session, trials=True):
@@ -112,7 +113,7 @@ def test_no_step_of_a_sweep_has_two_values_after_trials_are_retried(engine: Engi
         """End a trial, with a failed job unless it has a value; MLflow gets the points."""
         job = table(engine, sweep_id)[number][1]
         if value is None:
-            do(engine, jobs.finish, job.id, claimed(engine, job.id).attempt, JobStatus.FAILED)
+            do(engine, single.finish, job.id, claimed(engine, job.id).attempt, JobStatus.FAILED)
         else:
             finish(engine, sweep_id, only=[job.id], value=value)
         sweeps.advance(engine, sweep_id)

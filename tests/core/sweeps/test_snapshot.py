@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 from core import jobs, sweeps
 from core.db.tables import Trial
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time
 from tests.support.sweep_cases import finish, rounds, started, table
 
@@ -20,7 +21,7 @@ def report(engine: Engine, job_id: str, attempt: int, epochs: range, level: floa
     """Log some epochs of an attempt."""
     reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level + e / 100) for e in epochs]
     progress = {"step": 10 * epochs[-1], "epoch": epochs[-1]}
-    do(engine, jobs.record_metrics, job_id, attempt, epochs[0], reported, progress=progress)
+    do(engine, single.record_metrics, job_id, attempt, epochs[0], reported, progress=progress)
 
 
 def course(engine: Engine, cache: sweeps.SnapshotCache | None, **given: Any) -> list[Any]:
@@ -39,9 +40,9 @@ def course(engine: Engine, cache: sweeps.SnapshotCache | None, **given: Any) -> 
                 attempts[job.id] = claimed(engine, job.id).attempt
                 report(engine, job.id, attempts[job.id], range(1, 3), level)
             elif job.cancel_requested_at is not None:
-                do(engine, jobs.finish, job.id, attempts[job.id], JobStatus.CANCELLED)
+                do(engine, single.finish, job.id, attempts[job.id], JobStatus.CANCELLED)
             elif trial.number == 4 and attempts[job.id] == 1:
-                do(engine, jobs.lose, job.id, 1, cause={"kind": "signal"})
+                do(engine, single.lose, job.id, 1, cause={"kind": "signal"})
             elif (step + trial.number) % 2:
                 report(engine, job.id, attempts[job.id], range(3, 6), level)
                 finish(engine, sweep_id, only=[job.id], value=level)

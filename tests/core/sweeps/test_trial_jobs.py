@@ -12,6 +12,7 @@ from core.db.tables import Job, Trial
 from core.errors import ConflictError, InvalidError
 from core.spec.job import DIGITS
 from core.status import JobStatus, SweepStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, points
 from tests.support.sweep_cases import started, table
 
@@ -38,13 +39,13 @@ def finish(engine: Engine, job: Job, value: float, attempt: int = 1) -> None:
     if job.status is JobStatus.QUEUED:
         claimed(engine, job.id)
     result = {"metrics": {"valid/accuracy": value}}
-    do(engine, jobs.finish, job.id, attempt, JobStatus.FINISHED, result=result)
+    do(engine, single.finish, job.id, attempt, JobStatus.FINISHED, result=result)
 
 
 def fail(engine: Engine, job: Job) -> None:
     claimed(engine, job.id)
     cause = {"kind": "user_error", "message": "the loss is no number"}
-    do(engine, jobs.finish, job.id, 1, JobStatus.FAILED, cause=cause)
+    do(engine, single.finish, job.id, 1, JobStatus.FAILED, cause=cause)
 
 
 def test_each_fold_is_a_job_and_the_objective_is_their_mean(engine: Engine) -> None:
@@ -95,7 +96,7 @@ def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) ->
     assert sweeps.advance(engine, sweep_id).ended == 0
     assert do(engine, sweeps.counts, sweep_id) == {"running": 1}
     assert do(engine, jobs.get, third.id).cancel_requested_at is not None
-    do(engine, jobs.finish, third.id, 1, JobStatus.CANCELLED)
+    do(engine, single.finish, third.id, 1, JobStatus.CANCELLED)
     assert sweeps.advance(engine, sweep_id).ended == 1
     outcome = trial(engine, sweep_id)
     assert (outcome.status, outcome.objectives) == ("failed", None)
@@ -146,7 +147,7 @@ def test_a_pruner_sees_the_mean_of_all_folds(engine: Engine, cached: bool) -> No
 
     def report(job: Job, epochs: range, level: float) -> None:
         logged = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in epochs]
-        do(engine, jobs.record_metrics, job.id, 1, epochs[0], logged,
+        do(engine, single.record_metrics, job.id, 1, epochs[0], logged,
            progress={"epoch": epochs[-1], "step": 10 * epochs[-1]})  # fmt: skip
 
     # The worse fold alone would be pruned. Epochs that a fold has not reached do not count.
@@ -158,7 +159,7 @@ def test_a_pruner_sees_the_mean_of_all_folds(engine: Engine, cached: bool) -> No
     report(second, range(3, 4), 0.4)
     assert sweeps.advance(engine, sweep_id, cache).pruned == 1
     for job in (first, second):
-        do(engine, jobs.finish, job.id, 1, JobStatus.CANCELLED)
+        do(engine, single.finish, job.id, 1, JobStatus.CANCELLED)
     sweeps.advance(engine, sweep_id, cache)
     assert trial(engine, sweep_id).status == "pruned"
     assert {job.status for job in folds(engine, sweep_id)} == {JobStatus.PRUNED}
@@ -169,7 +170,7 @@ def test_budgets_count_every_fold(engine: Engine) -> None:
     assert len(table(engine, sweep_id)) == 2
     for job in folds(engine, sweep_id):
         claimed(engine, job.id)
-        do(engine, jobs.record_metrics, job.id, 1, 1, points(1), progress={"epoch": 4, "step": 9})
+        do(engine, single.record_metrics, job.id, 1, 1, points(1), progress={"epoch": 4, "step": 9})
     with reading(engine) as session:
         spent = sweeps.spent(session, sweeps.get(session, sweep_id))
     assert (spent.epochs, spent.promised) == (12, 168)
@@ -181,7 +182,7 @@ def test_cancelling_ends_every_fold(engine: Engine) -> None:
     do(engine, sweeps.cancel, sweep_id)
     states = [job.status for number in (0, 1) for job in folds(engine, sweep_id, number)]
     assert states == [JobStatus.RUNNING, *[JobStatus.CANCELLED] * 5]
-    do(engine, jobs.finish, folds(engine, sweep_id)[0].id, 1, JobStatus.CANCELLED)
+    do(engine, single.finish, folds(engine, sweep_id)[0].id, 1, JobStatus.CANCELLED)
     sweeps.advance(engine, sweep_id)
     assert do(engine, sweeps.counts, sweep_id) == {"cancelled": 2}
 

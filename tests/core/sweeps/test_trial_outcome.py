@@ -6,11 +6,12 @@ import random
 import pytest
 from sqlalchemy import Engine
 
-from core import jobs, sweeps
+from core import sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.status import JobStatus
 from core.sweeps.trial_outcome import Ranked, best_of, dominates
+from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import started, table
 
@@ -45,7 +46,7 @@ def test_kept_best_trials_equal_a_full_comparison(engine: Engine, objective: obj
         claim = claimed(engine, job.id)
         metrics = {"valid/accuracy": accuracy, "valid/loss": loss}
         done = JobStatus.FINISHED
-        do(engine, jobs.finish, job.id, claim.attempt, done, result={"metrics": metrics})
+        do(engine, single.finish, job.id, claim.attempt, done, result={"metrics": metrics})
         sweeps.advance(engine, sweep_id)
         with transaction(engine) as session:
             sweep = session.get_one(Sweep, sweep_id)

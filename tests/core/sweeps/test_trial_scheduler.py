@@ -14,6 +14,7 @@ from core.search.study import Study
 from core.spec.sweep import SweepChanges
 from core.status import JobStatus, SweepStatus
 from core.sweeps import trial_scheduler
+from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 from tests.support.sweep_cases import finish, points, rounds, started, table
 
@@ -145,7 +146,7 @@ def test_a_trial_ends_as_its_job(engine: Engine) -> None:
     job_ids = [job.id for _, job in table(engine, sweep_id)]
     claim = claimed(engine, job_ids[0])
     cause = {"kind": "user_error", "message": "the loss is no number"}
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FAILED, cause=cause)
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FAILED, cause=cause)
     finish(engine, sweep_id, only=job_ids[1:2], value=float("nan"))
     do(engine, jobs.cancel, job_ids[2])
     finish(engine, sweep_id, only=job_ids[3:])
@@ -165,7 +166,7 @@ def test_a_lost_job_keeps_its_trial(engine: Engine) -> None:
     sweeps.advance(engine, sweep_id)
     ((_, job),) = table(engine, sweep_id)
     claimed(engine, job.id)
-    do(engine, jobs.lose, job.id, 1, cause={"kind": "signal"})
+    do(engine, single.lose, job.id, 1, cause={"kind": "signal"})
     assert sweeps.advance(engine, sweep_id) == sweeps.Advance()
     rounds(engine, sweep_id)
     ((trial, job),) = table(engine, sweep_id)
@@ -195,7 +196,7 @@ def test_cancelling_ends_queued_jobs_and_starts_none(engine: Engine) -> None:
     do(engine, sweeps.cancel, sweep_id)
     assert sweeps.advance(engine, sweep_id).ended == 2
     assert do(engine, sweeps.unfinished) == [sweep_id]
-    do(engine, jobs.finish, running, 1, JobStatus.CANCELLED)
+    do(engine, single.finish, running, 1, JobStatus.CANCELLED)
     assert sweeps.advance(engine, sweep_id).ended == 1
     assert do(engine, sweeps.unfinished) == []
     assert do(engine, sweeps.counts, sweep_id) == {"cancelled": 3}
@@ -221,15 +222,15 @@ def test_a_trial_far_worse_than_the_others_is_pruned(engine: Engine) -> None:
     for job_id, level in zip(job_ids, (0.9, 0.8, 0.1), strict=True):
         claimed(engine, job_id)
         reported = [jobs.Point("valid/accuracy", 10 * e, e, e, level) for e in (1, 2)]
-        do(engine, jobs.record_metrics, job_id, 1, 1, reported,
+        do(engine, single.record_metrics, job_id, 1, 1, reported,
            progress={"step": 20, "epoch": 2, "last": {"valid/accuracy": level}})  # fmt: skip
     finish(engine, sweep_id, only=job_ids[:2])
     assert sweeps.advance(engine, sweep_id) == sweeps.Advance(ended=2, pruned=1)
     with reading(engine) as session:
         assert jobs.get(session, job_ids[2]).cancel_requested_at is not None
     # The worker ends it as it ends a cancelled one.
-    do(engine, jobs.finish, job_ids[2], 1, JobStatus.CANCELLED, cause={"kind": "cancelled"})
-    do(engine, jobs.finish, job_ids[2], 1, JobStatus.CANCELLED, cause={"kind": "cancelled"})
+    do(engine, single.finish, job_ids[2], 1, JobStatus.CANCELLED, cause={"kind": "cancelled"})
+    do(engine, single.finish, job_ids[2], 1, JobStatus.CANCELLED, cause={"kind": "cancelled"})
     sweeps.advance(engine, sweep_id)
     trial, job = table(engine, sweep_id)[2]
     assert (trial.status, job.status, trial.objectives) == ("pruned", JobStatus.PRUNED, [0.1])

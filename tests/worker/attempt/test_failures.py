@@ -16,6 +16,7 @@ from core.data.storage.stores import Store
 from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.status import AttemptStatus, JobStatus
+from tests.support import single
 from tests.support.databases import PostgresServer
 from tests.support.present import present
 from tests.support.worker_cases import LONG, Bench, until
@@ -244,7 +245,7 @@ def test_who_was_replaced_while_the_database_was_away_trains_no_more(
         runner = psutil.Process(present(bench.equipment.runner_pid))
         with transaction(bench.engine) as session:
             # As long as this is not committed the lease cannot be renewed.
-            jobs.lose(session, job_id, 1, cause={"kind": "test"})
+            single.lose(session, job_id, 1, cause={"kind": "test"})
             until(lambda: runner.status() == psutil.STATUS_STOPPED)
         until(lambda: not runner.is_running())
     assert bench.attempts(job_id)[0].status is AttemptStatus.LOST
@@ -256,7 +257,7 @@ def test_a_superseded_attempt_stops_and_leaves_no_trace(bench: Bench, calm: str)
         until(lambda: checkpointed(bench, job_id))
         runner = bench.equipment.runner_pid
         with transaction(bench.engine) as session:
-            jobs.lose(session, job_id, 1, cause={"kind": "test"})
+            single.lose(session, job_id, 1, cause={"kind": "test"})
             claim = jobs.claim(session, job_id, node="other", worker="other", lease_seconds=60)
         thread.join(30)
         assert not psutil.pid_exists(runner)
@@ -264,7 +265,7 @@ def test_a_superseded_attempt_stops_and_leaves_no_trace(bench: Bench, calm: str)
     assert (job.status, job.attempt) == (JobStatus.RUNNING, 2)
     assert claim is not None
     with transaction(bench.engine) as session:
-        jobs.release(session, job_id, 2)
+        single.release(session, job_id, 2)
     bench.again()
     bench.slot.work(job_id)
     assert len(bench.attempts(job_id)) == 3

@@ -15,6 +15,7 @@ from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.spec.stack import stack_key
 from core.status import AttemptStatus, JobStatus
+from tests.support import single
 from tests.support.databases import PostgresServer
 from tests.support.present import present
 from tests.support.sweep_cases import schema
@@ -154,7 +155,7 @@ def test_a_stack_that_was_replaced_during_an_outage_trains_no_more(
         with transaction(bench.engine) as session:
             # As long as this is not committed the lease cannot be renewed.
             for job_id in ids:
-                jobs.lose(session, job_id, 1, cause={"kind": "test"})
+                single.lose(session, job_id, 1, cause={"kind": "test"})
             until(lambda: runner.status() == psutil.STATUS_STOPPED)
         until(lambda: bench.equipment.counts._counts.total("attempts_superseded") == 2)
     for job_id in ids:
@@ -181,7 +182,7 @@ def test_a_member_that_another_attempt_took_over_writes_nothing_more(bench: Benc
     with bench.working(ids[0]):
         until(lambda: bench.history(ids[1]).get("train/loss"))
         with transaction(bench.engine) as session:
-            jobs.lose(session, ids[1], 1, cause={"kind": "test"})
+            single.lose(session, ids[1], 1, cause={"kind": "test"})
             taken = jobs.claim(session, ids[1], node="other", worker="other", lease_seconds=60)
         assert taken is not None
         until(lambda: bench.equipment.counts._counts.total("attempts_superseded") >= 1)

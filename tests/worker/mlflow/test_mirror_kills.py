@@ -14,6 +14,7 @@ from core.status import JobStatus
 from core.tracking import MlflowServer
 from tests.core.jobs.curves.test_metrics import record, resume_at
 from tests.core.sweeps.test_mirror_state import end_trials
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points
 from tests.support.present import present
 from tests.support.sweep_cases import finish, started
@@ -89,7 +90,7 @@ def test_no_step_is_missing_or_doubled(site: Bench, tracker: Tracker, place: str
         kill_at(site, job_id, PLACES[place])
         if attempt < 2:
             claim = resume_at(site.engine, claim, 2)
-    do(site.engine, jobs.finish, job_id, claim.attempt, JobStatus.CANCELLED)
+    do(site.engine, single.finish, job_id, claim.attempt, JobStatus.CANCELLED)
     kill_at(site, job_id, PLACES[place])
     complete(site, job_id)
     job = site.job(job_id)

@@ -14,6 +14,7 @@ from core import jobs, sweeps
 from core.db.session import reading
 from core.db.tables import Fold, Job, Sweep, Trial
 from core.spec.inference import EvaluationSpec
+from tests.support import single
 from tests.support.api_cases import Http, close
 from tests.support.job_cases import claimed, do
 from tests.support.present import present
@@ -107,11 +108,11 @@ def test_all_that_was_lost_is_mirrored_again(site: Bench, tracker: Tracker) -> N
     waiting_id = site.submit(experiment=uuid.uuid4().hex)
     claim = claimed(site.engine, waiting_id)
     point = jobs.Point("train/loss", 1, 0, 1, 0.5)
-    do(site.engine, jobs.record_metrics, waiting_id, claim.attempt, 1, [point])
+    do(site.engine, single.record_metrics, waiting_id, claim.attempt, 1, [point])
     mirrors = Mirrors(site)
     try:
         until(lambda: mirrors.jobs.sync(waiting_id))
-        do(site.engine, jobs.release, waiting_id, claim.attempt)
+        do(site.engine, single.release, waiting_id, claim.attempt)
         sweep_id = begun(site, n_trials=1, cross_validation={"folds": 2})
         folds = trained(site, sweep_id)
         assert len(folds) == 2

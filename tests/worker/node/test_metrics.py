@@ -5,10 +5,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from core import jobs
 from core.db.session import transaction
 from core.db.tables import Job
 from core.status import JobStatus
+from tests.support import single
 from tests.support.brokers import free_port
 from tests.support.job_cases import claimed, points, queued
 from tests.support.worker_cases import Bench, until
@@ -55,7 +55,7 @@ def test_the_scheduler_shows_how_the_rows_stand(engine: Engine) -> None:
     queued(engine)
     claim = claimed(engine)
     with transaction(engine) as session:
-        jobs.record_metrics(session, claim.job_id, 1, 1, points(1, 2))
+        single.record_metrics(session, claim.job_id, 1, 1, points(1, 2))
     shown = samples(generate_latest(SchedulerMetrics(engine).registry).decode())
     assert shown["chainrule_queue_jobscpu"] == 1
     assert shown["chainrule_leases"] == 1

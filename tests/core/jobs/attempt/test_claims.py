@@ -10,6 +10,7 @@ from core import jobs
 from core.db.session import reading
 from core.errors import SupersededError
 from core.status import AttemptStatus, JobStatus
+from tests.support import single
 from tests.support.job_cases import LEASE, claimed, do, pass_time, points, queued
 
 
@@ -101,19 +102,19 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
     assert do(engine, jobs.renew, old.owned, LEASE) == {}
     assert do(engine, jobs.signals, old.owned) == {}
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.record_metrics, *given, 0, points(1))
+        do(engine, single.record_metrics, *given, 0, points(1))
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.record_metrics, *given, 0, [], progress={"step": 3})
+        do(engine, single.record_metrics, *given, 0, [], progress={"step": 3})
     with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.record_checkpoint, *given, **checkpoint)
     with pytest.raises(SupersededError, match="no longer owns job"):
         do(engine, jobs.resumed, *given, 0)
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.finish, *given, JobStatus.FINISHED)
+        do(engine, single.finish, *given, JobStatus.FINISHED)
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.release, *given)
+        do(engine, single.release, *given)
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.lose, *given, cause={"kind": "signal"})
+        do(engine, single.lose, *given, cause={"kind": "signal"})
     with reading(engine) as session:
         job = jobs.get(session, old.job_id)
         assert (job.status, job.attempt, job.worker) == (JobStatus.RUNNING, 2, "w2")
@@ -122,10 +123,10 @@ def test_a_superseded_attempt_can_do_nothing(engine: Engine) -> None:
 
 def test_nor_can_one_whose_job_waits_again(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.release, claim.job_id, claim.attempt)
+    do(engine, single.release, claim.job_id, claim.attempt)
     assert do(engine, jobs.renew, claim.owned, LEASE) == {}
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.record_metrics, claim.job_id, claim.attempt, 0, points(1))
+        do(engine, single.record_metrics, claim.job_id, claim.attempt, 0, points(1))
 
 
 def test_a_number_from_the_future_owns_nothing(engine: Engine) -> None:
@@ -141,8 +142,8 @@ def test_the_next_attempt_gets_the_checkpoint(engine: Engine) -> None:
             key=f"k{step}", size_bytes=5, digest="d",
         )  # fmt: skip
     progress = {"step": 25, "epoch": 2, "best": {"loss": 0.5}}
-    do(engine, jobs.record_metrics, claim.job_id, 1, 0, [], progress=progress)
-    do(engine, jobs.lose, claim.job_id, 1, cause={"kind": "signal"})
+    do(engine, single.record_metrics, claim.job_id, 1, 0, [], progress=progress)
+    do(engine, single.lose, claim.job_id, 1, cause={"kind": "signal"})
     again = claimed(engine, claim.job_id)
     assert again.checkpoint is not None
     assert (again.checkpoint.key, again.checkpoint.step, again.checkpoint.bytes) == ("k20", 20, 5)

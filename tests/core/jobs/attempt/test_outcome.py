@@ -13,6 +13,7 @@ from core.db.session import reading
 from core.db.tables import Job
 from core.errors import ChainruleError, SupersededError
 from core.status import TERMINAL, AttemptStatus, JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 
 SIGNAL = {"kind": "signal", "message": "killed by SIGKILL"}
@@ -35,7 +36,7 @@ def test_an_end_is_written_on_job_and_attempt(engine: Engine, status: JobStatus)
     claim = claimed(engine)
     result = {"weights_digest": "abc", "metrics": {"test/loss": float("nan")}}
     made = do(
-        engine, jobs.finish, claim.job_id, 1, status, result=result, cause={"kind": "why"},
+        engine, single.finish, claim.job_id, 1, status, result=result, cause={"kind": "why"},
         exit_code=3, peak_memory_bytes=2**40,
     )  # fmt: skip
     job = seen(engine, claim.job_id)
@@ -53,17 +54,17 @@ def test_an_end_is_written_on_job_and_attempt(engine: Engine, status: JobStatus)
 def test_an_end_is_no_state_to_go_on_from(engine: Engine) -> None:
     claim = claimed(engine)
     with pytest.raises(ValueError, match="not an end"):
-        do(engine, jobs.finish, claim.job_id, 1, JobStatus.QUEUED)
+        do(engine, single.finish, claim.job_id, 1, JobStatus.QUEUED)
 
 
 def test_finishing_twice_is_finishing_once(engine: Engine) -> None:
     claim = claimed(engine)
-    first = do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 1})
-    again = do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 2})
+    first = do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 1})
+    again = do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED, result={"a": 2})
     assert again.finished_at == first.finished_at
     assert again.result == {"a": 1}
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.finish, claim.job_id, 1, JobStatus.FAILED)
+        do(engine, single.finish, claim.job_id, 1, JobStatus.FAILED)
     with reading(engine) as session:
         kinds = [event.kind for event in jobs.events(session, claim.job_id)]
     assert kinds == ["submitted", "claimed", "finished"]
@@ -75,13 +76,13 @@ def test_a_failure_that_was_not_ours_is_not_taken_for_ours(engine: Engine) -> No
     do(engine, jobs.reap)
     assert seen(engine, claim.job_id).status is JobStatus.FAILED
     with pytest.raises(SupersededError, match="no longer owns job"):
-        do(engine, jobs.finish, claim.job_id, 1, JobStatus.FAILED)
+        do(engine, single.finish, claim.job_id, 1, JobStatus.FAILED)
 
 
 def test_a_released_job_waits_again_uncharged(engine: Engine) -> None:
     claim = claimed(engine)
     for attempt in range(1, 6):
-        job = do(engine, jobs.release, claim.job_id, attempt, cause={"kind": "drained"})
+        job = do(engine, single.release, claim.job_id, attempt, cause={"kind": "drained"})
         assert (job.status, job.infra_failures, job.published_at) == (JobStatus.QUEUED, 0, None)
         assert claimed(engine, claim.job_id).attempt == attempt + 1
     with reading(engine) as session:
@@ -91,9 +92,9 @@ def test_a_released_job_waits_again_uncharged(engine: Engine) -> None:
 
 def test_the_first_loss_is_retried_at_once_the_next_after_a_pause(engine: Engine) -> None:
     claim = claimed(engine, queued(engine, max_attempts=5).id)
-    do(engine, jobs.lose, claim.job_id, 1, cause=SIGNAL, exit_code=-9)
+    do(engine, single.lose, claim.job_id, 1, cause=SIGNAL, exit_code=-9)
     claimed(engine, claim.job_id)
-    do(engine, jobs.lose, claim.job_id, 2, cause=SIGNAL)
+    do(engine, single.lose, claim.job_id, 2, cause=SIGNAL)
     given = {"node": "n", "worker": "w", "lease_seconds": 5}
     assert do(engine, jobs.claim, claim.job_id, **given) is None
     pass_time(engine, 2)
@@ -108,7 +109,7 @@ def lose_all(engine: Engine, job_id: str, most: int, cause: dict[str, str]) -> i
     for number in range(1, most + 1):
         pass_time(engine, 100)
         claim = claimed(engine, job_id)
-        if do(engine, jobs.lose, job_id, claim.attempt, cause=cause).status.terminal:
+        if do(engine, single.lose, job_id, claim.attempt, cause=cause).status.terminal:
             return number
     raise AssertionError(f"still alive after {most} losses")
 
@@ -135,7 +136,7 @@ def test_a_job_whose_checkpoint_advances_survives_many_losses(engine: Engine) ->
         pass_time(engine, 100)
         claim = claimed(engine, job.id)
         checkpoint(engine, claim, number * 10)
-        do(engine, jobs.lose, job.id, claim.attempt, cause=SIGNAL)
+        do(engine, single.lose, job.id, claim.attempt, cause=SIGNAL)
     assert seen(engine, job.id).status is JobStatus.QUEUED
     assert lose_all(engine, job.id, 3, SIGNAL) == 1
 
@@ -145,10 +146,10 @@ def test_metrics_without_a_checkpoint_are_no_progress(engine: Engine) -> None:
     for number in (1, 2):
         claim = claimed(engine, job.id)
         do(
-            engine, jobs.record_metrics, job.id, claim.attempt, 0, points(number * 100),
+            engine, single.record_metrics, job.id, claim.attempt, 0, points(number * 100),
             progress={"step": number * 100},
         )  # fmt: skip
-        do(engine, jobs.lose, job.id, claim.attempt, cause=SIGNAL)
+        do(engine, single.lose, job.id, claim.attempt, cause=SIGNAL)
     assert seen(engine, job.id).status is JobStatus.FAILED
 
 
@@ -164,9 +165,9 @@ def test_who_asked_for_an_end_gets_it_when_the_attempt_ends(engine: Engine, end:
     claim = claimed(engine, queued(engine, max_attempts=1).id)
     do(engine, jobs.cancel, claim.job_id)
     if end == "lose":
-        do(engine, jobs.lose, claim.job_id, 1, cause=SIGNAL)
+        do(engine, single.lose, claim.job_id, 1, cause=SIGNAL)
     elif end == "release":
-        do(engine, jobs.release, claim.job_id, 1)
+        do(engine, single.release, claim.job_id, 1)
     else:
         pass_time(engine, 60)
         do(engine, jobs.reap)
@@ -178,7 +179,7 @@ def test_who_asked_for_an_end_gets_it_when_the_attempt_ends(engine: Engine, end:
 def test_who_asked_for_a_pause_gets_it_when_the_attempt_ends(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, jobs.pause, claim.job_id)
-    do(engine, jobs.release, claim.job_id, 1)
+    do(engine, single.release, claim.job_id, 1)
     job = seen(engine, claim.job_id)
     assert (job.status, job.pause_requested_at) == (JobStatus.PAUSED, None)
     do(engine, jobs.resume, claim.job_id)
@@ -190,9 +191,9 @@ def test_cancel_and_finish_race_to_one_end(engine: Engine) -> None:
     for _ in range(20):
         claim = claimed(engine)
         finish, cancel, _ = at_once(
-            partial(do, engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED),
+            partial(do, engine, single.finish, claim.job_id, 1, JobStatus.FINISHED),
             partial(do, engine, jobs.cancel, claim.job_id),
-            partial(do, engine, jobs.release, claim.job_id, 1),
+            partial(do, engine, single.release, claim.job_id, 1),
         )
         job = seen(engine, claim.job_id)
         assert cancel in {"cancelled", "running", "ConflictError"}

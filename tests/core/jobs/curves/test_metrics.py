@@ -14,6 +14,7 @@ from core.db.tables import MetricChunk
 from core.jobs.points import PACKED, Point, pack, unpack
 from core.jobs.points import points as unpacked
 from core.status import JobStatus
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
@@ -47,7 +48,7 @@ def steps(engine: Engine, job_id: str, key: str = "train/loss") -> list[int]:
 
 
 def record(engine: Engine, claim: jobs.Claim, sequence: int, given: list[Point]) -> None:
-    do(engine, jobs.record_metrics, claim.job_id, claim.attempt, sequence, given)
+    do(engine, single.record_metrics, claim.job_id, claim.attempt, sequence, given)
 
 
 def resume_at(engine: Engine, claim: jobs.Claim, step: int) -> jobs.Claim:
@@ -56,7 +57,7 @@ def resume_at(engine: Engine, claim: jobs.Claim, step: int) -> jobs.Claim:
         engine, jobs.record_checkpoint, claim.job_id, claim.attempt, step=step, epoch=0,
         key="k", size_bytes=1, digest="d",
     )  # fmt: skip
-    do(engine, jobs.lose, claim.job_id, claim.attempt, cause={"kind": "signal"})
+    do(engine, single.lose, claim.job_id, claim.attempt, cause={"kind": "signal"})
     pass_time(engine, 100)
     return claimed(engine, claim.job_id)
 
@@ -115,7 +116,7 @@ def test_what_lay_beyond_the_checkpoint_is_superseded(engine: Engine) -> None:
 def test_an_attempt_from_the_start_supersedes_all(engine: Engine) -> None:
     claim = claimed(engine)
     record(engine, claim, 0, points(1, 2, 3))
-    do(engine, jobs.lose, claim.job_id, 1, cause={"kind": "signal"})
+    do(engine, single.lose, claim.job_id, 1, cause={"kind": "signal"})
     second = claimed(engine, claim.job_id)
     assert steps(engine, claim.job_id) == []
     record(engine, second, 0, points(1))
@@ -148,7 +149,7 @@ def test_points_at_the_checkpoint_itself_are_not_doubled(engine: Engine) -> None
 def test_history_stays_after_the_end(engine: Engine) -> None:
     claim = claimed(engine)
     record(engine, claim, 0, points(1, 2))
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED)
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED)
     assert steps(engine, claim.job_id) == [1, 2]
 
 

@@ -15,6 +15,7 @@ from core.events import MACHINE
 from core.jobs import Point
 from core.status import JobStatus
 from tests.core.jobs.curves.test_metrics import record, resume_at
+from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 
 
@@ -198,7 +199,7 @@ def test_a_job_is_behind_until_its_end_and_all_points_are_told(engine: Engine) -
     claim = claimed(engine)
     assert behind(engine) == []
     record(engine, claim, 0, points(1))
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED)
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED)
     assert behind(engine) == [claim.job_id]
     assert do(engine, jobs.record_mirrored, claim.job_id, JobStatus.FINISHED) is False
     mirror(engine, claim.job_id)
@@ -210,7 +211,7 @@ def test_a_job_is_behind_until_its_end_and_all_points_are_told(engine: Engine) -
 
 def test_a_job_that_waits_again_is_behind_only_with_a_run(engine: Engine) -> None:
     claim = claimed(engine)
-    do(engine, jobs.release, claim.job_id, 1)
+    do(engine, single.release, claim.job_id, 1)
     assert behind(engine) == []
     do(engine, record_run, Job, claim.job_id, "run1")
     assert behind(engine) == [claim.job_id]
@@ -246,7 +247,7 @@ def test_a_lost_run_is_told_anew(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, record_run, Job, claim.job_id, "a")
     record(engine, claim, 0, points(1))
-    do(engine, jobs.finish, claim.job_id, 1, JobStatus.FINISHED)
+    do(engine, single.finish, claim.job_id, 1, JobStatus.FINISHED)
     mirror(engine, claim.job_id)
     do(engine, jobs.record_mirrored, claim.job_id, JobStatus.FINISHED)
     do(engine, jobs.forget_run, claim.job_id)

@@ -18,6 +18,7 @@ from core.errors import ChainruleError, ConflictError, SupersededError
 from core.jobs.points import unpack
 from core.status import JobStatus
 from tests.core.jobs.state_machine.model import LEASE, JobModel, ReaperModel, Refused
+from tests.support import single
 from tests.support.clocks import START, StandingClock
 from tests.support.job_cases import dataset_version, do, points, spec
 
@@ -166,7 +167,7 @@ class JobMachine(RuleBasedStateMachine):
 
         def done() -> None:
             for _ in range(1 + twice):
-                do(self.engine, jobs.record_metrics, *key, sequence, chunk)
+                do(self.engine, single.record_metrics, *key, sequence, chunk)
 
         if self.both(lambda: model.write(claim.attempt, count), done):
             self.sequences[key] = sequence + 1
@@ -197,7 +198,7 @@ class JobMachine(RuleBasedStateMachine):
 
         def done() -> None:
             for _ in range(1 + twice):
-                do(self.engine, jobs.finish, claim.job_id, claim.attempt, status)
+                do(self.engine, single.finish, claim.job_id, claim.attempt, status)
 
         self.both(lambda: model.finish(claim.attempt, status.value), done)
 
@@ -217,9 +218,9 @@ class JobMachine(RuleBasedStateMachine):
 
         def done() -> None:
             if lost:
-                do(self.engine, jobs.lose, *given, cause={"kind": "signal"})
+                do(self.engine, single.lose, *given, cause={"kind": "signal"})
             else:
-                do(self.engine, jobs.release, *given)
+                do(self.engine, single.release, *given)
 
         self.both(expected, done)
 

@@ -20,6 +20,7 @@ from core.db.session import transaction
 from core.errors import SupersededError, UnavailableError
 from core.status import JobStatus
 from tests.core.jobs.state_machine.model import LEASE
+from tests.support import single
 from tests.support.clocks import StandingClock
 from tests.support.job_cases import dataset_version, do, points, spec
 
@@ -221,9 +222,9 @@ class Simulation:
             cause = {"kind": why}
             do(self.engine, jobs.release_all, owned, cause=cause, alone=why == "kill_runner")
         elif why == "drain":
-            do(self.engine, jobs.release, *_key(members[0]), cause={"kind": why})
+            do(self.engine, single.release, *_key(members[0]), cause={"kind": why})
         else:
-            do(self.engine, jobs.lose, *_key(members[0]), cause={"kind": "signal"})
+            do(self.engine, single.lose, *_key(members[0]), cause={"kind": "signal"})
         worker.forget()
 
     def _train(self, worker: Worker) -> None:
@@ -235,7 +236,7 @@ class Simulation:
         # It writes before it renews: one that slept too long does so, too.
         if member.step < self.length[job_id]:
             chunk = points(member.step + 1, at_ms=self._moment(member))
-            self._do(worker, jobs.record_metrics, *_key(member), member.sequence, chunk)
+            self._do(worker, single.record_metrics, *_key(member), member.sequence, chunk)
             member.step, member.sequence = member.step + 1, member.sequence + 1
             if member.step % EVERY_STEPS == 0:
                 named = {"key": "k", "size_bytes": 1, "digest": "d", "epoch": 0}
@@ -245,7 +246,7 @@ class Simulation:
                     raise SupersededError("another attempt owns the job")
                 worker.renewed_at = self.now
             return
-        self._do(worker, jobs.finish, *_key(member), JobStatus.FINISHED)
+        self._do(worker, single.finish, *_key(member), JobStatus.FINISHED)
         self.ended.add(job_id)
         worker.forget()
 

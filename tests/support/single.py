@@ -1,4 +1,4 @@
-"""The writes of one job's attempt: short forms of the use cases for several, which refuse."""
+"""The writes of one job's attempt: short forms of the use cases for several, which raise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
