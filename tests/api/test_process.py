@@ -1,4 +1,4 @@
-"""The api as a process: it starts, refuses open doors and busy ports, and ends when told."""
+"""The api as a process: it starts, refuses open doors and busy ports, and ends on a signal."""
 
 import hashlib
 import os

@@ -195,7 +195,7 @@ def test_drawing_outlives_a_restart_of_the_server(server: Scripted, client: Clie
 
 def test_nobody_there() -> None:
     with socket.socket() as taken:
-        # Bound but not listening: whoever connects is refused.
+        # Bound but not listening: connections are refused.
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with Client(url) as client, pytest.raises(UnreachableError, match=url):

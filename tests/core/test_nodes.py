@@ -53,7 +53,7 @@ def test_who_is_silent_or_stopped_counts_no_more(engine: Engine) -> None:
     assert do(engine, nodes.get_node, "n1").alive
 
 
-def test_a_node_is_told_to_drain_at_its_next_heartbeat(engine: Engine) -> None:
+def test_a_node_learns_of_a_drain_at_its_next_heartbeat(engine: Engine) -> None:
     assert beat(engine, "a") is False
     first = do(engine, nodes.drain, "n1")
     assert do(engine, nodes.drain, "n1").draining_at == first.draining_at is not None
@@ -64,7 +64,7 @@ def test_a_node_is_told_to_drain_at_its_next_heartbeat(engine: Engine) -> None:
     assert do(engine, nodes.slots) == {"cpu": 2}
 
 
-def test_one_worker_is_told_to_drain_and_the_others_go_on(engine: Engine) -> None:
+def test_one_worker_drains_and_the_others_go_on(engine: Engine) -> None:
     beat(engine, "a")
     beat(engine, "b")
     first = do(engine, nodes.drain_worker, "n1", "a")

@@ -1,4 +1,4 @@
-"""The doorbell: it rings or says soon that it cannot, and nothing but an id goes over it."""
+"""Wake-ups: they are sent or fail soon, and carry nothing but an id."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_a_broker_that_refuses_to_store_is_unavailable(broker: Broker) -> None:
         notify(app, "x", "cpu")
 
 
-def test_a_wrong_password_is_told_without_the_password(broker: Broker) -> None:
+def test_a_wrong_password_is_reported_without_the_password(broker: Broker) -> None:
     url = f"redis://:hunter2@127.0.0.1:{broker.port}/0"
     app = make_celery(settings(url), publish_seconds=1)
     with pytest.raises(UnavailableError) as caught:
@@ -161,7 +161,7 @@ def rung(broker: Broker) -> Iterator[Iterator[str]]:
     process.stdout.close()
 
 
-def test_a_worker_hears_the_bell_and_survives_a_restart_of_the_broker(
+def test_a_worker_gets_messages_and_survives_a_restart_of_the_broker(
     broker: Broker, rung: Iterator[str]
 ) -> None:
     app = make_celery(settings(broker.url), publish_seconds=2)
@@ -174,7 +174,7 @@ def test_a_worker_hears_the_bell_and_survives_a_restart_of_the_broker(
     assert next(rung) == "rung second\n"
 
 
-def test_a_busy_worker_leaves_the_other_bells_to_others(
+def test_a_busy_worker_leaves_the_other_messages_to_others(
     broker: Broker, rung: Iterator[str]
 ) -> None:
     app = make_celery(settings(broker.url), publish_seconds=2)

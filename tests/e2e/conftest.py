@@ -160,7 +160,7 @@ class Up:
 
 def _belongs(process: psutil.Process, folder: Path) -> bool:
     with suppress(psutil.Error):
-        # The log beside the folder is the test's own.
+        # The log next to the folder is the test's own.
         return process.environ().get("CHAINRULE_DATA_DIR") == str(folder) or any(
             str(folder) + "/" in word for word in process.cmdline()
         )

@@ -18,7 +18,7 @@ from tests.support.worker_cases import LONG, until
 from tests.support.worker_sites import Site
 
 
-def test_a_bell_has_a_job_trained_and_terminating_leaves_nothing(site: Site) -> None:
+def test_a_message_has_a_job_trained_and_terminating_leaves_nothing(site: Site) -> None:
     worker = site.worker()
     job_id = site.bench.submit(epochs=2)
     site.notify(job_id)

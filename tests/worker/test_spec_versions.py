@@ -48,14 +48,14 @@ def test_one_that_was_not_marked_is_given_back_and_costs_nothing(
     bench: Bench, stack_key: str | None
 ) -> None:
     job_id = bench.submit(kind=UnmarkedSpec, stack_key=stack_key, epochs=1, max_attempts=1)
-    beside = bench.submit(stack_key=stack_key, epochs=1)
+    other = bench.submit(stack_key=stack_key, epochs=1)
     bench.slot.work(job_id)
     waits_uncharged(bench, job_id)
     (attempt,) = bench.attempts(job_id)
     assert attempt.status is AttemptStatus.RELEASED
     assert present(attempt.cause)["kind"] == "unknown_spec"
     assert "warp: Extra inputs are not permitted" in present(attempt.cause)["message"]
-    assert bench.job(beside).status is JobStatus.FINISHED
+    assert bench.job(other).status is JobStatus.FINISHED
 
 
 def test_in_a_stack_it_does_not_fail_the_others(bench: Bench) -> None:

@@ -135,7 +135,7 @@ def test_what_no_route_serves_is_a_problem_too(
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets/a/versions"])
-def test_all_methods_of_a_path_are_told(http: Http, path: str) -> None:
+def test_all_methods_of_a_path_are_listed(http: Http, path: str) -> None:
     allowed = http.request("DELETE", path).headers["allow"].split(", ")
     assert allowed == sorted(
         method.upper()

@@ -1,4 +1,4 @@
-"""Erasing over HTTP: asked for, refused, told of."""
+"""Erasing over HTTP: requested, refused, reported."""
 
 import time
 
@@ -18,10 +18,10 @@ def test_a_version_is_erased_once_its_jobs_have_ended(everywhere: Http) -> None:
     job = everywhere.submitted()
     asked = everywhere.request("DELETE", PATH, params={"reason": "too old"})
     assert asked.status_code == 202
-    told = asked.json()
-    assert told["version"]["erase_cause"] == {"actor": "local", "reason": "too old"}
-    assert told["uses"]["holding"] == [job["id"]]
-    assert told["uses"]["jobs"] == {"queued": 1}
+    document = asked.json()
+    assert document["version"]["erase_cause"] == {"actor": "local", "reason": "too old"}
+    assert document["uses"]["holding"] == [job["id"]]
+    assert document["uses"]["jobs"] == {"queued": 1}
     assert_problem(everywhere.post("/v1/jobs", SPEC), 422, "dataset")
     everywhere.post(f"/v1/jobs/{job['id']}/cancel")
     context = everywhere.app.state.context

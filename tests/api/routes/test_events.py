@@ -63,8 +63,8 @@ def test_a_stream_tells_all_and_ends(trained: tuple[Http, str]) -> None:
     assert (kinds[0], kinds[-2:]) == ("state", ["state", "end"])
     states = [event.json() for event in found if event.event == "state"]
     assert states == http.get(f"{path}/events").json()["items"]
-    told = [point for e in found if e.event == "metrics" for point in e.json()["points"]]
-    assert told == http.get(f"{path}/metrics").json()["items"]
+    points = [point for e in found if e.event == "metrics" for point in e.json()["points"]]
+    assert points == http.get(f"{path}/metrics").json()["items"]
     lines = [event.json() for event in found if event.event == "log"]
     assert lines == http.get(f"{path}/logs").json()["items"]
     assert [line["text"] for line in lines] == ["step 1", "step 2", "step 3"]

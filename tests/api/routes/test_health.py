@@ -121,7 +121,7 @@ def test_damage_in_the_store_is_said_and_stops_nobody(
     close(http.app)
 
 
-# The doorbell
+# The broker
 
 
 def test_a_submission_rings_the_broker_once(

@@ -94,7 +94,7 @@ def test_after_the_end_there_is_no_next(everywhere: Http, pets_model: Path) -> N
 @pytest.mark.parametrize(
     "params", [{"cursor": "x"}, {"cursor": -1}, {"cursor": 10**30}, {"keys": "a"}]
 )
-def test_wrong_wishes_for_metrics_are_refused(http: Http, params: dict[str, Any]) -> None:
+def test_wrong_requests_for_metrics_are_refused(http: Http, params: dict[str, Any]) -> None:
     job_id = http.submitted()["id"]
     assert_problem(
         http.get(f"/v1/jobs/{job_id}/metrics", params=params), 422, f"query.{next(iter(params))}"

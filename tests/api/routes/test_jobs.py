@@ -48,8 +48,8 @@ def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere: Http) -> Non
         nodes.heartbeat(
             session, node="n", worker="w", host="h", pid=1, slots=1, queues=["cpu"], versions={}
         )
-    told = everywhere.get(where).json()["waits_for"]
-    assert told == (
+    message = everywhere.get(where).json()["waits_for"]
+    assert message == (
         "a worker of a newer release: the spec needs version 7, the workers of queue cpu read"
         f" version {SPEC_VERSION}"
     )

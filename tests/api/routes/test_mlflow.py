@@ -1,4 +1,4 @@
-"""What MLflow was told is forgotten on request, part by part."""
+"""The runs in MLflow are forgotten on request, part by part."""
 
 import pytest
 

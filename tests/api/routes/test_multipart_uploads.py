@@ -48,7 +48,7 @@ def test_parts_become_a_version(empty: Http, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "changes", "told"),
+    ("content", "changes", "detail"),
     [
         (CONTENT[:-1] + b"x", {}, "SHA-256"),
         (b"a,b\n1,2,3\n", {"bytes": 10, "sha256": hashlib.sha256(b"a,b\n1,2,3\n").hexdigest()}, ""),
@@ -56,13 +56,13 @@ def test_parts_become_a_version(empty: Http, settings: Settings) -> None:
     ids=["other bytes", "no table"],
 )
 def test_wrong_bytes_are_refused_and_gone(
-    empty: Http, settings: Settings, content: bytes, changes: dict[str, Any], told: str
+    empty: Http, settings: Settings, content: bytes, changes: dict[str, Any], detail: str
 ) -> None:
     upload = begun(empty, **changes).json()
     sent(empty, upload, content)
     answer = empty.post(f"{PATH}/{upload['id']}/complete")
     assert_problem(answer, 422)
-    assert told in answer.json()["detail"]
+    assert detail in answer.json()["detail"]
     assert list(settings.data_dir.joinpath("uploads").iterdir()) == []
     assert_problem(empty.get("/v1/datasets/pets"), 404)
 
@@ -86,7 +86,7 @@ def limited(settings: Settings, portal: BlockingPortal, pets: ParsedDataset) -> 
     close(app)
 
 
-def test_quotas_are_told_before_bytes_are_stored(limited: Http, settings: Settings) -> None:
+def test_quotas_are_checked_before_bytes_are_stored(limited: Http, settings: Settings) -> None:
     assert limited.upload().status_code == 201
     assert limited.upload("cars").status_code == 201
     kept = sorted(settings.data_dir.joinpath("store").rglob("*"))

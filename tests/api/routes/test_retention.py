@@ -42,7 +42,7 @@ def test_checkpoints_of_ended_jobs_go_and_those_of_others_stay(everywhere: Http)
     ended, key = with_checkpoint(http, end=True)
     _, other = with_checkpoint(http, end=False)
     assert collected(http, checkpoints_days=1) == []
-    assert collected(http) == [("checkpoint", ended)], "a dry run unless told otherwise"
+    assert collected(http) == [("checkpoint", ended)], "a dry run unless requested otherwise"
     assert store.size(key) == 5
     assert collected(http, dry_run=False) == [("checkpoint", ended)]
     assert not store.exists(key)

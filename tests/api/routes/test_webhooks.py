@@ -21,7 +21,7 @@ HOOK = {"url": "https://example.com/hook", "events": ["job.failed"]}
 
 
 @pytest.fixture
-def told(
+def sending(
     database_url: str, tmp_path: Path, portal: BlockingPortal, pets: ParsedDataset
 ) -> Iterator[tuple[Http, WebhookSender]]:
     """An app that may send to this machine, and the sender of its scheduler."""
@@ -49,8 +49,8 @@ def until(sender: WebhookSender, condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_job_is_told_and_told_again(told: tuple[Http, WebhookSender]) -> None:
-    http, sender = told
+def test_a_job_is_sent_and_sent_again(sending: tuple[Http, WebhookSender]) -> None:
+    http, sender = sending
     with receiver() as other, capture_logs() as logged:
         other.answers[:] = [500, 200]
         made = http.post("/v1/webhooks", {"url": f"{other.url}/?token=mine"})
@@ -83,8 +83,8 @@ def test_a_job_is_told_and_told_again(told: tuple[Http, WebhookSender]) -> None:
         assert_problem(http.get(hook), 404)
 
 
-def test_one_that_hangs_holds_up_no_other(told: tuple[Http, WebhookSender]) -> None:
-    http, sender = told
+def test_one_that_hangs_holds_up_no_other(sending: tuple[Http, WebhookSender]) -> None:
+    http, sender = sending
     with receiver() as slow, receiver() as quick:
         slow.open.clear()
         for other in (slow, quick):

@@ -17,7 +17,7 @@ def test_it_is_made_and_private(tmp_path: Path) -> None:
     folder.close()
 
 
-def test_a_second_one_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_one_learns_who_holds_it(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with pytest.raises(
         StackError, match=rf"in use by a running Chainrule \(process {os.getpid()}\)"

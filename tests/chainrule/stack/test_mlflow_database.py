@@ -1,4 +1,4 @@
-"""MLflow's tables are all there or none: whoever makes them may be killed at any moment."""
+"""MLflow's tables are all there or none: their creator may be killed at any moment."""
 
 import json
 import os

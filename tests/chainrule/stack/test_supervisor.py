@@ -85,7 +85,7 @@ def test_a_killed_child_is_started_again(supervisor: Supervisor, heard: Heard) -
     assert "ended (SIGKILL); starting it again" in heard.of("a")
 
 
-def test_a_child_that_keeps_ending_is_told_of_once(supervisor: Supervisor, heard: Heard) -> None:
+def test_a_child_that_keeps_ending_is_reported_once(supervisor: Supervisor, heard: Heard) -> None:
     supervisor.add(python("a", "print('no such setting'); raise SystemExit(3)"))
     until(lambda: supervisor.ends("a") >= 7)
     assert heard.of("a").count("no such setting") >= 6

@@ -26,7 +26,7 @@ from worker.mlflow.mirror import Mirror
 class Mutant:
     """A function whose source has `old` replaced by `new`; `names` are globals that `new` needs.
 
-    The code of the function itself is exchanged, so whoever imported it has the mutant.
+    The code of the function itself is exchanged, so modules that imported it have the mutant.
     """
 
     function: Callable[..., Any]
@@ -160,13 +160,13 @@ FOUND_BY_THE_MACHINE = {
 """Errors that random lives of jobs have to find, by what they do."""
 
 FOUND_BY_TESTS = {
-    "the end is told after the lease was lost": Mutant(
+    "the end is sent after the lease was lost": Mutant(
         Outcome._wait_for_lease, "while self._lease.expired:", "while False:"
     ),
-    "the end is told before the points are written": Mutant(
+    "the end is sent before the points are written": Mutant(
         Outcome._wait_for_points, "not self._recorder.wait(ticket, _LOOK_SECONDS)", "False"
     ),
-    "an end that was told is taken for a lost lease": Mutant(
+    "an end that was sent is taken for a lost lease": Mutant(
         Outcome._repeat, "tried = True", "tried = False"
     ),
 }

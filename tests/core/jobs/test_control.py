@@ -100,7 +100,7 @@ def test_postgresql_tells_listeners_what_is_asked_of_a_job(postgres_url: str) ->
         connection.execute(f"LISTEN {jobs.CHANNEL}".encode())
         thread = threading.Thread(target=do, args=(engine, jobs.cancel, claim.job_id))
         thread.start()
-        told = next(connection.notifies(timeout=20))
+        notification = next(connection.notifies(timeout=20))
         thread.join()
-    assert told.payload == claim.job_id
+    assert notification.payload == claim.job_id
     engine.dispose()

@@ -91,8 +91,8 @@ def test_a_stack_takes_no_job_that_this_worker_lost(engine: Engine) -> None:
     lose(engine, take(engine, lost.id, "sick", "n1"), FULL, charged=False)
     claim = take(engine, first.id, "sick", "n1")
     assert claim is not None
-    beside = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
-    assert [one.job_id for one in beside] == [fresh.id]
+    stacked = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
+    assert [one.job_id for one in stacked] == [fresh.id]
 
 
 def test_what_a_machine_lost_is_never_charged_and_waits_longer_each_time(engine: Engine) -> None:

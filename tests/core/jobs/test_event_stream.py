@@ -27,12 +27,12 @@ def shown(updates: list[jobs.Update]) -> list[str]:
                 found.append(update.content.kind)
             case LogLine():
                 found.append(update.content.text)
-            case told:
-                found.append(" ".join(str(point.step) for point in told))
+            case batch:
+                found.append(" ".join(str(point.step) for point in batch))
     return found
 
 
-def told(engine: Engine, job_id: str, position: Position = Position()) -> list[str]:  # noqa: B008
+def streamed(engine: Engine, job_id: str, position: Position = Position()) -> list[str]:  # noqa: B008
     """All that a reader gets who looks again and again until the job is over."""
     found = []
     while True:
@@ -55,7 +55,7 @@ def test_points_lines_and_changes_come_in_order_until_the_end(engine: Engine) ->
     chunk(engine, claim, 2, 3)
     assert not looked(engine, claim.job_id).over
     do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
-    found = told(engine, claim.job_id)
+    found = streamed(engine, claim.job_id)
     assert sorted(found) == sorted(["submitted", "claimed", "1 2", "begun", "3", "finished"])
     assert found[0] == "submitted"
     assert found[-1] == "finished"
@@ -66,14 +66,14 @@ def test_who_goes_on_from_any_place_gets_the_rest(engine: Engine) -> None:
     for number in range(1, 50):
         chunk(engine, claim, number, number, said=f"line {number}" if number % 3 == 0 else "")
     do(engine, single.finish, claim.job_id, claim.attempt, JobStatus.FINISHED, result={})
-    everything = told(engine, claim.job_id)
+    everything = streamed(engine, claim.job_id)
     assert len(everything) == len(set(everything)) == 49 + 16 + 3
     position, seen = Position(), 0
     while seen < len(everything):
         news = looked(engine, claim.job_id, position).items
         position, seen = news[0].position, seen + 1
         again = Position.parse(str(position))
-        assert told(engine, claim.job_id, again) == everything[seen:]
+        assert streamed(engine, claim.job_id, again) == everything[seen:]
 
 
 def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
@@ -87,11 +87,11 @@ def test_what_a_later_attempt_repeats_is_left_out(engine: Engine) -> None:
     pass_time(engine, 100)
     second = claimed(engine, first.job_id)
     chunk(engine, second, 1, 3, 4)
-    found = told(engine, first.job_id)
+    found = streamed(engine, first.job_id)
     assert [one for one in found if one[0].isdigit()] == ["1 2", "3 4"]
 
 
-def test_of_two_points_of_a_metric_at_one_step_the_last_is_told(engine: Engine) -> None:
+def test_of_two_points_of_a_metric_at_one_step_the_last_is_sent(engine: Engine) -> None:
     claim = claimed(engine)
     step, epoch = (jobs.Point("train/loss", 7, 1, 0, value) for value in (0.5, 0.25))
     do(engine, single.record_metrics, claim.job_id, claim.attempt, 1, [step, *points(8), epoch])

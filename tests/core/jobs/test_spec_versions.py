@@ -54,7 +54,7 @@ def test_a_spec_of_a_newer_release_is_not_claimed(engine: Engine) -> None:
     assert (row.status, row.attempt) == (JobStatus.QUEUED, 0)
 
 
-def test_nor_is_it_claimed_beside_others(engine: Engine) -> None:
+def test_nor_is_it_claimed_for_a_stack(engine: Engine) -> None:
     def submit(job: JobSpec) -> Job:
         return do(engine, lambda session: jobs.submit(
             session, job, dataset_version(session), owner="local", stack_key="k"
@@ -64,8 +64,8 @@ def test_nor_is_it_claimed_beside_others(engine: Engine) -> None:
     submit(spec(NewerSpec, warp=9))
     claim = claimed(engine, first.id)
     assert do(engine, jobs.stackable, "k") == 1
-    beside = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
-    assert [one.job_id for one in beside] == [second.id]
+    stacked = do(engine, jobs.claim_stack, claim, 9, lease_seconds=LEASE)
+    assert [one.job_id for one in stacked] == [second.id]
 
 
 def test_only_what_workers_read_is_due(engine: Engine) -> None:

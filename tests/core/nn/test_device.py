@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 
 def neighbour(name: str) -> Any:
-    """A module beside this one: tests are no package."""
+    """A module in this folder: tests are no package."""
     spec = spec_from_file_location(name, HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

@@ -162,7 +162,7 @@ def test_a_single_output_has_a_two_by_two_table() -> None:
     assert table.tolist() == [[0, 1], [1, 1]]
 
 
-def test_guessing_is_told_from_knowing() -> None:
+def test_guessing_differs_from_knowing() -> None:
     target = np.array([[0.0], [1.0]] * 10)
     flat = np.full((20, 1), 0.5)
     assert measure(RocAuc(), flat, target, np.ones(20)) == 0.5

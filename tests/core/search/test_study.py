@@ -106,11 +106,11 @@ def test_a_sweep_from_rows_is_optunas_own(sampler: Sampler, space: dict[str, Any
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
 def test_without_feedback_the_number_at_once_decides_nothing(sampler: Sampler) -> None:
     s = search(sampler)
-    alone, beside = sequence(s, 24), sequence(s, 24, at_once=8)
+    alone, parallel = sequence(s, 24), sequence(s, 24, at_once=8)
     if not sampler.adaptive:
-        assert alone == beside
+        assert alone == parallel
     assert alone == sequence(s, 24)
-    assert beside == sequence(s, 24, at_once=8)
+    assert parallel == sequence(s, 24, at_once=8)
 
 
 @pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s.exhaustive], ids=repr)

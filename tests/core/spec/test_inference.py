@@ -1,4 +1,4 @@
-"""What a trained model can be asked, told from what it was trained for."""
+"""What a trained model can be asked, by what it was trained for."""
 
 from typing import Any
 

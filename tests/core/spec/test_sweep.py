@@ -174,8 +174,8 @@ def test_folds_that_cannot_be_are_refused() -> None:
     assert "job/data/split/fold" in refused(job=folded, cross_validation={})
     grouped = refused(cross_validation={"group_by": "a", "stratified": True})
     assert set(grouped) == {"cross_validation/stratified"}
-    told = refused(job=job({"column": "part"}), cross_validation={"group_by": "a"})
-    assert set(told) == {"cross_validation/group_by"}
+    errors = refused(job=job({"column": "part"}), cross_validation={"group_by": "a"})
+    assert set(errors) == {"cross_validation/group_by"}
     # Without rows to validate on of its own, the job has some in each fold.
     without = job({"train": 0.9, "valid": 0, "test": 0.1})
     assert "objective/metric" in refused(job=without)

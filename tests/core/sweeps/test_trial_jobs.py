@@ -44,7 +44,7 @@ def finish(engine: Engine, job: Job, value: float, attempt: int = 1) -> None:
 
 def fail(engine: Engine, job: Job) -> None:
     claimed(engine, job.id)
-    cause = {"kind": "user_error", "message": "the loss is no number"}
+    cause = {"kind": "user_error", "message": "the loss became NaN"}
     do(engine, single.finish, job.id, 1, JobStatus.FAILED, cause=cause)
 
 
@@ -101,7 +101,7 @@ def test_a_fold_that_fails_ends_the_trial_and_the_other_folds(engine: Engine) ->
     outcome = trial(engine, sweep_id)
     assert (outcome.status, outcome.objectives) == ("failed", None)
     assert outcome.cause == {
-        "kind": "user_error", "fold": 1, "message": "fold 1: the loss is no number"
+        "kind": "user_error", "fold": 1, "message": "fold 1: the loss became NaN"
     }  # fmt: skip
     # A retry keeps the number of the trial and its finished folds.
     assert do(engine, sweeps.retry_failed, sweep_id) == 1

@@ -145,7 +145,7 @@ def test_a_trial_ends_as_its_job(engine: Engine) -> None:
     sweeps.advance(engine, sweep_id)
     job_ids = [job.id for _, job in table(engine, sweep_id)]
     claim = claimed(engine, job_ids[0])
-    cause = {"kind": "user_error", "message": "the loss is no number"}
+    cause = {"kind": "user_error", "message": "the loss became NaN"}
     do(engine, single.finish, claim.job_id, 1, JobStatus.FAILED, cause=cause)
     finish(engine, sweep_id, only=job_ids[1:2], value=float("nan"))
     do(engine, jobs.cancel, job_ids[2])

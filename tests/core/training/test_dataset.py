@@ -159,7 +159,7 @@ def test_groups_stay_together_and_shares_are_kept_about(patients: tuple[Path, pa
 
 
 @pytest.mark.parametrize(
-    ("split", "told"),
+    ("split", "message"),
     [
         ({"column": "colour"}, "'colour' is not a column"),
         ({"column": "patient"}, "no row has 'train' in column 'patient'"),
@@ -167,10 +167,10 @@ def test_groups_stay_together_and_shares_are_kept_about(patients: tuple[Path, pa
     ],
 )
 def test_a_split_that_cannot_be_is_refused_when_it_is_submitted(
-    patients: tuple[Path, pa.Table], split: dict[str, Any], told: str
+    patients: tuple[Path, pa.Table], split: dict[str, Any], message: str
 ) -> None:
     path, _ = patients
-    with pytest.raises(InvalidError, match=told):
+    with pytest.raises(InvalidError, match=message):
         check(spec_of(split, features=["a"]), describe(path), 10**9)
 
 

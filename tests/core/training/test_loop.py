@@ -243,8 +243,8 @@ def test_batches_of_every_size(batch_size: Any, line: Path, tmp_path: Path) -> N
 
 def test_reports_come_as_often_as_asked(line: Path, tmp_path: Path) -> None:
     events = events_of(job(LINE, epochs=2, report_steps=2), line, tmp_path)
-    told = [e for e in events if isinstance(e, StepEnded)]
-    assert [e.step for e in told if "train/batch_loss" in e.metrics] == [2, 4, 6, 8, 10]
+    steps = [e for e in events if isinstance(e, StepEnded)]
+    assert [e.step for e in steps if "train/batch_loss" in e.metrics] == [2, 4, 6, 8, 10]
 
 
 def test_labels_of_text_come_back_as_text(line: Path, tmp_path: Path) -> None:

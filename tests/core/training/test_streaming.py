@@ -79,7 +79,7 @@ def chunked(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_rows_in_chunks_are_read_a_stretch_at_a_time(chunked: Path) -> None:
+def test_rows_in_chunks_are_read_a_range_at_a_time(chunked: Path) -> None:
     table_reader, table = TableReader(chunked), reader.load(chunked)
     assert len(table_reader) == table.num_rows == 1797
     for numbers in ([0], [1796], [199, 200], list(range(150, 650)), [3, 399, 400, 1201, 1796]):

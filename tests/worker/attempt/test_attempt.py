@@ -48,13 +48,13 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     assert lines[-1].startswith("training ended at step 135: all epochs are done; ")
 
 
-def test_what_waits_is_taken_without_another_bell(bench: Bench) -> None:
+def test_what_waits_is_taken_without_another_message(bench: Bench) -> None:
     job_ids = [bench.submit(epochs=1, seed=seed) for seed in range(3)]
     assert bench.slot.work(job_ids[0]) == 3
     assert {bench.job(job_id).status for job_id in job_ids} == {JobStatus.FINISHED}
 
 
-def test_a_bell_for_nothing_is_harmless(bench: Bench) -> None:
+def test_a_message_for_no_job_is_harmless(bench: Bench) -> None:
     assert bench.slot.work("no such job") == 0
 
 

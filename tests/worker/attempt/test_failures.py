@@ -34,7 +34,7 @@ def calm(bench: Bench) -> str:
 
 
 def equals(bench: Bench, job_id: str, other_id: str) -> None:
-    """Both ended with the same network and told the same points, bit for bit."""
+    """Both ended with the same network and the same points, bit for bit."""
     job, other = bench.job(job_id), bench.job(other_id)
     assert job.status is other.status is JobStatus.FINISHED
     assert present(job.result)["weights_digest"] == present(other.result)["weights_digest"]
@@ -101,7 +101,7 @@ def test_a_runner_killed_for_its_memory_says_so(
     assert present(first.cause)["limit_bytes"] == 300 * 2**20
 
 
-def test_a_crash_in_native_code_is_told_by_its_signal(bench: Bench) -> None:
+def test_a_crash_in_native_code_is_named_by_its_signal(bench: Bench) -> None:
     job_id = bench.submit(**LONG, max_attempts=1)
     runner = bench.equipment.runner()
     with bench.working(job_id) as thread:

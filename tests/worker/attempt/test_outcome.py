@@ -88,14 +88,14 @@ def end_with_a_lost_answer(bench: Bench) -> None:
 
 FOUND = (pytest.fail.Exception, AssertionError, KeyError, SupersededError)
 SCENARIOS: dict[str, Callable[[Bench], None]] = {
-    "the end is told after the lease was lost": end_without_a_lease,
-    "the end is told before the points are written": end_with_points,
-    "an end that was told is taken for a lost lease": end_with_a_lost_answer,
+    "the end is sent after the lease was lost": end_without_a_lease,
+    "the end is sent before the points are written": end_with_points,
+    "an end that was sent is taken for a lost lease": end_with_a_lost_answer,
 }
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values())
-def test_an_end_is_told_after_its_points_once_and_under_the_lease(
+def test_an_end_is_sent_after_its_points_once_and_under_the_lease(
     bench: Bench, scenario: Callable[[Bench], None]
 ) -> None:
     scenario(bench)

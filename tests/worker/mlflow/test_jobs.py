@@ -31,7 +31,7 @@ def site(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) 
 
 @pytest.fixture
 def mirror(site: Bench) -> Iterator[JobMirror]:
-    """A mirror besides that of the slot."""
+    """A mirror in addition to that of the slot."""
     mirror = JobMirror(site.engine, site.store, site.settings)
     yield mirror
     mirror.close()

@@ -110,7 +110,7 @@ def train_together(bench: Bench, members: list[Member], job_ids: list[str]) -> N
 
 
 @pytest.mark.root
-def test_a_worker_with_a_full_disk_beside_a_healthy_one_fails_nothing(
+def test_a_worker_with_a_full_disk_next_to_a_healthy_one_fails_nothing(
     bench: Bench, member: Callable[..., Member], full_disk: Path
 ) -> None:
     sick, well = member("sick", full_disk), member("well")

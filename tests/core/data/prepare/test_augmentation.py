@@ -1,4 +1,4 @@
-"""Augmentations change what they say, by chance that depends on seed, epoch and batch alone."""
+"""Augmentations change what they say, randomly by seed, epoch and batch alone."""
 
 from typing import Any, cast
 

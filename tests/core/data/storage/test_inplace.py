@@ -69,7 +69,7 @@ def test_what_was_broken_on_its_way_is_made_again(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda path: path.write_text(CSV.replace("1.5", "1.6")), "another digest"),
         (lambda path: path.write_text(CSV + "9,a\n"), "had 348 bytes and has 352"),
@@ -83,11 +83,11 @@ def test_what_is_there_now_is_not_taken_for_it(
     origin: Path,
     tmp_path: Path,
     change: Callable[[Path], object],
-    told: str,
+    message: str,
 ) -> None:
     store, digest = version
     change(origin)
-    with pytest.raises(InvalidError, match=told) as caught:
+    with pytest.raises(InvalidError, match=message) as caught:
         Copy(cache, store, digest)
     assert "register it as a new version" in caught.value.detail
     assert not any((tmp_path / "cache" / "making").iterdir())

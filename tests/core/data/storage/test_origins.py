@@ -101,8 +101,8 @@ def test_nothing_else_is_read(url: str, shared: Path, tmp_path: Path) -> None:
     allowed = [f"file://{shared}", "s3://bucket"]
     with pytest.raises(ChainruleError) as refused:
         origins.find(url.replace("{shared}", str(shared)), allowed, 2**30)
-    told = isinstance(refused.value, InvalidError) and refused.value.errors[0].path == "url"
-    assert told or url == "file://{shared}"  # which is no file
+    named = isinstance(refused.value, InvalidError) and refused.value.errors[0].path == "url"
+    assert named or url == "file://{shared}"  # which is no file
 
 
 def test_nothing_is_allowed_by_default(shared: Path) -> None:

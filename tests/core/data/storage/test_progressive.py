@@ -168,7 +168,7 @@ def test_what_is_asked_for_comes_first(kept: tuple[Store, Manifest], tmp_path: P
     copy.close()
 
 
-def test_a_chunk_that_cannot_come_is_told(kept: tuple[Store, Manifest], tmp_path: Path) -> None:
+def test_a_chunk_that_cannot_come_is_reported(kept: tuple[Store, Manifest], tmp_path: Path) -> None:
     store, manifest = kept
     gate = gate_of(store, 1000, without=manifest.chunks[7].digest)
     copy, coming = arriving(Cache(tmp_path / "a"), gate, manifest.digest, ["label"], tmp_path)

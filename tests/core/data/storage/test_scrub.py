@@ -180,7 +180,7 @@ def test_flipped_bits_of_a_cache_are_dropped_and_fetched_again(
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -46,7 +46,7 @@ def test_one_tensor_column_keeps_its_shape(table: pa.Table) -> None:
     np.testing.assert_array_equal(x, np.arange(24).reshape(4, 2, 3))
 
 
-def test_tensors_beside_scalars_are_flattened(table: pa.Table) -> None:
+def test_tensors_next_to_scalars_are_flattened(table: pa.Table) -> None:
     x = numeric_array(table, ["a", "image"])
     assert x.shape == (4, 7)
     np.testing.assert_array_equal(x[3], [4, 18, 19, 20, 21, 22, 23])

@@ -1,4 +1,4 @@
-"""Claims: of many one is given; whoever lost one can do nothing more."""
+"""Claims: one of many succeeds; an attempt that lost its claim can do nothing more."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -39,7 +39,7 @@ def written(engine: Engine, job_id: str) -> list[int]:
 
 
 def test_a_chunk_that_is_reported_again_is_written_once(engine: Engine) -> None:
-    """As after an answer that was lost; with a new one beside it, and for some of the members."""
+    """As after an answer that was lost; with a new one as well, and for some of the members."""
     owned = stacked(engine, 3)
     some = dict(list(owned.items())[:2])
     do(engine, jobs.write, owned, dict.fromkeys(some, report(1, 1, 2)))

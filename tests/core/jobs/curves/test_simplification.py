@@ -1,4 +1,4 @@
-"""A curve that is told too fast keeps its shape."""
+"""A curve with too many points a second keeps its shape."""
 
 import math
 import random
@@ -13,7 +13,7 @@ from core.jobs.points import Point
 
 
 def curve(values: Iterable[float], key: str = "train/loss", a_second: int = 10**6) -> list[Point]:
-    """Values told so many times a second."""
+    """Values at this rate a second."""
     return [
         Point(key, step, 0, 1000 * step // a_second, value) for step, value in enumerate(values)
     ]
@@ -24,7 +24,7 @@ def test_few_points_all_stay() -> None:
     assert thinned(points) == points
 
 
-def test_what_is_told_slowly_all_stays_however_much_of_it_waits() -> None:
+def test_all_points_that_come_slowly_stay_however_many_wait() -> None:
     """As after an outage of hours."""
     points = curve(range(50_000), a_second=900)
     assert thinned(points) == points

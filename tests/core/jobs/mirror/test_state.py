@@ -1,4 +1,4 @@
-"""Mirroring: MLflow is told everything once, with the moments it was told before."""
+"""Mirroring: MLflow gets everything once, with the times that were sent before."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ def behind(engine: Engine) -> list[str]:
 
 
 def mirror(engine: Engine, job_id: str, limit: int = 20) -> list[jobs.Point]:
-    """Tell a pretended MLflow one batch; the points told."""
+    """Mark one batch as sent; its points."""
     batch = do(engine, jobs.unmirrored, job_id, limit=limit)
     do(engine, jobs.mark_mirrored, batch.chunk_ids)
     return batch.points
@@ -58,7 +58,7 @@ def test_what_was_shown_before_is_shown_with_the_same_moment(engine: Engine) -> 
 
 
 @pytest.mark.parametrize("mirrored_between", [True, False])
-def test_a_point_told_again_at_the_step_of_a_checkpoint_is_shown_once(
+def test_a_point_sent_again_at_the_step_of_a_checkpoint_is_shown_once(
     engine: Engine, mirrored_between: bool
 ) -> None:
     claim = claimed(engine)
@@ -195,7 +195,7 @@ def test_no_life_of_a_job_shows_a_step_twice(engine: Engine, seed: int) -> None:
     assert {(p.key, p.step) for p in history.points()} <= shown.steps
 
 
-def test_a_job_is_behind_until_its_end_and_all_points_are_told(engine: Engine) -> None:
+def test_a_job_is_behind_until_its_end_and_all_points_are_sent(engine: Engine) -> None:
     claim = claimed(engine)
     assert behind(engine) == []
     record(engine, claim, 0, points(1))
@@ -243,7 +243,7 @@ def test_failures_let_a_job_rest_longer_and_longer(engine: Engine) -> None:
     assert behind(engine) == [job.id]
 
 
-def test_a_lost_run_is_told_anew(engine: Engine) -> None:
+def test_a_lost_run_is_sent_again(engine: Engine) -> None:
     claim = claimed(engine)
     do(engine, record_run, Job, claim.job_id, "a")
     record(engine, claim, 0, points(1))

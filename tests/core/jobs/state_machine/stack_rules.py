@@ -1,4 +1,4 @@
-"""Rules for jobs that train as a stack, beside those for single jobs."""
+"""Rules for jobs that train as a stack, in addition to those for single jobs."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -31,10 +31,10 @@ class StackMachine(JobMachine):
     @precondition(lambda self: self.models)
     @rule(pick=PICK, most=st.integers(1, 3), saved=st.booleans())
     def claim_stack(self, pick: int, most: int, saved: bool) -> None:
-        """Claim a job and others beside it; perhaps one of those has a checkpoint by then."""
+        """Claim a job and a stack with it; perhaps one of the others has a checkpoint by then."""
         first_id = self.job(pick)
         if saved:
-            self._interrupt_beside(first_id)
+            self._interrupt_first(first_id)
         if not self.try_claim(first_id):
             return
         first, model = self.claims[-1], self.models[first_id]
@@ -52,8 +52,8 @@ class StackMachine(JobMachine):
         if others:
             self.stacks.append({claim.job_id: claim.attempt for claim in (first, *others)})
 
-    def _interrupt_beside(self, first_id: str) -> None:
-        """Have a job that would fit beside another train alone up to a checkpoint."""
+    def _interrupt_first(self, first_id: str) -> None:
+        """Have a job that would fit into a stack train alone up to a checkpoint."""
         for job_id, model in self.models.items():
             if job_id != first_id and model.fits(self.models[first_id].stack_key, self.now):
                 self.try_claim(job_id)

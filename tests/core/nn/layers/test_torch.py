@@ -259,7 +259,7 @@ def test_the_same_as_pytorch_at_exactly_zero(case: Case) -> None:
 
 
 def compare(network: BoundNetwork, case: Case, x: Array, rng: np.random.Generator) -> None:
-    """Outputs and all gradients for `x`, beside PyTorch's."""
+    """Outputs and all gradients for `x`, with those of PyTorch."""
     weights = {name.partition("].")[2]: view for name, view in network.views.items()}
     peer_x = torch.tensor(x, requires_grad=True)
     peer_weights = {n: torch.tensor(w, requires_grad=True) for n, w in weights.items()}

@@ -59,7 +59,7 @@ class Lion:
 
 @pytest.fixture(autouse=True)
 def _double() -> Iterator[None]:
-    """Also the running product that NAdam keeps beside its weights is then in float64."""
+    """Also the running product that NAdam keeps in addition to its weights is then in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield

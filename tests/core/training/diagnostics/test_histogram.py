@@ -32,7 +32,7 @@ def test_as_numpy_counts() -> None:
         [-1e-300, 1e300],
     ],
 )
-def test_the_closest_and_the_farthest_numbers_are_told_apart(numbers: list[float]) -> None:
+def test_the_closest_and_the_farthest_numbers_are_separated(numbers: list[float]) -> None:
     found = histogram(np.array(numbers))
     assert found is not None
     json.dumps(found, allow_nan=False)
