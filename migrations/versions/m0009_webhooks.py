@@ -6,8 +6,6 @@ from sqlalchemy.dialects import postgresql
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 WAITING = sa.text("next_attempt_at IS NOT NULL")

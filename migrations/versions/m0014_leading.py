@@ -7,8 +7,6 @@ from core.db.types import Document
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

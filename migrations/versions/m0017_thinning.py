@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 MOVED = (
     "NEW.keys {differs} OLD.keys OR NEW.job_id <> OLD.job_id"

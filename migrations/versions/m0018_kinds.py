@@ -7,8 +7,6 @@ from core.db.types import Document
 
 revision = "0018"
 down_revision = "0020"
-branch_labels = None
-depends_on = None
 
 KINDS = "kind IN ('train', 'evaluate', 'score')"
 USED = "(kind = 'train') = (model_job_id IS NULL)"

@@ -7,8 +7,6 @@ from core.db.types import Document
 
 revision = "0020"
 down_revision = "0017"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -7,8 +7,6 @@ from core.db.types import Document
 
 revision = "0022"
 down_revision = "0018"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0031"
 down_revision = "0022"
-branch_labels = None
-depends_on = None
 
 TABLES = ("jobs", "workers")
 

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0032"
 down_revision = "0031"
-branch_labels = None
-depends_on = None
 
 BEGUN = "mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL"
 DIFFERS = "mirrored_status IS NULL OR mirrored_status <> status"

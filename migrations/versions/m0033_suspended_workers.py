@@ -7,8 +7,6 @@ from core.db.types import Timestamp
 
 revision = "0033"
 down_revision = "0032"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
