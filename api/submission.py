@@ -123,4 +123,4 @@ def dataset_version(
     try:
         return resolve(session, reference)
     except NotFoundError as error:
-        raise InvalidError(f"{field}: {error.detail}", [FieldError(field, error.detail)]) from error
+        raise InvalidError.of(FieldError(field, error.detail)) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class InvalidError(ChainruleError):
 
     status = 422
     title = "Invalid input"
+
+    @classmethod
+    def of(cls, *errors: FieldError) -> Self:
+        """The error of these fields, whose detail has the path and message of each."""
+        return cls("; ".join(f"{error.path}: {error.message}" for error in errors), errors)
 
 
 class DamagedError(InvalidError):

@@ -15,7 +15,7 @@ def _exactly(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     model = validate(given)
     errors = list(_converted(given, model.model_dump(mode="json"), ()))
     if errors:
-        raise InvalidError("; ".join(f"{error.path}: {error.message}" for error in errors), errors)
+        raise InvalidError.of(*errors)
     return model
 
 

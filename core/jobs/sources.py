@@ -42,4 +42,4 @@ def check_source(session: Session, digest: str | None, path: str) -> None:
     """Raise InvalidError, naming the field `path`, when a spec names an unknown source."""
     if digest is not None and session.get(Source, digest) is None:
         message = "nobody sent this source; POST it to /v1/sources first"
-        raise InvalidError(f"{path}: {message}", [FieldError(path, message)])
+        raise InvalidError.of(FieldError(path, message))

@@ -30,7 +30,7 @@ def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
         errors += [*check_targets(spec, schema), *check_sample_weight(spec, schema)]
         errors += [*check_ids(spec, schema, feature_names(spec, schema)), *_metrics(spec)]
     if errors:
-        raise InvalidError("; ".join(f"{e.path}: {e.message}" for e in errors), errors)
+        raise InvalidError.of(*errors)
 
 
 def feature_names(spec: JobSpec, schema: DatasetSchema) -> tuple[str, ...]:

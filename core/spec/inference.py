@@ -97,8 +97,7 @@ def check(spec: Inference, trained: JobSpec, learned: DatasetSchema, data: Datas
             message = f"{name!r} is reserved for predictions: rename the column in the data"
             errors.append(FieldError(f"keep[{index}]", message))
     if errors:
-        detail = "; ".join(f"{error.path}: {error.message}" for error in errors)
-        raise InvalidError(detail, errors)
+        raise InvalidError.of(*errors)
 
 
 _RESERVED = (f"{PREDICTION}_", PROBABILITY, INTERVAL)

@@ -80,9 +80,7 @@ class SourceSpec(Spec):
             if secret := secret_in(text):
                 errors.append(FieldError(path, f"this looks like {secret}"))
         if errors:
-            raise InvalidError(
-                "; ".join(f"{error.path}: {error.message}" for error in errors), errors
-            )
+            raise InvalidError.of(*errors)
         return self
 
     @property

@@ -5,7 +5,7 @@ with the earlier spec starts no trials. Trials that were started are kept, and t
 knowing them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -120,9 +120,9 @@ def _edited_spec(sweep: Sweep, values: Mapping[str, Any]) -> SweepSpec:
     try:
         return SweepSpec.model_validate(document)
     except ValidationError as error:
-        raise _invalid(
-            FieldError(".".join(map(str, detail["loc"])), detail["msg"])
-            for detail in error.errors(include_url=False, include_context=False)
+        details = error.errors(include_url=False, include_context=False)
+        raise InvalidError.of(
+            *(FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in details)
         ) from error
 
 
@@ -245,9 +245,4 @@ def _refuse_ended(sweep: Sweep, change: str) -> None:
 
 
 def _refused(field: str, message: str) -> InvalidError:
-    return _invalid([FieldError(field, message)])
-
-
-def _invalid(errors: Iterable[FieldError]) -> InvalidError:
-    listed = list(errors)
-    return InvalidError("; ".join(f"{error.path}: {error.message}" for error in listed), listed)
+    return InvalidError.of(FieldError(field, message))

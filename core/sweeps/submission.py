@@ -70,7 +70,7 @@ def _check_baseline(spec: SweepSpec) -> None:
     elif spec.sampler.exhaustive and any(spec.baseline):
         message = f"{spec.sampler.kind} visits each point of its space anyway"
     if message:
-        raise InvalidError(f"baseline: {message}", [FieldError("baseline", message)])
+        raise InvalidError.of(FieldError("baseline", message))
 
 
 def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:
@@ -171,5 +171,4 @@ def _warm_start_errors(session: Session, spec: SweepSpec) -> Iterator[FieldError
 def _raise_any(errors: list[FieldError]) -> None:
     """Raise one InvalidError for all errors, if there are any."""
     if errors:
-        text = "; ".join(f"{error.path}: {error.message}" for error in errors)
-        raise InvalidError(text, errors)
+        raise InvalidError.of(*errors)

@@ -56,7 +56,7 @@ class Calibration:
                 f"the {self.rows} rows that were held out allow a level of {most:.3g} at most: "
                 "train with a larger data.split.valid or data.split.test"
             )
-            raise InvalidError(f"interval: {message}", [FieldError("interval", message)])
+            raise InvalidError.of(FieldError("interval", message))
         ranks = _ranks(self.rows, len(self.errors))
         radius: Array = self.errors[np.searchsorted(ranks, rank)]
         return radius

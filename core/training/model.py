@@ -258,16 +258,15 @@ class TrainedModel:
             if shape_of(field) != column.shape or columns.is_text(field.type) != column.text:
                 needed = "text is" if column.text else f"numbers of shape {column.shape} are"
                 message = f"{needed} needed, not {field.type}"
-                raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
+                raise InvalidError.of(FieldError(column.name, message))
             if columns.is_boolean(field.type) and not column.boolean:
                 message = "numbers are needed, not true and false"
-                raise InvalidError(f"{column.name}: {message}", [FieldError(column.name, message)])
+                raise InvalidError.of(FieldError(column.name, message))
         try:
             x = assemble(table, self.columns, self.encoding.pipeline, self.network.dtype)
         except ColumnCellError as error:
-            message = f"row {error.row + 1}: {error.detail}"
-            wrong = FieldError(error.column, message)
-            raise InvalidError(f"{error.column}: {message}", [wrong]) from None
+            wrong = FieldError(error.column, f"row {error.row + 1}: {error.detail}")
+            raise InvalidError.of(wrong) from None
         return x.reshape(len(x), *self.network.shape)
 
     def _by_target(self, outputs: Array) -> list[Array]:
@@ -295,12 +294,11 @@ def _labelled(classes: tuple[Label, ...] | None, row: Sequence[float]) -> dict[s
 
 
 def _no_interval(message: str) -> InvalidError:
-    return InvalidError(f"interval: {message}", [FieldError("interval", message)])
+    return InvalidError.of(FieldError("interval", message))
 
 
 def _wrong(row: int, column: str, message: str) -> InvalidError:
-    path = f"rows[{row}].{column}"
-    return InvalidError(f"{path}: {message}", [FieldError(path, message)])
+    return InvalidError.of(FieldError(f"rows[{row}].{column}", message))
 
 
 def _refuse_gap(flat: Mapping[str, Array], x: Array) -> None:

@@ -62,4 +62,4 @@ def _check(step: Preparation, name: str, current: Mapping[str, Feature], path: s
         message = f"{step.kind} does not take column {name!r}, which holds {content} at this step"
     else:
         return
-    raise InvalidError(f"{path}: {message}", [FieldError(path, message)])
+    raise InvalidError.of(FieldError(path, message))
