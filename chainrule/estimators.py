@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from core.data.prepare.pipeline import Standardizer
 from core.data.split.split import split
 from core.family import members
 from core.nn.layer import Layer, Scope
@@ -17,7 +18,7 @@ from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import TrainingSpec
 from core.training import checkpoint
-from core.training.dataset_types import Dataset, Part
+from core.training.dataset_types import Dataset, Part, in_units
 from core.training.run import Run
 from core.training.trainer import Trainer
 
@@ -42,6 +43,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         epochs: int = 200,
         early_stopping: int | None = None,
         validation_fraction: float = 0.1,
+        standardize_target: bool = True,
         random_state: Any = None,
     ) -> None:
         self.layers = layers
@@ -54,6 +56,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.standardize_target = standardize_target
         self.random_state = random_state
 
     def _spec(self, outputs: int, precision: str) -> TrainingSpec:
@@ -101,7 +104,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, x: Any, y: Any, outputs: int, classes: Any = None) -> None:
         """Train from new weights for all epochs, with validation rows stratified by `classes`."""
         spec = self._spec(outputs, x.dtype.name)
-        train, valid = Part(x, y), None
+        rows: dict[str, Any] = {"train": slice(None)}
         if self.early_stopping is not None:
             if len(x) < 2:
                 raise ValueError(
@@ -109,13 +112,15 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 )
             shares = {"train": 1 - self.validation_fraction, "valid": self.validation_fraction}
             rows = split(len(x), shares, spec.seed, classes)
-            train, valid = (Part(x[rows[name]], y[rows[name]]) for name in ("train", "valid"))
+        self._target_standardizer = self._standardizer_of(y[rows["train"]])
+        y = self._on_scale(y, x.dtype)
+        parts = {name: Part(x[chosen], y[chosen]) for name, chosen in rows.items()}
 
         def keep(_: int, weights: Any, state: Any) -> Path:
             self.weights_, self.state_ = weights.copy(), state.copy()
             return Path()
 
-        run = Run(Trainer([spec], Dataset(train, valid)), keep)
+        run = Run(Trainer([spec], Dataset(parts["train"], parts.get("valid"))), keep)
         for event in run.events():
             if event is not None and hasattr(event, "detail"):
                 raise ValueError(event.detail)
@@ -135,7 +140,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         while epochs <= passes:
             epochs *= 2
         planned = spec.model_copy(update={"epochs": epochs})
-        trainer = Trainer([planned], Dataset(Part(x.astype(spec.precision, copy=False), y)))
+        if known is None:
+            self._target_standardizer = self._standardizer_of(y)
+        x, y = x.astype(spec.precision, copy=False), self._on_scale(y, spec.precision)
+        trainer = Trainer([planned], Dataset(Part(x, y)))
         if snapshot is not None:
             checkpoint.restore(trainer, *snapshot)
         elif known is not None:
@@ -166,7 +174,22 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         for start in range(0, len(x), ROWS):
             y, _ = network.forward(x[start : start + ROWS])
             blocks.append(np.array(spec.loss.prediction(y, scope)))
-        return np.concatenate(blocks)
+        outputs = in_units(getattr(self, "_target_standardizer", None), np.concatenate(blocks))
+        return outputs.astype(spec.precision, copy=False)
+
+    @property
+    def _standardizes(self) -> bool:
+        """Whether targets are standardized."""
+        return False
+
+    def _standardizer_of(self, y: Any) -> Standardizer | None:
+        """Return the standardizer of targets that are trained on, or None to leave them alone."""
+        return Standardizer.fit(y) if self._standardizes else None
+
+    def _on_scale(self, y: Any, dtype: Any) -> Any:
+        """Return targets as the network is trained on them, numbers as `dtype`."""
+        standardizer: Standardizer | None = getattr(self, "_target_standardizer", None)
+        return y if standardizer is None else standardizer.apply(y, dtype)
 
 
 class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
@@ -247,7 +270,10 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
 class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
     """A regressor trained by backpropagation, for one or several target numbers.
 
-    Hyperparameters are those of NetworkClassifier. The default loss is the mean squared error.
+    Hyperparameters are those of NetworkClassifier. The default loss is the mean squared error. With
+    `standardize_target`, the loss compares targets with mean 0 and standard deviation 1 on the rows
+    that are trained on (those of the first call of partial_fit), except that of counts (poisson).
+    Predictions are in the units of `y`.
     """
 
     _default_loss = "mean_squared_error"
@@ -284,7 +310,12 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
                 f"{self._loss_kind} is not a loss for a regressor: use mean_squared_error"
             )
         self._single = y.ndim == 1
-        return y.reshape(len(y), -1).astype(dtype, copy=False)
+        numbers = y.reshape(len(y), -1)
+        return numbers.astype(np.float64 if self._standardizes else dtype, copy=False)
+
+    @property
+    def _standardizes(self) -> bool:
+        return self.standardize_target and self._loss_kind != "poisson"
 
     def predict(self, X: Any) -> Any:
         """Return the predicted numbers, in the shape of the `y` of the training."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from api.resources.base import Metrics, Read, metrics_in
 from api.resources.mlflow_url import page_url
+from core import jobs
 from core.db import tables
 from core.settings import Settings
 from core.status import AttemptStatus, JobKind, JobStatus
@@ -102,6 +103,7 @@ class Job(JobSummary):
         return cls.from_row(
             row,
             **_derived(row, settings),
+            spec=jobs.completed_spec(row),
             waits_for=_newer_worker(row, known or {}),
             attempts=[Attempt.from_row(attempt) for attempt in attempts],
         )

@@ -12,6 +12,8 @@ from api.resources.trials import Trial
 from core import sweeps
 from core.db import tables
 from core.search.plots import kinds
+from core.spec.sweep import SweepSpec
+from core.spec.version import completed
 from core.status import SweepStatus
 
 
@@ -54,6 +56,7 @@ class Sweep(Read):
             trials=sweeps.counts(session, row.id),
             best=[Trial.of(trial) for trial in sweeps.best(session, row)],
             dataset=f"{version.dataset.name}@{version.version}",
+            spec=completed(SweepSpec, row.spec),
             plots=[
                 f"/v1/sweeps/{row.id}/plots/{kind}"
                 for kind in kinds(len(row.spec["search_space"]), objectives)

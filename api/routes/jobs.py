@@ -20,7 +20,8 @@ from core.data.table.schema import DatasetSchema
 from core.db import tables
 from core.db.session import reading, transaction
 from core.spec import JobSpec
-from core.spec.admission import check
+from core.spec.admission import admit
+from core.spec.version import encode
 from core.status import JobKind, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
@@ -66,17 +67,17 @@ def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
     def make(session: Session) -> tables.Job:
         data = dataset_version(session, spec.dataset)
         jobs.check_source(session, spec.source, "source")
-        check(spec, DatasetSchema.model_validate(data.schema), settings.max_weights_bytes)
+        schema = DatasetSchema.model_validate(data.schema)
         return jobs.submit(
             session,
-            spec,
+            admit(spec, schema, settings.max_weights_bytes),
             data,
             owner=submission.owner,
             max_attempts=settings.max_attempts,
             max_queued=settings.max_queued_jobs,
         )
 
-    return submission.job(spec.model_dump(mode="json"), make)
+    return submission.job(encode(spec).document, make)
 
 
 @router.get("", responses=problems(422))

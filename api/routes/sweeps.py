@@ -19,6 +19,7 @@ from core import jobs, sweeps
 from core.db import tables
 from core.db.session import reading, transaction
 from core.spec.sweep import SweepSpec
+from core.spec.version import encode
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
 
@@ -41,7 +42,7 @@ def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
             max_attempts=settings.max_attempts,
         )
 
-    return submission.sweep(spec.model_dump(mode="json"), make)
+    return submission.sweep(encode(spec).document, make)
 
 
 @router.post("/forecast", responses=problems(413, 415, 422))

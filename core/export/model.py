@@ -14,7 +14,13 @@ from core.data.table.schema import Label
 from core.errors import InvalidError
 from core.export.graph import Graph
 from core.export.member import Place, export_layer, export_prediction
-from core.export.preparation import Prepared, export_standardizer, export_step, flat
+from core.export.preparation import (
+    Prepared,
+    export_inverse,
+    export_standardizer,
+    export_step,
+    flat,
+)
 from core.nn.layer import Layer, Scope
 from core.training.model import TrainedModel
 
@@ -68,7 +74,10 @@ def to_onnx(model: TrainedModel, kinds: Mapping[str, str] | None = None) -> Expo
         x = export_standardizer(graph, x, model.encoding.standardizer)
     for layer, scope in zip(model.network.network.layers, model.network.scopes, strict=True):
         x = export_layer(graph, x, layer, place_of(layer, scope))
-    _add_predictions(graph, model, export_prediction(graph, x, model.loss), exported)
+    y = export_prediction(graph, x, model.loss)
+    if model.encoding.target_standardizer is not None:
+        y = export_inverse(graph, y, model.encoding.target_standardizer)
+    _add_predictions(graph, model, y, exported)
     exported.model = graph.build("network")
     return exported
 

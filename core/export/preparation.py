@@ -59,6 +59,12 @@ def export_standardizer(graph: Graph, x: str, learned: Standardizer) -> str:
     return graph.cast(x, "float")
 
 
+def export_inverse(graph: Graph, y: str, learned: Standardizer) -> str:
+    """Add the conversion of standardized predictions to the units of the data."""
+    y = graph.add("Mul", graph.cast(y, "double"), graph.constant(learned.scale))
+    return graph.cast(graph.add("Add", y, graph.constant(learned.mean)), "float")
+
+
 def flat(graph: Graph, x: Prepared, kind: str) -> str:
     """Return a column with shape `(rows, numbers)`, converted to the type `kind`."""
     value = graph.cast(x.name, kind)

@@ -1,6 +1,7 @@
 """Which workers can read the spec of a job: those that know its spec version."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import func, select
@@ -14,7 +15,7 @@ from core.jobs.attempt.ownership import own
 from core.spec import JobSpec
 from core.spec.base import Spec
 from core.spec.inference import EvaluationSpec, ScoringSpec
-from core.spec.version import SPEC_VERSION
+from core.spec.version import SPEC_VERSION, completed
 from core.status import JobKind, JobStatus
 
 UNKNOWN_SPEC = "unknown_spec"
@@ -44,6 +45,11 @@ def read(claim: Claim) -> Spec:
         raise UnknownSpecError(
             f"this release reads specs up to version {SPEC_VERSION}, not this: {'; '.join(wrong)}"
         ) from error
+
+
+def completed_spec(job: Job) -> dict[str, Any]:
+    """The stored spec of a job with all fields, as it can be submitted again."""
+    return completed(_SPECS[job.kind], job.spec)
 
 
 def decline(session: Session, job_id: str, attempt: int, error: UnknownSpecError) -> Job:

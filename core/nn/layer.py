@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from core.family import Family
 from core.nn.array import Array, Shape
 from core.nn.hyperparameters import broadcast
 from core.nn.initializers import Initializer
+
+Reach: TypeAlias = Literal["any", "input", "limited"]
+"""Which numbers the outputs of a layer can be: any, any if its inputs can, or not all."""
 
 Backprop: TypeAlias = Callable[[Array], Array | None]
 
@@ -125,6 +128,8 @@ class Layer(Family):
     The axes of x are the stack of independent networks, the batch, then the feature axes `shape`.
     A layer never writes into x or dy.
     """
+
+    reach: ClassVar[Reach] = "limited"
 
     @abstractmethod
     def output(self, shape: Shape) -> Shape:

@@ -61,6 +61,12 @@ class Network:
         """Return the output feature shape for inputs of `shape`. Raises LayerError."""
         return self._walk(shape)[1]
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether the outputs can be any numbers, not only those of a last activation."""
+        reaches = (layer.reach for layer in reversed(self.layers) if layer.reach != "input")
+        return next(reaches, "limited") == "any"
+
     def places(self, shape: Shape) -> list[PlacedLayer]:
         """Return all layers, nested ones included, with their input shapes. Raises LayerError."""
         return self._walk(shape)[0]

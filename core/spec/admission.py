@@ -14,12 +14,20 @@ from core.nn.layers.sigmoid import Sigmoid
 from core.nn.layers.softmax import Softmax
 from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.nn.network import LayerError
+from core.spec.defaults import filled
 from core.spec.job import JobSpec
 from core.spec.training import BATCH_SIZE
 from core.spec.values import check_ids, check_sample_weight, check_targets, missing_values
 
 BYTES = {"float32": 4, "float64": 8}
 """Bytes of a number by precision."""
+
+
+def admit(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> JobSpec:
+    """Return a submitted job as it is stored, with all defaults. Raises InvalidError as `check`."""
+    spec = filled(spec)
+    check(spec, schema, max_weights_bytes)
+    return spec
 
 
 def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:

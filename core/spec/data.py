@@ -10,6 +10,7 @@ from core.data.prepare.augmentation import Augmentation
 from core.data.prepare.preparation import ColumnName, Preparation
 from core.data.table.query import MAX_CHARACTERS, parse
 from core.errors import InvalidError
+from core.family import Since
 from core.spec.base import Spec
 
 
@@ -41,6 +42,11 @@ def _split_fields(query: object) -> dict[str, Any]:
         "split_seed": split.seed,
         "stratify": split.stratify_by is not None,
     }
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave the default out of a JSON schema: that of a request depends on the rest of the job."""
+    del schema["default"]
 
 
 FoldCount = Annotated[int, Field(ge=2, le=100)]
@@ -137,6 +143,14 @@ class DataSpec(Spec):
         True,
         description="scale features to mean 0 and standard deviation 1 on the training rows, "
         "except those that a step of `prepare` encodes or scales",
+    )
+    standardize_target: Annotated[bool, Since(2)] = Field(
+        False,
+        description="scale number targets to mean 0 and standard deviation 1 on the training rows, "
+        "each column by itself. Losses are then on this scale; metrics and predictions are in the "
+        "units of the data. It has no effect on classes, counts (poisson), and networks whose "
+        "outputs are limited, as by a last sigmoid. Default: true where it has an effect",
+        json_schema_extra=_without_default,
     )
     memory_bytes: Annotated[int, Field(ge=2**20)] | None = Field(
         None,

@@ -11,13 +11,13 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from core.family import FIRST, Since
 from core.nn.network import Network
 from core.spec.base import Spec
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 """The newest spec version that this release reads; it reads all older ones too."""
 
 
@@ -43,6 +43,17 @@ def encode(spec: Spec) -> Encoded:
     """
     document = spec.model_dump(mode="json")
     return Encoded(document, _strip(spec, document))
+
+
+def completed(cls: type[Spec], document: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored document with all fields; as it is, if this release cannot read it.
+
+    What it returns can be submitted again: additions that `encode` left out are in it.
+    """
+    try:
+        return cls.model_validate(document).model_dump(mode="json")
+    except ValidationError:
+        return document
 
 
 def _strip(value: Any, document: Any) -> int:

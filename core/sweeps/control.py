@@ -18,6 +18,7 @@ from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError
 from core.search.study import without_rungs
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
+from core.spec.version import encode
 from core.status import JobStatus, SweepStatus
 from core.sweeps.budget import end, refuse_exhausted, start_clock, stop_clock
 from core.sweeps.queries import get, spec_of
@@ -99,7 +100,7 @@ def edit(
     check_on_data(spec, sweep.dataset_version, max_weights_bytes)
     if changes.sampler is not None:
         sweep.state = None  # the state of another sampler
-    sweep.spec = spec.model_dump(mode="json")
+    sweep.spec = encode(spec).document
     sweep.n_trials, sweep.max_parallel = spec.trials, spec.max_parallel
     if changes.budget is not None:
         sweep.stopped_by = None

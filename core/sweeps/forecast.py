@@ -23,7 +23,7 @@ from core.spec.stack import stack_key
 from core.spec.sweep import SweepSpec
 from core.sweeps.budget import spent
 from core.sweeps.queries import spec_of
-from core.sweeps.submission import check_new
+from core.sweeps.submission import check_new, with_defaults
 from core.training.dataset_types import Dataset, Part
 from core.training.trainer import Trainer
 
@@ -72,6 +72,7 @@ def forecast(
 
     Without workers the forecast is for one slot. Raises InvalidError as `start` does.
     """
+    spec = with_defaults(spec)
     check_new(session, spec, version, max_weights_bytes)
     slots = nodes.slots(session).get(spec.job.device, 0)
     trials = spec.trials

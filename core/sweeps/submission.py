@@ -12,7 +12,9 @@ from core.db.tables import DatasetVersion, Sweep, Trial
 from core.errors import FieldError, InvalidError
 from core.search.study import TrialRecord
 from core.spec.admission import check
+from core.spec.defaults import filled
 from core.spec.sweep import SweepSpec
+from core.spec.version import encode
 from core.sweeps.budget import start_clock
 from core.sweeps.trial_outcome import record_of
 
@@ -35,12 +37,13 @@ def start(
     Raises InvalidError with the path of each field of the job, end of a range or choice that does
     not fit the data.
     """
+    spec = with_defaults(spec)
     check_new(session, spec, dataset_version, max_weights_bytes)
     sweep = Sweep(
         id=uuid.uuid4().hex,
         owner=owner,
         name=spec.name,
-        spec=spec.model_dump(mode="json"),
+        spec=encode(spec).document,
         dataset_version_id=dataset_version.id,
         n_trials=spec.trials,
         max_parallel=spec.max_parallel,
@@ -52,6 +55,11 @@ def start(
     session.flush()
     session.refresh(sweep, ["dataset_version"])
     return sweep
+
+
+def with_defaults(spec: SweepSpec) -> SweepSpec:
+    """Return a submitted sweep with the defaults of its job that depend on other fields."""
+    return spec.model_copy(update={"job": filled(spec.job)})
 
 
 def check_new(

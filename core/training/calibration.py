@@ -72,7 +72,10 @@ class Calibration:
 
 
 def calibrate(network: BoundNetwork, loss: Loss, part: Part | None) -> Calibration | None:
-    """Measure a trained regression on held-out rows; None for other targets, or without rows."""
+    """Measure a trained regression on held-out rows, in the units of the data.
+
+    None for other targets, or without rows.
+    """
     if part is None or loss.target != "number":
         return None
     scope = Scope(np, network.dtype, (), network.output_shape)
@@ -83,7 +86,7 @@ def calibrate(network: BoundNetwork, loss: Loss, part: Part | None) -> Calibrati
         y, _ = network.forward(np.asarray(part.x[start:end]))
         outputs = loss.prediction(y, scope)
         truth = np.asarray(part.y[start:end]).reshape(outputs.shape)
-        errors.append(np.abs(outputs - truth))
+        errors.append(np.abs(part.in_units(outputs) - part.in_units(truth)))
     return Calibration.of(np.concatenate(errors))
 
 

@@ -22,6 +22,7 @@ from core.data.prepare.features import (
     describe,
     numeric_array,
 )
+from core.data.prepare.pipeline import Standardizer
 from core.data.prepare.plan import plan
 from core.data.prepare.preparation import Feature
 from core.data.prepare.steps.one_hot import OneHot
@@ -36,6 +37,7 @@ from core.errors import InvalidError
 from core.nn.array import Array
 from core.nn.losses.grouped_cross_entropy import GroupedCrossEntropy
 from core.spec import JobSpec
+from core.spec.defaults import standardizes_target
 from core.training.dataset_types import Classes, Column, Dataset, Encoding, Part
 
 log = logging.getLogger(__name__)
@@ -143,11 +145,12 @@ class Targets:
 def encode_targets(spec: JobSpec, table: pa.Table, known: Classes | None = None) -> Targets:
     """The targets of all rows, with codes for the labels `known`, or for the labels in the table.
 
-    Raises InvalidError naming a column that is missing, or a value that is not among the labels.
+    Numbers are in the units of the data. Raises InvalidError naming a column that is missing, or a
+    value that is not among the labels.
     """
     names, kind = spec.data.targets, spec.loss.target
     if kind in {"number", "distribution"}:
-        return Targets(numeric_array(table, names, spec.precision), (None,) * len(names))
+        return Targets(numeric_array(table, names, _precision(spec, table)), (None,) * len(names))
     parts: list[Array] = []
     classes: list[tuple[Label, ...] | None] = []
     codes: dict[str, Array] = {}
@@ -166,6 +169,16 @@ def encode_targets(spec: JobSpec, table: pa.Table, known: Classes | None = None)
     return Targets(y, tuple(classes), codes)
 
 
+def _precision(spec: JobSpec, table: pa.Table) -> str:
+    """The float type in which number targets are read.
+
+    Single numbers that are standardized afterwards keep all their digits until then.
+    """
+    fields = (columns.field(table.schema, name) for name in spec.data.targets)
+    single = not any(shape_of(column) for column in fields)
+    return "float64" if standardizes_target(spec) and single else spec.precision
+
+
 def _zeros_and_ones(spec: JobSpec, table: pa.Table, name: str) -> Array:
     """A tensor column of zeros and ones, flattened to `(rows, n)`."""
     values = numeric_array(table, [name], spec.precision)
@@ -178,12 +191,16 @@ def _zeros_and_ones(spec: JobSpec, table: pa.Table, name: str) -> Array:
 
 @dataclass(frozen=True)
 class _SplitTargets:
-    """Everything but the features: targets, sample weights, and the rows of each part."""
+    """Everything but the features: targets, sample weights, and the rows of each part.
+
+    `standardizer` has standardized `y (rows, ...)`.
+    """
 
     y: Array
     classes: Classes
     weight: Array | None
     parts: dict[str, Rows]
+    standardizer: Standardizer | None
 
 
 def _read_targets(spec: JobSpec, table: pa.Table) -> _SplitTargets:
@@ -204,7 +221,25 @@ def _read_targets(spec: JobSpec, table: pa.Table) -> _SplitTargets:
             raise InvalidError(f"all rows of the {name} split have a sample weight of 0")
     if not len(parts["train"]):
         raise InvalidError("the training split is empty")
-    return _SplitTargets(targets.y, targets.classes, weight, parts)
+    y, standardizer = targets.y, None
+    if standardizes_target(spec):
+        train = parts["train"]
+        learned = y[train] if weight is None else y[train[weight[train] > 0]]
+        y, standardizer = _standardize(y, learned, spec.precision)
+    return _SplitTargets(y, targets.classes, weight, parts, standardizer)
+
+
+def _standardize(y: Array, learned: Array, precision: str) -> tuple[Array, Standardizer]:
+    """The targets `y` standardized as the rows `learned` teach, as floats of `precision`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        standardizer = Standardizer.fit(learned)
+        standardized = standardizer.apply(y, precision)
+    if not (np.isfinite(standardizer.scale).all() and np.isfinite(standardized).all()):
+        raise InvalidError(
+            "data.target: numbers are too far apart to be standardized: leave out the rows with "
+            "extreme ones, or set data.standardize_target to false"
+        )
+    return standardized, standardizer
 
 
 def _split(spec: JobSpec, table: pa.Table, targets: Targets) -> dict[str, Rows]:
@@ -244,13 +279,17 @@ def _join(
 ) -> tuple[Dataset, Encoding]:
     """Features, which `read` returns for each part, with targets and weights."""
     _check_outputs(spec, features, targets.classes)
+    standardizer = targets.standardizer
+    if standardizer is not None:
+        outputs = spec.network.output(features.row_shape)
+        standardizer = standardizer.laid_out(targets.y.shape[1:], outputs)
 
     def part(name: str) -> Part | None:
         rows = targets.parts[name]
         if not len(rows):
             return None
         weight = None if targets.weight is None else targets.weight[rows]
-        return Part(read(name), targets.y[rows], weight, numbers[rows])
+        return Part(read(name), targets.y[rows], weight, numbers[rows], standardizer)
 
     train = part("train")
     assert train is not None
@@ -260,6 +299,7 @@ def _join(
         targets.classes,
         features.standardizer,
         features.pipeline,
+        standardizer,
     )
     return Dataset(train, part("valid"), part("test"), augment=spec.data.augment), encoding
 

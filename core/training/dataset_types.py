@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from core.data.prepare.augmentation import Augmentation
 from core.data.prepare.pipeline import Pipeline, Standardizer
@@ -28,16 +28,21 @@ class Part:
 
     `x (rows, *shape)` are features, `y` targets as the loss expects them, `weight` sample weights.
     `x` is an array, or `StreamedFeatures` whose slices are read from the disk. `numbers` are the
-    numbers of the rows in the dataset version, from 0.
+    numbers of the rows in the dataset version, from 0. `standardizer` has standardized `y`.
     """
 
     x: Any
     y: Array
     weight: Array | None = None
     numbers: NDArray[np.int64] | None = None
+    standardizer: Standardizer | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def in_units(self, y: Array) -> Array:
+        """Predictions or targets on the scale of `y`, in the units of the data."""
+        return in_units(self.standardizer, y)
 
     @property
     def resident_bytes(self) -> int:
@@ -94,7 +99,8 @@ class Encoding:
     """How raw rows become features and outputs become answers; saved with the model.
 
     Raw cells pass through the `pipeline`, are concatenated and then standardized. `classes` holds
-    for each target column the labels of its codes, or None for numbers.
+    for each target column the labels of its codes, or None for numbers. The network was trained on
+    targets that `target_standardizer` has standardized, if there is one.
     """
 
     features: tuple[Column, ...]
@@ -102,3 +108,18 @@ class Encoding:
     classes: Classes
     standardizer: Standardizer | None = None
     pipeline: Pipeline = field(default_factory=Pipeline)
+    target_standardizer: Standardizer | None = None
+
+    def in_units(self, outputs: Array) -> Array:
+        """Outputs `(rows, *output_shape)` in the units of the data."""
+        return in_units(self.target_standardizer, outputs)
+
+    def on_scale(self, y: Array, dtype: DTypeLike) -> Array:
+        """Targets `(rows, *output_shape)` on the scale of the outputs, as `dtype`."""
+        standardizer = self.target_standardizer
+        return y if standardizer is None else standardizer.apply(y, dtype)
+
+
+def in_units(standardizer: Standardizer | None, y: Array) -> Array:
+    """Numbers that a target standardizer, if there is one, standardized: in the data's units."""
+    return y if standardizer is None else standardizer.invert(y)

@@ -19,7 +19,10 @@ NUMBERS = 2**20
 def evaluate(
     network: BoundNetwork, loss: Loss, metrics: tuple[Metric, ...], part: Part, scope: Scope
 ) -> dict[str, Array]:
-    """Loss and metrics over all rows of `part`, each of shape `stack`."""
+    """Loss and metrics over all rows of `part`, each of shape `stack`.
+
+    The loss compares standardized targets, if the part has them; metrics are in the data's units.
+    """
     xp, stack = network.xp, network.stack
     total = xp.zeros(stack, np.float64)
     mass: Any = 0.0
@@ -40,8 +43,8 @@ def evaluate(
         share = loss.mass(target, scope, sample_weight) if len(part) > size else weight.sum(axis=-1)
         total += value * share if loss.averages else value
         mass = mass + share
-        outputs = loss.prediction(y, scope)
-        truth = loss.observed(target)
+        outputs = part.in_units(loss.prediction(y, scope))
+        truth = part.in_units(loss.observed(target))
         for tally in tallies:
             tally.add(outputs, truth, weight)
     results = {"loss": total / xp.maximum(mass, SMALLEST) if loss.averages else total}

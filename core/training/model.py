@@ -83,6 +83,8 @@ class TrainedModel:
         arrays.update({f"state{name}": view for name, view in self.network.state_views.items()})
         if self.encoding.standardizer is not None:
             arrays.update(self.encoding.standardizer.arrays())
+        if self.encoding.target_standardizer is not None:
+            arrays.update(self.encoding.target_standardizer.arrays(Standardizer.TARGETS))
         arrays.update(self.encoding.pipeline.arrays())
         if self.calibration is not None:
             arrays.update(self.calibration.arrays())
@@ -113,6 +115,7 @@ class TrainedModel:
             classes=tuple(None if c is None else tuple(c) for c in classes),
             standardizer=Standardizer.from_arrays(arrays),
             pipeline=Pipeline.loads(metadata["prepare"], arrays),
+            target_standardizer=Standardizer.from_arrays(arrays, Standardizer.TARGETS),
         )
         shape = tuple(json.loads(metadata["shape"]))
         # Older models have no loss; that of the spec may not be fitted.
@@ -179,7 +182,8 @@ class TrainedModel:
             for start in range(0, len(x), BATCH):
                 y, _ = self.network.forward(x[start : start + BATCH])
                 raw.append(np.array(y))
-                predictions.append(np.array(self.loss.prediction(y, scope)))
+                outputs = self.encoding.in_units(self.loss.prediction(y, scope))
+                predictions.append(np.array(outputs))
         if not raw:
             empty = np.empty((0, *self.network.output_shape))
             return empty, empty

@@ -82,8 +82,9 @@ class _Sums:
         scope = Scope(np, network.dtype, (), network.output_shape)
         y = y.reshape(raw.shape) if loss.target in {"number", "distribution", "binary"} else y
         if loss.is_fitted:
-            value, _ = loss.forward(raw.copy(), y, scope)
-            mass = float(loss.mass(y, scope))
+            target = self._model.encoding.on_scale(y, network.dtype)
+            value, _ = loss.forward(raw.copy(), target, scope)
+            mass = float(loss.mass(target, scope))
             self._loss += float(value) * (mass if loss.averages else 1)
             self._mass += mass
         self.rows += len(raw)

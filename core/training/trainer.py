@@ -201,8 +201,8 @@ class Trainer:
         weight = batch.weight
         if weight is None:
             weight = self.xp.ones((*self.stack, count), self.network.dtype)
-        outputs = self.loss.prediction(y, self.scope)
-        truth = self.loss.observed(batch.y)
+        outputs = self.train.in_units(self.loss.prediction(y, self.scope))
+        truth = self.train.in_units(self.loss.observed(batch.y))
         for tally in self.tallies:
             tally.add(outputs, truth, weight)
 
@@ -249,7 +249,10 @@ class Trainer:
             y = y.reshape(len(y), *self.network.output_shape)
         weight = None if part.weight is None else self.xp.asarray(part.weight)
         x = part.x if isinstance(part.x, StreamedFeatures) else self.xp.asarray(part.x)
-        return Part(x, self.xp.asarray(y), weight)
+        standardizer = part.standardizer
+        if standardizer is not None:
+            standardizer = standardizer.on(self.xp)
+        return Part(x, self.xp.asarray(y), weight, standardizer=standardizer)
 
     def _shuffle_buffer(self, dataset: Dataset) -> ShuffleBuffer | None:
         """The shuffle buffer of rows that are read from the disk; None for rows in memory."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -44,6 +46,7 @@ ALL = {
     "epochs": 80,
     "early_stopping": 40,
     "validation_fraction": 0.2,
+    "standardize_target": False,
     "random_state": 1,
 }
 """Every parameter but the loss, none as it is by default."""
@@ -223,3 +226,33 @@ def test_a_schedule_has_passes_left_however_many_there_were(schedule: str) -> No
     # A small piece after large ones is not taken for the end.
     parts.partial_fit(x[:3], y[:3])
     assert np.abs(parts.weights_ - before).max() > 1e-6
+
+
+def test_the_unit_of_the_target_does_not_matter() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    x = StandardScaler().fit_transform(x)
+    plain = NetworkRegressor(hidden=[8], epochs=50, random_state=1)
+    small, large = (clone(plain).fit(x, y * unit).predict(x) for unit in (1, 2**17))
+    assert np.array_equal(small * 2**17, large)
+    assert r2_score(y, small) > 0.4
+    off = NetworkRegressor(hidden=[8], epochs=50, random_state=1, standardize_target=False)
+    assert r2_score(y, off.fit(x, y).predict(x)) < 0
+
+
+def test_later_pieces_are_on_the_scale_of_the_first() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2))
+    y = 1e6 + 1e5 * (x @ np.array([[1.0, 0.5], [-1.0, 2.0]]))
+    model = NetworkRegressor(hidden=[8], random_state=1)
+    for start in [*range(0, 400, 100)] * 20:
+        model.partial_fit(x[start : start + 100], y[start : start + 100])
+    assert model.score(x, y) > 0.85
+
+
+def test_counts_are_not_standardized() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1))
+    y = rng.poisson(np.exp(1 + x[:, 0]))
+    model = NetworkRegressor(loss="poisson", hidden=[8], epochs=50, random_state=1).fit(x, y)
+    assert (model.predict(x) > 0).all()
+    assert model.score(x, y) > 0.5

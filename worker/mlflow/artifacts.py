@@ -74,7 +74,7 @@ def sweep_artifacts(session: Session, sweep_id: str) -> tuple[dict[str, str], li
 def learned_files(model: TrainedModel) -> list[Artifact]:
     """The layers of a model, how rows are prepared for it, and histograms of its weights."""
     encoding = model.encoding
-    scale = encoding.standardizer
+    scale, target = encoding.standardizer, encoding.target_standardizer
     preparation = {
         "features": [[c.name, list(c.shape), "text" if c.text else "numbers"]
                      for c in encoding.features],
@@ -86,6 +86,8 @@ def learned_files(model: TrainedModel) -> list[Artifact]:
         "prepare": json.loads(encoding.pipeline.dumps()),
         "standardizer": None if scale is None
         else {name: array.tolist() for name, array in scale.arrays().items()},
+        "target_standardizer": None if target is None
+        else {name: array.tolist() for name, array in target.arrays("target").items()},
     }  # fmt: skip
     views = list(model.network.views.items())[:MAX_LAYERS]
     return _encoded(

@@ -108,7 +108,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         },
         shown=placement.shown,
         waits=placement.waits,
-        spec=job.spec,
+        spec=jobs.completed_spec(job),
         model_key=result.get("model_key"),
         schema=version.schema,
         leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,

@@ -16,7 +16,14 @@ from pydantic import TypeAdapter
 import core.data.prepare.steps  # noqa: F401  (the members register themselves)
 from core.data.prepare.moments import Moments, divisor
 from core.data.prepare.plan import plan
-from core.data.prepare.preparation import CellError, Cells, Feature, Learned, Preparation
+from core.data.prepare.preparation import (
+    CellError,
+    Cells,
+    Feature,
+    Learned,
+    Preparation,
+    Shape,
+)
 from core.errors import InvalidError
 
 Floats = NDArray[np.floating[Any]]
@@ -144,8 +151,8 @@ class Standardizer:
     for images (height, width, channel). A feature that never varies is only shifted.
     """
 
-    MEAN: ClassVar[str] = "standardize.mean"
-    SCALE: ClassVar[str] = "standardize.scale"
+    FEATURES: ClassVar[str] = "standardize"
+    TARGETS: ClassVar[str] = "target"
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -190,25 +197,37 @@ class Standardizer:
         most = 1 / np.sqrt(np.finfo(dtype).eps)
         return np.asarray(np.abs(self.mean) > most * self.scale).ravel()
 
-    def apply(self, x: Floats) -> Floats:
-        """The rows shifted and scaled, in the float type they came in."""
-        out = np.empty_like(x)
+    def laid_out(self, row: Shape, shape: Shape) -> Self:
+        """The same for rows of shape `row` that are reshaped to `shape`, with a number for each."""
+        mean, scale = (np.broadcast_to(a, row).reshape(shape) for a in (self.mean, self.scale))
+        return type(self)(mean, scale)
+
+    def apply(self, x: Floats, dtype: DTypeLike | None = None) -> Floats:
+        """The rows shifted and scaled, as `dtype`; by default in the float type they came in."""
+        out = np.empty(x.shape, dtype or x.dtype)
         for block, target in zip(_blocks(x), _blocks(out), strict=True):
             target[...] = (block - self.mean) / self.scale
         return out
 
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
+    def on(self, xp: Any) -> Self:
+        """The same with arrays of the array library `xp`."""
+        return type(self)(xp.asarray(self.mean), xp.asarray(self.scale))
+
+    def invert(self, x: Floats) -> Floats:
+        """The numbers that `apply` shifted and scaled, as float64; `x` may have leading axes."""
+        return x * self.scale + self.mean
+
+    def arrays(self, name: str = FEATURES) -> dict[str, NDArray[np.float64]]:
         """The learned arrays, named for a safetensors file."""
-        return {self.MEAN: self.mean, self.SCALE: self.scale}
+        return {f"{name}.mean": self.mean, f"{name}.scale": self.scale}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
-        """The standardizer that `arrays()` wrote, or None when `arrays` has none."""
-        if cls.MEAN not in arrays:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str = FEATURES) -> Self | None:
+        """The standardizer that `arrays` of this name wrote, or None when there is none."""
+        learned = [arrays.get(f"{name}.{part}") for part in ("mean", "scale")]
+        if learned[0] is None:
             return None
-        return cls(
-            np.asarray(arrays[cls.MEAN], np.float64), np.asarray(arrays[cls.SCALE], np.float64)
-        )
+        return cls(*(np.asarray(array, np.float64) for array in learned))
 
 
 def _learn(preparation: Preparation, blocks: Iterator[Cells], *, whole: bool) -> Learned:

@@ -1,13 +1,13 @@
 """Fully connected layer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Xavier, Zeros
-from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
+from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError, Weight
 
 
 @member
@@ -19,6 +19,7 @@ class Dense(Layer):
     """
 
     kind: Literal["dense"] = "dense"
+    reach: ClassVar[Reach] = "any"
     units: Annotated[int, Ge(1), Le(1_000_000)]
     bias: bool = True
     weight_initializer: Initializer = Xavier()

@@ -1,6 +1,6 @@
 """Dropout."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Lt
@@ -8,7 +8,7 @@ from annotated_types import Ge, Lt
 from core.family import member
 from core.nn.activation import Activation
 from core.nn.array import Array
-from core.nn.layer import Backprop, Scope
+from core.nn.layer import Backprop, Reach, Scope
 
 
 @member
@@ -20,6 +20,7 @@ class Dropout(Activation):
     """
 
     kind: Literal["dropout"] = "dropout"
+    reach: ClassVar[Reach] = "input"
     rate: Annotated[float, Ge(0), Lt(1)] = 0.5
     EXAMPLES = (({}, (6,)), ({"rate": 0.2}, (2, 3)), ({"rate": 0.0}, (2,)))
 

@@ -1,11 +1,11 @@
 """Flatten the feature axes."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope
+from core.nn.layer import Backprop, Layer, Reach, Scope
 
 
 @member
@@ -13,6 +13,7 @@ class Flatten(Layer):
     """Joins all feature axes into one, in row-major order."""
 
     kind: Literal["flatten"] = "flatten"
+    reach: ClassVar[Reach] = "input"
     EXAMPLES = (({}, (2, 3, 2)), ({}, (4,)), ({}, ()))
 
     def output(self, shape: Shape) -> Shape:

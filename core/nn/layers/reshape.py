@@ -1,13 +1,13 @@
 """Reshape the feature axes."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope, ShapeError
+from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError
 
 
 @member
@@ -15,6 +15,7 @@ class Reshape(Layer):
     """Reshapes the features of each sample in row-major order, such as 784 to (28, 28, 1)."""
 
     kind: Literal["reshape"] = "reshape"
+    reach: ClassVar[Reach] = "input"
     shape: Annotated[tuple[Annotated[int, Ge(1), Le(100_000_000)], ...], MinLen(1), MaxLen(8)]
     EXAMPLES = (({"shape": (2, 3, 1)}, (6,)), ({"shape": (4,)}, (2, 2)))
 

@@ -9,14 +9,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
 from core.family import member
 from core.nn.array import Array, Shape
 from core.nn.initializers import He, Initializer, Zeros
-from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
+from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError, Weight
 from core.nn.ops.windows import Grid
 
 PART = 131_072
@@ -27,6 +27,7 @@ PART = 131_072
 class ConvolutionLayer(Layer):
     """Base of convolutions of images and series."""
 
+    reach: ClassVar[Reach] = "any"
     filters: Annotated[int, Ge(1), Le(1_000_000)]
     groups: Annotated[int, Ge(1), Le(1_000_000)] = 1
     bias: bool = True

@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core.family import member
 from core.nn.array import Array, Shape
-from core.nn.layer import Backprop, Layer, Scope, ShapeError
+from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError
 from core.nn.ops.windows import (
     Extent,
     Grid,
@@ -26,6 +26,7 @@ from core.nn.ops.windows import (
 class Pool2d(Layer):
     """Base of pooling over images `(height, width, channels)`."""
 
+    reach: ClassVar[Reach] = "input"
     size: Pair = 2
     stride: Pair | None = None
     padding: PaddingPair = "valid"
@@ -57,6 +58,7 @@ class Pool2d(Layer):
 class GlobalPool(Layer):
     """Base of pooling over all positions of an image or series, for each channel."""
 
+    reach: ClassVar[Reach] = "input"
     EXAMPLES = (({}, (4, 2)), ({}, (2, 3, 2)))
 
     def output(self, shape: Shape) -> Shape:
@@ -69,6 +71,7 @@ class GlobalPool(Layer):
 class Pool1d(Layer):
     """Base of pooling over series `(time, channels)`."""
 
+    reach: ClassVar[Reach] = "input"
     size: Extent = 2
     stride: Extent | None = None
     padding: Padding = "valid"

@@ -74,8 +74,8 @@ def _answered(
     counts = np.zeros((size, size), np.int64)
     rows: list[Insights] = []
     for start, y, target in _blocks(trainer, part):
-        outputs = to_host(trainer.loss.prediction(y, trainer.scope))
-        truth = to_host(trainer.loss.observed(target))
+        outputs = to_host(part.in_units(trainer.loss.prediction(y, trainer.scope)))
+        truth = to_host(part.in_units(trainer.loss.observed(target)))
         if size:
             np.add.at(counts, (_codes(truth), _answers(outputs, size)), 1)
         if start < SAMPLE:
