@@ -1,5 +1,6 @@
 """DataSpec: the columns of a dataset version to train on, and the split of its rows."""
 
+import math
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -8,6 +9,7 @@ import core.data.prepare.augmentations
 import core.data.prepare.steps  # noqa: F401  (the members register themselves)
 from core.data.prepare.augmentation import Augmentation
 from core.data.prepare.preparation import ColumnName, Preparation
+from core.data.split.split import PARTS
 from core.data.table.query import MAX_CHARACTERS, parse
 from core.errors import InvalidError
 from core.family import Since
@@ -49,6 +51,9 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
+_ROUNDING = 1e-9
+"""How far a sum of fractions may be off."""
+
 FoldCount = Annotated[int, Field(ge=2, le=100)]
 
 
@@ -69,6 +74,8 @@ class FoldSpec(Spec):
 
 class SplitSpec(Spec):
     """Fractions of the rows for training, validation and test.
+
+    By default they are 0.8, 0.1 and 0.1. A fraction that is left out is 0 if the others sum to 1.
 
     With `column`, that column holds the part of each row: `train`, `valid` or `test`. A fraction of
     0 then means that the part is not used. With `group_by`, rows with the same value in that column
@@ -92,15 +99,52 @@ class SplitSpec(Spec):
     )
     fold: FoldSpec | None = Field(None, description="one job of a cross-validation")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        """Set the fractions that are left out to 0 if the others sum to 1."""
+        if not isinstance(given, dict):
+            return given
+        named = [given[part] for part in PARTS if part in given]
+        if not all(isinstance(fraction, int | float) and 0 <= fraction <= 1 for fraction in named):
+            return given
+        whole = abs(math.fsum(named) - 1) <= _ROUNDING
+        return {**dict.fromkeys(PARTS, 0.0), **given} if whole else given
+
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if self.column is not None and self.group_by is not None:
             raise ValueError("set column or group_by, not both")
         if self.stratify_by is not None and (self.column or self.group_by):
             raise ValueError("a split with column or group_by cannot be stratified")
-        if self.train + self.valid + self.test > 1 + 1e-9:
-            raise ValueError("train, valid and test sum to more than 1")
+        named = [part for part in PARTS if part in self.model_fields_set]
+        total = math.fsum(self.dealt.values())
+        if total > 1 + _ROUNDING:
+            raise ValueError(f"train, valid and test sum to more than 1{self._remedy(named)}")
+        # Rows may be left out, but not by defaults: then all three fractions are set.
+        if self.column is None and 0 < len(named) < len(PARTS) and total < 1 - _ROUNDING:
+            raise ValueError(
+                f"{100 * (1 - total):.3g} % of the rows would be in no part{self._remedy(named)}; "
+                "to leave rows out, set all three"
+            )
         return self
+
+    def _remedy(self, named: list[str]) -> str:
+        """The end of an error about fractions of which only some are `named`: what to write."""
+        default = [part for part in PARTS if part not in named]
+        if not default:
+            return ""
+        # The first one takes the rest.
+        others = [part for part in PARTS if part in named]
+        if default[0] == "train":
+            others = [part for part in PARTS if part != "train"]
+        rest = round(1 - math.fsum(self.dealt[part] for part in others), 9)
+        if rest <= 0:
+            return ""
+        parts = {part: self.dealt[part] for part in others} | {default[0]: rest}
+        written = ", ".join(f'"{part}": {parts[part]:g}' for part in PARTS if part in parts)
+        known = ", ".join(f"{part} is {self.dealt[part]:g}" for part in default)
+        return f" ({known} by default): write {{{written}}}"
 
     @property
     def dealt(self) -> dict[str, float]:
