@@ -44,11 +44,12 @@ class StepEnded(Event):
 class EpochEnded(Event):
     """One pass over the data ended, with metrics such as `train/loss` and `valid/accuracy`.
 
-    `best` says that no earlier epoch of the network was better.
+    `best` says that no earlier epoch of the network was better, by the metric `watched`.
     """
 
     metrics: dict[str, float]
     best: bool = False
+    watched: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ class StackReported(Event):
     """A StepEnded or an EpochEnded of all `networks` that are still in training.
 
     Each metric has one value for each of them, in their order. `best` are the networks of which an
-    epoch ended and no earlier one was better; after a step there are none.
+    epoch ended and no earlier one was better, by the metric `watched`; after a step there are none.
     """
 
     networks: tuple[int, ...]
     metrics: dict[str, list[float]]
     best: tuple[int, ...] = ()
+    watched: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,12 @@ class ScoringEnded(Event):
     rows: int
     path: str
     columns: list[str]
+
+
+def best_label(epoch: int | None, metric: str | None) -> str:
+    """Say which epoch of a job was best: `epoch 12 by valid/loss`; empty if it is not known."""
+    by = f" by {metric}" if metric else ""
+    return f"epoch {epoch}{by}" if epoch else ""
 
 
 _KINDS: dict[str, type[Event]] = {

@@ -61,7 +61,11 @@ class JobSummary(Read):
     rows_total: int | None = Field(None, description="rows to process")
     weights: int | None = Field(None, description="number of trainable weights")
     last_metrics: Metrics = Field({})
-    best_metrics: Metrics = Field({})
+    best_metrics: Metrics = Field({}, description="metrics of the best epoch")
+    best_epoch: int | None = Field(None, description="the best epoch so far, from 1")
+    best_metric: Annotated[str | None, Field(examples=["valid/loss"])] = Field(
+        None, description="the metric by which that epoch is best"
+    )
     weights_digest: str | None = Field(None, description="SHA-256 of the trained weights")
     predictions_digest: str | None = Field(
         None, description="SHA-256 of the predictions of the job"
@@ -134,6 +138,8 @@ def _derived(row: tables.Job, settings: Settings) -> dict[str, Any]:
         **{name: progress.get(name) for name in ("steps_total", "rows", "rows_total", "weights")},
         "last_metrics": metrics_in(progress.get("last")) | metrics_in(result.get("metrics")),
         "best_metrics": metrics_in(progress.get("best")),
+        "best_epoch": progress.get("best_epoch") or result.get("best_epoch"),
+        "best_metric": progress.get("best_metric"),
         **{name: result.get(name) for name in ("weights_digest", "predictions_digest", "reason")},
         "mlflow_url": page_url(settings, mlflow_experiment_id, f"/runs/{run_id}")
         if run_id

@@ -85,6 +85,8 @@ def _steady(value: Any) -> str:
 def conclude(job: Document, console: Console) -> None:
     """Print how a job ended, and why."""
     console.print(views.status(job), views.metrics(job.get("last_metrics") or {}), soft_wrap=True)
+    if best := views.best(job):
+        console.print("best", best, soft_wrap=True)
     cause = views.cause(job.get("cause"))
     if cause:
         console.print(escape(cause), soft_wrap=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chainrule.transport import Document
-from core.events import GAUGES
+from core.events import GAUGES, best_label
 from core.status import JobKind
 
 CONSOLE = Console(highlight=False)
@@ -69,6 +69,13 @@ def metrics(values: Document, limit: int = 20) -> str:
     order = [*(key for key in _PREFERRED if key in values)]
     order += [key for key in values if key not in order and key not in GAUGES]
     return " · ".join(f"{key} {number(values[key])}" for key in order[:limit])
+
+
+def best(job: Document) -> str:
+    """Format the best epoch of a job: `epoch 12 by valid/loss: valid/loss 0.08`."""
+    label = best_label(job.get("best_epoch"), job.get("best_metric"))
+    shown = metrics(job.get("best_metrics") or {})
+    return f"{label}: {shown}" if label and shown else shown
 
 
 def passed(job: Document) -> str:

@@ -147,6 +147,7 @@ class Run:
                         self.trainer.epoch,
                         metrics,
                         better[row],
+                        member.criteria.watched(metrics),
                         network=member.number,
                     )
                 verdict = reason or member.criteria.after_epoch(self.trainer.epoch, metrics)
@@ -183,7 +184,8 @@ class Run:
     ) -> StackReported:
         numbers = tuple(member.number for member in self.members)
         best = tuple(compress(numbers, better))
-        return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, best)
+        watched = self.members[0].criteria.watched(metrics) if better else ""
+        return StackReported(self.trainer.step, self.trainer.epoch, numbers, metrics, best, watched)
 
     def _measures_next(self, every: int) -> bool:
         """Whether to measure the next update: when it is reported, and at the end of an epoch.

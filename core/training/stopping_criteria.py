@@ -1,6 +1,7 @@
 """Decides when training of a network ends, and which epoch was best."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,18 +24,18 @@ class StoppingCriteria:
     best_metrics: dict[str, float] | None = None
     stale: int = 0
 
-    @property
-    def watched(self) -> str:
-        """The metric that decides which epoch was best."""
+    def watched(self, metrics: Iterable[str]) -> str:
+        """The metric, among those of an epoch, that decides which epoch was best."""
         stop = self.spec.early_stopping
-        return stop.metric if stop else "valid/loss"
+        name = stop.metric if stop else "valid/loss"
+        return name if name in metrics else "train/loss"
 
     def epoch_ended(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Add an epoch, counted from 1; returns whether it is the best so far.
 
         Any number is better than NaN.
         """
-        name = self.watched if self.watched in metrics else "train/loss"
+        name = self.watched(metrics)
         value = metrics[name]
         stop = self.spec.early_stopping
         tolerance = stop.tolerance if stop else 0.0
@@ -72,8 +73,12 @@ class StoppingCriteria:
         return {name: getattr(self, name) for name in names}
 
     def summary(self) -> dict[str, Any]:
-        """The best epoch and its metrics, for the end of training."""
-        return {"best_epoch": self.best_epoch, "best_metrics": self.best_metrics}
+        """The best epoch, its metrics, and the one it was best by, for the end of training."""
+        return {
+            "best_epoch": self.best_epoch,
+            "best_metric": self.watched(self.best_metrics or ()),
+            "best_metrics": self.best_metrics,
+        }
 
     def _higher_is_better(self, name: str) -> bool:
         short = name.partition("/")[2]

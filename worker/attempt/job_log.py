@@ -11,6 +11,7 @@ from core.events import (
     TrainingEnded,
     TrainingFailed,
     TrainingStarted,
+    best_label,
 )
 from core.spec import JobSpec
 from worker.failure import Cause
@@ -43,7 +44,9 @@ def line(event: Event, spec: JobSpec) -> str | None:
             return f"epoch {event.epoch}/{spec.epochs}: {_numbers(event.metrics)}"
         case TrainingEnded():
             why = _REASONS.get(event.reason, event.reason)
-            return f"training ended at step {event.step:,}: {why}; {_numbers(event.metrics)}"
+            label = best_label(event.details.get("best_epoch"), event.details.get("best_metric"))
+            best = f"; best was {label}" if label else ""
+            return f"training ended at step {event.step:,}: {why}; {_numbers(event.metrics)}{best}"
         case TrainingFailed():
             return event.detail
     return None

@@ -24,6 +24,8 @@ from core.events import (
 )
 from core.jobs import PACKED, Claim, Report
 
+_BEST = ("best", "best_epoch", "best_metric")
+"""What a row shows of the best epoch: its metrics, its number, the metric it is best by."""
 EVALUATION = "eval/"
 """Begins the names of an evaluation's metrics in the history of its job."""
 
@@ -72,7 +74,9 @@ class Progress:
         self._last: dict[str, list[float | None]] = {}
         for network, shown in enumerate(earlier):
             self._update([network], {k: [v] for k, v in (shown.get("last") or {}).items()})
-        self._best: list[dict[str, float]] = [dict(it.get("best") or {}) for it in earlier]
+        self._best: list[dict[str, Any]] = [
+            {name: it[name] for name in _BEST if it.get(name)} for it in earlier
+        ]
         # Not of earlier attempts: their points beyond the checkpoint are superseded.
         self._reported: set[str] = set()
 
@@ -91,11 +95,15 @@ class Progress:
         self._changed = True
         match event:
             case StackReported():
-                return self._add_report(event.networks, event.metrics, event, at, event.best)
+                added = self._add_report(event.networks, event.metrics, event, at)
+                self._note_best(event.best, event)
+                return added
             case StepEnded():
                 return self._add_one(event.metrics, event, at)
             case EpochEnded():
-                return self._add_one(event.metrics, event, at, best=event.best)
+                added = self._add_one(event.metrics, event, at)
+                self._note_best([event.network] if event.best else (), event)
+                return added
             case TrainingEnded():
                 return self._add_end(event, at)
             case EvaluationEnded():
@@ -140,12 +148,9 @@ class Progress:
             for network in networks
         }
 
-    def _add_one(
-        self, metrics: Mapping[str, float], event: Event, at: float, *, best: bool = False
-    ) -> int:
+    def _add_one(self, metrics: Mapping[str, float], event: Event, at: float) -> int:
         columns = {name: [value] for name, value in metrics.items()}
-        networks = [event.network]
-        return self._add_report(networks, columns, event, at, networks if best else ())
+        return self._add_report([event.network], columns, event, at)
 
     def _add_report(
         self,
@@ -153,18 +158,25 @@ class Progress:
         metrics: Mapping[str, Sequence[float]],
         event: Event,
         at: float,
-        best: Sequence[int],
     ) -> int:
-        """Add a step or an epoch of `networks`, which was the best so far of those in `best`."""
+        """Add a step or an epoch of `networks`."""
         at_ms = self._timeline.milliseconds(at)
         self._pending.append(_Measured(networks, metrics, event.step, event.epoch, at_ms))
         self._reported.update(metrics)
         self._update(networks, metrics)
-        for index, network in enumerate(networks):
+        for network in networks:
             self._positions[network] = event.step, event.epoch
-            if network in best:
-                self._best[network] = {name: column[index] for name, column in metrics.items()}
         return len(networks) * len(metrics)
+
+    def _note_best(self, networks: Sequence[int], event: EpochEnded | StackReported) -> None:
+        """Let the epoch that just ended be the best so far of these networks."""
+        for network in networks:
+            if isinstance(event, EpochEnded):
+                metrics = event.metrics
+            else:
+                row = event.networks.index(network)
+                metrics = {name: column[row] for name, column in event.metrics.items()}
+            self._best[network] = _best(metrics, event.epoch, event.watched)
 
     def _update(self, networks: Sequence[int], metrics: Mapping[str, Sequence[float]]) -> None:
         """Let these values be the newest of their networks."""
@@ -183,8 +195,11 @@ class Progress:
         self._pending.append(_Measured([event.network], new, event.step, event.epoch, at_ms))
         self._positions[event.network] = event.step, event.epoch
         self._update([event.network], {name: [v] for name, v in event.metrics.items()})
-        if best := event.details.get("best_metrics"):
-            self._best[event.network] = best
+        details = event.details
+        if best := details.get("best_metrics"):
+            self._best[event.network] = _best(
+                best, details.get("best_epoch"), details.get("best_metric")
+            )
         return len(new)
 
     def _row(self, network: int) -> dict[str, Any]:
@@ -194,9 +209,12 @@ class Progress:
         newest = {name: column[network] for name, column in self._last.items()}
         if last := {name: value for name, value in newest.items() if value is not None}:
             row["last"] = last
-        if self._best[network]:
-            row["best"] = self._best[network]
-        return row
+        return row | self._best[network]
+
+
+def _best(metrics: Mapping[str, float], epoch: int | None, metric: str | None) -> dict[str, Any]:
+    """What a row shows of its best epoch."""
+    return dict(zip(_BEST, (dict(metrics), epoch, metric), strict=True))
 
 
 def _packed(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core import jobs, sweeps
 from core.db.tables import DatasetVersion, Job, Source, Sweep
 from core.db.types import to_milliseconds
+from core.events import best_label
 from core.settings import Settings
 from core.status import JobKind, JobStatus, SweepStatus
 from core.tracking import (
@@ -87,7 +88,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         },
         dataset=_dataset_input(version, job.kind),
     )
-    result = job.result or {}
+    result, progress = job.result or {}, job.progress or {}
     return JobSubject(
         row_id=job.id,
         status=job.status,
@@ -102,6 +103,8 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
             "chainrule.weights_digest": str(result.get("weights_digest", "")),
             "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
             "chainrule.reason": str(result.get("reason", "")),
+            "chainrule.best_epoch": str(progress.get("best_epoch") or ""),
+            "chainrule.best_metric": str(progress.get("best_metric") or ""),
             "chainrule.cause": json.dumps(job.cause) if job.cause else "",
             "mlflow.note.content": note,
             PARENT_TAG: placement.parent or "",
@@ -151,11 +154,14 @@ def _sweep_description(sweep: Sweep, settings: Settings) -> RunDescription:
 
 
 def _job_note(job: Job, settings: Settings) -> str:
-    """The text at the top of a run's page: description, cause of failure, link to the job."""
+    """The text at the top of a run's page: description, cause of failure, best epoch, link."""
     parts = [str(job.spec.get("description") or "")]
     if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         cause = str(job.cause.get("message") or job.cause.get("kind") or "")
         parts.append(f"**{job.status.value}:** {cause[:_MAX_CAUSE]}")
+    progress = job.progress or {}
+    if best := best_label(progress.get("best_epoch"), progress.get("best_metric")):
+        parts.append(f"**best:** {best}")
     return _paragraphs([*parts, _link("job", job.id, settings)])
 
 

@@ -40,6 +40,7 @@ def test_a_running_job_shows_how_far_it_is_and_where(everywhere: Http) -> None:
     progress = {
         "step": 12, "epoch": 1, "steps_total": 24, "epochs_total": 2, "weights": 22,
         "last": {"train/loss": 0.5, "valid/accuracy": math.nan}, "best": {"train/loss": 0.4},
+        "best_epoch": 1, "best_metric": "train/loss",
     }  # fmt: skip
     record(everywhere, claim, 1, points(12), progress)
     job = everywhere.get(f"/v1/jobs/{claim.job_id}").json()
@@ -47,6 +48,7 @@ def test_a_running_job_shows_how_far_it_is_and_where(everywhere: Http) -> None:
     assert (job["epochs"], job["epochs_total"], job["step"]) == (1, 2, 12)
     assert job["last_metrics"] == {"train/loss": 0.5, "valid/accuracy": "NaN"}
     assert job["best_metrics"] == {"train/loss": 0.4}
+    assert (job["best_epoch"], job["best_metric"]) == (1, "train/loss")
     [attempt] = job["attempts"]
     assert (attempt["number"], attempt["node"], attempt["status"]) == (1, "n1", "running")
 

@@ -164,6 +164,14 @@ def test_metrics_show_what_people_look_at_first() -> None:
     assert views.metrics(values) == "valid/accuracy 0.975 · train/loss 0.1235 · extra NaN"
 
 
+def test_the_best_epoch_is_shown_with_the_metric_that_it_is_best_by() -> None:
+    job = {"best_epoch": 12, "best_metric": "valid/loss", "best_metrics": {"valid/accuracy": 0.75}}
+    assert views.best(job) == "epoch 12 by valid/loss: valid/accuracy 0.75"
+    assert views.best({**job, "best_metric": None}) == "epoch 12: valid/accuracy 0.75"
+    assert views.best({**job, "best_epoch": None}) == "valid/accuracy 0.75"
+    assert views.best({"best_metrics": {}}) == ""
+
+
 def test_json_output_is_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,9 +18,10 @@ def judge(**stop: Any) -> StoppingCriteria:
 
 def judged(one: StoppingCriteria, values: list[float]) -> list[str | None]:
     """What is said after each epoch."""
-    said = []
+    said, stop = [], one.spec.early_stopping
+    assert stop is not None
     for epoch, value in enumerate(values, 1):
-        metrics = {one.watched: value, "train/loss": 1.0}
+        metrics = {stop.metric: value, "train/loss": 1.0}
         one.epoch_ended(epoch, metrics)
         said.append(one.after_epoch(epoch, metrics))
     return said
@@ -47,3 +48,22 @@ def test_a_tolerance_keeps_small_gains_from_counting() -> None:
     one = judge(tolerance=0.1)
     assert judged(one, [math.nan, 0.5, 0.55, 0.59]) == [None, None, None, "patience"]
     assert (one.best, one.best_epoch) == (0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("stop", "reported", "metric"),
+    [
+        (None, ["train/loss", "valid/loss"], "valid/loss"),
+        (None, ["train/loss"], "train/loss"),
+        (STOP, ["train/loss", "valid/loss", "valid/accuracy"], "valid/accuracy"),
+        (STOP, ["train/loss", "train/accuracy"], "train/loss"),
+    ],
+)
+def test_the_summary_names_the_metric_that_decided(
+    stop: Any, reported: list[str], metric: str
+) -> None:
+    one = StoppingCriteria(JobSpec.model_validate({**DIGITS, "early_stopping": stop}))
+    metrics = dict.fromkeys(reported, 0.5)
+    one.epoch_ended(1, metrics)
+    one.epoch_ended(2, metrics)
+    assert one.summary() == {"best_epoch": 1, "best_metric": metric, "best_metrics": metrics}

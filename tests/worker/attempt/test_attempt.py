@@ -46,6 +46,8 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     assert lines[1].startswith("training begins: ")
     assert lines[2].startswith("epoch 1/3: train/loss ")
     assert lines[-1].startswith("training ended at step 135: all epochs are done; ")
+    best_epoch = present(job.progress)["best_epoch"]
+    assert lines[-1].endswith(f"; best was epoch {best_epoch} by valid/loss")
 
 
 def test_what_waits_is_taken_without_another_message(bench: Bench) -> None:

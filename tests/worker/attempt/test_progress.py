@@ -39,16 +39,45 @@ def test_each_member_of_a_stack_reports_its_own_column_and_best_epoch(engine: En
     of_two = progress(claimed(engine), claimed(engine))
     for network in (0, 1):
         of_two.add(TrainingStarted(0, 0, 7, 20, 2, network=network), 0.0)
-    of_two.add(StackReported(5, 1, (0, 1), {"train/loss": [0.5, 0.4]}, (0, 1)), 1.0)
-    of_two.add(StackReported(10, 2, (1,), {"train/loss": [0.6]}), 2.0)
+    first = {"train/loss": [0.5, 0.4]}
+    of_two.add(StackReported(5, 1, (0, 1), first, (0, 1), "train/loss"), 1.0)
+    of_two.add(StackReported(10, 2, (1,), {"train/loss": [0.6]}, (), "train/loss"), 2.0)
     reports = of_two.take([0, 1], 1, MOST)
     assert shown(reports[0]) == [("train/loss", 5, 0.5)]
     assert shown(reports[1]) == [("train/loss", 5, 0.4), ("train/loss", 10, 0.6)]
     totals = {"weights": 7, "steps_total": 20, "epochs_total": 2}
     assert reports[1].progress == {
-        **totals, "step": 10, "epoch": 2, "last": {"train/loss": 0.6}, "best": {"train/loss": 0.4}
+        **totals, "step": 10, "epoch": 2, "last": {"train/loss": 0.6},
+        "best": {"train/loss": 0.4}, "best_epoch": 1, "best_metric": "train/loss",
     }  # fmt: skip
     assert of_two.empty
+
+
+def test_the_best_epoch_is_kept_through_attempts_and_named_with_its_metric(engine: Engine) -> None:
+    def epoch(step: int, accuracy: float, *, best: bool) -> EpochEnded:
+        return EpochEnded(step, step, {"valid/accuracy": accuracy}, best, "valid/accuracy")
+
+    first = progress(claimed(engine))
+    first.add(epoch(1, 0.7, best=True), 1.0)
+    first.add(epoch(2, 0.6, best=False), 2.0)
+    row = first.take([0], 1, MOST)[0].progress
+    best = {
+        "best": {"valid/accuracy": 0.7}, "best_epoch": 1, "best_metric": "valid/accuracy",
+    }  # fmt: skip
+    assert best.items() <= row.items()
+    second = progress(replace(claimed(engine), progress=dict(row)))
+    second.add(epoch(3, 0.65, best=False), 3.0)
+    assert best.items() <= second.take([0], 1, MOST)[0].progress.items()
+    second.add(epoch(4, 0.8, best=True), 4.0)
+    assert second.take([0], 2, MOST)[0].progress["best_epoch"] == 4
+
+
+def test_a_row_of_an_earlier_release_shows_the_best_metrics_alone(engine: Engine) -> None:
+    earlier = replace(claimed(engine), progress={"best": {"valid/loss": 0.1}})
+    resumed = progress(earlier)
+    resumed.add(EpochEnded(9, 3, {"valid/loss": 0.2}, False, "valid/loss"), 1.0)
+    row = resumed.take([0], 1, MOST)[0].progress
+    assert (row["best"], "best_epoch" in row) == ({"valid/loss": 0.1}, False)
 
 
 def test_the_row_does_not_run_ahead_of_the_points(engine: Engine) -> None:

@@ -89,6 +89,12 @@ def test_mlflow_shows_all_of_a_finished_job(site: Bench, tracker: Tracker) -> No
     assert {p["key"] for p in run["data"]["params"]} >= {"optimizer.learning_rate", "seed"}
     tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
     assert tags["team"] == "b"
+    best = present(job.progress)
+    assert (tags["chainrule.best_epoch"], tags["chainrule.best_metric"]) == (
+        str(best["best_epoch"]), "valid/loss"
+    )  # fmt: skip
+    label = f"**best:** epoch {best['best_epoch']} by valid/loss"
+    assert label in tags["mlflow.note.content"]
     assert tags["chainrule.weights_digest"] == present(job.result)["weights_digest"]
     for key, series in site.history(job_id).items():
         assert shown(tracker, site, job_id, key) == series, key

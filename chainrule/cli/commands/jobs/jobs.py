@@ -122,7 +122,7 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("does", job["kind"]),
             ("passed", views.passed(job)),
             ("last", views.metrics(job.get("last_metrics") or {})),
-            ("best", views.metrics(job.get("best_metrics") or {})),
+            ("best", views.best(job)),
             ("took", views.duration(job.get("started_at"), job.get("finished_at"))),
             ("weights", job.get("weights_digest") or ""),
             ("model of", job.get("model_job_id") or ""),
