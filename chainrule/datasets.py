@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from chainrule.parse_options import UNTYPED, ParseOptions, content_type_with
 from chainrule.problem import ProblemError, UnreachableError, is_away
 from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
-
-UNTYPED = "application/octet-stream"
-"""Content type of a file of unknown type: the server detects it by name and first bytes."""
 
 PART_BYTES = 16 * 2**20
 """Larger files are sent in parts of this size."""
@@ -33,26 +31,30 @@ class Datasets:
         path: Path | str,
         content_type: str | None = None,
         *,
+        parse: ParseOptions | None = None,
         part_bytes: int = PART_BYTES,
         on_bytes: OnBytes = ignore_bytes,
     ) -> Document:
         """Upload a file as the next version of `name`, and return the version.
 
-        Without `content_type` the server detects the format by name and first bytes. A file larger
-        than `part_bytes` is sent in parts; an upload that broke off continues when you repeat it.
-        `on_bytes` is called with the bytes received and the total. Raises OSError if the file
-        cannot be read.
+        Without `content_type` the server detects the format by name and first bytes. `parse` says
+        how a CSV file is written: `{"decimal": ",", "nulls": ["?"], "header": "absent"}`. The
+        `warnings` of the version name columns that are likely no features as they are. A file
+        larger than `part_bytes` is sent in parts; an upload that broke off continues when you
+        repeat it. `on_bytes` is called with the bytes received and the total. Raises OSError if
+        the file cannot be read.
         """
         file = Path(path)
+        kind = content_type_with(content_type, parse)
         if file.stat().st_size > part_bytes:
-            return self._in_parts(name, file, content_type or "", part_bytes, on_bytes)
+            return self._in_parts(name, file, kind, part_bytes, on_bytes)
         with file.open("rb") as body:
             return self._transport.send(
                 "POST",
                 f"/v1/datasets/{quote(name, safe='')}/versions",
                 content=body,
                 headers={
-                    "Content-Type": content_type or UNTYPED,
+                    "Content-Type": kind,
                     "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
                     "Content-Length": str(file.stat().st_size),
                 },
@@ -97,6 +99,7 @@ class Datasets:
         url: str,
         content_type: str | None = None,
         *,
+        parse: ParseOptions | None = None,
         in_place: bool = False,
         on_bytes: OnBytes = ignore_bytes,
     ) -> Document:
@@ -105,9 +108,10 @@ class Datasets:
         CHAINRULE_DATASET_URLS of the server must permit the URL, like `s3://bucket/key`, and the
         server's credentials are used. A copy that broke off continues when you repeat it.
         `on_bytes` is called with the bytes received and the total. With `in_place` the file is not
-        copied: the server reads it once, and workers read it there.
+        copied: the server reads it once, and workers read it there. `parse` is as in `upload`.
         """
-        body = {"url": url, "content_type": content_type or "", "in_place": in_place}
+        kind = content_type_with(content_type, parse)
+        body = {"url": url, "content_type": kind, "in_place": in_place}
         datasets = f"/v1/datasets/{quote(name, safe='')}"
         upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from api.resources.base import Read
+from core.data.table.column_warnings import ColumnWarning
 from core.data.table.schema import ColumnSchema
 from core.datasets import Uses
 from core.datasets.queries import DatasetSummary
@@ -22,6 +23,12 @@ class DatasetVersion(Read):
     bytes: Annotated[int, Field(ge=0)]
     format: Annotated[str, Field(examples=["csv"], description="format of the uploaded file")]
     columns: list[ColumnSchema]
+    parse: dict[str, str] = Field(
+        description="the parse options that the file was uploaded with", examples=[{"decimal": ","}]
+    )
+    warnings: list[ColumnWarning] = Field(
+        description="columns that are likely no features as they are, and what to do"
+    )
     made_from: dict[str, Any] | None = Field(
         None, description="source version and query, or URL; null for an upload"
     )
@@ -33,7 +40,13 @@ class DatasetVersion(Read):
     @classmethod
     def of(cls, row: tables.DatasetVersion) -> Self:
         """The version in a row."""
-        return cls.from_row(row, name=row.dataset.name, columns=row.schema["columns"])
+        return cls.from_row(
+            row,
+            name=row.dataset.name,
+            columns=row.schema["columns"],
+            parse=row.parse or {},
+            warnings=row.warnings or [],
+        )
 
 
 class Dataset(Read):

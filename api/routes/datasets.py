@@ -37,7 +37,9 @@ BODY = {
         "required": True,
         "description": "the file, uncompressed or compressed with gzip or Zstandard: "
         f"{', '.join(kind.title for kind in known())}. Format: from `Content-Type`, else "
-        "from the file name in `Content-Disposition`, else from the first bytes",
+        "from the file name in `Content-Disposition`, else from the first bytes. Parameters of "
+        "`Content-Type` are parse options of CSV: `decimal`, `thousands`, `nulls`, `header` "
+        '(`present`, `absent`), `text` and `delimiter`, as in `text/csv; decimal=","; nulls="?"`',
         "content": {
             **{
                 kind.content_types[0]: {"schema": {"type": "string", "format": "binary"}}

@@ -64,7 +64,8 @@ def _derive(
     name, version = source
     query = parse(derivation.query)
     with reading(here.engine) as session:
-        digest = datasets.resolve(session, f"{name}@{version}").digest
+        row = datasets.resolve(session, f"{name}@{version}")
+        digest, options = row.digest, row.parse
     made_from = {"dataset": name, "version": version, "query": derivation.query}
     if derivation.columns:
         made_from["columns"] = derivation.columns
@@ -72,7 +73,8 @@ def _derive(
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=here.uploads))
     try:
         with held(here.cache, here.store, digest) as path:
-            parsed = datasets.derive(path, query, derivation.columns, folder / "canonical.arrow")
+            target = folder / "canonical.arrow"
+            parsed = datasets.derive(path, query, derivation.columns, target, options)
         return register(here, NewVersion(derivation.name, owner, made_from), parsed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ from api.resources.jobs import Job, JobSummary
 from api.resources.pages import Page
 from api.submission import Submitting, dataset_version
 from core import jobs, nodes
+from core.data.table.column_warnings import stored_warnings
 from core.data.table.schema import DatasetSchema
 from core.db import tables
 from core.db.session import reading, transaction
@@ -68,9 +69,10 @@ def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
         data = dataset_version(session, spec.dataset)
         jobs.check_source(session, spec.source, "source")
         schema = DatasetSchema.model_validate(data.schema)
+        warnings = stored_warnings(data.warnings)
         return jobs.submit(
             session,
-            admit(spec, schema, settings.max_weights_bytes),
+            admit(spec, schema, settings.max_weights_bytes, warnings),
             data,
             owner=submission.owner,
             max_attempts=settings.max_attempts,

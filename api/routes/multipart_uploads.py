@@ -41,7 +41,7 @@ class Announced(BaseModel):
     bytes: Annotated[int, Field(strict=True, ge=1, lt=2**53)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     filename: Annotated[str, StringConstraints(max_length=255)] = ""
-    content_type: Annotated[str, StringConstraints(max_length=255)] = ""
+    content_type: Annotated[str, StringConstraints(max_length=4096)] = ""
 
 
 class Import(BaseModel):
@@ -57,7 +57,7 @@ class Import(BaseModel):
             examples=["s3://bucket/folder/pets.csv"],
         ),
     ]
-    content_type: Annotated[str, StringConstraints(max_length=255)] = ""
+    content_type: Annotated[str, StringConstraints(max_length=4096)] = ""
     in_place: Annotated[
         bool,
         Field(

@@ -1,6 +1,7 @@
 """Predictions of trained models for rows in the request."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import anyio
@@ -14,7 +15,9 @@ from api.parameters import JobId, ModelReference
 from api.resources.base import json_numbers
 from api.resources.predictions import Predictions
 from api.upload.body import received
-from core.data.ingest.parser import parse
+from core import jobs
+from core.data.ingest.formats import with_text
+from core.data.ingest.parser import ParsedDataset, parse
 from core.data.table.reader import load
 from core.db.session import reading
 from core.models import job_of, locate
@@ -95,13 +98,17 @@ async def predict_for_file(
 ) -> Predictions:
     """Predict for the rows of a CSV or Parquet file with the matching `Content-Type`.
 
-    Columns that the model does not use are ignored.
+    Columns that the model does not use are ignored. CSV is parsed with the parse options of the
+    dataset version that the model was trained on, unless parameters of `Content-Type` differ.
     """
-    model = await anyio.to_thread.run_sync(_registered, here, reference)
+    model, options = await anyio.to_thread.run_sync(_registered_with_options, here, reference)
     content_type = request.headers.get("content-type", "")
     async with received(request, here.uploads, MAX_BODY_BYTES) as body:
+        parsing = partial(
+            parse, body, content_type, body.with_name("canonical.arrow"), defaults=options
+        )
         return await anyio.to_thread.run_sync(
-            _for_file, model, content_type, body, probabilities, interval, limiter=here.parsers
+            _for_file, model, parsing, probabilities, interval, limiter=here.parsers
         )
 
 
@@ -111,6 +118,16 @@ def _registered(here: Context, reference: str) -> TrainedModel:
     return here.models.load(file)
 
 
+def _registered_with_options(here: Context, reference: str) -> tuple[TrainedModel, dict[str, str]]:
+    """The model, and the parse options for files with its columns."""
+    with reading(here.engine) as session:
+        job = jobs.get(session, job_of(session, reference))
+        file, options = locate(session, job.id), job.dataset_version.parse
+    model = here.models.load(file)
+    texts = [column.name for column in model.encoding.features if column.text]
+    return model, with_text(options or {}, texts)
+
+
 def _for_rows(model: TrainedModel, body: Rows) -> Predictions:
     x = model.rows_to_array(body.rows)
     return _predict(model, x, body.probabilities, body.interval)
@@ -118,14 +135,13 @@ def _for_rows(model: TrainedModel, body: Rows) -> Predictions:
 
 def _for_file(
     model: TrainedModel,
-    content_type: str,
-    body: Path,
+    parsing: Callable[[], ParsedDataset],
     probabilities: bool,
     interval: float | None,
 ) -> Predictions:
     """Parse a file in a confined process, as uploads are, and predict for its rows."""
-    parsed = parse(body, content_type, body.with_name("canonical.arrow"))
-    return _predict(model, model.table_to_array(load(parsed.path)), probabilities, interval)
+    table = load(parsing().path)
+    return _predict(model, model.table_to_array(table), probabilities, interval)
 
 
 def _predict(

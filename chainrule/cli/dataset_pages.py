@@ -1,9 +1,10 @@
 """The commands `chainrule dataset list` and `show`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from chainrule.cli import views
 from chainrule.cli.options import URL, Json, Token, Url, client
@@ -12,6 +13,7 @@ from chainrule.transport import Document
 
 BARS = "▁▂▃▄▅▆▇█"
 MOST_CLASSES = 20
+MOST_NAMES = 6
 
 
 def install(datasets: typer.Typer) -> None:
@@ -81,6 +83,7 @@ def show_dataset(
             ("tags", tags(dataset["tags"])),
             ("owner", dataset["owner"]),
             ("aliases", ", ".join(aliases)),
+            ("parse options", options_in_line(versions[0].get("parse", {})) if version else ""),
         )
     )
     views.table(
@@ -107,6 +110,7 @@ def show_dataset(
             map(_column, versions[0]["columns"]),
             "",
         )
+        show_warnings(versions[0])
 
 
 def tags(values: Document) -> str:
@@ -133,6 +137,25 @@ def bars(counts: Sequence[int]) -> str:
         return ""
     steps = len(BARS) - 1
     return "".join(BARS[-(-count * steps // most)] if count else " " for count in counts)
+
+
+def show_warnings(version: Document) -> None:
+    """Print the warnings of a version, one line for columns with the same one."""
+    columns: dict[str, list[str]] = {}
+    for warning in version.get("warnings", []):
+        mark = " (a feature only if a job names it)" if warning["named_only"] else ""
+        columns.setdefault(warning["message"] + mark, []).append(warning["column"])
+    for message, names in columns.items():
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        shown = ", ".join(names[:MOST_NAMES]) + more
+        views.CONSOLE.print(
+            f"[yellow]warning[/] [bold]{escape(shown)}[/]: {escape(message)}", soft_wrap=True
+        )
+
+
+def options_in_line(options: Mapping[str, str]) -> str:
+    """Format parse options as one line: `decimal=',' nulls='?'`."""
+    return " ".join(f"{name}={value!r}" for name, value in options.items())
 
 
 def _column(column: dict[str, Any]) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """Options and output that the commands that predict share."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from chainrule.cli import views
+from chainrule.cli.files import is_csv, read_rows
+from chainrule.client import Client
 from chainrule.transport import Document
 
 Probabilities = Annotated[
@@ -23,6 +26,18 @@ Interval = Annotated[
         help="For a regression, also return an interval with this probability, like 0.9.",
     ),
 ]
+
+
+def parsed_as_training(
+    server: Client, job: Document, file: Path, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the rows of a file, which for CSV is parsed as the data that `job` was trained on."""
+    if not is_csv(file):
+        return rows
+    name, _, version = job["dataset"].partition("@")
+    # A server of an earlier release has no parse options.
+    options = server.datasets.get(name, int(version)).get("parse")
+    return read_rows(file, options) if options else rows
 
 
 def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list[dict[str, Any]]:

@@ -1,14 +1,16 @@
 """Derivation of a dataset from the rows of a version that a query selects."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from core.data.ingest import canonical
+from core.data.ingest.column_checks import check_columns
 from core.data.ingest.format import rows_at_once
+from core.data.ingest.formats import texts
 from core.data.ingest.limits import Limits
 from core.data.ingest.parser import ParsedDataset
 from core.data.ingest.profile import describe
@@ -21,10 +23,17 @@ from core.errors import InvalidError
 FORMAT = "query"
 
 
-def derive(source: Path, query: Query, columns: Sequence[str], target: Path) -> ParsedDataset:
+def derive(
+    source: Path,
+    query: Query,
+    columns: Sequence[str],
+    target: Path,
+    options: Mapping[str, str] | None = None,
+) -> ParsedDataset:
     """Write the rows of the version at `source` that `query` selects to a canonical file.
 
-    `columns` are the columns to keep, in order; all if empty. The columns that the query reads are
+    `columns` are the columns to keep, in order; all if empty. `options` are the parse options of
+    the version. The columns that the query reads are
     in memory, of the others a few rows at a time. Raises InvalidError for an unknown column, and
     if no row is selected.
     """
@@ -43,7 +52,10 @@ def derive(source: Path, query: Query, columns: Sequence[str], target: Path) -> 
     canonical.write(_batches(reader, selected, names), target, Limits())
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ParsedDataset(target, FORMAT, describe(target), digest, target.stat().st_size)
+    schema, options = describe(target), dict(options or {})
+    warnings = check_columns(target, schema, texts(options))
+    size = target.stat().st_size
+    return ParsedDataset(target, FORMAT, schema, digest, size, options, warnings)
 
 
 def _batches(

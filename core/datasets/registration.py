@@ -24,7 +24,8 @@ def register(
     """Add the parsed content as the next version of dataset `name`; return the version.
 
     A new dataset belongs to `owner`. `made_from` is stored with a new version. If the latest
-    version has the same bytes, it is returned instead. Raises InvalidError for an invalid name.
+    version has the same bytes and warnings, it is returned instead. Raises InvalidError for an
+    invalid name.
     """
     dataset = _dataset(session, check_name(name), description, owner)
     latest = session.scalar(
@@ -33,7 +34,13 @@ def register(
         .order_by(DatasetVersion.version.desc())
         .limit(1)
     )
-    if latest is not None and latest.digest == parsed.digest and latest.erase_requested_at is None:
+    warnings = [warning.model_dump(mode="json") for warning in parsed.warnings]
+    if (
+        latest is not None
+        and (latest.digest, latest.erase_requested_at) == (parsed.digest, None)
+        # A version of an earlier release has none.
+        and latest.warnings in (None, warnings)
+    ):
         return latest
     version = DatasetVersion(
         dataset=dataset,
@@ -44,6 +51,8 @@ def register(
         schema=parsed.schema.model_dump(mode="json"),
         format=parsed.format,
         made_from=made_from,
+        parse=parsed.options,
+        warnings=warnings,
     )
     session.add(version)
     session.flush()

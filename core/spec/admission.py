@@ -1,11 +1,12 @@
 """Check a spec against the schema of its dataset, before the job is queued."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from core.data.prepare.plan import objections, plan
 from core.data.prepare.preparation import Feature
 from core.data.table import query, row_filter
+from core.data.table.column_warnings import ColumnWarning, named_only
 from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import FieldError, InvalidError
 from core.nn.array import Shape
@@ -23,16 +24,29 @@ BYTES = {"float32": 4, "float64": 8}
 """Bytes of a number by precision."""
 
 
-def admit(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> JobSpec:
+def admit(
+    spec: JobSpec,
+    schema: DatasetSchema,
+    max_weights_bytes: int,
+    warnings: Iterable[ColumnWarning] = (),
+) -> JobSpec:
     """Return a submitted job as it is stored, with all defaults. Raises InvalidError as `check`."""
     spec = filled(spec)
-    check(spec, schema, max_weights_bytes)
+    check(spec, schema, max_weights_bytes, warnings)
     return spec
 
 
-def check(spec: JobSpec, schema: DatasetSchema, max_weights_bytes: int) -> None:
-    """Raise InvalidError with each field that does not fit data of `schema`."""
-    errors = list(_columns(spec, schema))
+def check(
+    spec: JobSpec,
+    schema: DatasetSchema,
+    max_weights_bytes: int,
+    warnings: Iterable[ColumnWarning] = (),
+) -> None:
+    """Raise InvalidError with each field that does not fit data of `schema`.
+
+    `warnings` are those of the dataset version: some columns must be named to be features.
+    """
+    errors = list(_columns(spec, schema, _unnamed(spec, named_only(warnings))))
     if not errors:
         errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
         errors += [*check_targets(spec, schema), *check_sample_weight(spec, schema)]
@@ -82,7 +96,17 @@ def prepared(spec: JobSpec, schema: DatasetSchema) -> tuple[Feature, ...]:
     return plan(spec.data.prepare, raw(spec, schema)).features
 
 
-def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+def _unnamed(spec: JobSpec, flagged: Mapping[str, ColumnWarning]) -> dict[str, ColumnWarning]:
+    """The warnings about columns that are features by default only."""
+    if spec.data.features is not None:
+        return {}
+    named = {*spec.data.apart, *(name for step in spec.data.prepare for name in step.columns)}
+    return {name: warning for name, warning in flagged.items() if name not in named}
+
+
+def _columns(
+    spec: JobSpec, schema: DatasetSchema, unnamed: Mapping[str, ColumnWarning]
+) -> Iterator[FieldError]:
     """Columns that do not exist or cannot be used as the spec says."""
     for path, column in _used_columns(spec):
         if column not in schema.names:
@@ -101,8 +125,17 @@ def _columns(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
             row_filter.check(query.parse(spec.data.query), schema)
         except InvalidError as error:
             yield FieldError("data.query", error.detail)
+    yield from map(_must_be_named, unnamed.values())
     if all(name in schema.names for name in names):
-        yield from _preparation(spec, schema)
+        yield from _preparation(spec, schema, unnamed)
+
+
+def _must_be_named(warning: ColumnWarning) -> FieldError:
+    message = (
+        f"column {warning.column!r} {warning.message}. It is a feature only if you name it: list "
+        "the features, with or without it, or name it in a step of data.prepare"
+    )
+    return FieldError("data.features", message)
 
 
 def _used_columns(spec: JobSpec) -> Iterator[tuple[str, str]]:
@@ -142,7 +175,9 @@ def _values(column: ColumnSchema) -> tuple[object, ...]:
     return ("train", "valid", "test") if column.classes is None else column.classes
 
 
-def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
+def _preparation(
+    spec: JobSpec, schema: DatasetSchema, unnamed: Container[str]
+) -> Iterator[FieldError]:
     """Steps that do not fit, and features with gaps or text after the last step."""
     try:
         features = prepared(spec, schema)
@@ -153,7 +188,7 @@ def _preparation(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
     for feature in features:
         if feature.gaps:
             yield from missing_values("data.features", schema.column(feature.name))
-        if feature.text:
+        if feature.text and feature.name not in unnamed:
             yield FieldError(
                 "data.features",
                 f"column {feature.name!r} holds text: encode it with a one_hot, ordinal or hashing "

@@ -1,18 +1,21 @@
 """Start a sweep: validate its spec and add one row. Trials start when it is first advanced."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.data.table.column_warnings import stored_warnings
 from core.data.table.schema import DatasetSchema
 from core.db.tables import DatasetVersion, Sweep, Trial
 from core.errors import FieldError, InvalidError
 from core.search.study import TrialRecord
 from core.spec.admission import check
 from core.spec.defaults import filled
+from core.spec.job import JobSpec
 from core.spec.sweep import SweepSpec
 from core.spec.version import encode
 from core.sweeps.budget import start_clock
@@ -83,12 +86,17 @@ def _check_baseline(spec: SweepSpec) -> None:
 
 def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: int) -> None:
     """Raise InvalidError with the path of each field that does not fit the dataset version."""
-    schema = DatasetSchema.model_validate(version.schema)
-    errors = _misfits(spec, {}, "job.", schema, max_weights_bytes)
+    fit = partial(
+        check,
+        schema=DatasetSchema.model_validate(version.schema),
+        max_weights_bytes=max_weights_bytes,
+        warnings=stored_warnings(version.warnings),
+    )
+    errors = _misfits(spec, {}, "job.", fit)
     if not errors:
         for path, dimension in spec.search_space.items():
             for value in dimension.ends():
-                for error in _misfits(spec, {path: value}, "", schema, max_weights_bytes):
+                for error in _misfits(spec, {path: value}, "", fit):
                     message = f"{value!r} does not fit: {error.path}: {error.message}"
                     errors.append(FieldError(f"search_space.{path}", message))
     _raise_any(errors)
@@ -98,12 +106,11 @@ def _misfits(
     spec: SweepSpec,
     point: dict[str, object],
     prefix: str,
-    schema: DatasetSchema,
-    max_weights_bytes: int,
+    fit: Callable[[JobSpec], None],
 ) -> list[FieldError]:
-    """Return what does not fit of the job at `point`; `prefix` comes before each path."""
+    """Return what `fit` refuses of the job at `point`; `prefix` comes before each path."""
     try:
-        check(spec.jobs(spec.at(point))[0], schema, max_weights_bytes)
+        fit(spec.jobs(spec.at(point))[0])
     except InvalidError as invalid:
         return [
             FieldError(_sweep_path(spec, prefix, error.path), error.message)

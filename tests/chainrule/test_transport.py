@@ -12,6 +12,7 @@ import pytest
 from chainrule.cli.commands.jobs.watch import draw
 from chainrule.client import Client
 from chainrule.problem import ProblemError, UnreachableError
+from core.data.ingest.formats import options_of, typed
 
 CUT, BROKEN = 0, 1
 
@@ -105,6 +106,26 @@ def test_an_upload_is_not_repeated(server: Scripted, client: Client, tmp_path: A
     assert len(server.requests) == 1
     assert server.requests[0][2]["Content-Type"] == "application/octet-stream"
     assert server.requests[0][2]["Content-Disposition"].endswith("a.csv")
+
+
+def test_parse_options_are_parameters_of_the_content_type(
+    server: Scripted, client: Client, tmp_path: Any
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("x\n1\n")
+    server.answers = [(201, {})]
+    options = {"decimal": ",", "nulls": ["?", 'a "b\\'], "text": ["größe"], "header": "absent"}
+    client.datasets.upload("a", file, parse=options)
+    sent = server.requests[0][2]["Content-Type"]
+    assert typed(sent, "a.csv").startswith("text/csv; ")
+    assert options_of(sent) == {
+        "decimal": ",",
+        "nulls": '?,a "b\\',
+        "text": "größe",
+        "header": "absent",
+    }
+    with pytest.raises(ValueError, match="has a comma"):
+        client.datasets.upload("a", file, parse={"nulls": ["a,b"]})
 
 
 def test_the_token_is_sent(server: Scripted, client: Client) -> None:

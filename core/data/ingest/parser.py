@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import core
 from core.data.ingest.limits import Limits
+from core.data.table.column_warnings import ColumnWarning
 from core.data.table.schema import DatasetSchema
 from core.errors import (
     ChainruleError,
@@ -37,22 +39,33 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class ParsedDataset:
-    """A canonical file at `path` of `bytes` bytes; `digest` is its SHA-256."""
+    """A canonical file at `path` of `bytes` bytes; `digest` is its SHA-256.
+
+    `options` are the parse options that were given, `warnings` say what is unusual about columns.
+    """
 
     path: Path
     format: str
     schema: DatasetSchema
     digest: str
     bytes: int
+    options: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[ColumnWarning, ...] = ()
 
 
 def parse(
-    source: Path, content_type: str, target: Path, limits: Limits | None = None
+    source: Path,
+    content_type: str,
+    target: Path,
+    limits: Limits | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> ParsedDataset:
     """Parse the upload in `source` and write its canonical Arrow file to `target`.
 
-    Raises InvalidError or TooLargeError naming row and column where known, UnavailableError when
-    this machine is at fault. After an error there is no file at `target`.
+    The parameters of the content type are parse options, `defaults` those that it does not give; a
+    default that the format does not know is ignored. Raises InvalidError or TooLargeError naming
+    row and column where known, UnavailableError when this machine is at fault. After an error
+    there is no file at `target`.
     """
     limits = limits or Limits()
     if source.stat().st_size == 0:
@@ -61,6 +74,7 @@ def parse(
     request = {
         "source": str(source.absolute()),
         "content_type": content_type,
+        "defaults": dict(defaults or {}),
         "target": str(partial.absolute()),
         "limits": asdict(limits),
     }
@@ -72,6 +86,8 @@ def parse(
             schema=DatasetSchema.model_validate(answer["schema"]),
             digest=answer["digest"],
             bytes=answer["bytes"],
+            options=answer["options"],
+            warnings=tuple(map(ColumnWarning.model_validate, answer["warnings"])),
         )
         partial.replace(target)
     finally:

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from core.data.ingest.canonical import write
-from core.data.ingest.formats import choose
+from core.data.ingest.column_checks import check_columns
+from core.data.ingest.formats import choose, options_of, texts
 from core.data.ingest.limits import Limits
 from core.data.ingest.profile import describe
 from core.errors import ChainruleError, InvalidError, TooLargeError, UnavailableError
@@ -59,15 +61,23 @@ def _limit(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def parse(source: Path, content_type: str, target: Path, limits: Limits) -> dict[str, Any]:
-    """Write the canonical file of `source`. Returns its format, schema, digest and size.
+def parse(
+    source: Path,
+    content_type: str,
+    target: Path,
+    limits: Limits,
+    defaults: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write the canonical file of `source`. Returns the fields of a ParsedDataset.
 
     Raises a ChainruleError when the source or the machine is at fault.
     """
     try:
-        form = choose(content_type, source)
+        form = choose(content_type, source, defaults)
         write(form.read(source, limits), target, limits)
         schema = describe(target)
+        options = options_of(content_type)
+        warnings = check_columns(target, schema, texts(options))
         with target.open("rb+") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -87,6 +97,8 @@ def parse(source: Path, content_type: str, target: Path, limits: Limits) -> dict
         "schema": schema.model_dump(mode="json"),
         "digest": digest,
         "bytes": target.stat().st_size,
+        "options": options,
+        "warnings": [warning.model_dump(mode="json") for warning in warnings],
     }
 
 
@@ -106,7 +118,8 @@ def main() -> None:
     source = Path(request["source"])
     confine(limits, source.stat().st_size)
     try:
-        answer = parse(source, request["content_type"], Path(request["target"]), limits)
+        target, defaults = Path(request["target"]), request["defaults"]
+        answer = parse(source, request["content_type"], target, limits, defaults)
     except ChainruleError as error:
         answer = {
             "error": type(error).__name__,

@@ -28,8 +28,9 @@ class DatasetVersion(Base):
 
     `digest` is the key of the data in the store, `schema` is the DatasetSchema document, `format`
     is that of the uploaded file. `made_from` is the source version and query, or the URL; None for
-    an upload. `erase_requested_at` and `erase_cause` record a request to erase the data,
-    `erased_at` when the data was deleted; the row remains.
+    an upload. `parse` has the parse options of the file, `warnings` says what is unusual about
+    columns; versions of 0.1.0 have neither. `erase_requested_at` and `erase_cause` record a request
+    to erase the data, `erased_at` when the data was deleted; the row remains.
     """
 
     __tablename__ = "dataset_versions"
@@ -49,6 +50,8 @@ class DatasetVersion(Base):
     schema: Mapped[dict[str, Any]]
     format: Mapped[str] = mapped_column(String(32))
     made_from: Mapped[dict[str, Any] | None]
+    parse: Mapped[dict[str, Any] | None]
+    warnings: Mapped[list[Any] | None]
     created_at: Mapped[Created]
     erase_requested_at: Mapped[datetime | None]
     erase_cause: Mapped[dict[str, Any] | None]

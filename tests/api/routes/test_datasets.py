@@ -19,8 +19,10 @@ from anyio.from_thread import BlockingPortal
 from api.app import create_app
 from api.upload import body as uploads
 from core.data.ingest.parser import ParsedDataset
+from core.db.session import transaction
+from core.db.tables import DatasetVersion
 from core.settings import Settings
-from tests.support.api_cases import CSV, Http, assert_problem, close
+from tests.support.api_cases import CSV, SPEC, Http, assert_problem, close
 
 
 def test_an_upload_becomes_a_version_with_digest_rows_and_columns(empty: Http) -> None:
@@ -210,3 +212,63 @@ def test_leftovers_of_a_killed_process_are_swept_when_they_are_old(tmp_path: Pat
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     uploads.remove_stale(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["upload-new"]
+
+
+def test_parse_options_and_warnings_are_kept_with_a_version(everywhere: Http) -> None:
+    rows = "".join(f"{i};{i % 7},5;{'?' if i % 9 == 0 else 'a'};{i % 2}\n" for i in range(40))
+    content = f"id;p0;kind;label\n{rows}"
+    problem = assert_problem(everywhere.upload("own", content), 422, "p0")
+    assert "decimal=','" in problem["detail"]
+    version = everywhere.upload("own", content, 'text/csv; decimal=","').json()
+    assert version["parse"] == {"decimal": ","}
+    warnings = {warning["column"]: warning for warning in version["warnings"]}
+    assert {name: w["kind"] for name, w in warnings.items()} == {
+        "id": "identifier",
+        "kind": "null_marks",
+    }
+    assert warnings["kind"]["examples"][0] == {"row": 1, "value": "?"}
+    assert everywhere.get("/v1/datasets/own/versions/1").json() == version
+
+    spec = {**SPEC, "dataset": "own@1", "data": {"target": "label"}}
+    refused = assert_problem(everywhere.post("/v1/jobs", spec), 422, "data.features")
+    assert "'kind' holds '?' in 5 cells" in refused["detail"]
+    sweep = {
+        "name": "own",
+        "job": spec,
+        "search_space": {"optimizer.learning_rate": {"kind": "float", "low": 0.1, "high": 0.2}},
+        "objective": {"metric": "valid/loss", "direction": "minimize"},
+        "n_trials": 2,
+    }
+    assert_problem(everywhere.post("/v1/sweeps", sweep), 422, "job.data.features")
+    spec["data"] = {"target": "label", "features": ["p0"]}
+    assert everywhere.post("/v1/jobs", spec).status_code == 202
+
+    answer = everywhere.upload("own", content, 'text/csv; decimal=","; nulls="?"')
+    assert answer.json()["version"] == 2
+    assert [w["column"] for w in answer.json()["warnings"]] == ["id", "kind"]
+    assert answer.json()["warnings"][1]["kind"] == "constant"
+    derived = {"name": "part", "query": "p0:>1", "columns": ["p0", "kind", "label"]}
+    answer = everywhere.post("/v1/datasets/own/versions/1/derive", derived)
+    assert answer.json()["parse"] == {"decimal": ","}
+    assert [w["column"] for w in answer.json()["warnings"]] == ["kind"]
+
+
+def test_declaring_text_makes_a_version_of_the_same_bytes_without_the_warning(
+    empty: Http,
+) -> None:
+    content = "code,label\n" + "".join(f"{i % 3 or 'x'},{i % 2}\n" for i in range(9)) + "y,0\n" * 9
+    first = empty.upload("codes", content).json()
+    assert [warning["kind"] for warning in first["warnings"]] == ["numbers_as_text"]
+    assert empty.upload("codes", content).json() == first
+    second = empty.upload("codes", content, "text/csv; text=code").json()
+    assert (second["version"], second["digest"]) == (2, first["digest"])
+    assert second["warnings"] == []
+
+
+def test_a_version_of_an_earlier_release_trains_as_before(http: Http) -> None:
+    with transaction(http.app.state.context.engine) as session:
+        row = session.query(DatasetVersion).one()
+        row.parse = row.warnings = None
+    version = http.get("/v1/datasets/pets/versions/1").json()
+    assert (version["parse"], version["warnings"]) == ({}, [])
+    assert http.post("/v1/jobs", SPEC).status_code == 202

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.db.session import transaction
+from core.db.tables import DatasetVersion
 from core.training.model import TrainedModel
 from tests.support.api_cases import Http, assert_problem
 
@@ -309,6 +311,22 @@ def test_files_are_answered_as_rows_are(
     )
     assert answer.status_code == 200, answer.text
     assert answer.json() == expected
+
+
+def test_files_are_parsed_as_the_data_of_the_training(http: Http, pets_model: Path) -> None:
+    registered(http, pets_model)
+    path = "/v1/models/pets/predict/file"
+    expected = http.post("/v1/models/pets/predict", {"rows": ROWS}).json()
+    lines = (f"{row['p0']};{row['p1']}\n".replace(".", ",") for row in ROWS)
+    content, headers = f"p0;p1\n{''.join(lines)}".encode(), {"Content-Type": "text/csv"}
+    assert_problem(http.post(path, content=content, headers=headers), 422)
+    with transaction(http.app.state.context.engine) as session:
+        session.query(DatasetVersion).one().parse = {"decimal": ",", "text": "label"}
+    answer = http.post(path, content=content, headers=headers)
+    assert answer.json()["predictions"] == expected["predictions"]
+    headers = {"Content-Type": 'text/csv; decimal="."'}
+    answer = http.post(path, content=content.replace(b",", b"."), headers=headers)
+    assert answer.json()["predictions"] == expected["predictions"]
 
 
 def test_a_file_without_a_column_is_refused_by_its_name(http: Http, pets_model: Path) -> None:

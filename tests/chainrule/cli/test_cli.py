@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from chainrule.cli import predictions, views
 from chainrule.cli.app import app, main
+from chainrule.cli.commands.datasets.parsing import parse_options
+from chainrule.cli.dataset_pages import show_warnings
 from core.data.ingest.formats import known
 
 HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
@@ -86,6 +89,35 @@ def test_the_help_of_uploads_names_every_format() -> None:
     shown = " ".join(run("dataset", "add", "--help", COLUMNS="200").stdout.split())
     for one in known():
         assert one.title in shown
+
+
+def test_columns_with_the_same_warning_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    constant = {"kind": "constant", "message": "holds only 0", "named_only": False}
+    warnings = [{**constant, "column": f"p{place}"} for place in range(8)]
+    identifier = {"column": "id", "kind": "identifier", "message": "a [b]", "named_only": True}
+    show_warnings({"warnings": [*warnings, identifier]})
+    assert capsys.readouterr().out.splitlines() == [
+        "warning p0, p1, p2, p3, p4, p5 and 2 more: holds only 0",
+        "warning id: a [b] (a feature only if a job names it)",
+    ]
+    show_warnings({"name": "a version of an earlier release"})
+    assert capsys.readouterr().out == ""
+
+
+def test_options_of_csv_become_parse_options() -> None:
+    assert parse_options(None, None, None, None, None, None) == {}
+    given = parse_options(",", ".", ["?", "-"], ["zip"], False, ";")
+    assert given == {
+        "delimiter": ";",
+        "header": "absent",
+        "decimal": ",",
+        "thousands": ".",
+        "nulls": ["?", "-"],
+        "text": ["zip"],
+    }
+    assert parse_options(None, None, None, None, True, None) == {"header": "present"}
+    with pytest.raises(typer.BadParameter, match="has a comma"):
+        parse_options(None, None, ["a,b"], None, None, None)
 
 
 def test_no_server_is_one_line_that_helps() -> None:

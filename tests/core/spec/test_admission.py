@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from core.data.table.column_warnings import ColumnWarning
 from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import InvalidError
 from core.spec import JobSpec
@@ -106,3 +107,43 @@ def test_the_default_batch_is_for_few_rows_too() -> None:
 )
 def test_what_does_not_fit_is_named(changes: dict[str, Any], path: str) -> None:
     assert path in paths(job(**changes))
+
+
+def flagged(*names: str, named_only: bool = True) -> list[ColumnWarning]:
+    return [
+        ColumnWarning(column=name, kind="identifier", message="is unusual", named_only=named_only)
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "columns"),
+    [
+        ({}, ["p0", "name"]),
+        ({"prepare": [{"kind": "one_hot"}]}, ["p0", "name"]),
+        ({"prepare": [{"kind": "one_hot", "columns": ["name"]}]}, ["p0"]),
+        (
+            {"prepare": [{"kind": "one_hot"}, {"kind": "clip", "low": 0, "columns": ["p0"]}]},
+            ["name"],
+        ),
+    ],
+)
+def test_a_column_with_a_warning_is_no_feature_unless_it_is_named(
+    data: dict[str, Any], columns: list[str]
+) -> None:
+    spec = job(data={"target": "label", **data})
+    schema = DatasetSchema(rows=1797, columns=(*SCHEMA.columns[:65], SCHEMA.column("name")))
+    with pytest.raises(InvalidError) as caught:
+        check(spec, schema, 2**30, flagged("p0", "name", "label"))
+    assert {error.path for error in caught.value.errors} == {"data.features"}
+    named = [error.message.split("'")[1] for error in caught.value.errors]
+    assert named == columns
+    assert "is unusual. It is a feature only if you name it" in caught.value.detail
+
+
+def test_a_named_column_with_a_warning_is_a_feature() -> None:
+    check(job(), SCHEMA, 2**30, flagged("p0", "name"))
+    only_digits = DatasetSchema(rows=1797, columns=SCHEMA.columns[:65])
+    spec = job(data={"target": "label"})
+    check(spec, only_digits, 2**30, flagged("p0", named_only=False))
+    check(spec, only_digits, 2**30)

@@ -12,11 +12,22 @@ from chainrule.archive import packed
 from chainrule.cli import dataset_pages, views
 from chainrule.cli.commands.datasets import edits
 from chainrule.cli.commands.datasets.edits import Description, Tags, tags_of
+from chainrule.cli.commands.datasets.parsing import (
+    Decimal,
+    Delimiter,
+    Header,
+    Nulls,
+    Text,
+    Thousands,
+    parse_options,
+)
+from chainrule.cli.dataset_pages import show_warnings
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.references import version_of
 from chainrule.client import Client
 from chainrule.demo import sets
+from chainrule.parse_options import ParseOptions
 from chainrule.transport import Document
 
 MOST_COLUMNS = 12
@@ -61,6 +72,12 @@ def add_dataset(
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    nulls: Nulls = None,
+    text: Text = None,
+    header: Header = None,
+    delimiter: Delimiter = None,
     description: Description = None,
     tag: Tags = None,
     url: Url = URL,
@@ -71,24 +88,24 @@ def add_dataset(
 
     A large file is sent in parts. If the upload breaks off, repeat the command to continue it.
 
+    A warning names columns that are likely no features as they are.
+
     The server copies a file at a URL with its own credentials, if CHAINRULE_DATASET_URLS permits.
 
     [dim]chainrule dataset add digits examples/digits.csv[/]
 
     [dim]chainrule dataset add scans s3://bucket/scans.parquet --in-place[/]
 
+    [dim]chainrule dataset add prices prices.csv --decimal , --null ? --no-header[/]
+
     [dim]chainrule dataset add irises --demo iris[/]
     """
-    if bool(file) == (demo is not None):
-        raise typer.BadParameter("name a file, or an example dataset with --demo")
-    if demo is not None and demo not in sets.SETS:
-        raise typer.BadParameter(
-            f"there is no example dataset {demo!r}: use {', '.join(sets.SETS)}"
-        )
+    _check_source(file, demo)
+    options = parse_options(decimal, thousands, nulls, text, header, delimiter)
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
-        version = _send(server, name, source, content_type, in_place=in_place)
+        version = _send(server, name, source, content_type, options, in_place=in_place)
         if description is not None or tags:
             server.datasets.change(name, description=description, tags=tags)
     if as_json:
@@ -98,10 +115,27 @@ def add_dataset(
         f"[green]added[/] {version['name']}@{version['version']}: {version['rows']} rows, "
         f"{len(version['columns'])} columns"
     )
+    show_warnings(version)
+
+
+def _check_source(file: str, demo: str | None) -> None:
+    """Raise BadParameter unless there is a file or the name of an example dataset."""
+    if bool(file) == (demo is not None):
+        raise typer.BadParameter("name a file, or an example dataset with --demo")
+    if demo is not None and demo not in sets.SETS:
+        raise typer.BadParameter(
+            f"there is no example dataset {demo!r}: use {', '.join(sets.SETS)}"
+        )
 
 
 def _send(
-    server: Client, name: str, source: str, content_type: str | None, *, in_place: bool = False
+    server: Client,
+    name: str,
+    source: str,
+    content_type: str | None,
+    options: ParseOptions,
+    *,
+    in_place: bool = False,
 ) -> Document:
     """Upload a file or folder, or let the server read a URL, with a progress bar."""
     if in_place and "://" not in source:
@@ -116,13 +150,15 @@ def _send(
 
         if "://" in source:
             return server.datasets.import_from(
-                name, source, content_type, in_place=in_place, on_bytes=on_bytes
+                name, source, content_type, parse=options, in_place=in_place, on_bytes=on_bytes
             )
         if not Path(source).exists():
             raise typer.BadParameter(f"there is no file {source!r}")
         try:
             with packed(Path(source)) as file:
-                return server.datasets.upload(name, file, content_type, on_bytes=on_bytes)
+                return server.datasets.upload(
+                    name, file, content_type, parse=options, on_bytes=on_bytes
+                )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
 
@@ -196,6 +232,12 @@ def replace_dataset(
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    nulls: Nulls = None,
+    text: Text = None,
+    header: Header = None,
+    delimiter: Delimiter = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -206,8 +248,9 @@ def replace_dataset(
 
     [dim]chainrule dataset replace digits better.csv --alias production[/]
     """
+    options = parse_options(decimal, thousands, nulls, text, header, delimiter)
     with client(url, token) as server:
-        version = _send(server, name, file, content_type, in_place=in_place)
+        version = _send(server, name, file, content_type, options, in_place=in_place)
         if alias is not None:
             server.datasets.set_alias(name, alias, version["version"])
     if as_json:
@@ -216,6 +259,7 @@ def replace_dataset(
     names = name if alias is None else f"{name} and {name}@{alias}"
     rows = f"{version['rows']} rows"
     views.CONSOLE.print(f"{names} now mean [green]{name}@{version['version']}[/]: {rows}")
+    show_warnings(version)
 
 
 @datasets.command("pull")

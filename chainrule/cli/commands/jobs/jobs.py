@@ -8,7 +8,13 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.files import RowsFile, read_object, read_rows
 from chainrule.cli.options import URL, Json, Source, Token, Url, client
-from chainrule.cli.predictions import Interval, Probabilities, show_predictions, without_targets
+from chainrule.cli.predictions import (
+    Interval,
+    Probabilities,
+    parsed_as_training,
+    show_predictions,
+    without_targets,
+)
 from chainrule.cli.progress import follow
 from chainrule.client import Client
 from chainrule.transport import Document
@@ -177,6 +183,7 @@ def predict(
     rows = read_rows(file)
     with client(url, token) as server:
         job = server.jobs.get(find(server, job_id, kind="train"))
+        rows = parsed_as_training(server, job, file, rows)
         rows = without_targets(rows, job["spec"]["data"]["target"])
         answer = server.jobs.predict(
             job["id"], rows, probabilities=probabilities, interval=interval

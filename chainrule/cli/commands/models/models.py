@@ -10,7 +10,13 @@ from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import exit_as, find
 from chainrule.cli.files import RowsFile, checked_output, read_rows
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
-from chainrule.cli.predictions import Interval, Probabilities, show_predictions, without_targets
+from chainrule.cli.predictions import (
+    Interval,
+    Probabilities,
+    parsed_as_training,
+    show_predictions,
+    without_targets,
+)
 from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference, version_of
 from chainrule.client import Client
@@ -196,6 +202,7 @@ def predict(
     with client(url, token) as server:
         version = server.models.version(*_version(server, reference))
         job = server.jobs.get(version["job_id"])
+        rows = parsed_as_training(server, job, file, rows)
         rows = without_targets(rows, job["spec"]["data"]["target"])
         answer = server.models.predict(
             reference, rows, probabilities=probabilities, interval=interval

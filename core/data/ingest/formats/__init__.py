@@ -1,6 +1,9 @@
 """The formats a dataset may be uploaded in, one file each; the content type chooses."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import Path, PurePath
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +23,12 @@ UNTYPED = frozenset(
     | {"application/gzip", "application/x-gzip", "application/zstd"}
 )
 PACKED = frozenset({".gz", ".zst"})
+# Endings of files that are no data, though some of them would pass as text.
+NO_DATA = frozenset(
+    {".py", ".ipynb", ".r", ".js", ".sh", ".html", ".htm", ".xml", ".md", ".yaml", ".yml", ".toml"}
+    | {".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ods", ".exe"}
+)
+SHEETS = frozenset({".xls", ".xlsx", ".ods"})
 HEAD_BYTES = 16
 
 
@@ -31,32 +40,69 @@ def known() -> tuple[type[Format], ...]:
 def typed(content_type: str, filename: str) -> str:
     """The content type of an upload: the given one, or if it is generic, that of the file ending.
 
-    For a name without a known ending the first bytes decide later.
+    For a name without a known ending the first bytes decide later. Parameters stay. Raises
+    InvalidError for an ending of files that are no data, unless the content type is a specific one.
     """
-    message = Message()
-    message["content-type"] = content_type or "application/octet-stream"
-    if message.get_content_type() not in UNTYPED or not filename:
+    essence, parameters = _read(content_type)
+    if essence not in UNTYPED or not filename:
         return content_type
     endings = [ending.lower() for ending in PurePath(filename).suffixes]
     if endings and endings[-1] in PACKED:
         endings.pop()
+    ending = endings[-1] if endings else ""
+    if ending in NO_DATA:
+        remedy = "save the sheet as CSV" if ending in SHEETS else "send its content type if it is"
+        raise InvalidError(f"a {ending} file is no data that is read here: {remedy}")
     for form in known():
-        if endings and endings[-1] in form.endings:
-            return form.content_types[0]
+        if ending in form.endings:
+            return with_options(form.content_types[0], parameters)
     return content_type
 
 
-def choose(content_type: str, source: Path) -> Format:
-    """The format of a content type, with its parameters as options.
+def with_options(content_type: str, options: Mapping[str, str]) -> str:
+    """The content type with parse options as its parameters; those that it has already stay."""
+    essence, given = _read(content_type)
+    message = Message()
+    message["content-type"] = essence
+    for name, value in {**options, **given}.items():
+        message.set_param(name, value, charset=None if value.isascii() else "utf-8")
+    return str(message["content-type"])
 
-    For a generic content type the first bytes decide. Raises InvalidError for an unknown type
-    or option, or when the bytes are plainly of another format.
-    """
+
+def options_of(content_type: str) -> dict[str, str]:
+    """The parse options in a content type: all its parameters but the charset."""
+    return {name: value for name, value in _read(content_type)[1].items() if name != "charset"}
+
+
+def with_text(options: Mapping[str, str], columns: Iterable[str]) -> dict[str, str]:
+    """The parse options with other columns of text, for a file that need not have all columns."""
+    kept = {name: value for name, value in options.items() if name != "text"}
+    names = ",".join(name for name in columns if "," not in name)
+    return {**kept, "text": names} if names else kept
+
+
+def texts(options: Mapping[str, str]) -> frozenset[str]:
+    """The columns that parse options declare as text."""
+    return frozenset(name.strip() for name in options.get("text", "").split(",")) - {""}
+
+
+def _read(content_type: str) -> tuple[str, dict[str, str]]:
+    """The media type, in lower case, and the parameters of a content type."""
     message = Message()
     message["content-type"] = content_type or "application/octet-stream"
-    essence = message.get_content_type()
     given = message.get_params(failobj=[], header="content-type")
-    options = {str(name): str(value) for name, value in given[1:]}
+    parameters = {str(name): collapse_rfc2231_value(value) for name, value in given[1:]}
+    return message.get_content_type(), parameters
+
+
+def choose(content_type: str, source: Path, defaults: Mapping[str, str] | None = None) -> Format:
+    """The format of a content type, with its parameters as options.
+
+    For a generic content type the first bytes decide. `defaults` are options that the content type
+    does not give; what the format does not know is ignored among them. Raises InvalidError for an
+    unknown type or option, or when the bytes are plainly of another format.
+    """
+    essence, options = _read(content_type)
     seen = _by_bytes(source)
     family = members(Format)
     if essence in UNTYPED:
@@ -68,8 +114,10 @@ def choose(content_type: str, source: Path) -> Format:
                 f"the content type says {named.kind}, but the file is {seen.kind}: "
                 f"send it as {seen.content_types[0]}"
             )
+    names = {field.name for field in fields(named)}
+    assumed = {name: value for name, value in (defaults or {}).items() if name in names}
     try:
-        return TypeAdapter(named).validate_python({"kind": named.kind, **options})
+        return TypeAdapter(named).validate_python({"kind": named.kind, **assumed, **options})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

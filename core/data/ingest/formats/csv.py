@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -16,8 +17,9 @@ from annotated_types import Len
 from core.data.ingest.format import Format, check_names
 from core.data.ingest.inflate import plain
 from core.data.ingest.limits import Limits
+from core.data.ingest.notation import NOTATIONS, Notation
 from core.data.ingest.textscan import TextScan, scan
-from core.data.ingest.type_inference import FALSE, NUMBER, TOKENS, TRUE, ColumnGuess
+from core.data.ingest.type_inference import FALSE, TOKENS, TRUE, ColumnGuess, refuse_mistakes
 from core.errors import InvalidError, TooLargeError
 from core.family import member
 
@@ -33,13 +35,18 @@ BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 class Csv(Format):
     """Text in rows and columns, the first row naming the columns; plain, gzip or Zstandard.
 
-    `text` lists columns (by comma) whose values are text even if they look like numbers.
+    `text` lists columns (by comma) whose values are text even if they look like numbers. `nulls`
+    lists further values (by comma) that mean a missing value, in columns of text too. A header that
+    looks like data, and numbers that only look like text, are refused: not with `checks` off.
     """
 
     kind: Literal["csv"] = "csv"
     delimiter: Annotated[str, Len(0, 1)] = ""
-    header: Literal["present", "absent"] = "present"
+    header: Literal["auto", "present", "absent"] = "auto"
     decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    nulls: str = ""
+    checks: Literal["on", "off"] = "on"
     charset: Literal["utf-8", "UTF-8", "utf8", "us-ascii"] = "utf-8"
     text: str = ""
     title: ClassVar[str] = "CSV"
@@ -50,6 +57,10 @@ class Csv(Format):
         "text/tab-separated-values",
     )
     endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".txt")
+
+    def __post_init__(self) -> None:
+        if self.thousands == self.decimal:
+            raise ValueError("decimal and thousands are the same mark: give the other one too")
 
     def read(self, source: Path, limits: Limits) -> Iterator[pa.RecordBatch]:
         """See Format.read. Three passes: bytes, types, values; memory stays bounded."""
@@ -62,8 +73,7 @@ class Csv(Format):
             names = self._header(seen.head, delimiter, limits)
             guesses = self._guess(source, delimiter, names, seen, limits)
             types = {guess.name: guess.arrow_type() for guess in guesses}
-            for batch in self._batches(source, delimiter, names, seen, types):
-                yield _without_empty_text(batch)
+            yield from self._converted(source, delimiter, names, seen, types)
         except pa.ArrowInvalid as error:
             raise self._explained(error) from error
 
@@ -77,13 +87,30 @@ class Csv(Format):
         if self.header == "absent":
             return {f"f{place}": f"column_{place + 1}" for place in range(len(first))}
         names = [name.strip() for name in first]
-        check_names(names, limits)
-        if len(names) > 1 and _all_numbers(names) and not _counted(names):
-            raise InvalidError(
-                f"the first row holds numbers ({', '.join(names[:4])} ...), not column names: "
-                "add names, or send the content type `text/csv; header=absent`"
-            )
+        try:
+            check_names(names, limits)
+        except InvalidError as error:
+            if any(map(_is_number, names)):
+                raise InvalidError(f"{error.detail}. {_header_remedy(names)}") from None
+            raise
         return dict(zip(first, names, strict=True))
+
+    def _refuse_mistakes(self, guesses: list[ColumnGuess], delimiter: str) -> None:
+        """Raise InvalidError for what is most likely a mistake."""
+        if self.checks == "off":
+            return
+        refuse_mistakes(guesses)
+        names = [guess.name for guess in guesses]
+        if self.header == "auto" and _looks_like_data(guesses):
+            raise InvalidError(
+                f"the first row looks like data, not column names: {', '.join(names[:4])}. "
+                f"{_header_remedy(names)}"
+            )
+        if len(guesses) == 1 and guesses[0].text and not self.text:
+            raise InvalidError(
+                f"the file has one column of text: no line is divided by {delimiter!r}. If it is "
+                f"CSV, name its delimiter; to keep it so, parse it with text={names[0][:60]}"
+            )
 
     def _guess(
         self, source: Path, delimiter: str, names: dict[str, str], seen: TextScan, limits: Limits
@@ -91,8 +118,16 @@ class Csv(Format):
         """The type of every column, from all its rows."""
         declared = {name.strip() for name in self.text.split(",")} - {""}
         if unknown := sorted(declared - set(names.values())):
-            raise InvalidError(f"there is no column {unknown[0]!r} to be read as text")
-        guesses = [ColumnGuess(name, name in declared, self.decimal) for name in names.values()]
+            raise InvalidError(f"there is no column {unknown[0]!r}, which is to be read as text")
+        guesses = [
+            ColumnGuess(
+                name,
+                text=name in declared,
+                notation=self._notation,
+                tokens=[*TOKENS, *self._null_marks],
+            )
+            for name in names.values()
+        ]
         row, last = 0, None
         texts = dict.fromkeys(names.values(), pa.string())
         for batch in self._batches(source, delimiter, names, seen, texts):
@@ -107,9 +142,40 @@ class Csv(Format):
             end = last.column(last.num_columns - 1)[-1].as_py() or ""
             if "\n" in end or "\r" in end:
                 raise InvalidError(f"row {row}: a double quote is opened and never closed")
-        for guess in guesses:
-            guess.settle()
+        self._refuse_mistakes(guesses, delimiter)
         return guesses
+
+    @property
+    def _notation(self) -> Notation:
+        return Notation(self.decimal, self.thousands)
+
+    @property
+    def _null_marks(self) -> list[str]:
+        return [mark.strip() for mark in self.nulls.split(",") if mark.strip()]
+
+    def _converted(
+        self,
+        source: Path,
+        delimiter: str,
+        names: dict[str, str],
+        seen: TextScan,
+        types: dict[str, pa.DataType],
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows in their types, missing values being null."""
+        read = dict(types)
+        if self.thousands:
+            read = {name: _text_of_numbers(kind) for name, kind in types.items()}
+        empty = pa.array(["", *self._null_marks])
+        numbers = pa.array([*TOKENS, *self._null_marks])
+        for batch in self._batches(source, delimiter, names, seen, read):
+            columns = []
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if types[name] != read[name]:
+                    present = _without(column, numbers)
+                    columns.append(self._notation.plain(present).cast(types[name]))
+                else:
+                    columns.append(_without(column, empty) if _is_text(column) else column)
+            yield pa.record_batch(columns, names=batch.schema.names)
 
     def _batches(
         self,
@@ -131,7 +197,7 @@ class Csv(Format):
                 parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 convert_options=pacsv.ConvertOptions(
                     column_types={raw: types[name] for raw, name in names.items()},
-                    null_values=TOKENS,
+                    null_values=[*TOKENS, *self._null_marks],
                     true_values=TRUE,
                     false_values=FALSE,
                     strings_can_be_null=False,
@@ -148,10 +214,10 @@ class Csv(Format):
         text = str(error)
         if match := BAD_ROW.search(text):
             row, expected, got = map(int, match.groups())
-            row -= self.header == "present"
+            row -= self.header != "absent"
             return InvalidError(
                 f"row {row} has {got} values where the header has {expected}"
-                if self.header == "present"
+                if self.header != "absent"
                 else f"row {row} has {got} values where the first row has {expected}"
             )
         if "straddl" in text:
@@ -165,6 +231,7 @@ class Csv(Format):
         yield cls(), b"\xef\xbb\xbfx;flag;label\r\n1;true;a\r\n2;false;b\r\n"
         yield cls(header="absent"), b"1,2\n3,4\n"
         yield cls(delimiter=";", decimal=","), b"x;y\n1,5;2\n2,5;3\n"
+        yield cls(thousands=",", nulls="."), b'x,y\n"1,234.5",a\n.,.\n3,b\n'
         yield cls(text="code"), b"code\tx\n001\t1\n002\t2\n"
 
 
@@ -204,9 +271,9 @@ def _block_bytes(columns: int, longest: int) -> int:
     return min(BLOCK_BYTES, max(4 * longest, RESERVED_BYTES // columns, 2**16))
 
 
-def _all_numbers(names: list[str]) -> bool:
-    """Whether every name is a number."""
-    return all(NUMBER.fullmatch(name) for name in names)
+def _is_number(name: str) -> bool:
+    """Whether the name of a column is a number in some notation."""
+    return any(re.match(notation.pattern, name) for notation in NOTATIONS)
 
 
 def _counted(names: list[str]) -> bool:
@@ -216,12 +283,45 @@ def _counted(names: list[str]) -> bool:
     )
 
 
-def _without_empty_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with empty text as missing values."""
-    columns = [
-        pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-        if pa.types.is_string(column.type)
-        else column
-        for column in batch.columns
-    ]
-    return pa.record_batch(columns, names=batch.schema.names)
+def _ascending(names: list[str]) -> bool:
+    """Whether the names are integers in ascending order, as of years or of pixels."""
+    if not all(name.isascii() and name.isdigit() for name in names):
+        return False
+    numbers = [int(name) for name in names]
+    return all(before < after for before, after in pairwise(numbers))
+
+
+def _looks_like_data(guesses: list[ColumnGuess]) -> bool:
+    """Whether the first row is data: numbers over numbers, or words that the rows repeat."""
+    names = [guess.name for guess in guesses]
+    if len(names) > 1 and all(map(_is_number, names)):
+        return not _counted(names)
+    numeric = [guess for guess in guesses if guess.numeric]
+    if not numeric:
+        return 2 * sum(guess.repeats_name for guess in guesses) > len(guesses)
+    named = [guess.name for guess in numeric if _is_number(guess.name)]
+    if len(named) < len(numeric):
+        return False
+    return not _ascending(named) or (len(named) == 1 and numeric[0].repeats_name)
+
+
+def _header_remedy(names: list[str]) -> str:
+    """What to do about a first row that may be data."""
+    return (
+        f"If the file has no header, parse it with header=absent: its columns become column_1 to "
+        f"column_{len(names)}. If the first row is the header, with header=present"
+    )
+
+
+def _text_of_numbers(kind: pa.DataType) -> pa.DataType:
+    """Text for a type of numbers, any other type as it is."""
+    return pa.string() if pa.types.is_integer(kind) or pa.types.is_floating(kind) else kind
+
+
+def _is_text(column: pa.Array) -> bool:
+    return bool(pa.types.is_string(column.type))
+
+
+def _without(column: pa.Array, marks: pa.Array) -> pa.Array:
+    """The text with each value among `marks` as a missing one."""
+    return pc.if_else(pc.is_in(column, marks), pa.scalar(None, pa.string()), column)

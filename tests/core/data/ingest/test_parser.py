@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from core.data.ingest.formats import typed
 from core.data.ingest.limits import Limits
 from core.data.ingest.parser import ENVIRONMENT, ParsedDataset, parse
 from core.data.prepare.features import numeric_array
@@ -160,3 +161,33 @@ def test_no_secret_of_ours_reaches_the_parser(monkeypatch: pytest.MonkeyPatch) -
     assert not [name for name in ENVIRONMENT if name.startswith(("CHAINRULE", "AWS"))]
     assert "secret" not in str(ENVIRONMENT)
     assert os.environ["CHAINRULE_DATABASE_URL"]
+
+
+def test_options_and_warnings_come_with_the_file(upload: Callable[..., ParsedDataset]) -> None:
+    rows = "".join(f"{number};{number % 3},5;{number % 2}\n" for number in range(30))
+    parsed = upload(f"id;x;y\n{rows}".encode(), 'text/csv; charset=utf-8; decimal=","')
+    assert parsed.options == {"decimal": ","}
+    assert [(warning.column, warning.kind) for warning in parsed.warnings] == [("id", "identifier")]
+
+
+def test_defaults_hold_where_the_content_type_says_nothing(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.csv", tmp_path / "a.arrow"
+    source.write_text("x;y\n1,5;?\n")
+    defaults = {"decimal": ",", "nulls": "?"}
+    parse(source, "text/csv", target, defaults=defaults)
+    assert load(target).to_pylist() == [{"x": 1.5, "y": None}]
+    parse(source, 'text/csv; decimal="."; text=x', target, defaults=defaults)
+    assert load(target).to_pylist() == [{"x": "1,5", "y": None}]
+    source.write_bytes(parquet(pa.table({"x": [1]})))
+    assert parse(source, "", target, defaults=defaults).format == "parquet"
+
+
+@pytest.mark.parametrize("name", ["train.py", "notes.ipynb", "rows.XLSX", "page.html"])
+def test_files_that_are_no_data_are_refused_by_their_ending(name: str) -> None:
+    with pytest.raises(InvalidError, match=f"a {Path(name).suffix.lower()} file is no data"):
+        typed("application/octet-stream", name)
+    assert typed("text/csv", name) == "text/csv"
+
+
+def test_parameters_of_a_generic_content_type_are_kept() -> None:
+    assert typed('application/octet-stream; nulls="?,;"', "a.csv.gz") == 'text/csv; nulls="?,;"'

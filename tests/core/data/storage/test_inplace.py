@@ -58,6 +58,19 @@ def test_it_is_fetched_from_its_origin_once(
         assert load(path).num_rows == 50
 
 
+def test_what_an_earlier_release_accepted_is_read_as_then(
+    cache: Cache, origin: Path, tmp_path: Path
+) -> None:
+    origin.write_text("x;label\n1,5;a\n2,5;b\n")
+    target = tmp_path / "canonical.arrow"
+    then = parse(origin, "text/csv", target, defaults={"checks": "off"})
+    store = open_store(f"file://{tmp_path}/store")
+    size = origin.stat().st_size
+    put_reference(store, Reference(f"file://{origin}", "text/csv", size, then.digest, then.bytes))
+    with held(cache, store, then.digest) as path:
+        assert load(path).column("x").to_pylist() == ["1,5", "2,5"]
+
+
 def test_what_was_broken_on_its_way_is_made_again(
     cache: Cache, version: tuple[Store, str], parsed: ParsedDataset, tmp_path: Path
 ) -> None:

@@ -112,6 +112,123 @@ def test_types_are_found_beyond_the_first_block(
         rows(content + b"1,2,3\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("x;y\n1,5;2\n2,25;3\n", "decimal=','"),
+        ('x,y\n"1,234.50",2\n999.50,3\n', "thousands=','"),
+        ("x;y\n1.234,5;2\n2.345,6;3\n", "decimal=',' thousands='.'"),
+        ("x;y\n1 234.5;2\n2\u00a0345.6;3\n", "thousands=' '"),
+        ("x;y\n1'234;2\n2'345;3\n", 'thousands="\'"'),
+        ('x,y\n"1,234",2\n"2,345",3\n', "decimal=',' or thousands=','"),
+    ],
+)
+def test_numbers_in_another_notation_are_named_with_the_way_out(
+    rows: Callable[..., list[dict[str, Any]]], content: str, remedy: str
+) -> None:
+    with pytest.raises(InvalidError) as caught:
+        rows(content.encode())
+    [error] = caught.value.errors
+    assert error.path == "x"
+    value = content.splitlines()[1].split(";")[0].strip('"').split('"')[0]
+    assert f"row 1 holds {value!r}" in error.message
+    assert f"with {remedy};" in error.message
+    assert rows(content.encode(), "text/csv; text=x")[0]["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ('x\n"1,234.50"\n7\n', 'thousands=","', [1234.5, 7.0]),
+        ('x\n"-1,234,567"\n7\n', 'thousands=","', [-1234567, 7]),
+        ("x;y\n1.234,5;a\n;b\n", 'decimal=","; thousands="."', [1234.5, None]),
+        ("x;y\n1\u202f234;a\n.;b\n", 'thousands=" "; nulls="."', [1234, None]),
+        ("x\n1\n?\n-999\n", 'nulls="-999"', [1, None, None]),
+    ],
+)
+def test_notations_and_nulls_are_read(
+    rows: Callable[..., list[dict[str, Any]]], content: str, options: str, expected: list[Any]
+) -> None:
+    assert [row["x"] for row in rows(content.encode(), f"text/csv; {options}")] == expected
+
+
+def test_digits_that_are_no_groups_of_thousands_are_no_number(
+    rows: Callable[..., list[dict[str, Any]]],
+) -> None:
+    with pytest.raises(InvalidError, match="decimal=','"):
+        rows(b"x;y\n1,5;2\n2,25;3\n", 'text/csv; thousands=","; decimal="."')
+    with pytest.raises(InvalidError, match="the same mark"):
+        rows(b"x;y\n1,5;2\n", 'text/csv; thousands="."')
+
+
+def test_nulls_are_missing_in_text_too(rows: Callable[..., list[dict[str, Any]]]) -> None:
+    read = rows(b"x,y\na,1\n?,2\nb,.\n", 'text/csv; nulls="?, ."')
+    assert [row["x"] for row in read] == ["a", None, "b"]
+    assert [row["y"] for row in read] == [1, 2, None]
+
+
+def test_all_columns_that_mix_numbers_and_text_are_named(
+    rows: Callable[..., list[dict[str, Any]]],
+) -> None:
+    with pytest.raises(InvalidError) as caught:
+        rows(b"x,y,z\n1,2,a\n3,unknown,b\n.,4,c\n5,6,d\n")
+    assert [error.path for error in caught.value.errors] == ["x", "y"]
+    assert "row 3 holds '.'" in caught.value.errors[0].message
+    assert "nulls=unknown" in caught.value.errors[1].message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "5.1,3.5,setosa\n4.9,3.0,setosa\n6.3,3.3,virginica\n",
+        "male,22\nfemale,38\nmale,22\n",
+        "sunny,hot,no\nsunny,hot,no\nrainy,mild,yes\n",
+        "1,0,A,male,22,1\n2,1,B,female,38,1\n",  # the second 1 repeats a name
+    ],
+)
+def test_a_first_row_of_data_is_not_taken_for_names(
+    rows: Callable[..., list[dict[str, Any]]], content: str
+) -> None:
+    with pytest.raises(InvalidError, match="parse it with header=absent"):
+        rows(content.encode())
+    read = rows(content.encode(), "text/csv; header=absent")
+    assert len(read) == len(content.splitlines())
+    assert next(iter(read[0])) == "column_1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name,2019,2020\na,1.5,2.5\nb,3.5,4.5\n",
+        "label,0,1,2\na,0,3,255\n",
+        "5.1,3.5\n4.9,3.0\n",
+        "coffee,tea,id\ncoffee,,1\n,tea,2\n",
+    ],
+)
+def test_names_that_look_like_data_are_kept_when_they_are_names(
+    rows: Callable[..., list[dict[str, Any]]], content: str
+) -> None:
+    names = content.splitlines()[0].split(",")
+    options = "; header=present" if "." in names[0] else ""
+    assert list(rows(content.encode(), f"text/csv{options}")[0]) == names
+
+
+def test_text_that_is_not_in_columns_is_refused(rows: Callable[..., list[dict[str, Any]]]) -> None:
+    program = b"import numpy as np\n\nx = np.zeros(3)\nprint(x)\n"
+    with pytest.raises(InvalidError, match="one column of text"):
+        rows(program)
+    assert len(rows(b"word\none\ntwo\n", "text/csv; text=word")) == 2
+
+
+def test_a_file_that_was_accepted_before_is_read_as_before(
+    rows: Callable[..., list[dict[str, Any]]],
+) -> None:
+    assert rows(b"5;6\n1,5;2\n2,25;3\n", "text/csv; checks=off") == [
+        {"5": "1,5", "6": 2},
+        {"5": "2,25", "6": 3},
+    ]
+
+
 cell = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8
 ).map(lambda text: "t" + text)
