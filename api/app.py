@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 
 from celery import Celery
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -16,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from api import readiness, routes
 from api.context import Context
-from api.http import openapi, problems
+from api.http import documentation, openapi, problems
 from api.http.csrf import LOOPBACK, SameOrigin
 from api.http.methods import Methods
 from api.http.middleware import ResponseGuard
@@ -60,8 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         middleware=_middleware(settings, context.instruments),
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=True,
         generate_unique_id_function=_operation_id,
     )
@@ -71,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_api_route("/", _documentation, include_in_schema=False)
+    app.include_router(documentation.router)
     return app
 
 
@@ -151,7 +150,3 @@ async def _purge(context: Context) -> None:
 def _operation_id(route: APIRoute) -> str:
     """The name of the endpoint function; generated clients use it as the method name."""
     return route.name
-
-
-def _documentation() -> RedirectResponse:
-    return RedirectResponse("/docs")

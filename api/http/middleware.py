@@ -21,9 +21,7 @@ HEADERS = {
 STRICT = "default-src 'none'; frame-ancestors 'none'"
 PAGES = (
     "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
-    "img-src 'self' data: https://fastapi.tiangolo.com; "
-    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net"
+    "img-src 'self' data:; script-src 'self'; style-src 'self'"
 )
 _KEPT = ("allow", "retry-after", "www-authenticate")
 

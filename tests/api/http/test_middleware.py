@@ -65,7 +65,9 @@ def test_a_token_that_is_not_ascii_is_wrong_not_a_crash(guarded: Http) -> None:
     assert_problem(guarded.get("/v1/jobs", headers=headers), 401)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/favicon.ico"]
+)
 def test_health_and_documentation_need_none(guarded: Http, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
