@@ -91,7 +91,7 @@ ModelReference = Annotated[str, Depends(_model_reference)]
 class VersionNumber(BaseModel):
     """The version that an alias should point at."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 1}]})
 
     version: Annotated[int, Field(strict=True, ge=1, le=MAX_VERSION, examples=[1])]
 

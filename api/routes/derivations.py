@@ -28,7 +28,9 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(
 class Derivation(BaseModel):
     """The rows and columns to keep, and the dataset that gets the new version."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "binary", "query": "label:(0 1)"}]}
+    )
 
     name: Annotated[
         str,

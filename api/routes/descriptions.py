@@ -23,7 +23,10 @@ Text = Annotated[str, StringConstraints(max_length=4096)]
 class Change(BaseModel):
     """The fields to change; omitted fields stay as they are."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"description": "8 x 8 pixels", "tags": {"team": "a"}}]},
+    )
 
     description: Text | None = None
     tags: dict[TagKey, Text | None] = Field(

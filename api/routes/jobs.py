@@ -42,7 +42,7 @@ class Filters(Paging):
 class Priority(BaseModel):
     """The priority of a queued job."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 10}]})
 
     priority: Annotated[
         int, Field(ge=-100, le=100, description="jobs with a higher priority start first")

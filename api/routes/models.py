@@ -25,7 +25,10 @@ ONNX: Responses = {
 class Registration(BaseModel):
     """The job whose model becomes a version."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"job_id": "0123456789abcdef0123456789abcdef"}]},
+    )
 
     job_id: Annotated[str, Field(min_length=1, max_length=32)]
     description: Annotated[str, Field(max_length=4096)] = ""
@@ -33,6 +36,12 @@ class Registration(BaseModel):
 
 class Candidate(VersionNumber):
     """A version to promote, and the condition."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"version": 1, "dataset": "digits@1", "metric": "accuracy"}]
+        }
+    )
 
     dataset: Annotated[
         str,

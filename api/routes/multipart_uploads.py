@@ -6,7 +6,7 @@ from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from api.auth import Owner
@@ -33,10 +33,18 @@ BODY = {
 }
 
 
+ANNOUNCED: dict[str, JsonValue] = {
+    "bytes": 16,
+    "sha256": "b892b7b82b5054ff8762f3393724678bdf11393d0653456b910502e5cbc40aa7",
+    "filename": "pets.csv",
+}
+"""An example: a file of two rows, `x,label`, `1,a` and `2,b`."""
+
+
 class Announced(BaseModel):
     """The file to upload."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [ANNOUNCED]})
 
     bytes: Annotated[int, Field(strict=True, ge=1, lt=2**53)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -47,7 +55,9 @@ class Announced(BaseModel):
 class Import(BaseModel):
     """A file that the server reads from a URL."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"url": "s3://bucket/folder/pets.csv"}]}
+    )
 
     url: Annotated[
         str,

@@ -39,14 +39,16 @@ FILE = {
     }
 }
 
-PIXELS = {f"p{row}{column}": 0 for row in range(8) for column in range(8)}
+PIXELS: dict[str, JsonValue] = {f"p{row}{column}": 0 for row in range(8) for column in range(8)}
 """A row for the network of the JobSpec example: a blank image of 8x8 pixels."""
 
 
 class Rows(BaseModel):
     """Rows to predict for, with the raw columns that the job was trained on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"rows": [PIXELS], "probabilities": True}]}
+    )
 
     rows: Annotated[
         list[dict[str, JsonValue]],

@@ -26,7 +26,9 @@ MAX_PREVIEW = 100
 class Asked(BaseModel):
     """A query, and the number of rows to return."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"query": "label:[0 TO 4]", "preview": 5}]}
+    )
 
     query: QueryText = ""
     preview: Annotated[int, Field(strict=True, ge=0, le=MAX_PREVIEW)] = 10

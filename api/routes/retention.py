@@ -20,7 +20,9 @@ Days = Annotated[float, Field(strict=True, ge=0, le=36_500, allow_inf_nan=False)
 class RetentionRules(BaseModel):
     """Number of days after the end of a job before its data is erased; null: never."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"checkpoints_days": 7, "dry_run": True}]}
+    )
 
     checkpoints_days: Days = 7.0
     models_days: Annotated[

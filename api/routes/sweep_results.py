@@ -33,7 +33,9 @@ ITSELF_ONLY = (
 class Promotion(BaseModel):
     """The name under which the model of the best trial is registered."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "digits", "alias": "champion"}]}
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=128, examples=["digits"])]
     alias: Annotated[

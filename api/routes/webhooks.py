@@ -24,7 +24,12 @@ DeliveryId = Annotated[int, Path(ge=1, le=2**63 - 1, description="`id` of the de
 class NewWebhook(BaseModel):
     """The URL that receives messages, and the events to send."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"url": "https://example.com/chainrule", "events": ["job.finished"]}]
+        },
+    )
 
     url: Annotated[
         str, Field(min_length=1, max_length=2048, examples=["https://example.com/chainrule"])

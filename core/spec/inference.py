@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from core.data.prepare.preparation import ColumnName
 from core.data.table.schema import ColumnSchema, DatasetSchema
@@ -47,6 +47,10 @@ class InferenceSpec(Spec):
 class EvaluationSpec(InferenceSpec):
     """Evaluation of a model on a dataset version, overall and by slices."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"dataset": "digits@1", "slices": ["label"]}]}
+    )
+
     slices: Annotated[
         tuple[ColumnName, ...],
         Field(
@@ -58,6 +62,12 @@ class EvaluationSpec(InferenceSpec):
 
 class ScoringSpec(InferenceSpec):
     """Prediction for all rows of a dataset version, written to a file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"dataset": "digits@1", "keep": ["label"], "probabilities": True}]
+        }
+    )
 
     keep: Annotated[
         tuple[ColumnName, ...],

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from core.errors import FieldError, InvalidError
 from core.secrets import secret_in, secret_name
@@ -37,6 +37,12 @@ class SourceSpec(Spec):
 
     Content that looks like a secret is rejected, because everyone who sees the job sees the source.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"command": "train.py", "files": {"train.py": "rate = 0.01\n"}}]
+        }
+    )
 
     repository: Line = Field("", description="address or name, without a password")
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")] = ""

@@ -194,6 +194,8 @@ class SweepSpec(Spec):
 class SweepChanges(Spec):
     """Changes of a started sweep; fields left out do not change."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"n_trials": 60, "max_parallel": 2}]})
+
     n_trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None,
         description="total trials, started ones included; more trials resume a finished sweep",
@@ -209,6 +211,10 @@ class SweepChanges(Spec):
 
 class Points(Spec):
     """Points to try next, in addition to those of the sampler."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"points": [{"optimizer.learning_rate": 0.01}]}]}
+    )
 
     points: Annotated[
         tuple[dict[Path, JsonValue], ...],

@@ -1,4 +1,4 @@
-"""The app keeps to its own OpenAPI document: examples, edges, fuzzing and chains of requests."""
+"""The app keeps to its own OpenAPI document: edges, fuzzing and chains of requests."""
 
 import json
 import os
@@ -16,14 +16,9 @@ from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError
 
 from api.app import create_app
 from core.data.ingest.formats import choose
-from core.data.ingest.parser import ParsedDataset, parse
-from core.events import TrainingEnded
+from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
-from core.spec import JobSpec
-from core.training.loop import train
 from tests.support.api_cases import Http, close
-
-ROOT = Path(__file__).parents[3]
 
 TOKEN = "schema-token"
 EXAMPLES = int(os.environ.get("CHAINRULE_SCHEMA_EXAMPLES", "0"))
@@ -143,28 +138,6 @@ def test_every_operation_keeps_its_word(served: tuple[FastAPI, str]) -> None:
     config = configuration(job_id, EXAMPLES or 25)
     found = failures(schemathesis.openapi.from_asgi("/openapi.json", app, config=config))
     assert not found, "\n\n".join(found)
-
-
-def test_the_examples_work_when_pasted(empty: Http, tmp_path: Path) -> None:
-    document = empty.get("/openapi.json").json()
-    upload = document["paths"]["/v1/datasets/{name}/versions"]["post"]
-    name = upload["parameters"][0]["schema"]["examples"][0]
-    example = upload["requestBody"]["content"]["text/csv"]["example"]
-    assert empty.upload(name, example).status_code == 201
-    # The others stand on the digits that come with the project.
-    digits = parse(ROOT / "examples" / "digits.csv", "text/csv", tmp_path / "digits.arrow")
-    empty.register(digits, "digits")
-    schemas = document["components"]["schemas"]
-    [spec] = schemas["JobSpec"]["examples"]
-    answer = empty.post("/v1/jobs", spec)
-    assert answer.status_code == 202, answer.text
-    *_, ended = train(JobSpec.model_validate({**spec, "epochs": 1}), digits.path, tmp_path)
-    assert isinstance(ended, TrainingEnded)
-    job_id = empty.finished(ended.path, **spec)
-    [rows] = schemas["Rows"]["properties"]["rows"]["examples"]
-    answer = empty.post(f"/v1/jobs/{job_id}/predict", {"rows": rows})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["predictions"][0] in range(10)
 
 
 def test_links_lead_to_operations_there_are(served: tuple[FastAPI, str]) -> None:
