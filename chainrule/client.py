@@ -30,7 +30,8 @@ class Client:
     `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, and `url` without either to
     the address of `chainrule up`. Methods raise ProblemError if the server refuses a request, and
     UnreachableError if no server answers. Jobs and sweeps are submitted with the source code of the
-    current project, unless `source` is False or CHAINRULE_SOURCE is off.
+    current project, unless `source` is False or CHAINRULE_SOURCE is off. `source_files` are paths
+    or patterns of untracked files that are sent with it although they are not source files.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Client:
         timeout_seconds: float = 60.0,
         transport: httpx.BaseTransport | None = None,
         source: bool | None = None,
+        source_files: Sequence[str] = (),
     ) -> None:
         address = url or os.environ.get("CHAINRULE_URL") or DEFAULT_URL
         secret = token if token is not None else os.environ.get("CHAINRULE_API_TOKEN", "")
@@ -49,7 +51,7 @@ class Client:
         )
         self.url = self._transport.url
         self.datasets = Datasets(self._transport)
-        self.sources = Sources(self._transport, attached=source)
+        self.sources = Sources(self._transport, attached=source, files=source_files)
         self.jobs = Jobs(self._transport, self.sources)
         self.sweeps = Sweeps(self._transport, self.sources)
         self.models = Models(self._transport)

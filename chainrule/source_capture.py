@@ -1,7 +1,9 @@
-"""The source code of the current project: commit, changes since then, and new files.
+"""The source code of the current project: commit, changes since then, and new source files.
 
-Git provides them, with external diffs and text conversions turned off. What looks like a secret is
-left out and listed. Arguments of the command line are never sent.
+Git provides them, with external diffs and text conversions turned off. Of the files that are not
+under version control, those with the suffix of a programming language are sent, and those that the
+caller names. What looks like a secret is left out and listed. Arguments of the command line are
+never sent.
 """
 
 import os
@@ -10,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from core.secrets import secret_in, secret_name
+from core.secrets import changed_files, secret_in, secret_name, secret_variables
 
 SWITCH = "CHAINRULE_SOURCE"
 """Environment variable: `off` sends no source."""
@@ -23,6 +26,12 @@ MOST_BYTES = 2**20
 MOST_FILES = 500
 """Limits of the API. Not imported from its specs, so that the command line starts fast."""
 
+SUFFIXES = (
+    ".c", ".cc", ".cpp", ".cu", ".cuh", ".cxx", ".f90", ".go", ".h", ".hpp", ".java", ".jl", ".js",
+    ".kt", ".m", ".pxd", ".py", ".pyi", ".pyx", ".r", ".rs", ".scala", ".swift", ".ts",
+)  # fmt: skip
+"""Suffixes of untracked files that are sent without being named."""
+
 MOST_FILE_BYTES = 256 * 2**10
 REPORTED = 100
 """Most files left out that are listed."""
@@ -30,7 +39,7 @@ FRESH_SECONDS = 5.0
 _GIT_SECONDS = 10.0
 _TEXT = 2000
 
-_captured: dict[Path, tuple[float, dict[str, Any] | None]] = {}
+_captured: dict[tuple[Path, tuple[str, ...]], tuple[float, dict[str, Any] | None]] = {}
 
 
 def switched_on() -> bool:
@@ -38,22 +47,25 @@ def switched_on() -> bool:
     return os.environ.get(SWITCH, "on").strip().lower() not in {"off", "0", "false", "no"}
 
 
-def capture(folder: Path | None = None) -> dict[str, Any] | None:
+def capture(folder: Path | None = None, named: Sequence[str] = ()) -> dict[str, Any] | None:
     """Return the source of the project of `folder` (default: the current one), as in a SourceSpec.
 
-    Outside a git repository it is the running script. Returns None if there is neither. The result
-    is cached for some seconds, so that a loop of a thousand submissions runs git once.
+    `named` are paths from the root of the project, or patterns such as `configs/*.yaml`, of
+    untracked files that are sent although they are not source files. Outside a git repository the
+    source is the running script. Returns None if there is neither. The result is cached for some
+    seconds, so that a loop of a thousand submissions runs git once.
     """
     place = (folder or Path.cwd()).resolve()
-    since, known = _captured.get(place, (0.0, None))
+    key = place, tuple(named)
+    since, known = _captured.get(key, (0.0, None))
     if since and time.monotonic() - since < FRESH_SECONDS:
         return known
-    source = _of_repository(place) or _of_script()
-    _captured[place] = (time.monotonic(), source)
+    source = _of_repository(place, named) or _of_script()
+    _captured[key] = (time.monotonic(), source)
     return source
 
 
-def _of_repository(folder: Path) -> dict[str, Any] | None:
+def _of_repository(folder: Path, named: Sequence[str]) -> dict[str, Any] | None:
     top = _git(folder, "rev-parse", "--show-toplevel")
     if not top:
         return None
@@ -65,7 +77,10 @@ def _of_repository(folder: Path) -> dict[str, Any] | None:
     listed = ("--others",) if commit else ("--others", "--cached")
     names = _git(root, "ls-files", "-z", "--exclude-standard", *listed) or ""
     for name in sorted(filter(None, names.split("\0"))):
-        collection.add_file(name, root / name)
+        if _is_source(name) or any(fnmatch(name, pattern) for pattern in named):
+            collection.add_file(name, root / name)
+        else:
+            collection.omit(name, "not a source file, and not named")
     branch = (_git(root, "symbolic-ref", "--short", "--quiet", "HEAD") or "").strip()
     remote = (_git(root, "config", "--get", "remote.origin.url") or "").strip()
     return collection.source(
@@ -97,20 +112,18 @@ class _Collection:
 
     def add_diff(self, diff: str) -> None:
         """Add the changes, file by file."""
-        for part in re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE):
-            if part:
-                path = _changed_file(part)
-                if self._fits(path, part):
-                    self._diff += part
+        for path, part in changed_files(diff):
+            if self._fits(path, part):
+                self._diff += part
 
     def add_file(self, name: str, path: Path) -> None:
         """Add the text of a new file."""
         if len(self._files) == MOST_FILES:
-            self._omit(name, f"more than {MOST_FILES} files")
+            self.omit(name, f"more than {MOST_FILES} files")
             return
         text, reason = _text(path)
         if text is None:
-            self._omit(name, reason)
+            self.omit(name, reason)
         elif self._fits(name, text):
             self._files[name] = text
 
@@ -129,21 +142,23 @@ class _Collection:
 
     def _fits(self, name: str, text: str) -> bool:
         size = len(text.encode())
-        secret = secret_in(text)
-        if secret_name(name) or secret:
-            self._omit(name, f"looks like {secret or 'a file of secrets'}")
+        if secret_name(name):
+            self.omit(name, "looks like a file of secrets")
+        elif secret := secret_in(text, name) or _known_secret(text):
+            self.omit(name, f"looks like {secret}")
         elif "\0" in text:
-            self._omit(name, "no text")
+            self.omit(name, "no text")
         elif size > min(self._left, MOST_FILE_BYTES):
-            self._omit(name, f"{size:,} bytes are too many")
+            self.omit(name, f"{size:,} bytes are too many")
         elif not _is_storable(name):
-            self._omit(name, "a name that is not kept")
+            self.omit(name, "a name that is not kept")
         else:
             self._left -= size
             return True
         return False
 
-    def _omit(self, name: str, reason: str) -> None:
+    def omit(self, name: str, reason: str) -> None:
+        """List a file as left out."""
         self._omitted[name if _is_storable(name) else ascii(name).replace("\\", "?")[:400]] = reason
 
 
@@ -162,13 +177,14 @@ def _text(path: Path) -> tuple[str | None, str]:
         return None, f"cannot be read ({type(error).__name__})"
 
 
-def _changed_file(part: str) -> str:
-    """Return the file of a part of a diff."""
-    for line in part.splitlines()[:8]:
-        if line.startswith(("+++ b/", "--- a/")):
-            return line[6:]
-    head = part.splitlines()[0]
-    return head[len("diff --git a/") :].partition(" b/")[0]
+def _known_secret(text: str) -> str | None:
+    """Return which secret of this process's environment is in a text, or None."""
+    held = (name for name, value in secret_variables(os.environ) if value in text)
+    return next((f"the value of {name}" for name in held), None)
+
+
+def _is_source(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def _is_storable(name: str) -> bool:

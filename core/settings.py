@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     store_url: str = Field("", description="fsspec URL of the store; empty: the data folder")
     mlflow_url: str = Field("", description="URL of the MLflow server; empty: no mirror")
     mlflow_public_url: str = Field("", description="URL of MLflow for a browser")
+    mlflow_source: bool = Field(
+        False, description="copy the source code of jobs to MLflow, where it cannot be erased"
+    )
     public_url: str = Field("", description="URL of the api for a browser; linked from MLflow")
     host: str = Field("127.0.0.1", description="address that the api binds to")
     port: int = Field(8000, ge=0, le=65535, description="port of the api")

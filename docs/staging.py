@@ -28,6 +28,7 @@ GUIDES = (
     "tracking",
     "operating",
     "reliability",
+    "security",
     "performance",
 )
 PROJECT = ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")

@@ -47,6 +47,9 @@ class Source(Read):
     files: dict[str, str]
     omitted: list[OmittedFile]
     created_at: datetime
+    erased_at: Annotated[
+        datetime | None, Field(description="when its texts were erased, if they were")
+    ]
 
 
 @router.post(
@@ -56,7 +59,10 @@ class Source(Read):
     responses=problems(403, 413, 415, 422),
 )
 def keep_source(spec: Exact[SourceSpec], here: Here, owner: Owner) -> Source:
-    """Store a source so that jobs and sweeps can refer to it. Repeating it has no effect."""
+    """Store a source so that jobs and sweeps can refer to it. Repeating it has no effect.
+
+    Returns 422 for content that looks like a secret. A source that was erased stays erased.
+    """
     with transaction(here.engine) as session:
         return _view(jobs.keep_source(session, spec, owner=owner))
 
@@ -66,6 +72,17 @@ def read_source(digest: Digest, here: Here, _: Owner) -> Source:
     """Return a source by its digest."""
     with reading(here.engine) as session:
         return _view(jobs.get_source(session, digest))
+
+
+@router.delete("/sources/{digest}", status_code=204, responses=problems(403, 404, 422))
+def erase_source(digest: Digest, here: Here, _: Owner) -> None:
+    """Erase the texts of a source: repository, branch, command, changes and files.
+
+    Digest and commit remain, and so do the jobs that name the source. Copies in MLflow and in
+    backups are not erased.
+    """
+    with transaction(here.engine) as session:
+        jobs.erase_source(session, digest)
 
 
 @router.get("/jobs/{job_id}/source", responses=problems(404, 422))
@@ -86,4 +103,5 @@ def _view(row: tables.Source) -> Source:
         },
         **{name: row.document[name] for name in ("diff", "files", "omitted")},
         created_at=row.created_at,
+        erased_at=row.erased_at,
     )

@@ -1,5 +1,6 @@
 """Options that commands share, and how commands are made."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -39,19 +40,32 @@ Source = Annotated[
     typer.Option(
         "--source/--no-source",
         envvar="CHAINRULE_SOURCE",
-        help="Send the source code: commit, changes, new files. Secrets are left out.",
+        help="Send the source code: commit, changes, new source files. Secrets are left out.",
+    ),
+]
+SourceFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source-file",
+        help="Also send this untracked file, such as `configs/*.yaml`, with the source code. "
+        "Can be repeated.",
+        metavar="PATTERN",
+        show_default=False,
     ),
 ]
 
 URL = DEFAULT_URL
 
 
-def client(url: str, token: str, *, source: bool | None = None) -> Client:
+def client(
+    url: str, token: str, *, source: bool | None = None, source_files: Sequence[str] | None = None
+) -> Client:
     """Return a client of the server that the options name.
 
-    `source` says whether the client sends the source code with what it submits. Raises BadParameter
-    for a token that a request cannot carry.
+    `source` says whether the client sends the source code with what it submits, and
+    `source_files` which untracked files belong to it. Raises BadParameter for a token that a
+    request cannot carry.
     """
     if not (token.isascii() and token.isprintable()):
         raise typer.BadParameter("the token of a server is printable ASCII text: check --token")
-    return Client(url, token, source=source)
+    return Client(url, token, source=source, source_files=source_files or ())

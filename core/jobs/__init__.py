@@ -72,7 +72,7 @@ from core.jobs.mirror.state import (
 )
 from core.jobs.points import PACKED, Point
 from core.jobs.queries import ALONE, Page, attempts, checkpoints, get, list_jobs
-from core.jobs.sources import check_source, get_source, keep_source, source_of
+from core.jobs.sources import check_source, erase_source, get_source, keep_source, source_of
 from core.jobs.spec_versions import (
     UNKNOWN_SPEC,
     UnknownSpecError,

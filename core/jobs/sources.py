@@ -1,7 +1,9 @@
 """The source code that jobs were submitted from: stored once, and referenced by their specs."""
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from core.db.clock import now
 from core.db.tables import Job, Source
 from core.db.upsert import upsert
 from core.errors import FieldError, InvalidError, NotFoundError
@@ -9,7 +11,7 @@ from core.spec.source import SourceSpec
 
 
 def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
-    """The row of this source, created unless it exists."""
+    """The row of this source, created unless it exists. An erased source stays erased."""
     values = {
         "digest": spec.digest,
         "owner": owner,
@@ -30,6 +32,19 @@ def get_source(session: Session, digest: str) -> Source:
     if source is None:
         raise NotFoundError(f"there is no source {digest[:64]}")
     return source
+
+
+def erase_source(session: Session, digest: str) -> None:
+    """Erase what the source of this digest says, except its commit. Raises NotFoundError.
+
+    The row remains, so that jobs that name it can be retried.
+    """
+    source = get_source(session, digest)
+    if source.erased_at is None:
+        blank = SourceSpec(commit=source.commit)
+        source.repository, source.branch, source.command = "", "", ""
+        source.document = blank.model_dump(mode="json")
+        session.execute(update(Source).where(Source.digest == digest).values(erased_at=now()))
 
 
 def source_of(session: Session, job: Job) -> Source | None:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from core.errors import FieldError, InvalidError
-from core.secrets import secret_in, secret_name
+from core.secrets import changed_files, secret_in, secret_name
 from core.spec.base import Spec
 
 MOST_BYTES = 2**20
@@ -75,19 +76,21 @@ class SourceSpec(Spec):
                     "files", f"{size:,} bytes exceed the limit of {MOST_BYTES:,}: omit some files"
                 )
             )
-        errors += [
-            FieldError(f"files.{path}", "this looks like a file of secrets")
-            for path in self.files
-            if secret_name(path)
-        ]
-        texts = {"repository": self.repository, "command": self.command, "diff": self.diff}
-        texts |= {f"files.{path}": text for path, text in self.files.items()}
-        for path, text in texts.items():
-            if secret := secret_in(text):
-                errors.append(FieldError(path, f"this looks like {secret}"))
+        errors += self._secrets()
         if errors:
             raise InvalidError.of(*errors)
         return self
+
+    def _secrets(self) -> Iterator[FieldError]:
+        """Each field that seems to contain a secret; never the secret itself."""
+        texts = [("repository", None, self.repository), ("command", None, self.command)]
+        texts += [("diff", path, text) for path, text in changed_files(self.diff)]
+        texts += [(f"files.{path}", path, text) for path, text in self.files.items()]
+        for field, path, text in texts:
+            if path is not None and secret_name(path):
+                yield FieldError(field, "this looks like a file of secrets")
+            if secret := secret_in(text, path):
+                yield FieldError(field, f"this looks like {secret}")
 
     @property
     def dirty(self) -> bool:

@@ -9,7 +9,9 @@ import pytest
 
 from chainrule import source_capture
 from chainrule.source_capture import capture
+from core.errors import InvalidError
 from core.spec.source import MOST_BYTES, MOST_FILES, SourceSpec
+from tests.support.secret_samples import SAMPLES
 
 KEY = "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP'\n"
 
@@ -72,28 +74,88 @@ def test_what_looks_like_a_secret_stays_here(project: Path) -> None:
     (project / "keys.py").write_text(KEY)
     (project / "train.py").write_text("rate = 3\n")
     (project / ".env").write_text("HOME=here\n")
-    (project / "note.txt").write_text(KEY)
+    (project / "note.py").write_text(KEY)
     source = captured(project)
     assert "rate = 3" in source["diff"]
     assert "AKIA" not in str(source)
-    assert {one["path"] for one in source["omitted"]} == {"keys.py", ".env", "note.txt"}
-    assert all(one["reason"].startswith("looks like") for one in source["omitted"])
+    assert {one["path"] for one in source["omitted"]} == {"keys.py", ".env", "note.py"}
+    reasons = {one["path"]: one["reason"] for one in source["omitted"]}
+    assert reasons.pop(".env") == "not a source file, and not named"
+    assert all(reason.startswith("looks like") for reason in reasons.values())
     SourceSpec.model_validate(source)
 
 
+def test_of_new_files_only_source_code_is_sent(project: Path) -> None:
+    (project / ".envrc").write_text("export CHAINRULE_API_TOKEN=x\n")
+    (project / "config.yaml").write_text("database:\n  password: lovelace\n")
+    (project / "configs").mkdir()
+    (project / "configs" / "small.yaml").write_text("units: 4\n")
+    (project / "notes.md").write_text("remember\n")
+    (project / "new.py").write_text("units = 4\n")
+    source = captured(project)
+    assert list(source["files"]) == ["new.py"]
+    assert {one["path"] for one in source["omitted"]} == {
+        ".envrc", "config.yaml", "configs/small.yaml", "notes.md"
+    }  # fmt: skip
+    assert "lovelace" not in str(source)
+
+
+def test_a_named_file_is_sent_unless_it_holds_secrets(project: Path) -> None:
+    (project / ".envrc").write_text("ready\n")
+    (project / "config.yaml").write_text("database:\n  password: lovelace\n")
+    (project / "configs").mkdir()
+    (project / "configs" / "small.yaml").write_text("units: 4\n")
+    source = source_capture.capture(project, ("configs/*", "config.yaml", ".envrc"))
+    assert source is not None
+    assert list(source["files"]) == ["configs/small.yaml"]
+    assert "lovelace" not in str(source)
+    SourceSpec.model_validate(source)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_no_sample_of_a_secret_is_sent_or_accepted(project: Path, kind: str) -> None:
+    name, text = SAMPLES[kind]
+    (project / f"new_{name}").write_text(f"first = 1\n{text}\n")
+    (project / "train.py").write_text("rate = 4\n")
+    (project / name).write_text(f"first = 1\n{text}\n")
+    git(project, "add", "--intent-to-add", name)
+    source = source_capture.capture(project, (f"new_{name}",))
+    assert source is not None
+    assert "rate = 4" in source["diff"]
+    assert text.split()[-1] not in str(source)
+    assert len(source["omitted"]) == 2
+    diff = git(project, "diff", "HEAD")
+    with pytest.raises(InvalidError, match="diff: this looks like"):
+        SourceSpec(diff=diff)
+    with pytest.raises(InvalidError, match=r"files\.new_.*: this looks like"):
+        SourceSpec(files={f"new_{name}": text})
+
+
+def test_the_secrets_of_this_process_are_not_sent(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAINRULE_API_TOKEN", "plain words as a token")
+    (project / "train.py").write_text("say('plain words as a token')\n")
+    source = captured(project)
+    assert source["diff"] == ""
+    assert source["omitted"] == [
+        {"path": "train.py", "reason": "looks like the value of CHAINRULE_API_TOKEN"}
+    ]
+
+
 def test_what_is_large_or_no_text_is_left_out(project: Path) -> None:
-    (project / "data.bin").write_bytes(b"\xff\x00\xfe")
-    (project / "zeros.txt").write_bytes(b"a\x00b")
-    (project / "large.txt").write_text("x" * (MOST_BYTES // 4 + 1))
-    (project / "link").symlink_to("/etc/passwd")
+    (project / "bytes.py").write_bytes(b"\xff\x00\xfe")
+    (project / "zeros.py").write_bytes(b"a\x00b")
+    (project / "large.py").write_text("x" * (MOST_BYTES // 4 + 1))
+    (project / "link.py").symlink_to("/etc/passwd")
     for number in range(6):
-        (project / f"part{number}.txt").write_text("y" * (MOST_BYTES // 5))
+        (project / f"part{number}.py").write_text("y" * (MOST_BYTES // 5))
     source = captured(project)
     omitted = {one["path"]: one["reason"] for one in source["omitted"]}
-    assert omitted["data.bin"] == omitted["zeros.txt"] == "no text"
-    assert omitted["link"] == "no regular file"
-    assert "too many" in omitted["large.txt"]
-    assert "too many" in omitted["part5.txt"]
+    assert omitted["bytes.py"] == omitted["zeros.py"] == "no text"
+    assert omitted["link.py"] == "no regular file"
+    assert "too many" in omitted["large.py"]
+    assert "too many" in omitted["part5.py"]
     SourceSpec.model_validate(source)
 
 

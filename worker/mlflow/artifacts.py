@@ -46,7 +46,9 @@ def artifacts(engine: Engine, store: Store, subject: JobSubject) -> Iterator[Art
         job = jobs.get(session, subject.row_id)
         attempts = jobs.attempts(session, job.id)
         files = _run_files(subject.spec, attempts, jobs.metrics(session, job.id))
-        files |= _source_files(jobs.source_of(session, job)) | _insight_files(job.insights)
+        files |= _insight_files(job.insights)
+        if subject.copies_source:
+            files |= _source_files(jobs.source_of(session, job))
         if job.kind is JobKind.EVALUATE and job.status is JobStatus.FINISHED:
             files |= _evaluation_files(models.evaluation_by(session, job.id))
     yield from _encoded(files)
@@ -220,7 +222,7 @@ def _panels(history: jobs.History) -> dict[str, dict[str, list[tuple[float, floa
 
 def _source_files(source: Source | None) -> dict[str, str]:
     """The changes and new files of the source, under names that MLflow shows as text."""
-    if source is None:
+    if source is None or source.erased_at is not None:
         return {}
     document = source.document
     files = {f"source/new/{path}": text for path, text in document["files"].items()}

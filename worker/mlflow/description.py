@@ -62,6 +62,8 @@ class JobSubject(Subject):
     schema: dict[str, object]
     leaves_files: bool
     """False for a trial among many: MLflow gets no thousands of models, the store has them."""
+    copies_source: bool
+    """Whether MLflow gets the source code of the job, which cannot be erased there."""
 
 
 def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
@@ -114,6 +116,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         spec=jobs.completed_spec(job),
         model_key=result.get("model_key"),
         schema=version.schema,
+        copies_source=settings.mlflow_source,
         leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,
     )
 
@@ -196,7 +199,7 @@ def _dataset_input(version: DatasetVersion, kind: JobKind) -> DatasetInput:
 
 def _source_tags(source: Source | None) -> dict[str, str]:
     """The tags that MLflow's pages show as the source of a run."""
-    if source is None:
+    if source is None or source.erased_at is not None:
         return {}
     return {
         "mlflow.source.name": source.command or source.repository,

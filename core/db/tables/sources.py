@@ -1,5 +1,6 @@
 """The source code that jobs were submitted from."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import String
@@ -12,6 +13,7 @@ class Source(Base):
     """A SourceSpec, stored once by the digest of its content.
 
     `document` is loaded only on access; the other columns are shown as tags in MLflow.
+    After `erased_at` the row has only its digest and commit left, so that jobs can still name it.
     """
 
     __tablename__ = "sources"
@@ -25,3 +27,4 @@ class Source(Base):
     dirty: Mapped[bool]
     document: Mapped[dict[str, Any]] = mapped_column(deferred=True)
     created_at: Mapped[Created]
+    erased_at: Mapped[datetime | None]

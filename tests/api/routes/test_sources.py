@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from chainrule.client import Client
 from core.spec.source import MOST_BYTES
@@ -62,6 +63,8 @@ def test_unknown_sources_are_refused(http: Http) -> None:
         ({"files": {"a/b/../c.py": ""}}, "files.a/b/../c.py"),
         ({"files": {".env": "A=1"}}, "files..env"),
         ({"files": {"a.py": "k = '" + "AKIA" + "ABCDEFGHIJKLMNOP'"}}, "files.a.py"),
+        ({"files": {"c.yaml": "password: lovelace" + "1815"}}, "files.c.yaml"),
+        ({"diff": SOURCE["diff"].replace("ü", "k = 'AKIA" + "ABCDEFGHIJKLMNOP'")}, "diff"),
         ({"repository": "https://ada:" + "secret@example.com"}, "repository"),
         ({"diff": "x" * (MOST_BYTES // 2), "files": {"a": "y" * (MOST_BYTES // 2 + 1)}}, "files"),
         ({"commit": "HEAD"}, "commit"),
@@ -71,6 +74,28 @@ def test_wrong_sources_are_refused_by_field(http: Http, changes: dict[str, Any],
     answer = http.post("/v1/sources", {**SOURCE, **changes})
     problem = assert_problem(answer, 422, path)
     assert "AKIA" not in str(problem)
+
+
+def test_an_erased_source_keeps_only_its_commit(everywhere: Http) -> None:
+    digest = everywhere.post("/v1/sources", SOURCE).json()["digest"]
+    job = everywhere.submitted(source=digest)
+    assert everywhere.request("DELETE", f"/v1/sources/{digest}").status_code == 204
+    assert everywhere.request("DELETE", f"/v1/sources/{digest}").status_code == 204
+    code = everywhere.get(f"/v1/jobs/{job['id']}/source").json()
+    assert code["erased_at"]
+    assert code["commit"] == SOURCE["commit"]
+    assert not any(code[name] for name in ("repository", "branch", "command", "diff", "files"))
+    assert code["omitted"] == []
+    again = everywhere.post("/v1/sources", SOURCE)
+    assert (again.status_code, again.json()["erased_at"]) == (201, code["erased_at"])
+    with everywhere.app.state.context.engine.connect() as connection:
+        document = connection.execute(text("SELECT document FROM sources")).scalar_one()
+    assert "units" not in str(document)
+    assert everywhere.submitted(source=digest)["spec"]["source"] == digest
+
+
+def test_only_a_known_source_is_erased(http: Http) -> None:
+    assert_problem(http.request("DELETE", "/v1/sources/none"), 404)
 
 
 def test_the_client_sends_what_it_stands_in(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,9 @@ SOURCE = SourceSpec(commit="b" * 40, branch="work", command="submit.py", diff="d
 def test_all_of_a_job_is_read_back(
     tracker: Tracker, make_bench: Callable[..., Bench], sqlite_url: str, tmp_path: Path
 ) -> None:
-    bench = make_bench(sqlite_url, mlflow_url=tracker.url, system_metrics_seconds=0.05)
+    bench = make_bench(
+        sqlite_url, mlflow_url=tracker.url, system_metrics_seconds=0.05, mlflow_source=True
+    )
     with transaction(bench.engine) as session:
         digest = jobs.keep_source(session, SOURCE, owner="local").digest
     job_id = bench.submit(epochs=40, experiment="read back", source=digest, tags={"team": "c"})

@@ -7,7 +7,7 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.files import RowsFile, read_object, read_rows
-from chainrule.cli.options import URL, Json, Source, Token, Url, client
+from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.predictions import (
     Interval,
     Probabilities,
@@ -50,6 +50,7 @@ def submit(
         ),
     ] = None,
     source: Source = True,
+    source_files: SourceFiles = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -61,7 +62,7 @@ def submit(
     [dim]chainrule submit job.json --watch[/]
     """
     spec = read_object(file, "JobSpec")
-    with client(url, token, source=source) as server:
+    with client(url, token, source=source, source_files=source_files) as server:
         job = server.jobs.submit(spec, idempotency_key=key)
         if watching:
             job = follow(server, job["id"], visible=not as_json)

@@ -25,6 +25,12 @@ def source(
         Path | None,
         typer.Option("--write", "-w", help=f"Write {DIFF} and the new files to this new folder."),
     ] = None,
+    erase: Annotated[
+        bool,
+        typer.Option(
+            "--erase", help="Erase its texts on the server, for all jobs that were sent with it."
+        ),
+    ] = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -32,11 +38,16 @@ def source(
     """Show the source code of a job: commit, changes since then, and new files.
 
     To restore it: `git checkout COMMIT`, `git apply changes.diff`, and copy the new files.
+    `--erase` keeps only the commit on the server.
 
     [dim]chainrule source latest --write then[/]
     """
     with client(url, token) as server:
         code = server.jobs.source(find(server, job_id))
+        if erase:
+            server.sources.erase(code["digest"])
+            views.CONSOLE.print(f"[green]erased[/] {code['digest'][:12]}")
+            return
     if as_json:
         views.print_json(code)
         return
@@ -51,6 +62,7 @@ def source(
             ("branch", code["branch"]),
             ("command", code["command"]),
             ("new files", ", ".join(code["files"])),
+            ("erased", code["erased_at"] or ""),
         )
     )
     if code["diff"]:

@@ -15,7 +15,7 @@ from chainrule.cli import views
 from chainrule.cli.commands.sweeps import edits, results
 from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.files import read_object
-from chainrule.cli.options import URL, Json, Source, Token, Url, client, new_typer
+from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client, new_typer
 from chainrule.client import Client
 from chainrule.transport import Document
 from core.status import SweepStatus
@@ -42,6 +42,7 @@ def run(
         typer.Argument(help="A SweepSpec as a JSON file; - reads standard input.", allow_dash=True),
     ],
     source: Source = True,
+    source_files: SourceFiles = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -51,7 +52,7 @@ def run(
     [dim]chainrule sweep run sweep.json[/]
     """
     spec = read_object(file, "SweepSpec")
-    with client(url, token, source=source) as server:
+    with client(url, token, source=source, source_files=source_files) as server:
         sweep = server.sweeps.begin(spec)
         if as_json:
             while not SweepStatus(sweep["status"]).terminal:
