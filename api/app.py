@@ -14,6 +14,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from api import readiness, routes
+from api.auth import Authentication, Guesses
 from api.context import Context
 from api.http import documentation, openapi, problems
 from api.http.csrf import LOOPBACK, SameOrigin
@@ -112,14 +113,19 @@ def _celery(settings: Settings) -> Celery | None:
 def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware]:
     """The middleware, outermost first."""
     stack = [Middleware(ResponseGuard, instruments=instruments)]
-    if not settings.api_token.get_secret_value():
+    token = settings.api_token.get_secret_value()
+    if not token:
         # Without a token every client is trusted, so requests of foreign pages must be refused.
         hosts = {*LOOPBACK, settings.host}
         stack += [
             Middleware(TrustedHostMiddleware, allowed_hosts=sorted(hosts), www_redirect=False),
             Middleware(SameOrigin),
         ]
-    return [*stack, Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)]
+    return [
+        *stack,
+        Middleware(Authentication, token=token, guesses=Guesses(settings.token_guesses_per_minute)),
+        Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES),
+    ]
 
 
 @asynccontextmanager

@@ -7,7 +7,11 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.tokens import weakness
+
 MIN_TOKEN = 16
+"""Characters of the secret of workers that share chunks on one machine."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,11 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port of the api")
     api_token: SecretStr = Field(
         SecretStr(""), description="bearer token; required to bind to other addresses than loopback"
+    )
+    token_guesses_per_minute: int = Field(
+        20,
+        ge=0,
+        description="wrong tokens after which an address is refused for a minute; 0: no limit",
     )
     node_name: str = Field("", description="name of this machine; empty: its host name")
     queues: str = Field(
@@ -156,12 +165,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_doors(self) -> Self:
-        if self.host not in {"127.0.0.1", "::1", "localhost"} and not (
-            self.api_token.get_secret_value()
-        ):
+        if self.host in LOOPBACK:
+            return self
+        token = self.api_token.get_secret_value()
+        if not token:
             raise ValueError(
                 f"host {self.host} is reachable from other machines: set CHAINRULE_API_TOKEN, "
                 "or bind to 127.0.0.1"
+            )
+        if reason := weakness(token):
+            raise ValueError(
+                f"host {self.host} is reachable from other machines, and CHAINRULE_API_TOKEN "
+                f"{reason}"
             )
         return self
 
@@ -176,4 +191,7 @@ class Settings(BaseSettings):
                 f"peer_url: set CHAINRULE_PEER_TOKEN, {MIN_TOKEN} characters or more, the same on "
                 "all workers"
             )
+        host = self.peer_url.removeprefix("http://").rpartition(":")[0].strip("[]")
+        if host not in LOOPBACK and (reason := weakness(self.peer_token.get_secret_value())):
+            raise ValueError(f"peer_url: CHAINRULE_PEER_TOKEN {reason}")
         return self

@@ -20,10 +20,11 @@ _MEANINGS = {
     413: "the body is larger than allowed",
     415: "the body is not JSON",
     422: "a field is invalid; `errors` names it",
+    429: "this address sent too many wrong tokens; wait as long as `Retry-After` says",
     500: "internal error",
     503: "a server that this one depends on does not answer; try again later",
 }
-ALWAYS = (400, 401, 500, 503)
+ALWAYS = (400, 401, 429, 500, 503)
 """Statuses of the problems that every route under /v1 may return."""
 
 DESCRIPTION = """

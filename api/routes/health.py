@@ -37,7 +37,7 @@ def readyz(here: Here, response: Response) -> Readiness:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **problems(401, 503),
+        **problems(401, 429, 503),
     },
 )
 def metrics(here: Here, _: Owner) -> Response:

@@ -20,7 +20,7 @@ from core.data.storage.peers import Near, Peers
 from core.settings import Settings
 from worker.node.chunk_server import ChunkServer
 
-TOKEN = "a token that all have"
+TOKEN = "a token that all workers of this benchmark have"
 PORT = 7475
 
 

@@ -1,9 +1,11 @@
-"""The data folder: created, checked for writing, and locked by one stack at a time."""
+"""The data folder: private, checked for writing, and locked by one stack at a time."""
 
 import errno
 import fcntl
 import os
 import shutil
+import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -15,18 +17,22 @@ SCARCE_BYTES = 64 * 2**20
 """With less free space, the databases will soon fail to write."""
 
 _LOCK = "up.lock"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Folder:
     """A locked data folder. `close` unlocks it, and so does the end of this process.
 
-    Raises StackError if the folder cannot be used or another stack has locked it.
+    Only its owner can open it. A data folder that others can open is made private, and `say`
+    receives a line about it. A folder with other files keeps its mode. Raises StackError if the
+    folder cannot be used or another stack has locked it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            own = not any(self.path.iterdir()) or (self.path / _LOCK).exists()
             self._lock = self._acquire()
         except OSError as error:
             raise StackError(self._reason(error)) from error
@@ -35,6 +41,8 @@ class Folder:
         except OSError as error:
             self.close()
             raise StackError(self._reason(error)) from error
+        if self.path.stat().st_mode & _OTHERS:
+            say(self._made_private(own=own))
         if self.free_bytes() < SCARCE_BYTES:
             self.close()
             raise StackError(
@@ -49,6 +57,20 @@ class Folder:
     def close(self) -> None:
         """Unlock the folder."""
         self._lock.close()
+
+    def _made_private(self, *, own: bool) -> str:
+        """Refuse the folder to other users, if it is `own`. Returns what to tell its owner."""
+        mode = self.path.stat().st_mode & 0o777
+        if not own:
+            return (
+                f"other users can open {self.path} (mode {mode:04o}), which holds other files too: "
+                "choose an own folder with --data-dir"
+            )
+        with suppress(OSError):
+            self.path.chmod(0o700)
+        if self.path.stat().st_mode & _OTHERS:
+            return f"other users can open {self.path}, and its mode {mode:04o} cannot be changed"
+        return f"other users could open {self.path} (mode {mode:04o}): its mode is now 0700"
 
     def _acquire(self) -> IO[str]:
         lock = (self.path / _LOCK).open("a+")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainrule.stack.errors import StackError
+from core.tokens import weakness
 
 TEMPORARY = "tmp"
 """Folder in the data folder for temporary files."""
@@ -28,11 +29,19 @@ class Options:
     mlflow_url: str = ""
 
     def require_token(self, env: Mapping[str, str]) -> None:
-        """Raise StackError if other machines could reach an api without a token."""
-        if self.host not in LOOPBACK and not env.get("CHAINRULE_API_TOKEN"):
+        """Raise StackError if other machines could reach an api without a token, or guess it."""
+        if self.host in LOOPBACK:
+            return
+        token = env.get("CHAINRULE_API_TOKEN", "")
+        if not token:
             raise StackError(
                 f"--host {self.host} lets other machines reach the api: set CHAINRULE_API_TOKEN to "
                 "a secret first"
+            )
+        if reason := weakness(token):
+            raise StackError(
+                f"--host {self.host} lets other machines reach the api, and CHAINRULE_API_TOKEN "
+                f"{reason}"
             )
 
 

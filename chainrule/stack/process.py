@@ -16,6 +16,8 @@ import psutil
 
 _TETHER = Path(__file__).with_name("parent_death.py")
 _LINE_BYTES = 64 * 2**10
+_UMASK = 0o077
+"""Files of the stack are for its user alone."""
 
 Say = Callable[[str, str], None]
 """Receives the name of a process and one line of its output."""
@@ -53,6 +55,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env=dict(command.env),
             start_new_session=True,
+            umask=_UMASK,
         )
         assert self._popen.stdout is not None
         self._reader = threading.Thread(

@@ -113,7 +113,7 @@ class Stack:
             self.logs.say("chainrule", f"the disk of {self._folder.path} {state}")
 
     def _start(self) -> None:
-        self._folder = Folder(self.options.data_dir)
+        self._folder = Folder(self.options.data_dir, lambda text: self.logs.say("chainrule", text))
         folder = self._folder.path
         host, port = self.options.host, self.options.port
         port = ports.claim(host, port, "--port")

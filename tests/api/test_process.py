@@ -113,6 +113,14 @@ def test_without_a_token_it_does_not_open_to_other_machines(tmp_path: Path) -> N
     assert "Traceback" not in outcome.stderr
 
 
+def test_with_a_weak_token_it_does_not_open_to_other_machines(tmp_path: Path) -> None:
+    for token, reason in (("correct-horse", "has 13 characters"), ("a" * 40, "0 bits of entropy")):
+        outcome = run(host="0.0.0.0", data_dir=tmp_path, api_token=token)
+        assert outcome.returncode == 2
+        assert reason in outcome.stderr
+        assert token not in outcome.stderr
+
+
 def test_a_busy_port_is_one_clear_line(tmp_path: Path, sqlite_url: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as busy:
         port = busy.getsockname()[1]

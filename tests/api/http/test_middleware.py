@@ -1,16 +1,20 @@
 """What stands before every route: token, hosts, origins, headers, limits, problem documents."""
 
+import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 
-from api.app import create_app
+from api.app import MAX_BODY_BYTES, create_app
 from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
 from tests.support.api_cases import SPEC, Http, assert_problem, close
@@ -21,10 +25,19 @@ TOKEN = "canary-7f1c0e"
 @pytest.fixture
 def guarded(settings: Settings, portal: BlockingPortal, pets: ParsedDataset) -> Iterator[Http]:
     """A client of an app that was given a token."""
-    app = create_app(settings.model_copy(update={"api_token": type(settings.api_token)(TOKEN)}))
+    changes = {"api_token": SecretStr(TOKEN), "token_guesses_per_minute": 0}
+    app = create_app(settings.model_copy(update=changes))
     http = Http(app, portal)
     http.register(pets)
     yield http
+    close(app)
+
+
+@pytest.fixture
+def throttled(settings: Settings) -> Iterator[FastAPI]:
+    """An app with a token and the default limit on wrong ones."""
+    app = create_app(settings.model_copy(update={"api_token": SecretStr(TOKEN)}))
+    yield app
     close(app)
 
 
@@ -58,6 +71,58 @@ def test_every_route_of_version_one_needs_the_token(guarded: Http) -> None:
             assert_problem(answer, 401)
             assert answer.headers["www-authenticate"].startswith("Bearer")
         assert guarded.request(method, path, headers=bearing(TOKEN)).status_code != 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{" * 100_000, b"x" * (MAX_BODY_BYTES + 1), json.dumps(SPEC).encode()],
+    ids=["no JSON", "too large", "a spec"],
+)
+def test_the_token_is_checked_before_a_body_is_read(guarded: Http, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    for path in ("/v1/jobs", "/v1/sources", "/v1/datasets/pets/versions", "/v1/nothing"):
+        assert_problem(guarded.request("POST", path, content=body, headers=headers), 401)
+
+    read = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": body, "more_body": True}
+
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/jobs", "raw_path": b"/v1/jobs",
+        "query_string": b"", "headers": [(b"content-type", b"application/json")],
+        "http_version": "1.1", "scheme": "http", "client": ("192.0.2.1", 1),
+        "server": ("127.0.0.1", 8000), "root_path": "",
+    }  # fmt: skip
+    guarded.portal.call(guarded.app, scope, receive, send)
+    assert (sent[0]["status"], read) == (401, 0)
+
+
+def test_guesses_are_throttled_by_address(throttled: FastAPI, portal: BlockingPortal) -> None:
+    def client(host: str) -> Http:
+        http = Http(throttled, portal)
+        transport = httpx.ASGITransport(throttled, client=(host, 5))
+        http.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
+        return http
+
+    guesser, other = client("192.0.2.7"), client("192.0.2.8")
+    answers = [guesser.get("/v1/jobs", headers=bearing(f"guess{i}")) for i in range(500)]
+    assert [a.status_code for a in answers[:21]] == [401] * 20 + [429]
+    assert {a.status_code for a in answers[20:]} == {429}
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    assert_problem(answers[-1], 429)
+    # Nor does a guesser learn that it has guessed.
+    assert guesser.get("/v1/jobs", headers=bearing(TOKEN)).status_code == 429
+    assert guesser.get("/v1/jobs").status_code == 401
+    assert guesser.get("/healthz").status_code == 200
+    assert other.get("/v1/jobs", headers=bearing(TOKEN)).status_code == 200
 
 
 def test_a_token_that_is_not_ascii_is_wrong_not_a_crash(guarded: Http) -> None:

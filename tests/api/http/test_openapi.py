@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
+from pydantic import SecretStr
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import EngineFinished, FatalError, NonFatalError, ScenarioFinished
@@ -77,7 +78,8 @@ def served(
     settings: Settings, portal: BlockingPortal, pets: ParsedDataset, pets_model: Path
 ) -> Iterator[tuple[FastAPI, str]]:
     """An app with a token, a dataset and a finished job, whose id comes with it."""
-    app = create_app(settings.model_copy(update={"api_token": type(settings.api_token)(TOKEN)}))
+    changes = {"api_token": SecretStr(TOKEN), "token_guesses_per_minute": 0}
+    app = create_app(settings.model_copy(update=changes))
     http = Http(app, portal, headers={"Authorization": f"Bearer {TOKEN}"})
     http.register(pets)
     http.register(pets, "digits")

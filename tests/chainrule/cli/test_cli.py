@@ -153,10 +153,13 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     ]
 
 
-def test_an_open_door_without_a_token_is_refused(tmp_path: Path) -> None:
-    ended = run("up", "--data-dir", str(tmp_path), "--host", "0.0.0.0")
-    assert ended.returncode == 1
-    assert "CHAINRULE_API_TOKEN" in ended.stderr
+def test_an_open_door_without_a_good_token_is_refused(tmp_path: Path) -> None:
+    everywhere = ("up", "--data-dir", str(tmp_path), "--host", "0.0.0.0")
+    for token, reason in (("", "to a secret first"), ("correct-horse", "has 13 characters")):
+        ended = run(*everywhere, CHAINRULE_API_TOKEN=token)
+        assert ended.returncode == 1
+        assert "CHAINRULE_API_TOKEN" in ended.stderr
+        assert reason in ended.stderr
 
 
 def test_a_database_that_is_none_is_said_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,44 @@ import pytest
 
 from chainrule.stack.errors import StackError
 from chainrule.stack.folder import Folder
+from chainrule.stack.process import Command, Process
 
 
 def test_it_is_made_and_private(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
     folder.close()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_folder_that_others_can_open_is_made_private(tmp_path: Path, used: bool) -> None:
+    if used:
+        Folder(tmp_path).close()
+        (tmp_path / "chainrule.sqlite").touch()
+    tmp_path.chmod(0o755)
+    lines: list[str] = []
+    Folder(tmp_path, lines.append).close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert lines == [f"other users could open {tmp_path} (mode 0755): its mode is now 0700"]
+    Folder(tmp_path, lines.append).close()
+    assert len(lines) == 1
+
+
+def test_a_folder_with_other_files_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    tmp_path.chmod(0o755)
+    lines: list[str] = []
+    Folder(tmp_path, lines.append).close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert "choose an own folder" in lines[0]
+
+
+def test_files_of_the_stack_are_private(tmp_path: Path) -> None:
+    program = f"open({str(tmp_path / 'file')!r}, 'w').close()"
+    process = Process(Command("writer", (sys.executable, "-c", program)), lambda *_: None)
+    assert process.wait(60) == 0
+    process.destroy()
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_second_one_learns_who_holds_it(tmp_path: Path) -> None:
