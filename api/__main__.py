@@ -1,5 +1,6 @@
 """Runs the api: `python -m api`, configured by CHAINRULE_* variables."""
 
+import resource
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -8,9 +9,15 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from api.app import create_app
+from api.app import MAX_REQUESTS, create_app
+from api.http.connections import Connections, protocol
 from core.errors import ChainruleError
 from core.settings import Settings
+
+HEALTH_RESERVE = 24
+"""Connections beyond the requests that are served at once, for health checks."""
+OTHER_FILES = 200
+"""Files that the process opens for other things than connections."""
 
 
 def main() -> int:
@@ -27,12 +34,13 @@ def main() -> int:
     except ChainruleError as error:
         print(f"chainrule api: {error.detail}", file=sys.stderr)  # noqa: T201
         return 2
+    connections = Connections(max_connections(), settings.max_connections_per_address)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         server_header=False,
-        limit_concurrency=1000,
+        http=protocol(connections),
         timeout_keep_alive=5,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=64 * 2**10,
@@ -41,6 +49,13 @@ def main() -> int:
     with suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started else 3
+
+
+def max_connections() -> int:
+    """The most connections: some more than requests, and not all the files of this process."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_REQUESTS + HEALTH_RESERVE
+    return wanted if files == resource.RLIM_INFINITY else max(64, min(wanted, files - OTHER_FILES))
 
 
 class _Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from api import readiness, routes
 from api.auth import Authentication, Guesses
 from api.context import Context
 from api.http import documentation, openapi, problems
+from api.http.concurrency import ConcurrencyLimit
 from api.http.csrf import LOOPBACK, SameOrigin
 from api.http.methods import Methods
 from api.http.middleware import ResponseGuard
@@ -37,6 +38,9 @@ from core.settings import Settings
 
 MAX_BODY_BYTES = 256 * 2**10
 """Maximum size of a request body. Routes may set their own limit."""
+
+MAX_REQUESTS = 1000
+"""Maximum number of requests that are served at once, event streams among them."""
 
 CACHE_BYTES = 4 * 2**30
 """Maximum size of the disk cache of models and dataset versions (least recently used)."""
@@ -112,7 +116,10 @@ def _celery(settings: Settings) -> Celery | None:
 
 def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware]:
     """The middleware, outermost first."""
-    stack = [Middleware(ResponseGuard, instruments=instruments)]
+    stack = [
+        Middleware(ResponseGuard, instruments=instruments),
+        Middleware(ConcurrencyLimit, limit=MAX_REQUESTS),
+    ]
     token = settings.api_token.get_secret_value()
     if not token:
         # Without a token every client is trusted, so requests of foreign pages must be refused.

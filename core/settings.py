@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         ge=0,
         description="wrong tokens after which an address is refused for a minute; 0: no limit",
     )
+    max_connections_per_address: int = Field(
+        250,
+        gt=0,
+        description="open connections of one client of the api; raise it behind a proxy",
+    )
     node_name: str = Field("", description="name of this machine; empty: its host name")
     queues: str = Field(
         "cpu", description="queues that a worker serves, separated by commas: cpu, gpu"

@@ -14,8 +14,9 @@ router = APIRouter(tags=["health"], responses=problems(400, 500))
 
 
 @router.get("/healthz")
-def healthz() -> Liveness:
+async def healthz() -> Liveness:
     """Report that the process runs."""
+    # In the event loop: the threads may all be busy.
     return Liveness()
 
 

@@ -2,18 +2,20 @@
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from api.__main__ import max_connections
 from chainrule.client import Client
 from tests.support.brokers import free_port
 
@@ -92,6 +94,35 @@ def test_a_head_that_never_ends_is_refused(started: tuple[subprocess.Popen[str],
             answer = connection.recv(100)
     assert b"200" not in answer
     assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
+
+
+def test_two_thousand_silent_connections_keep_nobody_out(
+    started: tuple[subprocess.Popen[str], str],
+) -> None:
+    _, url = started
+    port = httpx.URL(url).port
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[1], 4096), limits[1]))
+    try:
+        with ExitStack() as opened:
+            for number in range(2000):
+                silent = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+                if number % 2:
+                    silent.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+            for path in ("/healthz", "/v1/jobs", "/readyz"):
+                assert httpx.get(f"{url}{path}", timeout=60).status_code == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("files", "most"), [(resource.RLIM_INFINITY, 1024), (4096, 1024), (1024, 824), (256, 64)]
+)
+def test_connections_leave_files_for_the_database(
+    monkeypatch: pytest.MonkeyPatch, files: int, most: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert max_connections() == most
 
 
 def run(**settings: object) -> subprocess.CompletedProcess[str]:
