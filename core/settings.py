@@ -129,7 +129,12 @@ class Settings(BaseSettings):
     max_weights_bytes: int = Field(
         4 * 2**30, gt=0, description="limit for the weights of one network"
     )
-    max_queued_jobs: int = Field(100_000, gt=0)
+    max_queued_jobs: int = Field(
+        100_000, gt=0, description="queued jobs beyond which no job or sweep is accepted"
+    )
+    max_running_sweeps: int = Field(
+        1000, gt=0, description="running sweeps beyond which no sweep is accepted"
+    )
     runner_memory_bytes: int = Field(
         0, ge=0, description="limit for the address space of a runner; 0: none"
     )

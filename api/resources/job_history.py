@@ -32,7 +32,9 @@ class MetricPage(Read):
 
     items: list[MetricPoint]
     next: str | None = Field(
-        None, description="send it as `cursor` to get later points; null: the job has ended"
+        None,
+        description="send it as `cursor` to get later points; null: the job has ended, and these "
+        "are its last points",
     )
 
 

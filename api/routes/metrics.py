@@ -15,6 +15,8 @@ from core.db.session import reading
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
 
+MAX_POINTS = 100_000
+
 
 class Selection(BaseModel):
     """The metric points to return."""
@@ -24,6 +26,14 @@ class Selection(BaseModel):
     key: Annotated[
         list[str], Field(max_length=1000, description="names of metrics; empty: all")
     ] = []
+    limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_POINTS,
+            description="about how many points a response has; `next` continues",
+        ),
+    ] = MAX_POINTS
     cursor: (
         Annotated[int, Field(ge=0, lt=2**63, description="`next` of an earlier response")] | None
     ) = None
@@ -33,13 +43,16 @@ class Selection(BaseModel):
 def read_metrics(
     job_id: JobId, selection: Annotated[Selection, Query()], here: Here, _: Owner
 ) -> MetricPage:
-    """Return the metric points of a job, ordered by metric and step.
+    """Return metric points of a job, ordered by metric and step.
 
-    Until the job ends, repeat the request with `next` as `cursor` to get new points.
+    Repeat the request with `next` as `cursor` to get further and new points, until it is null.
     """
     with reading(here.engine) as session:
         # The status first: if the job has ended, the second statement sees all its points.
         ended = jobs.get(session, job_id).status.terminal
-        history = jobs.metrics(session, job_id, selection.key or None, selection.cursor)
+        history = jobs.metrics(
+            session, job_id, selection.key or None, selection.cursor, selection.limit
+        )
     items = [MetricPoint.of(point) for point in history.points()]
-    return MetricPage(items=items, next=None if ended else str(history.cursor))
+    complete = ended and not history.more
+    return MetricPage(items=items, next=None if complete else str(history.cursor))

@@ -1,5 +1,6 @@
 """Predictions of trained models for rows in the request."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
@@ -20,6 +21,7 @@ from core.data.ingest.formats import with_text
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.table.reader import load
 from core.db.session import reading
+from core.errors import FieldError, InvalidError
 from core.models import job_of, locate
 from core.nn.array import Array
 from core.spec.inference import Level
@@ -29,6 +31,12 @@ router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(*ALWAYS))
 
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ROWS = 10_000
+MAX_WORK = 2**37
+"""Multiplications of one request: some ten seconds of a core."""
+MAX_NUMBERS = 2**26
+"""Features of all rows, or outputs of all rows, which are in memory at once."""
+MAX_ANSWERS = 2**21
+"""Numbers in a response."""
 FILE = {
     "requestBody": {
         "required": True,
@@ -131,6 +139,7 @@ def _registered_with_options(here: Context, reference: str) -> tuple[TrainedMode
 
 
 def _for_rows(model: TrainedModel, body: Rows) -> Predictions:
+    _check(model, len(body.rows), body.probabilities)
     x = model.rows_to_array(body.rows)
     return _predict(model, x, body.probabilities, body.interval)
 
@@ -143,7 +152,27 @@ def _for_file(
 ) -> Predictions:
     """Parse a file in a confined process, as uploads are, and predict for its rows."""
     table = load(parsing().path)
+    _check(model, table.num_rows, probabilities)
     return _predict(model, model.table_to_array(table), probabilities, interval)
+
+
+def _check(model: TrainedModel, rows: int, probabilities: bool) -> None:
+    """Raise InvalidError for more rows than one request may predict with this model."""
+    outputs = math.prod(model.network.output_shape)
+    answers = outputs if probabilities or model.loss.target == "number" else 1
+    limits = {
+        "multiplications": (model.network.work_per_row, MAX_WORK),
+        "features": (model.width, MAX_NUMBERS),
+        "outputs": (outputs, MAX_NUMBERS),
+        "numbers in the response": (answers, MAX_ANSWERS),
+    }
+    for what, (each, most) in limits.items():
+        if rows * each > most:
+            message = (
+                f"{rows:,} rows take {rows * each:,} {what} with this model, and {most:,} are "
+                f"allowed: send at most {most // each:,} rows, or score a dataset version"
+            )
+            raise InvalidError(message, [FieldError("rows", message)])
 
 
 def _predict(

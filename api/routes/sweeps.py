@@ -40,6 +40,7 @@ def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
             owner=submission.owner,
             max_weights_bytes=settings.max_weights_bytes,
             max_attempts=settings.max_attempts,
+            limits=sweeps.QueueLimits(settings.max_queued_jobs, settings.max_running_sweeps),
         )
 
     return submission.sweep(encode(spec).document, make)

@@ -81,4 +81,4 @@ from core.jobs.spec_versions import (
     decline,
     read,
 )
-from core.jobs.submission import retry, spec_hash, submit, submit_all
+from core.jobs.submission import refuse_flood, retry, spec_hash, submit, submit_all

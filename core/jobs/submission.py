@@ -44,7 +44,7 @@ def submit(
 def enter(session: Session, job: Job, *, max_queued: int | None) -> Job:
     """Queue a new row. Raises as `submit` does."""
     if max_queued is not None:
-        _refuse_flood(session, max_queued)
+        refuse_flood(session, max_queued)
     _queue(session, [job])
     # Readers of the job see these rows, too.
     session.refresh(job, ["experiment", "dataset_version"])
@@ -155,7 +155,8 @@ def _experiment(session: Session, name: str) -> int:
     return session.execute(by_name).scalar_one()
 
 
-def _refuse_flood(session: Session, most: int) -> None:
+def refuse_flood(session: Session, most: int) -> None:
+    """Raise UnavailableError if `most` jobs are queued already."""
     waiting = select(Job.id).where(Job.status == JobStatus.QUEUED).limit(most).subquery()
     if (session.scalar(select(func.count()).select_from(waiting)) or 0) >= most:
         raise UnavailableError(f"{most} jobs are queued already; try again when some have run")

@@ -94,6 +94,16 @@ class Scope:
             self._views.clear()
         return store[:size].reshape(shape)
 
+    @property
+    def buffer_bytes(self) -> int:
+        """The memory of the buffers."""
+        return sum(int(store.nbytes) for store in self._stores.values())
+
+    def release_buffers(self) -> None:
+        """Give the memory of the buffers back; what they hold is lost."""
+        self._stores.clear()
+        self._views.clear()
+
     def number(self, value: Any, trailing: int | None = None) -> Any:
         """Return a hyperparameter in a shape that broadcasts against arrays of this scope.
 
@@ -142,6 +152,14 @@ class Layer(Family):
     def state(self, shape: Shape) -> dict[str, Weight]:
         """Return the arrays it updates without gradients, such as running means, by name."""
         return {}
+
+    def work(self, shape: Shape) -> int:
+        """Return about how many multiplications one row takes: each weight at each position.
+
+        A position is a pixel or a step of the input or the output.
+        """
+        weights = sum(math.prod(weight.shape) for weight in self.weights(shape).values())
+        return weights * max(math.prod(place[:-1]) for place in (shape, self.output(shape)))
 
     def children(self, shape: Shape) -> list[tuple["Layer", Shape]]:
         """Return the layers inside this one, each with the feature shape of its input."""

@@ -1,5 +1,6 @@
 """A network is a sequence of layers; bound to an input shape, it has weights in one flat vector."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
@@ -189,6 +190,24 @@ class BoundNetwork:
             scope.training = False
             x, _ = layer.forward(x, scope)
             yield f"[{index}]", x
+
+    @property
+    def numbers_per_row(self) -> int:
+        """How many numbers the input and the outputs of all layers have for one row."""
+        outputs = (math.prod(place.layer.output(place.shape)) for place in self.places)
+        return math.prod(self.shape) + sum(outputs)
+
+    @property
+    def work_per_row(self) -> int:
+        """About how many multiplications one row takes."""
+        return sum(place.layer.work(place.shape) for place in self.places)
+
+    def release_buffers(self, most_bytes: int = 0) -> None:
+        """Give the memory of the buffers back if it is more than `most_bytes`."""
+        scopes = list(self.all_scopes())
+        if sum(scope.buffer_bytes for scope in scopes) > most_bytes:
+            for scope in scopes:
+                scope.release_buffers()
 
     def _flat(self, layout: dict[str, Weight]) -> Array:
         size = sum(int(np.prod(weight.shape)) for weight in layout.values())

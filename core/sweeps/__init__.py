@@ -30,6 +30,6 @@ from core.sweeps.queries import (
 )
 from core.sweeps.results import SweepResults, read_results, register_best
 from core.sweeps.snapshot import SnapshotCache
-from core.sweeps.submission import start
+from core.sweeps.submission import QueueLimits, start
 from core.sweeps.trial_jobs import combined_status, folds
 from core.sweeps.trial_scheduler import Advance, advance, unfinished

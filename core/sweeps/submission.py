@@ -2,28 +2,48 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core import jobs
 from core.data.table.column_warnings import stored_warnings
 from core.data.table.schema import DatasetSchema
 from core.db.tables import DatasetVersion, Sweep, Trial
-from core.errors import FieldError, InvalidError
+from core.errors import FieldError, InvalidError, UnavailableError
 from core.search.study import TrialRecord
 from core.spec.admission import check
 from core.spec.defaults import filled
 from core.spec.job import JobSpec
 from core.spec.sweep import SweepSpec
 from core.spec.version import encode
+from core.status import SweepStatus
 from core.sweeps.budget import start_clock
 from core.sweeps.trial_outcome import record_of
 
 MOST_WARM_START_TRIALS = 10_000
 _INFORMATIVE = ("finished", "pruned")
 """Statuses of earlier trials that tell a sampler something."""
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """The most jobs that are queued, and the most sweeps that run, while another sweep starts."""
+
+    max_queued_jobs: int
+    max_running_sweeps: int
+
+    def check(self, session: Session) -> None:
+        """Raise UnavailableError if there are so many."""
+        jobs.refuse_flood(session, self.max_queued_jobs)
+        running = select(func.count()).where(Sweep.status == SweepStatus.RUNNING)
+        if session.execute(running).scalar_one() >= self.max_running_sweeps:
+            raise UnavailableError(
+                f"{self.max_running_sweeps} sweeps run already; try again when some have ended"
+            )
 
 
 def start(
@@ -34,14 +54,17 @@ def start(
     owner: str,
     max_weights_bytes: int,
     max_attempts: int = 3,
+    limits: QueueLimits | None = None,
 ) -> Sweep:
     """Add a sweep in state `running`; the caller commits.
 
-    Raises InvalidError with the path of each field of the job, end of a range or choice that does
-    not fit the data.
+    Raises UnavailableError beyond `limits`, and InvalidError with the path of each field of the
+    job, end of a range or choice that does not fit the data.
     """
     spec = with_defaults(spec)
     check_new(session, spec, dataset_version, max_weights_bytes)
+    if limits is not None:
+        limits.check(session)
     sweep = Sweep(
         id=uuid.uuid4().hex,
         owner=owner,

@@ -30,6 +30,10 @@ from core.training.dataset_types import Column, Encoding
 
 FORMAT = "chainrule.model.1"
 BATCH = 4096
+MOST_NUMBERS = 2**25
+"""Numbers of all layers that are in memory at once while a model predicts; and BATCH rows."""
+KEPT_BYTES = 2**24
+"""Buffers of a model that are kept between two predictions."""
 _LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 
 
@@ -178,12 +182,14 @@ class TrainedModel:
             x = self.encoding.standardizer.apply(x)
         scope = Scope(np, self.network.dtype, (), self.network.output_shape)
         raw, predictions = [], []
+        size = max(1, min(BATCH, MOST_NUMBERS // self.network.numbers_per_row))
         with self._lock:
-            for start in range(0, len(x), BATCH):
-                y, _ = self.network.forward(x[start : start + BATCH])
+            for start in range(0, len(x), size):
+                y, _ = self.network.forward(x[start : start + size])
                 raw.append(np.array(y))
                 outputs = self.encoding.in_units(self.loss.prediction(y, scope))
                 predictions.append(np.array(outputs))
+            self.network.release_buffers(KEPT_BYTES)
         if not raw:
             empty = np.empty((0, *self.network.output_shape))
             return empty, empty

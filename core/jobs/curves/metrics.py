@@ -15,15 +15,21 @@ from sqlalchemy.orm import Session
 from core.db.tables import Attempt, MetricChunk
 from core.jobs.points import PACKED, Point, unpack
 
+_CHUNKS = 100
+"""Chunks that are read from the database at once."""
 _NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class History:
-    """A PACKED array of points by metric, in order of step; `cursor` continues after the last."""
+    """A PACKED array of points by metric, in order of step; `cursor` continues after the last.
+
+    `more`: the limit was reached, and there are later points already.
+    """
 
     series: dict[str, NDArray[np.void]]
     cursor: int
+    more: bool = False
 
     def points(self) -> Iterator[Point]:
         """All points, metric by metric, in order of step."""
@@ -33,19 +39,27 @@ class History:
 
 
 def metrics(
-    session: Session, job_id: str, keys: Collection[str] | None = None, after: int | None = None
+    session: Session,
+    job_id: str,
+    keys: Collection[str] | None = None,
+    after: int | None = None,
+    limit: int | None = None,
 ) -> History:
     """The points of a job that are not superseded, of the metrics `keys` (None: all).
 
-    With `after`, the cursor of an earlier call, only points of chunks written since.
+    With `after`, the cursor of an earlier call, only points of chunks written since. With `limit`
+    no further chunk is read after so many points.
     """
     statement = select(MetricChunk).where(MetricChunk.job_id == job_id).order_by(MetricChunk.id)
     if after is not None:
         statement = statement.where(MetricChunk.id > after)
     cutoffs = last_steps(session, job_id)
     gathered: dict[str, list[tuple[int, NDArray[np.void]]]] = {}
-    cursor = after or 0
-    for chunk in session.scalars(statement):
+    cursor, count, more = after or 0, 0, False
+    for chunk in session.scalars(statement.execution_options(yield_per=_CHUNKS)):
+        if limit is not None and count >= limit:
+            more = True
+            break
         cursor = chunk.id
         packed = surviving(chunk, cutoffs)
         for index, key in enumerate(chunk.keys):
@@ -53,7 +67,9 @@ def metrics(
                 mine = packed[packed["key"] == index]
                 if len(mine):
                     gathered.setdefault(key, []).append((chunk.attempt, mine))
-    return History({key: _in_order(parts) for key, parts in sorted(gathered.items())}, cursor)
+                    count += len(mine)
+    series = {key: _in_order(parts) for key, parts in sorted(gathered.items())}
+    return History(series, cursor, more)
 
 
 def last_steps(session: Session, job_id: str) -> dict[int, int]:

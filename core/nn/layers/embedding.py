@@ -1,5 +1,6 @@
 """Embedding of integer ids."""
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -32,6 +33,9 @@ class Embedding(Layer):
     def weights(self, shape: Shape) -> dict[str, Weight]:
         size = (self.vocabulary, self.units)
         return {"weight": Weight(size, self.weight_initializer, *size)}
+
+    def work(self, shape: Shape) -> int:
+        return math.prod(self.output(shape))
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         xp = scope.xp

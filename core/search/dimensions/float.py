@@ -10,6 +10,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from core.family import member
 from core.search.dimension import Dimension
 
+MAX_STEPS = 2.0**53
+"""Beyond it, a floating-point number does not count single steps."""
+
 
 @member
 class Float(Dimension):
@@ -29,16 +32,21 @@ class Float(Dimension):
     def __post_init__(self) -> None:
         if self.low > self.high:
             raise ValueError(f"low ({self.low:g}) is above high ({self.high:g})")
+        if not math.isfinite(self.high - self.low):
+            raise ValueError("high - low is more than a number can be")
         if self.log and self.low <= 0:
             raise ValueError(f"log needs a low above 0, not {self.low:g}")
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
+        if not self._steps < MAX_STEPS:
+            raise ValueError("high is too many steps above low: make step larger")
         if self.step is not None and not math.isclose(self._steps, round(self._steps)):
             raise ValueError("high does not lie a whole number of steps above low")
 
     @property
     def _steps(self) -> float:
-        return (self.high - self.low) / (self.step or 1.0)
+        """How many steps `high` is above `low`; 0 without steps."""
+        return 0.0 if self.step is None else (self.high - self.low) / self.step
 
     def distribution(self) -> BaseDistribution:
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)

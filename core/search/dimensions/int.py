@@ -9,6 +9,9 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from core.family import member
 from core.search.dimension import Dimension
 
+MAX = 2**53
+"""Samplers compute with floating-point numbers, which do not tell larger integers apart."""
+
 
 @member
 class Int(Dimension):
@@ -28,6 +31,8 @@ class Int(Dimension):
     def __post_init__(self) -> None:
         if self.low > self.high:
             raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if max(abs(self.low), abs(self.high), self.step) > MAX:
+            raise ValueError(f"low, high and step may be at most {MAX}")
         if self.log and self.low <= 0:
             raise ValueError(f"log needs a low above 0, not {self.low}")
         if self.log and self.step != 1:

@@ -1,6 +1,7 @@
 """What a job shows while it trains and afterwards: progress, attempts, metrics, runs in MLflow."""
 
 import math
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.db.tables import Experiment, Job
 from core.settings import Settings
+from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import Http, assert_problem, close
 
@@ -91,6 +93,26 @@ def test_values_that_are_not_finite_are_words(everywhere: Http) -> None:
 def test_after_the_end_there_is_no_next(everywhere: Http, pets_model: Path) -> None:
     job_id = everywhere.finished(pets_model)
     assert everywhere.get(f"/v1/jobs/{job_id}/metrics").json() == {"items": [], "next": None}
+
+
+def test_metrics_come_in_pages_also_after_the_end(http: Http) -> None:
+    claim = http.claimed(http.submitted()["id"])
+    for epoch in range(1, 8):
+        record(http, claim, epoch, [*chain(*(points(epoch, key=f"train/{k}") for k in "abc"))])
+    with transaction(http.app.state.context.engine) as session:
+        jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FAILED, cause={"kind": "x"})
+    path = f"/v1/jobs/{claim.job_id}/metrics"
+    pages, cursor = [], None
+    while cursor is not None or not pages:
+        page = http.get(path, params={"limit": 6} | ({"cursor": cursor} if cursor else {})).json()
+        pages.append(page["items"])
+        cursor = page["next"]
+    assert [len(page) for page in pages] == [6, 6, 6, 3]
+    seen = sorted((item["key"], item["step"]) for page in pages for item in page)
+    assert seen == [(f"train/{name}", step) for name in "abc" for step in range(1, 8)]
+    whole = http.get(path).json()
+    assert (len(whole["items"]), whole["next"]) == (21, None)
+    assert_problem(http.get(path, params={"limit": 100_001}), 422, "query.limit")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from api.routes import predictions
 from core.data.ingest.parser import ParsedDataset
 from core.events import TrainingEnded
 from core.settings import Settings
@@ -65,6 +66,22 @@ def test_numbers_come_with_intervals_on_request(http: Http, numbers_model: Path)
 
 def test_labels_have_no_intervals(http: Http, path: str) -> None:
     assert_problem(http.post(path, {"rows": ROWS, "interval": 0.9}), 422, "interval")
+
+
+def test_a_request_has_bounded_arithmetic(
+    http: Http, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two features, dense 4, relu, dense 2: 8 + 4 + 8 + 2 weights."""
+    for name, most, extra in (
+        ("MAX_WORK", 3 * 22, {}),
+        ("MAX_NUMBERS", 3 * 2, {}),
+        ("MAX_ANSWERS", 3 * 2, {"probabilities": True}),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(predictions, name, most)
+            assert http.post(path, {"rows": ROWS, **extra}).status_code == 200
+            problem = assert_problem(http.post(path, {"rows": 2 * ROWS, **extra}), 422, "rows")
+            assert "send at most 3 rows" in problem["detail"]
 
 
 def test_a_job_that_has_no_model_yet_is_a_conflict(http: Http) -> None:

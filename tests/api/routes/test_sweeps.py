@@ -2,11 +2,17 @@
 
 from typing import Any
 
+import pytest
+from anyio.from_thread import BlockingPortal
+
+from api.app import create_app
 from core import sweeps
+from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
+from core.settings import Settings
 from core.status import JobStatus
 from tests.support import single
-from tests.support.api_cases import SPEC, Http, assert_problem
+from tests.support.api_cases import SPEC, Http, assert_problem, close
 
 SWEEP: dict[str, Any] = {
     "name": "pets",
@@ -39,6 +45,23 @@ def train(http: Http, sweep_id: str) -> None:
             result = {"metrics": {"valid/accuracy": trial["number"] / 10}}
             with transaction(engine) as session:
                 single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+
+
+@pytest.mark.parametrize("limits", [{"max_queued_jobs": 1}, {"max_running_sweeps": 1}])
+def test_more_sweeps_than_may_run_are_refused_for_now(
+    settings: Settings, portal: BlockingPortal, pets: ParsedDataset, limits: dict[str, int]
+) -> None:
+    app = create_app(settings.model_copy(update=limits))
+    http = Http(app, portal)
+    http.register(pets)
+    if "max_queued_jobs" in limits:
+        http.submitted()
+    else:
+        begun(http)
+    answer = http.post("/v1/sweeps", SWEEP)
+    assert_problem(answer, 503)
+    assert answer.headers["retry-after"]
+    close(app)
 
 
 def test_the_folds_of_a_trial_are_shown(http: Http) -> None:
@@ -167,6 +190,8 @@ def test_wrong_fields_are_named_and_nothing_is_started(http: Http) -> None:
     refused("search_space.optimizer.learning_rate", search_space=low)
     nowhere = {"optimizer.rate": {"kind": "float", "low": 0.1, "high": 1}}
     refused("search_space.optimizer.rate", search_space=nowhere)
+    tiny = {"optimizer.learning_rate": {"kind": "float", "low": 0.1, "high": 1, "step": 5e-324}}
+    refused("search_space.optimizer.learning_rate", search_space=tiny)
     misfit = {"network[2].units": {"kind": "int", "low": 2, "high": 3}}
     refused("search_space.network[2].units", search_space=misfit)
     refused("objective.metric", objective={"metric": "valid/f1", "direction": "maximize"})

@@ -1,16 +1,18 @@
 """Pictures of a search and its Optuna file: made of what was records, readable by Optuna itself."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy import Engine, event
 
 from core.errors import ConflictError, InvalidError
 from core.search.plots import KINDS, PlotKind, kinds, plot
-from core.search.study import Search, TrialRecord
+from core.search.study import Search, TrialRecord, build_study
 from core.search.study_export import export
 from core.spec.sweep import EXAMPLE, SweepSpec
 
@@ -95,3 +97,44 @@ def test_optuna_opens_the_file_and_finds_every_trial(tmp_path: Path) -> None:
     states = [one.state.name for one in study.get_trials()]
     assert states == ["COMPLETE"] * 8 + ["PRUNED", "FAIL", "RUNNING"]
     assert study.trials[3].intermediate_values == RECORDS[3].reports
+
+
+def test_the_file_is_as_optuna_writes_it(tmp_path: Path) -> None:
+    attributes = {"rung": [1, 2.5], "name": "ü"}
+    odd = [
+        TrialRecord(0, trial(0).values, "finished", (math.inf,), {1: math.nan, 2: -math.inf}),
+        TrialRecord(1, trial(1).values, "finished", (-math.inf,), {}, attributes),
+    ]
+    records = [*odd, *(trial(number, 0.5) for number in range(2, 6)), trial(6, outcome="open")]
+    export(SEARCH, records, tmp_path / "ours.db", "s")
+    storage = f"sqlite:///{tmp_path / 'theirs.db'}"
+    theirs = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    theirs.add_trials(build_study(SEARCH, records).get_trials())
+    ours = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'ours.db'}")
+    assert ours.directions == theirs.directions
+    for mine, other in zip(ours.trials, theirs.trials, strict=True):
+        for name in ("number", "state", "values", "params", "distributions", "system_attrs"):
+            assert getattr(mine, name) == getattr(other, name), name
+        assert str(mine.intermediate_values) == str(other.intermediate_values)
+        assert (mine.datetime_complete is None) == (other.datetime_complete is None)
+    # It can be continued.
+    ours.tell(ours.ask(), 0.9)
+    assert ours.trials[-1].number == len(records)
+
+
+def test_thousands_of_trials_are_written_with_few_statements(
+    tmp_path: Path,
+) -> None:
+    statements: list[str] = []
+
+    def count(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        export(SEARCH, [trial(n, n / 2000) for n in range(2000)], tmp_path / "s.db", "s")
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(statements) < 200
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's.db'}")
+    assert len(study.trials) == 2000

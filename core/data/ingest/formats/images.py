@@ -28,6 +28,11 @@ from core.family import member
 
 MAX_FILES = 200_000
 MAX_SIDE = 16_384
+MAX_PIXELS = 2**26
+"""Pixels of one picture, which is decoded as a whole."""
+PIXELS_PER_BYTE = 100
+FREE_PIXELS = 2**30
+"""All pictures may have so many pixels for each byte of the upload, or so many if more."""
 ORIENTATION = 0x0112
 SIDEWAYS = frozenset({5, 6, 7, 8})
 READ_HERE = ("PNG", "JPEG")
@@ -69,7 +74,7 @@ class Images(Format):
     ) -> Iterator[pa.RecordBatch]:
         """The pictures in the order of their names, some at a time."""
         pictures = _pictures(check_archive(archive, source, limits, MAX_FILES))
-        shape = self._shape(archive, pictures)
+        shape = self._shape(archive, pictures, source.stat().st_size)
         size = math.prod(shape)
         limits.check_grown(size * len(pictures), source.stat().st_size)
         field = tensor_field("image", pa.uint8(), shape)
@@ -90,9 +95,15 @@ class Images(Format):
                 fields.append(pa.field("split", pa.string()))
             yield pa.record_batch(columns, schema=pa.schema(fields))
 
-    def _shape(self, archive: zipfile.ZipFile, pictures: list["Picture"]) -> tuple[int, int, int]:
-        """Height, width and channels of every row, from the headers of all pictures."""
+    def _shape(
+        self, archive: zipfile.ZipFile, pictures: list["Picture"], source_bytes: int
+    ) -> tuple[int, int, int]:
+        """Height, width and channels of every row, from the headers of all pictures.
+
+        Raises TooLargeError if one picture, or all together, have too many pixels to be decoded.
+        """
         sizes: Counter[tuple[int, int]] = Counter()
+        pixels, most_pixels = 0, max(FREE_PIXELS, PIXELS_PER_BYTE * source_bytes)
         gray, odd = True, None
         for picture in pictures:
             with _opened(archive, picture) as image:
@@ -100,8 +111,14 @@ class Images(Format):
                     raise InvalidError(
                         f"{picture.info.filename!r} has pixels of the kind {image.mode}"
                     )
-                if max(image.size) > MAX_SIDE:
+                if max(image.size) > MAX_SIDE or math.prod(image.size) > MAX_PIXELS:
                     raise TooLargeError(f"{picture.info.filename!r} has {image.size} pixels")
+                pixels += math.prod(image.size)
+                if pixels > most_pixels:
+                    raise TooLargeError(
+                        f"the pictures have more than {most_pixels:,} pixels, too many for an "
+                        f"upload of {source_bytes:,} bytes"
+                    )
                 gray = gray and image.mode in GRAY
                 # Rotated cameras: the size counts after the picture was set upright.
                 turned = image.format == "JPEG" and _orientation(image, picture) in SIDEWAYS

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from core.data.ingest.formats import images
 from core.data.ingest.limits import Limits
 from core.data.ingest.sandbox import parse
 from core.data.prepare.features import numeric_array
@@ -110,10 +111,30 @@ def test_width_without_height(table: Callable[..., pa.Table]) -> None:
 
 
 def test_a_picture_that_expands_too_far(table: Callable[..., pa.Table]) -> None:
-    bomb = picture(Image.new("1", (16_000, 16_000)))
+    bomb = picture(Image.new("1", (8000, 8000)))
     assert len(bomb) < 100_000
     with pytest.raises(TooLargeError, match="expands to"):
-        table({"a/1.png": bomb})
+        table({"a/1.png": bomb, "a/2.png": bomb})
+
+
+def test_pictures_are_bounded_by_pixels_before_one_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(images, "_pixels", refuse)
+    blank = picture(Image.new("L", (12_000, 12_000)))
+    with zipfile.ZipFile(tmp_path / "one", "w") as archive:
+        archive.writestr("a/1.png", blank)
+    with pytest.raises(TooLargeError, match=r"\(12000, 12000\) pixels"):
+        next(images.Images(width=8, height=8).read(tmp_path / "one", Limits()))
+    small = picture(Image.new("L", (8000, 8000)))
+    with zipfile.ZipFile(tmp_path / "many", "w") as archive:
+        for number in range(20):
+            archive.writestr(f"a/{number}.png", small)
+    with pytest.raises(TooLargeError, match="more than 1,073,741,824 pixels"):
+        next(images.Images(width=8, height=8).read(tmp_path / "many", Limits(max_ratio=10**6)))
 
 
 def test_a_picture_with_absurd_sides(table: Callable[..., pa.Table]) -> None:
