@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,10 @@ class TrainingError(ChainruleError):
 
     status = 422
     title = "Training failed"
+
+
+def existing(value: Value | None, missing: str) -> Value:
+    """Return a value that has to exist. Raises NotFoundError with the text `missing` for None."""
+    if value is None:
+        raise NotFoundError(missing)
+    return value

@@ -12,7 +12,7 @@ from core.db.availability import ALIVE_SECONDS, alive, takes_jobs
 from core.db.clock import now
 from core.db.tables import Job, Node, Worker
 from core.db.upsert import upsert
-from core.errors import NotFoundError
+from core.errors import NotFoundError, existing
 from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 
@@ -119,9 +119,7 @@ def drain(session: Session, name: str, *, on: bool = True) -> Node:
 
     Raises NotFoundError.
     """
-    node = session.get(Node, name)
-    if node is None:
-        raise NotFoundError(f"there is no node {name}")
+    node = existing(session.get(Node, name), f"there is no node {name}")
     if on != (node.draining_at is not None):
         node.draining_at = now() if on else None
         session.flush()

@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from core.datasets.queries import get_dataset, get_version
 from core.db.tables import Alias
-from core.errors import NotFoundError
+from core.errors import NotFoundError, existing
 from core.spec.names import check_alias
 
 
@@ -24,6 +24,4 @@ def remove_alias(session: Session, name: str, alias: str) -> None:
     """Remove an alias. Raises NotFoundError if it does not exist."""
     dataset = get_dataset(session, name)
     row = session.get(Alias, (dataset.id, alias))
-    if row is None:
-        raise NotFoundError(f"dataset {name!r} has no alias {alias!r}")
-    session.delete(row)
+    session.delete(existing(row, f"dataset {name!r} has no alias {alias!r}"))

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, and_, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from core.db.tables import Alias, Dataset, DatasetVersion
-from core.errors import NotFoundError
+from core.errors import NotFoundError, existing
 from core.spec.names import parse_reference
 
 
@@ -30,19 +30,16 @@ def resolve(session: Session, reference: str) -> DatasetVersion:
     number = parsed.version
     if parsed.alias is not None:
         alias = session.get(Alias, (dataset.id, parsed.alias))
-        if alias is None:
-            raise NotFoundError(f"dataset {parsed.name!r} has no alias {parsed.alias!r}")
-        number = alias.version
+        missing = f"dataset {parsed.name!r} has no alias {parsed.alias!r}"
+        number = existing(alias, missing).version
     versions = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id)
     if number is None:
         versions = versions.where(DatasetVersion.erase_requested_at.is_(None))
         versions = versions.order_by(DatasetVersion.version.desc()).limit(1)
     else:
         versions = versions.where(DatasetVersion.version == number)
-    row = session.scalar(versions)
-    if row is None:
-        missing = "version" if number is None else f"version {number}"
-        raise NotFoundError(f"dataset {parsed.name!r} has no {missing}")
+    missing = "version" if number is None else f"version {number}"
+    row = existing(session.scalar(versions), f"dataset {parsed.name!r} has no {missing}")
     if row.erased_at is not None:
         raise NotFoundError(
             f"{parsed.name}@{row.version} was erased at {row.erased_at:%Y-%m-%d %H:%M:%SZ}"
@@ -55,22 +52,16 @@ def resolve(session: Session, reference: str) -> DatasetVersion:
 def get_dataset(session: Session, name: str) -> Dataset:
     """Return the dataset called `name`. Raises NotFoundError."""
     dataset = session.scalar(select(Dataset).where(Dataset.name == name))
-    if dataset is None:
-        raise NotFoundError(f"there is no dataset {name[:140]!r}")
-    return dataset
+    return existing(dataset, f"there is no dataset {name[:140]!r}")
 
 
 def get_version(session: Session, name: str, version: int) -> DatasetVersion:
     """Return version `version` of dataset `name`, erased or not. Raises NotFoundError."""
     dataset = get_dataset(session, name)
-    row = session.scalar(
-        select(DatasetVersion).where(
-            DatasetVersion.dataset_id == dataset.id, DatasetVersion.version == version
-        )
+    statement = select(DatasetVersion).where(
+        DatasetVersion.dataset_id == dataset.id, DatasetVersion.version == version
     )
-    if row is None:
-        raise NotFoundError(f"dataset {name!r} has no version {version}")
-    return row
+    return existing(session.scalar(statement), f"dataset {name!r} has no version {version}")
 
 
 def summary(session: Session, dataset: Dataset) -> DatasetSummary:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
-from core.errors import FieldError, InvalidError, NotFoundError
+from core.errors import FieldError, InvalidError, existing
 from core.status import JobKind, JobStatus
 
 ALONE = (lazyload(Job.experiment), lazyload(Job.dataset_version))
@@ -33,10 +33,7 @@ def get(session: Session, job_id: str, *, lock: bool = False) -> Job:
     statement = select(Job).where(Job.id == job_id)
     if lock:
         statement = statement.with_for_update(of=Job).execution_options(populate_existing=True)
-    job = session.scalar(statement)
-    if job is None:
-        raise NotFoundError(f"there is no job {job_id}")
-    return job
+    return existing(session.scalar(statement), f"there is no job {job_id}")
 
 
 def attempts(session: Session, job_id: str) -> list[Attempt]:

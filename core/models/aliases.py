@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from core import notices
 from core.db.tables import AliasChange, ModelAlias, ModelVersion, RegisteredModel
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, existing
 from core.models.registry import get_model, get_version
 from core.spec.names import check_alias
 
@@ -77,9 +77,7 @@ def changes(
 def _alias(session: Session, model: RegisteredModel, alias: str) -> ModelAlias:
     """Return the row of an alias. Raises NotFoundError."""
     row = session.get(ModelAlias, (model.id, alias))
-    if row is None:
-        raise NotFoundError(f"model {model.name!r} has no alias {alias[:140]!r}")
-    return row
+    return existing(row, f"model {model.name!r} has no alias {alias[:140]!r}")
 
 
 def _locked(session: Session, name: str) -> RegisteredModel:

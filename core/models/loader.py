@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core.data.storage.cache import Cache
 from core.data.storage.stores import Store
 from core.db.tables import Job
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, existing
 from core.status import JobStatus
 from core.training.model import TrainedModel
 
@@ -28,9 +28,7 @@ def locate(session: Session, job_id: str) -> ModelFile:
     """Return the model file of a job. Raises NotFoundError, ConflictError while it has none."""
     columns = select(Job.status, Job.result).where(Job.id == job_id)
     row = session.execute(columns).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no job {job_id}")
-    return _file(job_id, *row)
+    return _file(job_id, *existing(row, f"there is no job {job_id}"))
 
 
 def file_of(job: Job) -> ModelFile:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core import notices
 from core.db.tables import Job, ModelAlias, ModelVersion, RegisteredModel
 from core.db.upsert import upsert
-from core.errors import NotFoundError
+from core.errors import NotFoundError, existing
 from core.models.loader import locate
 from core.spec.names import Reference, check_name, parse_reference
 
@@ -61,18 +61,14 @@ def register(
 def get_model(session: Session, name: str) -> RegisteredModel:
     """Return the model called `name`. Raises NotFoundError."""
     model = session.scalar(select(RegisteredModel).where(RegisteredModel.name == name))
-    if model is None:
-        raise NotFoundError(f"there is no model {name[:140]!r}")
-    return model
+    return existing(model, f"there is no model {name[:140]!r}")
 
 
 def get_version(session: Session, name: str, version: int) -> ModelVersion:
     """Return version `version` of model `name`. Raises NotFoundError."""
     model = get_model(session, name)
     row = session.get(ModelVersion, (model.id, version))
-    if row is None:
-        raise NotFoundError(f"model {name!r} has no version {version}")
-    return row
+    return existing(row, f"model {name!r} has no version {version}")
 
 
 def resolve(session: Session, reference: str) -> ModelVersion:

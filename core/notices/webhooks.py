@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.db.clock import now
 from core.db.tables import Delivery, Webhook
-from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from core.errors import ConflictError, FieldError, InvalidError, NotFoundError, existing
 from core.notices.addresses import check_url
 from core.notices.publication import EVENTS, PING, message
 from core.notices.signatures import new_secret
@@ -55,9 +55,7 @@ def add(
 def get(session: Session, webhook_id: str) -> Webhook:
     """Return a webhook. Raises NotFoundError."""
     webhook = session.get(Webhook, webhook_id)
-    if webhook is None:
-        raise NotFoundError(f"there is no webhook {webhook_id[:40]}")
-    return webhook
+    return existing(webhook, f"there is no webhook {webhook_id[:40]}")
 
 
 def list_webhooks(session: Session, *, after: str | None = None, limit: int = 50) -> list[Webhook]:

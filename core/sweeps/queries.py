@@ -9,7 +9,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from core.db.tables import DatasetVersion, Job, Sweep, Trial
-from core.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from core.errors import ConflictError, FieldError, InvalidError, existing
 from core.spec.sweep import SweepSpec
 from core.status import JobStatus, SweepStatus
 from core.sweeps.trial_jobs import combined_status, select_with_jobs
@@ -35,10 +35,7 @@ def get(session: Session, sweep_id: str, *, lock: bool = False) -> Sweep:
     statement = select(Sweep).where(Sweep.id == sweep_id).options(_WITHOUT_SCHEMA)
     if lock:
         statement = statement.with_for_update(of=Sweep).execution_options(populate_existing=True)
-    sweep = session.scalar(statement)
-    if sweep is None:
-        raise NotFoundError(f"there is no sweep {sweep_id}")
-    return sweep
+    return existing(session.scalar(statement), f"there is no sweep {sweep_id}")
 
 
 def any_runs(session: Session) -> bool:
