@@ -24,7 +24,7 @@ PlotKind: TypeAlias = Literal[
     "pareto_front",
 ]
 KINDS: tuple[PlotKind, ...] = get_args(PlotKind)
-
+_Plot: TypeAlias = Callable[[optuna.Study, list[str], int], Any]
 
 MOST_PARAMETERS = 6
 """Contours are plotted for each pair of at most so many fields, the most important ones."""
@@ -105,8 +105,11 @@ def _target(metrics: list[str], objective: int) -> dict[str, Any]:
     return {"target": lambda trial: trial.values[objective], "target_name": metrics[objective]}
 
 
-def _history(study: optuna.Study, metrics: list[str], objective: int) -> Any:
-    return optuna.visualization.plot_optimization_history(study, **_target(metrics, objective))
+def _simple(function: str) -> _Plot:
+    """Return a plot of one objective that a function of Optuna draws without other arguments."""
+    return lambda study, metrics, objective: getattr(optuna.visualization, function)(
+        study, **_target(metrics, objective)
+    )
 
 
 def _importances(study: optuna.Study, metrics: list[str], objective: int) -> Any:
@@ -114,14 +117,6 @@ def _importances(study: optuna.Study, metrics: list[str], objective: int) -> Any
     return optuna.visualization.plot_param_importances(
         study, PedAnovaImportanceEvaluator(), **_target(metrics, objective)
     )
-
-
-def _parallel_coordinates(study: optuna.Study, metrics: list[str], objective: int) -> Any:
-    return optuna.visualization.plot_parallel_coordinate(study, **_target(metrics, objective))
-
-
-def _slices(study: optuna.Study, metrics: list[str], objective: int) -> Any:
-    return optuna.visualization.plot_slice(study, **_target(metrics, objective))
 
 
 def _contours(study: optuna.Study, metrics: list[str], objective: int) -> Any:
@@ -136,10 +131,6 @@ def _contours(study: optuna.Study, metrics: list[str], objective: int) -> Any:
         )
         names = list(importances)[:MOST_PARAMETERS]
     return optuna.visualization.plot_contour(study, names, **options)
-
-
-def _distribution(study: optuna.Study, metrics: list[str], objective: int) -> Any:
-    return optuna.visualization.plot_edf(study, **_target(metrics, objective))
 
 
 def _learning_curves(study: optuna.Study, *_: Any) -> Any:
@@ -157,13 +148,13 @@ def _check_varied(study: optuna.Study) -> None:
         raise ConflictError("importances need finished trials whose objectives differ")
 
 
-_PLOTS: Mapping[PlotKind, Callable[[optuna.Study, list[str], int], Any]] = {
-    "history": _history,
+_PLOTS: Mapping[PlotKind, _Plot] = {
+    "history": _simple("plot_optimization_history"),
     "importances": _importances,
-    "parallel_coordinates": _parallel_coordinates,
-    "slices": _slices,
+    "parallel_coordinates": _simple("plot_parallel_coordinate"),
+    "slices": _simple("plot_slice"),
     "contours": _contours,
-    "distribution": _distribution,
+    "distribution": _simple("plot_edf"),
     "learning_curves": _learning_curves,
     "pareto_front": _pareto_front,
 }
