@@ -10,9 +10,12 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
+
+Examples: TypeAlias = tuple[Any, ...]
+"""Fields of small instances of a member, on which the tests of its family run."""
 
 FIRST = 1
 """The spec version of fields and members that name no other one."""
@@ -34,12 +37,11 @@ class Since:
 class Family:
     """Base of every family (Layer, Loss, Optimizer ...), which is a direct subclass.
 
-    `since` is the spec version that introduced a member. `EXAMPLES` holds the fields of small
-    instances, on which the tests of the family run.
+    `since` is the spec version that introduced a member.
     """
 
     since: ClassVar[int] = FIRST
-    EXAMPLES: ClassVar[tuple[Any, ...]] = ({},)
+    EXAMPLES: ClassVar[Examples] = ({},)
     kind: Any = ""
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 

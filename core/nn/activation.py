@@ -1,5 +1,8 @@
 """Base of elementwise layers without weights."""
 
+from typing import ClassVar
+
+from core.family import Examples
 from core.nn.array import Shape
 from core.nn.layer import Layer
 
@@ -7,7 +10,7 @@ from core.nn.layer import Layer
 class Activation(Layer):
     """A layer without weights that keeps the shape of its input."""
 
-    EXAMPLES = (({}, (5,)), ({}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (5,)), ({}, (2, 3)))
 
     def output(self, shape: Shape) -> Shape:
         return shape

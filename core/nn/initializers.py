@@ -3,12 +3,12 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from core.family import Family, member
+from core.family import Examples, Family, member
 from core.nn.array import Array, Shape
 
 
@@ -51,7 +51,7 @@ class Constant(Initializer):
 
     kind: Literal["constant"] = "constant"
     value: float = 0.0
-    EXAMPLES = ({"value": 0.25},)
+    EXAMPLES: ClassVar[Examples] = ({"value": 0.25},)
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return np.full(shape, self.value)
@@ -64,7 +64,7 @@ class Uniform(Initializer):
     kind: Literal["uniform"] = "uniform"
     minimum: float = -0.05
     maximum: float = 0.05
-    EXAMPLES = ({}, {"minimum": 0.1, "maximum": 0.9})
+    EXAMPLES: ClassVar[Examples] = ({}, {"minimum": 0.1, "maximum": 0.9})
 
     def __post_init__(self) -> None:
         if np.any(self.minimum > self.maximum):  # arrays in a stack
@@ -94,7 +94,7 @@ class TruncatedNormal(Initializer):
     mean: float = 0.0
     deviation: Annotated[float, Ge(0)] = 0.05
     bound: Annotated[float, Ge(0.5)] = 2.0
-    EXAMPLES = ({}, {"mean": 1.0, "deviation": 0.2, "bound": 1.0})
+    EXAMPLES: ClassVar[Examples] = ({}, {"mean": 1.0, "deviation": 0.2, "bound": 1.0})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         drawn = rng.standard_normal(shape)
@@ -124,7 +124,7 @@ class Xavier(Initializer):
     kind: Literal["xavier"] = "xavier"
     distribution: Literal["uniform", "normal"] = "uniform"
     gain: Annotated[float, Gt(0)] = 1.0
-    EXAMPLES = ({}, {"distribution": "normal"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"distribution": "normal"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         variance = self.gain**2 * 2.0 / max(1, fan_in + fan_out)
@@ -140,7 +140,7 @@ class He(Initializer):
 
     kind: Literal["he"] = "he"
     distribution: Literal["uniform", "normal"] = "normal"
-    EXAMPLES = ({}, {"distribution": "uniform"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"distribution": "uniform"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return _scaled(rng, shape, 2.0 / max(1, fan_in), self.distribution)
@@ -155,7 +155,7 @@ class LeCun(Initializer):
 
     kind: Literal["lecun"] = "lecun"
     distribution: Literal["uniform", "normal"] = "normal"
-    EXAMPLES = ({}, {"distribution": "uniform"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"distribution": "uniform"})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         return _scaled(rng, shape, 1.0 / max(1, fan_in), self.distribution)
@@ -173,7 +173,7 @@ class Orthogonal(Initializer):
 
     kind: Literal["orthogonal"] = "orthogonal"
     gain: Annotated[float, Gt(0)] = 1.0
-    EXAMPLES = ({}, {"gain": 2.0})
+    EXAMPLES: ClassVar[Examples] = ({}, {"gain": 2.0})
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> Array:
         columns = shape[-1] if shape else 1

@@ -83,7 +83,10 @@ class SourceSpec(Spec):
 
     def _secrets(self) -> Iterator[FieldError]:
         """Each field that seems to contain a secret; never the secret itself."""
-        texts = [("repository", None, self.repository), ("command", None, self.command)]
+        texts: list[tuple[str, str | None, str]] = [
+            ("repository", None, self.repository),
+            ("command", None, self.command),
+        ]
         texts += [("diff", path, text) for path, text in changed_files(self.diff)]
         texts += [(f"files.{path}", path, text) for path, text in self.files.items()]
         for field, path, text in texts:

@@ -46,8 +46,11 @@ PHRASES = (
 CHECKED = (*PRODUCT, *OTHERS)
 """The folders whose Python files are checked, except this file."""
 
-NAMED = (*PRODUCT, "benchmarks", "deploy", "docs", "examples")
-NAMED += ("tests/faults", "tests/house", "tests/support")
+NAMED = (
+    *PRODUCT,
+    *("benchmarks", "deploy", "docs", "examples"),
+    *("tests/faults", "tests/house", "tests/support"),
+)
 """The folders in which names also have to say what they hold."""
 
 STORED = {"told_at", "epochs_told"}

@@ -1,10 +1,10 @@
 """Batch normalization."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Ones, Zeros
 from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
@@ -27,7 +27,11 @@ class BatchNorm(Layer):
     epsilon: Annotated[float, Gt(0)] = 1e-5
     scale_initializer: Initializer = Ones()
     shift_initializer: Initializer = Zeros()
-    EXAMPLES = (({}, (4,)), ({"momentum": 0.3, "epsilon": 1e-3}, (2, 3)), ({}, (2, 2, 3)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (4,)),
+        ({"momentum": 0.3, "epsilon": 1e-3}, (2, 3)),
+        ({}, (2, 2, 3)),
+    )
 
     def output(self, shape: Shape) -> Shape:
         if not shape:

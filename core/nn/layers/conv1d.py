@@ -1,8 +1,8 @@
 """Convolution of series."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Scope
 from core.nn.ops.convolution import ConvolutionLayer
@@ -23,7 +23,7 @@ class Conv1d(ConvolutionLayer):
     stride: Extent = 1
     padding: Padding = "valid"
     dilation: Extent = 1
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({"filters": 3, "kernel": 3}, (6, 2)),
         ({"filters": 4, "kernel": 2, "stride": 2, "padding": "same", "groups": 2}, (5, 4)),
         ({"filters": 2, "kernel": 3, "padding": 2, "dilation": 2, "bias": False}, (5, 1)),

@@ -1,8 +1,8 @@
 """Convolution of images."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Scope
 from core.nn.ops.convolution import ConvolutionLayer
@@ -24,7 +24,7 @@ class Conv2d(ConvolutionLayer):
     stride: Pair = 1
     padding: PaddingPair = "valid"
     dilation: Pair = 1
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({"filters": 3, "kernel": 3}, (5, 4, 2)),
         (
             {"filters": 2, "kernel": (2, 3), "stride": (2, 1), "padding": "same", "bias": False},

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Xavier, Zeros
 from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError, Weight
@@ -24,7 +24,11 @@ class Dense(Layer):
     bias: bool = True
     weight_initializer: Initializer = Xavier()
     bias_initializer: Initializer = Zeros()
-    EXAMPLES = (({"units": 3}, (4,)), ({"units": 2, "bias": False}, (3,)), ({"units": 2}, (3, 4)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({"units": 3}, (4,)),
+        ({"units": 2, "bias": False}, (3,)),
+        ({"units": 2}, (3, 4)),
+    )
 
     def output(self, shape: Shape) -> Shape:
         if not shape:

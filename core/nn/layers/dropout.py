@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.activation import Activation
 from core.nn.array import Array
 from core.nn.layer import Backprop, Reach, Scope
@@ -22,7 +22,7 @@ class Dropout(Activation):
     kind: Literal["dropout"] = "dropout"
     reach: ClassVar[Reach] = "input"
     rate: Annotated[float, Ge(0), Lt(1)] = 0.5
-    EXAMPLES = (({}, (6,)), ({"rate": 0.2}, (2, 3)), ({"rate": 0.0}, (2,)))
+    EXAMPLES: ClassVar[Examples] = (({}, (6,)), ({"rate": 0.2}, (2, 3)), ({"rate": 0.0}, (2,)))
 
     def forward(self, x: Array, scope: Scope) -> tuple[Array, Backprop]:
         if not scope.training:

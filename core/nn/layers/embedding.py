@@ -1,13 +1,13 @@
 """Embedding of integer ids."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from core.errors import InvalidError
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Normal
 from core.nn.layer import Backprop, Layer, Scope, Weight
@@ -25,7 +25,10 @@ class Embedding(Layer):
     vocabulary: Annotated[int, Ge(1), Le(100_000_000)]
     units: Annotated[int, Ge(1), Le(1_000_000)]
     weight_initializer: Initializer = Normal(deviation=1.0)
-    EXAMPLES = (({"vocabulary": 5, "units": 3}, (4,)), ({"vocabulary": 3, "units": 2}, ()))
+    EXAMPLES: ClassVar[Examples] = (
+        ({"vocabulary": 5, "units": 3}, (4,)),
+        ({"vocabulary": 3, "units": 2}, ()),
+    )
 
     def output(self, shape: Shape) -> Shape:
         return (*shape, self.units)

@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Reach, Scope
 
@@ -14,7 +14,7 @@ class Flatten(Layer):
 
     kind: Literal["flatten"] = "flatten"
     reach: ClassVar[Reach] = "input"
-    EXAMPLES = (({}, (2, 3, 2)), ({}, (4,)), ({}, ()))
+    EXAMPLES: ClassVar[Examples] = (({}, (2, 3, 2)), ({}, (4,)), ({}, ()))
 
     def output(self, shape: Shape) -> Shape:
         return (math.prod(shape),)

@@ -1,10 +1,10 @@
 """Layer normalization."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Ones, Zeros
 from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
@@ -23,7 +23,7 @@ class LayerNorm(Layer):
     epsilon: Annotated[float, Gt(0)] = 1e-5
     scale_initializer: Initializer = Ones()
     shift_initializer: Initializer = Zeros()
-    EXAMPLES = (({}, (5,)), ({"epsilon": 1e-3}, (2, 4)))
+    EXAMPLES: ClassVar[Examples] = (({}, (5,)), ({"epsilon": 1e-3}, (2, 4)))
 
     def output(self, shape: Shape) -> Shape:
         if not shape:

@@ -1,8 +1,8 @@
 """Parametric rectified linear unit."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Constant, Initializer
 from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
@@ -18,7 +18,7 @@ class Prelu(Layer):
 
     kind: Literal["prelu"] = "prelu"
     slope_initializer: Initializer = Constant(value=0.25)
-    EXAMPLES = (({}, (5,)), ({}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (5,)), ({}, (2, 3)))
 
     def output(self, shape: Shape) -> Shape:
         if not shape:

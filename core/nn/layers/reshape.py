@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError
 
@@ -17,7 +17,7 @@ class Reshape(Layer):
     kind: Literal["reshape"] = "reshape"
     reach: ClassVar[Reach] = "input"
     shape: Annotated[tuple[Annotated[int, Ge(1), Le(100_000_000)], ...], MinLen(1), MaxLen(8)]
-    EXAMPLES = (({"shape": (2, 3, 1)}, (6,)), ({"shape": (4,)}, (2, 2)))
+    EXAMPLES: ClassVar[Examples] = (({"shape": (2, 3, 1)}, (6,)), ({"shape": (4,)}, (2, 2)))
 
     def output(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):

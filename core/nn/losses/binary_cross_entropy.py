@@ -1,10 +1,10 @@
 """Cross-entropy of independent binary outputs, from logits."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import equals
@@ -24,7 +24,11 @@ class BinaryCrossEntropy(WeightedBinaryLoss):
 
     kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    EXAMPLES = (({}, (1,)), ({}, (2, 3)), ({"label_smoothing": 0.1, "positive_weight": 3.0}, (4,)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (1,)),
+        ({}, (2, 3)),
+        ({"label_smoothing": 0.1, "positive_weight": 3.0}, (4,)),
+    )
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

@@ -1,10 +1,10 @@
 """Focal loss of independent binary outputs, from logits."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.measures.classification import WeightedBinaryLoss
@@ -23,7 +23,7 @@ class BinaryFocal(WeightedBinaryLoss):
 
     kind: Literal["binary_focal"] = "binary_focal"
     gamma: Annotated[float, Ge(0)] = 2.0
-    EXAMPLES = (({}, (1,)), ({"gamma": 0.5, "positive_weight": 2.0}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (1,)), ({"gamma": 0.5, "positive_weight": 2.0}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import equals, mean_over_samples
@@ -23,7 +23,10 @@ class CategoricalCrossEntropy(ClassLoss):
     kind: Literal["categorical_cross_entropy"] = "categorical_cross_entropy"
     target: ClassVar[Literal["distribution"]] = "distribution"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    EXAMPLES = (({}, (4,)), ({"label_smoothing": 0.1, "class_weights": (0.5, 2.0, 1.0)}, (3,)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (4,)),
+        ({"label_smoothing": 0.1, "class_weights": (0.5, 2.0, 1.0)}, (3,)),
+    )
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import SMALLEST, equals
@@ -28,7 +28,7 @@ class CrossEntropy(ClassLoss):
     kind: Literal["cross_entropy"] = "cross_entropy"
     target: ClassVar[Literal["class"]] = "class"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({}, (4,)),
         ({"label_smoothing": 0.1}, (3,)),
         ({"class_weights": (0.5, 2.0, 1.0)}, (3,)),

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import SMALLEST
@@ -28,7 +28,10 @@ class Focal(ClassLoss):
     kind: Literal["focal"] = "focal"
     target: ClassVar[Literal["class"]] = "class"
     gamma: Annotated[float, Ge(0)] = 2.0
-    EXAMPLES = (({}, (4,)), ({"gamma": 0.5, "class_weights": (0.5, 2.0, 1.0)}, (3,)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (4,)),
+        ({"gamma": 0.5, "class_weights": (0.5, 2.0, 1.0)}, (3,)),
+    )
 
     def forward(
         self, y: Array, target: Array, scope: Scope, sample_weight: Array | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, Len
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope, ShapeError
 from core.nn.loss import Loss, mean_over_samples
@@ -24,7 +24,7 @@ class GroupedCrossEntropy(Loss):
     kind: Literal["grouped_cross_entropy"] = "grouped_cross_entropy"
     target: ClassVar[Literal["classes"]] = "classes"
     groups: Annotated[tuple[Annotated[int, Ge(2), Le(1_000_000)], ...], Len(1, 10_000)]
-    EXAMPLES = (({"groups": (3, 2)}, (5,)), ({"groups": (4,)}, (4,)))
+    EXAMPLES: ClassVar[Examples] = (({"groups": (3, 2)}, (5,)), ({"groups": (4,)}, (4,)))
 
     def spans(self) -> list[slice]:
         """Return the slice of outputs of each target."""

@@ -1,8 +1,8 @@
 """Hinge loss."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.measures.classification import BinaryLoss
@@ -18,7 +18,7 @@ class Hinge(BinaryLoss):
 
     kind: Literal["hinge"] = "hinge"
     squared: bool = False
-    EXAMPLES = (({}, (1,)), ({"squared": True}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (1,)), ({"squared": True}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

@@ -1,10 +1,10 @@
 """Huber loss."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.measures.pointwise import PointwiseLoss
@@ -20,7 +20,7 @@ class Huber(PointwiseLoss):
 
     kind: Literal["huber"] = "huber"
     delta: Annotated[float, Gt(0)] = 1.0
-    EXAMPLES = (({}, (2, 3)), ({"delta": 0.3}, (4,)))
+    EXAMPLES: ClassVar[Examples] = (({}, (2, 3)), ({"delta": 0.3}, (4,)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

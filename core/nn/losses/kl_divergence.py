@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.loss import Loss, mean_over_samples
@@ -22,7 +22,7 @@ class KlDivergence(Loss):
 
     kind: Literal["kl_divergence"] = "kl_divergence"
     target: ClassVar[Literal["distribution"]] = "distribution"
-    EXAMPLES = (({}, (4,)),)
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)),)
 
     def check(self, shape: Shape) -> None:
         check_classes(None, shape)

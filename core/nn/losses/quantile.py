@@ -1,10 +1,10 @@
 """Quantile loss."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.measures.pointwise import PointwiseLoss
@@ -20,7 +20,7 @@ class Quantile(PointwiseLoss):
 
     kind: Literal["quantile"] = "quantile"
     level: Annotated[float, Gt(0), Lt(1)] = 0.5
-    EXAMPLES = (({"level": 0.9}, (1,)), ({"level": 0.25}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({"level": 0.9}, (1,)), ({"level": 0.25}, (2, 3)))
 
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:
         xp = scope.xp

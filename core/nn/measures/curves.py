@@ -1,9 +1,9 @@
 """Areas under curves over all thresholds, exact with ties and weights."""
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.measures.labels import AveragedMetric, one_hot, ratio
 
@@ -17,7 +17,7 @@ class CurveMetric(AveragedMetric):
     """
 
     average: Literal["macro", "weighted"] = "macro"
-    EXAMPLES = (({}, (4,)), ({"average": "weighted"}, (3,)), ({}, (2,)))
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)), ({"average": "weighted"}, (3,)), ({}, (2,)))
 
     @abstractmethod
     def area(self, xp: Any, hits: Array, misses: Array) -> Array:

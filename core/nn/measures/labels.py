@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.metric import Metric
 
@@ -30,7 +30,11 @@ class LabelMetric(AveragedMetric):
     The labels are the classes, or the binary outputs; a single binary output has one label.
     """
 
-    EXAMPLES = (({}, (4,)), ({"average": "micro"}, (3,)), ({"average": "weighted"}, (2,)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (4,)),
+        ({"average": "micro"}, (3,)),
+        ({"average": "weighted"}, (2,)),
+    )
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         return label_counts(xp, outputs, target, weight)

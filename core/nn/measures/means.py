@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.measures.labels import ratio
 from core.nn.metric import Metric
@@ -17,7 +17,7 @@ class SampleMean(Metric):
     """
 
     sum_name: ClassVar[str]
-    EXAMPLES = (({}, (4,)),)
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)),)
 
     @abstractmethod
     def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
@@ -42,7 +42,7 @@ class ErrorMean(Metric):
     target: ClassVar[Literal["number"]] = "number"
     better: ClassVar[Literal["lower"]] = "lower"
     sum_name: ClassVar[str]
-    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (1,)), ({}, (2, 3)))
 
     @abstractmethod
     def errors(self, xp: Any, difference: Array, target: Array) -> Array:

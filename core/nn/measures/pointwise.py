@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.layer import Scope
 from core.nn.loss import Loss, Target, shares
@@ -20,7 +20,7 @@ class PointwiseLoss(Loss):
     average_outputs: ClassVar[bool] = True
     value_factor: ClassVar[float] = 1.0
     gradient_factor: ClassVar[float] = 1.0
-    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (1,)), ({}, (2, 3)))
 
     @abstractmethod
     def compare(self, y: Array, target: Array, scope: Scope) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.measures.labels import by_class, one_hot
 from core.nn.measures.means import SampleMean
@@ -20,7 +20,7 @@ class Brier(SampleMean):
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["lower"]] = "lower"
     sum_name: ClassVar[str] = "squares"
-    EXAMPLES = (({}, (4,)), ({}, (2,)))
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)), ({}, (2,)))
 
     def values(self, xp: Any, outputs: Array, target: Array, samples: Shape) -> Array:
         if by_class(outputs, target):

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.measures.labels import by_class, indicators
 from core.nn.metric import Metric
@@ -22,7 +22,7 @@ class ConfusionMatrix(Metric):
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
     table: ClassVar[bool] = True
-    EXAMPLES = (({}, (4,)),)
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)),)
 
     def numbers(self, result: Array, stack: Shape) -> dict[str, Array]:
         return {

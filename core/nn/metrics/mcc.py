@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.measures.labels import by_class, label_counts, ratio
 from core.nn.metric import Metric
@@ -19,7 +19,7 @@ class Mcc(Metric):
     kind: Literal["mcc"] = "mcc"
     target: ClassVar[Literal["any"]] = "any"
     better: ClassVar[Literal["higher"]] = "higher"
-    EXAMPLES = (({}, (4,)),)
+    EXAMPLES: ClassVar[Examples] = (({}, (4,)),)
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         counts = label_counts(xp, outputs, target, weight)

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array
 from core.nn.measures.labels import ratio
 from core.nn.metric import Metric
@@ -19,7 +19,7 @@ class R2(Metric):
     kind: Literal["r2"] = "r2"
     target: ClassVar[Literal["number"]] = "number"
     better: ClassVar[Literal["higher"]] = "higher"
-    EXAMPLES = (({}, (1,)), ({}, (2, 3)))
+    EXAMPLES: ClassVar[Examples] = (({}, (1,)), ({}, (2, 3)))
 
     def measure(self, xp: Any, outputs: Array, target: Array, weight: Array) -> dict[str, Array]:
         flat = target.reshape(*weight.shape, -1)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.measures.means import SampleMean
 
@@ -21,7 +21,7 @@ class TopKAccuracy(SampleMean):
     better: ClassVar[Literal["higher"]] = "higher"
     sum_name: ClassVar[str] = "right"
     k: Annotated[int, Ge(1)] = 5
-    EXAMPLES = (({"k": 2}, (4,)), ({}, (6,)))
+    EXAMPLES: ClassVar[Examples] = (({"k": 2}, (4,)), ({}, (6,)))
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError
 from core.nn.ops.windows import (
@@ -30,7 +30,7 @@ class Pool2d(Layer):
     size: Pair = 2
     stride: Pair | None = None
     padding: PaddingPair = "valid"
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({}, (4, 5, 2)),
         ({"size": 3, "stride": 2, "padding": "same"}, (5, 4, 1)),
         ({"size": (2, 3), "stride": 1, "padding": 1}, (3, 3, 2)),
@@ -59,7 +59,7 @@ class GlobalPool(Layer):
     """Base of pooling over all positions of an image or series, for each channel."""
 
     reach: ClassVar[Reach] = "input"
-    EXAMPLES = (({}, (4, 2)), ({}, (2, 3, 2)))
+    EXAMPLES: ClassVar[Examples] = (({}, (4, 2)), ({}, (2, 3, 2)))
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) < 2:
@@ -75,7 +75,7 @@ class Pool1d(Layer):
     size: Extent = 2
     stride: Extent | None = None
     padding: Padding = "valid"
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({}, (5, 2)),
         ({"size": 3, "stride": 1, "padding": 1}, (4, 1)),
         ({"size": 3, "stride": 2, "padding": "same"}, (5, 2)),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 from annotated_types import Ge, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Orthogonal, Xavier, Zeros
 from core.nn.layer import Backprop, Layer, Scope, ShapeError, Weight
@@ -33,7 +33,7 @@ class Recurrent(Layer):
     weight_initializer: Initializer = Xavier()
     recurrent_initializer: Initializer = Orthogonal()
     bias_initializer: Initializer = Zeros()
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         ({"units": 3}, (4, 2)),
         ({"units": 2, "return_sequences": True}, (3, 3)),
         ({"units": 1}, (1, 1)),

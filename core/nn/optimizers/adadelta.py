@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
@@ -24,7 +24,7 @@ class Adadelta(Optimizer):
     learning_rate: Annotated[float, Gt(0)] = 1.0
     rho: Annotated[float, Gt(0), Lt(1)] = 0.9
     epsilon: Annotated[float, Gt(0)] = 1e-6
-    EXAMPLES = ({}, {"rho": 0.7, "epsilon": 1e-3})
+    EXAMPLES: ClassVar[Examples] = ({}, {"rho": 0.7, "epsilon": 1e-3})
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Adagrad."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
@@ -21,7 +21,7 @@ class Adagrad(Optimizer):
     kind: Literal["adagrad"] = "adagrad"
     learning_rate: Annotated[float, Gt(0)] = 0.01
     epsilon: Annotated[float, Gt(0)] = 1e-10
-    EXAMPLES = ({}, {"learning_rate": 0.1, "epsilon": 1e-4})
+    EXAMPLES: ClassVar[Examples] = ({}, {"learning_rate": 0.1, "epsilon": 1e-4})
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Adam."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.adaptive import Adaptive, accumulate, descend
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
@@ -18,7 +18,7 @@ class Adam(Adaptive):
     """
 
     kind: Literal["adam"] = "adam"
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3})
 
     def update(
         self, xp: Any, w: Array, g: Array, slots: Arrays, coefficients: Numbers, scratch: Arrays

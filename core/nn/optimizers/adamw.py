@@ -1,10 +1,10 @@
 """AdamW: Adam with decoupled weight decay."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.adaptive import Adaptive, accumulate, descend
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
@@ -20,7 +20,7 @@ class AdamW(Adaptive):
 
     kind: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Ge(0)] = 0.01
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "weight_decay": 0.3})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.9, "weight_decay": 0.3})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         return *super().coefficients(step, rate), 1 - rate * self.weight_decay

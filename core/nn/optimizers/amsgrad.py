@@ -1,8 +1,8 @@
 """AMSGrad."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.adaptive import Adaptive, accumulate, descend
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
@@ -18,7 +18,7 @@ class AmsGrad(Adaptive):
     """
 
     kind: Literal["amsgrad"] = "amsgrad"
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.5, "epsilon": 1e-3})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.5, "epsilon": 1e-3})
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Lion."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
@@ -24,7 +24,7 @@ class Lion(Optimizer):
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.7, "weight_decay": 0.2})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.7, "weight_decay": 0.2})
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Nadam: Adam with Nesterov momentum."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.adaptive import Adaptive
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers, per_network, power, root
@@ -23,7 +23,7 @@ class Nadam(Adaptive):
     kind: Literal["nadam"] = "nadam"
     learning_rate: Annotated[float, Gt(0)] = 0.002
     momentum_decay: Annotated[float, Ge(0)] = 0.004
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9, "momentum_decay": 0.1})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.9, "momentum_decay": 0.1})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         scale = root((1 - self.beta2) / (1 - power(self.beta2, step)))

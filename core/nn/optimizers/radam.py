@@ -1,8 +1,8 @@
 """RAdam: rectified Adam."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.adaptive import Adaptive, accumulate
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers, per_network, power, root
@@ -18,7 +18,7 @@ class RAdam(Adaptive):
     """
 
     kind: Literal["radam"] = "radam"
-    EXAMPLES = ({}, {"beta1": 0.8, "beta2": 0.9}, {"beta2": 0.5})
+    EXAMPLES: ClassVar[Examples] = ({}, {"beta1": 0.8, "beta2": 0.9}, {"beta2": 0.5})
 
     def coefficients(self, step: int, rate: Any) -> Numbers:
         adaptive, plus, scale = per_network(

@@ -1,11 +1,11 @@
 """RMSprop."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers, root
 from core.nn.optimizer import Optimizer
@@ -28,7 +28,7 @@ class RmsProp(Optimizer):
     epsilon: Annotated[float, Gt(0)] = 1e-8
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
     centered: bool = False
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         {},
         {"rho": 0.9, "momentum": 0.8},
         {"rho": 0.8, "centered": True, "epsilon": 1e-3},

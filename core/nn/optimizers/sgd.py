@@ -1,11 +1,11 @@
 """Stochastic gradient descent, optionally with momentum."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.array import Array, Arrays
 from core.nn.hyperparameters import Numbers
 from core.nn.optimizer import Optimizer
@@ -23,7 +23,7 @@ class Sgd(Optimizer):
     learning_rate: Annotated[float, Gt(0)] = 0.01
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
     nesterov: bool = False
-    EXAMPLES = ({}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True})
+    EXAMPLES: ClassVar[Examples] = ({}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True})
 
     def __post_init__(self) -> None:
         if self.nesterov and not self._has_momentum:

@@ -1,11 +1,11 @@
 """Cosine decay over all steps of training."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.schedule import Progress, Schedule, completed
 
 
@@ -19,7 +19,7 @@ class Cosine(Schedule):
 
     kind: Literal["cosine"] = "cosine"
     end: Annotated[float, Ge(0), Le(1)] = 0.0
-    EXAMPLES = ({}, {"end": 0.1})
+    EXAMPLES: ClassVar[Examples] = ({}, {"end": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         return self.end + (1 - self.end) * (0.5 + 0.5 * math.cos(math.pi * completed(progress)))

@@ -1,10 +1,10 @@
 """Exponential decay."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.hyperparameters import power
 from core.nn.schedule import Progress, Schedule, elapsed
 
@@ -16,7 +16,7 @@ class Exponential(Schedule):
     kind: Literal["exponential"] = "exponential"
     decay: Annotated[float, Gt(0), Le(1)] = 0.95
     unit: Literal["epoch", "step"] = "epoch"
-    EXAMPLES = ({}, {"decay": 0.9, "unit": "step"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"decay": 0.9, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         return power(self.decay, elapsed(progress, self.unit))

@@ -1,11 +1,11 @@
 """One-cycle policy: the rate rises, then falls far below its start."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.hyperparameters import per_network
 from core.nn.schedule import Progress, Schedule
 
@@ -22,7 +22,7 @@ class OneCycle(Schedule):
     rise: Annotated[float, Gt(0), Lt(1)] = 0.3
     divide: Annotated[float, Ge(1)] = 25.0
     settle: Annotated[float, Ge(1)] = 10_000.0
-    EXAMPLES = ({}, {"rise": 0.4, "divide": 10.0, "settle": 100.0})
+    EXAMPLES: ClassVar[Examples] = ({}, {"rise": 0.4, "divide": 10.0, "settle": 100.0})
 
     def factor(self, progress: Progress) -> Any:
         up, down = per_network(lambda rise: _phases(progress, rise), self.rise)

@@ -1,10 +1,10 @@
 """Polynomial decay over all steps of training."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.hyperparameters import per_network
 from core.nn.schedule import Progress, Schedule, completed
 
@@ -19,7 +19,7 @@ class Polynomial(Schedule):
     kind: Literal["polynomial"] = "polynomial"
     power: Annotated[float, Gt(0)] = 1.0
     end: Annotated[float, Ge(0), Le(1)] = 0.0
-    EXAMPLES = ({}, {"power": 2.0, "end": 0.1})
+    EXAMPLES: ClassVar[Examples] = ({}, {"power": 2.0, "end": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         remaining = 1 - completed(progress)

@@ -3,12 +3,12 @@
 import math
 import operator
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.schedule import Progress, Schedule
 
 
@@ -27,7 +27,10 @@ class ReduceOnPlateau(Schedule):
     tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-4
     cooldown: Annotated[int, Ge(0)] = 0
     minimum: Annotated[float, Ge(0), Le(1)] = 0.0
-    EXAMPLES = ({}, {"decay": 0.5, "patience": 1, "cooldown": 1, "minimum": 0.01})
+    EXAMPLES: ClassVar[Examples] = (
+        {},
+        {"decay": 0.5, "patience": 1, "cooldown": 1, "minimum": 0.01},
+    )
 
     def factor(self, progress: Progress) -> Any:
         losses = progress.losses

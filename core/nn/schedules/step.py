@@ -1,10 +1,10 @@
 """Step decay."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.hyperparameters import power
 from core.nn.schedule import Progress, Schedule, elapsed
 
@@ -21,7 +21,7 @@ class Step(Schedule):
     decay: Annotated[float, Gt(0), Le(1)] = 0.1
     every: Annotated[int, Ge(1)] = 10
     unit: Literal["epoch", "step"] = "epoch"
-    EXAMPLES = ({}, {"decay": 0.5, "every": 3, "unit": "step"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"decay": 0.5, "every": 3, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         return power(self.decay, elapsed(progress, self.unit) // self.every)

@@ -1,11 +1,11 @@
 """Cosine decay with warm restarts."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.schedule import Progress, Schedule
 
 
@@ -22,7 +22,7 @@ class WarmRestarts(Schedule):
     growth: Annotated[int, Ge(1)] = 1
     end: Annotated[float, Ge(0), Le(1)] = 0.0
     unit: Literal["epoch", "step"] = "epoch"
-    EXAMPLES = ({}, {"period": 4, "growth": 2, "end": 0.1, "unit": "step"})
+    EXAMPLES: ClassVar[Examples] = ({}, {"period": 4, "growth": 2, "end": 0.1, "unit": "step"})
 
     def factor(self, progress: Progress) -> Any:
         steps, epochs = 1, 1

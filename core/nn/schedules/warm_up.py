@@ -1,11 +1,11 @@
 """Linear warm-up before another schedule."""
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from core.family import member
+from core.family import Examples, member
 from core.nn.schedule import Progress, Schedule
 
 
@@ -21,7 +21,7 @@ class WarmUp(Schedule):
     steps: Annotated[int, Ge(1)] = 100
     start: Annotated[float, Ge(0), Le(1)] = 0.0
     then: Schedule | None = None
-    EXAMPLES = ({}, {"steps": 5, "start": 0.1})
+    EXAMPLES: ClassVar[Examples] = ({}, {"steps": 5, "start": 0.1})
 
     def factor(self, progress: Progress) -> Any:
         remaining = max(0, self.steps - progress.step)

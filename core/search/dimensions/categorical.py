@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Len
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import JsonValue
 
-from core.family import member
+from core.family import Examples, member
 from core.search.dimension import Dimension
 
 _PLAIN = str | int | float | bool | None
@@ -20,7 +20,7 @@ class Categorical(Dimension):
 
     kind: Literal["categorical"] = "categorical"
     choices: Annotated[tuple[JsonValue, ...], Len(1, 1000)]
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         {"choices": (16, 32, 64)},
         {"choices": ({"kind": "sgd"}, {"kind": "adam"})},
         {"choices": (True, 1, 0, False)},

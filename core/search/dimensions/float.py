@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from core.family import member
+from core.family import Examples, member
 from core.search.dimension import Dimension
 
 MAX_STEPS = 2.0**53
@@ -23,7 +23,7 @@ class Float(Dimension):
     high: float
     step: Annotated[float, Gt(0)] | None = None
     log: bool = False
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         {"low": -1, "high": 2},
         {"low": 1e-4, "high": 0.1, "log": True},
         {"low": 0, "high": 0.5, "step": 0.1},

@@ -1,12 +1,12 @@
 """Dimension of integers."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
 from optuna.distributions import BaseDistribution, IntDistribution
 
-from core.family import member
+from core.family import Examples, member
 from core.search.dimension import Dimension
 
 MAX = 2**53
@@ -22,7 +22,7 @@ class Int(Dimension):
     high: int
     step: Annotated[int, Gt(0)] = 1
     log: bool = False
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         {"low": 1, "high": 4},
         {"low": 16, "high": 64, "step": 16},
         {"low": 8, "high": 512, "log": True},

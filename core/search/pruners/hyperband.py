@@ -1,11 +1,11 @@
 """Hyperband pruner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.pruners import BasePruner, HyperbandPruner
 
-from core.family import member
+from core.family import Examples, member
 from core.search.pruner import Pruner
 
 
@@ -16,7 +16,7 @@ class Hyperband(Pruner):
     kind: Literal["hyperband"] = "hyperband"
     least_epochs: Annotated[int, Ge(1)] = 1
     reduction: Annotated[int, Ge(2)] = 3
-    EXAMPLES = ({"reduction": 2},)
+    EXAMPLES: ClassVar[Examples] = ({"reduction": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return HyperbandPruner(self.least_epochs, max(epochs, self.least_epochs), self.reduction)

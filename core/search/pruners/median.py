@@ -1,11 +1,11 @@
 """Median pruner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.pruners import BasePruner, MedianPruner
 
-from core.family import member
+from core.family import Examples, member
 from core.search.pruner import Pruner
 
 
@@ -18,7 +18,7 @@ class Median(Pruner):
     warmup_epochs: Annotated[int, Ge(0)] = 0
     every_epochs: Annotated[int, Ge(1)] = 1
     least_trials: Annotated[int, Ge(1)] = 1
-    EXAMPLES = ({"startup_trials": 2},)
+    EXAMPLES: ClassVar[Examples] = ({"startup_trials": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return MedianPruner(

@@ -1,11 +1,11 @@
 """Patience pruner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.pruners import BasePruner, PatientPruner
 
-from core.family import member
+from core.family import Examples, member
 from core.search.pruner import Pruner
 
 
@@ -16,7 +16,7 @@ class Patient(Pruner):
     kind: Literal["patient"] = "patient"
     patience: Annotated[int, Ge(0)] = 5
     tolerance: Annotated[float, Ge(0)] = 0.0
-    EXAMPLES = ({"patience": 1},)
+    EXAMPLES: ClassVar[Examples] = ({"patience": 1},)
 
     def make(self, epochs: int) -> BasePruner:
         return PatientPruner(None, self.patience, self.tolerance)

@@ -1,11 +1,11 @@
 """Successive halving pruner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.pruners import BasePruner, SuccessiveHalvingPruner
 
-from core.family import member
+from core.family import Examples, member
 from core.search.pruner import Pruner
 
 
@@ -20,7 +20,7 @@ class SuccessiveHalving(Pruner):
     least_epochs: Annotated[int, Ge(1)] = 1
     reduction: Annotated[int, Ge(2)] = 4
     grace_rungs: Annotated[int, Ge(0)] = 0
-    EXAMPLES = ({"reduction": 2},)
+    EXAMPLES: ClassVar[Examples] = ({"reduction": 2},)
 
     def make(self, epochs: int) -> BasePruner:
         return SuccessiveHalvingPruner(self.least_epochs, self.reduction, self.grace_rungs)

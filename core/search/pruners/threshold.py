@@ -1,11 +1,11 @@
 """Threshold pruner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.pruners import BasePruner, ThresholdPruner
 
-from core.family import member
+from core.family import Examples, member
 from core.search.pruner import Pruner
 
 
@@ -18,7 +18,7 @@ class Threshold(Pruner):
     upper: float | None = None
     warmup_epochs: Annotated[int, Ge(0)] = 0
     every_epochs: Annotated[int, Ge(1)] = 1
-    EXAMPLES = ({"lower": 0.5},)
+    EXAMPLES: ClassVar[Examples] = ({"lower": 0.5},)
 
     def __post_init__(self) -> None:
         if self.lower is None and self.upper is None:

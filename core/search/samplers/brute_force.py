@@ -1,10 +1,10 @@
 """Brute-force sampler."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from optuna.samplers import BaseSampler, BruteForceSampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -16,7 +16,7 @@ class BruteForce(Sampler):
     exhaustive = True
     adaptive = True
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3},)
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         # Running trials count as visited.

@@ -1,13 +1,13 @@
 """CMA-ES sampler."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna._transform import _SearchSpaceTransform
 from optuna.samplers import BaseSampler, CmaEsSampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -57,7 +57,7 @@ class CmaEs(Sampler):
     startup_trials: Annotated[int, Ge(1)] = 1
     population: Annotated[int, Ge(2)] | None = None
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3, "population": 4},)
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3, "population": 4},)
 
     def make(self, space: Space) -> BaseSampler:
         return _Replaying(

@@ -1,11 +1,11 @@
 """Grid sampler."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GridSampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -16,7 +16,7 @@ class Grid(Sampler):
     kind: Literal["grid"] = "grid"
     exhaustive = True
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3},)
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         return GridSampler(

@@ -1,11 +1,11 @@
 """NSGA-II sampler."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 from optuna.samplers import BaseSampler, NSGAIISampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -18,7 +18,7 @@ class Nsga2(Sampler):
     population: Annotated[int, Ge(2)] = 50
     crossover: Annotated[float, Ge(0), Le(1)] = 0.9
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3, "population": 4},)
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3, "population": 4},)
 
     def make(self, space: Space) -> BaseSampler:
         return NSGAIISampler(

@@ -1,11 +1,11 @@
 """Quasi-random sampler."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, QMCSampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -33,7 +33,7 @@ class QuasiRandom(Sampler):
     sequence: Literal["sobol", "halton"] = "sobol"
     scramble: bool = True
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3}, {"sequence": "halton", "scramble": False})
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3}, {"sequence": "halton", "scramble": False})
 
     def make(self, space: Space) -> BaseSampler:
         return _FromTheFirst(space, qmc_type=self.sequence, scramble=self.scramble, seed=self.seed)

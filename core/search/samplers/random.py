@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from optuna.samplers import BaseSampler, RandomSampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -15,7 +15,7 @@ class Random(Sampler):
     ignores_trials: ClassVar[bool] = True
     kind: Literal["random"] = "random"
     seed: Seed = 0
-    EXAMPLES = ({"seed": 3},)
+    EXAMPLES: ClassVar[Examples] = ({"seed": 3},)
 
     def make(self, space: Space) -> BaseSampler:
         return RandomSampler(seed=self.seed)

@@ -1,11 +1,11 @@
 """TPE sampler."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from optuna.samplers import BaseSampler, TPESampler
 
-from core.family import member
+from core.family import Examples, member
 from core.search.sampler import Sampler, Seed, Space
 
 
@@ -24,7 +24,7 @@ class Tpe(Sampler):
     candidates: Annotated[int, Ge(1)] = 24
     multivariate: bool = True
     seed: Seed = 0
-    EXAMPLES = (
+    EXAMPLES: ClassVar[Examples] = (
         {"seed": 3, "startup_trials": 4},
         {"seed": 3, "startup_trials": 4, "multivariate": False},
     )

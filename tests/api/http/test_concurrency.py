@@ -43,5 +43,5 @@ def test_health_checks_are_served_beyond_the_limit() -> None:
 
 def all_waiting(event: asyncio.Event, count: int) -> bool:
     """Whether `count` tasks wait for an event."""
-    waiters: Any = event._waiters  # type: ignore[attr-defined]
+    waiters: Any = event._waiters
     return len(waiters) == count

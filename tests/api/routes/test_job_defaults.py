@@ -12,6 +12,7 @@ from core.db.session import reading, transaction
 from core.jobs import eligibility
 from core.spec import JobSpec
 from core.status import JobStatus
+from tests.support import single
 from tests.support.api_cases import SPEC, Http
 
 NUMBERS: dict[str, Any] = {
@@ -105,7 +106,7 @@ def test_all_trials_of_a_sweep_do_as_its_job_says(http: Http, fields: dict[str, 
         claim = http.claimed(job["id"])
         result = {"metrics": {"valid/r2": 0.5}}
         with transaction(engine) as session:
-            jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+            single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
     sweeps.advance(engine, sweep["id"])
     best = http.get(f"/v1/sweeps/{sweep['id']}/best").json()
     assert best["job"]["data"]["standardize_target"] is expected

@@ -100,9 +100,10 @@ def test_metrics_come_in_pages_also_after_the_end(http: Http) -> None:
     for epoch in range(1, 8):
         record(http, claim, epoch, [*chain(*(points(epoch, key=f"train/{k}") for k in "abc"))])
     with transaction(http.app.state.context.engine) as session:
-        jobs.finish(session, claim.job_id, claim.attempt, JobStatus.FAILED, cause={"kind": "x"})
+        single.finish(session, claim.job_id, claim.attempt, JobStatus.FAILED, cause={"kind": "x"})
     path = f"/v1/jobs/{claim.job_id}/metrics"
-    pages, cursor = [], None
+    pages: list[list[dict[str, Any]]] = []
+    cursor: str | None = None
     while cursor is not None or not pages:
         page = http.get(path, params={"limit": 6} | ({"cursor": cursor} if cursor else {})).json()
         pages.append(page["items"])

@@ -1,12 +1,12 @@
 """Mirror images."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Gt, Le
 
 from core.data.prepare.augmentation import Floats, PictureAugmentation
-from core.family import member
+from core.family import Examples, member
 
 
 @member
@@ -16,7 +16,10 @@ class Flip(PictureAugmentation):
     kind: Literal["flip"] = "flip"
     direction: Literal["horizontal", "vertical"] = "horizontal"
     probability: Annotated[float, Gt(0), Le(1)] = 0.5
-    EXAMPLES = (({}, (4, 5)), ({"direction": "vertical", "probability": 1.0}, (3, 4, 2)))
+    EXAMPLES: ClassVar[Examples] = (
+        ({}, (4, 5)),
+        ({"direction": "vertical", "probability": 1.0}, (3, 4, 2)),
+    )
 
     def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
         chosen = generator.random(len(x)) < self.probability

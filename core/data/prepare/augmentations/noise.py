@@ -1,12 +1,12 @@
 """Numbers blurred a little."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Gt
 
 from core.data.prepare.augmentation import Augmentation, Floats
-from core.family import member
+from core.family import Examples, member
 
 
 @member
@@ -15,7 +15,7 @@ class Noise(Augmentation):
 
     kind: Literal["noise"] = "noise"
     deviation: Annotated[float, Gt(0)] = 0.1
-    EXAMPLES = (({}, (7,)), ({"deviation": 0.5}, (3, 4, 2)))
+    EXAMPLES: ClassVar[Examples] = (({}, (7,)), ({"deviation": 0.5}, (3, 4, 2)))
 
     def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
         blurred: Floats = x + generator.standard_normal(x.shape, np.float32) * np.float32(

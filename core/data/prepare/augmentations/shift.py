@@ -1,12 +1,12 @@
 """Pictures moved a little."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from core.data.prepare.augmentation import Floats, PictureAugmentation
-from core.family import member
+from core.family import Examples, member
 
 
 @member
@@ -15,7 +15,7 @@ class Shift(PictureAugmentation):
 
     kind: Literal["shift"] = "shift"
     pixels: Annotated[int, Ge(1), Le(1000)] = 2
-    EXAMPLES = (({}, (6, 5)), ({"pixels": 1}, (3, 4, 2)))
+    EXAMPLES: ClassVar[Examples] = (({}, (6, 5)), ({"pixels": 1}, (3, 4, 2)))
 
     def apply(self, x: Floats, generator: np.random.Generator) -> Floats:
         moves = generator.integers(-self.pixels, self.pixels, (len(x), 2), endpoint=True)
