@@ -26,8 +26,8 @@ from api.http.problems import problem
 OWNER = "local"
 """The owner of every resource, because all clients share one token."""
 
-PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
-"""Paths that need no token."""
+PUBLIC = frozenset({"/", "/docs", "/favicon.ico", "/openapi.json", "/healthz", "/readyz"})
+"""Paths that need no token; neither do the files of the documentation, below /docs/."""
 
 WINDOW_SECONDS = 60.0
 KNOWN_SECONDS = 3600.0
@@ -105,7 +105,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and self._digest is not None and scope["path"] not in PUBLIC:
+        if scope["type"] == "http" and self._digest is not None and not _public(scope["path"]):
             scheme, sent = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
             sent = sent if scheme.lower() == "bearer" else ""
             right = hmac.compare_digest(_digest(sent), self._digest)
@@ -142,6 +142,10 @@ def owner(
 
 Owner = Annotated[str, Depends(owner)]
 """Parameter of an endpoint: the owner that the request acts for."""
+
+
+def _public(path: str) -> bool:
+    return path in PUBLIC or path.startswith("/docs/")
 
 
 def _digest(token: str) -> bytes:

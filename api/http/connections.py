@@ -95,6 +95,7 @@ class Connection(H11Protocol):
     def connection_made(  # type: ignore[override] # as in the base class
         self, transport: asyncio.Transport
     ) -> None:
+        """Count the connection, or close it if there is no room."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._counted = self._all.add(self)
@@ -104,23 +105,28 @@ class Connection(H11Protocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place to others."""
         self._forget()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Process bytes of the client."""
         self._received_bytes += len(data)
         super().data_received(data)
         self._follow()
 
     def on_response_complete(self) -> None:
+        """Wait for the next request."""
         super().on_response_complete()
         self._follow()
 
     def pause_writing(self) -> None:
+        """Set the deadline of a client that takes no bytes of the response."""
         super().pause_writing()
         self._reading = self.loop.call_later(READ_SECONDS, self.drop)
 
     def resume_writing(self) -> None:
+        """Remove that deadline."""
         super().resume_writing()
         if self._reading is not None:
             self._reading.cancel()

@@ -11,7 +11,7 @@ from chainrule import source_capture
 from chainrule.source_capture import capture
 from core.errors import InvalidError
 from core.spec.source import MOST_BYTES, MOST_FILES, SourceSpec
-from tests.support.secret_samples import SAMPLES
+from tests.core.secret_samples import SAMPLES
 
 KEY = "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP'\n"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from core.secrets import changed_files, secret_in, secret_name
-from tests.support.secret_samples import SAMPLES
+from tests.core.secret_samples import SAMPLES
 
 
 @pytest.mark.parametrize("name", SAMPLES)

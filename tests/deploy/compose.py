@@ -101,4 +101,4 @@ def variables_of_example() -> dict[str, str]:
 
 def filled_in() -> dict[str, str]:
     """.env.example as a person might fill it in."""
-    return {name: f"{name.lower()}0fortests" for name in variables_of_example()}
+    return {name: f"{name.lower()}0fortests0123456789" for name in variables_of_example()}

@@ -10,11 +10,19 @@ from tests.faults.checker import WRONG, Checker, first_point_at
 from tests.faults.cluster.full_stack import FullStack
 from tests.faults.cluster.stack import Stack, wait_for_training
 from tests.faults.context import Change, FaultContext, Missed
-from tests.faults.kinds import links, machines, processes, releases, servers, services, stores
+from tests.faults.kinds import (
+    links,
+    machines,
+    mlflow_api_disks,
+    processes,
+    releases,
+    servers,
+    stores,
+)
 from tests.faults.matrix import FAULTS, Fault
 from tests.support.worker_cases import until
 
-KINDS = (processes, servers, links, machines, services, stores, releases)
+KINDS = (processes, servers, links, machines, mlflow_api_disks, stores, releases)
 """The modules that add faults to the matrix when they are imported."""
 
 SPEC: dict[str, Any] = {"epochs": 300, "checkpoint": {"every_steps": 40}}

@@ -90,7 +90,6 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         },
         dataset=_dataset_input(version, job.kind),
     )
-    result, progress = job.result or {}, job.progress or {}
     return JobSubject(
         row_id=job.id,
         status=job.status,
@@ -99,26 +98,34 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         description=description,
         ended_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
         tags={
-            "chainrule.status": job.status.value,
-            "chainrule.node": job.node or "",
-            "chainrule.attempts": str(job.attempt),
-            "chainrule.weights_digest": str(result.get("weights_digest", "")),
-            "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
-            "chainrule.reason": str(result.get("reason", "")),
-            "chainrule.best_epoch": str(progress.get("best_epoch") or ""),
-            "chainrule.best_metric": str(progress.get("best_metric") or ""),
-            "chainrule.cause": json.dumps(job.cause) if job.cause else "",
+            **_status_tags(job),
             "mlflow.note.content": note,
             PARENT_TAG: placement.parent or "",
         },
         shown=placement.shown,
         waits=placement.waits,
         spec=jobs.completed_spec(job),
-        model_key=result.get("model_key"),
+        model_key=(job.result or {}).get("model_key"),
         schema=version.schema,
         copies_source=settings.mlflow_source,
         leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,
     )
+
+
+def _status_tags(job: Job) -> dict[str, str]:
+    """The tags that change with the status of a job."""
+    result, progress = job.result or {}, job.progress or {}
+    return {
+        "chainrule.status": job.status.value,
+        "chainrule.node": job.node or "",
+        "chainrule.attempts": str(job.attempt),
+        "chainrule.weights_digest": str(result.get("weights_digest", "")),
+        "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
+        "chainrule.reason": str(result.get("reason", "")),
+        "chainrule.best_epoch": str(progress.get("best_epoch") or ""),
+        "chainrule.best_metric": str(progress.get("best_metric") or ""),
+        "chainrule.cause": json.dumps(job.cause) if job.cause else "",
+    }
 
 
 def describe_sweep(session: Session, sweep: Sweep, settings: Settings) -> Subject:

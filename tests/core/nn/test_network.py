@@ -170,3 +170,20 @@ def test_chance_moves_on_with_every_batch_and_can_be_put_back() -> None:
     for scope in bound.scopes:
         scope.generators = generators([1], RANDOM)
     np.testing.assert_array_equal(bound.forward(x, training=True)[0], first)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "work", "numbers"),
+    [
+        ((3,), (Relu(),), 0, 3 + 3),
+        ((3,), (Dense(units=5), Dense(units=2)), 3 * 5 + 5 + 5 * 2 + 2, 3 + 5 + 2),
+        ((6, 6, 1), (Conv2d(filters=4, kernel=3),), 36 * (9 * 4 + 4), 36 + 64),
+        ((7,), (Embedding(vocabulary=1000, units=3),), 21, 7 + 21),
+        ((7, 2), (Gru(units=3),), 7 * (2 * 9 + 3 * 9 + 12), 14 + 3),
+    ],
+    ids=["relu", "dense", "conv2d", "embedding", "gru"],
+)
+def test_arithmetic_of_a_row(shape: Shape, layers: Any, work: int, numbers: int) -> None:
+    network = BoundNetwork(Network(layers), shape, stack=(), xp=np, dtype="float32")
+    assert network.numbers_per_row == numbers
+    assert network.work_per_row == work

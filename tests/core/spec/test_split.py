@@ -1,4 +1,4 @@
-"""Fractions of a split: none is invented beside those that are named, and no row is lost unseen."""
+"""Fractions of a split: parts that are not named get no rows, and no row is lost unseen."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Every kind of output, one and several, from the spec through training to raw rows and answers."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from core.errors import InvalidError
 from core.events import EpochEnded, EvaluationEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.admission import check
+from core.training import model as module
 from core.training.loop import train
 from core.training.model import TrainedModel
 from core.training.table_evaluation import measure
+from tests.core.export.models import model as random_model
 from tests.core.training.conftest import write
 
 ROWS = 300
@@ -273,3 +276,36 @@ def test_a_single_boolean_is_stratified(table: Path, tmp_path: Path) -> None:
         )
         events = list(train(spec, table, tmp_path))
         assert any(isinstance(event, EpochEnded) for event in events)
+
+
+WIDE: list[dict[str, Any]] = [{"kind": "dense", "units": 65_536}, {"kind": "relu"}]
+
+
+def test_many_rows_through_a_wide_layer_take_bounded_memory() -> None:
+    """All rows at once would take 4,000 * 131,072 numbers of 4 bytes: 2 GB."""
+    wide = random_model({"a": (2,)}, loss="mean_squared_error", outputs=1, layers=WIDE)
+    x = np.random.default_rng(0).normal(size=(4000, 2))
+    tracemalloc.start()
+    try:
+        wide.outputs(x)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * 4 * module.MOST_NUMBERS
+    assert kept < 2**20
+
+
+def test_parts_of_rows_are_predicted_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = random_model({"a": (3,)}, loss="mean_squared_error", outputs=2, layers=WIDE[1:])
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    whole = small.outputs(x)
+    monkeypatch.setattr(module, "MOST_NUMBERS", 60)
+    np.testing.assert_allclose(small.outputs(x), whole, rtol=1e-6)
+
+
+def test_the_buffers_of_a_small_model_are_kept() -> None:
+    small = random_model({"a": (3,)}, loss="mean_squared_error", outputs=2)
+    small.outputs(np.zeros((5, 3)))
+    assert any(scope.buffer_bytes for scope in small.network.all_scopes())
+    small.network.release_buffers()
+    assert not any(scope.buffer_bytes for scope in small.network.all_scopes())

@@ -8,7 +8,7 @@ from core.db.session import reading
 from core.db.tables import Attempt
 from core.status import AttemptStatus
 from tests.faults.context import FaultContext, Missed
-from tests.faults.kinds.services import full_stack, wait_for_hit
+from tests.faults.kinds.mlflow_api_disks import full_stack, wait_for_hit
 from tests.faults.matrix import fault
 
 OUTAGE_SECONDS = 45.0
