@@ -100,6 +100,10 @@ class Client:
             cursor = page["next"]
         return total
 
+    def openapi(self) -> Document:
+        """Return the OpenAPI document of the server, with the schema of every spec."""
+        return self._transport.get("/openapi.json")
+
     def ready(self) -> Document:
         """Return the state of the server's dependencies. Raises ProblemError (503) if not ready."""
         return self._transport.get("/readyz")

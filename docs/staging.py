@@ -23,6 +23,7 @@ UNDOCUMENTED = ("chainrule.cli",)
 GUIDES = (
     "start",
     "data",
+    "jobspec",
     "models",
     "sweeps",
     "tracking",

@@ -4,6 +4,7 @@ import sys
 
 from rich.markup import escape
 
+from chainrule.cli.commands import specs
 from chainrule.cli.commands.datasets import datasets
 from chainrule.cli.commands.jobs import comparison, control, insights, jobs, sources, watch
 from chainrule.cli.commands.models import inference, models
@@ -28,6 +29,7 @@ version.install(app)
 up.install(app)
 demo.install(app)
 datasets.install(app)
+specs.install(app)
 jobs.install(app)
 watch.install(app)
 control.install(app)

@@ -105,12 +105,17 @@ def add_dataset(
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
-        version = _send(server, name, source, content_type, options, in_place=in_place)
+        version = send(server, name, source, content_type, options, in_place=in_place)
         if description is not None or tags:
             server.datasets.change(name, description=description, tags=tags)
     if as_json:
         views.print_json(version)
         return
+    added(version)
+
+
+def added(version: Document) -> None:
+    """Print a new version and its warnings."""
     views.CONSOLE.print(
         f"[green]added[/] {version['name']}@{version['version']}: {version['rows']} rows, "
         f"{len(version['columns'])} columns"
@@ -128,16 +133,19 @@ def _check_source(file: str, demo: str | None) -> None:
         )
 
 
-def _send(
+def send(
     server: Client,
     name: str,
     source: str,
-    content_type: str | None,
-    options: ParseOptions,
+    content_type: str | None = None,
+    options: ParseOptions | None = None,
     *,
     in_place: bool = False,
 ) -> Document:
-    """Upload a file or folder, or let the server read a URL, with a progress bar."""
+    """Upload a file or folder, or let the server read a URL, with a progress bar.
+
+    Return the version. Raises BadParameter for a file that cannot be uploaded.
+    """
     if in_place and "://" not in source:
         raise typer.BadParameter("--in-place is for a file at a URL")
     with Progress(
@@ -250,7 +258,7 @@ def replace_dataset(
     """
     options = parse_options(decimal, thousands, nulls, text, header, delimiter)
     with client(url, token) as server:
-        version = _send(server, name, file, content_type, options, in_place=in_place)
+        version = send(server, name, file, content_type, options, in_place=in_place)
         if alias is not None:
             server.datasets.set_alias(name, alias, version["version"])
     if as_json:
