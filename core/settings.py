@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     )
     store_url: str = Field("", description="fsspec URL of the store; empty: the data folder")
     mlflow_url: str = Field("", description="URL of the MLflow server; empty: no mirror")
+    mlflow_token: SecretStr = Field(
+        SecretStr(""), description="bearer token of the MLflow server; empty: it needs none"
+    )
     mlflow_public_url: str = Field("", description="URL of MLflow for a browser")
     mlflow_source: bool = Field(
         False, description="copy the source code of jobs to MLflow, where it cannot be erased"

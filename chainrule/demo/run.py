@@ -14,7 +14,7 @@ from chainrule.client import Client
 from chainrule.demo import digits
 from chainrule.demo.steps import Steps
 from chainrule.stack.errors import StackError
-from chainrule.stack.options import base_env
+from chainrule.stack.options import base_env, mlflow_token
 from chainrule.stack.stack import Stack
 from chainrule.transport import Document
 from core.status import JobStatus
@@ -158,9 +158,13 @@ def _mirrored(server: Client, job_id: str, stack: Stack, steps: Steps) -> tuple[
 def _run(mlflow_url: str, run_id: str | None) -> Document | None:
     if not run_id:
         return None
+    token = mlflow_token()
     try:
         answer = httpx.get(
-            f"{mlflow_url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=5
+            f"{mlflow_url}/api/2.0/mlflow/runs/get",
+            params={"run_id": run_id},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=5,
         )
         run: Document | None = answer.json()["run"] if answer.is_success else None
     except httpx.HTTPError:

@@ -11,11 +11,12 @@ from chainrule.stack.process import Command
 HOST = "127.0.0.1"
 
 
-def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
+def command(folder: Path, port: int, env: Mapping[str, str], token: str = "") -> Command:
     """Return the command of MLflow on a loopback port, with all its files in `folder`.
 
-    `env` is the environment that it inherits. `mlflow server` would start workers and a job runner
-    that outlive a signal. The application under uvicorn is one process that stops cleanly.
+    `env` is the environment that it inherits, `token` what its clients must send. `mlflow server`
+    would start workers and a job runner that outlive a signal. The application under uvicorn is one
+    process that stops cleanly.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = folder / "mlflow.sqlite"
@@ -28,6 +29,8 @@ def command(folder: Path, port: int, env: Mapping[str, str]) -> Command:
         "_MLFLOW_SGI_NAME": "uvicorn",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port},localhost:{port}",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+        "CHAINRULE_MLFLOW_TOKEN": token,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",

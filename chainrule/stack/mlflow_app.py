@@ -1,37 +1,51 @@
-"""The application that uvicorn runs as MLflow: the original one without its assistant.
+"""The application that uvicorn runs as MLflow: the original one behind a guard.
 
 Its tables are created before the port opens, so that the first request does not wait for them, and
 in such a way that a kill does no harm. Only the process of the server imports this module.
 """
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import re
 
+from mlflow.environment_variables import MLFLOW_SERVER_CORS_ALLOWED_ORIGINS
+from mlflow.exceptions import MlflowException
 from mlflow.server import constants, handlers
 from mlflow.server.fastapi_app import app as real
 
 from chainrule.stack.mlflow_database import prepare
+from chainrule.stack.mlflow_guard import Guard
 
-ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
-"""Path of the assistant, which runs commands for any client on this machine."""
+_ROOT = "mlflow-artifacts:/"
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[Scope], Awaitable[None]]
-Receive = Callable[[], Awaitable[Scope]]
 
+def _inside(location: str) -> bool:
+    """Whether a location is below the artifact root of this server."""
+    path = location.removeprefix(_ROOT)
+    parts = re.split(r"[/\\]", path)
+    return path != location and parts[0] not in {"", ".."} and not {*parts, *path} & {*"?#%", ".."}
+
+
+_validate = handlers._validate_storage_location_uri
+
+
+def _validate_inside(location: str, field: str) -> str:
+    """Refuse experiments whose files would lie elsewhere, such as in `file:///home`."""
+    if not _inside(location):
+        raise MlflowException.invalid_parameter_value(
+            f"{field}: files lie in the artifact root of this server; leave it empty"
+        )
+    return str(_validate(location, field))
+
+
+handlers._validate_storage_location_uri = _validate_inside
 prepare(os.environ[constants.BACKEND_STORE_URI_ENV_VAR])
 handlers.initialize_backend_stores(
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR],
     os.environ[constants.REGISTRY_STORE_URI_ENV_VAR],
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR],
 )
-
-
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request, except to the assistant."""
-    if ASSISTANT in scope.get("path", "").lower():
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"not offered here"})
-        return
-    await real(scope, receive, send)
+app = Guard(
+    real,
+    os.environ.get("CHAINRULE_MLFLOW_TOKEN", ""),
+    [origin.strip() for origin in (MLFLOW_SERVER_CORS_ALLOWED_ORIGINS.get() or "").split(",")],
+)

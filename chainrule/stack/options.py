@@ -75,6 +75,7 @@ def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dic
         "CHAINRULE_BROKER_URL": addresses.broker_url,
         "CHAINRULE_STORE_URL": options.store_url,
         "CHAINRULE_MLFLOW_URL": addresses.mlflow_url,
+        "CHAINRULE_MLFLOW_TOKEN": mlflow_token(embedded=not options.mlflow_url),
         "CHAINRULE_MLFLOW_PUBLIC_URL": addresses.mlflow_public_url,
         "CHAINRULE_PUBLIC_URL": os.environ.get("CHAINRULE_PUBLIC_URL") or addresses.api_url,
         "CHAINRULE_HOST": addresses.host,
@@ -87,6 +88,12 @@ def chainrule_env(options: Options, addresses: Addresses, data_dir: Path) -> dic
         slots = int(env.get("CHAINRULE_SLOTS") or 1) * options.workers
         env["CHAINRULE_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots))
     return env
+
+
+def mlflow_token(*, embedded: bool = True) -> str:
+    """Return the token of MLflow: the embedded server has the token of the api, if there is one."""
+    token = os.environ.get("CHAINRULE_MLFLOW_TOKEN", "")
+    return token or (os.environ.get("CHAINRULE_API_TOKEN", "") if embedded else "")
 
 
 def foreign_env() -> dict[str, str]:

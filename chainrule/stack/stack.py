@@ -17,7 +17,14 @@ from chainrule.stack import broker, mlflow, ports
 from chainrule.stack.errors import StackError
 from chainrule.stack.folder import SCARCE_BYTES, Folder
 from chainrule.stack.logs import Logs
-from chainrule.stack.options import TEMPORARY, Addresses, Options, chainrule_env, foreign_env
+from chainrule.stack.options import (
+    TEMPORARY,
+    Addresses,
+    Options,
+    chainrule_env,
+    foreign_env,
+    mlflow_token,
+)
 from chainrule.stack.process import Command, Process
 from chainrule.stack.supervisor import Supervisor, describe
 
@@ -125,7 +132,9 @@ class Stack:
             mlflow_port = ports.claim(mlflow.HOST, self.options.mlflow_port, "--mlflow-port")
             mlflow_url = f"http://{mlflow.HOST}:{mlflow_port}"
             # First, in the background: it takes longest.
-            self._supervisor.add(mlflow.command(folder / "mlflow", mlflow_port, foreign_env()))
+            self._supervisor.add(
+                mlflow.command(folder / "mlflow", mlflow_port, foreign_env(), mlflow_token())
+            )
         public_url = os.environ.get("CHAINRULE_MLFLOW_PUBLIC_URL") or mlflow_url
         broker_url = embedded.url if embedded else self.options.broker_url
         self._addresses = Addresses(host, port, broker_url, mlflow_url, public_url)

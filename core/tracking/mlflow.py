@@ -46,12 +46,18 @@ class MlflowServer:
     """One MLflow server; threads may share it. Every method waits for some seconds at most.
 
     Methods raise UnavailableError when the server does not answer or is overloaded, NotFoundError
-    when it does not have an experiment or run, InvalidError when it refuses a request.
+    when it does not have an experiment or run, InvalidError when it refuses a request. `token` is
+    sent as a bearer, if it is not empty.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._http = httpx.Client(
-            base_url=url.rstrip("/"), timeout=httpx.Timeout(timeout_seconds), trust_env=False
+            base_url=url.rstrip("/"),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx.Timeout(timeout_seconds),
+            trust_env=False,
         )
 
     def close(self) -> None:

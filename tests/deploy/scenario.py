@@ -120,7 +120,7 @@ def main() -> None:
     headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
     with (
         httpx.Client(base_url=os.environ["API_URL"], headers=headers, timeout=60) as api,
-        httpx.Client(base_url=os.environ["MLFLOW_URL"], timeout=60) as mlflow,
+        httpx.Client(base_url=os.environ["MLFLOW_URL"], headers=headers, timeout=60) as mlflow,
     ):
         refused = httpx.get(f"{os.environ['API_URL']}/v1/jobs")
         job = train_one_job(api)

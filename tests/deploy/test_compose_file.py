@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from core.tokens import weakness
 from tests.deploy import compose
 
 ROOT = compose.ROOT
@@ -129,6 +130,22 @@ def test_databases_and_broker_are_not_published() -> None:
         assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].document["ports"])
         assert "outside" in SERVICES[name].document["networks"]
     assert DOCUMENT["networks"]["inside"]["internal"] is True
+
+
+def test_mlflow_is_guarded_and_has_its_own_secrets_only() -> None:
+    mlflow = SERVICES["mlflow"]
+    assert "chainrule.stack.mlflow_app:app" in mlflow.command
+    token = SERVICES["api"].environment["CHAINRULE_API_TOKEN"]
+    assert mlflow.environment["CHAINRULE_MLFLOW_TOKEN"] == token
+    assert mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:5000"
+    ours = {name for name in mlflow.environment if name.startswith("CHAINRULE_")}
+    assert ours == {"CHAINRULE_MLFLOW_TOKEN"}
+    for name in ("scheduler", "worker-cpu", "worker-gpu"):
+        assert SERVICES[name].environment["CHAINRULE_MLFLOW_TOKEN"] == token
+
+
+def test_tokens_of_a_filled_in_example_are_strong() -> None:
+    assert weakness(SERVICES["api"].environment["CHAINRULE_API_TOKEN"]) is None
 
 
 def test_gpu_worker_waits_for_its_profile() -> None:

@@ -62,7 +62,8 @@ class Mirror(ABC, Generic[S]):
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self.server = MlflowServer(settings.mlflow_url) if settings.mlflow_url else None
+        url, token = settings.mlflow_url, settings.mlflow_token.get_secret_value()
+        self.server = MlflowServer(url, token) if url else None
         self._answered = False
         self._pause = 1.0
         self._ask_at = 0.0

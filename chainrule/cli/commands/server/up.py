@@ -10,7 +10,7 @@ import typer
 
 from chainrule.stack import logs
 from chainrule.stack.errors import StackError
-from chainrule.stack.options import Options
+from chainrule.stack.options import Options, mlflow_token
 from chainrule.stack.stack import Stack
 
 _WATCH_SECONDS = 1.0
@@ -103,6 +103,8 @@ def _stay(stack: Stack, printer: logs.Logs, ending: threading.Event) -> None:
     printer.say("chainrule", f"  api      {addresses.api_url}")
     printer.say("chainrule", f"  docs     {addresses.api_url}/docs")
     printer.say("chainrule", f"  MLflow   {addresses.mlflow_public_url}  (coming up)")
+    if mlflow_token():
+        printer.say("chainrule", "  MLflow asks for any name, and for the token as the password")
     printer.say("chainrule", "Ctrl-C ends everything")
     answered = False
     while not ending.wait(_WATCH_SECONDS):
