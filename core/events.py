@@ -1,5 +1,6 @@
 """The events of training, evaluation and scoring. Equal seeds give equal events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -139,6 +140,21 @@ def best_label(epoch: int | None, metric: str | None) -> str:
     """Say which epoch of a job was best: `epoch 12 by valid/loss`; empty if it is not known."""
     by = f" by {metric}" if metric else ""
     return f"epoch {epoch}{by}" if epoch else ""
+
+
+def baseline_warning(baseline: Mapping[str, Any] | None) -> str | None:
+    """Say that a model is no better than the trivial baseline; None if it is, or is not known.
+
+    `baseline` is what `core.training.diagnostics.baseline` documents.
+    """
+    if not baseline or baseline["better"]:
+        return None
+    value, trivial = (float(baseline[name]) for name in ("value", "baseline_value"))
+    return (
+        f"the model is no better than predicting the {baseline['prediction']} of the training "
+        f"rows for every row: {baseline['metric']} {value:.4g}, against {trivial:.4g} "
+        f"({baseline['rows']:,} rows)"
+    )
 
 
 _KINDS: dict[str, type[Event]] = {

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from api.resources.base import Metrics, Read, metrics_in
+from api.resources.base import Metrics, Number, Read, metrics_in
 from api.resources.mlflow_url import page_url
 from core import jobs
 from core.db import tables
+from core.events import baseline_warning
 from core.settings import Settings
 from core.status import AttemptStatus, JobKind, JobStatus
 
@@ -29,6 +30,17 @@ class Attempt(Read):
     peak_memory_bytes: int | None = None
     resumed_from_step: int = Field(0, description="step of the checkpoint that it started from")
     versions: dict[str, Any] | None = None
+
+
+class Baseline(Read):
+    """The trivial baseline, which predicts the same for every row, and a model on the same rows."""
+
+    metric: Annotated[str, Field(examples=["test/accuracy"])]
+    rows: int
+    value: Annotated[Number, Field(description="the metric of the model")]
+    baseline_value: Annotated[Number, Field(description="the metric of the baseline")]
+    prediction: Annotated[str, Field(examples=["majority class", "mean"])]
+    better: Annotated[bool, Field(description="whether the model is better than the baseline")]
 
 
 class JobSummary(Read):
@@ -70,6 +82,10 @@ class JobSummary(Read):
     predictions_digest: str | None = Field(
         None, description="SHA-256 of the predictions of the job"
     )
+    baseline: Baseline | None = Field(
+        None, description="comparison with a model that predicts the same for every row"
+    )
+    warnings: list[str] = Field([], description="what is suspicious about the result")
     reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
     cause: dict[str, Any] | None = Field(None, description="why the job failed")
     cancel_requested_at: datetime | None = None
@@ -140,6 +156,8 @@ def _derived(row: tables.Job, settings: Settings) -> dict[str, Any]:
         "best_metrics": metrics_in(progress.get("best")),
         "best_epoch": progress.get("best_epoch") or result.get("best_epoch"),
         "best_metric": progress.get("best_metric"),
+        "baseline": result.get("baseline") or None,
+        "warnings": [text for text in [baseline_warning(result.get("baseline"))] if text],
         **{name: result.get(name) for name in ("weights_digest", "predictions_digest", "reason")},
         "mlflow_url": page_url(settings, mlflow_experiment_id, f"/runs/{run_id}")
         if run_id

@@ -87,6 +87,8 @@ def conclude(job: Document, console: Console) -> None:
     console.print(views.status(job), views.metrics(job.get("last_metrics") or {}), soft_wrap=True)
     if best := views.best(job):
         console.print("best", best, soft_wrap=True)
+    for warning in job.get("warnings") or ():
+        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     cause = views.cause(job.get("cause"))
     if cause:
         console.print(escape(cause), soft_wrap=True)

@@ -18,6 +18,9 @@ Target: TypeAlias = Literal["class", "classes", "binary", "number", "distributio
 `distribution`: the probability of each class.
 """
 
+TINY_SHARE = 1e-7
+"""Replaces the share of a class that does not occur."""
+
 SMALLEST = 1e-30
 """Added to sums of weights so that a batch whose weights are all 0 gives no division by 0."""
 
@@ -73,6 +76,35 @@ class Loss(Family):
     def is_fitted(self) -> bool:
         """Whether `forward` can be called: no setting still depends on the training data."""
         return True
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile of number targets that suits it best as a constant; None for the mean."""
+        return None
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether some classes count more than others."""
+        return False
+
+    def constant(self, target: Array, outputs: int, weight: Array | None = None) -> Array:
+        """Return the outputs `(outputs,)` that fit the targets best if they must be all the same.
+
+        NumPy arrays: `target (samples, ...)`, and `weight (samples,)` above 0.
+        """
+        if self.target == "class":
+            shares = np.bincount(target, weight, minlength=outputs) / len(target)
+        else:
+            flat = target.reshape(len(target), -1).astype(np.float64)
+            if self.quantile is not None:
+                return np.quantile(flat, self.quantile, axis=0)
+            shares = np.average(flat, axis=0, weights=weight)
+        if self.target == "number":
+            return shares
+        logs: Array = np.log(np.maximum(shares, TINY_SHARE))
+        return (
+            logs - np.log(np.maximum(1 - shares, TINY_SHARE)) if self.target == "binary" else logs
+        )
 
     def check(self, shape: Shape) -> None:
         """Raise ShapeError if outputs of feature shape `shape` do not fit the hyperparameters."""

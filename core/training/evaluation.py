@@ -1,23 +1,33 @@
 """Loss and metrics of a network on rows it is not trained on."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from core.nn.array import Array
+from core.nn.array import Array, Shape
 from core.nn.layer import Scope
 from core.nn.loss import SMALLEST, Loss
 from core.nn.metric import Metric, Tally
-from core.nn.network import BoundNetwork
 from core.training.dataset_types import Part
 
 NUMBERS = 2**20
 """Input numbers of one forward pass for evaluation; it takes at least one row."""
 
 
+class Predictor(Protocol):
+    """What is evaluated: a network, or a stack of networks."""
+
+    xp: Any
+    stack: Shape
+    dtype: Any
+
+    def forward(self, x: Array) -> tuple[Array, Any]:
+        """The raw outputs for rows `x (*stack, rows, ...)`, and something unused."""
+
+
 def evaluate(
-    network: BoundNetwork, loss: Loss, metrics: tuple[Metric, ...], part: Part, scope: Scope
+    network: Predictor, loss: Loss, metrics: tuple[Metric, ...], part: Part, scope: Scope
 ) -> dict[str, Array]:
     """Loss and metrics over all rows of `part`, each of shape `stack`.
 

@@ -1,7 +1,8 @@
 """Trains a network, or a stack of them, until each ends: events, checkpoints, models."""
 
+import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -24,11 +25,14 @@ from core.nn.array import Array, to_host
 from core.shortage import shortage
 from core.spec import TrainingSpec
 from core.training import checkpoint
+from core.training.diagnostics.baseline import compare
 from core.training.diagnostics.divergence import diagnose
 from core.training.evaluation import evaluate
 from core.training.model import weights_digest
 from core.training.stopping_criteria import StoppingCriteria
 from core.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -308,6 +312,7 @@ class Run:
             valid | test
             for valid, test in zip(self._evaluate("valid"), self._evaluate("test"), strict=True)
         ]
+        baselines = self._baselines(metrics)
         weights, state = to_host(trainer.network.weights), to_host(trainer.network.state)
         for row, reason in reasons.items():
             member, chosen = self.members[row], (row,) if trainer.stack else ()
@@ -320,12 +325,20 @@ class Run:
                 metrics[row],
                 str(path),
                 digest,
-                member.criteria.summary(),
+                {**member.criteria.summary(), "baseline": baselines[row]},
                 {} if trainer.stack else self._examine(trainer),
                 network=member.number,
             )
         trainer.network.weights[...], trainer.network.state[...] = current
         self._leave(set(reasons))
+
+    def _baselines(self, reports: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, Any]]:
+        """Comparisons of the networks with the trivial baseline; none must fail a training."""
+        try:
+            return compare(self.trainer, reports)
+        except Exception as error:
+            log.warning("no comparison with a baseline: %s: %s", type(error).__name__, error)
+            return [{} for _ in reports]
 
     def _leave(self, rows: set[int]) -> None:
         """Continue without these networks of the stack; the others train as before."""

@@ -29,6 +29,13 @@ DIGITS_CSV = Path(__file__).parents[2] / "examples" / "digits.csv"
 LONG: dict[str, Any] = {"epochs": 1_000_000, "report_steps": 50}
 """A job that trains until it is stopped."""
 
+CONSTANT_NETWORK: list[dict[str, Any]] = [
+    {"kind": "dense", "units": 4, "weight_initializer": {"kind": "zeros"}},
+    {"kind": "relu"},
+    {"kind": "dense", "units": 10},
+]
+"""Layers that learn nothing but a constant."""
+
 
 class Bench:
     """A node with one slot on databases and folders of its own."""

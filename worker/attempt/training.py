@@ -16,6 +16,7 @@ from core.events import (
     StackReported,
     TrainingEnded,
     TrainingFailed,
+    baseline_warning,
 )
 from core.jobs import End
 from core.spec import JobSpec
@@ -132,6 +133,10 @@ class Training(Task):
         self.step = event.step
         if (text := line(event, self._spec)) is not None:
             self._recorder.log(text)
+        if isinstance(event, TrainingEnded):
+            warning = baseline_warning(event.details.get("baseline"))
+            if warning is not None:
+                self._recorder.log(warning, "warning")
         if isinstance(event, TrainingEnded | TrainingFailed):
             self._ended[self._members.claims[event.network].job_id] = event
 

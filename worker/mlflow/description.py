@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core import jobs, sweeps
 from core.db.tables import DatasetVersion, Job, Source, Sweep
 from core.db.types import to_milliseconds
-from core.events import best_label
+from core.events import baseline_warning, best_label
 from core.settings import Settings
 from core.status import JobKind, JobStatus, SweepStatus
 from core.tracking import (
@@ -124,6 +124,7 @@ def _status_tags(job: Job) -> dict[str, str]:
         "chainrule.reason": str(result.get("reason", "")),
         "chainrule.best_epoch": str(progress.get("best_epoch") or ""),
         "chainrule.best_metric": str(progress.get("best_metric") or ""),
+        "chainrule.warning": baseline_warning(result.get("baseline")) or "",
         "chainrule.cause": json.dumps(job.cause) if job.cause else "",
     }
 
@@ -164,7 +165,7 @@ def _sweep_description(sweep: Sweep, settings: Settings) -> RunDescription:
 
 
 def _job_note(job: Job, settings: Settings) -> str:
-    """The text at the top of a run's page: description, cause of failure, best epoch, link."""
+    """The text at the top of a run's page: description, cause, best epoch, warning, link."""
     parts = [str(job.spec.get("description") or "")]
     if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         cause = str(job.cause.get("message") or job.cause.get("kind") or "")
@@ -172,6 +173,8 @@ def _job_note(job: Job, settings: Settings) -> str:
     progress = job.progress or {}
     if best := best_label(progress.get("best_epoch"), progress.get("best_metric")):
         parts.append(f"**best:** {best}")
+    if warning := baseline_warning((job.result or {}).get("baseline")):
+        parts.append(f"**warning:** {warning}")
     return _paragraphs([*parts, _link("job", job.id, settings)])
 
 

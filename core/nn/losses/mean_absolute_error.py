@@ -22,3 +22,7 @@ class MeanAbsoluteError(PointwiseLoss):
         dy = xp.subtract(y, target, out=scope.buffer("dy", y.shape))
         each = xp.abs(dy, out=scope.buffer("each", y.shape))
         return each, xp.sign(dy, out=dy)
+
+    @property
+    def quantile(self) -> float:
+        return 0.5

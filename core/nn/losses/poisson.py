@@ -2,9 +2,12 @@
 
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from core.family import member
 from core.nn.array import Array
 from core.nn.layer import Scope
+from core.nn.loss import SMALLEST
 from core.nn.measures.pointwise import PointwiseLoss
 
 
@@ -29,3 +32,6 @@ class Poisson(PointwiseLoss):
 
     def prediction(self, y: Array, scope: Scope) -> Array:
         return scope.xp.exp(y)
+
+    def constant(self, target: Array, outputs: int, weight: Array | None = None) -> Array:
+        return np.log(np.maximum(super().constant(target, outputs, weight), SMALLEST))

@@ -29,3 +29,7 @@ class Quantile(PointwiseLoss):
         dy = xp.greater(error, 0, out=scope.buffer("dy", y.shape))
         dy -= level
         return xp.multiply(error, dy, out=scope.buffer("each", y.shape)), dy
+
+    @property
+    def quantile(self) -> float:
+        return self.level

@@ -29,6 +29,10 @@ class ClassLoss(Loss):
     def is_fitted(self) -> bool:
         return self.class_weights != "balanced"
 
+    @property
+    def weighs_classes(self) -> bool:
+        return self.class_weights is not None
+
     def check(self, shape: Shape) -> None:
         check_classes(self.class_weights, shape)
 
@@ -71,6 +75,10 @@ class WeightedBinaryLoss(BinaryLoss):
     @property
     def is_fitted(self) -> bool:
         return self.positive_weight != "balanced"
+
+    @property
+    def weighs_classes(self) -> bool:
+        return self.positive_weight != 1
 
     @property
     def ones_weight(self) -> float:

@@ -63,6 +63,31 @@ def test_a_finished_job_shows_the_digest_of_its_weights(everywhere: Http, pets_m
     assert job["finished_at"] >= job["started_at"] >= job["created_at"]
 
 
+def test_a_model_that_learned_nothing_is_warned_about(everywhere: Http) -> None:
+    def finished(**changes: Any) -> dict[str, Any]:
+        claim = everywhere.claimed(everywhere.submitted()["id"])
+        baseline = {
+            "metric": "test/accuracy", "rows": 40, "value": 0.5, "baseline_value": 0.75,
+            "prediction": "majority class", "better": False, **changes,
+        }  # fmt: skip
+        result = {"baseline": baseline}
+        with transaction(everywhere.app.state.context.engine) as session:
+            jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+        job: dict[str, Any] = everywhere.get(f"/v1/jobs/{claim.job_id}").json()
+        return job
+
+    job = finished()
+    assert job["baseline"]["baseline_value"] == 0.75
+    assert job["warnings"] == [
+        "the model is no better than predicting the majority class of the training rows for every "
+        "row: test/accuracy 0.5, against 0.75 (40 rows)"
+    ]
+    assert finished(value=0.9, better=True)["warnings"] == []
+    assert "test/loss nan" in finished(value=math.nan, metric="test/loss")["warnings"][0]
+    listed = everywhere.get("/v1/jobs").json()["items"]
+    assert [len(item["warnings"]) for item in listed] == [1, 0, 1]
+
+
 def test_metrics_are_points_and_a_cursor_goes_on(everywhere: Http) -> None:
     claim = everywhere.claimed(everywhere.submitted()["id"])
     path = f"/v1/jobs/{claim.job_id}/metrics"

@@ -1,5 +1,6 @@
 """The command line starts fast, teaches, and says what is wrong in words."""
 
+import io
 import json
 import os
 import signal
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from chainrule.cli import predictions, views
+from chainrule.cli import predictions, progress, views
 from chainrule.cli.app import app, main
 from chainrule.cli.commands.datasets.parsing import parse_options
 from chainrule.cli.dataset_pages import show_warnings
@@ -205,6 +207,21 @@ def test_the_best_epoch_is_shown_with_the_metric_that_it_is_best_by() -> None:
     assert views.best({**job, "best_metric": None}) == "epoch 12: valid/accuracy 0.75"
     assert views.best({**job, "best_epoch": None}) == "valid/accuracy 0.75"
     assert views.best({"best_metrics": {}}) == ""
+
+
+def test_the_end_of_a_job_shows_its_best_epoch_and_warnings() -> None:
+    shown = io.StringIO()
+    job = {
+        "status": "finished", "last_metrics": {"test/accuracy": 0.5}, "best_epoch": 3,
+        "best_metric": "valid/loss", "best_metrics": {"valid/loss": 1.25},
+        "warnings": ["the model is no better than [x]"],
+    }  # fmt: skip
+    progress.conclude(job, Console(file=shown, width=200))
+    assert shown.getvalue().splitlines() == [
+        "finished test/accuracy 0.5",
+        "best epoch 3 by valid/loss: valid/loss 1.25",
+        "warning: the model is no better than [x]",
+    ]
 
 
 def test_json_output_is_json(

@@ -258,3 +258,32 @@ def test_class_weights_must_fit_the_outputs() -> None:
 def test_what_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Loss).validate_python(wrong)
+
+
+EXACT = {
+    "binary_cross_entropy", "categorical_cross_entropy", "cross_entropy", "grouped_cross_entropy",
+    "half_squared_error", "kl_divergence", "mean_absolute_error", "mean_squared_error", "poisson",
+    "quantile", "sum_of_squares",
+}  # fmt: skip
+"""Losses whose best constant has a formula; for the others it is close to it."""
+PLAIN = [
+    (loss, shape)
+    for loss, shape in CASES
+    if loss.kind in EXACT and not loss.weighs_classes and not getattr(loss, "label_smoothing", 0)
+]
+
+
+@pytest.mark.parametrize(("loss", "shape"), PLAIN, ids=map(name, PLAIN))
+def test_no_other_constant_is_better(loss: Any, shape: Any) -> None:
+    _, target, _ = data(loss, (200,), shape)
+    target = abs(target) if loss.kind == "poisson" else target
+    scope, rng = scope_for(shape), np.random.default_rng(1)
+    constant = loss.constant(target, int(np.prod(shape))).reshape(shape)
+
+    def loss_of(outputs: Any) -> float:
+        y = np.broadcast_to(outputs, (len(target), *shape)).copy()
+        return float(loss.forward(y, target, scope)[0])
+
+    best = loss_of(constant)
+    for _ in range(20):
+        assert loss_of(constant + 0.1 * rng.normal(size=shape)) >= best - 1e-9

@@ -15,7 +15,7 @@ from core.spec.job import DIGITS
 from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
 from tests.support.present import present
-from tests.support.worker_cases import LONG, Bench, until
+from tests.support.worker_cases import CONSTANT_NETWORK, LONG, Bench, until
 
 DATA = cast(dict[str, Any], DIGITS["data"])
 
@@ -48,6 +48,14 @@ def test_a_job_is_trained_and_finished(bench: Bench, tmp_path: Path) -> None:
     assert lines[-1].startswith("training ended at step 135: all epochs are done; ")
     best_epoch = present(job.progress)["best_epoch"]
     assert lines[-1].endswith(f"; best was epoch {best_epoch} by valid/loss")
+
+
+def test_a_model_that_learned_nothing_is_warned_about_in_the_log(bench: Bench) -> None:
+    job_id = bench.submit(epochs=1, network=CONSTANT_NETWORK)
+    bench.slot.work(job_id)
+    assert not bench.result(job_id)["baseline"]["better"]
+    (warning,) = [line for line in bench.log_lines(job_id) if "no better than" in line]
+    assert "predicting the majority class of the training rows" in warning
 
 
 def test_what_waits_is_taken_without_another_message(bench: Bench) -> None:

@@ -18,7 +18,7 @@ from core.training.model import TrainedModel
 from tests.support.isolated.process import scored
 from tests.support.present import present
 from tests.support.trackers import Tracker
-from tests.support.worker_cases import DIGITS_CSV, LONG, Bench, until
+from tests.support.worker_cases import CONSTANT_NETWORK, DIGITS_CSV, LONG, Bench, until
 from worker.mlflow.jobs import JobMirror
 
 
@@ -150,6 +150,15 @@ def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
     files = {file["path"] for file in tracker.get("artifacts/list", run_id=run_id)["files"]}
     assert {"spec.json", "evaluation.csv", "confusion.svg"} <= files
     assert "model" not in files
+
+
+def test_a_model_that_learned_nothing_has_a_warning(site: Bench, tracker: Tracker) -> None:
+    job_id = site.submit(epochs=1, experiment="constant", network=CONSTANT_NETWORK)
+    site.slot.work(job_id)
+    until(lambda: mirrored(site, job_id))
+    tags = {t["key"]: t["value"] for t in tracker.run(run_of(site, job_id))["data"]["tags"]}
+    assert "no better than predicting the majority class" in tags["chainrule.warning"]
+    assert f"**warning:** {tags['chainrule.warning']}" in tags["mlflow.note.content"]
 
 
 def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker) -> None:

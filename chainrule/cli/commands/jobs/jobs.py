@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from chainrule.cli import views
 from chainrule.cli.files import RowsFile, read_object, read_rows
@@ -130,6 +131,7 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("passed", views.passed(job)),
             ("last", views.metrics(job.get("last_metrics") or {})),
             ("best", views.best(job)),
+            ("warning", Text("\n".join(job.get("warnings") or ()), style="yellow")),
             ("took", views.duration(job.get("started_at"), job.get("finished_at"))),
             ("weights", job.get("weights_digest") or ""),
             ("model of", job.get("model_job_id") or ""),
