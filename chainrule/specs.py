@@ -50,7 +50,7 @@ def first_spec(version: Document, target: str | None = None) -> Document:
         data["features"] = [column["name"] for column in features]
     if columns[name]["nulls"]:
         data["query"] = f'"{name}":*'
-    if steps := list(_steps(features)):
+    if steps := list(_steps(features, _dates(version))):
         data["prepare"] = steps
     divided = version["rows"] >= FEWEST_ROWS
     shares = (0.8, 0.1, 0.1) if divided else (1, 0, 0)
@@ -89,17 +89,32 @@ def _classes(column: Document, rows: int) -> int | None:
 
 def _is_feature(column: Document, target: str, version: Document) -> bool:
     warnings = version.get("warnings", [])
-    unnamed = {warning["column"] for warning in warnings if warning["named_only"]}
+    unnamed = {w["column"] for w in warnings if w["named_only"] and not _is_iso_date(w)}
     return (
         column["name"] != target
         and column["name"] not in unnamed
         and column["nulls"] < version["rows"]
-        and (column["dtype"] != "string" or column["classes"] is not None)
+        and (
+            column["dtype"] != "string"
+            or column["classes"] is not None
+            or column["name"] in _dates(version)
+        )
     )
 
 
-def _steps(features: list[Document]) -> Iterator[Document]:
-    """Steps that fill empty cells, and encode text."""
+def _dates(version: Document) -> set[str]:
+    """The columns that hold dates."""
+    return {w["column"] for w in version.get("warnings", []) if _is_iso_date(w)}
+
+
+def _is_iso_date(warning: Document) -> bool:
+    """Whether a warning is about a column of dates that begin with the year."""
+    first = warning["examples"][0]["value"] if warning["examples"] else ""
+    return warning["kind"] == "dates" and re.match(r"\s*\d{4}-", first) is not None
+
+
+def _steps(features: list[Document], dates: set[str]) -> Iterator[Document]:
+    """Steps that fill empty cells, and encode dates and text."""
     texts = [column for column in features if column["dtype"] == "string"]
     gaps = [column["name"] for column in texts if column["nulls"]]
     if gaps:
@@ -107,7 +122,9 @@ def _steps(features: list[Document]) -> Iterator[Document]:
     numbers = [column for column in features if column not in texts]
     if gaps := [c["name"] for c in numbers if c["nulls"] or c["not_finite"]]:
         yield {"kind": "impute", "strategy": "median", "columns": gaps}
-    if texts:
+    if days := [column["name"] for column in texts if column["name"] in dates]:
+        yield {"kind": "date", "columns": days}
+    if len(texts) > len(days):
         yield {"kind": "one_hot"}
 
 

@@ -191,8 +191,8 @@ def _preparation(
         if feature.text and feature.name not in unnamed:
             yield FieldError(
                 "data.features",
-                f"column {feature.name!r} holds text: encode it with a one_hot, ordinal or hashing "
-                "step in data.prepare, or set data.features without it",
+                f"column {feature.name!r} holds text: encode it with a one_hot, ordinal, hashing "
+                "or date step in data.prepare, or set data.features without it",
             )
 
 

@@ -52,6 +52,11 @@ CASES: dict[str, dict[str, Any]] = {
         "name": [f"person {place}" for place in range(ROWS)],
         "label": KINDS,
     },
+    "dates": {
+        "when": [f"2026-{place % 12 + 1:02}-01T08:00:00Z" for place in range(ROWS)],
+        "kind": KINDS,
+        "y": NUMBERS,
+    },
     "rows without a target": {"x": NUMBERS, "the label": GAPS},
     "an image": {"image": np.arange(ROWS * 16) % 7, "label": KINDS},
     "several numbers to predict": {"x": NUMBERS, "y": np.arange(ROWS * 16) / 7},

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from core.data.ingest.notation import NOTATIONS, PLAIN, Counts, best, counts, likely
 from core.data.ingest.type_inference import TOKENS
 from core.data.table.column_warnings import CellExample, ColumnWarning
+from core.data.table.dates import PATTERNS, DateFormat
 from core.data.table.schema import MAX_CLASSES, TEXT, ColumnSchema, DatasetSchema
 
 FEWEST_ROWS = 20
@@ -25,6 +26,12 @@ LEAST_SHARE = 0.1
 
 MOST_EXAMPLES = 3
 EXAMPLE_CHARACTERS = 40
+DATES_SHARE = 0.95
+"""The share of dates among the cells of a column of dates: others may be missing or wrong."""
+
+_DATED = r"^\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?:[T ,]|\s*$)"
+"""A superset of the formats of dates, which most text fails at once."""
+
 IDENTIFIER = re.compile(
     r"(?i:^(?:unnamed: ?\d+|index|row|id|key|uuid|guid)$|[_\-. ](?:id|key|uuid|guid)$)|[a-z]I[dD]$"
 )
@@ -38,6 +45,8 @@ class _Text:
     counts: Counts = field(default_factory=lambda: dict.fromkeys(NOTATIONS, 0))
     numbers: list[CellExample] = field(default_factory=list)
     words: list[CellExample] = field(default_factory=list)
+    dates: dict[DateFormat, int] = field(default_factory=lambda: dict.fromkeys(PATTERNS, 0))
+    first: list[CellExample] = field(default_factory=list)
     marks: list[CellExample] = field(default_factory=list)
     marked: int = 0
 
@@ -68,6 +77,9 @@ def _of_column(
         return
     if column.classes is not None and len(column.classes) < 2:
         yield from _constant(column, column.classes[0] if column.classes else None, rows)
+        return
+    if any(count >= DATES_SHARE * present for count in text.dates.values()):
+        yield _dates(column.name, text)
         return
     if column.name not in declared:
         yield from _numbers_as_text(column.name, text, present)
@@ -133,6 +145,21 @@ def _numbers_as_text(name: str, text: _Text, present: int) -> Iterator[ColumnWar
     )
 
 
+def _dates(name: str, text: _Text) -> ColumnWarning:
+    most = max(text.dates.values())
+    forms = [form for form, count in text.dates.items() if count == most]
+    return ColumnWarning(
+        column=name,
+        kind="dates",
+        message=(
+            f"holds dates, such as {text.first[0].value!r}: leave it out, or turn it into numbers "
+            f"with a date step in data.prepare (format {' or '.join(forms)})"
+        ),
+        examples=tuple(text.first),
+        named_only=True,
+    )
+
+
 def _null_marks(name: str, text: _Text) -> Iterator[ColumnWarning]:
     if not text.marked:
         return
@@ -188,7 +215,17 @@ def _add(text: _Text, column: pa.Array, row: int) -> None:
     marked = pc.and_(missing, pc.is_valid(column))
     text.marked += pc.sum(marked).as_py() or 0
     words = pc.and_(pc.is_valid(column), pc.invert(pc.or_(numbers, missing)))
-    for examples, chosen in ((text.numbers, numbers), (text.words, words), (text.marks, marked)):
+    dated = pc.fill_null(pc.match_substring_regex(column, _DATED), False)
+    candidates = column.filter(dated)
+    for form, pattern in PATTERNS.items():
+        matches = pc.match_substring_regex(candidates, pattern)
+        text.dates[form] += pc.sum(matches).as_py() or 0
+    for examples, chosen in (
+        (text.numbers, numbers),
+        (text.words, words),
+        (text.marks, marked),
+        (text.first, dated),
+    ):
         for place in pc.indices_nonzero(chosen)[: MOST_EXAMPLES - len(examples)].to_pylist():
             value = column[place].as_py()[:EXAMPLE_CHARACTERS]
             examples.append(CellExample(row=row + place + 1, value=value))

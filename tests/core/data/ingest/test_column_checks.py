@@ -42,6 +42,11 @@ def cells(*words: str) -> list[str]:
         (np.arange(ROWS)[::-1] * 3, "customer_id", "identifier"),
         (np.arange(ROWS), "PassengerId", "identifier"),
         (np.arange(ROWS), "Unnamed: 0", "identifier"),
+        (cells("2026-01-31", "2026-02-01 10:30:00", "2026-02-01T10:30:00Z"), "x", "dates"),
+        (cells("31.1.2026", "1/2/2026 7:15"), "x", "dates"),
+        (pa.array(np.arange(ROWS), pa.timestamp("ms")), "x", "dates"),
+        (pa.array(np.arange(ROWS), pa.timestamp("us", "Europe/Berlin")), "x", "dates"),
+        (pa.array(np.arange(ROWS, dtype=np.int32), pa.date32()), "x", "dates"),
     ],
 )
 def test_a_column_that_a_job_must_name(tmp_path: Path, values: Any, name: str, kind: str) -> None:
@@ -69,6 +74,8 @@ def test_a_column_that_is_only_reported(tmp_path: Path, values: Any, kind: str) 
         (cells("a", "b", "c"), "x"),
         (cells("a", "b", "c")[:3], "id"),
         (np.arange(ROWS) % 7, "group_id"),
+        (cells("2026-01-31", "soon", "later"), "x"),
+        (cells("10.0.0.1", "10.0.0.2"), "x"),
         (np.arange(ROWS) * 2, "paid"),
         (np.arange(ROWS) * 0.5, "id"),
         (np.arange(10), "id"),
@@ -95,6 +102,23 @@ def test_examples_name_rows_and_values(tmp_path: Path) -> None:
     assert [(e.row, e.value) for e in marks.examples] == [(63, "?"), (67, "?"), (71, "?")]
     assert "holds '?' in 15 cells" in marks.message
     assert "nulls=?" in marks.message
+
+
+@pytest.mark.parametrize(
+    ("values", "forms"),
+    [
+        (cells("2026-01-31"), "iso"),
+        (cells("31.1.2026", "1.1.2026"), "day_first"),
+        (cells("1/31/2026", "1/1/2026"), "month_first"),
+        (cells("1/2/2026", "2/3/2026"), "day_first or month_first"),
+    ],
+)
+def test_a_warning_about_dates_names_their_format(
+    tmp_path: Path, values: list[str], forms: str
+) -> None:
+    values = [*values, values[0].replace("31", "30")]
+    [warning] = warnings(tmp_path / "x.arrow", values)
+    assert f"(format {forms})" in warning.message
 
 
 def test_declared_text_may_hold_numbers(tmp_path: Path) -> None:

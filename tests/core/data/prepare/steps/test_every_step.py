@@ -1,5 +1,6 @@
 """What every step of preparation keeps to, and what each makes of known cells."""
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from core.data.prepare.pipeline import ColumnCellError, Pipeline
 from core.data.prepare.plan import objections, plan
 from core.data.prepare.preparation import CellError, Cells, Feature, Preparation
 from core.data.prepare.steps.clip import Clip
+from core.data.prepare.steps.date import Date
 from core.data.prepare.steps.hashing import Hashing
 from core.data.prepare.steps.impute import Impute
 from core.data.prepare.steps.log import Log
@@ -136,9 +138,62 @@ def test_log_clip_and_rescale() -> None:
     assert through(Rescale(), pixels).dtype == np.float32
 
 
+def test_parts_of_dates() -> None:
+    dates = words("2026-01-31 06:30", "2026-02-01T00:00:00+02:00", "2026-12-31")
+    step = Date(
+        columns=("x",),
+        parts=("year", "month", "day", "weekday", "hour", "elapsed"),
+        cyclic=False,
+    )
+    np.testing.assert_allclose(
+        through(step, dates),
+        [
+            [2026, 1, 31, 5, 6.5, 0],
+            [2026, 2, 1, 6, 0, 15.5 / 24],
+            [2026, 12, 31, 3, 0, 334 - 6.5 / 24],
+        ],
+    )
+    later = step.apply(words("2026-01-30 06:30"), step.learn(dates))
+    assert later[0].tolist() == [2026, 1, 30, 4, 6.5, -1]
+
+
+def test_parts_that_begin_again_are_places_on_a_circle() -> None:
+    step = Date(columns=("x",), parts=("month", "hour"))
+    x = through(step, words("2026-12-01 23:59:59", "2026-01-01 00:00", "2026-07-01 12:00"))
+    december, january, july = x
+    np.testing.assert_allclose(np.hypot(x[:, ::2], x[:, 1::2]), 1)
+    assert np.linalg.norm(december - january) < 0.6
+    assert np.linalg.norm(july - january) > 2.5
+    np.testing.assert_allclose(january, [math.sin(math.pi / 6), math.cos(math.pi / 6), 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("iso", "2026-02-30"),
+        ("iso", "31.1.2026"),
+        ("iso", "2026-01-31 25:00"),
+        ("day_first", "1/31/2026"),
+        ("month_first", "31/1/2026"),
+        ("iso", "soon"),
+    ],
+)
+def test_what_is_no_date_is_named_by_its_row(form: Any, text: str) -> None:
+    step = Date(columns=("x",), format=form)
+    good = {"iso": "2026-01-31", "day_first": "31.1.2026", "month_first": "1/31/2026 7:00"}[form]
+    with pytest.raises(CellError, match=f"'{text}' is no date of the format {form}") as caught:
+        step.learn(words(good, text))
+    assert caught.value.row == 1
+    with pytest.raises(CellError, match="put an impute step before"):
+        step.learn(words(None))
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [
+        ({"kind": "date"}, "columns"),
+        ({"kind": "date", "columns": []}, "columns"),
+        ({"kind": "date", "columns": ["x"], "parts": ["hour", "hour"]}, "listed twice"),
         ({"kind": "min_max", "low": 1, "high": 1}, "low must be below high"),
         ({"kind": "clip", "low": 2, "high": 1}, "low must not be above high"),
         ({"kind": "impute", "strategy": "constant"}, "value goes with the strategy constant"),
