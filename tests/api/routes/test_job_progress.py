@@ -72,7 +72,7 @@ def test_a_model_that_learned_nothing_is_warned_about(everywhere: Http) -> None:
         }  # fmt: skip
         result = {"baseline": baseline}
         with transaction(everywhere.app.state.context.engine) as session:
-            jobs.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
+            single.finish(session, claim.job_id, 1, JobStatus.FINISHED, result=result)
         job: dict[str, Any] = everywhere.get(f"/v1/jobs/{claim.job_id}").json()
         return job
 
