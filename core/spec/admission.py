@@ -46,7 +46,7 @@ def check(
 
     `warnings` are those of the dataset version: some columns must be named to be features.
     """
-    errors = list(_columns(spec, schema, _unnamed(spec, named_only(warnings))))
+    errors = list(_columns(spec, schema, _unnamed(spec, schema, named_only(warnings))))
     if not errors:
         errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
         errors += [*check_targets(spec, schema), *check_sample_weight(spec, schema)]
@@ -96,12 +96,15 @@ def prepared(spec: JobSpec, schema: DatasetSchema) -> tuple[Feature, ...]:
     return plan(spec.data.prepare, raw(spec, schema)).features
 
 
-def _unnamed(spec: JobSpec, flagged: Mapping[str, ColumnWarning]) -> dict[str, ColumnWarning]:
+def _unnamed(
+    spec: JobSpec, schema: DatasetSchema, flagged: Mapping[str, ColumnWarning]
+) -> dict[str, ColumnWarning]:
     """The warnings about columns that are features by default only."""
     if spec.data.features is not None:
         return {}
-    named = {*spec.data.apart, *(name for step in spec.data.prepare for name in step.columns)}
-    return {name: warning for name, warning in flagged.items() if name not in named}
+    named = {name for step in spec.data.prepare for name in step.columns}
+    names = (name for name in feature_names(spec, schema) if name not in named)
+    return {name: flagged[name] for name in names if name in flagged}
 
 
 def _columns(

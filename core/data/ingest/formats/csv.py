@@ -28,6 +28,7 @@ BLOCK_BYTES = 8 * 2**20
 # PyArrow reserves a whole block for every column of text.
 RESERVED_BYTES = 512 * 2**20
 SNIFFED_LINES = 100
+FEWEST_FRACTIONS = 5
 BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
@@ -284,11 +285,17 @@ def _counted(names: list[str]) -> bool:
 
 
 def _ascending(names: list[str]) -> bool:
-    """Whether the names are integers in ascending order, as of years or of pixels."""
-    if not all(name.isascii() and name.isdigit() for name in names):
+    """Whether the names are numbers in ascending order: years, pixels or wavelengths.
+
+    Fractions must be many, because a few of a row of data may ascend.
+    """
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
         return False
-    numbers = [int(name) for name in names]
-    return all(before < after for before, after in pairwise(numbers))
+    whole = all(name.isascii() and name.isdigit() for name in names)
+    ascending = all(before < after for before, after in pairwise(numbers))
+    return ascending and (whole or len(names) >= FEWEST_FRACTIONS)
 
 
 def _looks_like_data(guesses: list[ColumnGuess]) -> bool:
