@@ -13,7 +13,7 @@ from api.context import Here
 from api.parameters import IdempotencyKey
 from api.resources.jobs import Job
 from api.resources.sweeps import Sweep
-from core import jobs, models, sweeps
+from core import jobs, models, nodes, sweeps
 from core.data.table.schema import DatasetSchema
 from core.datasets import resolve
 from core.db import tables
@@ -41,7 +41,8 @@ class Submission:
         with transaction(self.here.engine) as session:
             row = self._once(session, body, partial(make, session), partial(jobs.get, session))
             publish = jobs.may_notify(session, row)
-            job = Job.with_attempts(row, jobs.attempts(session, row.id), self.here.settings)
+            queues = nodes.queue_workers(session)
+            job = Job.with_attempts(row, jobs.attempts(session, row.id), self.here.settings, queues)
         if publish:
             self.here.wakeups.publish(job.id, job.device)
         self.response.headers["Location"] = f"/v1/jobs/{job.id}"

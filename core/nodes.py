@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.availability import ALIVE_SECONDS, alive, takes_jobs
@@ -39,6 +39,14 @@ class NodeState:
     def queues(self) -> list[str]:
         """The queues that its live workers serve."""
         return sorted({queue for worker in self.workers for queue in worker.queues})
+
+
+@dataclass(frozen=True)
+class QueueWorkers:
+    """The live workers of a queue: the highest spec version read, and whether one takes jobs."""
+
+    spec_version: int
+    take_jobs: bool
 
 
 def heartbeat(  # noqa: PLR0913 - one argument for each column that a worker reports
@@ -172,14 +180,23 @@ def slots(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str
     return total
 
 
-def spec_versions(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
-    """For each queue, the highest spec version that one of its live workers reads."""
-    statement = select(Worker.queues, Worker.spec_version).where(*alive(alive_seconds))
-    known: dict[str, int] = {}
-    for queues, version in session.execute(statement):
+def queue_workers(
+    session: Session, *, alive_seconds: float = ALIVE_SECONDS
+) -> dict[str, QueueWorkers]:
+    """For each queue that live workers serve, what these workers can do."""
+    statement = (
+        select(Worker.queues, Worker.spec_version, and_(*takes_jobs(alive_seconds)))
+        .join(Node, Node.name == Worker.node)
+        .where(*alive(alive_seconds))
+    )
+    states: dict[str, QueueWorkers] = {}
+    for queues, version, taking in session.execute(statement):
         for queue in queues:
-            known[queue] = max(known.get(queue, version), version)
-    return known
+            other = states.get(queue, QueueWorkers(version, take_jobs=False))
+            states[queue] = QueueWorkers(
+                max(other.spec_version, version), take_jobs=other.take_jobs or bool(taking)
+            )
+    return states
 
 
 def peers(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> list[str]:

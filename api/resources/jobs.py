@@ -11,6 +11,7 @@ from api.resources.mlflow_url import page_url
 from core import jobs
 from core.db import tables
 from core.events import baseline_warning
+from core.nodes import QueueWorkers
 from core.settings import Settings
 from core.status import AttemptStatus, JobKind, JobStatus
 
@@ -88,6 +89,10 @@ class JobSummary(Read):
     warnings: list[str] = Field([], description="what is suspicious about the result")
     reason: str | None = Field(None, description="why training stopped: epochs, patience, ...")
     cause: dict[str, Any] | None = Field(None, description="why the job failed")
+    waits_for: str | None = Field(
+        None,
+        description="what is required before a worker can take a queued job; null: a free worker",
+    )
     cancel_requested_at: datetime | None = None
     pause_requested_at: datetime | None = None
     attempt: int = Field(0, ge=0, description="number of attempts")
@@ -95,9 +100,11 @@ class JobSummary(Read):
     mlflow_url: str | None = Field(None, description="page of the run in MLflow")
 
     @classmethod
-    def of(cls, row: tables.Job, settings: Settings) -> "JobSummary":
-        """The job in a row."""
-        return JobSummary.from_row(row, **_derived(row, settings))
+    def of(
+        cls, row: tables.Job, settings: Settings, queues: Mapping[str, QueueWorkers]
+    ) -> "JobSummary":
+        """The job in a row; `queues`: the live workers of each queue."""
+        return JobSummary.from_row(row, **_derived(row, settings, queues))
 
 
 class Job(JobSummary):
@@ -105,9 +112,6 @@ class Job(JobSummary):
 
     spec: dict[str, Any] = Field(description="the submitted spec with all defaults")
     spec_version: int = Field(1, description="minimum spec version of a worker that can run it")
-    waits_for: str | None = Field(
-        None, description="what is required before a worker can take it; null: a free worker"
-    )
     attempts: list[Attempt] = Field([])
 
     @classmethod
@@ -116,31 +120,37 @@ class Job(JobSummary):
         row: tables.Job,
         attempts: list[tables.Attempt],
         settings: Settings,
-        *,
-        known: Mapping[str, int] | None = None,
+        queues: Mapping[str, QueueWorkers],
     ) -> Self:
-        """The job in a row and its attempts; `known`: the newest spec version of each queue."""
+        """The job in a row and its attempts; `queues`: the live workers of each queue."""
         return cls.from_row(
             row,
-            **_derived(row, settings),
+            **_derived(row, settings, queues),
             spec=jobs.completed_spec(row),
-            waits_for=_newer_worker(row, known or {}),
             attempts=[Attempt.from_row(attempt) for attempt in attempts],
         )
 
 
-def _newer_worker(row: tables.Job, known: Mapping[str, int]) -> str | None:
-    """A message if a queued job needs a newer release than all workers of its queue have."""
-    newest = known.get(row.queue, row.spec_version)
-    if row.status is not JobStatus.QUEUED or row.spec_version <= newest:
+def _waits_for(row: tables.Job, queues: Mapping[str, QueueWorkers]) -> str | None:
+    """What a queued job needs that no live worker offers now; None if a free worker is enough."""
+    if row.status is not JobStatus.QUEUED:
         return None
-    return (
-        f"a worker of a newer release: the spec needs version {row.spec_version}, the workers of"
-        f" queue {row.queue} read version {newest}"
-    )
+    workers = queues.get(row.queue)
+    if workers is None:
+        return f"a worker of queue {row.queue}: none is running"
+    if row.spec_version > workers.spec_version:
+        return (
+            f"a worker of a newer release: the spec needs version {row.spec_version}, the workers"
+            f" of queue {row.queue} read version {workers.spec_version}"
+        )
+    if not workers.take_jobs:
+        return f"a worker of queue {row.queue} that takes jobs: all are draining or suspended"
+    return None
 
 
-def _derived(row: tables.Job, settings: Settings) -> dict[str, Any]:
+def _derived(
+    row: tables.Job, settings: Settings, queues: Mapping[str, QueueWorkers]
+) -> dict[str, Any]:
     """The fields of a summary that no column of the row holds as they are."""
     progress, result, run_id = row.progress or {}, row.result or {}, row.mlflow_run_id
     mlflow_experiment_id = row.experiment.mlflow_experiment_id
@@ -151,6 +161,7 @@ def _derived(row: tables.Job, settings: Settings) -> dict[str, Any]:
         "epochs": progress.get("epoch", 0),
         "epochs_total": progress.get("epochs_total") or row.spec.get("epochs"),
         "step": row.progress_step,
+        "waits_for": _waits_for(row, queues),
         **{name: progress.get(name) for name in ("steps_total", "rows", "rows_total", "weights")},
         "last_metrics": metrics_in(progress.get("last")) | metrics_in(result.get("metrics")),
         "best_metrics": metrics_in(progress.get("best")),

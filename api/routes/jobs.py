@@ -97,7 +97,8 @@ def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) ->
             cursor=filters.cursor,
             limit=filters.limit,
         )
-        items = [JobSummary.of(row, here.settings) for row in page.items]
+        queues = nodes.queue_workers(session)
+        items = [JobSummary.of(row, here.settings, queues) for row in page.items]
     return Page(items=items, next=page.next)
 
 
@@ -162,5 +163,5 @@ def _queued(here: Context, change: Callable[[Session], tables.Job]) -> Job:
 def _view(session: Session, row: tables.Job, here: Context) -> Job:
     attempts = jobs.attempts(session, row.id)
     queued = row.status is JobStatus.QUEUED
-    known = nodes.spec_versions(session) if queued else None
-    return Job.with_attempts(row, attempts, here.settings, known=known)
+    queues = nodes.queue_workers(session) if queued else {}
+    return Job.with_attempts(row, attempts, here.settings, queues)

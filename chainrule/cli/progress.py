@@ -26,13 +26,19 @@ def follow(
     """Show a job until it ends, and return it. Raises DeadlineError after the timeout."""
     if not visible:
         return server.jobs.wait(job_id, timeout_seconds=timeout_seconds)
+    waited_for = None
     with bar(console) as line:
         task = line.add_task("", total=None, state="queued", metrics="waiting for a worker")
-        job = server.jobs.wait(
-            job_id,
-            timeout_seconds=timeout_seconds,
-            on_change=lambda now: line.update(task, **fields(now)),
-        )
+
+        def show(now: Document) -> None:
+            nonlocal waited_for
+            line.update(task, **fields(now))
+            # The line moves in a terminal only; a file or a CI log gets the reason to wait.
+            if now.get("waits_for") != waited_for and not console.is_terminal:
+                waited_for = now.get("waits_for")
+                console.print(waiting(now), soft_wrap=True)
+
+        job = server.jobs.wait(job_id, timeout_seconds=timeout_seconds, on_change=show)
     conclude(job, console)
     return job
 
@@ -50,6 +56,11 @@ def bar(console: Console) -> Progress:
     )
 
 
+def waiting(job: Document) -> str:
+    """Return what a queued job waits for, in a sentence."""
+    return f"waiting for {job.get('waits_for') or 'a free worker'}"
+
+
 def fields(job: Document) -> dict[str, Any]:
     """Return the fields that the line of a job shows."""
     status = JobStatus(job["status"])
@@ -57,8 +68,7 @@ def fields(job: Document) -> dict[str, Any]:
     total = job.get("epochs_total" if training else "rows_total")
     done = job.get("epochs" if training else "rows") or 0
     if not status.terminal and not job.get("last_metrics"):
-        waiting = f"waiting for {job.get('waits_for') or 'a worker'}"
-        metrics = waiting if status is JobStatus.QUEUED else "reading the data"
+        metrics = waiting(job) if status is JobStatus.QUEUED else "reading the data"
     else:
         metrics = _metrics(job.get("last_metrics") or {})
     return {

@@ -87,21 +87,41 @@ def test_running_jobs_are_counted_by_node(engine: Engine) -> None:
     assert do(engine, nodes.get_node, "n1").running == 2
 
 
+def read_versions(engine: Engine) -> dict[str, int]:
+    return {queue: state.spec_version for queue, state in do(engine, nodes.queue_workers).items()}
+
+
 def test_the_newest_spec_version_that_workers_of_a_queue_read(engine: Engine) -> None:
-    assert do(engine, nodes.spec_versions) == {}
+    assert read_versions(engine) == {}
     for worker, queues in (("a", ["cpu"]), ("b", ["cpu", "gpu"]), ("c", ["gpu"])):
         beat(engine, worker, queues=queues)
-    assert do(engine, nodes.spec_versions) == {"cpu": SPEC_VERSION, "gpu": SPEC_VERSION}
+    assert read_versions(engine) == {"cpu": SPEC_VERSION, "gpu": SPEC_VERSION}
     for worker, version in (("a", 3), ("b", 2), ("c", 1)):
         statement = text("UPDATE workers SET spec_version = :version WHERE id = :id")
         with transaction(engine) as session:
             session.execute(statement, {"version": version, "id": worker})
-    assert do(engine, nodes.spec_versions) == {"cpu": 3, "gpu": 2}
+    assert read_versions(engine) == {"cpu": 3, "gpu": 2}
     age(engine, "a", 31)
-    assert do(engine, nodes.spec_versions) == {"cpu": 2, "gpu": 2}
+    assert read_versions(engine) == {"cpu": 2, "gpu": 2}
     # One that is upgraded says so by itself.
     beat(engine, "b", queues=["cpu"])
-    assert do(engine, nodes.spec_versions) == {"cpu": SPEC_VERSION, "gpu": 1}
+    assert read_versions(engine) == {"cpu": SPEC_VERSION, "gpu": 1}
+
+
+def test_a_queue_takes_jobs_while_one_of_its_workers_does(engine: Engine) -> None:
+    def takes_jobs() -> bool:
+        return do(engine, nodes.queue_workers)["cpu"].take_jobs
+
+    beat(engine, "a")
+    beat(engine, "b", node="n2")
+    do(engine, nodes.drain_worker, "n1", "a")
+    assert takes_jobs()
+    beat(engine, "b", node="n2", suspended_for="the disk is full")
+    assert not takes_jobs()
+    do(engine, nodes.drain_worker, "n1", "a", on=False)
+    assert takes_jobs()
+    do(engine, nodes.drain, "n1")
+    assert not takes_jobs()
 
 
 def test_an_unknown_node_is_not_found(engine: Engine) -> None:

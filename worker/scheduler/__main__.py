@@ -113,7 +113,10 @@ class Scheduler:
         """Send messages for the next queued jobs; how many. Raises UnavailableError."""
         with reading(self._engine) as session:
             slots = nodes.slots(session)
-            known = nodes.spec_versions(session)
+            known = {
+                queue: workers.spec_version
+                for queue, workers in nodes.queue_workers(session).items()
+            }
             unread = jobs.beyond(session, known)
         lowest = {queue: version for queue, (_, version) in unread.items()}
         if lowest != self._unread:

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -36,14 +36,47 @@ def test_a_submission_answers_202_with_a_queued_job(everywhere: Http) -> None:
     assert everywhere.get(answer.headers["location"]).json() == job
 
 
+def test_a_queued_job_names_what_no_worker_offers(everywhere: Http) -> None:
+    job = everywhere.submitted(device="gpu")
+    assert job["waits_for"] == "a worker of queue gpu: none is running"
+    engine = everywhere.app.state.context.engine
+
+    def waits_for() -> str | None:
+        listed = everywhere.get("/v1/jobs").json()["items"][0]["waits_for"]
+        assert everywhere.get(f"/v1/jobs/{job['id']}").json()["waits_for"] == listed
+        return cast("str | None", listed)
+
+    def work(queue: str) -> None:
+        with transaction(engine) as session:
+            nodes.heartbeat(
+                session,
+                node=f"{queue}s",
+                worker=f"{queue}-worker",
+                host="h",
+                pid=1,
+                slots=1,
+                queues=[queue],
+                versions={},
+            )
+
+    work("cpu")
+    assert waits_for() == "a worker of queue gpu: none is running"
+    work("gpu")
+    assert waits_for() is None
+    with transaction(engine) as session:
+        nodes.drain(session, "gpus")
+    assert waits_for() == ("a worker of queue gpu that takes jobs: all are draining or suspended")
+    everywhere.post(f"/v1/jobs/{job['id']}/cancel")
+    assert waits_for() is None
+
+
 def test_a_job_says_that_its_workers_are_too_old_for_it(everywhere: Http) -> None:
     job = everywhere.submitted()
-    assert (job["spec_version"], job["waits_for"]) == (1, None)
+    assert (job["spec_version"], job["waits_for"]) == (1, "a worker of queue cpu: none is running")
     engine = everywhere.app.state.context.engine
     with transaction(engine) as session:
         session.execute(update(Job).where(Job.id == job["id"]).values(spec_version=7))
     where = f"/v1/jobs/{job['id']}"
-    assert everywhere.get(where).json()["waits_for"] is None
     with transaction(engine) as session:
         nodes.heartbeat(
             session, node="n", worker="w", host="h", pid=1, slots=1, queues=["cpu"], versions={}

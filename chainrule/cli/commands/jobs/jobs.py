@@ -16,7 +16,7 @@ from chainrule.cli.predictions import (
     show_predictions,
     without_targets,
 )
-from chainrule.cli.progress import follow
+from chainrule.cli.progress import follow, waiting
 from chainrule.client import Client
 from chainrule.transport import Document
 from core.status import JobStatus
@@ -71,6 +71,8 @@ def submit(
             views.print_json(job)
         elif not watching:
             views.CONSOLE.print(f"[green]queued[/] {job['id']}")
+            if job.get("waits_for"):
+                views.CONSOLE.print(f"[yellow]{waiting(job)}[/]")
             views.CONSOLE.print(f"[dim]follow it: chainrule watch {job['id'][:8]}[/]")
     exit_as(job, watching)
 
@@ -102,7 +104,9 @@ def list_jobs(
                 job["experiment"],
                 job["dataset"],
                 views.passed(job),
-                views.metrics(job.get("last_metrics") or {}, limit=1),
+                waiting(job)
+                if job.get("waits_for")
+                else views.metrics(job.get("last_metrics") or {}, limit=1),
                 views.ago(job.get("created_at")),
             )
             for job in listed
@@ -123,6 +127,7 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
             ("job", job["id"]),
             ("name", job.get("name") or ""),
             ("status", views.status(job)),
+            ("waits for", job.get("waits_for") or ""),
             ("why", views.cause(job.get("cause"))),
             ("stopped by", job.get("reason") or ""),
             ("experiment", job["experiment"]),
