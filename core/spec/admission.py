@@ -31,7 +31,7 @@ def admit(
     warnings: Iterable[ColumnWarning] = (),
 ) -> JobSpec:
     """Return a submitted job as it is stored, with all defaults. Raises InvalidError as `check`."""
-    spec = filled(spec)
+    spec = filled(spec, schema)
     check(spec, schema, max_weights_bytes, warnings)
     return spec
 

@@ -170,8 +170,8 @@ class DataSpec(Spec):
     target: ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=10_000)]
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = Field(
         None,
-        description="feature columns; default: all except target, sample_weight and the columns of "
-        "split",
+        description="feature columns; default: all except target, sample_weight, the columns of "
+        "split, and the column `file` of pictures",
     )
     sample_weight: ColumnName | None = Field(None, description="column with the weight of each row")
     query: QueryText | None = Field(

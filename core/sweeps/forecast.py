@@ -72,7 +72,7 @@ def forecast(
 
     Without workers the forecast is for one slot. Raises InvalidError as `start` does.
     """
-    spec = with_defaults(spec)
+    spec = with_defaults(spec, version)
     check_new(session, spec, version, max_weights_bytes)
     slots = nodes.slots(session).get(spec.job.device, 0)
     trials = spec.trials

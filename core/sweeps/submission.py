@@ -61,7 +61,7 @@ def start(
     Raises UnavailableError beyond `limits`, and InvalidError with the path of each field of the
     job, end of a range or choice that does not fit the data.
     """
-    spec = with_defaults(spec)
+    spec = with_defaults(spec, dataset_version)
     check_new(session, spec, dataset_version, max_weights_bytes)
     if limits is not None:
         limits.check(session)
@@ -83,9 +83,10 @@ def start(
     return sweep
 
 
-def with_defaults(spec: SweepSpec) -> SweepSpec:
+def with_defaults(spec: SweepSpec, version: DatasetVersion) -> SweepSpec:
     """Return a submitted sweep with the defaults of its job that depend on other fields."""
-    return spec.model_copy(update={"job": filled(spec.job)})
+    schema = DatasetSchema.model_validate(version.schema)
+    return spec.model_copy(update={"job": filled(spec.job, schema)})
 
 
 def check_new(

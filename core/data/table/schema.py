@@ -11,6 +11,8 @@ NUMBERS = frozenset(
     | {"float16", "float32", "float64", "bool"}
 )
 TEXT = "string"
+PICTURE, PICTURE_FILE = "image", "file"
+"""The columns of uploaded pictures: their pixels and the names of their files."""
 MAX_CLASSES = 1000
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 20
@@ -81,6 +83,15 @@ class DatasetSchema(BaseModel):
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def descriptive(self) -> tuple[str, ...]:
+        """The columns that describe rows and are not features by default: files of pictures."""
+        by_name = {column.name: column for column in self.columns}
+        picture, file = by_name.get(PICTURE), by_name.get(PICTURE_FILE)
+        if picture is None or file is None:
+            return ()
+        return (PICTURE_FILE,) if len(picture.shape) == 3 and file.dtype == TEXT else ()
 
     def column(self, name: str) -> ColumnSchema:
         """The column called `name`. Raises InvalidError that lists the columns."""

@@ -1,8 +1,11 @@
 """Defaults of new jobs that depend on the rest of the job; older jobs are shown as they were."""
 
+import io
+import zipfile
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from core import jobs, sweeps
@@ -110,3 +113,28 @@ def test_all_trials_of_a_sweep_do_as_its_job_says(http: Http, fields: dict[str, 
     sweeps.advance(engine, sweep["id"])
     best = http.get(f"/v1/sweeps/{sweep['id']}/best").json()
     assert best["job"]["data"]["standardize_target"] is expected
+
+
+def test_a_folder_of_pictures_trains_without_naming_its_columns(empty: Http) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for number in range(40):
+            picture, content = Image.new("L", (4, 4), 6 * number), io.BytesIO()
+            picture.save(content, "PNG")
+            archive.writestr(f"{'ab'[number % 2]}/{number}.png", content.getvalue())
+    uploaded = empty.upload("pictures", sink.getvalue(), "application/zip").json()
+    assert [column["name"] for column in uploaded["columns"]] == ["image", "label", "file"]
+    network = [{"kind": "flatten"}, {"kind": "dense", "units": 2}]
+    job = empty.submitted(dataset="pictures", network=network)
+    assert job["spec"]["data"]["features"] == ["image"]
+    sweep = {
+        "name": "pictures",
+        "job": {**SPEC, "dataset": "pictures", "network": network},
+        "search_space": {"seed": {"kind": "int", "low": 1, "high": 9}},
+        "objective": {"metric": "valid/accuracy", "direction": "maximize"},
+        "n_trials": 2,
+    }
+    answer = empty.post("/v1/sweeps", sweep)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["spec"]["job"]["data"]["features"] == ["image"]
+    assert empty.post("/v1/sweeps/forecast", sweep).status_code == 200

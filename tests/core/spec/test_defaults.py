@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from core.data.table.schema import DatasetSchema
 from core.family import members
 from core.nn.layer import Layer
 from core.spec import JobSpec
@@ -21,6 +22,14 @@ NUMBERS: dict[str, Any] = {
 
 def spec_of(**changes: Any) -> JobSpec:
     return JobSpec.model_validate({**NUMBERS, **changes})
+
+
+def schema_of(*columns: dict[str, Any]) -> DatasetSchema:
+    return DatasetSchema.model_validate({"rows": 100, "columns": columns})
+
+
+def filled_in(spec: JobSpec) -> JobSpec:
+    return filled(spec, schema_of())
 
 
 @pytest.mark.parametrize(
@@ -46,9 +55,9 @@ def test_number_targets_are_standardized_by_default_where_outputs_are_unlimited(
     changes: dict[str, Any], standardized: bool
 ) -> None:
     spec = spec_of(**changes)
-    assert standardizes_target(filled(spec)) is standardized
+    assert standardizes_target(filled_in(spec)) is standardized
     assert not standardizes_target(spec)
-    assert filled(filled(spec)) == filled(spec)
+    assert filled_in(filled_in(spec)) == filled_in(spec)
 
 
 def test_only_layers_without_an_activation_reach_any_number() -> None:
@@ -72,15 +81,45 @@ def test_a_stored_job_keeps_what_its_release_did() -> None:
     assert (version, "standardize_target" in document["data"]) == (1, False)
     assert JobSpec.model_validate(document).data.standardize_target is False
     # What is read of it can be submitted again, and stays what it was.
-    again = filled(JobSpec.model_validate(completed(JobSpec, document)))
+    again = filled_in(JobSpec.model_validate(completed(JobSpec, document)))
     assert encode(again) == (document, 1)
 
 
 def test_a_new_regression_needs_a_worker_that_knows_the_field() -> None:
-    document, version = encode(filled(spec_of()))
+    document, version = encode(filled_in(spec_of()))
     assert (version, document["data"]["standardize_target"]) == (2, True)
-    classes = filled(JobSpec.model_validate(DIGITS))
+    classes = filled_in(JobSpec.model_validate(DIGITS))
     assert encode(classes).version == 1
+
+
+PIXELS = {"name": "image", "dtype": "uint8", "shape": [8, 8, 1]}
+FILE = {"name": "file", "dtype": "string"}
+LABEL = {"name": "label", "dtype": "string", "classes": ["cat", "dog"]}
+SCAN = {"name": "scan", "dtype": "uint8", "shape": [8, 8, 1]}
+AGE = {"name": "age", "dtype": "float64"}
+HASHED = {"kind": "hashing", "columns": ["file"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "data", "features"),
+    [
+        ([PIXELS, LABEL, FILE], {}, ("image",)),
+        ([PIXELS, LABEL, FILE, AGE], {"sample_weight": "age"}, ("image",)),
+        ([PIXELS, LABEL, FILE], {"features": ["image", "file"]}, ("image", "file")),
+        ([PIXELS, LABEL, FILE], {"prepare": [HASHED]}, None),
+        # Only the column that the server added: any other text is a column of the data.
+        ([SCAN, LABEL, FILE], {}, None),
+        ([{**PIXELS, "shape": []}, LABEL, FILE], {}, None),
+        ([PIXELS, LABEL, {**FILE, "dtype": "float64"}], {}, None),
+        ([PIXELS, LABEL], {}, None),
+        ([PIXELS, FILE], {"target": "file"}, None),
+    ],
+)
+def test_the_files_of_pictures_are_no_feature_by_default(
+    columns: list[dict[str, Any]], data: dict[str, Any], features: tuple[str, ...] | None
+) -> None:
+    spec = JobSpec.model_validate({**DIGITS, "data": {"target": "label", **data}})
+    assert filled(spec, schema_of(*columns)).data.features == features
 
 
 def test_a_spec_that_cannot_be_read_is_shown_as_it_is_stored() -> None:

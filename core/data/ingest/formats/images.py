@@ -22,6 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from core.data.ingest.format import Format, rows_at_once
 from core.data.ingest.limits import Limits
 from core.data.ingest.ziparchive import ZIP, check_archive
+from core.data.table.schema import PICTURE, PICTURE_FILE
 from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError, TooLargeError
 from core.family import member
@@ -77,7 +78,7 @@ class Images(Format):
         shape = self._shape(archive, pictures, source.stat().st_size)
         size = math.prod(shape)
         limits.check_grown(size * len(pictures), source.stat().st_size)
-        field = tensor_field("image", pa.uint8(), shape)
+        field = tensor_field(PICTURE, pa.uint8(), shape)
         at_once = rows_at_once(size)
         for start in range(0, len(pictures), at_once):
             some = pictures[start : start + at_once]
@@ -89,7 +90,7 @@ class Images(Format):
                 pa.array([picture.label for picture in some]),
                 pa.array([picture.info.filename for picture in some]),
             ]
-            fields = [field, pa.field("label", pa.string()), pa.field("file", pa.string())]
+            fields = [field, pa.field("label", pa.string()), pa.field(PICTURE_FILE, pa.string())]
             if some[0].split:
                 columns.append(pa.array([picture.split for picture in some]))
                 fields.append(pa.field("split", pa.string()))

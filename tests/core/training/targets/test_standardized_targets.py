@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 from sklearn.metrics import mean_squared_error, r2_score
 
+from core.data.ingest.profile import describe
 from core.data.table.reader import load as read_table
 from core.data.table.tensors import tensor_array, tensor_field
 from core.errors import InvalidError
@@ -117,7 +118,7 @@ def test_diabetes_is_learned_in_its_own_units(tmp_path: Path) -> None:
             "epochs": 60,
         }
     )
-    assert end_of(events_of(filled(spec), path, tmp_path)).metrics["test/r2"] > 0.3
+    assert end_of(events_of(filled(spec, describe(path)), path, tmp_path)).metrics["test/r2"] > 0.3
     assert end_of(events_of(spec, path, tmp_path)).metrics["test/r2"] < 0
 
 
