@@ -70,6 +70,8 @@ class WorkerApp:
         """Work until a signal ends the worker; the exit code."""
         queues = [name.strip() for name in self.settings.queues.split(",") if name.strip()]
         pause_while_idle(self.celery, self.drain, self.breaker, queues)
+        # Celery warns of pickle when run as root; this worker accepts JSON only.
+        warnings.simplefilter("ignore", SecurityWarning)
         worker: Any = self._worker_class()(
             hostname=f"{self.name}@{socket.gethostname()}",
             queues=queues,
@@ -79,8 +81,6 @@ class WorkerApp:
             without_mingle=True,
             without_heartbeat=True,
         )
-        # Celery warns of pickle when run as root; this worker accepts JSON only.
-        warnings.simplefilter("ignore", SecurityWarning)
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
         with serving_chunks(self.settings):
             worker.start()

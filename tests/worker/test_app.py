@@ -30,6 +30,7 @@ def test_a_message_has_a_job_trained_and_terminating_leaves_nothing(site: Site) 
     assert worker.family()
     assert worker.stop() == 0
     assert not worker.family()
+    assert "superuser" not in worker.output()
     assert not site.workers()
     assert not list((site.bench.settings.data_dir / "work").glob("*/*-1"))
 
