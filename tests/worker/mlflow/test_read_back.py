@@ -34,7 +34,7 @@ def test_all_of_a_job_is_read_back(
     )
     job = bench.job(job_id)
     assert document["status"] == "FINISHED"
-    assert document["spec"] == job.spec
+    assert document["spec"] == jobs.completed_spec(job)
     assert document["params"]["optimizer.learning_rate"] == str(
         job.spec["optimizer"]["learning_rate"]
     )
