@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 SCRIPT = Path(__file__).with_name("mlflow_kills.py")
 MOMENTS = ("1", "9", "700", "1300", "remove", "replace", "replaced")
-MANY = tuple(str(place) for place in range(5, 1660, 61))
+MANY = tuple(str(place) for place in range(5, 1660, 127))
 KILLED, FAILED, DONE = -9, 1, 0
 
 
