@@ -4,7 +4,6 @@ They are described in https://optuna.readthedocs.io under "Visualization".
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal, TypeAlias, get_args
 
 import optuna
@@ -64,32 +63,6 @@ def plot(
         figure = _figure(build_study(search, records), kind, metrics, objective)
     page: str = figure.to_html(full_html=True, include_plotlyjs=True)
     return page
-
-
-def all_plots(search: Search, records: Sequence[TrialRecord], metrics: Sequence[str]) -> str:
-    """Return one HTML page with all plots that apply; empty while no trial has finished."""
-    parts: list[str] = []
-    if not any(record.outcome == "finished" for record in records):
-        return ""
-    with quiet():
-        study = build_study(search, records)
-        for kind in kinds(len(search.space), len(metrics)):
-            if kind == "learning_curves" and not any(record.reports for record in records):
-                continue
-            per_objective = kind not in ("learning_curves", "pareto_front")
-            for objective in range(len(metrics) if per_objective else 1):
-                with suppress(ConflictError, InvalidError):
-                    figure = _figure(study, kind, metrics, objective)
-                    parts.append(figure.to_html(full_html=False, include_plotlyjs=not parts))
-    return _PAGE.format("\n".join(parts))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Sweep</title></head>
-<body>
-{}
-</body></html>
-"""
 
 
 def _figure(study: optuna.Study, kind: PlotKind, metrics: Sequence[str], objective: int) -> Any:

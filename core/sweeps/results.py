@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import models
 from core.db.tables import ModelVersion, Trial
 from core.errors import ConflictError
-from core.search.plots import PlotKind, all_plots, plot
+from core.search.plots import PlotKind, plot
 from core.search.study import Search, TrialRecord
 from core.search.study_export import export
 from core.sweeps.queries import best_trial, get, spec_of
@@ -36,10 +36,6 @@ class SweepResults:
     def plot(self, kind: PlotKind, objective: int = 0) -> str:
         """Return a plot as an HTML page. Raises as `core.search.plots.plot` does."""
         return plot(self.search, self.trials, kind, self.metrics, objective)
-
-    def all_plots(self) -> str:
-        """Return an HTML page with all plots that apply; empty if there are none."""
-        return all_plots(self.search, self.trials, self.metrics)
 
     def table(self) -> str:
         """Return the trials as CSV: number, status, objectives and point."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TypeAlias
 
 WIDTH, HEIGHT = 460, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 34
@@ -10,12 +11,20 @@ _COLOURS = ("#2272b4", "#e65b77", "#00a972", "#8a63d2", "#c9810a", "#5f7281")
 MAX_CLASSES = 50
 """A confusion matrix of more classes is not drawn."""
 
-Points = Sequence[tuple[float, float]]
+Points: TypeAlias = Sequence[tuple[float, float]]
+Scatter: TypeAlias = tuple[Points, Points]
+"""Points, and the points of a line over them; either may be empty."""
 
 
 def curves(panels: Mapping[str, Mapping[str, Points]]) -> str:
     """A panel for each title with its curves `name -> points (x, y)`; NaN and inf are gaps."""
     drawn = [_panel(title, series) for title, series in panels.items()]
+    return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
+
+
+def scatters(panels: Mapping[str, Scatter]) -> str:
+    """A panel for each title with its points and its line; NaN and inf are left out."""
+    drawn = [_scatter(title, *scatter) for title, scatter in panels.items()]
     return _page(drawn, columns=2, width=WIDTH, height=HEIGHT)
 
 
@@ -63,19 +72,29 @@ def _panel(title: str, series: Mapping[str, Points]) -> str:
     for index, (name, points) in enumerate(series.items()):
         colour = _COLOURS[index % len(_COLOURS)]
         for piece in _unbroken(points):
-            places = " ".join(f"{box.x(x):.1f},{box.y(y):.1f}" for x, y in piece)
-            parts.append(
-                f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
-            )
+            parts.append(box.line(piece, colour))
             if len(piece) == 1:
-                x, y = piece[0]
-                parts.append(
-                    f'<circle cx="{box.x(x):.1f}" cy="{box.y(y):.1f}" r="2.5" fill="{colour}"/>'
-                )
+                parts.append(box.dot(*piece[0], colour))
         parts.append(
             _text(WIDTH - _RIGHT, _TOP + 14 * (index + 1), name, anchor="end", fill=colour)
         )
     return "".join(parts)
+
+
+def _scatter(title: str, points: Points, line: Points) -> str:
+    pieces, lines = _unbroken(points), _unbroken(line)
+    finite = [place for piece in (*pieces, *lines) for place in piece]
+    if not finite:
+        return _text(_LEFT, 18, f"{title}: no numbers", size=13, bold=True)
+    box = _Box([x for x, _ in finite], [y for _, y in finite])
+    return "".join(
+        [
+            _text(_LEFT, 18, title, size=13, bold=True),
+            box.frame(),
+            *(box.dot(x, y, _COLOURS[0]) for piece in pieces for x, y in piece),
+            *(box.line(piece, _COLOURS[1]) for piece in lines),
+        ]
+    )
 
 
 def _bars(title: str, counts: Sequence[int], low: float, high: float) -> str:
@@ -105,6 +124,15 @@ class _Box:
     def y(self, value: float) -> float:
         share = (value - self._y0) / (self._y1 - self._y0)
         return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
+
+    def dot(self, x: float, y: float, colour: str) -> str:
+        """A point."""
+        return f'<circle cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="2.5" fill="{colour}"/>'
+
+    def line(self, points: Points, colour: str) -> str:
+        """A line through points."""
+        places = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
+        return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
 
     def frame(self) -> str:
         """The axes, labelled with their lowest and highest values."""

@@ -25,6 +25,7 @@ from core.tracking import Artifact, charts
 from core.training.diagnostics.histogram import Histogram, histograms
 from core.training.model import TrainedModel
 from worker.mlflow.description import JobSubject
+from worker.mlflow.sweep_charts import sweep_charts
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ def sweep_artifacts(session: Session, sweep_id: str) -> tuple[dict[str, str], li
             "chainrule.best_trial": str(best[0].number),
             "chainrule.best_job": str(best[0].job_id or ""),
         }
-    files |= {"trials.csv": results.table(), "plots.html": results.all_plots()}
+    files |= {"trials.csv": results.table(), "plots.svg": sweep_charts(results)}
     return tags, _encoded({name: text for name, text in files.items() if text})
 
 

@@ -43,3 +43,11 @@ def test_bars_are_as_high_as_their_counts() -> None:
 def test_confusions_are_darker_the_more_there_are() -> None:
     found = drawn(charts.confusion(["a", "b"], [[3, 1], [0, 4]]), "rect")[1:]
     assert [float(cell.get("fill-opacity", 0)) for cell in found] == [0.75, 0.25, 0.0, 1.0]
+
+
+def test_scatters_have_a_dot_for_each_number_and_a_line() -> None:
+    points = [(0, 1.0), (1, math.nan), (2, 0.5), (3, math.inf)]
+    text = charts.scatters({"a": (points, [(0, 1.0), (2, 0.5)]), "b": ([(0, math.nan)], [])})
+    assert len(drawn(text, "circle")) == 2
+    assert len(drawn(text, "polyline")) == 1
+    assert "b: no numbers" in text

@@ -155,7 +155,8 @@ def test_a_sweep_is_the_parent_of_its_trials(
     assert "mlflow.parentRunId" not in run_tags
     with MlflowServer(tracker.url, timeout_seconds=60) as server:
         files = server.artifacts(run["info"]["run_id"])
-    assert set(files) == {"sweep.json", "best.json", "trials.csv", "plots.html"}
+    assert set(files) == {"sweep.json", "best.json", "trials.csv", "plots.svg"}
+    assert files["plots.svg"] < 100_000
     for job in jobs_of(site, sweep_id):
         nested = tags(tracked(site, job.mlflow_run_id))
         assert nested["mlflow.parentRunId"] == run["info"]["run_id"]
