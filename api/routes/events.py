@@ -1,13 +1,12 @@
 """Events and logs of jobs, in pages or as a stream."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from anyio import WouldBlock, to_thread
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse
-from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Context, Here
@@ -86,18 +85,10 @@ def list_log_lines(
     with reading(here.engine) as session:
         jobs.get(session, job_id)
         if "text/plain" in accept:
-            return PlainTextResponse("".join(_plain(session, job_id)))
+            return PlainTextResponse("".join(jobs.log_text(session, job_id)))
         after = paging.number(2**63 - 1) or 0
         rows = jobs.log_lines(session, job_id, after=after, limit=paging.limit + 1)
         return page(rows, paging.limit, LogLine.from_row, lambda row: row.id)
-
-
-def _plain(session: Session, job_id: str) -> Iterator[str]:
-    after = 0
-    while rows := jobs.log_lines(session, job_id, after=after):
-        for row in rows:
-            yield f"{row.at:%Y-%m-%dT%H:%M:%S.%fZ} {row.level:<7} {row.text}\n"
-        after = rows[-1].id
 
 
 def _pages(here: Context, job_id: str, paging: Paging) -> Page[JobEvent]:

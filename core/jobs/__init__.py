@@ -44,7 +44,7 @@ from core.jobs.event_stream import Position, Update, Updates, updates_since
 from core.jobs.history import events
 from core.jobs.inference import infer, predictions_of
 from core.jobs.locality import left_to_others
-from core.jobs.logs import MOST_LINES, Line, log_lines
+from core.jobs.logs import MOST_LINES, Line, log_lines, log_text
 from core.jobs.mirror.run_hierarchy import (
     FOLD_TAG,
     SWEEP_TAG,

@@ -1,6 +1,6 @@
 """The logs of jobs: lines that attempts write, for people to read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -55,3 +55,12 @@ def log_lines(session: Session, job_id: str, *, after: int = 0, limit: int = 100
         .limit(limit)
     )
     return list(session.scalars(statement))
+
+
+def log_text(session: Session, job_id: str) -> Iterator[str]:
+    """The lines of a job as text, oldest first: time in UTC, level and message."""
+    after = 0
+    while rows := log_lines(session, job_id, after=after):
+        for row in rows:
+            yield f"{row.at:%Y-%m-%dT%H:%M:%S.%fZ} {row.level:<7} {row.text}\n"
+        after = rows[-1].id

@@ -48,6 +48,8 @@ def artifacts(engine: Engine, store: Store, subject: JobSubject) -> Iterator[Art
         attempts = jobs.attempts(session, job.id)
         files = _run_files(subject.spec, attempts, jobs.metrics(session, job.id))
         files |= _insight_files(job.insights)
+        if text := "".join(jobs.log_text(session, job.id)):
+            files["log.txt"] = text
         if subject.copies_source:
             files |= _source_files(jobs.source_of(session, job))
         if job.kind is JobKind.EVALUATE and job.status is JobStatus.FINISHED:

@@ -4,7 +4,9 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from core import jobs, models
@@ -122,13 +124,22 @@ def test_mlflow_shows_all_of_a_finished_job(site: Bench, tracker: Tracker) -> No
     top = tracker.get("artifacts/list", run_id=run_of(site, job_id))["files"]
     names = {file["path"] for file in top if not file.get("is_dir")}
     assert names == {"spec.json", "environment.json", "curves.svg", "model-summary.txt",
-                    "preparation.json", "weights.svg", "confusion.svg", "hardest.csv",
+                    "log.txt", "preparation.json", "weights.svg", "confusion.svg", "hardest.csv",
                     "activations.svg", "gradients.svg"}  # fmt: skip
+    with reading(site.engine) as session:
+        assert _log(tracker, run) == "".join(jobs.log_text(session, job_id))
     dataset = run["inputs"]["dataset_inputs"][0]["dataset"]
     columns = json.loads(dataset["schema"])["mlflow_colspec"]
     assert (columns[-1]["name"], columns[-1]["type"], len(columns)) == ("label", "long", 65)
     assert json.loads(dataset["profile"]) == {"num_rows": 1797, "num_elements": 1797 * 65}
     _evaluation_is_shown(site, tracker, job)
+
+
+def _log(tracker: Tracker, run: dict[str, Any]) -> str:
+    """The log among the files of a run."""
+    folder = run["info"]["artifact_uri"].removeprefix("mlflow-artifacts:")
+    path = f"/api/2.0/mlflow-artifacts/artifacts{folder}/log.txt"
+    return httpx.get(f"{tracker.url}{path}").raise_for_status().text
 
 
 def _evaluation_is_shown(site: Bench, tracker: Tracker, trained: Job) -> None:
@@ -179,7 +190,8 @@ def test_a_failed_job_says_why_and_where_it_is(site: Bench, tracker: Tracker) ->
     assert present(job.cause)["message"] in note
     assert f"](https://chainrule.example/v1/jobs/{job_id})" in note
     files = tracker.get("artifacts/list", run_id=run_of(site, job_id))["files"]
-    assert {file["path"] for file in files} >= {"spec.json", "environment.json"}
+    assert {file["path"] for file in files} >= {"spec.json", "environment.json", "log.txt"}
+    assert present(job.cause)["message"] in _log(tracker, run)
 
 
 def test_the_model_of_a_run_is_loaded_by_mlflow_alone(
