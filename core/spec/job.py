@@ -48,7 +48,9 @@ class JobSpec(TrainingSpec):
     model_config = ConfigDict(json_schema_extra={"examples": [DIGITS]})
 
     experiment: Name = Field(description="groups jobs; an MLflow experiment of this name")
-    name: Name | None = Field(None, description="shown in MLflow; default: derived from the job id")
+    name: Name | None = Field(
+        None, description="shown in MLflow; default: dataset, network and best metric"
+    )
     description: Annotated[str, StringConstraints(max_length=4096)] = ""
     dataset: DatasetReference = Field(
         description="`name@3`, `name@alias`, or `name` for the latest version"

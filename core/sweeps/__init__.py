@@ -26,6 +26,7 @@ from core.sweeps.queries import (
     counts,
     get,
     list_sweeps,
+    spec_of,
     trials,
 )
 from core.sweeps.results import SweepResults, read_results, register_best

@@ -24,6 +24,9 @@ MAX_TAGS = 100
 _TRAINING = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
 """Makes MLflow's pages show runs, charts and models first, not tools for language models."""
 
+_METRIC = "mlflow.experiment.primaryMetric.name"
+"""The tag with the metric that MLflow's charts of an experiment show first."""
+
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _PRESENT = "RESOURCE_ALREADY_EXISTS"
 _PROXIED = "mlflow-artifacts:"
@@ -77,13 +80,17 @@ class MlflowServer:
         except httpx.HTTPError:
             return False
 
-    def experiment_id(self, name: str) -> str:
-        """The id of the experiment `name`, which is created if missing and restored if deleted."""
+    def experiment_id(self, name: str, metric: str = "") -> str:
+        """The id of the experiment `name`, which is created if missing and restored if deleted.
+
+        A new experiment compares its runs by `metric`.
+        """
         try:
             experiment = self._experiment(name)
         except NotFoundError:
+            tags = [_TRAINING, *_pairs({_METRIC: metric} if metric else {})]
             try:
-                created = self._post("experiments/create", name=name, tags=[_TRAINING])
+                created = self._post("experiments/create", name=name, tags=tags)
                 return str(created["experiment_id"])
             except ExistsError:
                 # Another process created it in the meantime.
@@ -132,10 +139,12 @@ class MlflowServer:
         return run
 
     def update_run(
-        self, run_id: str, status: str, ended_at_ms: int | None = None
+        self, run_id: str, status: str, ended_at_ms: int | None = None, name: str = ""
     ) -> dict[str, Any]:
-        """Set the status of a run, and the time it ended; the run's `info` after that."""
+        """Set the status of a run, the time it ended and its name; the run's `info` after that."""
         body = {"run_id": run_id, "status": status}
+        if name:
+            body["run_name"] = name
         if ended_at_ms is not None:
             body["end_time"] = str(ended_at_ms)
         info: dict[str, Any] = self._post("runs/update", **body)["run_info"]

@@ -46,7 +46,12 @@ class DatasetInput:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a run is created with; `tag` names the tag that holds `subject_id`."""
+    """What a run is created with; `tag` names the tag that holds `subject_id`.
+
+    `metric` compares the runs of the experiment on MLflow's charts, if it is new.
+
+    `first_name` is the name of the run before its subject ended, if `name` is another one.
+    """
 
     subject_id: str
     experiment: str
@@ -56,6 +61,8 @@ class RunDescription:
     tags: Mapping[str, str]
     dataset: DatasetInput
     tag: str = JOB_TAG
+    first_name: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def ensure_run(server: MlflowServer, description: RunDescription) -> Run:
     Repeated calls, also after an interruption, give the same run. Concurrent calls could create two
     runs: callers hold a lock. Raises as MlflowServer does.
     """
-    experiment_id = server.experiment_id(description.experiment)
+    experiment_id = server.experiment_id(description.experiment, description.metric)
     tag = f"tags.`{description.tag}` = '{description.subject_id}'"
     runs = server.find_runs([experiment_id], tag)
     logged: set[str] = set()
@@ -137,11 +144,14 @@ def end_run(
     ended_at_ms: int | None,
     tags: Mapping[str, str],
     artifacts: Iterable[Artifact] = (),
+    renamed: tuple[str, str] = ("", ""),
 ) -> bool:
-    """Give a run its artifacts, tags and status; whether MLflow shows that status now.
+    """Give a run its artifacts, tags, name and status; whether MLflow shows that status now.
 
-    The status may be one that is not final. A run that somebody deleted in MLflow is left alone and
-    counts as correct. Raises NotFoundError when MLflow does not have the run, else as MlflowServer.
+    The status may be one that is not final. A run that has the first name of `renamed` gets the
+    second one; a name that somebody changed stays. A run that somebody deleted in MLflow is left
+    alone and counts as correct. Raises NotFoundError when MLflow does not have the run, else as
+    MlflowServer.
     """
     run = server.get_run(run_id)
     if _deleted(run):
@@ -150,7 +160,10 @@ def end_run(
         server.put_artifact(run["info"]["artifact_uri"], artifact.name, artifact.content)
     server.set_tags(run_id, _fitting(tags))
     expected = mlflow_status(status)
-    info = server.update_run(run_id, expected, ended_at_ms)
+    first, name = renamed
+    if first == name or run["info"].get("run_name") != first:
+        name = ""
+    info = server.update_run(run_id, expected, ended_at_ms, name)
     return str(info.get("status")) == expected
 
 

@@ -21,6 +21,7 @@ from core.tracking import (
     dataset_schema,
     flatten,
 )
+from worker.mlflow.run_labels import main_metric, run_name
 
 _MAX_CAUSE = 2000
 MAX_TRIALS_WITH_FILES = 100
@@ -69,13 +70,17 @@ class JobSubject(Subject):
 def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
     """A job as MLflow shows it now."""
     placement = jobs.run_placement(session, job)
+    spec = jobs.completed_spec(job)
     source = _source_tags(jobs.source_of(session, job)) if job.mlflow_run_id is None else {}
     version = job.dataset_version
+    first_name, name = _names(job, spec)
     note = _job_note(job, settings)
     description = RunDescription(
         subject_id=job.id,
         experiment=job.experiment.name,
-        name=job.name or f"job-{job.id[:8]}",
+        name=name,
+        first_name=first_name,
+        metric=main_metric(spec) if job.kind is JobKind.TRAIN else "",
         started_at_ms=to_milliseconds(job.started_at or job.created_at),
         params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_JOB_PARAMS}),
         tags={
@@ -104,12 +109,27 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         },
         shown=placement.shown,
         waits=placement.waits,
-        spec=jobs.completed_spec(job),
+        spec=spec,
         model_key=(job.result or {}).get("model_key"),
         schema=version.schema,
         copies_source=settings.mlflow_source,
         leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,
     )
+
+
+def _names(job: Job, spec: dict[str, object]) -> tuple[str, str]:
+    """The name of a job's run before the end, and the name that it should have now."""
+    if job.name:
+        return job.name, job.name
+    reference = _reference(job.dataset_version)
+    first_name = run_name(spec, reference, None)
+    if not job.status.terminal:
+        return first_name, first_name
+    return first_name, run_name(spec, reference, job.progress)
+
+
+def _reference(version: DatasetVersion) -> str:
+    return f"{version.dataset.name}@{version.version}"
 
 
 def _status_tags(job: Job) -> dict[str, str]:
@@ -161,6 +181,7 @@ def _sweep_description(sweep: Sweep, settings: Settings) -> RunDescription:
         },
         dataset=_dataset_input(sweep.dataset_version, JobKind.TRAIN),
         tag=SWEEP_TAG,
+        metric=sweeps.spec_of(sweep).objectives[0].metric,
     )
 
 
@@ -201,7 +222,7 @@ def _dataset_input(version: DatasetVersion, kind: JobKind) -> DatasetInput:
         version.version,
         version.digest,
         dataset_schema(version.schema),
-        f"{version.dataset.name}@{version.version}",
+        _reference(version),
         dataset_profile(version.schema),
         _CONTEXTS[kind],
     )

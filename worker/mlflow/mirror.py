@@ -146,6 +146,7 @@ class Mirror(ABC, Generic[S]):
         if not subject.complete:
             return False
         tags, artifacts = self.results(replace(subject, run_id=run_id))
+        description = subject.description
         if not end_run(
             server,
             run_id,
@@ -153,6 +154,7 @@ class Mirror(ABC, Generic[S]):
             ended_at_ms=subject.ended_at_ms,
             tags=tags,
             artifacts=self._locked(row_id, artifacts),
+            renamed=(description.first_name, description.name),
         ):
             return False
         with transaction(self._engine) as session:

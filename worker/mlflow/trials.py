@@ -128,7 +128,7 @@ class TrialMirror(JobMirror):
         """Create the run of a trial with all of its data; the run's id."""
         subject, name = trial.subject, trial.subject.description.experiment
         if name not in self._experiments:
-            self._experiments[name] = server.experiment_id(name)
+            self._experiments[name] = server.experiment_id(name, subject.description.metric)
         return create_ended_run(
             server,
             self._experiments[name],

@@ -121,6 +121,32 @@ def test_the_status_is_shown(
     assert info.get("end_time") == ended_at
 
 
+@pytest.mark.parametrize(
+    ("present", "shown"), [("first", "first 0.9"), ("a person's", "a person's")]
+)
+def test_a_run_is_renamed_at_its_end_unless_somebody_renamed_it(
+    server: MlflowServer, tracker: Tracker, present: str, shown: str
+) -> None:
+    run = ensure_run(server, description())
+    server.update_run(run.run_id, "RUNNING", name=present)
+    renamed = ("first", "first 0.9")
+    end_run(server, run.run_id, JobStatus.FINISHED, ended_at_ms=1, tags={}, renamed=renamed)
+    assert tracker.run(run.run_id)["info"]["run_name"] == shown
+
+
+def test_a_new_experiment_is_for_training_and_has_a_main_metric(
+    server: MlflowServer, tracker: Tracker
+) -> None:
+    name = uuid.uuid4().hex
+    ids = {server.experiment_id(name, metric) for metric in ("valid/f1", "valid/loss", "")}
+    (experiment_id,) = ids
+    experiment = tracker.get("experiments/get", experiment_id=experiment_id)["experiment"]
+    assert {tag["key"]: tag["value"] for tag in experiment["tags"]} == {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": "valid/f1",
+    }
+
+
 def test_artifacts_come_back_as_they_were(
     server: MlflowServer, tracker: Tracker, tmp_path: Path
 ) -> None:

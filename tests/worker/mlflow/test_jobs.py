@@ -22,6 +22,7 @@ from tests.support.present import present
 from tests.support.trackers import Tracker
 from tests.support.worker_cases import CONSTANT_NETWORK, DIGITS_CSV, LONG, Bench, until
 from worker.mlflow.jobs import JobMirror
+from worker.mlflow.run_labels import run_name
 
 
 @pytest.fixture
@@ -104,6 +105,10 @@ def test_mlflow_shows_all_of_a_finished_job(site: Bench, tracker: Tracker) -> No
         str(best["best_epoch"]), "valid/loss"
     )  # fmt: skip
     label = f"**best:** epoch {best['best_epoch']} by valid/loss"
+    shown_name = run["info"]["run_name"]
+    assert shown_name == run_name(job.spec, "digits@1", best)
+    assert shown_name.startswith("digits@1 ")
+    assert "valid/" in shown_name
     assert label in tags["mlflow.note.content"]
     assert tags["chainrule.weights_digest"] == present(job.result)["weights_digest"]
     for key, series in site.history(job_id).items():
