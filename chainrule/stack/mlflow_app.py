@@ -1,4 +1,4 @@
-"""The application that uvicorn runs as MLflow: the original one behind a guard.
+"""The application that uvicorn runs as MLflow: the original one behind a guard, with our page.
 
 Its tables are created before the port opens, so that the first request does not wait for them, and
 in such a way that a kill does no harm. Only the process of the server imports this module.
@@ -6,14 +6,17 @@ in such a way that a kill does no harm. Only the process of the server imports t
 
 import os
 import re
+from pathlib import Path
 
 from mlflow.environment_variables import MLFLOW_SERVER_CORS_ALLOWED_ORIGINS
 from mlflow.exceptions import MlflowException
+from mlflow.server import app as pages
 from mlflow.server import constants, handlers
 from mlflow.server.fastapi_app import app as real
 
 from chainrule.stack.mlflow_database import prepare
 from chainrule.stack.mlflow_guard import Guard
+from chainrule.stack.mlflow_page import with_defaults
 
 _ROOT = "mlflow-artifacts:/"
 
@@ -37,7 +40,11 @@ def _validate_inside(location: str, field: str) -> str:
     return str(_validate(location, field))
 
 
+_page = with_defaults((Path(str(pages.static_folder)) / "index.html").read_text("utf-8"))
+
 handlers._validate_storage_location_uri = _validate_inside
+# The view of `/` sends MLflow's file as it is.
+pages.view_functions["serve"] = lambda: (_page, {"Cache-Control": "no-cache"})
 prepare(os.environ[constants.BACKEND_STORE_URI_ENV_VAR])
 handlers.initialize_backend_stores(
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR],

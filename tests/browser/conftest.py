@@ -28,8 +28,9 @@ SWEEP: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What is to be seen: the address of the jobs' experiment in MLflow, the jobs, a sweep's."""
+    """What is to be seen: MLflow's home, the page of the jobs' experiment, the jobs, a sweep's."""
 
+    home: str
     experiment: str
     jobs: list[dict[str, Any]]
     trials: list[dict[str, Any]]
@@ -64,7 +65,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         tried = [one["job_id"] for one in up.http.get(f"{path}/trials").json()["items"]]
         until(lambda: all(_ended(up, up.job(job_id)) for job_id in tried), "its runs end")
         trials = [up.job(job_id) for job_id in tried]
-        yield Shown(jobs[0]["mlflow_url"].rpartition("/runs/")[0], jobs, trials)
+        [experiment] = [
+            item["mlflow_url"]
+            for item in up.http.get("/v1/experiments").json()["items"]
+            if item["name"] == SPEC["experiment"]
+        ]
+        yield Shown(str(up.mlflow.base_url), experiment, jobs, trials)
     finally:
         up.end()
 

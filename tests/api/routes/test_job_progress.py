@@ -165,9 +165,11 @@ def test_a_job_links_to_its_run_in_mlflow(
         session.execute(update(Experiment).values(mlflow_experiment_id="7"))
     job = http.get(f"/v1/jobs/{job_id}").json()
     assert job["mlflow_run_id"] == "run1"
-    assert job["mlflow_url"] == "https://ml.example/#/experiments/7/runs/run1"
+    root, training = "https://ml.example/#/experiments/7", "?workflowType=machine_learning"
+    assert job["mlflow_url"] == f"{root}/runs/run1{training}"
     [experiment] = http.get("/v1/experiments").json()["items"]
     assert (experiment["name"], experiment["mlflow_experiment_id"]) == ("pets", "7")
+    assert experiment["mlflow_url"] == f"{root}{training}"
     close(app)
 
 

@@ -54,6 +54,13 @@ def test_it_answers_at_once_with_its_tables(server: httpx.Client, folder: Path) 
     connection.close()
 
 
+def test_its_page_has_our_defaults(server: httpx.Client) -> None:
+    answer = server.get("/")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert answer.text.index("machine_learning") < answer.text.index("static-files/static/js/main")
+
+
 def test_artifacts_go_through_it_into_its_folder(server: httpx.Client, folder: Path) -> None:
     path = "/api/2.0/mlflow-artifacts/artifacts/0/some/file.txt"
     assert server.put(path, content=b"content").is_success
