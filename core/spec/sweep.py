@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 import core.search.dimensions
 import core.search.pruners
 import core.search.samplers  # noqa: F401  (the members register themselves)
+from core import paths
 from core.data.prepare.preparation import ColumnName
 from core.search.dimension import Dimension
 from core.search.pruner import Pruner
@@ -19,7 +20,6 @@ from core.search.pruners.none import NoPruner
 from core.search.sampler import Sampler
 from core.search.samplers.tpe import Tpe
 from core.search.study import Search
-from core.spec import paths
 from core.spec.admission import reported, single_numbers
 from core.spec.base import Name, Spec
 from core.spec.data import FoldCount, FoldSpec

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from core import paths
 from core.nn.layers.dense import Dense
 from core.nn.layers.elu import Elu
-from core.spec import paths
 from core.spec.job import DIGITS
 from core.spec.sweep import EXAMPLE, SweepSpec
 

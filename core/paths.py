@@ -53,3 +53,31 @@ def replaced(document: Any, values: dict[str, Any]) -> Any:
             container = container[step]
         container[last] = copy.deepcopy(value)
     return changed
+
+
+def assigned(document: Any, path: str, value: Any) -> Any:
+    """Return a copy of `document` with `value` at `path`.
+
+    Objects on the way are made if they are missing, and the index after the last one adds an item.
+    A text on the way is a member by its kind: fields of `"adam"` go into `{"kind": "adam"}`. Raises
+    ValueError for an invalid path, and for one through a value that has no fields.
+    """
+    return _assigned(copy.deepcopy(document), parse(path), copy.deepcopy(value), path)
+
+
+def _assigned(container: Any, steps: Steps, value: Any, path: str) -> Any:
+    if not steps:
+        return value
+    step, *rest = steps
+    if isinstance(step, str):
+        fields = {"kind": container} if isinstance(container, str) else container
+        if fields is None:
+            fields = {}
+        if not isinstance(fields, dict):
+            raise ValueError(f"{path}: there is no {step!r} in {fields!r}")
+        return {**fields, step: _assigned(fields.get(step), tuple(rest), value, path)}
+    items = [] if container is None else container
+    if not isinstance(items, list) or step > len(items):
+        raise ValueError(f"{path}: there is no [{step}] in {items!r}")
+    before = items[step] if step < len(items) else None
+    return [*items[:step], _assigned(before, tuple(rest), value, path), *items[step + 1 :]]
