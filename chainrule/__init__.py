@@ -7,13 +7,14 @@ _HOMES = {
     "Client": "chainrule.client",
     "NetworkClassifier": "chainrule.estimators",
     "NetworkRegressor": "chainrule.estimators",
+    "fit": "chainrule.fitting",
 }
 
-__all__ = ["Client", "NetworkClassifier", "NetworkRegressor"]
+__all__ = ["Client", "NetworkClassifier", "NetworkRegressor", "fit"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public class on first access: the command line does not need NumPy."""
+    """Import a public name on first access: the command line does not need NumPy."""
     if name not in _HOMES:
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -46,6 +46,10 @@ class UnreachableError(Exception):
     """No server answered at the address."""
 
 
+class AbsentServerError(UnreachableError):
+    """Nothing listens at the address."""
+
+
 AWAY = frozenset({502, 503, 504})
 """Statuses of a server that may answer later."""
 

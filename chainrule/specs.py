@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from chainrule.transport import Document
@@ -28,6 +29,15 @@ def schema_of(openapi: Document, name: str) -> Document:
         needed += [other for other in _references(components[each]) if other not in needed]
     definitions = {each: components[each] for each in sorted(set(needed))}
     return {"$schema": DIALECT, "$ref": f"#/$defs/{name}", "$defs": _local(definitions)}
+
+
+def dataset_name(file: str) -> str:
+    """Return the name of a dataset for a file: its own without endings. Raises ValueError."""
+    stem = Path(file).name.partition(".")[0]
+    name = re.sub(r"[^A-Za-z0-9_\-]+", "-", stem).strip("-_")
+    if not name:
+        raise ValueError(f"{file!r} gives no name: add it with `dataset add` first")
+    return name
 
 
 def first_spec(version: Document, target: str | None = None) -> Document:

@@ -1,5 +1,6 @@
 """Sweeps of a server, as methods of the client."""
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import quote
 
 from chainrule.sources import Sources
 from chainrule.transport import Document, Transport
+from core.status import SweepStatus
 
 
 class Sweeps:
@@ -31,6 +33,12 @@ class Sweeps:
     def get(self, sweep_id: str) -> Document:
         """Return a sweep: its status, its trials by status, the best of them."""
         return self._transport.get(_path(sweep_id))
+
+    def wait(self, sweep_id: str, *, pause_seconds: float = 0.5) -> Document:
+        """Return the sweep when it has ended."""
+        while not SweepStatus((sweep := self.get(sweep_id))["status"]).terminal:
+            time.sleep(pause_seconds)
+        return sweep
 
     def best(self, sweep_id: str) -> Document:
         """Return the best `trial` and its `job`, a JobSpec. Raises ProblemError (409): none yet."""

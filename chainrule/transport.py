@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-from chainrule.problem import AWAY, ProblemError, UnreachableError
+from chainrule.problem import AWAY, AbsentServerError, ProblemError, UnreachableError
 
 Document = dict[str, Any]
 """A JSON object of the API."""
@@ -173,7 +173,7 @@ class Transport:
 
     def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return UnreachableError(f"nothing answers at {self.url}")
+            return AbsentServerError(f"nothing answers at {self.url}")
         return UnreachableError(f"{self.url}: {error or type(error).__name__}")
 
 

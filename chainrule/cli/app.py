@@ -4,7 +4,7 @@ import sys
 
 from rich.markup import escape
 
-from chainrule.cli.commands import specs
+from chainrule.cli.commands import fit, specs
 from chainrule.cli.commands.datasets import datasets
 from chainrule.cli.commands.jobs import comparison, control, insights, jobs, sources, watch
 from chainrule.cli.commands.models import inference, models
@@ -12,13 +12,14 @@ from chainrule.cli.commands.server import demo, gc, mlflow, nodes, up, version, 
 from chainrule.cli.commands.sweeps import sweeps
 from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
+from chainrule.fitting import FitError
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
 from chainrule.stack.errors import StackError
 
 app = new_typer(
     "Train neural networks with Chainrule.\n\n"
-    "Try it: [bold]chainrule demo[/]. Start a server: [bold]chainrule up[/]. "
-    "Then, in a second shell:\n\n"
+    "Train on a table: [bold]chainrule fit data.csv --target label[/]. Try it: "
+    "[bold]chainrule demo[/]. Start a server: [bold]chainrule up[/]. Then, in a second shell:\n\n"
     "[bold]chainrule dataset add digits digits.csv[/]\n"
     "[bold]chainrule submit job.json --watch[/]\n"
     "[bold]chainrule predict latest rows.csv[/]\n\n"
@@ -30,6 +31,7 @@ up.install(app)
 demo.install(app)
 datasets.install(app)
 specs.install(app)
+fit.install(app)
 jobs.install(app)
 watch.install(app)
 control.install(app)
@@ -58,7 +60,7 @@ def main() -> int:
         _show_problem(problem)
     except UnreachableError as error:
         _show(f"{error}. Start a server with `chainrule up`, or name one with --url")
-    except (StackError, DeadlineError) as error:
+    except (StackError, DeadlineError, FitError) as error:
         _show(str(error))
     except BrokenPipeError:
         # The reader of the pipe has closed it; Python would report that once more at exit.

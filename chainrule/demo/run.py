@@ -16,11 +16,11 @@ from chainrule.demo.steps import Steps
 from chainrule.stack.errors import StackError
 from chainrule.stack.options import base_env, mlflow_token
 from chainrule.stack.stack import Stack
+from chainrule.stack.temporary import await_worker
 from chainrule.transport import Document
 from core.status import JobStatus
 
 WANTED_ACCURACY = 0.97
-WORKER_SECONDS = 60.0
 TRAINING_SECONDS = 180.0
 MLFLOW_SECONDS = 90.0
 SHOWN_ROWS = 4
@@ -94,7 +94,7 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
             f"digest {version['digest'][:12]}"
         )
         with steps.step("worker", "waiting for the worker"):
-            _await_worker(server, stack)
+            await_worker(server, stack)
         job = _train(server, stack, steps, follow)
         with steps.step("predict", "predicting held-out images"):
             rows, numbers = digits.rows(), json.loads(test_rows.communicate()[0])
@@ -104,16 +104,6 @@ def demonstrate(stack: Stack, steps: Steps, follow: Follow) -> Outcome:
         with steps.step("mlflow", "waiting until MLflow shows the finished run"):
             job, run = _mirrored(server, job["id"], stack, steps)
     return Outcome(job, held_out, run)
-
-
-def _await_worker(server: Client, stack: Stack) -> None:
-    give_up_at = time.monotonic() + WORKER_SECONDS
-    while not any(True for _ in server.nodes()):
-        stack.refuse_failing("worker")
-        stack.refuse_failing("scheduler")
-        if time.monotonic() > give_up_at:
-            raise StackError(f"no worker after {WORKER_SECONDS:g} s\n{stack.last_lines('worker')}")
-        time.sleep(0.1)
 
 
 def _train(server: Client, stack: Stack, steps: Steps, follow: Follow) -> Document:

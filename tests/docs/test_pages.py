@@ -140,12 +140,28 @@ def test_command_line_works_as_pasted(snippet: Snippet, url: str, checkout: Path
     path = os.pathsep.join(
         folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != PROGRAMS
     )
-    path_line = next(s for s in page(snippet.page, *SHELL) if "export PATH" in s.text).text
-    script = f"PATH={path}\n{path_line if path_line != snippet.text else ''}{snippet.text}"
+    lines = [line for s in page(snippet.page, *SHELL) for line in s.text.splitlines()]
+    path_line = next(line for line in lines if line.startswith("export PATH"))
+    script = f"PATH={path}\n{path_line}\n{snippet.text}"
     printed = bash(script, checkout, CHAINRULE_URL=url)
     assert "finished" in printed
     assert len(printed.splitlines()[-5:]) == 5
     assert all(line.isdigit() for line in printed.splitlines()[-5:])
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/start.md"])
+def test_one_command_leads_to_a_prediction(name: str, url: str, checkout: Path) -> None:
+    text = "".join(s.text for s in page(name, *SHELL) if "chainrule fit" in s.text)
+    fits = [line for line in statements(text) if line.startswith("chainrule fit")]
+    assert fits
+    for command in fits:
+        printed = bash(command, checkout, CHAINRULE_URL=url)
+        assert "the trivial baseline (majority class) has" in printed
+        predict = printed.splitlines()[-1]
+        assert predict.strip().startswith("chainrule predict")
+        predictions = bash(predict, checkout, CHAINRULE_URL=url).splitlines()
+        assert len(predictions) == 1797
+        assert all(line.isdigit() for line in predictions)
 
 
 def test_curl_lines_work_as_pasted(url: str, checkout: Path) -> None:

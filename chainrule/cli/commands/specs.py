@@ -1,7 +1,6 @@
 """`chainrule init` and `chainrule schema`: a first JobSpec, and the schema of specs."""
 
 import json
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +8,26 @@ from typing import Annotated
 import typer
 
 from chainrule.cli import views
+from chainrule.cli.assignments import Assignments, with_assignments
 from chainrule.cli.commands.datasets.datasets import added, send
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
-from chainrule.specs import first_spec, schema_of
+from chainrule.client import Client
+from chainrule.specs import dataset_name, first_spec, schema_of
+from chainrule.transport import Document
+
+VersionSource = Annotated[
+    str,
+    typer.Argument(
+        help="A file, which becomes a dataset of its name, or a dataset: digits, digits@1.",
+        metavar="FILE|DATASET",
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(help="Column to predict. Default: label, target, class or y, or the last."),
+]
 
 
 class Kind(StrEnum):
@@ -30,17 +44,9 @@ def install(app: typer.Typer) -> None:
 
 
 def init(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A file, which becomes a dataset of its name, or a dataset: digits, digits@1.",
-            metavar="FILE|DATASET",
-        ),
-    ],
-    target: Annotated[
-        str | None,
-        typer.Option(help="Column to predict. Default: label, target, class or y, or the last."),
-    ] = None,
+    source: VersionSource,
+    target: Target = None,
+    assignments: Assignments = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The file to write.", callback=checked_output)
     ] = Path("job.json"),
@@ -55,24 +61,52 @@ def init(
 
     [dim]chainrule init digits@1 -o first.json[/]
     """
-    if out.exists() and not force and not as_json:
-        raise typer.BadParameter(f"{out} exists: name another file with -o, or use --force")
+    if not as_json:
+        refuse_replacing(out, force=force)
     with client(url, token) as server:
-        if Path(source).exists():
-            version = send(server, _name(source), source)
-            if not as_json:
-                added(version)
-        else:
-            version = server.datasets.get(*version_of(source, server.datasets.describe))
-    try:
-        spec = first_spec(version, target)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        version = version_for(server, source, visible=not as_json)
+        spec = with_assignments(proposal(version, target), assignments)
     if as_json:
         views.print_json(spec)
         return
-    out.write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_spec(out, spec)
     views.CONSOLE.print(f"[green]wrote[/] {out}: chainrule submit {out} --watch", soft_wrap=True)
+
+
+def version_for(server: Client, source: str, *, visible: bool) -> Document:
+    """Return the dataset version that `source` names, or that a file of this name becomes.
+
+    `visible`: print what is added.
+    """
+    if not Path(source).exists():
+        return server.datasets.get(*version_of(source, server.datasets.describe))
+    try:
+        name = dataset_name(source)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    version = send(server, name, source)
+    if visible:
+        added(version)
+    return version
+
+
+def proposal(version: Document, target: str | None) -> Document:
+    """Return a JobSpec that fits a dataset version. Raises BadParameter if there is none."""
+    try:
+        return first_spec(version, target)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def refuse_replacing(out: Path, *, force: bool) -> None:
+    """Raise BadParameter if there is a file already, unless it may be replaced."""
+    if out.exists() and not force:
+        raise typer.BadParameter(f"{out} exists: name another file with -o, or use --force")
+
+
+def write_spec(out: Path, spec: Document) -> None:
+    """Write a spec as a JSON file. Raises OSError."""
+    out.write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def show_schema(
@@ -87,12 +121,3 @@ def show_schema(
     with client(url, token) as server:
         name = {Kind.JOB: "JobSpec", Kind.SWEEP: "SweepSpec"}[kind]
         views.print_json(schema_of(server.openapi(), name))
-
-
-def _name(file: str) -> str:
-    """The name of a dataset for a file: its own without endings."""
-    stem = Path(file).name.partition(".")[0]
-    name = re.sub(r"[^A-Za-z0-9_\-]+", "-", stem).strip("-_")
-    if not name:
-        raise typer.BadParameter(f"{file!r} gives no name: add it with `dataset add` first")
-    return name

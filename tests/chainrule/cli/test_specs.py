@@ -1,51 +1,13 @@
 """`chainrule init` and `chainrule schema`, against the real app."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from anyio.from_thread import start_blocking_portal
 from typer.testing import CliRunner
 
-from api.app import create_app
 from chainrule.cli.app import app
-from chainrule.cli.commands import specs
-from chainrule.client import Client
-from core.settings import Settings
-from tests.support.api_cases import CSV, Http, close
-
-
-class Bridge(httpx.BaseTransport):
-    """Carries the requests of a client to an app in this process."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer of the app."""
-        content = request.read()
-        headers = dict(request.headers)
-        answer = self._http.request(
-            request.method, request.url.raw_path.decode(), content=content, headers=headers
-        )
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
-
-
-@pytest.fixture
-def server(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Http]:
-    """An app that the commands talk to, and a folder with a file as the current one."""
-    served = create_app(Settings(database_url=sqlite_url, data_dir=tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my pets.v2.csv").write_text(CSV)
-    with start_blocking_portal() as portal:
-        http = Http(served, portal)
-        monkeypatch.setattr(
-            specs, "client", lambda *_: Client("http://127.0.0.1:8000", transport=Bridge(http))
-        )
-        yield http
-    close(served)
+from tests.support.api_cases import Http
 
 
 def run(*words: str) -> str:
@@ -69,6 +31,17 @@ def test_a_first_spec_of_a_dataset(server: Http) -> None:
     run("init", "pets", "--target", "p1", "-o", "first.json")
     assert json.loads(Path("first.json").read_text())["data"]["target"] == "p1"
     assert json.loads(run("init", "pets@1", "--json"))["dataset"] == "pets@1"
+
+
+def test_fields_of_a_first_spec_are_set(server: Http) -> None:
+    run("init", "my pets.v2.csv", "--set", "optimizer.learning_rate=0.5", "--set", "seed=9")
+    spec = json.loads(Path("job.json").read_text())
+    assert (spec["optimizer"]["learning_rate"], spec["seed"]) == (0.5, 9)
+    run("submit", "job.json", "--set", "epochs=3", "--set", "network[0].units=9", "--no-source")
+    [job] = server.get("/v1/jobs").json()["items"]
+    submitted = server.get(f"/v1/jobs/{job['id']}").json()["spec"]
+    assert (submitted["epochs"], submitted["network"][0]["units"]) == (3, 9)
+    assert submitted["optimizer"]["learning_rate"] == 0.5
 
 
 @pytest.mark.usefixtures("server")

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from chainrule.cli import views
+from chainrule.cli.assignments import Assignments, with_assignments
 from chainrule.cli.files import RowsFile, read_object, read_rows
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.predictions import (
@@ -44,6 +45,7 @@ def submit(
     watching: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the job ends.")
     ] = False,
+    assignments: Assignments = None,
     key: Annotated[
         str | None,
         typer.Option(
@@ -61,8 +63,10 @@ def submit(
     The server's page /docs explains each field of a JobSpec and shows an example.
 
     [dim]chainrule submit job.json --watch[/]
+
+    [dim]chainrule submit job.json --set optimizer.learning_rate=0.01 --set epochs=20[/]
     """
-    spec = read_object(file, "JobSpec")
+    spec = with_assignments(read_object(file, "JobSpec"), assignments)
     with client(url, token, source=source, source_files=source_files) as server:
         job = server.jobs.submit(spec, idempotency_key=key)
         if watching:

@@ -1,12 +1,10 @@
 """`chainrule demo`: train once through the whole stack."""
 
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +17,7 @@ from chainrule.stack.errors import StackError
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import Options
 from chainrule.stack.stack import Stack
+from chainrule.stack.temporary import end_on_signal
 
 
 def install(app: typer.Typer) -> None:
@@ -64,7 +63,7 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
     logs = Logs(sys.stderr if verbose else None)
     options = Options(data_dir=folder, port=0, mlflow_port=0)
     stack = Stack(options, logs, progress=steps.waiting)
-    _end_on_signal(stack)
+    end_on_signal(stack)
     try:
         with steps.step("start", "starting database, broker, api, scheduler, worker, MLflow"):
             stack.start()
@@ -107,18 +106,3 @@ def _forget_settings() -> None:
     """Ignore settings of the environment: the demo uses no other database, token or store."""
     for name in [name for name in os.environ if name.startswith("CHAINRULE_")]:
         del os.environ[name]
-
-
-def _end_on_signal(stack: Stack) -> None:
-    """Stop in order at the first signal, by force at the second."""
-    received: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> Any:
-        if received or stack.closing:
-            stack.hurry()
-            return
-        received.append(number)
-        raise SystemExit(128 + number)
-
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, end)

@@ -54,14 +54,9 @@ def run(
     spec = read_object(file, "SweepSpec")
     with client(url, token, source=source, source_files=source_files) as server:
         sweep = server.sweeps.begin(spec)
+        sweep = watch(server, sweep, visible=not as_json)
         if as_json:
-            while not SweepStatus(sweep["status"]).terminal:
-                time.sleep(_PAUSE_SECONDS)
-                sweep = server.sweeps.get(sweep["id"])
             views.print_json(sweep)
-        else:
-            views.CONSOLE.print(f"[green]begun[/] {sweep['id']}")
-            sweep = _watch(server, sweep)
     if not sweep["best"]:
         raise typer.Exit(1)
 
@@ -132,8 +127,11 @@ def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> Non
     )
 
 
-def _watch(server: Client, sweep: Document) -> Document:
-    """Show a live table of a sweep until it ends, and return the sweep."""
+def watch(server: Client, sweep: Document, *, visible: bool) -> Document:
+    """Wait until a sweep ends, with a live table if it is `visible`, and return the sweep."""
+    if not visible:
+        return server.sweeps.wait(sweep["id"])
+    views.CONSOLE.print(f"[green]begun[/] {sweep['id']}")
     since, before = time.monotonic(), _ended(sweep)
     with Live(console=views.CONSOLE, auto_refresh=False) as live:
         while True:
