@@ -1,15 +1,16 @@
 """Families: an abstract class and its members, frozen dataclasses distinguished by their `kind`.
 
 A member is its own specification: its fields are its hyperparameters with `annotated_types` bounds.
-A pydantic field annotated with the family validates into the object that trains. To add a member,
-add a file with a class under `@member`; nothing else changes.
+A pydantic field annotated with the family validates into the object that trains. A text is short
+for a member without further fields: `"relu"` for `{"kind": "relu"}`. To add a member, add a file
+with a class under `@member`; nothing else changes.
 """
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
@@ -46,12 +47,38 @@ class Family:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     @classmethod
+    def in_full(cls, given: Any) -> Any:
+        """Return the full form of a short form, `"relu"` or what else a family has; others as is.
+
+        The result is validated, so it need not be valid.
+        """
+        return {"kind": given} if isinstance(given, str) else given
+
+    @classmethod
+    def short_forms(cls) -> list[dict[str, Any]]:
+        """Return JSON schemas of the short forms: kinds of members without required fields."""
+        kinds = [kind for kind, member_ in members(cls).items() if not _has_required(member_)]
+        return [{"type": "string", "enum": kinds}] if kinds else []
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Validate a member as itself, a family as the member that `kind` names."""
         if "kind" in cls.__dict__:
             return handler(source)
         choices = {kind: handler.generate_schema(type_) for kind, type_ in members(cls).items()}
-        return {"type": "tagged-union", "discriminator": "kind", "choices": choices}
+        return {
+            "type": "function-before",
+            "function": {"type": "no-info", "function": cls.in_full},
+            "schema": {"type": "tagged-union", "discriminator": "kind", "choices": choices},
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        """The schema of a family is that of its members or of their short forms."""
+        schema = handler(core_schema)
+        if "kind" in cls.__dict__ or not (short := cls.short_forms()):
+            return schema
+        return {"anyOf": [schema, *short]}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -77,6 +104,13 @@ def members(family: Callable[..., T]) -> dict[str, type[T]]:
         if isinstance(kind, str) and not inspect.isabstract(subclass):
             by_kind[kind] = subclass
     return dict(sorted(by_kind.items()))
+
+
+def _has_required(member_: type[Any]) -> bool:
+    """Whether a member has a field without a default."""
+    return any(
+        field.default is MISSING and field.default_factory is MISSING for field in fields(member_)
+    )
 
 
 def load(package: str, path: Iterable[str]) -> None:

@@ -24,7 +24,9 @@ All fields of the documents that start a job (`POST /v1/jobs`, `chainrule submit
 file, and `chainrule schema` prints the JSON schema of a running server, for editors.
 
 Fields in **bold** are required. A member of a [family](#families), such as a layer, is an object
-with a `kind`. `python -m docs.jobspec` writes this page from the schema.
+with a `kind`. Its kind alone is short for a member whose other fields have their defaults, and a
+number for the `units` of a dense layer: `"loss": "cross_entropy"`, `"network": [64, "relu", 10]`.
+The server stores the full form. `python -m docs.jobspec` writes this page from the schema.
 """
 
 Schema = dict[str, Any]
@@ -93,6 +95,9 @@ class Writer:
         if "$ref" in schema:
             return self._reference(schema["$ref"].rpartition("/")[2])
         if options := schema.get("anyOf") or schema.get("oneOf"):
+            if any("discriminator" in option for option in options):
+                # The short forms of members are described once, at the top of the page.
+                options = [o for o in options if "discriminator" in o or o.get("type") == "null"]
             return " or ".join(dict.fromkeys(map(self._type, options)))
         if "enum" in schema:
             return " or ".join(f"`{json.dumps(value)}`" for value in schema["enum"])

@@ -44,7 +44,7 @@ def path(error: Any, body: Any) -> str:
             kept, value = [*kept, step], value[step]
         elif index == len(steps) - 1 and error["type"] == "missing":
             kept.append(step)
-    if error["type"] in _TAGS:
+    if error["type"] in _TAGS and isinstance(value, dict):
         kept.append(str(error["ctx"]["discriminator"]).strip("'"))
     return render(kept)
 

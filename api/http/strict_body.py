@@ -27,6 +27,8 @@ def _converted(given: Any, taken: Any, steps: tuple[str | int, ...]) -> Iterator
     elif isinstance(given, list) and isinstance(taken, list):
         for index, pair in enumerate(zip(given, taken, strict=False)):
             yield from _converted(*pair, (*steps, index))
+    elif isinstance(taken, dict):
+        return  # the short form of a member: nothing else becomes an object
     elif _kind(given) != _kind(taken):
         yield FieldError(render(steps), f"expected {_kind(taken)}, got {_kind(given)}")
 

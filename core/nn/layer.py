@@ -19,6 +19,9 @@ Reach: TypeAlias = Literal["any", "input", "limited"]
 
 Backprop: TypeAlias = Callable[[Array], Array | None]
 
+MOST_UNITS = 1_000_000
+"""Most units of a dense layer."""
+
 VIEWS = 32
 """Buffer shapes that a scope caches; the cache is cleared when it is full."""
 
@@ -140,6 +143,17 @@ class Layer(Family):
     """
 
     reach: ClassVar[Reach] = "limited"
+
+    @classmethod
+    def in_full(cls, given: Any) -> Any:
+        """Return the full form of a short form: a number is that of the units of a dense layer."""
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            return {"kind": "dense", "units": given}
+        return super().in_full(given)
+
+    @classmethod
+    def short_forms(cls) -> list[dict[str, Any]]:
+        return [*super().short_forms(), {"type": "integer", "minimum": 1, "maximum": MOST_UNITS}]
 
     @abstractmethod
     def output(self, shape: Shape) -> Shape:

@@ -7,7 +7,7 @@ from annotated_types import Ge, Le
 from core.family import Examples, member
 from core.nn.array import Array, Shape
 from core.nn.initializers import Initializer, Xavier, Zeros
-from core.nn.layer import Backprop, Layer, Reach, Scope, ShapeError, Weight
+from core.nn.layer import MOST_UNITS, Backprop, Layer, Reach, Scope, ShapeError, Weight
 
 
 @member
@@ -20,7 +20,7 @@ class Dense(Layer):
 
     kind: Literal["dense"] = "dense"
     reach: ClassVar[Reach] = "any"
-    units: Annotated[int, Ge(1), Le(1_000_000)]
+    units: Annotated[int, Ge(1), Le(MOST_UNITS)]
     bias: bool = True
     weight_initializer: Initializer = Xavier()
     bias_initializer: Initializer = Zeros()

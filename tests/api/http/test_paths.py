@@ -37,6 +37,11 @@ def test_an_unknown_kind_points_at_kind_and_lists_those_there_are() -> None:
     assert "'relu'" in found["network[1].kind"]
 
 
+def test_a_short_form_without_a_required_field_is_located() -> None:
+    assert wrong(network=["dense"]) == {"network[0].units": "this field is required"}
+    assert list(wrong(network=[0])) == ["network[0]"]
+
+
 def test_a_missing_kind_points_at_kind() -> None:
     assert list(wrong(loss={})) == ["loss.kind"]
 

@@ -28,6 +28,14 @@ def test_nothing_is_read_as_what_it_is_not(http: Http, changes: dict[str, Any], 
     assert_problem(http.post("/v1/jobs", {**SPEC, **changes}), 422, path)
 
 
+def test_short_forms_are_taken(http: Http) -> None:
+    short = {"network": [4, "relu", 2], "loss": "cross_entropy", "metrics": ["accuracy"]}
+    job = http.submitted(**short)
+    assert job["spec"]["network"][0]["units"] == 4
+    assert job["spec"]["loss"]["kind"] == "cross_entropy"
+    assert_problem(http.post("/v1/jobs", {**SPEC, "network": [4, "relu", "2"]}), 422, "network[2]")
+
+
 def test_a_whole_number_may_have_a_point(http: Http) -> None:
     assert http.submitted(epochs=2.0)["epochs_total"] == 2
 

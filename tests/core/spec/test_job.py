@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from pydantic import ValidationError
 
@@ -33,6 +34,35 @@ def test_a_network_is_taken_as_it_is() -> None:
 def test_a_spec_survives_json() -> None:
     spec = JobSpec.model_validate(DIGITS)
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_short_forms_are_stored_in_full() -> None:
+    short: dict[str, Any] = {
+        **DIGITS,
+        "network": [64, "relu", {"kind": "residual", "layers": [64, "tanh"]}, 10],
+        "loss": "cross_entropy",
+        "optimizer": "sgd",
+        "metrics": ["accuracy"],
+        "data": {"target": "label", "prepare": ["one_hot"]},
+    }
+    spec = JobSpec.model_validate(short)
+    stored = spec.model_dump(mode="json")
+    assert [layer["kind"] for layer in stored["network"]] == ["dense", "relu", "residual", "dense"]
+    assert stored["network"][2]["layers"][0]["units"] == 64
+    assert stored["loss"]["kind"] == "cross_entropy"
+    assert stored["optimizer"]["kind"] == "sgd"
+    assert stored["metrics"][0]["kind"] == "accuracy"
+    assert stored["data"]["prepare"][0]["kind"] == "one_hot"
+    assert JobSpec.model_validate(stored) == spec
+    assert jsonschema_rs.validator_for(JobSpec.model_json_schema()).is_valid(short)
+
+
+@pytest.mark.parametrize("given", [True, None, 2.5, "dense", "64", [64]])
+def test_what_is_no_short_form_is_refused(given: Any) -> None:
+    document = {**DIGITS, "network": [given]}
+    with pytest.raises(ValidationError):
+        JobSpec.model_validate(document)
+    assert not jsonschema_rs.validator_for(JobSpec.model_json_schema()).is_valid(document)
 
 
 @pytest.mark.parametrize("family", [Layer, Loss, Metric, Optimizer, Schedule])
