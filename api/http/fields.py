@@ -1,10 +1,11 @@
 """The fields that the API's own schema allows at a path of a request body."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from starlette.requests import Request
+
+from api.http.synonyms import closest
 
 _FEW = 12
 """Maximum number of fields that advice lists when none resembles the unknown one."""
@@ -29,8 +30,8 @@ class Fields:
         """Suggest known fields instead of the last of `steps`, a pydantic location."""
         *parents, unknown = steps
         names = self.at(parents)
-        if alike := get_close_matches(str(unknown), names, n=1):
-            return f"did you mean {alike[0]!r}?"
+        if (name := closest(str(unknown), names)) is not None:
+            return f"did you mean {name!r}?"
         return f"known fields: {', '.join(names)}" if 0 < len(names) <= _FEW else ""
 
     def at(self, steps: Sequence[str | int]) -> list[str]:

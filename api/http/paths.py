@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.http.fields import Fields
+from api.http.synonyms import closest
 from core.errors import FieldError
 
 _TAGS = {"union_tag_invalid", "union_tag_not_found"}
@@ -66,7 +67,10 @@ def render(steps: Sequence[str | int]) -> str:
 def _message(error: Any, known: Callable[[], Fields]) -> str:
     context = error.get("ctx") or {}
     if error["type"] == "union_tag_invalid":
-        return f"unknown kind '{context['tag']}'; known kinds: {context['expected_tags']}"
+        kinds = context["expected_tags"]
+        meant = closest(str(context["tag"]), [kind.strip("' ") for kind in kinds.split(",")])
+        advice = f"did you mean '{meant}'? " if meant else ""
+        return f"unknown kind '{context['tag']}'; {advice}known kinds: {kinds}"
     if error["type"] in _UNKNOWN:
         advice = known().advice(error["loc"][1:]) if error["loc"][0] == "body" else ""
         return f"unknown field; {advice}" if advice else "unknown field"

@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.http.fields import Fields
 from api.http.paths import field_errors, render
+from api.http.synonyms import SYNONYMS, closest
+from core.family import Family, members
 from core.spec import JobSpec
 from core.spec.job import DIGITS
 
@@ -37,6 +39,33 @@ def test_an_unknown_kind_points_at_kind_and_lists_those_there_are() -> None:
     assert "'relu'" in found["network[1].kind"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "path", "meant"),
+    [
+        ({"loss": {"kind": "mse"}}, "loss.kind", "mean_squared_error"),
+        ({"loss": "MSELoss"}, "loss", "mean_squared_error"),
+        ({"network": [{"kind": "linear", "units": 3}]}, "network[0].kind", "dense"),
+        ({"network": ["reluu"]}, "network[0]", "relu"),
+        ({"network": ["ReLU"]}, "network[0]", "relu"),
+        ({"metrics": ["mean_squared_error"]}, "metrics[0]", "mse"),
+        ({"optimizer": {"kind": "AdamW"}}, "optimizer.kind", "adamw"),
+    ],
+)
+def test_a_kind_of_another_library_is_translated(
+    changes: dict[str, Any], path: str, meant: str
+) -> None:
+    assert f"; did you mean '{meant}'? known kinds: " in wrong(**changes)[path]
+
+
+def test_every_synonym_means_a_kind_or_a_field() -> None:
+    kinds = {kind for family in Family.__subclasses__() for kind in members(family)}
+    fields = {name for schema in SCHEMA["$defs"].values() for name in schema.get("properties", {})}
+    known = kinds | fields | set(SCHEMA["properties"])
+    for word, names in SYNONYMS.items():
+        assert known.issuperset(names), word
+        assert closest(word.upper(), names) == names[0]
+
+
 def test_a_short_form_without_a_required_field_is_located() -> None:
     assert wrong(network=["dense"]) == {"network[0].units": "this field is required"}
     assert list(wrong(network=[0])) == ["network[0]"]
@@ -54,6 +83,7 @@ def test_a_missing_field_is_named() -> None:
     ("changes", "path", "advice"),
     [
         ({"epoch": 3}, "epoch", "did you mean 'epochs'?"),
+        ({"optimizer": {"kind": "sgd", "lr": 1}}, "optimizer.lr", "did you mean 'learning_rate'?"),
         ({"optimizer": {"kind": "sgd", "beta": 1}}, "optimizer.beta", "known fields: kind, "),
         (
             {"network": [{"kind": "dense", "units": 1, "unit": 3}]},
