@@ -86,6 +86,7 @@ def fit(
 
     [dim]chainrule fit pets.csv --target label --minutes 5[/]
     """
+    _refuse_missing(data)
     if out is not None:
         refuse_replacing(out, force=force)
     with client(url, token, source=source, source_files=source_files) as server, serving(
@@ -105,6 +106,15 @@ def fit(
         _show(job, file)
         _show_next(job, data, url, data_dir if stack is not None else None)
     exit_as(job, watched=True)
+
+
+def _refuse_missing(data: str) -> None:
+    """Raise BadParameter for a file that does not exist, before a server starts for it.
+
+    A name with an ending is that of a file, unless it names a version of a dataset.
+    """
+    if Path(data).suffix and "@" not in data and not Path(data).exists():
+        raise typer.BadParameter(f"there is no file {data!r}")
 
 
 def _starting(stack: Stack, url: str, data_dir: Path) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from chainrule.cli.app import app
 from tests.support.api_cases import Http
+from tests.support.brokers import free_port
 
 FILE = "my pets.v2.csv"
 
@@ -66,6 +67,16 @@ def test_a_wrong_assignment_is_refused(assignment: str, reason: str) -> None:
     assert refused.exit_code == 2
     assert reason in " ".join(refused.output.replace("│", "").split())
     assert not Path("job.json").exists()
+
+
+def test_a_file_that_is_not_there_starts_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = run("fit", "nofile.csv", "--url", f"http://127.0.0.1:{free_port()}")
+    assert refused.exit_code == 2
+    assert "there is no file 'nofile.csv'" in refused.output
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("server")
