@@ -41,7 +41,7 @@ up: $(VENV)/runtime.stamp ## start the whole stack on this machine and stay
 
 test: test-fast test-slow ## run the tests, fast ones first
 
-FAST := -m "not e2e and not faults and not browser and not peers"
+FAST := --dist worksteal -m "not e2e and not faults and not browser and not peers"
 test-fast: $(VENV)/dev.stamp ## run only the fast tests
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(FAST) $(ARGS)
 
