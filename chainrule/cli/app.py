@@ -14,7 +14,7 @@ from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.fitting import FitError
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 
 app = new_typer(
     "Train neural networks with Chainrule.\n\n"

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 
 DATASET = "digits"
 TARGET = "label"

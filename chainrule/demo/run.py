@@ -13,7 +13,7 @@ from rich.console import Console
 from chainrule.client import Client
 from chainrule.demo import digits
 from chainrule.demo.steps import Steps
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 from chainrule.stack.options import base_env, mlflow_token
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import await_worker

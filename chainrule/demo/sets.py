@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chainrule.demo import digits
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 
 SETS = ("digits", "iris", "spirals")
 

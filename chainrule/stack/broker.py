@@ -9,8 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainrule.stack import ports
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError, ports
 from chainrule.stack.process import Command
 
 _SOCKET_PATH_BYTES = 100

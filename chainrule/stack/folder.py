@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 
 PROBE_BYTES = 2**20
 SCARCE_BYTES = 64 * 2**20

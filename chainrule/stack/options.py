@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 from core.tokens import weakness
 
 TEMPORARY = "tmp"

@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 
 
 def claim(host: str, port: int, option: str) -> int:

@@ -13,8 +13,7 @@ from typing import Self
 
 import httpx
 
-from chainrule.stack import broker, mlflow, ports
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError, broker, mlflow, ports
 from chainrule.stack.folder import SCARCE_BYTES, Folder
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import (

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from chainrule.client import Client
 from chainrule.problem import AbsentServerError, ProblemError
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import LOOPBACK, Options
 from chainrule.stack.stack import Stack

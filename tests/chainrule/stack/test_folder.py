@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 from chainrule.stack.folder import Folder
 from chainrule.stack.process import Command, Process
 

@@ -4,8 +4,7 @@ import socket
 
 import pytest
 
-from chainrule.stack import ports
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError, ports
 
 
 def test_zero_is_any_free_port() -> None:

@@ -13,7 +13,7 @@ from chainrule.cli import views
 from chainrule.cli.progress import follow
 from chainrule.demo.run import WANTED_ACCURACY, Outcome, demonstrate
 from chainrule.demo.steps import Steps
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import Options
 from chainrule.stack.stack import Stack

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chainrule.stack import logs
-from chainrule.stack.errors import StackError
+from chainrule.stack import StackError, logs
 from chainrule.stack.options import Options, mlflow_token
 from chainrule.stack.stack import Stack
 
