@@ -237,7 +237,7 @@ class Csv(Format):
 
 
 def sniff(head: bytes) -> str:
-    """The delimiter that splits the first lines into the same, largest number of values."""
+    """The delimiter that splits the header and most of the first lines into the most values."""
     lines = head.decode("utf-8-sig", errors="ignore").splitlines(keepends=True)
     if len(lines) > 1 and not head.endswith((b"\n", b"\r")):
         lines = lines[:-1]
@@ -251,7 +251,7 @@ def sniff(head: bytes) -> str:
         if not widths:
             continue
         width, often = widths.most_common(1)[0]
-        if width > most and often >= 0.8 * len(rows):
+        if width > most and len(rows[0]) == width and often >= 0.8 * len(rows):
             best, most = delimiter, width
     return best
 

@@ -49,6 +49,13 @@ def test_delimiters_are_sniffed(
     ]
 
 
+def test_decimal_commas_do_not_hide_the_delimiter(
+    rows: Callable[..., list[dict[str, Any]]],
+) -> None:
+    content = b"size;kind\n" + b"1,5;a\n" * 9
+    assert rows(content, 'text/csv; decimal=","')[0] == {"size": 1.5, "kind": "a"}
+
+
 def test_a_single_column(rows: Callable[..., list[dict[str, Any]]]) -> None:
     assert rows(b"x\n1\n2\n") == [{"x": 1}, {"x": 2}]
     assert sniff(b"x\n1\n2\n") == ","
