@@ -11,7 +11,8 @@ from urllib.parse import quote
 import httpx
 
 from chainrule.datasets import Datasets
-from chainrule.models import Models, rows_body
+from chainrule.models import Models, file_query, rows_body
+from chainrule.parse_options import UNTYPED
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.sources import Sources
 from chainrule.sweeps import Sweeps
@@ -256,6 +257,19 @@ class Jobs:
         """Predict with the model of a finished job; see `Models.predict`."""
         body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(job_id)}/predict", body, repeatable=True)
+
+    def predict_file(
+        self,
+        job_id: str,
+        file: Path | str,
+        *,
+        probabilities: bool = False,
+        interval: float | None = None,
+    ) -> Document:
+        """Predict the rows of a file with the model of a job; see `Models.predict_file`."""
+        query = file_query(probabilities, interval)
+        path = f"{_path(job_id)}/predict/file"
+        return self._transport.send_file(path, Path(file), UNTYPED, params=query)
 
 
 def _path(job_id: str) -> str:

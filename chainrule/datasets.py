@@ -8,12 +8,11 @@ from urllib.parse import quote
 
 from chainrule.parse_options import UNTYPED, ParseOptions, content_type_with
 from chainrule.problem import ProblemError, UnreachableError, is_away
-from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
+from chainrule.transport import FILE_SECONDS, Document, OnBytes, Transport, ignore_bytes
 
 PART_BYTES = 16 * 2**20
 """Larger files are sent in parts of this size."""
 
-_UPLOAD_SECONDS = 600.0
 _FAILURES = 5
 _PAUSE_SECONDS = 0.5
 _CONFLICT = 409
@@ -48,18 +47,8 @@ class Datasets:
         kind = content_type_with(content_type, parse)
         if file.stat().st_size > part_bytes:
             return self._in_parts(name, file, kind, part_bytes, on_bytes)
-        with file.open("rb") as body:
-            return self._transport.send(
-                "POST",
-                f"/v1/datasets/{quote(name, safe='')}/versions",
-                content=body,
-                headers={
-                    "Content-Type": kind,
-                    "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
-                    "Content-Length": str(file.stat().st_size),
-                },
-                timeout=_UPLOAD_SECONDS,
-            )
+        versions = f"/v1/datasets/{quote(name, safe='')}/versions"
+        return self._transport.send_file(versions, file, kind)
 
     def _in_parts(
         self,
@@ -88,7 +77,7 @@ class Datasets:
                     f"{path}?offset={received}",
                     content=body.read(part_bytes),
                     headers={"Content-Type": UNTYPED},
-                    timeout=_UPLOAD_SECONDS,
+                    timeout=FILE_SECONDS,
                 )
 
             return self._completed(f"{uploads}/{upload['id']}", upload, send, on_bytes)
@@ -116,7 +105,7 @@ class Datasets:
         upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 
         def pull(path: str, _received: int) -> Document:
-            return self._transport.send("POST", f"{path}/pull", timeout=_UPLOAD_SECONDS)
+            return self._transport.send("POST", f"{path}/pull", timeout=FILE_SECONDS)
 
         return self._completed(f"{datasets}/uploads/{upload['id']}", upload, pull, on_bytes)
 
@@ -143,7 +132,7 @@ class Datasets:
             if upload["received"] > received:
                 failures = 0
         on_bytes(size, size)
-        return self._transport.send("POST", f"{path}/complete", timeout=_UPLOAD_SECONDS)
+        return self._transport.send("POST", f"{path}/complete", timeout=FILE_SECONDS)
 
     def list(self, *, tag: Sequence[str] = ()) -> Iterator[Document]:
         """Yield all datasets, or those with all of these tags (`key:value`)."""
@@ -181,9 +170,7 @@ class Datasets:
         """Save the rows of a query as the next version of the dataset `new`; return the version."""
         body = {"name": new, "query": query, "columns": [*columns]}
         path = f"{_version(name, version)}/derive"
-        return self._transport.send(
-            "POST", path, repeatable=True, json=body, timeout=_UPLOAD_SECONDS
-        )
+        return self._transport.send("POST", path, repeatable=True, json=body, timeout=FILE_SECONDS)
 
     def pull(
         self,

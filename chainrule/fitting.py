@@ -11,6 +11,7 @@ from typing import Any
 
 from chainrule.archive import packed
 from chainrule.client import Client
+from chainrule.parse_options import ParseOptions
 from chainrule.specs import dataset_name, first_spec
 from chainrule.stack.temporary import data_folder, serving
 from chainrule.transport import Document
@@ -51,7 +52,7 @@ class Fit:
     @property
     def scores(self) -> dict[str, float]:
         """The metrics on the test rows, such as `test/accuracy`; empty without test rows."""
-        return test_scores(self.job)
+        return held_out_scores(self.job)
 
     @property
     def baseline(self) -> Document | None:
@@ -72,10 +73,11 @@ class Fit:
         return predictions
 
 
-def fit(
+def fit(  # noqa: PLR0913 - keywords, each of which can be left out
     data: Any,
     target: str | None = None,
     *,
+    parse: ParseOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     minutes: float | None = None,
     name: str | None = None,
@@ -86,8 +88,9 @@ def fit(
     """Train on a file or a DataFrame and return the trained model with its scores.
 
     `data` is the path of a file or a folder, or a DataFrame of pandas or polars, which becomes a
-    version of the dataset `name` (default: the name of the file, or `table`). `target` is the
-    column to predict; default: label, target, class or y, or the last. The JobSpec is the one that
+    version of the dataset `name` (default: the name of the file, or `table`); `parse` is as in
+    `Datasets.upload`. `target` is the column to predict; default: label, target, class or y, or the
+    last. The JobSpec is the one that
     `chainrule init` writes, with `changes` by path: `{"optimizer.learning_rate": 0.01}`. With
     `minutes`, a sweep over learning rate, width and weight decay takes that long, and its best
     trial is returned.
@@ -104,7 +107,7 @@ def fit(
     secret = token if token is not None else os.environ.get("CHAINRULE_API_TOKEN", "")
     with Client(url, secret) as server, serving(server, folder):
         with _file(data) as (file, own_name):
-            version = server.datasets.upload(name or own_name, file)
+            version = server.datasets.upload(name or own_name, file, parse=parse)
         spec = first_spec(version, target)
         for path, value in (changes or {}).items():
             spec = assigned(spec, path, value)
@@ -166,7 +169,7 @@ def best_trial(server: Client, sweep: Document) -> tuple[Document, Document]:
     return server.jobs.get(best["trial"]["job_id"]), best["job"]
 
 
-def test_scores(job: Document) -> dict[str, float]:
+def held_out_scores(job: Document) -> dict[str, float]:
     """Return the metrics of a job on its test rows that are numbers."""
     last = job.get("last_metrics") or {}
     return {

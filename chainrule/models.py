@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chainrule.parse_options import UNTYPED
 from chainrule.transport import Document, Transport
 
 
@@ -110,6 +112,23 @@ class Models:
         body = rows_body(rows, probabilities, interval)
         return self._transport.post(f"{_path(reference)}/predict", body, repeatable=True)
 
+    def predict_file(
+        self,
+        reference: str,
+        file: Path | str,
+        *,
+        probabilities: bool = False,
+        interval: float | None = None,
+    ) -> Document:
+        """Predict the rows of a file: CSV, Parquet or another format of uploads; see `predict`.
+
+        CSV is parsed as the data that the model was trained on. Columns that the model does not
+        use are ignored. Raises OSError if the file cannot be read.
+        """
+        query = file_query(probabilities, interval)
+        path = f"{_path(reference)}/predict/file"
+        return self._transport.send_file(path, Path(file), UNTYPED, params=query)
+
     def onnx(self, name: str, version: int) -> bytes:
         """Return the model as an ONNX file."""
         return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
@@ -125,6 +144,12 @@ def rows_body(
     """Return the body of a request for predictions."""
     body: Document = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
     return body if interval is None else {**body, "interval": interval}
+
+
+def file_query(probabilities: bool, interval: float | None) -> Document:
+    """Return the query of a request for predictions with a file."""
+    query: Document = {"probabilities": probabilities}
+    return query if interval is None else {**query, "interval": interval}
 
 
 def _path(name: str) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
@@ -22,6 +23,8 @@ _CONNECT_SECONDS = 5.0
 _RECONNECTIONS = 7
 _LONGEST_PAUSE_SECONDS = 5.0
 _SILENCE_SECONDS = 60.0
+FILE_SECONDS = 600.0
+"""Timeout of a request with a file, which the server parses before it answers."""
 
 
 def ignore_bytes(_transferred: int, _total: int | None) -> None:
@@ -82,6 +85,22 @@ class Transport:
         except ValueError:
             raise UnreachableError(f"{self.url} is not a Chainrule server: no JSON") from None
         return document
+
+    def send_file(self, path: str, file: Path, content_type: str, **options: Any) -> Document:
+        """Send a file as the body of a POST. Raises as `content` does, and OSError."""
+        with file.open("rb") as body:
+            return self.send(
+                "POST",
+                path,
+                content=body,
+                headers={
+                    "Content-Type": content_type,
+                    "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
+                    "Content-Length": str(file.stat().st_size),
+                },
+                timeout=FILE_SECONDS,
+                **options,
+            )
 
     def delete(self, path: str) -> None:
         """Delete what is at `path`. Raises as `content` does."""

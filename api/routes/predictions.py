@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Context, Here
@@ -15,10 +15,10 @@ from api.http.openapi import ALWAYS, problems
 from api.parameters import JobId, ModelReference
 from api.resources.base import json_numbers
 from api.resources.predictions import Predictions
-from api.upload.body import received
+from api.upload.body import filename, received
 from core import jobs
-from core.data.ingest.formats import with_text
-from core.data.ingest.parser import ParsedDataset, parse
+from core.data.ingest.formats import typed, with_text
+from core.data.ingest.parser import parse
 from core.data.table.reader import load
 from core.db.session import reading
 from core.errors import FieldError, InvalidError
@@ -88,7 +88,32 @@ def predict(job_id: JobId, body: Rows, here: Here, _: Owner) -> Predictions:
 )
 def predict_with_model(reference: ModelReference, body: Rows, here: Here, _: Owner) -> Predictions:
     """Predict with a registered model: `name@3`, `name@alias`, or the latest version of `name`."""
-    return _for_rows(_registered(here, reference), body)
+    with reading(here.engine) as session:
+        file = locate(session, job_of(session, reference))
+    return _for_rows(here.models.load(file), body)
+
+
+@router.post(
+    "/jobs/{job_id}/predict/file",
+    max_body_size=MAX_BODY_BYTES,
+    openapi_extra=FILE,
+    responses=problems(403, 404, 408, 409, 413, 422),
+)
+async def predict_for_file_with_job(
+    job_id: JobId,
+    request: Request,
+    here: Here,
+    _: Owner,
+    probabilities: bool = False,
+    interval: Level | None = None,
+) -> Predictions:
+    """Predict for the rows of a file: CSV, Parquet or another format of uploads.
+
+    Its format follows from `Content-Type`, else from the file name and the first bytes. Columns
+    that the model does not use are ignored. CSV is parsed with the parse options of the dataset
+    version that the model was trained on, unless parameters of `Content-Type` differ.
+    """
+    return await _for_file(request, here, lambda _: job_id, probabilities, interval)
 
 
 @router.post(
@@ -106,54 +131,49 @@ async def predict_for_file(
     probabilities: bool = False,
     interval: Level | None = None,
 ) -> Predictions:
-    """Predict for the rows of a CSV or Parquet file with the matching `Content-Type`.
+    """Predict for a file with a registered model; see the same operation of jobs."""
+    return await _for_file(
+        request, here, lambda session: job_of(session, reference), probabilities, interval
+    )
 
-    Columns that the model does not use are ignored. CSV is parsed with the parse options of the
-    dataset version that the model was trained on, unless parameters of `Content-Type` differ.
+
+async def _for_file(
+    request: Request,
+    here: Context,
+    find: Callable[[Session], str],
+    probabilities: bool,
+    interval: float | None,
+) -> Predictions:
+    """Parse the body in a confined process, as uploads are, and predict for its rows.
+
+    `find` returns the id of the job whose model predicts.
     """
-    model, options = await anyio.to_thread.run_sync(_registered_with_options, here, reference)
-    content_type = request.headers.get("content-type", "")
+
+    def locate_model() -> tuple[TrainedModel, dict[str, str]]:
+        with reading(here.engine) as session:
+            job = jobs.get(session, find(session))
+            file, options = locate(session, job.id), job.dataset_version.parse
+        model = here.models.load(file)
+        texts = [column.name for column in model.encoding.features if column.text]
+        return model, with_text(options or {}, texts)
+
+    model, options = await anyio.to_thread.run_sync(locate_model)
+    content_type = typed(request.headers.get("content-type", ""), filename(request))
     async with received(request, here.uploads, MAX_BODY_BYTES) as body:
-        parsing = partial(
-            parse, body, content_type, body.with_name("canonical.arrow"), defaults=options
-        )
-        return await anyio.to_thread.run_sync(
-            _for_file, model, parsing, probabilities, interval, limiter=here.parsers
-        )
 
+        def answer() -> Predictions:
+            canonical = body.with_name("canonical.arrow")
+            table = load(parse(body, content_type, canonical, defaults=options).path)
+            _check(model, table.num_rows, probabilities)
+            return _predict(model, model.table_to_array(table), probabilities, interval)
 
-def _registered(here: Context, reference: str) -> TrainedModel:
-    with reading(here.engine) as session:
-        file = locate(session, job_of(session, reference))
-    return here.models.load(file)
-
-
-def _registered_with_options(here: Context, reference: str) -> tuple[TrainedModel, dict[str, str]]:
-    """The model, and the parse options for files with its columns."""
-    with reading(here.engine) as session:
-        job = jobs.get(session, job_of(session, reference))
-        file, options = locate(session, job.id), job.dataset_version.parse
-    model = here.models.load(file)
-    texts = [column.name for column in model.encoding.features if column.text]
-    return model, with_text(options or {}, texts)
+        return await anyio.to_thread.run_sync(answer, limiter=here.parsers)
 
 
 def _for_rows(model: TrainedModel, body: Rows) -> Predictions:
     _check(model, len(body.rows), body.probabilities)
     x = model.rows_to_array(body.rows)
     return _predict(model, x, body.probabilities, body.interval)
-
-
-def _for_file(
-    model: TrainedModel,
-    parsing: Callable[[], ParsedDataset],
-    probabilities: bool,
-    interval: float | None,
-) -> Predictions:
-    """Parse a file in a confined process, as uploads are, and predict for its rows."""
-    table = load(parsing().path)
-    _check(model, table.num_rows, probabilities)
-    return _predict(model, model.table_to_array(table), probabilities, interval)
 
 
 def _check(model: TrainedModel, rows: int, probabilities: bool) -> None:

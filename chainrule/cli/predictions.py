@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli import views
-from chainrule.cli.files import is_csv, read_rows
-from chainrule.client import Client
+from chainrule.client import Jobs
+from chainrule.models import Models
 from chainrule.transport import Document
 
 Probabilities = Annotated[
@@ -28,16 +28,21 @@ Interval = Annotated[
 ]
 
 
-def parsed_as_training(
-    server: Client, job: Document, file: Path, rows: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return the rows of a file, which for CSV is parsed as the data that `job` was trained on."""
-    if not is_csv(file):
-        return rows
-    name, _, version = job["dataset"].partition("@")
-    # A server of an earlier release has no parse options.
-    options = server.datasets.get(name, int(version)).get("parse")
-    return read_rows(file, options) if options else rows
+def predicted(
+    models: Jobs | Models,
+    reference: str,
+    rows: list[dict[str, Any]] | None,
+    file: Path,
+    target: str | list[str],
+    *,
+    probabilities: bool,
+    interval: float | None,
+) -> Document:
+    """Return the predictions for rows, or for a file that the server parses if there are none."""
+    if rows is None:
+        return models.predict_file(reference, file, probabilities=probabilities, interval=interval)
+    rows = without_targets(rows, target)
+    return models.predict(reference, rows, probabilities=probabilities, interval=interval)
 
 
 def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list[dict[str, Any]]:

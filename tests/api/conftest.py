@@ -8,12 +8,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from api.app import create_app
-from core.data.ingest.parser import ParsedDataset, parse
-from core.events import TrainingEnded
+from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
-from core.spec import JobSpec
-from core.training.loop import train
-from tests.support.api_cases import CSV, SPEC, Http, close
+from tests.support.api_cases import Http, close, parsed_pets, trained_pets
 
 
 @pytest.fixture(scope="session")
@@ -26,17 +23,13 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture(scope="session")
 def pets(tmp_path_factory: pytest.TempPathFactory) -> ParsedDataset:
     """A small dataset, parsed once."""
-    folder = tmp_path_factory.mktemp("pets")
-    (folder / "pets.csv").write_text(CSV)
-    return parse(folder / "pets.csv", "text/csv", folder / "pets.arrow")
+    return parsed_pets(tmp_path_factory.mktemp("pets"))
 
 
 @pytest.fixture(scope="session")
 def pets_model(pets: ParsedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model file of a network trained on the small dataset."""
-    *_, ended = train(JobSpec.model_validate(SPEC), pets.path, tmp_path_factory.mktemp("model"))
-    assert isinstance(ended, TrainingEnded)
-    return Path(ended.path)
+    return trained_pets(pets, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ from anyio.from_thread import start_blocking_portal
 from api.app import create_app
 from chainrule.cli.commands import fit, specs
 from chainrule.cli.commands.jobs import jobs
+from chainrule.cli.commands.models import models
 from chainrule.client import Client
+from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
-from tests.support.api_cases import CSV, Bridge, Http, close
+from tests.support.api_cases import CSV, Bridge, Http, close, parsed_pets, trained_pets
 
 RESULT: dict[str, Any] = {
     "metrics": {"test/accuracy": 0.95, "test/loss": 0.2, "train/loss": 0.1},
@@ -29,6 +31,18 @@ RESULT: dict[str, Any] = {
 """What a worker leaves of the job of `fit`."""
 
 
+@pytest.fixture(scope="session")
+def pets(tmp_path_factory: pytest.TempPathFactory) -> ParsedDataset:
+    """A small dataset, parsed once."""
+    return parsed_pets(tmp_path_factory.mktemp("pets"))
+
+
+@pytest.fixture(scope="session")
+def pets_model(pets: ParsedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of a network trained on the small dataset."""
+    return trained_pets(pets, tmp_path_factory.mktemp("model"))
+
+
 @pytest.fixture
 def app_http(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Http]:
     """An app, and a folder with a file as the current one."""
@@ -43,7 +57,7 @@ def app_http(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def server(app_http: Http, monkeypatch: pytest.MonkeyPatch) -> Http:
     """An app that the commands talk to; the jobs of `fit` end at once."""
-    for module, result in ((specs, None), (jobs, None), (fit, RESULT)):
+    for module, result in ((specs, None), (jobs, None), (models, None), (fit, RESULT)):
         bridge = Bridge(app_http, result)
         monkeypatch.setattr(module, "client", lambda *_, bridge=bridge, **__: _client(bridge))
     return app_http

@@ -9,8 +9,9 @@ import pytest
 import chainrule
 from chainrule import fitting
 from chainrule.client import Client
-from chainrule.fitting import FitError, best_trial, search
+from chainrule.fitting import Fit, FitError, best_trial, search
 from chainrule.specs import first_spec
+from core.data.ingest.parser import ParsedDataset
 from core.spec.sweep import SweepSpec
 from tests.chainrule.conftest import RESULT
 from tests.support.api_cases import Bridge, Http
@@ -53,6 +54,18 @@ def test_a_file_becomes_a_dataset_of_its_name() -> None:
         chainrule.fit(3)
     with pytest.raises(ValueError, match="no column 'price'"):
         chainrule.fit("my pets.v2.csv", target="price")
+
+
+def test_a_model_predicts_rows_and_frames(
+    bridged: Http, pets: ParsedDataset, pets_model: Path, tmp_path: Path
+) -> None:
+    bridged.register(pets)
+    job_id = bridged.finished(pets_model)
+    model = Fit({"id": job_id}, {}, "http://127.0.0.1:8000", "", tmp_path)
+    rows = [{"p0": 1, "p1": 0.5}, {"p0": 4, "p1": 2.5}]
+    expected = bridged.post(f"/v1/jobs/{job_id}/predict", {"rows": rows}).json()["predictions"]
+    assert model.predict(rows) == expected
+    assert model.predict(pd.DataFrame(rows)) == expected
 
 
 def test_rows_of_a_frame_have_no_nan() -> None:

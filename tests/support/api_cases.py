@@ -13,14 +13,16 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 
 from core import datasets, jobs, models
-from core.data.ingest.parser import ParsedDataset
+from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.local_copy import held
 from core.data.table.reader import load
 from core.db.session import reading, transaction
-from core.events import EvaluationEnded, ScoringEnded
+from core.events import EvaluationEnded, ScoringEnded, TrainingEnded
+from core.spec import JobSpec
 from core.spec.inference import ScoringSpec
 from core.spec.job import DIGITS
 from core.status import JobStatus
+from core.training.loop import train
 from core.training.model import TrainedModel
 from core.training.table_evaluation import measure
 from core.training.table_predictions import score
@@ -39,6 +41,19 @@ SPEC: dict[str, Any] = {
     "batch_size": 8,
     "epochs": 2,
 }
+
+
+def parsed_pets(folder: Path) -> ParsedDataset:
+    """A small dataset, parsed in a folder."""
+    (folder / "pets.csv").write_text(CSV)
+    return parse(folder / "pets.csv", "text/csv", folder / "pets.arrow")
+
+
+def trained_pets(pets: ParsedDataset, folder: Path) -> Path:
+    """The model file, in a folder, of a network trained on the small dataset."""
+    *_, ended = train(JobSpec.model_validate(SPEC), pets.path, folder)
+    assert isinstance(ended, TrainingEnded)
+    return Path(ended.path)
 
 
 class Http:

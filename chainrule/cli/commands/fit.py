@@ -11,6 +11,7 @@ from rich.text import Text
 
 from chainrule.cli import views
 from chainrule.cli.assignments import Assignments, with_assignments
+from chainrule.cli.commands.datasets.parsing import Parse, parse_options
 from chainrule.cli.commands.jobs.jobs import exit_as
 from chainrule.cli.commands.specs import (
     Target,
@@ -25,13 +26,11 @@ from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.progress import conclude, follow
 from chainrule.client import DEFAULT_URL, Client
-from chainrule.fitting import best_trial, search, test_scores
+from chainrule.fitting import best_trial, held_out_scores, search
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import DATA_DIR, HTTP_PORT, end_on_signal, serving
 from chainrule.transport import Document
 from core.status import JobStatus
-
-_PREDICTABLE = {".csv", ".json"}
 
 
 def install(app: typer.Typer) -> None:
@@ -42,6 +41,7 @@ def install(app: typer.Typer) -> None:
 def fit(
     data: VersionSource,
     target: Target = None,
+    parse: Parse = None,
     assignments: Assignments = None,
     minutes: Annotated[
         float | None,
@@ -92,7 +92,7 @@ def fit(
     with client(url, token, source=source, source_files=source_files) as server, serving(
         server, data_dir, lambda stack: _starting(stack, url, data_dir)
     ) as stack:  # fmt: skip
-        version = version_for(server, data, visible=not as_json)
+        version = version_for(server, data, parse_options(parse), visible=not as_json)
         spec = with_assignments(proposal(version, target), assignments)
         if minutes is None:
             file = _written(spec, out, data)
@@ -168,7 +168,7 @@ def _show(job: Document, file: Path) -> None:
     views.CONSOLE.print()
     views.facts(
         (
-            ("test score", views.metrics(test_scores(job))),
+            ("test score", views.metrics(held_out_scores(job))),
             (baseline.get("metric", ""), compared),
             ("JobSpec", str(file)),
             ("job", job["id"]),
@@ -187,7 +187,7 @@ def _show_next(job: Document, data: str, url: str, data_dir: Path | None) -> Non
         _command("up", *_up_options(url, data_dir))
     else:
         views.CONSOLE.print("\nPredict with the model:")
-    rows = data if Path(data).suffix.lower() in _PREDICTABLE else "rows.csv"
+    rows = data if Path(data).is_file() else "rows.csv"
     named = url not in (DEFAULT_URL, os.environ.get("CHAINRULE_URL"))
     _command("predict", job["id"][:8], rows, *(("--url", url) if named else ()))
 

@@ -1,6 +1,7 @@
 """`chainrule init` and `chainrule schema`: a first JobSpec, and the schema of specs."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.assignments import Assignments, with_assignments
 from chainrule.cli.commands.datasets.datasets import added, send
+from chainrule.cli.commands.datasets.parsing import Parse, parse_options
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
@@ -46,6 +48,7 @@ def install(app: typer.Typer) -> None:
 def init(
     source: VersionSource,
     target: Target = None,
+    parse: Parse = None,
     assignments: Assignments = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The file to write.", callback=checked_output)
@@ -64,7 +67,7 @@ def init(
     if not as_json:
         refuse_replacing(out, force=force)
     with client(url, token) as server:
-        version = version_for(server, source, visible=not as_json)
+        version = version_for(server, source, parse_options(parse), visible=not as_json)
         spec = with_assignments(proposal(version, target), assignments)
     if as_json:
         views.print_json(spec)
@@ -73,18 +76,22 @@ def init(
     views.CONSOLE.print(f"[green]wrote[/] {out}: chainrule submit {out} --watch", soft_wrap=True)
 
 
-def version_for(server: Client, source: str, *, visible: bool) -> Document:
+def version_for(
+    server: Client, source: str, options: Mapping[str, str], *, visible: bool
+) -> Document:
     """Return the dataset version that `source` names, or that a file of this name becomes.
 
-    `visible`: print what is added.
+    `options` are parse options of the file. `visible`: print what is added.
     """
     if not Path(source).exists():
+        if options:
+            raise typer.BadParameter(f"--parse is for a file, and there is no file {source!r}")
         return server.datasets.get(*version_of(source, server.datasets.describe))
     try:
         name = dataset_name(source)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    version = send(server, name, source)
+    version = send(server, name, source, options=options)
     if visible:
         added(version)
     return version

@@ -25,7 +25,7 @@ TOKEN = "schema-token"
 EXAMPLES = int(os.environ.get("CHAINRULE_SCHEMA_EXAMPLES", "0"))
 """Set it for a thorough run: so many examples an operation, and every edge of the JobSpec."""
 
-FILE = "POST /v1/models/{reference}/predict/file"
+FILES = ("POST /v1/models/{reference}/predict/file", "POST /v1/jobs/{job_id}/predict/file")
 UPLOAD = "POST /v1/datasets/{name}/versions"
 PREDICT = "POST /v1/jobs/{job_id}/predict"
 # The edges of a JobSpec are some 16,000 cases, more with each layer: minutes.
@@ -56,7 +56,7 @@ DEPENDENT = [
     "GET /v1/sweeps/{sweep_id}/trials",
     "POST /v1/models/{reference}/predict",
     "POST /v1/models/{reference}/evaluations",
-    FILE,
+    *FILES,
     "POST /v1/jobs/{job_id}/evaluations",
     "POST /v1/models/{reference}/score",
     "POST /v1/jobs/{job_id}/score",
@@ -93,7 +93,7 @@ def configuration(job_id: str, examples: int) -> SchemathesisConfig:
     operations = [{"include-name": name, "checks": dependent} for name in DEPENDENT]
     # Each upload starts a process of its own.
     for one in operations:
-        if one["include-name"] in (UPLOAD, FILE):
+        if one["include-name"] in (UPLOAD, *FILES):
             one["generation"] = {"max-examples": max(1, examples // 10)}
         if one["include-name"] in HOLDING_A_SPEC:
             one["phases"] = {"coverage": {"enabled": bool(EXAMPLES)}}

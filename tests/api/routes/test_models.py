@@ -1,6 +1,7 @@
 """Models over REST: registered, pointed at, measured, promoted and rolled back."""
 
 import io
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -302,14 +303,25 @@ def test_files_are_answered_as_rows_are(
     http: Http, pets_model: Path, kind: str, content: Any
 ) -> None:
     registered(http, pets_model)
+    job_id = http.get("/v1/models/pets/versions").json()["items"][0]["job_id"]
     expected = http.post("/v1/models/pets/predict", {"rows": ROWS, "probabilities": True}).json()
-    answer = http.post(
-        "/v1/models/pets/predict/file",
-        content=content,
-        headers={"Content-Type": kind},
-        params={"probabilities": True},
-    )
-    assert answer.status_code == 200, answer.text
+    for owner in ("models/pets", f"jobs/{job_id}"):
+        answer = http.post(
+            f"/v1/{owner}/predict/file",
+            content=content,
+            headers={"Content-Type": kind},
+            params={"probabilities": True},
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == expected
+
+
+def test_the_name_of_a_file_says_its_format(http: Http, pets_model: Path) -> None:
+    job_id = http.finished(pets_model)
+    expected = http.post(f"/v1/jobs/{job_id}/predict", {"rows": ROWS}).json()
+    headers = {"Content-Disposition": 'attachment; filename="rows.jsonl"'}
+    lines = "".join(f"{json.dumps(row)}\n" for row in ROWS)
+    answer = http.post(f"/v1/jobs/{job_id}/predict/file", content=lines, headers=headers)
     assert answer.json() == expected
 
 

@@ -107,19 +107,17 @@ def test_columns_with_the_same_warning_share_a_line(capsys: pytest.CaptureFixtur
 
 
 def test_options_of_csv_become_parse_options() -> None:
-    assert parse_options(None, None, None, None, None, None) == {}
-    given = parse_options(",", ".", ["?", "-"], ["zip"], False, ";")
-    assert given == {
-        "delimiter": ";",
-        "header": "absent",
+    assert parse_options(None) == {}
+    given = ["decimal=,", "nulls=?", "nulls=-", "text=zip,phone", "delimiter=="]
+    assert parse_options(given) == {
         "decimal": ",",
-        "thousands": ".",
-        "nulls": ["?", "-"],
-        "text": ["zip"],
+        "nulls": "?,-",
+        "text": "zip,phone",
+        "delimiter": "=",
     }
-    assert parse_options(None, None, None, None, True, None) == {"header": "present"}
-    with pytest.raises(typer.BadParameter, match="has a comma"):
-        parse_options(None, None, ["a,b"], None, None, None)
+    for text in ("decimal", "decimal="):
+        with pytest.raises(typer.BadParameter, match="has no value"):
+            parse_options([text])
 
 
 def test_no_server_is_one_line_that_helps() -> None:

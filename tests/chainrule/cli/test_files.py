@@ -22,26 +22,6 @@ def message(
     return code, " ".join(capsys.readouterr().err.split())
 
 
-def test_cells_of_a_csv_file_are_numbers_where_they_can_be(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_text('\ufeffa,b,c\n1,2.5,x\n\n2,-3,"two\nlines"\n')
-    assert read_rows(file) == [{"a": 1, "b": 2.5, "c": "x"}, {"a": 2, "b": -3, "c": "two\nlines"}]
-
-
-def test_a_csv_file_is_parsed_with_options(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_text("a;b;c\n1.234,5;?;01\n-7,25;1 234,5;02\n1,5.2;x;03\n")
-    options = {"decimal": ",", "thousands": ".", "nulls": "?", "text": "c"}
-    assert read_rows(file, options) == [
-        {"a": 1234.5, "b": None, "c": "01"},
-        {"a": -7.25, "b": "1 234,5", "c": "02"},
-        {"a": "1,5.2", "b": "x", "c": "03"},
-    ]
-    file.write_text("1,2\n3,4\n")
-    expected = [{"column_1": 1, "column_2": 2}, {"column_1": 3, "column_2": 4}]
-    assert read_rows(file, {"header": "absent"}) == expected
-
-
 @pytest.mark.parametrize("text", ['[{"a": 1}]', '{"rows": [{"a": 1}]}', '{"a": 1}'])
 def test_rows_as_json(tmp_path: Path, text: str) -> None:
     file = tmp_path / "rows.json"
@@ -51,10 +31,7 @@ def test_rows_as_json(tmp_path: Path, text: str) -> None:
 
 READERS = [("predict", "latest"), ("model", "predict", "digits"), ("submit",), ("sweep", "run")]
 CONTENTS = [
-    ("latin.csv", b"a,b\n\xfc,2\n", "latin.csv is not UTF-8 text (byte 4): save it as UTF-8"),
-    ("long.csv", b"a,b\n1,2\n1,2,3\n", "long.csv, line 3: 3 cells, but the header has 2 columns"),
-    ("short.csv", b"a,b\n1\n", "short.csv, line 2: 1 cells, but the header has 2 columns"),
-    ("huge.csv", b"a\n" + b"1" * 200_000, "huge.csv, line 2: field larger than field limit"),
+    ("latin.json", b"[\xfc]", "latin.json is not UTF-8 text (byte 1): save it as UTF-8"),
     ("deep.json", b"[" * 100_000, "deep.json is not usable: its JSON is nested too deeply"),
     ("list.json", b"[1]", 'list.json: rows are a JSON list of objects, like [{"x": 1}]'),
 ]

@@ -37,6 +37,19 @@ def test_the_score_is_shown_with_that_of_the_baseline(server: Http) -> None:
     assert server.get(f"/v1/jobs/{job['id']}").json()["spec"]["epochs"] == 7
 
 
+def test_a_file_is_parsed_as_the_options_say(server: Http) -> None:
+    lines = "".join(f"{i},5;{'cat' if i % 2 else 'dog'}\n" for i in range(40))
+    Path("comma.csv").write_text(f"size;label\n{lines}")
+    refused = run("fit", "comma.csv")
+    assert refused.exit_code != 0
+    printed("fit", "comma.csv", "--parse", "decimal=,")
+    version = server.get("/v1/datasets/comma/versions").json()["items"][0]
+    assert version["parse"] == {"decimal": ","}
+    named = run("init", "comma@1", "--parse", "decimal=,", "-o", "other.json")
+    assert named.exit_code == 2
+    assert "--parse is for a file" in named.output
+
+
 @pytest.mark.usefixtures("server")
 def test_an_equal_file_is_not_uploaded_twice_and_no_spec_is_replaced() -> None:
     printed("fit", FILE)

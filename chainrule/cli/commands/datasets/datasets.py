@@ -12,15 +12,7 @@ from chainrule.archive import packed
 from chainrule.cli import dataset_pages, views
 from chainrule.cli.commands.datasets import edits
 from chainrule.cli.commands.datasets.edits import Description, Tags, tags_of
-from chainrule.cli.commands.datasets.parsing import (
-    Decimal,
-    Delimiter,
-    Header,
-    Nulls,
-    Text,
-    Thousands,
-    parse_options,
-)
+from chainrule.cli.commands.datasets.parsing import Parse, parse_options
 from chainrule.cli.dataset_pages import show_warnings
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
@@ -72,12 +64,7 @@ def add_dataset(
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    nulls: Nulls = None,
-    text: Text = None,
-    header: Header = None,
-    delimiter: Delimiter = None,
+    parse: Parse = None,
     description: Description = None,
     tag: Tags = None,
     url: Url = URL,
@@ -96,12 +83,12 @@ def add_dataset(
 
     [dim]chainrule dataset add scans s3://bucket/scans.parquet --in-place[/]
 
-    [dim]chainrule dataset add prices prices.csv --decimal , --null ? --no-header[/]
+    [dim]chainrule dataset add prices prices.csv --parse decimal=, --parse nulls=?[/]
 
     [dim]chainrule dataset add irises --demo iris[/]
     """
     _check_source(file, demo)
-    options = parse_options(decimal, thousands, nulls, text, header, delimiter)
+    options = parse_options(parse)
     tags = tags_of(tag)
     with client(url, token) as server, tempfile.TemporaryDirectory() as folder:
         source = file or str(sets.write(str(demo), Path(folder)))
@@ -240,12 +227,7 @@ def replace_dataset(
     ] = None,
     content_type: ContentType = None,
     in_place: InPlace = False,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    nulls: Nulls = None,
-    text: Text = None,
-    header: Header = None,
-    delimiter: Delimiter = None,
+    parse: Parse = None,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,
@@ -256,7 +238,7 @@ def replace_dataset(
 
     [dim]chainrule dataset replace digits better.csv --alias production[/]
     """
-    options = parse_options(decimal, thousands, nulls, text, header, delimiter)
+    options = parse_options(parse)
     with client(url, token) as server:
         version = send(server, name, file, content_type, options, in_place=in_place)
         if alias is not None:

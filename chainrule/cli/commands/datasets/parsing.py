@@ -1,55 +1,31 @@
-"""Options of commands that upload CSV."""
+"""The option --parse of commands that upload CSV."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-Decimal = Annotated[
-    str | None, typer.Option(help="Decimal mark of a CSV file: a point or a comma.", metavar="MARK")
-]
-Thousands = Annotated[
-    str | None,
-    typer.Option(help="Separator of thousands in a CSV file, like a comma.", metavar="MARK"),
-]
-Nulls = Annotated[
+Parse = Annotated[
     list[str] | None,
-    typer.Option("--null", help="A cell that means a missing value, like ?. Repeatable."),
-]
-Text = Annotated[
-    list[str] | None,
-    typer.Option("--text", help="A column that is text even if it holds numbers. Repeatable."),
-]
-Header = Annotated[
-    bool | None,
     typer.Option(
-        "--header/--no-header",
-        help="Whether the first row of a CSV file names the columns.",
+        "--parse",
+        help="How a CSV file is written: decimal=, thousands=. nulls=? text=COLUMN header=absent "
+        "delimiter=; Can be repeated.",
+        metavar="NAME=VALUE",
         show_default=False,
     ),
 ]
-Delimiter = Annotated[str | None, typer.Option(help="Delimiter of a CSV file.", metavar="MARK")]
 
 
-def parse_options(
-    decimal: str | None,
-    thousands: str | None,
-    nulls: Sequence[str] | None,
-    text: Sequence[str] | None,
-    header: bool | None,
-    delimiter: str | None,
-) -> dict[str, str | Sequence[str]]:
-    """Return the parse options that were given. Raises BadParameter for a list with a comma."""
-    for value in (*(nulls or ()), *(text or ())):
-        if "," in value:
-            raise typer.BadParameter(f"{value!r} has a comma: this cannot be said for one cell")
-    present = None if header is None else ("present" if header else "absent")
-    options = {
-        "delimiter": delimiter,
-        "header": present,
-        "decimal": decimal,
-        "thousands": thousands,
-        "nulls": nulls,
-        "text": text,
-    }
-    return {name: value for name, value in options.items() if value}
+def parse_options(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return the parse options; an option that is given again has several values.
+
+    Raises BadParameter for a text without a value.
+    """
+    options: dict[str, str] = {}
+    for text in texts or ():
+        name, _, value = text.partition("=")
+        if not value:
+            raise typer.BadParameter(f"--parse {text!r} has no value: write decimal=, for example")
+        options[name] = f"{options[name]},{value}" if name in options else value
+    return options

@@ -13,9 +13,8 @@ from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, cl
 from chainrule.cli.predictions import (
     Interval,
     Probabilities,
-    parsed_as_training,
+    predicted,
     show_predictions,
-    without_targets,
 )
 from chainrule.cli.progress import follow, waiting
 from chainrule.client import Client
@@ -195,10 +194,14 @@ def predict(
     rows = read_rows(file)
     with client(url, token) as server:
         job = server.jobs.get(find(server, job_id, kind="train"))
-        rows = parsed_as_training(server, job, file, rows)
-        rows = without_targets(rows, job["spec"]["data"]["target"])
-        answer = server.jobs.predict(
-            job["id"], rows, probabilities=probabilities, interval=interval
+        answer = predicted(
+            server.jobs,
+            job["id"],
+            rows,
+            file,
+            job["spec"]["data"]["target"],
+            probabilities=probabilities,
+            interval=interval,
         )
     show_predictions(answer, as_json=as_json)
 

@@ -13,9 +13,8 @@ from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.predictions import (
     Interval,
     Probabilities,
-    parsed_as_training,
+    predicted,
     show_predictions,
-    without_targets,
 )
 from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference, version_of
@@ -202,10 +201,14 @@ def predict(
     with client(url, token) as server:
         version = server.models.version(*_version(server, reference))
         job = server.jobs.get(version["job_id"])
-        rows = parsed_as_training(server, job, file, rows)
-        rows = without_targets(rows, job["spec"]["data"]["target"])
-        answer = server.models.predict(
-            reference, rows, probabilities=probabilities, interval=interval
+        answer = predicted(
+            server.models,
+            reference,
+            rows,
+            file,
+            job["spec"]["data"]["target"],
+            probabilities=probabilities,
+            interval=interval,
         )
     show_predictions(answer, as_json=as_json)
 
