@@ -1,8 +1,8 @@
 """Parse options: how a CSV file is written. They are parameters of the content type."""
 
 from collections.abc import Mapping, Sequence
+from email.message import Message
 from typing import TypeAlias
-from urllib.parse import quote
 
 ParseOptions: TypeAlias = Mapping[str, str | Sequence[str]]
 """`decimal`, `thousands` and `delimiter` are marks, `nulls` and `text` one text or several.
@@ -19,8 +19,12 @@ def content_type_with(content_type: str | None, options: ParseOptions | None) ->
 
     Raises ValueError for a text in a list that has a comma, which separates them.
     """
-    parameters = [_parameter(name, _joined(name, value)) for name, value in (options or {}).items()]
-    return "; ".join([content_type or UNTYPED, *parameters])
+    message = Message()
+    message["content-type"] = content_type or UNTYPED
+    for name, value in (options or {}).items():
+        # With a charset, quotes and backslashes are encoded, too (RFC 2231).
+        message.set_param(name, _joined(name, value), charset="utf-8")
+    return str(message["content-type"])
 
 
 def _joined(name: str, value: str | Sequence[str]) -> str:
@@ -29,9 +33,3 @@ def _joined(name: str, value: str | Sequence[str]) -> str:
     if wrong := [text for text in value if "," in text]:
         raise ValueError(f"{name}: {wrong[0]!r} has a comma, which separates texts")
     return ",".join(value)
-
-
-def _parameter(name: str, value: str) -> str:
-    if value.isascii() and value.isprintable() and not set(value) & set('"\\'):
-        return f'{name}="{value}"'
-    return f"{name}*=utf-8''{quote(value, safe='')}"

@@ -65,7 +65,8 @@ def with_options(content_type: str, options: Mapping[str, str]) -> str:
     message = Message()
     message["content-type"] = essence
     for name, value in {**options, **given}.items():
-        message.set_param(name, value, charset=None if value.isascii() else "utf-8")
+        # With a charset, quotes and backslashes are encoded, too (RFC 2231).
+        message.set_param(name, value, charset="utf-8")
     return str(message["content-type"])
 
 
