@@ -43,7 +43,9 @@ def compare(trainer: Trainer, reports: Sequence[Mapping[str, float]]) -> list[Co
     known = [report[full] for report in reports if full in report]
     if metric is not None and not known:
         known = _numbers(_evaluate(trainer, trainer.network, metric, part)[short])
-    baselines = _numbers(_evaluate(trainer, _Constant(trainer), metric, _without_x(part))[short])
+    outputs = int(np.prod(trainer.network.output_shape))
+    targets = _without_x(part, outputs)
+    baselines = _numbers(_evaluate(trainer, _Constant(trainer), metric, targets)[short])
     return [
         {
             "metric": full,
@@ -101,14 +103,17 @@ class _Constant:
         self._outputs = self.xp.asarray(stacked)
 
     def forward(self, x: Array) -> tuple[Array, None]:
-        """The outputs for rows `x (*stack, rows, 0)`, in new memory."""
+        """The outputs for rows `x (*stack, rows, ...)`, in new memory."""
         rows = x.shape[len(self.stack)]
         return self.xp.repeat(self._outputs, rows, axis=len(self.stack)), None
 
 
-def _without_x(part: Part) -> Part:
-    """The targets and weights of a part, with rows of no features, which are not read."""
-    x = np.empty((len(part), 0), np.float32)
+def _without_x(part: Part, outputs: int) -> Part:
+    """The targets and weights of a part, with zeros as features, which take no memory.
+
+    There is one for each output, so that blocks of rows are so small that their outputs fit.
+    """
+    x = np.broadcast_to(np.float32(0), (len(part), outputs))
     return Part(x, part.y, part.weight, standardizer=part.standardizer)
 
 

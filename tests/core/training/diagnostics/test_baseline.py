@@ -11,7 +11,9 @@ from core.data.table.reader import load as read_table
 from core.events import TrainingEnded, baseline_warning
 from core.nn.losses.quantile import Quantile
 from core.spec import JobSpec
+from core.training import evaluation
 from core.training.dataset import load
+from core.training.diagnostics.baseline import _Constant
 from core.training.loop import train, train_stack
 from tests.core.training.conftest import write
 
@@ -172,6 +174,27 @@ def test_each_network_of_a_stack_has_its_own(table: Path, tmp_path: Path) -> Non
     for number, spec in enumerate(specs):
         solo = ended(spec, table, tmp_path).details["baseline"]
         assert solo == {**stacked[number], "value": pytest.approx(stacked[number]["value"])}
+
+
+def test_blocks_of_rows_are_bounded_by_the_outputs_of_all_networks(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [spec_of("size", "cross_entropy", units=3, seed=seed) for seed in range(2)]
+    whole = [e for e in train_stack(specs, table, tmp_path) if isinstance(e, TrainingEnded)]
+    sizes: list[int] = []
+
+    def forward(network: Any, x: Any) -> Any:
+        outputs, back = answer(network, x)
+        sizes.append(outputs.size)
+        return outputs, back
+
+    answer = _Constant.forward
+    monkeypatch.setattr(_Constant, "forward", forward)
+    monkeypatch.setattr(evaluation, "NUMBERS", 60)
+    parts = [e for e in train_stack(specs, table, tmp_path) if isinstance(e, TrainingEnded)]
+    assert max(sizes) == 60
+    for one, other in zip(whole, parts, strict=True):
+        assert one.details["baseline"] == pytest.approx(other.details["baseline"])
 
 
 def test_a_comparison_that_cannot_be_made_costs_no_model(
