@@ -98,7 +98,10 @@ class _Constant:
         y, weight = train.y[::step], None if train.weight is None else train.weight[::step]
         if weight is not None:
             y, weight = y[weight > 0], weight[weight > 0]
-        outputs = [spec.loss.constant(y, int(np.prod(shape)), weight) for spec in trainer.specs]
+        # The losses of a stack seldom differ.
+        losses = {spec.loss for spec in trainer.specs}
+        best = {loss: loss.constant(y, int(np.prod(shape)), weight) for loss in losses}
+        outputs = [best[spec.loss] for spec in trainer.specs]
         stacked = np.asarray(outputs, self.dtype).reshape(*self.stack, 1, *shape)
         self._outputs = self.xp.asarray(stacked)
 
