@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 DateFormat: TypeAlias = Literal["iso", "day_first", "month_first"]
@@ -21,12 +21,13 @@ PATTERNS: dict[DateFormat, str] = {
 """A regular expression for each format."""
 
 
+@lru_cache(2**16)
 def read_date(text: str, form: DateFormat) -> datetime | None:
     """Return the moment that `text` names, as it is written; None if it is no date.
 
     A moment has its time zone if the text names one, else UTC. Fractions of a second are dropped.
     """
-    match = _compiled(form).match(text)
+    match = re.match(PATTERNS[form], text)
     if match is None:
         return None
     parts = match.groupdict()
@@ -36,11 +37,6 @@ def read_date(text: str, form: DateFormat) -> datetime | None:
         return datetime(year, month, day, hour, minute, second, tzinfo=_zone(parts["zone"]))
     except ValueError:
         return None
-
-
-@cache
-def _compiled(form: DateFormat) -> re.Pattern[str]:
-    return re.compile(PATTERNS[form])
 
 
 def _zone(text: str | None) -> tzinfo:

@@ -1,7 +1,7 @@
 """The parts of a date."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -67,16 +67,22 @@ class Date(Preparation):
         return replace(feature, shape=(width,), text=False, classes=None)
 
     def learn(self, cells: Cells) -> Learned:
-        first = min(_days(moment) for moment in self._moments(cells))
+        return self.learn_blocks([cells])
+
+    def learn_blocks(self, blocks: Iterable[Cells]) -> Learned:
+        cells = enumerate(cell for block in blocks for cell in block.tolist())
+        first = min(_days(self._moment(row, cell)) for row, cell in cells)
         return Learned({"first": np.array(first)})
 
     def apply(self, cells: Cells, learned: Learned) -> Cells:
         first = float(learned.arrays["first"])
-        rows = [
-            [number for part in self.parts for number in self._numbers(part, moment, first)]
-            for moment in self._moments(cells)
-        ]
+        known: dict[str, list[float]] = {}
+        for row, cell in enumerate(cells.tolist()):
+            if cell not in known:
+                moment = self._moment(row, cell)
+                known[cell] = [n for part in self.parts for n in self._numbers(part, moment, first)]
         width = sum(2 if self._circular(part) else 1 for part in self.parts)
+        rows = [known[cell] for cell in cells.tolist()]
         return np.array(rows, np.float64).reshape(len(cells), width)
 
     def _circular(self, part: Part) -> bool:
@@ -90,17 +96,13 @@ class Date(Preparation):
         else:
             yield value
 
-    def _moments(self, cells: Cells) -> Iterator[datetime]:
-        known: dict[str, datetime] = {}
-        for row, cell in enumerate(cells.tolist()):
-            if cell is None:
-                raise CellError(row, "the cell is empty: put an impute step before this one")
-            if cell not in known:
-                moment = read_date(cell, self.format)
-                if moment is None:
-                    raise CellError(row, f"{cell!r:.60} is no date of the format {self.format}")
-                known[cell] = moment
-            yield known[cell]
+    def _moment(self, row: int, cell: str | None) -> datetime:
+        if cell is None:
+            raise CellError(row, "the cell is empty: put an impute step before this one")
+        moment = read_date(cell, self.format)
+        if moment is None:
+            raise CellError(row, f"{cell!r:.60} is no date of the format {self.format}")
+        return moment
 
     @classmethod
     def examples(cls) -> Iterator[tuple[Preparation, Cells]]:

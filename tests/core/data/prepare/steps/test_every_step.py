@@ -1,6 +1,8 @@
 """What every step of preparation keeps to, and what each makes of known cells."""
 
 import math
+import weakref
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -136,6 +138,25 @@ def test_log_clip_and_rescale() -> None:
     pixels = np.array([[0, 255]], np.float32)
     assert through(Rescale(), pixels).tolist() == [[0, 1]]
     assert through(Rescale(), pixels).dtype == np.float32
+
+
+def test_dates_are_learned_without_keeping_all_blocks() -> None:
+    kept: list[weakref.ref[Cells]] = []
+
+    def blocks(*dates: str) -> Iterator[Cells]:
+        for date in dates:
+            cells = words(date)
+            kept.append(weakref.ref(cells))
+            assert sum(block() is not None for block in kept) <= 2
+            yield cells
+            del cells
+
+    dates = ("2026-01-31", "2025-12-01", "2026-03-01", "2026-02-01")
+    learned = Date(columns=("x",)).learn_blocks(blocks(*dates))
+    assert learned.arrays == Date(columns=("x",)).learn(words(*dates)).arrays
+    with pytest.raises(CellError) as caught:
+        Date(columns=("x",)).learn_blocks(blocks("2026-01-31", "soon"))
+    assert caught.value.row == 1
 
 
 def test_parts_of_dates() -> None:
