@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -191,13 +192,13 @@ class BoundNetwork:
             x, _ = layer.forward(x, scope)
             yield f"[{index}]", x
 
-    @property
+    @cached_property
     def numbers_per_row(self) -> int:
         """How many numbers the input and the outputs of all layers have for one row."""
         outputs = (math.prod(place.layer.output(place.shape)) for place in self.places)
         return math.prod(self.shape) + sum(outputs)
 
-    @property
+    @cached_property
     def work_per_row(self) -> int:
         """About how many multiplications one row takes."""
         return sum(place.layer.work(place.shape) for place in self.places)
