@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.data.ingest.notation import NOTATIONS, PLAIN, Counts, best, counts, likely
-from core.data.ingest.type_inference import TOKENS
+from core.data.ingest.type_inference import EXAMPLE_CHARACTERS, MOST_EXAMPLES, TOKENS
 from core.data.table.column_warnings import CellExample, ColumnWarning
 from core.data.table.dates import PATTERNS, DateFormat
 from core.data.table.schema import MAX_CLASSES, TEXT, ColumnSchema, DatasetSchema
@@ -24,8 +24,6 @@ MANY_CATEGORIES = 100
 LEAST_SHARE = 0.1
 """The share of numbers among the cells of a column of text that is no accident."""
 
-MOST_EXAMPLES = 3
-EXAMPLE_CHARACTERS = 40
 DATES_SHARE = 0.95
 """The share of dates among the cells of a column of dates: others may be missing or wrong."""
 
@@ -94,7 +92,9 @@ def _numbers(column: ColumnSchema, rows: int) -> Iterator[ColumnWarning]:
         return
     if rows < FEWEST_ROWS or column.nulls or "int" not in column.dtype:
         return
-    distinct = rows if column.classes is None else len(column.classes)
+    # If there are too many to be listed, they are at most the integers of the range.
+    extent = (column.maximum or 0.0) - column.minimum + 1
+    distinct = min(rows, extent) if column.classes is None else len(column.classes)
     named = IDENTIFIER.search(column.name) is not None
     if named and distinct == rows:
         message = "seems to identify rows: a model cannot learn from it; leave it out"

@@ -74,6 +74,7 @@ def test_a_column_that_is_only_reported(tmp_path: Path, values: Any, kind: str) 
         (cells("a", "b", "c"), "x"),
         (cells("a", "b", "c")[:3], "id"),
         (np.arange(ROWS) % 7, "group_id"),
+        (np.arange(3000) % 2000, "station_id"),
         (cells("2026-01-31", "soon", "later"), "x"),
         (cells("10.0.0.1", "10.0.0.2"), "x"),
         (np.arange(ROWS) * 2, "paid"),
