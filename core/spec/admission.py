@@ -31,7 +31,8 @@ def admit(
     warnings: Iterable[ColumnWarning] = (),
 ) -> JobSpec:
     """Return a submitted job as it is stored, with all defaults. Raises InvalidError as `check`."""
-    spec = filled(spec, schema)
+    warnings = tuple(warnings)
+    spec = filled(spec, schema, warnings)
     check(spec, schema, max_weights_bytes, warnings)
     return spec
 

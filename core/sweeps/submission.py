@@ -86,7 +86,8 @@ def start(
 def with_defaults(spec: SweepSpec, version: DatasetVersion) -> SweepSpec:
     """Return a submitted sweep with the defaults of its job that depend on other fields."""
     schema = DatasetSchema.model_validate(version.schema)
-    return spec.model_copy(update={"job": filled(spec.job, schema)})
+    job = filled(spec.job, schema, stored_warnings(version.warnings))
+    return spec.model_copy(update={"job": job})
 
 
 def check_new(

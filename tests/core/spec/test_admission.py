@@ -8,7 +8,7 @@ from core.data.table.column_warnings import ColumnWarning
 from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.errors import InvalidError
 from core.spec import JobSpec
-from core.spec.admission import check, input_shape
+from core.spec.admission import admit, check, input_shape
 from core.spec.job import DIGITS
 
 SCHEMA = DatasetSchema(
@@ -147,3 +147,20 @@ def test_a_named_column_with_a_warning_is_a_feature() -> None:
     spec = job(data={"target": "label"})
     check(spec, only_digits, 2**30, flagged("p0", named_only=False))
     check(spec, only_digits, 2**30)
+
+
+def test_a_default_that_is_filled_in_names_no_column() -> None:
+    """Where the files of pictures are left out, other columns must be named all the same."""
+    columns = (
+        ColumnSchema(name="image", dtype="uint8", shape=(8, 8, 1)),
+        ColumnSchema(name="file", dtype="string"),
+        ColumnSchema(name="patient_id", dtype="int64"),
+        SCHEMA.column("label"),
+    )
+    schema = DatasetSchema(rows=1797, columns=columns)
+    warnings = flagged("file", "patient_id")
+    with pytest.raises(InvalidError, match="'patient_id' is unusual"):
+        admit(job(data={"target": "label"}), schema, 2**30, warnings)
+    clipped = {"kind": "clip", "low": 0, "columns": ["patient_id"]}
+    stored = admit(job(data={"target": "label", "prepare": [clipped]}), schema, 2**30, warnings)
+    assert stored.data.features == ("image", "patient_id")
