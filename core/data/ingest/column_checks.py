@@ -137,8 +137,8 @@ def _numbers_as_text(name: str, text: _Text, present: int) -> Iterator[ColumnWar
         kind="numbers_as_text",
         message=(
             f"is text, but {numbers:,} of {present:,} cells are numbers{notation}, such as "
-            f"{text.numbers[0].value!r}{words}: upload it with the parse options decimal, "
-            "thousands or nulls that fit, or declare it as text"
+            f"{text.numbers[0].value!r}{words}: upload numbers, or CSV with the parse options "
+            f"decimal, thousands or nulls that fit; to keep it as text, CSV with text={name}"
         ),
         examples=(*text.numbers, *text.words),
         named_only=True,
@@ -169,7 +169,8 @@ def _null_marks(name: str, text: _Text) -> Iterator[ColumnWarning]:
         kind="null_marks",
         message=(
             f"holds {text.marks[0].value!r} in {text.marked:,} cells, which counts as a category: "
-            f"if it stands for a missing value, upload it with the parse option nulls={marks}"
+            "if it stands for a missing value, upload empty cells, or CSV with the parse option "
+            f"nulls={marks}"
         ),
         examples=tuple(text.marks),
         named_only=True,
