@@ -8,6 +8,7 @@ from core.errors import ChainruleError, InvalidError, NotFoundError, TooLargeErr
 from core.jobs import DATA_DAMAGED, DATA_MISSING, DATA_TOO_LARGE, OUT_OF_MEMORY
 from core.shortage import Shortage, shortage
 from worker.runner.cgroup import MemoryWatch
+from worker.runner.inbox import LEASE_RAN_OUT
 
 Cause = dict[str, Any]
 
@@ -24,7 +25,7 @@ WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
 """The worker itself ran out of memory, not the runner, which has a limit of its own."""
 
 WORKER_FAULT = "worker_fault"
-"""The operating system refused something to the worker."""
+"""The operating system refused something to the worker, or let it run too late."""
 
 MACHINE_KINDS = {
     DATA_UNAVAILABLE,
@@ -102,6 +103,9 @@ def death(exit_code: int, watch: MemoryWatch, peak_memory_bytes: int | None) -> 
             "message": f"the kernel killed the runner{used}: its memory limit{allowed} was reached",
             "limit_bytes": limit,
         }
+    if exit_code == LEASE_RAN_OUT:
+        message = "the runner ended by itself: the worker did not extend its lease in time"
+        return {"kind": WORKER_FAULT, "message": message}
     if exit_code < 0:
         name = _signal_name(-exit_code)
         return {"kind": "signal", "message": f"the runner was ended by {name}", "signal": name}

@@ -7,6 +7,9 @@ from queue import SimpleQueue
 
 from worker.runner.channel import Channel, ChannelClosedError, Message
 
+LEASE_RAN_OUT = 75
+"""The exit code of a runner whose lease was not extended in time."""
+
 _IDLE_SECONDS = 3600.0
 
 
@@ -42,7 +45,7 @@ class Inbox:
                 if message is not None:
                     self._handle(message)
                 elif self._alive_until is not None and time.monotonic() >= self._alive_until:
-                    os._exit(1)
+                    os._exit(LEASE_RAN_OUT)
         except ChannelClosedError:
             os._exit(0)
 

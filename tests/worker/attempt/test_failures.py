@@ -20,6 +20,7 @@ from tests.support import single
 from tests.support.databases import PostgresServer
 from tests.support.present import present
 from tests.support.worker_cases import LONG, Bench, until
+from worker.attempt.attempt import Attempt
 
 SHORT_LEASE = 2.0
 STEPS: dict[str, Any] = {"epochs": 200, "checkpoint": {"every_steps": 40}}
@@ -270,3 +271,17 @@ def test_a_superseded_attempt_stops_and_leaves_no_trace(bench: Bench, calm: str)
     bench.slot.work(job_id)
     assert len(bench.attempts(job_id)) == 3
     equals(bench, job_id, calm)
+
+
+def test_a_runner_whose_lease_nobody_extended_in_time_charges_nothing(
+    make_bench: Callable[..., Bench], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that stands still for longer than the lease."""
+    bench = make_bench(sqlite_url, lease_seconds=SHORT_LEASE)
+    monkeypatch.setattr(Attempt, "_extend_lease", lambda *_: None)
+    job_id = bench.submit(**LONG, max_attempts=1)
+    bench.slot.work(job_id)
+    (attempt,) = bench.attempts(job_id)
+    assert (attempt.status, attempt.charged) == (AttemptStatus.LOST, False)
+    assert "extend its lease" in present(attempt.cause)["message"]
+    assert bench.job(job_id).status is JobStatus.QUEUED
