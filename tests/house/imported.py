@@ -13,7 +13,6 @@ PACKAGES = ("core", "worker")
 GUARD = 'if __name__ == "__main__":'
 """A module with it runs as a process, which tests start."""
 
-
 ROUTES = "api.routes"
 """The package whose modules `api.app` imports by name."""
 
@@ -23,8 +22,17 @@ LOADING = "load(__name__, __path__)"
 
 @cache
 def graph() -> grimp.ImportGraph:
-    """The imports of the product and of the tests."""
-    return grimp.build_graph("api", "chainrule", "tests", *PACKAGES, cache_dir=None)
+    """The imports of the product and of the tests, with those that are no statements.
+
+    A module imports its package. A package that loads its modules by name imports them.
+    """
+    graph = grimp.build_graph("api", "chainrule", "tests", *PACKAGES, cache_dir=None)
+    for name in graph.modules:
+        for module in graph.find_children(name):
+            graph.add_import(importer=module, imported=name)
+            if name == ROUTES or LOADING in _text(name):
+                graph.add_import(importer=name, imported=module)
+    return graph
 
 
 def modules() -> set[str]:
@@ -32,47 +40,19 @@ def modules() -> set[str]:
     return {name for name in graph().modules if name.partition(".")[0] in PACKAGES}
 
 
-def reached(*seeds: str) -> set[str]:
-    """The seeds with all that they import. A package that loads its modules by name imports them.
-
-    A package is imported with each of its modules.
-    """
-    names, rest = set(seeds), list(seeds)
-    while rest:
-        name = rest.pop()
-        imported = graph().find_modules_directly_imported_by(name)
-        if _loads_its_modules(name):
-            imported |= graph().find_children(name)
-        if "." in name:
-            imported.add(name.rpartition(".")[0])
-        rest += imported - names
-        names |= imported
-    return names
-
-
 def processes() -> set[str]:
     """The modules that run as processes of their own."""
-    return {
-        name
-        for name in modules()
-        if _file(name).exists() and GUARD in _file(name).read_text(encoding="utf-8")
-    }
+    return {name for name in modules() if GUARD in _text(name)}
 
 
 def unimported(*roots: str) -> list[str]:
-    """The modules of the packages that nothing below the packages `roots` imports or starts."""
+    """The modules of the packages that nothing below the packages `roots` imports."""
     tests = {name for root in roots for name in graph().find_descendants(root)}
-    return sorted(modules() - reached(*tests, *processes()))
+    imported: set[str] = set().union(*map(graph().find_upstream_modules, tests))
+    return sorted(modules() - imported - processes())
 
 
-def _file(name: str) -> Path:
+def _text(name: str) -> str:
     path = ROOT / name.replace(".", "/")
-    module = path.with_suffix(".py")
-    return module if module.exists() else path / "__init__.py"
-
-
-def _loads_its_modules(name: str) -> bool:
-    """Whether importing the package imports its modules by name."""
-    file = _file(name)
-    is_package = file.name == "__init__.py" and file.exists()
-    return name == ROUTES or (is_package and LOADING in file.read_text(encoding="utf-8"))
+    file: Path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8") if file.exists() else ""

@@ -1,4 +1,4 @@
-"""Every module of core and worker is imported by a test, or runs as a process that one starts."""
+"""Every module of core and worker is imported by a test, or is the start of a process."""
 
 from tests.house.imported import processes, unimported
 
@@ -10,6 +10,8 @@ def test_tests_import_every_module() -> None:
 def test_a_module_that_no_test_imports_is_named() -> None:
     assert "core.jobs.experiments" in unimported("tests.core.db")
     assert "core.jobs.attempt.claims" not in unimported("tests.core.jobs")
+    # Nor does a process import it for them.
+    assert "worker.app" in unimported("tests.core.db")
 
 
 def test_processes_are_found() -> None:
