@@ -129,7 +129,8 @@ def test_a_worker_without_its_store_stops_claiming_says_so_and_comes_back(site: 
     site.worker()
     job_ids = [site.bench.submit(epochs=1, seed=seed, max_attempts=1) for seed in range(3)]
     until(lambda: [reason for reason in suspensions(site) if reason])
-    assert {site.status(job_id) for job_id in job_ids} == {JobStatus.QUEUED}
+    # The worker says so before its loss is written.
+    until(lambda: {site.status(job_id) for job_id in job_ids} == {JobStatus.QUEUED})
     away.rename(folder)
     until(lambda: all(site.status(job_id).terminal for job_id in job_ids), seconds=90)
     assert {site.status(job_id) for job_id in job_ids} == {JobStatus.FINISHED}

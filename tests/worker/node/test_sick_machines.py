@@ -37,6 +37,7 @@ class Member:
             "data_dir": folder,
             "store_url": bench.settings.resolved_store_url,
             "node_name": node,
+            "lease_seconds": 60.0,  # a slow machine loses no lease
         }
         settings = bench.settings.model_copy(update=changes)
         self.equipment = Equipment(settings, Drain(), f"{node}-1")
