@@ -80,7 +80,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         experiment=job.experiment.name,
         name=name,
         first_name=first_name,
-        metric=main_metric(spec) if job.kind is JobKind.TRAIN else "",
+        metric=main_metric(spec),
         started_at_ms=to_milliseconds(job.started_at or job.created_at),
         params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_JOB_PARAMS}),
         tags={

@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from core.spec import JobSpec
+
 _MOST_LAYERS = 8
 _SIZES = ("units", "filters")
 """The fields of layers that say how many outputs they have."""
@@ -12,22 +16,30 @@ def run_name(spec: Mapping[str, Any], dataset: str, progress: Mapping[str, Any] 
     """Return a name such as `digits@1 64-relu-10 valid/accuracy 0.975`.
 
     `dataset` is a dataset version such as `digits@1`, `progress` that of an ended job, else None.
-    The metric is the first of the spec that the best epoch has, or the one it is best by.
+    The metric is the main one if the best epoch has it, else the one that the epoch is best by.
     """
     parts = [dataset, _network(spec.get("network", ()))]
-    best = (progress or {}).get("best") or {}
-    if key := _metric(spec, best, str((progress or {}).get("best_metric") or "")):
-        parts.append(f"{key} {best[key]:.3g}")
+    if best := (progress or {}).get("best"):
+        keys = (main_metric(spec), (progress or {}).get("best_metric"))
+        numbers = [key for key in keys if isinstance(best.get(key), int | float)]
+        parts += [f"{key} {best[key]:.3g}" for key in numbers[:1]]
     return " ".join(part for part in parts if part)
 
 
 def main_metric(spec: Mapping[str, Any]) -> str:
-    """Return the metric that compares jobs like the one of `spec`, such as `valid/accuracy`."""
-    part = "valid" if spec["data"]["split"].get("valid") != 0 else "train"
-    watched = str((spec.get("early_stopping") or {}).get("metric") or "valid/loss")
-    if not watched.endswith("/loss"):
-        return watched
-    return next((f"{part}/{metric['kind']}" for metric in spec["metrics"]), f"{part}/loss")
+    """Return the metric that compares jobs like the one of `spec`, such as `valid/accuracy`.
+
+    It is empty for the spec of a newer release, or of a job that does not train.
+    """
+    try:
+        job = JobSpec.model_validate(spec)
+    except ValidationError:
+        return ""
+    if job.early_stopping and not job.early_stopping.metric.endswith("/loss"):
+        return job.early_stopping.metric
+    part = "valid" if job.data.split.shares["valid"] else "train"
+    names = [metric.name for metric in job.metrics if not metric.table]
+    return f"{part}/{[*names, 'loss'][0]}"
 
 
 def _network(layers: Sequence[Mapping[str, Any]]) -> str:
@@ -42,11 +54,3 @@ def _network(layers: Sequence[Mapping[str, Any]]) -> str:
 def _layer(layer: Mapping[str, Any]) -> str:
     size = next((str(layer[name]) for name in _SIZES if name in layer), "")
     return size if layer["kind"] == "dense" else f"{layer['kind']}{size}"
-
-
-def _metric(spec: Mapping[str, Any], best: Mapping[str, float], watched: str) -> str | None:
-    """Return the key of the metric to show; None if the best epoch is not known."""
-    part, _, name = watched.partition("/")
-    keys = [f"{part}/{metric['kind']}" for metric in spec.get("metrics", ())]
-    keys = [*keys, watched] if name == "loss" else [watched]
-    return next((key for key in keys if isinstance(best.get(key), int | float)), None)
