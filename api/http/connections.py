@@ -18,10 +18,10 @@ from uvicorn.server import ServerState
 HEAD_SECONDS = 10.0
 """Time for the head of a request, from the connection or from the end of the last response."""
 BODY_SECONDS = 40.0
-MIN_BODY_BYTES = 16 * 2**10
-"""A client sends at least so many bytes of a body in each `BODY_SECONDS`, or the rest of it."""
 READ_SECONDS = 60.0
-"""How long a client may take none of the bytes of a response."""
+MIN_BYTES = 16 * 2**10
+"""A client sends at least so many bytes of a body in each `BODY_SECONDS`, or the rest of it, and
+takes as many of a response in each `READ_SECONDS`."""
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Connection(H11Protocol):
         self._all = connections
         self._counted = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._awaits_head = False
+        self._awaited = ""
         self._reading: asyncio.TimerHandle | None = None
         self._received_bytes = 0
 
@@ -100,7 +100,7 @@ class Connection(H11Protocol):
         self.address = self.client[0] if self.client else ""
         self._counted = self._all.add(self)
         if self._counted:
-            self._await_head()
+            self._follow()
         else:
             transport.abort()
 
@@ -121,15 +121,16 @@ class Connection(H11Protocol):
         self._follow()
 
     def pause_writing(self) -> None:
-        """Set the deadline of a client that takes no bytes of the response."""
+        """Set the deadline of a client that does not read the response."""
         super().pause_writing()
-        self._reading = self.loop.call_later(READ_SECONDS, self.drop)
+        self._await_reading()
 
     def resume_writing(self) -> None:
         """Remove that deadline."""
         super().resume_writing()
         if self._reading is not None:
             self._reading.cancel()
+        self._follow()
 
     def drop(self) -> None:
         """Close the connection at once."""
@@ -138,41 +139,43 @@ class Connection(H11Protocol):
 
     def _follow(self) -> None:
         """Set the deadline of what the client has to send next."""
-        if not self._counted:
-            return
-        if self.cycle is None or self.cycle.response_complete:
-            if not self._awaits_head:
-                self._await_head()
-        elif self.cycle.more_body:
-            if self._awaits_head:
-                self._await_body()
+        if self.cycle is not None and not self.cycle.response_complete:
+            awaited = "body" if self.cycle.more_body else ""
         else:
-            self._serve()
+            # While the client reads a response, that has a deadline of its own.
+            awaited = "" if self.flow.write_paused else "head"
+        if self._counted and awaited != self._awaited:
+            self._await(awaited)
 
-    def _await_head(self) -> None:
-        # Bytes of a head do not extend its deadline, nor do those of a body that nobody reads.
-        self._set(HEAD_SECONDS, self.drop, waiting=True)
-
-    def _await_body(self) -> None:
-        seen = self._received_bytes
-        self._set(BODY_SECONDS, partial(self._refuse_slow_body, seen), waiting=False)
-
-    def _serve(self) -> None:
-        self._set(None, self.drop, waiting=False)
+    def _await(self, awaited: str) -> None:
+        self._awaited = awaited
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if awaited == "head":
+            # Bytes of a head do not extend its deadline, nor do those of a body that nobody reads.
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.drop)
+        elif awaited == "body":
+            seen = self._received_bytes
+            self._deadline = self.loop.call_later(BODY_SECONDS, self._refuse_slow_body, seen)
+        self._all.mark(self, waiting=awaited == "head")
 
     def _refuse_slow_body(self, seen: int) -> None:
         held_back = self.flow.read_paused or self.cycle.waiting_for_100_continue
-        if held_back or self._received_bytes - seen >= MIN_BODY_BYTES:
-            self._await_body()
+        if held_back or self._received_bytes - seen >= MIN_BYTES:
+            self._await("body")
         else:
             self.drop()
 
-    def _set(self, seconds: float | None, act: Callable[[], None], *, waiting: bool) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, act)
-        self._awaits_head = waiting
-        self._all.mark(self, waiting=waiting)
+    def _await_reading(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._reading = self.loop.call_later(READ_SECONDS, self._refuse_slow_reading, unread)
+
+    def _refuse_slow_reading(self, unread: int) -> None:
+        if unread - self.transport.get_write_buffer_size() >= MIN_BYTES:
+            self._await_reading()
+        else:
+            self.drop()
 
     def _forget(self) -> None:
         """Cancel the deadlines, and give the place to others."""

@@ -169,8 +169,21 @@ def test_a_body_must_arrive() -> None:
     asyncio.run(attack())
 
 
+def test_a_body_must_arrive_after_another_request_too() -> None:
+    async def attack() -> None:
+        async with serving() as site:
+            reader, writer = await site.opened(HEAD + b"\r\n" + POST)
+            end = asyncio.create_task(received(reader))
+            while not end.done():
+                writer.write(b"x")
+                await asyncio.sleep(0.1)
+            await site.left(0)
+
+    asyncio.run(attack())
+
+
 def test_a_body_that_arrives_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MIN_BODY_BYTES", 100)
+    monkeypatch.setattr(connections, "MIN_BYTES", 100)
     monkeypatch.setattr(connections, "BODY_SECONDS", 2.0)
 
     async def upload() -> None:
@@ -208,6 +221,22 @@ def test_a_response_that_is_not_read_is_given_up() -> None:
                 await site.left(0)
 
     asyncio.run(attack())
+
+
+def test_a_response_that_is_read_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "READ_SECONDS", 2.0)
+
+    async def download() -> None:
+        async with serving() as site:
+            reader, _ = await site.opened(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            size = 0
+            while size < 64 * 2**20:
+                chunk = await reader.readexactly(2**21)
+                size += len(chunk)
+                await asyncio.sleep(0.1)
+
+    asyncio.run(download())
 
 
 def test_served_connections_are_not_replaced() -> None:
