@@ -11,7 +11,13 @@ from core.spec.source import SourceSpec
 
 
 def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
-    """The row of this source, created unless it exists. An erased source stays erased."""
+    """The row of this source, created unless it exists. An erased source stays erased.
+
+    Raises InvalidError if it seems to contain a secret.
+    """
+    # Before the first statement, so that nobody waits for this transaction meanwhile.
+    if errors := list(spec.secrets()):
+        raise InvalidError.of(*errors)
     values = {
         "digest": spec.digest,
         "owner": owner,

@@ -1,11 +1,13 @@
 """Sources: kept once, named by jobs and sweeps, refused when they hold secrets or too much."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from chainrule.client import Client
+from core.spec import source
 from core.spec.source import MOST_BYTES
 from tests.support.api_cases import SPEC, Http, assert_problem
 
@@ -74,6 +76,20 @@ def test_wrong_sources_are_refused_by_field(http: Http, changes: dict[str, Any],
     answer = http.post("/v1/sources", {**SOURCE, **changes})
     problem = assert_problem(answer, 422, path)
     assert "AKIA" not in str(problem)
+
+
+def test_secrets_are_not_searched_for_in_the_event_loop(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[bool] = []
+
+    def search(*_: str | None) -> None:
+        searched.append(asyncio._get_running_loop() is None)
+
+    monkeypatch.setattr(source, "secret_in", search)
+    assert http.post("/v1/sources", SOURCE).status_code == 201
+    assert searched
+    assert all(searched)
 
 
 def test_an_erased_source_keeps_only_its_commit(everywhere: Http) -> None:
