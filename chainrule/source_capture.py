@@ -144,12 +144,12 @@ class _Collection:
         size = len(text.encode())
         if secret_name(name):
             self.omit(name, "looks like a file of secrets")
-        elif secret := secret_in(text, name) or _known_secret(text):
-            self.omit(name, f"looks like {secret}")
         elif "\0" in text:
             self.omit(name, "no text")
         elif size > min(self._left, MOST_FILE_BYTES):
             self.omit(name, f"{size:,} bytes are too many")
+        elif secret := secret_in(text, name) or _known_secret(text):
+            self.omit(name, f"looks like {secret}")
         elif not _is_storable(name):
             self.omit(name, "a name that is not kept")
         else:

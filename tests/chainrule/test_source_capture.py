@@ -152,6 +152,21 @@ def test_the_secrets_of_this_process_are_not_sent(
     ]
 
 
+def test_what_is_too_large_is_not_searched_for_secrets(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "train.py").write_text("x" * (MOST_BYTES // 4 + 1))
+    (project / "keys.py").write_text("key = 3\n")
+    searched: list[str] = []
+
+    def search(_: str, name: str) -> None:
+        searched.append(name)
+
+    monkeypatch.setattr(source_capture, "secret_in", search)
+    assert [one["path"] for one in captured(project)["omitted"]] == ["train.py"]
+    assert searched == ["keys.py"]
+
+
 def test_what_is_large_or_no_text_is_left_out(project: Path) -> None:
     (project / "bytes.py").write_bytes(b"\xff\x00\xfe")
     (project / "zeros.py").write_bytes(b"a\x00b")
