@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Security
+from fastapi import Depends, HTTPException, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
@@ -105,35 +105,38 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and self._digest is not None and not _public(scope["path"]):
-            scheme, sent = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
-            sent = sent if scheme.lower() == "bearer" else ""
-            right = hmac.compare_digest(_digest(sent), self._digest)
-            client = scope["client"][0] if scope.get("client") else ""
-            if sent and (wait := self._guesses.wait_seconds(client, right=right)):
-                detail = f"too many wrong tokens came from this address: wait {wait} seconds"
-                headers = {"Retry-After": str(wait)}
-                await problem(scope, 429, detail, headers=headers)(scope, receive, send)
+        if scope["type"] == "http" and not _public(scope["path"]):
+            if self._digest is not None and (refusal := self._refusal(scope, self._digest)):
+                await refusal(scope, receive, send)
                 return
-            if sent:
-                self._guesses.record(client, right=right)
-            if not right:
-                detail = (
-                    "send the token of this server: Authorization: Bearer <CHAINRULE_API_TOKEN>"
-                )
-                headers = {"WWW-Authenticate": 'Bearer realm="chainrule"'}
-                await problem(scope, 401, detail, headers=headers)(scope, receive, send)
-                return
-        if scope["type"] == "http":
             scope.setdefault("state", {})["owner"] = OWNER
         await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, digest: bytes) -> Response | None:
+        """The response to a request without the token of this digest, or None."""
+        scheme, sent = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+        sent = sent if scheme.lower() == "bearer" else ""
+        right = hmac.compare_digest(_digest(sent), digest)
+        if sent:
+            client = scope["client"][0] if scope.get("client") else ""
+            if wait := self._guesses.wait_seconds(client, right=right):
+                detail = f"too many wrong tokens came from this address: wait {wait} seconds"
+                return problem(scope, 429, detail, headers={"Retry-After": str(wait)})
+            self._guesses.record(client, right=right)
+        if right:
+            return None
+        detail = "send the token of this server: Authorization: Bearer <CHAINRULE_API_TOKEN>"
+        return problem(scope, 401, detail, headers={"WWW-Authenticate": 'Bearer realm="chainrule"'})
 
 
 def owner(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> str:
-    """The owner that a request acts for. Raises a 401 if no middleware has authenticated it."""
+    """The owner that a request acts for. Raises a 401 on a path that needs no token.
+
+    `bearer` puts the token into the OpenAPI document; the middleware has checked it.
+    """
     authenticated: str | None = getattr(request.state, "owner", None)
     if authenticated is None:
         raise HTTPException(401)

@@ -1,8 +1,12 @@
 """Wrong tokens are counted by address, for a minute, and never against the right one for long."""
 
-import pytest
+import asyncio
 
-from api.auth import MAX_ADDRESSES, Guesses
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.auth import MAX_ADDRESSES, Authentication, Guesses, Owner
 
 
 class Clock:
@@ -72,3 +76,19 @@ def test_no_limit_and_few_addresses() -> None:
         guesses.record(f"client {number}", right=False)
     assert guesses.wait_seconds("client 0", right=False) == 0
     assert guesses.wait_seconds("client 1", right=False) == 60
+
+
+def test_nobody_owns_a_request_that_needs_no_token() -> None:
+    app = FastAPI(docs_url=None)
+
+    @app.get("/docs/mine")
+    @app.get("/mine")
+    async def mine(owner: Owner) -> str:
+        return owner
+
+    async def statuses() -> list[int]:
+        transport = httpx.ASGITransport(Authentication(app, "", Guesses(0)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return [(await client.get(path)).status_code for path in ("/mine", "/docs/mine")]
+
+    assert asyncio.run(statuses()) == [200, 401]
