@@ -7,8 +7,6 @@ from core.db.types import Document
 
 revision = "0035"
 down_revision = "0034"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
