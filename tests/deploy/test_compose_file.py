@@ -137,11 +137,20 @@ def test_mlflow_is_guarded_and_has_its_own_secrets_only() -> None:
     assert "chainrule.stack.mlflow_app:app" in mlflow.command
     token = SERVICES["api"].environment["CHAINRULE_API_TOKEN"]
     assert mlflow.environment["CHAINRULE_MLFLOW_TOKEN"] == token
-    assert mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:5000"
+    origins = mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    assert origins == ["http://127.0.0.1:5000", "https://127.0.0.1:5000"]
     ours = {name for name in mlflow.environment if name.startswith("CHAINRULE_")}
     assert ours == {"CHAINRULE_MLFLOW_TOKEN"}
     for name in ("scheduler", "worker-cpu", "worker-gpu"):
         assert SERVICES[name].environment["CHAINRULE_MLFLOW_TOKEN"] == token
+
+
+def test_mlflow_serves_the_host_of_a_proxy() -> None:
+    variables = {**compose.filled_in(), "MLFLOW_HOST": "mlflow.example"}
+    environment = compose.services(variables)["mlflow"].environment
+    assert "mlflow.example" in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    origins = environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    assert origins == ["http://127.0.0.1:5000", "https://mlflow.example"]
 
 
 def test_tokens_of_a_filled_in_example_are_strong() -> None:
