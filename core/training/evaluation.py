@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.nn.array import Array, Shape
+from core.nn.array import Array, Shape, to_host
 from core.nn.layer import Scope
 from core.nn.loss import SMALLEST, Loss
 from core.nn.metric import Metric, Tally
@@ -61,6 +61,12 @@ def evaluate(
     for tally in tallies:
         results.update(tally.numbers())
     return results
+
+
+def by_network(values: Array) -> list[float]:
+    """Return one float for each network, from an array of shape `stack`."""
+    floats: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
+    return floats
 
 
 def _broadcast(xp: Any, array: Array, stack: tuple[int, ...]) -> Array:

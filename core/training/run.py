@@ -27,7 +27,7 @@ from core.spec import TrainingSpec
 from core.training import checkpoint
 from core.training.diagnostics.baseline import compare
 from core.training.diagnostics.divergence import diagnose
-from core.training.evaluation import evaluate
+from core.training.evaluation import by_network, evaluate
 from core.training.model import weights_digest
 from core.training.stopping_criteria import StoppingCriteria
 from core.training.trainer import Trainer
@@ -206,7 +206,7 @@ class Run:
 
     def _step_ended(self, metrics: dict[str, Array]) -> Events:
         if self._together:
-            of_all = {f"train/{name}": _numbers(values) for name, values in metrics.items()}
+            of_all = {f"train/{name}": by_network(values) for name, values in metrics.items()}
             yield self._stack_reported(of_all)
             return
         reports = _split("train", metrics, len(self.members))
@@ -358,16 +358,10 @@ class Run:
         return self._seconds_before + time.monotonic() - self._started
 
 
-def _numbers(values: Array) -> list[float]:
-    """One float for each network."""
-    numbers: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
-    return numbers
-
-
 def _split(part: str, metrics: dict[str, Any], networks: int) -> list[dict[str, float]]:
     """Metrics of shape `stack` as one dictionary for each network."""
     reports: list[dict[str, float]] = [{} for _ in range(networks)]
     for name, values in metrics.items():
-        for report, value in zip(reports, _numbers(values), strict=True):
+        for report, value in zip(reports, by_network(values), strict=True):
             report[f"{part}/{name}"] = value
     return reports

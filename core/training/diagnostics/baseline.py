@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from core.nn.array import Array, Shape, to_host
+from core.nn.array import Array, Shape
 from core.nn.loss import Loss
 from core.nn.metric import Metric
 from core.nn.metrics.accuracy import Accuracy
 from core.nn.metrics.balanced_accuracy import BalancedAccuracy
 from core.training.dataset_types import Part
-from core.training.evaluation import evaluate
+from core.training.evaluation import by_network, evaluate
 from core.training.trainer import Trainer
 
 LEAST_ROWS = 10
@@ -42,10 +42,10 @@ def compare(trainer: Trainer, reports: Sequence[Mapping[str, float]]) -> list[Co
     full = f"{name}/{short}"
     known = [report[full] for report in reports if full in report]
     if metric is not None and not known:
-        known = _numbers(_evaluate(trainer, trainer.network, metric, part)[short])
+        known = by_network(_evaluate(trainer, trainer.network, metric, part)[short])
     outputs = int(np.prod(trainer.network.output_shape))
     targets = _without_x(part, outputs)
-    baselines = _numbers(_evaluate(trainer, _Constant(trainer), metric, targets)[short])
+    baselines = by_network(_evaluate(trainer, _Constant(trainer), metric, targets)[short])
     return [
         {
             "metric": full,
@@ -118,8 +118,3 @@ def _without_x(part: Part, outputs: int) -> Part:
     """
     x = np.broadcast_to(np.float32(0), (len(part), outputs))
     return Part(x, part.y, part.weight, standardizer=part.standardizer)
-
-
-def _numbers(values: Array) -> list[float]:
-    numbers: list[float] = np.atleast_1d(to_host(values)).astype(float).tolist()
-    return numbers

@@ -126,9 +126,9 @@ def test_an_outage_of_the_database_past_the_lease_costs_a_stack_nothing(
     make_bench: Callable[..., Bench], postgres: PostgresServer, postgres_url: str
 ) -> None:
     bench, patient = make_bench(postgres_url, lease_seconds=SHORT_LEASE), make_bench(postgres_url)
-    calm = submitted(patient, 2, epochs=400)
+    calm = submitted(patient, 2, epochs=1600)
     patient.slot.work(calm[0])
-    ids = submitted(bench, 2, epochs=400)
+    ids = submitted(bench, 2, epochs=1600)
     with bench.working(ids[0]) as thread:
         until(lambda: bench.history(ids[1]).get("train/loss"))
         runner = psutil.Process(present(bench.equipment.runner_pid))

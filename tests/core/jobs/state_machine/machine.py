@@ -1,9 +1,12 @@
 """A random life of jobs, in the database and in the model side by side."""
 
+import random
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
+from unittest import mock
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -33,6 +36,20 @@ class JobMachine(RuleBasedStateMachine):
     """Every rule does one thing to both sides and compares what they say."""
 
     clock: ClassVar[StandingClock]
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Equal ids for equal rules: jobs of one moment are taken by their ids.
+        self.rng = random.Random(0)
+        self.ids = mock.patch.object(uuid, "uuid4", self._id)
+        self.ids.start()
+
+    def teardown(self) -> None:
+        """Give back the ids of `uuid`."""
+        self.ids.stop()
+
+    def _id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.rng.getrandbits(128))
 
     @initialize(stack_keys=st.lists(STACK_KEYS, min_size=1, max_size=4))
     def begin(self, stack_keys: list[str | None]) -> None:
