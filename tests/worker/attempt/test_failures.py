@@ -217,7 +217,7 @@ def test_while_the_database_is_away_for_longer_than_the_lease_training_stands_st
 ) -> None:
     bench = make_bench(postgres_url, lease_seconds=SHORT_LEASE)
     # It must not have ended before the lease has.
-    steps = {**STEPS, "epochs": 1500, "checkpoint": {"every_steps": 500}}
+    steps = {**STEPS, "epochs": 3000, "checkpoint": {"every_steps": 500}}
     patient = make_bench(postgres_url)  # a calm run must not lose so short a lease
     calm = patient.submit(**steps)
     patient.slot.work(calm)
