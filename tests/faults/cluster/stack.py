@@ -226,7 +226,7 @@ class Stack(Site):
 
     def schedulers_started(self) -> int:
         """The number of schedulers that started so far, from the log."""
-        return (self.folder / "log").read_text().count("the scheduler works")
+        return (self.folder / "log").read_text().count("the scheduler started")
 
     def orphans(self) -> list[psutil.Process]:
         """Processes that outlive the main process that started them."""

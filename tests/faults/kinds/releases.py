@@ -1,6 +1,10 @@
 """Faults of a cluster in which a client uses the next release and the workers do not yet."""
 
 import time
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import object_session
 
 from core import jobs
 from core.db.session import transaction
@@ -9,28 +13,35 @@ from core.spec.version import SPEC_VERSION
 from core.status import JobStatus
 from tests.faults.context import FaultContext
 from tests.faults.matrix import WITHIN_LEASE, fault
+from tests.support.present import present
 from tests.support.worker_cases import until
 
 FIELD = "field_of_the_next_release"
 
 
+def _rewrite(job: Job, spec: dict[str, Any], spec_version: int) -> None:
+    """Write another spec, which the rules of the database refuse to everybody else."""
+    session = present(object_session(job))
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+    job.spec, job.spec_version = spec, spec_version
+
+
 def _extend(job: Job) -> None:
     """Add a field that these workers do not know, with the spec version that needs it."""
-    job.spec = {**job.spec, FIELD: 1}
-    job.spec_version = SPEC_VERSION + 1
+    _rewrite(job, {**job.spec, FIELD: 1}, SPEC_VERSION + 1)
 
 
 def _extend_silently(job: Job) -> None:
     """Add a field that these workers do not know, but leave the spec version as it is."""
-    job.spec = {**job.spec, FIELD: 1}
+    _rewrite(job, {**job.spec, FIELD: 1}, job.spec_version)
 
 
 def _upgrade(context: FaultContext, job_id: str) -> None:
     """Make the job readable by removing the field, since these workers cannot be upgraded."""
     with transaction(context.stack.bench.engine) as session:
         job = jobs.get(session, job_id, lock=True)
-        job.spec = {name: value for name, value in job.spec.items() if name != FIELD}
-        job.spec_version = SPEC_VERSION
+        known = {name: value for name, value in job.spec.items() if name != FIELD}
+        _rewrite(job, known, SPEC_VERSION)
 
 
 def _check_queued(context: FaultContext, job_id: str) -> None:
