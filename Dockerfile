@@ -21,7 +21,7 @@ COPY worker worker
 # The image has no git history: pass the version as --build-arg VERSION=0.2.0. Empty: the last release.
 ARG VERSION=""
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
-    /opt/installer/bin/uv pip install --no-deps --no-build-isolation .
+    /opt/installer/bin/uv pip install --no-deps --no-build-isolation ./chainrule .
 
 FROM python:3.12-slim AS base
 # The user owns the home folder, so a new named volume on it is writable.

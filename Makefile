@@ -21,16 +21,16 @@ $(BIN)/uv: requirements/bootstrap.lock
 	@touch $@
 
 # The development environment contains the runtime one: whichever is there last decides nothing away.
-$(VENV)/runtime.stamp: $(BIN)/uv requirements/runtime.lock pyproject.toml
+$(VENV)/runtime.stamp: $(BIN)/uv requirements/runtime.lock pyproject.toml chainrule/pyproject.toml
 	@echo "preparing $(VENV): the packages Chainrule runs on"
 	@test -f $(VENV)/dev.stamp || VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements/runtime.lock
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e ./chainrule -e .
 	@touch $@
 
-$(VENV)/dev.stamp: $(BIN)/uv requirements/dev.lock pyproject.toml
+$(VENV)/dev.stamp: $(BIN)/uv requirements/dev.lock pyproject.toml chainrule/pyproject.toml
 	@echo "preparing $(VENV): the packages and the tools its tests need"
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --no-deps -r requirements/dev.lock
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e ./chainrule -e .
 	@touch $@ $(VENV)/runtime.stamp
 
 demo: $(VENV)/runtime.stamp ## train a digit recogniser through the whole stack, then stop
@@ -78,7 +78,7 @@ peers: $(VENV)/dev.stamp ## install PyTorch and the other peers that tests and b
 test-peers: peers ## compare with PyTorch
 	@$(BIN)/python -m pytest -q -m peers $(ARGS)
 
-LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate --no-header --no-emit-package chainrule
 lock: $(BIN)/uv ## write the lock files anew from pyproject.toml
 	@$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.lock
 	@$(LOCK) pyproject.toml requirements/build.in -o requirements/runtime.lock

@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     context = make_context(settings)
     app = FastAPI(
         title="Chainrule",
-        version=importlib.metadata.version("chainrule"),
+        version=importlib.metadata.version("chainrule-server"),
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
         middleware=_middleware(settings, context.instruments),

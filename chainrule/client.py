@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from chainrule.contract.status import JobStatus
 from chainrule.datasets import Datasets
 from chainrule.models import Models, file_query, rows_body
 from chainrule.parse_options import UNTYPED
@@ -18,7 +19,6 @@ from chainrule.sources import Sources
 from chainrule.sweeps import Sweeps
 from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
 from chainrule.webhooks import Webhooks
-from core.status import JobStatus
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.contract.metric_names import MACHINE
 from chainrule.transport import Document
-from core.events import MACHINE
 
 KERNEL = "environment.blas"
 """Path of the BLAS of a job, with its version and the kernel for the processor."""

@@ -11,12 +11,12 @@ from typing import Any
 
 from chainrule.archive import packed
 from chainrule.client import Client
+from chainrule.contract.paths import assigned
+from chainrule.contract.status import JobStatus
 from chainrule.parse_options import ParseOptions
 from chainrule.specs import dataset_name, first_spec
 from chainrule.stack.temporary import data_folder, serving
 from chainrule.transport import Document
-from core.paths import assigned
-from core.status import JobStatus
 
 MOST_TRIALS = 1000
 """A search ends by its time: so many trials do not fit into it."""

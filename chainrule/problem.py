@@ -1,17 +1,24 @@
 """Errors of the client: a request that the server refuses, and a server that does not answer."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from core.errors import FieldError
+
+@dataclass(frozen=True)
+class InvalidField:
+    """A field that the server refuses: `path` in the request, `message` with a remedy."""
+
+    path: str
+    message: str
 
 
 class ProblemError(Exception):
     """The server refused a request (RFC 9457). `errors` name the fields that are wrong."""
 
     def __init__(
-        self, status: int, title: str, detail: str = "", errors: tuple[FieldError, ...] = ()
+        self, status: int, title: str, detail: str = "", errors: tuple[InvalidField, ...] = ()
     ) -> None:
         super().__init__(detail or title)
         self.status = status
@@ -34,7 +41,7 @@ class ProblemError(Exception):
         if not isinstance(document, dict):
             return cls(response.status_code, response.reason_phrase or "Error")
         errors = tuple(
-            FieldError(str(error.get("path", "")), str(error.get("message", "")))
+            InvalidField(str(error.get("path", "")), str(error.get("message", "")))
             for error in document.get("errors") or ()
             if isinstance(error, dict)
         )

@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from core.secrets import changed_files, secret_in, secret_name, secret_variables
+from chainrule.contract.secrets import changed_files, secret_in, secret_name, secret_variables
 
 SWITCH = "CHAINRULE_SOURCE"
 """Environment variable: `off` sends no source."""

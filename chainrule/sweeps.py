@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from chainrule.contract.status import SweepStatus
 from chainrule.sources import Sources
 from chainrule.transport import Document, Transport
-from core.status import SweepStatus
 
 
 class Sweeps:

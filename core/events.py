@@ -4,12 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-MACHINE = "system/"
-"""The prefix of metrics of the machine, which differ between runs."""
-
-GAUGES = ("train/batch_loss", "train/learning_rate", "train/gradient_norm", "train/update_ratio")
-"""Metrics of single updates that do not measure how good the network is."""
-
 
 @dataclass(frozen=True)
 class Event:
@@ -134,12 +128,6 @@ class ScoringEnded(Event):
     rows: int
     path: str
     columns: list[str]
-
-
-def best_label(epoch: int | None, metric: str | None) -> str:
-    """Say which epoch of a job was best: `epoch 12 by valid/loss`; empty if it is not known."""
-    by = f" by {metric}" if metric else ""
-    return f"epoch {epoch}{by}" if epoch else ""
 
 
 def baseline_warning(baseline: Mapping[str, Any] | None) -> str | None:

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.availability import ALIVE_SECONDS, alive, takes_jobs
 from core.db.clock import now
 from core.db.tables import Job, Node, Worker
 from core.db.upsert import upsert
 from core.errors import NotFoundError, existing
 from core.spec.version import SPEC_VERSION
-from core.status import JobStatus
 
 
 @dataclass(frozen=True)

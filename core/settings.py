@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.tokens import weakness
+from chainrule.contract.tokens import weakness
 
 MIN_TOKEN = 16
 """Characters of the secret of workers that share chunks on one machine."""

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from api.resources.base import Number, Read, json_numbers
+from chainrule.contract.status import JobStatus
 from core.db.types import from_milliseconds
 from core.jobs import Point
-from core.status import JobStatus
 
 
 class MetricPoint(Read):

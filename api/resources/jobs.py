@@ -8,12 +8,12 @@ from pydantic import Field
 
 from api.resources.base import Metrics, Number, Read, metrics_in
 from api.resources.mlflow_url import page_url
+from chainrule.contract.status import AttemptStatus, JobKind, JobStatus
 from core import jobs
 from core.db import tables
 from core.events import baseline_warning
 from core.nodes import QueueWorkers
 from core.settings import Settings
-from core.status import AttemptStatus, JobKind, JobStatus
 
 
 class Attempt(Read):

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from api.resources.base import Read
 from api.resources.trials import Trial
+from chainrule.contract.status import SweepStatus
 from core import sweeps
 from core.db import tables
 from core.search.plots import kinds
 from core.spec.sweep import SweepSpec
 from core.spec.version import completed
-from core.status import SweepStatus
 
 
 class Spent(Read):

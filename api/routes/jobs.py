@@ -15,6 +15,7 @@ from api.parameters import JobId, Paging, Tags, pairs
 from api.resources.jobs import Job, JobSummary
 from api.resources.pages import Page
 from api.submission import Submitting, dataset_version
+from chainrule.contract.status import JobKind, JobStatus
 from core import jobs, nodes
 from core.data.table.column_warnings import stored_warnings
 from core.data.table.schema import DatasetSchema
@@ -23,7 +24,6 @@ from core.db.session import reading, transaction
 from core.spec import JobSpec
 from core.spec.admission import admit
 from core.spec.version import encode
-from core.status import JobKind, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.ports import free_port
 from benchmarks.results import Row, at_most, figure, publish
+from chainrule.contract.status import JobStatus
 from core import datasets, jobs, models
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.stores import open_store
@@ -32,7 +33,6 @@ from core.export import model_folder
 from core.settings import Settings
 from core.spec import JobSpec
 from core.spec.job import DIGITS
-from core.status import JobStatus
 from core.training.loop import train
 from core.training.model import TrainedModel
 from migrations import runner

@@ -14,7 +14,7 @@ from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
 from chainrule.fitting import FitError
 from chainrule.problem import DeadlineError, ProblemError, UnreachableError
-from chainrule.stack import StackError
+from chainrule.stack import MissingServerError, StackError
 
 app = new_typer(
     "Train neural networks with Chainrule.\n\n"
@@ -60,7 +60,7 @@ def main() -> int:
         _show_problem(problem)
     except UnreachableError as error:
         _show(f"{error}. Start a server with `chainrule up`, or name one with --url")
-    except (StackError, DeadlineError, FitError) as error:
+    except (StackError, DeadlineError, FitError, MissingServerError) as error:
         _show(str(error))
     except BrokenPipeError:
         # The reader of the pipe has closed it; Python would report that once more at exit.

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from chainrule.contract.paths import assigned
 from chainrule.transport import Document
-from core.paths import assigned
 
 Assignments = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ import plotext
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from core.events import GAUGES, MACHINE
+from chainrule.contract.metric_names import GAUGES, MACHINE
 
 _COLOURS = ("cyan", "orange", "magenta", "green")
 _MOST_POINTS = 400

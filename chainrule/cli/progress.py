@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from chainrule.cli import views
 from chainrule.client import Client
+from chainrule.contract.status import JobKind, JobStatus
 from chainrule.transport import Document
-from core.status import JobKind, JobStatus
 
 _SHOWN = ("train/loss", "valid/accuracy")
 

@@ -11,6 +11,7 @@ import httpx
 from rich.console import Console
 
 from chainrule.client import Client
+from chainrule.contract.status import JobStatus
 from chainrule.demo import digits
 from chainrule.demo.steps import Steps
 from chainrule.stack import StackError
@@ -18,7 +19,6 @@ from chainrule.stack.options import base_env, mlflow_token
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import await_worker
 from chainrule.transport import Document
-from core.status import JobStatus
 
 WANTED_ACCURACY = 0.97
 TRAINING_SECONDS = 180.0

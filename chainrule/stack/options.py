@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrule.contract.tokens import weakness
 from chainrule.stack import StackError
-from core.tokens import weakness
 
 TEMPORARY = "tmp"
 """Folder in the data folder for temporary files."""

@@ -13,7 +13,7 @@ from typing import Self
 
 import httpx
 
-from chainrule.stack import StackError, broker, mlflow, ports
+from chainrule.stack import StackError, broker, mlflow, ports, require_server
 from chainrule.stack.folder import SCARCE_BYTES, Folder
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import (
@@ -42,12 +42,13 @@ class Stack:
     """All processes as one context: entered when the api answers, left when all have stopped.
 
     Nothing waits for MLflow, which starts in the background. Raises StackError with a one-line
-    reason if the stack cannot start.
+    reason if the stack cannot start, and MissingServerError if only the client is installed.
     """
 
     def __init__(
         self, options: Options, logs: Logs, *, progress: Callable[[str], None] = lambda _: None
     ) -> None:
+        require_server("a server on this machine")
         options.require_token(os.environ)
         self.options, self.logs = options, logs
         self._progress = progress

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import TERMINAL, SweepStatus
 from core import notices
 from core.data.storage.stores import Store
 from core.datasets import blobs
@@ -15,7 +16,6 @@ from core.db.clock import now
 from core.db.session import reading, transaction
 from core.db.tables import Alias, DatasetVersion, Job, ModelVersion, RegisteredModel, Sweep
 from core.errors import ConflictError
-from core.status import TERMINAL, SweepStatus
 
 _MOST_LISTED = 1000
 

@@ -5,12 +5,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.clock import now
 from core.db.tables import Job
 from core.errors import ConflictError
 from core.jobs.history import SCHEDULER, client, log
 from core.jobs.queries import get
-from core.status import JobStatus
 
 CHANNEL = "chainrule_jobs"
 """The PostgreSQL channel that receives the id of a job when its owner requests something."""

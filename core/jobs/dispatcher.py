@@ -9,13 +9,13 @@ from collections.abc import Callable
 from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.clock import later, now
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.errors import UnavailableError
 from core.jobs.eligibility import eligible
 from core.spec.version import SPEC_VERSION
-from core.status import JobStatus
 
 
 def dispatch(

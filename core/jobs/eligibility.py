@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core.db.availability import serves, takes_jobs
 from core.db.clock import later
 from core.db.tables import Attempt, Job, Node, Worker
 from core.spec.version import SPEC_VERSION
-from core.status import AttemptStatus, JobStatus
 
 KEPT_OFF_SECONDS = 60.0
 """A worker may try a job again that it lost so long ago, even if a free one did not take it."""

@@ -8,13 +8,13 @@ from typing import Any, Self
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.tables import JobEvent, LogLine, MetricChunk
 from core.errors import InvalidError
 from core.jobs import history, queries
 from core.jobs.curves.metrics import last_steps, surviving
 from core.jobs.logs import log_lines
 from core.jobs.points import Point, points
-from core.status import JobStatus
 
 _CHUNKS = 20
 _ROWS = 500

@@ -5,12 +5,12 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobKind, JobStatus
 from core.db.tables import DatasetVersion, Job
 from core.errors import ConflictError, NotFoundError
 from core.jobs.submission import enter, spec_hash
 from core.spec.inference import EvaluationSpec, Inference
 from core.spec.version import encode
-from core.status import JobKind, JobStatus
 
 QUEUE = "cpu"
 """The queue of these jobs: evaluation and scoring compute with NumPy."""

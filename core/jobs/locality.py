@@ -5,10 +5,10 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.availability import takes_jobs
 from core.db.clock import later
 from core.db.tables import DatasetVersion, Job, Node, Worker
-from core.status import JobStatus
 
 HEAD_START_SECONDS = 5.0
 LEAST_BYTES = 32 * 2**20

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import JSON, ColumnElement, Select, literal, select, tuple_, type_coerce
 from sqlalchemy.orm import Session, lazyload
 
+from chainrule.contract.status import JobKind, JobStatus
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
 from core.errors import FieldError, InvalidError, existing
-from core.status import JobKind, JobStatus
 
 ALONE = (lazyload(Job.experiment), lazyload(Job.dataset_version))
 """Options of queries that read jobs only; related rows load on access."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from chainrule.contract.status import TERMINAL, JobKind, JobStatus
 from core.data.storage.stores import Store
 from core.db.clock import later
 from core.db.tables import Checkpoint, Job, MetricChunk, ModelVersion
@@ -17,7 +18,6 @@ from core.errors import NotFoundError
 from core.jobs.attempt.checkpoints import forget_checkpoint
 from core.jobs.curves.retention import detail_bytes, thin
 from core.jobs.curves.simplification import MOST_POINTS
-from core.status import TERMINAL, JobKind, JobStatus
 
 _DAY = 86_400.0
 

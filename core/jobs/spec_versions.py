@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobKind, JobStatus
 from core.db.tables import Job
 from core.errors import InvalidError
 from core.jobs.attempt.claims import Claim
@@ -16,7 +17,6 @@ from core.spec import JobSpec
 from core.spec.base import Spec
 from core.spec.inference import EvaluationSpec, ScoringSpec
 from core.spec.version import SPEC_VERSION, completed
-from core.status import JobKind, JobStatus
 
 UNKNOWN_SPEC = "unknown_spec"
 """The `kind` of the cause of an attempt that was given back because its spec cannot be read."""

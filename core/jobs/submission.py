@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.tables import DatasetVersion, Experiment, Job
 from core.db.upsert import upsert
 from core.errors import ConflictError, UnavailableError
@@ -16,7 +17,6 @@ from core.jobs.history import client, log
 from core.jobs.queries import get
 from core.spec import JobSpec
 from core.spec.version import encode
-from core.status import JobStatus
 
 
 def submit(

@@ -3,10 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobKind
 from core.db.tables import DatasetVersion, Evaluation, Job
 from core.errors import ConflictError, NotFoundError
 from core.events import EvaluationEnded
-from core.status import JobKind
 
 
 def record(session: Session, job: Job, event: EvaluationEnded) -> Evaluation:

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.data.storage.cache import Cache
 from core.data.storage.stores import Store
 from core.db.tables import Job
 from core.errors import ConflictError, existing
-from core.status import JobStatus
 from core.training.model import TrainedModel
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from chainrule.contract.secrets import changed_files, secret_in, secret_name
 from core.errors import FieldError, InvalidError
-from core.secrets import changed_files, secret_in, secret_name
 from core.spec.base import Spec
 
 MOST_BYTES = 2**20

@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 import core.search.dimensions
 import core.search.pruners
 import core.search.samplers  # noqa: F401  (the members register themselves)
-from core import paths
+from chainrule.contract import paths
 from core.data.prepare.preparation import ColumnName
 from core.search.dimension import Dimension
 from core.search.pruner import Pruner

@@ -7,12 +7,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import SweepStatus
 from core import jobs, notices
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
 from core.errors import ConflictError
 from core.spec.sweep import SweepSpec
-from core.status import SweepStatus
 from core.sweeps.trial_jobs import select_with_jobs, unfinished_jobs
 
 

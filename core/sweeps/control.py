@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
@@ -19,7 +20,6 @@ from core.errors import ConflictError, FieldError, InvalidError
 from core.search.study import without_rungs
 from core.spec.sweep import SweepChanges, SweepSpec, misplaced
 from core.spec.version import encode
-from core.status import JobStatus, SweepStatus
 from core.sweeps.budget import end, refuse_exhausted, start_clock, stop_clock
 from core.sweeps.queries import get, spec_of
 from core.sweeps.snapshot import chosen_points

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import SweepStatus
 from core import jobs
 from core.db import mirrored
 from core.db.clock import now
 from core.db.tables import Job, Sweep, Trial
-from core.status import SweepStatus
 from core.sweeps.queries import best, get
 from core.sweeps.trial_jobs import job_ids, select_with_jobs
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core.db.tables import DatasetVersion, Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, existing
 from core.spec.sweep import SweepSpec
-from core.status import JobStatus, SweepStatus
 from core.sweeps.trial_jobs import combined_status, select_with_jobs
 from core.sweeps.trial_outcome import best_of, ranked
 

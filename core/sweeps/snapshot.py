@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import TERMINAL, SweepStatus
 from core.db.tables import Fold, Job, MetricChunk, Sweep, Trial
 from core.jobs.points import unpack
 from core.search.study import Study
 from core.spec.sweep import SweepSpec
-from core.status import TERMINAL, SweepStatus
 from core.sweeps.budget import affordable_trials, is_limited, may_start_trials, spent
 from core.sweeps.queries import get, spec_of
 from core.sweeps.submission import warm_start_trials

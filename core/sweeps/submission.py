@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import SweepStatus
 from core import jobs
 from core.data.table.column_warnings import stored_warnings
 from core.data.table.schema import DatasetSchema
@@ -20,7 +21,6 @@ from core.spec.defaults import filled
 from core.spec.job import JobSpec
 from core.spec.sweep import SweepSpec
 from core.spec.version import encode
-from core.status import SweepStatus
 from core.sweeps.budget import start_clock
 from core.sweeps.trial_outcome import record_of
 

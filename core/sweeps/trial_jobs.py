@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import TERMINAL, JobStatus
 from core import jobs
 from core.data.table.schema import DatasetSchema
 from core.db.tables import Fold, Job, Sweep, Trial
 from core.spec import JobSpec
 from core.spec.stack import stack_key
 from core.spec.sweep import SweepSpec
-from core.status import TERMINAL, JobStatus
 
 
 def is_cross_validated(sweep: Sweep) -> bool:

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.tables import Job, Trial
 from core.search.study import Outcome, TrialRecord
 from core.spec.sweep import SweepSpec
-from core.status import JobStatus
 
 Ranked: TypeAlias = tuple[int, tuple[float, ...]]
 """Number of a trial and its costs: the objectives, negated where they are maximized."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Engine, exists, or_, select, update
 from sqlalchemy.orm import Session, load_only
 
+from chainrule.contract.status import TERMINAL, SweepStatus
 from core import jobs
 from core.db.clock import later, now
 from core.db.session import reading, transaction
@@ -21,7 +22,6 @@ from core.errors import SupersededError
 from core.search.study import Study, Suggestion
 from core.spec import JobSpec
 from core.spec.sweep import SweepSpec
-from core.status import TERMINAL, SweepStatus
 from core.sweeps.budget import end, exhausted_budget, is_limited, may_start_trials, spent, stop
 from core.sweeps.queries import get, spec_of
 from core.sweeps.snapshot import Snapshot, SnapshotCache, has_work, read_snapshot

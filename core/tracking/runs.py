@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.status import JobStatus, SweepStatus
+from chainrule.contract.status import JobStatus, SweepStatus
 from core.tracking.mlflow import MetricPoint, MlflowServer
 
 JOB_TAG = "chainrule.job_id"

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from core.tokens import weakness
+from chainrule.contract.tokens import weakness
 from tests.deploy import compose
 
 ROOT = compose.ROOT

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
+from chainrule.contract.metric_names import MACHINE
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import reading
 from core.db.tables import MetricChunk
-from core.events import MACHINE
 from core.jobs.points import points, unpack
-from core.status import AttemptStatus, JobStatus
 from tests.support.worker_cases import Bench
 
 LOST, DOUBLED, WRONG = "lost", "doubled", "wrong"

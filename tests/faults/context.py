@@ -10,8 +10,8 @@ from typing import Protocol, TypeAlias
 
 import psutil
 
+from chainrule.contract.status import JobStatus
 from core.db.tables import Job
-from core.status import JobStatus
 from tests.faults.cluster.stack import Stack, wait_for_training
 from tests.support.worker_cases import until
 from tests.support.worker_processes import Process, lives

@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.errors import ChainruleError
-from core.status import AttemptStatus, JobStatus
 from tests.faults.checker import Checker
 from tests.faults.cluster.full_stack import FullStack
 from tests.faults.crash_worker import FILES, TARGETS, USE_CASES, arm, triggered

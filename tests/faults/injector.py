@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.status import AttemptStatus, JobStatus
+from chainrule.contract.status import AttemptStatus, JobStatus
 from tests.faults.checker import WRONG, Checker, first_point_at
 from tests.faults.cluster.full_stack import FullStack
 from tests.faults.cluster.stack import Stack, wait_for_training

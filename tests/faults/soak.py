@@ -6,9 +6,9 @@ from collections import deque
 from typing import Any
 
 from benchmarks.results import Row, at_least, at_most, figure
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import reading
-from core.status import JobStatus
 from tests.faults.checker import DOUBLED, LOST, WRONG, Checker
 from tests.faults.cluster.full_stack import FullStack
 from tests.faults.context import Change, FaultContext, Missed

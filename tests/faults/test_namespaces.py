@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
+from chainrule.contract.status import SweepStatus
 from core import nodes, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Attempt, Trial
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepChanges, SweepSpec
-from core.status import SweepStatus
 from tests.faults.cluster import machines
 from tests.faults.cluster.machines import Machine
 from tests.faults.requirements import require

@@ -20,7 +20,10 @@ LATE_IMPORTS = {
     ("core/nn/compile/kernels.py", "_library"): "loading LLVM takes longer than a small job",
     ("core/family.py", "load"): "the modules of a family are found by listing its folder",
     ("chainrule/__init__.py", "__getattr__"): "the command line starts without loading NumPy",
-    ("core/secrets.py", "_detectors"): "the command line starts without loading the detectors",
+    (
+        "chainrule/contract/secrets.py",
+        "_detectors",
+    ): "the command line starts without loading the detectors",
 }
 """The functions that import a module by name, each with the reason."""
 

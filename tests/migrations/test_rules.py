@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from chainrule.contract.status import JobStatus
 from core.db.session import transaction
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, points, queued
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 
+from chainrule.contract.status import JobStatus
 from core import datasets, jobs, models
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.local_copy import held
@@ -21,7 +22,6 @@ from core.events import EvaluationEnded, ScoringEnded, TrainingEnded
 from core.spec import JobSpec
 from core.spec.inference import ScoringSpec
 from core.spec.job import DIGITS
-from core.status import JobStatus
 from core.training.loop import train
 from core.training.model import TrainedModel
 from core.training.table_evaluation import measure

@@ -5,13 +5,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.tables import Job
 from core.jobs.attempt.outcome import End, finish_all, lose_all, release_all
 from core.jobs.attempt.ownership import superseded
 from core.jobs.attempt.reports import Report, write
 from core.jobs.logs import Line
 from core.jobs.points import Point
-from core.status import JobStatus
 
 
 def record_metrics(

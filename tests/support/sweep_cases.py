@@ -5,13 +5,13 @@ from typing import Any, cast
 
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import sweeps
 from core.data.table.schema import ColumnSchema, DatasetSchema
 from core.db.session import reading, transaction
 from core.db.tables import Job, Trial
 from core.spec.job import DIGITS
 from core.spec.sweep import EXAMPLE, SweepSpec
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, dataset_version, do
 

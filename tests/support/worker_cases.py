@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from chainrule.contract.metric_names import MACHINE
 from core import jobs
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.stores import open_store
@@ -16,7 +17,6 @@ from core.datasets import blobs, register
 from core.db.engine import make_engine
 from core.db.session import reading, transaction
 from core.db.tables import Attempt, Job
-from core.events import MACHINE
 from core.settings import Settings
 from core.spec.inference import Inference
 from tests.support.job_cases import spec

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from chainrule.contract.status import JobStatus
 from core import nodes
 from core.db.session import reading
 from core.queue import make_celery, notify
-from core.status import JobStatus
 from tests.support.brokers import Broker
 from tests.support.worker_cases import Bench, until
 from tests.support.worker_processes import Process

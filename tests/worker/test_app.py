@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs, nodes
 from core.db.session import reading, transaction
 from core.errors import UnavailableError
 from core.queue import KEY_PREFIX
-from core.status import AttemptStatus, JobStatus
 from tests.support.present import present
 from tests.support.worker_cases import LONG, until
 from tests.support.worker_sites import Site

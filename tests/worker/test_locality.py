@@ -5,12 +5,12 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from chainrule.contract.status import JobStatus
 from core import nodes
 from core.data.storage.local_copy import held
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion
 from core.jobs.locality import HEAD_START_SECONDS, LEAST_BYTES
-from core.status import JobStatus
 from tests.support.job_cases import pass_time
 from tests.support.worker_cases import Bench, until
 from worker.node.context import Equipment

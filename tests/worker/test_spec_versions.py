@@ -7,13 +7,13 @@ from pydantic import SecretStr
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import nodes
 from core.db.session import transaction
 from core.db.tables import Job, Worker
 from core.queue import make_celery, waiting
 from core.spec.inference import EvaluationSpec
 from core.spec.version import SPEC_VERSION
-from core.status import AttemptStatus, JobStatus
 from tests.support.brokers import Broker
 from tests.support.job_cases import NewerSpec, UnmarkedSpec
 from tests.support.present import present

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import structlog
 
+from chainrule.contract.status import JobKind
 from core import jobs
 from core.errors import SupersededError
 from core.events import Codec
 from core.jobs import OUT_OF_MEMORY
 from core.spec.base import Spec
-from core.status import JobKind
 from worker.attempt.departures import Departures
 from worker.attempt.inference import Evaluation, Scoring
 from worker.attempt.job_log import cause_text

@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core import models
 from core.data.storage.local_copy import held
 from core.db.session import reading
 from core.db.tables import Job
 from core.events import EvaluationEnded, Event, RowsPassed, ScoringEnded
 from core.jobs import End
-from core.status import JobStatus
 from worker.attempt.inputs import naming
 from worker.attempt.job_log import passed
 from worker.attempt.progress import EVALUATION

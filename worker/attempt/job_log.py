@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chainrule.contract.metric_names import best_label
 from core.events import (
     EpochEnded,
     EvaluationEnded,
@@ -11,7 +12,6 @@ from core.events import (
     TrainingEnded,
     TrainingFailed,
     TrainingStarted,
-    best_label,
 )
 from core.spec import JobSpec
 from worker.failure import Cause

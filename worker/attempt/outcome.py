@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.session import transaction
 from core.errors import SupersededError, UnavailableError
 from core.events import TrainingEnded
 from core.jobs import End
-from core.status import JobStatus
 from worker.attempt.lease import Lease
 from worker.attempt.members import Members
 from worker.attempt.recorder import Recorder

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.data.table.schema import DatasetSchema
 from core.errors import ChainruleError
@@ -21,7 +22,6 @@ from core.events import (
 from core.jobs import End
 from core.spec import JobSpec
 from core.spec.admission import input_shape
-from core.status import JobStatus
 from worker.attempt.checkpoints import CheckpointUploader
 from worker.attempt.inputs import Materials, arrival_of, forget, named, naming, prepare
 from worker.attempt.job_log import line

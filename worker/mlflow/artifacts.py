@@ -13,14 +13,14 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from chainrule.contract.metric_names import MACHINE
+from chainrule.contract.status import JobKind, JobStatus
 from core import jobs, models, sweeps
 from core.data.storage.stores import Store
 from core.db.session import reading
 from core.db.tables import Attempt, Evaluation, Source
 from core.errors import InvalidError
-from core.events import MACHINE
 from core.export import model_folder
-from core.status import JobKind, JobStatus
 from core.tracking import Artifact, charts
 from core.training.diagnostics.histogram import Histogram, histograms
 from core.training.model import TrainedModel

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from chainrule.contract.metric_names import best_label
+from chainrule.contract.status import JobKind, JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.db.tables import DatasetVersion, Job, Source, Sweep
 from core.db.types import to_milliseconds
-from core.events import baseline_warning, best_label
+from core.events import baseline_warning
 from core.settings import Settings
-from core.status import JobKind, JobStatus, SweepStatus
 from core.tracking import (
     PARENT_TAG,
     SWEEP_TAG,

@@ -14,13 +14,13 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import TERMINAL
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.mirrored import Mirrored
 from core.db.tables import Job
 from core.errors import ChainruleError
 from core.settings import Settings
-from core.status import TERMINAL
 from core.tracking import JOB_TAG, Artifact, MetricPoint
 from worker.mlflow.artifacts import artifacts
 from worker.mlflow.description import JobSubject, describe_job

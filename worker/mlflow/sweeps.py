@@ -6,13 +6,13 @@ from typing import ClassVar
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import SweepStatus
 from core import sweeps
 from core.db.mirrored import Mirrored
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.db.types import to_milliseconds
 from core.settings import Settings
-from core.status import SweepStatus
 from core.tracking import SWEEP_TAG, Artifact, MetricPoint
 from worker.mlflow.artifacts import sweep_artifacts
 from worker.mlflow.description import Subject, describe_sweep

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from core.events import MACHINE
+from chainrule.contract.metric_names import MACHINE
 from worker.node.gpus import Gpus
 
 _MEGABYTE = 10**6

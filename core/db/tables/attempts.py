@@ -7,8 +7,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, true
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chainrule.contract.status import AttemptStatus
 from core.db.tables.base import Base, Big, Created, Key, one_of
-from core.status import AttemptStatus
 
 
 class Attempt(Base):

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from chainrule.contract.status import JobKind, JobStatus
 from core.db.clock import now
 from core.db.tables.base import Base, Big, Created, Key, one_of
 from core.db.tables.datasets import DatasetVersion
 from core.db.tables.experiments import Experiment
 from core.db.types import Timestamp
-from core.status import JobKind, JobStatus
 
 _QUEUED = text("status = 'queued'")
 _RUNNING = text("status = 'running'")

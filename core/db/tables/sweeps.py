@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core.db.clock import now
 from core.db.tables.base import Base, Big, Created, Key, one_of
 from core.db.tables.datasets import DatasetVersion
 from core.db.types import Timestamp
-from core.status import JobStatus, SweepStatus
 
 _OPEN = text("status = 'open'")
 

@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobKind, JobStatus
 from core.db.clock import later, now
 from core.db.tables import Attempt, Checkpoint, Job
 from core.jobs.attempt.ownership import Owned, own, still_owned
 from core.jobs.eligibility import eligible
 from core.jobs.history import log, worker
 from core.spec.version import SPEC_VERSION
-from core.status import JobKind, JobStatus
 
 _SIGNALS = (Job.id, Job.cancel_requested_at, Job.pause_requested_at)
 

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core.db.clock import now
 from core.db.tables import Attempt, Checkpoint, Job
 from core.jobs.attempt.ownership import Owned, attempt_rows, own_all
 from core.jobs.eligibility import untried_elsewhere
 from core.jobs.history import log, worker
-from core.status import AttemptStatus, JobStatus
 
 OUT_OF_MEMORY = "out_of_memory"
 """The `kind` of a cause whose job needs more memory than there was."""

@@ -6,10 +6,10 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session, load_only
 
+from chainrule.contract.status import JobStatus
 from core.db.tables import Attempt, Job
 from core.errors import SupersededError
 from core.jobs.queries import ALONE
-from core.status import JobStatus
 
 Owned: TypeAlias = Mapping[str, int]
 """Attempt number by job id: what a writer claimed, one job or the members of a stack."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.clock import now
 from core.db.session import transaction
 from core.db.tables import Job
 from core.errors import UnavailableError
 from core.jobs.attempt.outcome import Loss, lose_rows
 from core.jobs.history import SCHEDULER
-from core.status import JobStatus
 
 LOST_WORKER = "lost_worker"
 """The `kind` of the cause of an attempt that stopped renewing its lease."""

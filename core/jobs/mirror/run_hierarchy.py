@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core.db.clock import now
 from core.db.tables import Fold, Job, MetricChunk, Sweep, Trial
 from core.jobs.mirror.state import record_mirrored
-from core.status import JobStatus
 
 SWEEP_TAG = "chainrule.sweep"
 """The tag of a job that names the sweep it belongs to."""

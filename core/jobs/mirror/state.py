@@ -12,14 +12,14 @@ from typing import TypeAlias
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.metric_names import MACHINE
+from chainrule.contract.status import TERMINAL, JobStatus
 from core.db import mirrored
 from core.db.clock import later, now
 from core.db.tables import Experiment, Fold, Job, MetricChunk, Trial
-from core.events import MACHINE
 from core.jobs.curves.metrics import last_steps, surviving
 from core.jobs.curves.simplification import thinned
 from core.jobs.points import Point, points, unpack
-from core.status import TERMINAL, JobStatus
 
 BEGUN = "begun"
 """The `mirrored_status` of a job that may have a run in MLflow which its row does not name.

@@ -8,10 +8,10 @@ import pytest
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.jobs import Line, Point
-from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import Http, assert_problem
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from chainrule.contract.status import JobStatus
 from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.events import TrainingEnded
 from core.spec import JobSpec
-from core.status import JobStatus
 from core.training.loop import train
 from tests.support import single
 from tests.support.api_cases import SPEC, Http, assert_problem

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from chainrule.contract.status import JobStatus
 from core import jobs, sweeps
 from core.datasets import resolve
 from core.db import tables
 from core.db.session import reading, transaction
 from core.jobs import eligibility
 from core.spec import JobSpec
-from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import SPEC, Http
 

@@ -10,12 +10,12 @@ from anyio.from_thread import BlockingPortal
 from sqlalchemy import update
 
 from api.app import create_app
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.db.tables import Experiment, Job
 from core.settings import Settings
-from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import Http, assert_problem, close
 

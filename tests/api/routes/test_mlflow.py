@@ -3,12 +3,12 @@
 import pytest
 
 from api.routes import mlflow
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.mirrored import record_run
 from core.db.session import transaction
 from core.db.tables import Job
 from core.settings import Settings
-from core.status import JobStatus
 from tests.support.api_cases import Http, assert_problem
 
 

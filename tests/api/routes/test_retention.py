@@ -4,9 +4,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import transaction
-from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import Http, assert_problem
 

@@ -6,11 +6,11 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from api.app import create_app
+from chainrule.contract.status import JobStatus
 from core import sweeps
 from core.data.ingest.parser import ParsedDataset
 from core.db.session import transaction
 from core.settings import Settings
-from core.status import JobStatus
 from tests.support import single
 from tests.support.api_cases import SPEC, Http, assert_problem, close
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import datasets, jobs, models
 from core.data.ingest.parser import ParsedDataset, parse
 from core.data.storage.cache import Cache
@@ -17,7 +18,6 @@ from core.datasets.store_locks import erasing
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion
 from core.errors import ConflictError, NotFoundError
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import do, spec
 

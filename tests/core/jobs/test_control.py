@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.engine import make_engine
 from core.db.session import reading
 from core.errors import ConflictError, NotFoundError
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
+from chainrule.contract.status import JobStatus
 from core import jobs, nodes
 from core.db.clock import now
 from core.db.session import transaction
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import LEASE, claimed, do, pass_time, queued
 

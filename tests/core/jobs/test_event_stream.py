@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import reading
 from core.db.tables import JobEvent, LogLine
 from core.errors import InvalidError
 from core.jobs import Line, Position
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 

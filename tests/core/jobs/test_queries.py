@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import reading, transaction
 from core.errors import InvalidError, NotFoundError
-from core.status import JobStatus
 from tests.support.job_cases import claimed, dataset_version, do, queued, spec
 
 

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Engine, update
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.db.tables import Job
@@ -10,7 +11,6 @@ from core.errors import SupersededError
 from core.spec import JobSpec
 from core.spec.inference import EvaluationSpec
 from core.spec.version import SPEC_VERSION
-from core.status import AttemptStatus, JobStatus
 from tests.support.job_cases import (
     LEASE,
     NewerSpec,

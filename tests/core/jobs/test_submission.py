@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, func, select
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.idempotency import KeyedRequest, once
 from core.db.session import reading, transaction
 from core.db.tables import DatasetVersion, Experiment, Job
 from core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, dataset_version, do, pass_time, queued, spec
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import models
 from core.errors import InvalidError, NotFoundError
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 

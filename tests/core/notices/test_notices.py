@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core import datasets, jobs, models, notices, sweeps
 from core.data.ingest.parser import ParsedDataset
 from core.db.session import reading, transaction
 from core.db.tables import Delivery, Webhook
 from core.errors import ConflictError, InvalidError, NotFoundError
 from core.notices import outbox
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, queued
 from tests.support.receivers import Receiver, receiver

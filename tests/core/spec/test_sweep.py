@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core import paths
+from chainrule.contract import paths
 from core.nn.layers.dense import Dense
 from core.nn.layers.elu import Elu
 from core.spec.job import DIGITS

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.errors import ConflictError
 from core.spec.job import DIGITS
 from core.spec.sweep import SweepChanges
-from core.status import JobStatus, SweepStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, rounds, started, table

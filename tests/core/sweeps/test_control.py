@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.errors import ConflictError, InvalidError
 from core.search.study import Study
 from core.spec.sweep import SweepChanges
-from core.status import JobStatus, SweepStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.sweep_cases import finish, points, rounds, started, table

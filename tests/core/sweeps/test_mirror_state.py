@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.db.mirrored import acquire_lock, back_off
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.spec.sweep import SweepChanges
-from core.status import JobStatus, SweepStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do
 from tests.support.present import present

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from chainrule.contract.status import JobStatus
 from core import jobs, sweeps
 from core.db.tables import Trial
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time
 from tests.support.sweep_cases import finish, rounds, started, table

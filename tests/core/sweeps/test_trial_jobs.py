@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Job, Trial
 from core.errors import ConflictError, InvalidError
 from core.spec.job import DIGITS
-from core.status import JobStatus, SweepStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, points
 from tests.support.sweep_cases import started, table

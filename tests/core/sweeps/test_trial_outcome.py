@@ -6,10 +6,10 @@ import random
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core import sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
-from core.status import JobStatus
 from core.sweeps.trial_outcome import Ranked, best_of, dominates
 from tests.support import single
 from tests.support.job_cases import claimed, do

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from chainrule.contract.status import JobStatus, SweepStatus
 from core import jobs, sweeps
 from core.db.session import reading, transaction
 from core.db.tables import Sweep
 from core.errors import ConflictError, SupersededError
 from core.search.study import Study
 from core.spec.sweep import SweepChanges
-from core.status import JobStatus, SweepStatus
 from core.sweeps import trial_scheduler
 from tests.support import single
 from tests.support.job_cases import claimed, do, queued

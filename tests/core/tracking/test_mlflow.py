@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from chainrule.contract.status import JobStatus
 from core.errors import InvalidError, NotFoundError, UnavailableError
-from core.status import JobStatus
 from core.tracking import (
     Artifact,
     DatasetInput,

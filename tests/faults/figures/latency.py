@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Row, at_most, figure
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import transaction
-from core.status import JobStatus
 from tests.faults.cluster.full_stack import FullStack
 from tests.faults.cluster.stack import Stack, wait_for_training
 from tests.faults.figures import report

@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import object_session
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.db.tables import Job
 from core.spec.version import SPEC_VERSION
-from core.status import JobStatus
 from tests.faults.context import FaultContext
 from tests.faults.matrix import WITHIN_LEASE, fault
 from tests.support.present import present

@@ -6,10 +6,10 @@ import psycopg
 import redis
 from sqlalchemy import select
 
+from chainrule.contract.status import JobStatus
 from core.db.session import reading
 from core.db.tables import Job
 from core.queue import KEY_PREFIX
-from core.status import JobStatus
 from tests.faults.cluster.stack import DATABASE
 from tests.faults.context import FaultContext, Missed
 from tests.faults.matrix import PAST_LEASE, WITHIN_LEASE, fault

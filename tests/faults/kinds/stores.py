@@ -4,9 +4,9 @@ import time
 
 from sqlalchemy import func, select
 
+from chainrule.contract.status import AttemptStatus
 from core.db.session import reading
 from core.db.tables import Attempt
-from core.status import AttemptStatus
 from tests.faults.context import FaultContext, Missed
 from tests.faults.kinds.mlflow_api_disks import full_stack, wait_for_hit
 from tests.faults.matrix import fault

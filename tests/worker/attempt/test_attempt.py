@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.session import reading, transaction
 from core.spec.job import DIGITS
-from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
 from tests.support.present import present
 from tests.support.worker_cases import CONSTANT_NETWORK, LONG, Bench, until

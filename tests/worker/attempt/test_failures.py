@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.session import reading, transaction
 from core.errors import UnavailableError
-from core.status import AttemptStatus, JobStatus
 from tests.support import single
 from tests.support.databases import PostgresServer
 from tests.support.present import present

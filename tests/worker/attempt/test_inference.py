@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs, models
 from core.data.table import columns
 from core.db.session import reading, transaction
 from core.db.tables import Evaluation
 from core.spec.inference import EvaluationSpec, ScoringSpec
-from core.status import AttemptStatus, JobStatus
 from core.training.model import TrainedModel
 from tests.support.present import present
 from tests.support.worker_cases import DIGITS_CSV, Bench, until

@@ -8,11 +8,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.errors import SupersededError
 from core.events import StepEnded
-from core.status import AttemptStatus, JobStatus
 from tests.core.jobs.mutants import FOUND_BY_TESTS
 from tests.support.worker_cases import Bench
 from worker.attempt.lease import Lease

@@ -9,12 +9,12 @@ from typing import Any
 import psutil
 import pytest
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.spec import JobSpec
 from core.spec.job import DIGITS
 from core.spec.stack import stack_key
-from core.status import AttemptStatus, JobStatus
 from tests.support import single
 from tests.support.databases import PostgresServer
 from tests.support.present import present

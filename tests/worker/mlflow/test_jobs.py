@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from chainrule.contract.status import JobStatus
 from core import jobs, models
 from core.db.mirrored import back_off
 from core.db.session import reading, transaction
 from core.db.tables import Job
 from core.spec.inference import EvaluationSpec
 from core.spec.source import SourceSpec
-from core.status import JobStatus
 from core.training.model import TrainedModel
 from tests.support.isolated.process import scored
 from tests.support.present import present

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from chainrule.contract.status import JobStatus
 from core import jobs, sweeps
 from core.db.mirrored import forget_run, release_lock
 from core.db.session import reading
 from core.db.tables import Job, Sweep
-from core.status import JobStatus
 from core.tracking import MlflowServer
 from tests.core.jobs.curves.test_metrics import record, resume_at
 from tests.core.sweeps.test_mirror_state import end_trials

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chainrule.contract.status import JobStatus
 from core import datasets, jobs, models
 from core.data.ingest.parser import parse
 from core.data.storage.purge import purge
 from core.db.session import reading
-from core.status import JobStatus
 from tests.support.job_cases import do, spec
 from tests.support.worker_cases import DIGITS_CSV, Bench, until
 from worker.node.context import Equipment

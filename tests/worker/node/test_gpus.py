@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.events import MACHINE
+from chainrule.contract.metric_names import MACHINE
 from worker.node.gpus import Gpus
 from worker.node.system_metrics import SystemMetrics
 

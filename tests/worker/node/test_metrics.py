@@ -5,9 +5,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
+from chainrule.contract.status import JobStatus
 from core.db.session import transaction
 from core.db.tables import Job
-from core.status import JobStatus
 from tests.support import single
 from tests.support.brokers import free_port
 from tests.support.job_cases import claimed, points, queued

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs, nodes
 from core.data.storage.local_copy import chunk_key, manifest
 from core.db.session import reading
 from core.errors import UnavailableError
-from core.status import AttemptStatus, JobStatus
 from tests.support.job_cases import pass_time
 from tests.support.present import present
 from tests.support.worker_cases import Bench, until

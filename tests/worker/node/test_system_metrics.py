@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.events import MACHINE
+from chainrule.contract.metric_names import MACHINE
 from tests.support.present import present
 from tests.support.worker_cases import Bench, until
 from worker.node.system_metrics import SystemMetrics

@@ -18,8 +18,8 @@ from chainrule.cli.predictions import (
 )
 from chainrule.cli.progress import follow, waiting
 from chainrule.client import Client
+from chainrule.contract.status import JobStatus
 from chainrule.transport import Document
-from core.status import JobStatus
 
 _ID_CHARACTERS = 32
 _ENDED_WELL = {JobStatus.FINISHED, JobStatus.PRUNED}

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import reading
 from core.errors import SupersededError
-from core.status import AttemptStatus, JobStatus
 from tests.support import single
 from tests.support.job_cases import LEASE, claimed, do, pass_time, points, queued
 

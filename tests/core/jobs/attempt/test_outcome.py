@@ -8,11 +8,11 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import TERMINAL, AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import reading
 from core.db.tables import Job
 from core.errors import ChainruleError, SupersededError
-from core.status import TERMINAL, AttemptStatus, JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 

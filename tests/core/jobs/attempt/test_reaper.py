@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.engine import make_engine
 from core.db.session import reading
 from core.errors import UnavailableError
-from core.status import AttemptStatus, JobStatus
 from migrations import runner
 from tests.support.databases import PostgresServer
 from tests.support.job_cases import LEASE, claimed, do, pass_time, queued

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import reading
 from core.db.tables import MetricChunk
 from core.jobs.points import PACKED, Point, pack, unpack
 from core.jobs.points import points as unpacked
-from core.status import JobStatus
 from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued
 

@@ -7,13 +7,13 @@ from random import Random
 import pytest
 from sqlalchemy import Engine
 
+from chainrule.contract.metric_names import MACHINE
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.mirrored import back_off, record_run
 from core.db.session import reading
 from core.db.tables import Job
-from core.events import MACHINE
 from core.jobs import Point
-from core.status import JobStatus
 from tests.core.jobs.curves.test_metrics import record, resume_at
 from tests.support import single
 from tests.support.job_cases import claimed, do, pass_time, points, queued

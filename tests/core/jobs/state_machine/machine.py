@@ -13,13 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.idempotency import KeyedRequest, once
 from core.db.session import reading, transaction
 from core.db.tables import Base, DatasetVersion, Job, JobEvent, MetricChunk
 from core.errors import ChainruleError, ConflictError, SupersededError
 from core.jobs.points import unpack
-from core.status import JobStatus
 from tests.core.jobs.state_machine.model import LEASE, JobModel, ReaperModel, Refused
 from tests.support import single
 from tests.support.clocks import START, StandingClock

@@ -15,10 +15,10 @@ from unittest import mock
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
+from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import transaction
 from core.errors import SupersededError, UnavailableError
-from core.status import JobStatus
 from tests.core.jobs.state_machine.model import LEASE
 from tests.support import single
 from tests.support.clocks import StandingClock

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from chainrule.contract.status import JobStatus
 from core import jobs
-from core.status import JobStatus
 from tests.core.jobs.state_machine.machine import ENDS, PICK, JobMachine
 from tests.core.jobs.state_machine.model import LEASE
 from tests.support.job_cases import do

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.db.session import reading
 from core.db.tables import Attempt, Job, JobEvent, MetricChunk
 from core.jobs.points import unpack
-from core.status import AttemptStatus, JobStatus
 from tests.core.jobs.mutants import FOUND_BY_THE_MACHINE
 from tests.core.jobs.state_machine import simulation
 from tests.core.jobs.state_machine.simulation import FAULTS, Simulation

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.secrets import changed_files, secret_in, secret_name
+from chainrule.contract.secrets import changed_files, secret_in, secret_name
 from tests.core.secret_samples import SAMPLES
 
 

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from core.tokens import MIN_BITS, entropy_bits, weakness
+from chainrule.contract.tokens import MIN_BITS, entropy_bits, weakness
 
 
 @pytest.mark.parametrize(

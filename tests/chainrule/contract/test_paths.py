@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.paths import assigned
+from chainrule.contract.paths import assigned
 
 SPEC: dict[str, Any] = {
     "network": [{"kind": "dense", "units": 4}, "relu"],
