@@ -9,7 +9,7 @@ from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.resources.base import Read
-from core import jobs, sweeps
+from core import jobs, models, sweeps
 from core.db.session import transaction
 from core.errors import ConflictError
 
@@ -36,7 +36,7 @@ class Forgotten(Read):
 
 @router.post("/rebuild", responses=problems(409, 422))
 def rebuild_mlflow(here: Here, _: Owner, cursor: Cursor = None) -> Forgotten:
-    """Mirror all sweeps and jobs to MLflow again, page by page.
+    """Mirror all sweeps, jobs and registered models to MLflow again, page by page.
 
     Runs that still exist in MLflow are completed, missing runs are created. The request may be
     repeated or abandoned at any page.
@@ -48,6 +48,7 @@ def rebuild_mlflow(here: Here, _: Owner, cursor: Cursor = None) -> Forgotten:
         with transaction(here.engine) as session:
             jobs.forget_experiments(session)
             many_sweeps = sweeps.forget_sweep_runs(session)
+            models.forget_models(session)
     after, many_jobs = cursor or "", 0
     # One transaction for each page, so that workers can write in between.
     while many_jobs < _JOBS:

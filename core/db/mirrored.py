@@ -1,4 +1,4 @@
-"""What a mirror keeps on the row of a job or sweep: its lock, the run, the status sent.
+"""What a mirror keeps on a row: its lock; for jobs and sweeps also the run and the status sent.
 
 The lock is a timestamp, which the database compares.
 """
@@ -9,15 +9,19 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import later, now
-from core.db.tables import Job, Sweep
+from core.db.tables import Job, RegisteredModel, Sweep
 
 Mirrored: TypeAlias = type[Job] | type[Sweep]
+"""Tables whose rows have runs."""
+
+Locked: TypeAlias = Mirrored | type[RegisteredModel]
+"""Tables whose rows are mirrored by one process at a time."""
 
 # MLflow should be correct a minute after the cause of a failure is gone.
 _MAX_BACKOFF_SECONDS = 30.0
 
 
-def acquire_lock(session: Session, table: Mirrored, row_id: str, seconds: float) -> bool:
+def acquire_lock(session: Session, table: Locked, row_id: str | int, seconds: float) -> bool:
     """Lock a row for `seconds`; False while another process holds it or the row backs off."""
     statement = (
         update(table)
@@ -29,17 +33,19 @@ def acquire_lock(session: Session, table: Mirrored, row_id: str, seconds: float)
     return session.scalar(statement) is not None
 
 
-def extend_lock(session: Session, table: Mirrored, row_id: str, seconds: float) -> None:
+def extend_lock(session: Session, table: Locked, row_id: str | int, seconds: float) -> None:
     """Let the caller's lock expire `seconds` from now."""
     _set(session, table, row_id, mirror_not_before=later(seconds))
 
 
-def release_lock(session: Session, table: Mirrored, row_id: str, rest_seconds: float = 0.0) -> None:
+def release_lock(
+    session: Session, table: Locked, row_id: str | int, rest_seconds: float = 0.0
+) -> None:
     """Release the caller's lock after a success: the row is free again in `rest_seconds`."""
     _set(session, table, row_id, mirror_not_before=later(rest_seconds), mirror_failures=0)
 
 
-def back_off(session: Session, table: Mirrored, row_id: str) -> None:
+def back_off(session: Session, table: Locked, row_id: str | int) -> None:
     """Count a failure: the row is free again in 1, 2, 4 ... seconds, at most 30."""
     counted = select(table.mirror_failures).where(table.id == row_id)
     failures = session.execute(counted).scalar_one()
@@ -69,7 +75,7 @@ def remirror(session: Session, table: Mirrored, row_id: str) -> None:
     _set(session, table, row_id, mirrored_status=None)
 
 
-def _set(session: Session, table: Mirrored, row_id: str, **values: Any) -> None:
+def _set(session: Session, table: Locked, row_id: str | int, **values: Any) -> None:
     session.execute(
         update(table)
         .where(table.id == row_id)

@@ -52,6 +52,7 @@ from core.jobs.mirror.run_hierarchy import (
     RunPlacement,
     max_runs,
     run_placement,
+    show_run,
     skip_run,
     trial_of,
 )
@@ -71,7 +72,7 @@ from core.jobs.mirror.state import (
     unreserve_runs,
 )
 from core.jobs.points import PACKED, Point
-from core.jobs.queries import ALONE, Page, attempts, checkpoints, get, list_jobs
+from core.jobs.queries import ALONE, Page, attempts, checkpoints, existing_jobs, get, list_jobs
 from core.jobs.sources import check_source, erase_source, get_source, keep_source, source_of
 from core.jobs.spec_versions import (
     UNKNOWN_SPEC,

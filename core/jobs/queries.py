@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import JSON, ColumnElement, Select, literal, select, tuple_, type_coerce
@@ -34,6 +34,11 @@ def get(session: Session, job_id: str, *, lock: bool = False) -> Job:
     if lock:
         statement = statement.with_for_update(of=Job).execution_options(populate_existing=True)
     return existing(session.scalar(statement), f"there is no job {job_id}")
+
+
+def existing_jobs(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Those of these ids that are ids of jobs."""
+    return set(session.scalars(select(Job.id).where(Job.id.in_(job_ids))))
 
 
 def attempts(session: Session, job_id: str) -> list[Attempt]:

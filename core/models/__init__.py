@@ -3,6 +3,16 @@
 from core.models.aliases import changes, remove_alias, roll_back, set_alias
 from core.models.evaluation import evaluation_by, evaluations, latest_evaluation, record
 from core.models.loader import ModelFile, Models, file_of, locate
+from core.models.mirror_state import (
+    ModelState,
+    VersionState,
+    behind,
+    forget_models,
+    is_registered,
+    mirrored_models,
+    model_state,
+    record_mirrored,
+)
 from core.models.promotion import Decision, promote
 from core.models.registry import (
     Registered,

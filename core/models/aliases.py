@@ -96,6 +96,7 @@ def _log_change(
     reason: str,
     owner: str,
 ) -> None:
+    model.revision = RegisteredModel.revision + 1
     session.add(
         AliasChange(
             model_id=model.id,

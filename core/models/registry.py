@@ -51,6 +51,7 @@ def register(
         description=description,
     )
     session.add(added)
+    model.revision = RegisteredModel.revision + 1
     session.flush()
     session.refresh(added)
     content = {"name": name, "version": added.version, "job_id": job_id, "owner": owner}

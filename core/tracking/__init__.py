@@ -1,7 +1,9 @@
-"""MLflow: its REST API, and jobs and sweeps as its runs."""
+"""MLflow: its REST API, jobs and sweeps as its runs, models in its registry."""
 
 from core.tracking.hyperparameters import flatten
-from core.tracking.mlflow import MetricPoint, MlflowServer
+from core.tracking.logged_models import ModelDescription, find_model
+from core.tracking.mlflow import MetricPoint, MlflowServer, accepts_files
+from core.tracking.model_registry import ModelRegistry, ShownModel, ShownVersion, is_alias
 from core.tracking.runs import (
     JOB_TAG,
     PARENT_TAG,

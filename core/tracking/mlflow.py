@@ -180,6 +180,21 @@ class MlflowServer:
             metrics = [_metric(point) for point in part]
             self._post("runs/log-batch", run_id=run_id, metrics=metrics)
 
+    def log_model_points(self, run_id: str, model_id: str, points: Sequence[MetricPoint]) -> None:
+        """Show points that a run has as metrics of a logged model, too.
+
+        Logging the same points again changes nothing.
+        """
+        for part in _parts(points, MAX_METRICS):
+            metrics = [{**_metric(point), "model_id": model_id} for point in part]
+            self._post("runs/log-batch", run_id=run_id, metrics=metrics)
+
+    def points(self, run_id: str, key: str) -> list[MetricPoint]:
+        """All points of a metric of a run, in order of step."""
+        metrics = self._get("metrics/get-history", run_id=run_id, metric_key=key).get("metrics", [])
+        points = [_point(metric) for metric in metrics]
+        return sorted(points, key=lambda point: point.step)
+
     def log_input(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
         """Log the dataset (`name`, `digest`, `source_type`, `source`, `schema`) of a run."""
         tags = [{"key": "mlflow.data.context", "value": context}]
@@ -195,7 +210,7 @@ class MlflowServer:
 
         Returns False when the server accepts no artifacts: its clients write to the storage.
         """
-        if not artifact_uri.startswith(_PROXIED):
+        if not accepts_files(artifact_uri):
             return False
         folder = httpx.URL(artifact_uri).path.strip("/")
         path = quote(f"{folder}/{name}")
@@ -211,6 +226,18 @@ class MlflowServer:
         answer = self._get("artifacts/list", run_id=run_id, path=folder)
         return {file["path"]: int(file.get("file_size", 0)) for file in answer.get("files", [])}
 
+    def request(
+        self,
+        method: str,
+        endpoint: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The JSON that MLflow returns for a request to an endpoint of its REST API."""
+        with self._request():
+            path = f"/api/2.0/mlflow/{endpoint}"
+            return _check(self._http.request(method, path, json=body, params=query))
+
     def _experiment(self, name: str) -> dict[str, Any]:
         experiment: dict[str, Any] = self._get("experiments/get-by-name", experiment_name=name)[
             "experiment"
@@ -218,12 +245,10 @@ class MlflowServer:
         return experiment
 
     def _get(self, endpoint: str, **query: str) -> dict[str, Any]:
-        with self._request():
-            return _check(self._http.get(f"/api/2.0/mlflow/{endpoint}", params=query))
+        return self.request("GET", endpoint, query=query)
 
     def _post(self, endpoint: str, **body: Any) -> dict[str, Any]:
-        with self._request():
-            return _check(self._http.post(f"/api/2.0/mlflow/{endpoint}", json=body))
+        return self.request("POST", endpoint, body)
 
     @contextmanager
     def _request(self) -> Iterator[None]:
@@ -232,6 +257,11 @@ class MlflowServer:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             kind = type(error).__name__
             raise UnavailableError(f"MLflow does not answer ({kind})") from error
+
+
+def accepts_files(artifact_uri: str) -> bool:
+    """Whether the server takes files for this address; clients write to other addresses."""
+    return artifact_uri.startswith(_PROXIED)
 
 
 def _check(answer: httpx.Response) -> dict[str, Any]:
@@ -262,6 +292,12 @@ def _metric(point: MetricPoint) -> dict[str, Any]:
         "timestamp": point.at_ms,
         "step": point.step,
     }
+
+
+def _point(metric: Mapping[str, Any]) -> MetricPoint:
+    """A point as MLflow returns it: it leaves out a step of 0."""
+    value, at_ms, step = metric["value"], metric["timestamp"], metric.get("step", 0)
+    return MetricPoint(str(metric["key"]), float(value), int(at_ms), int(step))
 
 
 def _number(value: float) -> float | str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from chainrule.contract.status import JobStatus, SweepStatus
+from core.tracking.logged_models import ModelDescription, ModelUpload
 from core.tracking.mlflow import MetricPoint, MlflowServer
 
 JOB_TAG = "chainrule.job_id"
@@ -48,7 +49,8 @@ class DatasetInput:
 class RunDescription:
     """What a run is created with; `tag` names the tag that holds `subject_id`.
 
-    `metric` compares the runs of the experiment on MLflow's charts, if it is new.
+    `metric` compares the runs of the experiment on MLflow's charts, if it is new. `model` describes
+    the logged model, if the run leaves one.
 
     `first_name` is the name of the run before its subject ended, if `name` is another one.
     """
@@ -63,14 +65,19 @@ class RunDescription:
     tag: str = JOB_TAG
     first_name: str = ""
     metric: str = ""
+    model: ModelDescription | None = None
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file of a run; `name` is its path among the artifacts, `content` its bytes or a file."""
+    """A file of a run; `name` is its path among the artifacts, `content` its bytes or a file.
+
+    `model_path` is its path in the run's logged model, empty if it is no part of that.
+    """
 
     name: str
     content: bytes | Path
+    model_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,8 +137,11 @@ def create_ended_run(
     run_id = str(info["run_id"])
     server.log_first(run_id, description.params, points)
     server.log_input(run_id, _input(description.dataset), description.dataset.context)
-    for artifact in artifacts(run_id):
-        server.put_artifact(str(info["artifact_uri"]), artifact.name, artifact.content)
+    if upload := _upload(server, info, artifacts(run_id), description.model, searched=False):
+        by_key: dict[str, list[MetricPoint]] = {}
+        for point in points:
+            by_key.setdefault(point.key, []).append(point)
+        upload.finish((), lambda key: by_key.get(key, ()))
     server.update_run(run_id, mlflow_status(status), ended_at_ms)
     return run_id
 
@@ -145,10 +155,12 @@ def end_run(
     tags: Mapping[str, str],
     artifacts: Iterable[Artifact] = (),
     renamed: tuple[str, str] = ("", ""),
+    model: ModelDescription | None = None,
 ) -> bool:
     """Give a run its artifacts, tags, name and status; whether MLflow shows that status now.
 
-    The status may be one that is not final. A run that has the first name of `renamed` gets the
+    The status may be one that is not final. Artifacts with a `model_path` also go to the logged
+    model, which `model` describes. A run that has the first name of `renamed` gets the
     second one; a name that somebody changed stays. A run that somebody deleted in MLflow is left
     alone and counts as correct. Raises NotFoundError when MLflow does not have the run, else as
     MlflowServer.
@@ -156,8 +168,10 @@ def end_run(
     run = server.get_run(run_id)
     if _deleted(run):
         return True
-    for artifact in artifacts:
-        server.put_artifact(run["info"]["artifact_uri"], artifact.name, artifact.content)
+    if upload := _upload(server, run["info"], artifacts, model):
+        shown = run.get("outputs", {}).get("model_outputs", [])
+        outputs = [str(output["model_id"]) for output in shown]
+        upload.finish(outputs, lambda key: server.points(run_id, key))
     server.set_tags(run_id, _fitting(tags))
     expected = mlflow_status(status)
     first, name = renamed
@@ -170,6 +184,26 @@ def end_run(
 def is_deleted(server: MlflowServer, run_id: str) -> bool:
     """Whether somebody deleted the run in MLflow. Raises NotFoundError when it was purged."""
     return _deleted(server.get_run(run_id))
+
+
+def _upload(
+    server: MlflowServer,
+    info: Mapping[str, Any],
+    artifacts: Iterable[Artifact],
+    model: ModelDescription | None,
+    *,
+    searched: bool = True,
+) -> ModelUpload | None:
+    """Upload the artifacts of a run and of its logged model, which is not yet finished.
+
+    Nothing is logged as a model where MLflow accepts no artifacts.
+    """
+    upload = ModelUpload(server, info, model, searched=searched) if model else None
+    for artifact in artifacts:
+        accepted = server.put_artifact(str(info["artifact_uri"]), artifact.name, artifact.content)
+        if upload and accepted and artifact.model_path:
+            upload.put(artifact.model_path, artifact.content)
+    return upload
 
 
 def _deleted(run: Mapping[str, Any]) -> bool:

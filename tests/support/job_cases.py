@@ -95,6 +95,8 @@ def pass_time(engine: Engine, seconds: float) -> None:
     moved = ", ".join(f"{column} = {column} - {round(seconds * 1000)}" for column in columns)
     with transaction(engine) as session:
         session.execute(text(f"UPDATE jobs SET {moved}"))
+        free = f"mirror_not_before = mirror_not_before - {round(seconds * 1000)}"
+        session.execute(text(f"UPDATE models SET {free}"))
 
 
 def points(*steps: int, key: str = "train/loss", at_ms: int = 0) -> list[jobs.Point]:

@@ -154,10 +154,11 @@ def _model_artifacts(store: Store, key: str, subject: JobSubject) -> Iterator[Ar
             exported = {}
     yield from learned_files(model)
     # MLmodel comes last: a reader that sees it finds the rest.
+    logged = exported or files
     for name, content in sorted(
         {**files, **exported}.items(), key=lambda file: file[0] == "MLmodel"
     ):
-        yield Artifact(f"model/{name}", content)
+        yield Artifact(f"model/{name}", content, name if name in logged else "")
 
 
 def _column_kinds(schema: Mapping[str, Any]) -> dict[str, str]:

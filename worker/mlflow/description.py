@@ -8,15 +8,17 @@ from sqlalchemy.orm import Session
 
 from chainrule.contract.metric_names import best_label
 from chainrule.contract.status import JobKind, JobStatus, SweepStatus
-from core import jobs, sweeps
+from core import jobs, models, sweeps
 from core.db.tables import DatasetVersion, Job, Source, Sweep
 from core.db.types import to_milliseconds
 from core.events import baseline_warning
 from core.settings import Settings
 from core.tracking import (
+    JOB_TAG,
     PARENT_TAG,
     SWEEP_TAG,
     DatasetInput,
+    ModelDescription,
     RunDescription,
     dataset_profile,
     dataset_schema,
@@ -63,7 +65,7 @@ class JobSubject(Subject):
     model_key: str | None
     schema: dict[str, object]
     leaves_files: bool
-    """False for a trial among many: MLflow gets no thousands of models, the store has them."""
+    """False for a trial among many, unless its model is registered: the store has the others."""
     copies_source: bool
     """Whether MLflow gets the source code of the job, which cannot be erased there."""
 
@@ -83,7 +85,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         first_name=first_name,
         metric=main_metric(spec),
         started_at_ms=to_milliseconds(job.started_at or job.created_at),
-        params=flatten({k: v for k, v in job.spec.items() if k not in _NOT_JOB_PARAMS}),
+        params=_params(job),
         tags={
             **source,
             **job.tags,
@@ -95,6 +97,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
             PARENT_TAG: placement.parent or "",
         },
         dataset=_dataset_input(version, job.kind),
+        model=_model(job, first_name),
     )
     return JobSubject(
         row_id=job.id,
@@ -114,8 +117,36 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         model_key=(job.result or {}).get("model_key"),
         schema=version.schema,
         copies_source=settings.mlflow_source,
-        leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES,
+        leaves_files=placement.siblings <= MAX_TRIALS_WITH_FILES
+        or models.is_registered(session, job.id),
     )
+
+
+def _model(job: Job, name: str) -> ModelDescription | None:
+    """The logged model of a job that trained one."""
+    result = job.result or {}
+    if job.kind is not JobKind.TRAIN or job.status is not JobStatus.FINISHED:
+        return None
+    return ModelDescription(
+        name,
+        params=_params(job),
+        tags={
+            JOB_TAG: job.id,
+            "mlflow.user": job.owner,
+            "chainrule.dataset": _reference(job.dataset_version),
+            "chainrule.weights_digest": str(result.get("weights_digest", "")),
+        },
+        metrics={
+            key: value
+            for key, value in (result.get("metrics") or {}).items()
+            if isinstance(value, int | float)
+        },
+    )
+
+
+def _params(job: Job) -> dict[str, str]:
+    """The hyperparameters of a job by path."""
+    return flatten({k: v for k, v in job.spec.items() if k not in _NOT_JOB_PARAMS})
 
 
 def _names(job: Job, spec: dict[str, object]) -> tuple[str, str]:

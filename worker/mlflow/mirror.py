@@ -22,6 +22,7 @@ from core.db.tables import Job, Sweep
 from core.errors import ChainruleError, InvalidError, NotFoundError, UnavailableError
 from core.settings import Settings
 from core.tracking import Artifact, MetricPoint, MlflowServer, end_run, ensure_run, is_deleted
+from worker.mlflow.availability import Availability
 from worker.mlflow.description import Subject
 
 log = structlog.get_logger()
@@ -30,7 +31,6 @@ S = TypeVar("S", bound=Subject)
 
 _LOOK_SECONDS = 30.0
 _SEND_SECONDS = 10.0
-_MAX_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ class Mirror(ABC, Generic[S]):
         self._settings = settings
         url, token = settings.mlflow_url, settings.mlflow_token.get_secret_value()
         self.server = MlflowServer(url, token) if url else None
-        self._answered = False
-        self._pause = 1.0
-        self._ask_at = 0.0
+        self._availability = Availability(self.server) if self.server else None
 
     @property
     def enabled(self) -> bool:
@@ -117,18 +115,8 @@ class Mirror(ABC, Generic[S]):
         return up_to_date
 
     def available(self) -> bool:
-        """Whether MLflow answers; asked once a second, less often while it does not."""
-        if self.server is None:
-            return False
-        if time.monotonic() < self._ask_at:
-            return self._answered
-        answered = self.server.healthy()
-        if answered != self._answered:
-            log.info("MLflow answers" if answered else "MLflow does not answer")
-        self._answered = answered
-        self._pause = 1.0 if answered else min(1.5 * self._pause, _MAX_PAUSE_SECONDS)
-        self._ask_at = time.monotonic() + self._pause
-        return answered
+        """Whether MLflow answers, or did so a moment ago."""
+        return self._availability is not None and self._availability.check()
 
     def _sync(self, server: MlflowServer, row_id: str) -> bool:
         with reading(self._engine) as session:
@@ -155,6 +143,7 @@ class Mirror(ABC, Generic[S]):
             tags=tags,
             artifacts=self._locked(row_id, artifacts),
             renamed=(description.first_name, description.name),
+            model=description.model,
         ):
             return False
         with transaction(self._engine) as session:

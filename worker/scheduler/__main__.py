@@ -23,6 +23,7 @@ from core.settings import Settings
 from core.spec.version import SPEC_VERSION
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.reconcile import Reconciler
+from worker.mlflow.registry import ModelMirror
 from worker.mlflow.sweeps import SweepMirror
 from worker.mlflow.trials import TrialMirror
 from worker.node import logs
@@ -64,6 +65,7 @@ class Scheduler:
         self._job_mirror = JobMirror(self._engine, self._store, settings)
         self._trial_mirror = TrialMirror(self._engine, self._store, settings)
         self._sweep_mirror = SweepMirror(self._engine, settings)
+        self._model_mirror = ModelMirror(self._engine, settings)
         self._metrics = SchedulerMetrics(self._engine)
         self._snapshots = sweeps.SnapshotCache()
         self._unread: dict[str, int] = {}  # by queue: the lowest spec version that no worker reads
@@ -87,6 +89,8 @@ class Scheduler:
                 Loop("mirror", _MIRROR_SECONDS, self._job_mirror.look),
                 Loop("mirror trials", _TRIALS_SECONDS, self._trial_mirror.look),
                 Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
+                Loop("mirror models", _MIRROR_SECONDS, self._model_mirror.look),
+                Loop("reconcile models", _RECONCILE_SECONDS, self._model_mirror.reconcile),
                 Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
                 Loop("reconcile", _RECONCILE_SECONDS, reconcile),
             ]
@@ -107,6 +111,7 @@ class Scheduler:
         self._job_mirror.close()
         self._trial_mirror.close()
         self._sweep_mirror.close()
+        self._model_mirror.close()
         self._engine.dispose()
 
     def dispatch(self) -> int:

@@ -1,24 +1,37 @@
 """Registered models, their versions, aliases and evaluations."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from core.db.clock import now
 from core.db.tables.base import Base, Big, Created, Key
 from core.db.tables.datasets import DatasetVersion
 from core.db.tables.jobs import Job
+from core.db.types import Timestamp
 
 
 class RegisteredModel(Base):
-    """A named sequence of versions of a trained model."""
+    """A named sequence of versions of a trained model.
+
+    `revision` grows with each new version and each change of an alias; `mirrored_revision` is the
+    last one that MLflow's model registry shows.
+    """
 
     __tablename__ = "models"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
     created_at: Mapped[Created]
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")
+    mirrored_revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    mirror_failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    mirror_not_before: Mapped[datetime] = mapped_column(
+        Timestamp, default=now(), server_default="0"
+    )
 
 
 class ModelVersion(Base):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from chainrule.contract.status import JobStatus
 from core.db.clock import now
 from core.db.tables import Fold, Job, MetricChunk, Sweep, Trial
-from core.jobs.mirror.state import record_mirrored
+from core.jobs.mirror.state import forget_run, record_mirrored
 
 SWEEP_TAG = "chainrule.sweep"
 """The tag of a job that names the sweep it belongs to."""
@@ -85,6 +85,17 @@ def trial_of(session: Session, job_id: str, *, lock: bool = False) -> Trial | No
         if trial is not None:
             return trial
     return None
+
+
+def show_run(session: Session, job_id: str) -> bool:
+    """Give a job of a sweep a run if the sweep left it without one; whether it will get one."""
+    trial = trial_of(session, job_id, lock=True)
+    if trial is None or trial.shown:
+        return False
+    trial.shown = True
+    session.flush()
+    forget_run(session, job_id)
+    return True
 
 
 def max_runs(spec: dict[str, Any], n_trials: int) -> int:
