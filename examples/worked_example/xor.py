@@ -11,12 +11,13 @@ TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
 STEPS = 500
 
 UNIFORM = {"kind": "uniform", "minimum": 0.1, "maximum": 0.9}
+INITIAL = {"weight_initializer": UNIFORM, "bias_initializer": UNIFORM}
 SPEC = TrainingSpec.model_validate(
     {
         "network": [
-            {"kind": "dense", "units": 3, "weight_initializer": UNIFORM},
+            {"kind": "dense", "units": 3, **INITIAL},
             {"kind": "sigmoid"},
-            {"kind": "dense", "units": 1, "weight_initializer": UNIFORM},
+            {"kind": "dense", "units": 1, **INITIAL},
             {"kind": "sigmoid"},
         ],
         "loss": {"kind": "sum_of_squares"},

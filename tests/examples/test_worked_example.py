@@ -36,6 +36,12 @@ def test_the_gradients_follow_the_chain_rule() -> None:
     assert found["[0].bias"] == pytest.approx([delta])
 
 
+def test_first_weights_and_biases_of_xor_lie_between_a_tenth_and_nine_tenths() -> None:
+    views = example("xor")["trainer"]().network.views
+    assert sorted(views) == ["[0].bias", "[0].weight", "[2].bias", "[2].weight"]
+    assert all(((array > 0.1) & (array < 0.9)).all() for array in views.values())
+
+
 def test_xor_is_learned() -> None:
     xor = example("xor")
     learner = xor["trainer"]()
