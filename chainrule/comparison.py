@@ -1,6 +1,7 @@
 """Compare two jobs: their specs, environments and results."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from chainrule.contract.metric_names import MACHINE
 from chainrule.transport import Document
 
-KERNEL = "environment.blas"
+_ENVIRONMENT = "environment"
+KERNEL = f"{_ENVIRONMENT}.blas"
 """Path of the BLAS of a job, with its version and the kernel for the processor."""
 ABSENT = "-"
 """Value for what one of two jobs does not have."""
@@ -33,7 +35,7 @@ def differences(left: Document, right: Document) -> list[Difference]:
         ("dataset", lambda job: job.get("dataset")),
         ("spec", lambda job: job.get("spec")),
         ("source", _source),
-        ("environment", _environment),
+        (_ENVIRONMENT, _environment),
         ("result", _result),
     ):
         rows += _walk(name, pick(left), pick(right))
@@ -68,6 +70,35 @@ def first_difference(
             epoch, _, key = place
             return epoch, Difference(key, first, second)
     return None
+
+
+def first_layer(left: Document | None, right: Document | None) -> str | None:
+    """Return the path of the first layer whose outputs differ, such as `network[2]`.
+
+    The arguments are the insights of two jobs with equal networks. Returns None if no layer
+    differs or a job has no insights.
+    """
+    before, after = ((side or {}).get("activations", {}) for side in (left, right))
+    for path in sorted(before.keys() & after.keys(), key=_position):
+        if before[path] != after[path]:
+            return f"network{path}"
+    return None
+
+
+def _position(path: str) -> list[int]:
+    """Return the indices in the path of a layer: a database does not keep the order of layers."""
+    return [int(index) for index in re.findall(r"\d+", path)]
+
+
+def other_environment(rows: Iterable[Difference]) -> str | None:
+    """Return a sentence with all that differs between two environments, else None."""
+    prefix = f"{_ENVIRONMENT}."
+    parts = [
+        f"{row.path.removeprefix(prefix)} {row.left} | {row.right}"
+        for row in rows
+        if row.path.startswith(prefix)
+    ]
+    return f"the environments differ: {', '.join(parts)}" if parts else None
 
 
 def _points(items: Iterable[Document]) -> dict[tuple[int, int, str], Any]:

@@ -8,7 +8,9 @@ from chainrule.comparison import (
     Difference,
     differences,
     first_difference,
+    first_layer,
     identical_weights,
+    other_environment,
     other_kernel,
 )
 
@@ -77,3 +79,22 @@ def test_histories_part_at_the_first_epoch_that_differs() -> None:
     assert first_difference(left, right) == (2, Difference("train/loss", 0.3, 0.4))
     assert first_difference(left, left) is None
     assert first_difference(left, left[:2]) == (3, Difference("train/loss", 0.1, "-"))
+
+
+def test_the_first_layer_that_differs_is_named() -> None:
+    def insights(*means: float) -> dict[str, Any]:
+        return {"activations": {f"[{i}]": {"mean": mean} for i, mean in enumerate(means)}}
+
+    assert first_layer(insights(1.0, 2.0, 3.0), insights(1.0, 2.5, 3.5)) == "network[1]"
+    assert first_layer(insights(1.0, 2.0), insights(1.0, 2.0)) is None
+    assert first_layer(insights(1.0), None) is None
+    stored = {"activations": {f"[{i}]": {"mean": 1.0} for i in (10, 9)}}
+    other = {"activations": {f"[{i}]": {"mean": 2.0} for i in (10, 9)}}
+    assert first_layer(stored, other) == "network[9]"
+
+
+def test_all_of_another_environment_is_named() -> None:
+    other = job(attempts=[{"node": "b", "versions": {"numpy": "2.1"}}])
+    said = other_environment(differences(job(), other))
+    assert said == "the environments differ: node a | b, numpy 2.0 | 2.1"
+    assert other_environment(differences(job(), job(status="failed"))) is None

@@ -245,6 +245,7 @@ def test_what_cannot_be_reproduced_is_said(url: str, desk: Path) -> None:
     said = bash("chainrule reproduce latest || echo code $?", desk, CHAINRULE_URL=url)
     assert "the weights differ" in said
     assert "first in epoch" in said
+    assert "first layer whose outputs differ at the end: network[" in said
     assert "code 1" in said
 
 

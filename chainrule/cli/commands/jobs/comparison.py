@@ -1,6 +1,7 @@
 """`chainrule diff` and `chainrule reproduce`: compare jobs."""
 
 import dataclasses
+from http import HTTPStatus
 
 import typer
 
@@ -13,9 +14,12 @@ from chainrule.comparison import (
     Difference,
     differences,
     first_difference,
+    first_layer,
     identical_weights,
+    other_environment,
     other_kernel,
 )
+from chainrule.problem import ProblemError
 from chainrule.transport import Document
 
 
@@ -44,8 +48,9 @@ def diff(
 def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """Train a finished job again on the same dataset version, and compare the weights.
 
-    Exit code 0 if they are identical. Otherwise 1, with the first metric that differs, the BLAS
-    kernels if they differ, or the status of a new job that has no weights.
+    Exit code 0 if they are identical. Otherwise 1, with the first epoch and metric that differ, the
+    first layer whose outputs differ at the end, what differs in the environment, or the status of a
+    new job that has no weights.
     """
     with client(url, token) as server:
         before = server.jobs.get(find(server, job_id, kind="train"))
@@ -57,17 +62,24 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
         again = server.jobs.submit({**before["spec"], "dataset": before["dataset"]})
         after = server.jobs.get(follow(server, again["id"], visible=not as_json)["id"])
         same = identical_weights(before, after)
-        parted = None
+        parted = layer = None
         if not same:
             parted = first_difference(
                 server.jobs.metrics(before["id"]), server.jobs.metrics(after["id"])
             )
+            layer = first_layer(_insights(server, before["id"]), _insights(server, after["id"]))
     rows = differences(before, after)
     if as_json:
         listed = [dataclasses.asdict(row) for row in rows]
         first = parted and {"epoch": parted[0], **dataclasses.asdict(parted[1])}
         views.print_json(
-            {"job": after["id"], "identical": bool(same), "first": first, "differences": listed}
+            {
+                "job": after["id"],
+                "identical": bool(same),
+                "first": first,
+                "layer": layer,
+                "differences": listed,
+            }
         )
     elif same:
         views.CONSOLE.print(f"[green]identical weights[/] {after['weights_digest']}")
@@ -77,11 +89,25 @@ def reproduce(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = 
         if parted is not None:
             epoch, row = parted
             views.CONSOLE.print(f"first in epoch {epoch}: {row.path} {row.left} | {row.right}")
-        if (kernels := other_kernel(rows)) is not None:
-            views.CONSOLE.print(kernels)
+        if layer is not None:
+            views.CONSOLE.print(
+                f"first layer whose outputs differ at the end: {layer}", markup=False
+            )
+        for sentence in (other_environment(rows), other_kernel(rows)):
+            if sentence is not None:
+                views.CONSOLE.print(sentence, markup=False)
         _show(rows, before["id"], after["id"])
     if not same:
         raise typer.Exit(1)
+
+
+def _insights(server: Client, job_id: str) -> Document | None:
+    try:
+        return server.jobs.insights(job_id)
+    except ProblemError as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
 
 
 def _with_source(server: Client, job_id: str) -> Document:
