@@ -9,9 +9,9 @@ with a class under `@member`; nothing else changes.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform, get_type_hints
 
 T = TypeVar("T")
 
@@ -111,6 +111,29 @@ def _has_required(member_: type[Any]) -> bool:
     return any(
         field.default is MISSING and field.default_factory is MISSING for field in fields(member_)
     )
+
+
+def additions(cls: Any, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Since, Any]]:
+    """Yield the fields of a class, or values of fields, that a later spec version introduced.
+
+    Each comes with its default, from `defaults`.
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    for name, default in defaults.items():
+        for note in getattr(hints[name], "__metadata__", ()):
+            if isinstance(note, Since):
+                yield name, note, default
+
+
+def unused_additions(value: Any) -> list[str]:
+    """Return the fields of a member that a later spec version introduced and that hold defaults."""
+    cls = type(value)
+    defaults = {field.name: field.default for field in fields(cls)}
+    return [
+        name
+        for name, since, default in additions(cls, defaults)
+        if not since.values and getattr(value, name) == default
+    ]
 
 
 def load(package: str, path: Iterable[str]) -> None:

@@ -112,7 +112,11 @@ def _impute(graph: Graph, x: Prepared, step: Any, learned: Learned) -> Prepared:
         # Not every runtime has IsNaN for float64. NaN differs from itself.
         empty = graph.add("Not", graph.add("Equal", x.name, x.name))
         filling = _double(graph, learned.arrays["value"])
-    return Prepared(graph.add("Where", empty, filling, x.name), x.shape, x.text)
+    filled = Prepared(graph.add("Where", empty, filling, x.name), x.shape, x.text)
+    if not step.indicator:
+        return filled
+    numbers = [flat(graph, part, "double") for part in (filled, Prepared(empty, ()))]
+    return Prepared(graph.add("Concat", *numbers, axis=1), (2,))
 
 
 @prepares("one_hot")

@@ -115,7 +115,7 @@ def _columns(
     for path, column in _used_columns(spec):
         if column not in schema.names:
             yield _unknown_column(path, column, schema)
-    for field in ("column", "group_by", "stratify_by"):
+    for field in ("column", "group_by", "stratify_by", "order_by"):
         column = getattr(spec.data.split, field)
         if column is not None:
             yield from _split_column(spec, schema, f"data.split.{field}", column)
@@ -166,6 +166,8 @@ def _split_column(
     column = schema.column(name)
     if column.shape:
         yield FieldError(path, f"column {name!r} holds arrays of shape {column.shape}")
+    elif path.endswith("order_by") and column.nulls and spec.data.query is None:
+        yield FieldError(path, f"column {name!r} has {column.nulls} empty cells: no order")
     elif path.endswith("column") and spec.data.query is None:
         shares = spec.data.split.dealt
         absent = [part for part, share in shares.items() if share and part not in _values(column)]

@@ -80,10 +80,14 @@ class SplitSpec(Spec):
     With `column`, that column holds the part of each row: `train`, `valid` or `test`. A fraction of
     0 then means that the part is not used. With `group_by`, rows with the same value in that column
     are in the same part, so fractions are approximate. With `stratify_by`, each part gets its
-    fraction of each value of that column.
+    fraction of each value of that column. With `order_by`, the rows with the lowest values train,
+    the next ones validate, and those with the highest test: train on the past and test on the
+    future. Rows with equal values stay in the order of the dataset, and classes are not stratified.
 
     With `fold`, the rows for training and validation are split into folds: one for validation, the
-    others for training. The test rows do not change.
+    others for training. The test rows do not change. With `order_by`, a fold validates after all
+    rows that train: the rows are cut into one block more than there are folds, and fold `number`
+    validates on block `number + 1` and trains on the blocks before it.
     """
 
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -98,6 +102,11 @@ class SplitSpec(Spec):
         None, description="column to stratify by; default: the target, if it is a class"
     )
     fold: FoldSpec | None = Field(None, description="one job of a cross-validation")
+    order_by: Annotated[ColumnName | None, Since(2)] = Field(
+        None,
+        description="column of numbers or dates, such as a time: train on the lowest, test on the "
+        "highest",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -117,6 +126,8 @@ class SplitSpec(Spec):
             raise ValueError("set column or group_by, not both")
         if self.stratify_by is not None and (self.column or self.group_by):
             raise ValueError("a split with column or group_by cannot be stratified")
+        if self.order_by is not None and (self.column or self.group_by or self.stratify_by):
+            raise ValueError("order_by goes with none of column, group_by and stratify_by")
         named = [part for part in PARTS if part in self.model_fields_set]
         total = math.fsum(self.dealt.values())
         if total > 1 + _ROUNDING:
@@ -156,6 +167,10 @@ class SplitSpec(Spec):
         """The fraction of each part by name."""
         if self.fold is None:
             return self.dealt
+        if self.order_by is not None:
+            block = (self.train + self.valid) / (self.fold.of + 1)
+            trains = block * (self.fold.number + 1)
+            return {"train": trains, "valid": block, "test": self.test}
         valid = (self.train + self.valid) / self.fold.of
         return {"train": valid * (self.fold.of - 1), "valid": valid, "test": self.test}
 
@@ -239,7 +254,8 @@ class DataSpec(Spec):
     @property
     def apart(self) -> tuple[str, ...]:
         """The columns that are not features by default."""
-        columns = (self.sample_weight, self.split.column, self.split.group_by)
+        split = self.split
+        columns = (self.sample_weight, split.column, split.group_by, split.order_by)
         return (*self.targets, *(name for name in columns if name is not None))
 
     @property

@@ -279,6 +279,12 @@ def _folds(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     if validation.group_by is not None and split.column is not None:
         message = f"the column {split.column!r} assigns the test rows, which may split groups"
         yield _error(message, "cross_validation", "group_by")
+    if validation.group_by is not None and split.order_by is not None:
+        message = f"rows are split in the order of {split.order_by!r}, which may split groups"
+        yield _error(message, "cross_validation", "group_by")
+    if validation.stratified and split.order_by is not None:
+        message = "folds in an order cannot be stratified: remove this field"
+        yield _error(message, "cross_validation", "stratified")
     if validation.stratified and (validation.group_by or split.group_by):
         message = "folds of whole groups cannot be stratified: remove one of the two"
         yield _error(message, "cross_validation", "stratified")

@@ -9,11 +9,11 @@ older releases still claim it.
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from core.family import FIRST, Since
+from core.family import FIRST, Since, additions
 from core.nn.network import Network
 from core.spec.base import Spec
 
@@ -97,8 +97,5 @@ def _find_additions(cls: Any) -> Iterator[_Addition]:
         }
     else:
         defaults = {field.name: field.default for field in fields(cls)}
-    hints = get_type_hints(cls, include_extras=True)
-    for name, default in defaults.items():
-        for note in getattr(hints[name], "__metadata__", ()):
-            if isinstance(note, Since):
-                yield _Addition(name, note, default)
+    for name, since, default in additions(cls, defaults):
+        yield _Addition(name, since, default)

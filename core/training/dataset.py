@@ -26,8 +26,10 @@ from core.data.prepare.pipeline import Standardizer
 from core.data.prepare.plan import plan
 from core.data.prepare.preparation import Feature
 from core.data.prepare.steps.one_hot import OneHot
-from core.data.split.split import Fold, Split, assign
+from core.data.split.folds import Fold
+from core.data.split.split import Split, assign
 from core.data.table import columns
+from core.data.table.order import ascending
 from core.data.table.query import parse
 from core.data.table.reader import Arrival, TableReader
 from core.data.table.row_filter import select
@@ -245,7 +247,7 @@ def _standardize(y: Array, learned: Array, precision: str) -> tuple[Array, Stand
 def _split(spec: JobSpec, table: pa.Table, targets: Targets) -> dict[str, Rows]:
     """The row numbers of each part, with classes spread evenly if the spec says so."""
     data, how = spec.data, spec.data.split
-    for name in (how.column, how.group_by, how.stratify_by):
+    for name in (how.column, how.group_by, how.stratify_by, how.order_by):
         if name is not None and (shape := shape_of(columns.field(table.schema, name))):
             raise InvalidError(f"column {name!r} holds arrays of shape {shape}: it cannot split")
     y, kind = targets.y, spec.loss.target
@@ -253,7 +255,8 @@ def _split(spec: JobSpec, table: pa.Table, targets: Targets) -> dict[str, Rows]:
     labels = y.reshape(-1) if data.stratify and single else None
     fold = None if how.fold is None else Fold(how.fold.number, how.fold.of)
     split = Split(how.dealt, how.column, how.group_by, how.stratify_by, data.split_seed, fold)
-    return assign(split, table.num_rows, table.column, labels)
+    order = None if how.order_by is None else ascending(table.column(how.order_by), how.order_by)
+    return assign(split, table.num_rows, table.column, labels, order)
 
 
 def _check_seen(column: str, labels: tuple[Label, ...], training: Array, *, folded: bool) -> None:

@@ -25,6 +25,7 @@ from core.data.prepare.preparation import (
     Shape,
 )
 from core.errors import InvalidError
+from core.family import unused_additions
 
 Floats = NDArray[np.floating[Any]]
 BLOCK_NUMBERS = 1 << 18
@@ -124,7 +125,7 @@ class Pipeline:
             [
                 {
                     "column": step.column,
-                    "step": _ADAPTER.dump_python(step.preparation, mode="json"),
+                    "step": _document(step.preparation),
                     "words": step.learned.words,
                 }
                 for step in self.steps
@@ -228,6 +229,14 @@ class Standardizer:
         if learned[0] is None:
             return None
         return cls(*(np.asarray(array, np.float64) for array in learned))
+
+
+def _document(preparation: Preparation) -> dict[str, Any]:
+    """A step as JSON; fields that older releases do not know are left out if they are not used."""
+    document: dict[str, Any] = _ADAPTER.dump_python(preparation, mode="json")
+    for name in unused_additions(preparation):
+        del document[name]
+    return document
 
 
 def _learn(preparation: Preparation, blocks: Iterator[Cells], *, whole: bool) -> Learned:

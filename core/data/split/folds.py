@@ -1,12 +1,36 @@
-"""Which fold of a cross-validation a row validates in: seeded, stratified or by whole groups."""
+"""Which fold of a cross-validation a row validates in: stratified, by groups, or in order."""
 
 import heapq
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.data.split.permutation import permutation
 from core.errors import InvalidError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which fold of a cross-validation validates: `number`, from 0, of `count` folds."""
+
+    number: int
+    count: int
+
+
+def ordered_fold(
+    rows: NDArray[np.int64], fold: Fold
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows that train and those that validate in a fold of rows given in an order.
+
+    As scikit-learn's TimeSeriesSplit: the last blocks of equal size validate, one in each fold, and
+    all rows before the block train. Raises InvalidError for fewer rows than blocks.
+    """
+    size = len(rows) // (fold.count + 1)
+    if not size:
+        raise InvalidError(f"{len(rows)} rows are too few for {fold.count} folds in order")
+    start = len(rows) - (fold.count - fold.number) * size
+    return rows[:start], rows[start : start + size]
 
 
 def fold_numbers(

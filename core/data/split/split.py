@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from core.data.split.folds import fold_numbers, group_fold_numbers
+from core.data.split.folds import Fold, fold_numbers, group_fold_numbers, ordered_fold
 from core.data.split.permutation import permutation
 from core.errors import InvalidError
 
@@ -19,14 +19,6 @@ PARTS = ("train", "valid", "test")
 
 Rows = NDArray[np.int64]
 ReadColumn = Callable[[str], pa.ChunkedArray]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Which fold of a cross-validation validates: `number`, from 0, of `count` folds."""
-
-    number: int
-    count: int
 
 
 @dataclass(frozen=True)
@@ -48,16 +40,23 @@ class Split:
 
 
 def assign(
-    how: Split, rows: int, read: ReadColumn, labels: ArrayLike | None = None
+    how: Split,
+    rows: int,
+    read: ReadColumn,
+    labels: ArrayLike | None = None,
+    order: Rows | None = None,
 ) -> dict[str, Rows]:
     """The row numbers of each part, ascending, for `rows` rows whose columns `read` returns.
 
-    Rows are stratified by `labels`, one of each row, unless the split names a column. Raises
-    InvalidError when a requested part would be empty.
+    Rows are stratified by `labels`, one of each row, unless the split names a column. With `order`,
+    all row numbers in an order, the parts follow each other in it. Raises InvalidError when a
+    requested part would be empty.
     """
     if how.stratify_by is not None:
         labels = group_codes(read(how.stratify_by))
     groups = None if how.group_by is None else group_codes(read(how.group_by))
+    if order is not None:
+        return split_ordered(order, how.shares, how.fold)
     if how.column is not None:
         parts = _by_column(how.shares, read(how.column), how.column)
     elif groups is not None:
@@ -126,6 +125,24 @@ def split_groups(groups: Rows, fractions: Mapping[str, float], seed: int) -> dic
     part = np.empty(count, np.int64)
     part[order] = assigned
     return {name: np.flatnonzero(part[groups] == number) for number, name in enumerate(counts)}
+
+
+def split_ordered(
+    order: Rows, fractions: Mapping[str, float], fold: Fold | None = None
+) -> dict[str, Rows]:
+    """Distribute row numbers, given in an order, over parts that follow each other in it.
+
+    A fold validates on a block that follows the rows that train. Raises InvalidError as `split`
+    does, and for fewer rows than folds need.
+    """
+    counts = _counts(len(order), fractions)
+    ends = np.cumsum(list(counts.values()))
+    blocks = np.split(order[: ends[-1]], ends[:-1])
+    parts = dict(zip(counts, blocks, strict=True))
+    if fold is not None:
+        rest = np.concatenate([parts["train"], parts["valid"]])
+        parts["train"], parts["valid"] = ordered_fold(rest, fold)
+    return {name: np.sort(rows) for name, rows in parts.items()}
 
 
 def group_codes(column: pa.ChunkedArray) -> Rows:

@@ -64,7 +64,7 @@ def test_onnxruntime_computes_a_step_as_chainrule_does(
 
 
 PREPARE: list[dict[str, Any]] = [
-    {"kind": "impute", "columns": ["age"], "strategy": "median"},
+    {"kind": "impute", "columns": ["age"], "strategy": "median", "indicator": True},
     {"kind": "impute", "columns": ["town"], "strategy": "most_frequent"},
     {"kind": "clip", "columns": ["pay"], "high_quantile": 0.9},
     {"kind": "log", "columns": ["pay"]},

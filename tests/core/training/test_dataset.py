@@ -164,6 +164,7 @@ def test_groups_stay_together_and_shares_are_kept_about(patients: tuple[Path, pa
         ({"column": "colour"}, "'colour' is not a column"),
         ({"column": "patient"}, "no row has 'train' in column 'patient'"),
         ({"group_by": "colour"}, "'colour' is not a column"),
+        ({"order_by": "colour"}, "'colour' is not a column"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused_when_it_is_submitted(
@@ -223,6 +224,42 @@ def test_every_row_that_does_not_test_validates_in_one_fold(
     assert sorted(seen) == sorted(rest)
     if shares is not None:
         assert len(rest) == shares[0]
+
+
+def test_the_lowest_rows_train_and_the_highest_test(patients: tuple[Path, pa.Table]) -> None:
+    path, table = patients
+    order = np.argsort(table.column("a").to_numpy(), kind="stable").tolist()
+    spec = spec_of(
+        {"order_by": "a", "train": 0.5, "valid": 0.25, "test": 0.25}, features=["patient"]
+    )
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    check(spec, describe(path), 10**9)
+    for dataset, _ in (from_table(spec, table), load(spec, path, 2_000)):
+        assert rows_of(dataset.train) == set(order[:200])
+        assert rows_of(dataset.valid) == set(order[200:300])
+        assert rows_of(dataset.test) == set(order[300:])
+    encoding = from_table(spec_of({"order_by": "a"}), table.drop_columns(["part"]))[1]
+    assert [column.name for column in encoding.features] == ["patient"]
+
+
+def test_a_fold_in_order_validates_after_the_rows_that_train(
+    patients: tuple[Path, pa.Table],
+) -> None:
+    path, table = patients
+    values = table.column("a").to_numpy()
+    for number in range(4):
+        split = {"order_by": "a", "fold": {"number": number, "of": 4}}
+        spec = spec_of(split, features=["patient"])
+        check(spec, describe(path), 10**9)
+        dataset, _ = from_table(spec, table)
+        train, valid, test = (
+            values[sorted(rows_of(part))] for part in (dataset.train, dataset.valid, dataset.test)
+        )
+        assert train.max() <= valid.min()
+        assert valid.max() <= test.min()
+        shares = spec.data.split.shares
+        assert abs(len(train) - 400 * shares["train"]) < 5
+        assert abs(len(valid) - 400 * shares["valid"]) < 5
 
 
 def test_folds_that_cannot_be_are_refused(patients: tuple[Path, pa.Table]) -> None:

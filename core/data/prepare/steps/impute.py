@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from core.data.prepare.preparation import Cells, Columns, Feature, Learned, Preparation, present
 from core.errors import InvalidError
-from core.family import member
+from core.family import Since, member
 
 
 @member
@@ -17,20 +18,28 @@ class Impute(Preparation):
     """An empty cell becomes the training rows' mean, median or most frequent value, or a constant.
 
     NaN counts as empty. Text knows `most_frequent` and `constant`; of equally frequent values the
-    first in order is taken.
+    first in order is taken. With `indicator` a number becomes two: the number, and 1 if the cell
+    was empty, else 0. A network can then learn from the fact that a cell is empty.
     """
 
     kind: Literal["impute"] = "impute"
     columns: Columns = ()
     strategy: Literal["mean", "median", "most_frequent", "constant"] = "mean"
     value: float | str | None = None
+    indicator: Annotated[
+        bool,
+        Since(2),
+        Field(description="add a number that is 1 for empty cells; only with `columns` of numbers"),
+    ] = False
 
     def __post_init__(self) -> None:
+        if self.indicator and not self.columns:
+            raise ValueError("an indicator needs columns: name those with empty cells")
         if (self.strategy == "constant") != (self.value is not None):
             raise ValueError("value goes with the strategy constant, and only with it")
 
     def fits(self, feature: Feature) -> bool:
-        if feature.shape:
+        if feature.shape or (self.indicator and feature.text):
             return False
         if self.strategy == "constant":
             return feature.text == isinstance(self.value, str)
@@ -40,6 +49,8 @@ class Impute(Preparation):
         classes = feature.classes
         if classes is not None and feature.gaps and self.strategy != "most_frequent":
             classes += 1
+        if self.indicator:
+            return replace(feature, gaps=False, classes=None, shape=(2,))
         return replace(feature, gaps=False, classes=classes)
 
     def learn(self, cells: Cells) -> Learned:
@@ -60,7 +71,10 @@ class Impute(Preparation):
         if cells.dtype == object:
             filled[[cell is None for cell in cells.tolist()]] = learned.words[0]
         else:
-            filled[np.isnan(cells)] = learned.arrays["value"]
+            empty = np.isnan(cells)
+            filled[empty] = learned.arrays["value"]
+            if self.indicator:
+                filled = np.stack([filled, empty.astype(cells.dtype)], axis=-1)
         return filled
 
     @classmethod
@@ -68,6 +82,7 @@ class Impute(Preparation):
         numbers = np.array([1.0, np.nan, 4.0, 4.0])
         yield cls(), numbers
         yield cls(strategy="median"), numbers[::-1]
+        yield cls(columns=("x",), indicator=True), numbers
         yield cls(strategy="most_frequent"), np.array(["b", None, "a", "b"], object)
         yield cls(strategy="constant", value="none"), np.array(["b", None], object)
 

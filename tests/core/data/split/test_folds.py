@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
-from core.data.split.folds import fold_numbers, group_fold_numbers
+from core.data.split.folds import Fold, fold_numbers, group_fold_numbers, ordered_fold
 from core.errors import InvalidError
 
 
@@ -59,3 +59,18 @@ def test_too_few_are_refused() -> None:
         fold_numbers(4, 5, 0)
     with pytest.raises(InvalidError, match="2 groups are too few for 5 folds"):
         group_fold_numbers(np.arange(10) % 2, 5, 0)
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(6, 5), (100, 5), (103, 4), (11, 2)])
+def test_folds_in_order_are_those_of_scikit_learn(rows: int, folds: int) -> None:
+    order = np.random.default_rng(rows).permutation(rows)
+    theirs = TimeSeriesSplit(folds).split(order)
+    for number, (train, valid) in enumerate(theirs):
+        ours = ordered_fold(order, Fold(number, folds))
+        assert ours[0].tolist() == order[train].tolist()
+        assert ours[1].tolist() == order[valid].tolist()
+
+
+def test_too_few_rows_for_folds_in_order_are_refused() -> None:
+    with pytest.raises(InvalidError, match="5 rows are too few for 5 folds in order"):
+        ordered_fold(np.arange(5), Fold(0, 5))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.data.split.permutation import permutation
-from core.data.split.split import split, split_groups
+from core.data.split.split import split, split_groups, split_ordered
 from core.errors import InvalidError
 
 THREE = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -137,3 +137,16 @@ def _digest(parts: dict[str, NDArray[np.int64]]) -> str:
 
 EXPECTED_ORDER = [8, 3, 4, 6, 0, 5, 7, 1, 9, 2]
 EXPECTED_DIGEST = "06df76337ba16f5a12241c0bd4e9e2051e7c569f27d17f01b2d735a14de2101a"
+
+
+def test_parts_in_order_follow_each_other() -> None:
+    order = np.array([4, 2, 0, 1, 3, 9, 8, 7, 6, 5])
+    parts = split_ordered(order, {"train": 0.6, "valid": 0.2, "test": 0.2})
+    assert {name: rows.tolist() for name, rows in parts.items()} == {
+        "train": [0, 1, 2, 3, 4, 9],
+        "valid": [7, 8],
+        "test": [5, 6],
+    }
+    few = split_ordered(order, {"train": 0.5, "valid": 0.0, "test": 0.3})
+    assert [len(rows) for rows in few.values()] == [5, 0, 3]
+    assert few["test"].tolist() == [7, 8, 9]
