@@ -12,7 +12,7 @@ from api.resources.trials import Trial
 from chainrule.contract.status import SweepStatus
 from core import sweeps
 from core.db import tables
-from core.search.plots import kinds
+from core.search.plot_kinds import kinds
 from core.spec.sweep import SweepSpec
 from core.spec.version import completed
 

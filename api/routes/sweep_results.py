@@ -15,7 +15,7 @@ from api.parameters import SweepId
 from api.resources.models import ModelVersion
 from core import models, sweeps
 from core.db.session import reading, transaction
-from core.search.plots import PlotKind
+from core.search.plot_kinds import PlotKind
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
 

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
-import plotext
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -56,6 +56,7 @@ def _decades(lowest: float, highest: float) -> tuple[list[float], list[str]]:
 
 
 def _plot(curves: Mapping[str, Sequence[tuple[float, float]]], width: int) -> str:
+    plotext: Any = import_module("plotext")
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, _HEIGHT)

@@ -4,37 +4,19 @@ They are described in https://optuna.readthedocs.io under "Visualization".
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from core.errors import ConflictError, FieldError, InvalidError
+from core.search.plot_kinds import PlotKind
 from core.search.study import Search, TrialRecord, build_study, quiet
 
-PlotKind: TypeAlias = Literal[
-    "history",
-    "importances",
-    "parallel_coordinates",
-    "slices",
-    "contours",
-    "distribution",
-    "learning_curves",
-    "pareto_front",
-]
-KINDS: tuple[PlotKind, ...] = get_args(PlotKind)
 _Plot: TypeAlias = Callable[[optuna.Study, list[str], int], Any]
 
 MOST_PARAMETERS = 6
 """Contours are plotted for each pair of at most so many fields, the most important ones."""
-
-
-def kinds(fields: int, objectives: int) -> list[PlotKind]:
-    """Return the plots that apply to a search with so many fields and objectives."""
-    without: set[PlotKind] = set() if 2 <= objectives <= 3 else {"pareto_front"}
-    if fields < 2:
-        without.add("contours")
-    return [kind for kind in KINDS if kind not in without]
 
 
 def plot(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from core import models
 from core.db.tables import ModelVersion, Trial
 from core.errors import ConflictError
-from core.search.plots import PlotKind, plot
+from core.search.plot_kinds import PlotKind
 from core.search.study import Search, TrialRecord
 from core.search.study_export import export
 from core.sweeps.queries import best_trial, get, spec_of
@@ -35,7 +36,9 @@ class SweepResults:
 
     def plot(self, kind: PlotKind, objective: int = 0) -> str:
         """Return a plot as an HTML page. Raises as `core.search.plots.plot` does."""
-        return plot(self.search, self.trials, kind, self.metrics, objective)
+        plots: Any = import_module("core.search.plots")
+        page: str = plots.plot(self.search, self.trials, kind, self.metrics, objective)
+        return page
 
     def table(self) -> str:
         """Return the trials as CSV: number, status, objectives and point."""

@@ -24,6 +24,8 @@ LATE_IMPORTS = {
         "chainrule/contract/secrets.py",
         "_detectors",
     ): "the command line starts without loading the detectors",
+    ("core/sweeps/results.py", "plot"): "api and scheduler start without SciPy and scikit-learn",
+    ("chainrule/cli/curves.py", "_plot"): "the command line starts without loading plotext",
 }
 """The functions that import a module by name, each with the reason."""
 

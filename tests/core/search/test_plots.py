@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from core.errors import ConflictError, InvalidError
-from core.search.plots import KINDS, PlotKind, kinds, plot
+from core.search.plot_kinds import KINDS, PlotKind, kinds
+from core.search.plots import plot
 from core.search.study import Search, TrialRecord, build_study
 from core.search.study_export import export
 from core.spec.sweep import EXAMPLE, SweepSpec
