@@ -134,14 +134,18 @@ class Supervisor:
             self._reap()
 
     def _reap(self) -> None:
-        """Collect the exit codes of ended orphans. Popen collects those of our own children."""
+        """Collect the exit codes of ended orphans. Popen collects those of our own children.
+
+        The kernel names an ended child; reading all processes of the machine would take longer.
+        """
         if not self._adopt:
             return
         own = {entry.process.pid for entry in self._watched if entry.process is not None}
-        for child in psutil.Process().children():
-            with suppress(psutil.NoSuchProcess, ChildProcessError):
-                if child.pid not in own and child.status() == psutil.STATUS_ZOMBIE:
-                    os.waitpid(child.pid, os.WNOHANG)
+        only_name = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        with suppress(ChildProcessError):
+            # An ended child of ours comes first until Popen has collected it, soon.
+            while (ended := os.waitid(os.P_ALL, 0, only_name)) and ended.si_pid not in own:
+                os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 class _Watched:

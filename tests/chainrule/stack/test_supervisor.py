@@ -189,6 +189,42 @@ def test_orphans_that_left_their_group_are_swept_up() -> None:
     assert gone(int(output))
 
 
+def test_orphans_that_end_by_themselves_are_collected() -> None:
+    """A child leaves an orphan that ends while the child runs on: no zombie stays."""
+    between = (
+        "import subprocess, sys; "
+        "print(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0).pid, flush=True)"
+    )
+    child = (
+        "import os, subprocess, sys, time\n"
+        "reading, writing = os.pipe()\n"
+        f"subprocess.run([sys.executable, '-c', {between!r}], stdin=reading)\n"
+        "os.close(writing)\n"
+        "time.sleep(600)"
+    )
+    program = (
+        "import os, sys, time\n"
+        "from chainrule.stack.process import Command\n"
+        "from chainrule.stack.supervisor import Supervisor\n"
+        "lines = []\n"
+        "one = Supervisor(lambda name, line: lines.append(line), adopt=True)\n"
+        f"one.add(Command('a', (sys.executable, '-c', {child!r}), dict(os.environ)))\n"
+        "one.start()\n"
+        "while not lines: time.sleep(0.02)\n"
+        "until = time.monotonic() + 30\n"
+        "while os.path.exists(f'/proc/{lines[0]}') and time.monotonic() < until:"
+        " time.sleep(0.02)\n"
+        "collected = not os.path.exists(f'/proc/{lines[0]}')\n"
+        "one.hurry()\n"
+        "one.stop()\n"
+        "print(collected)\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert output == "True\n"
+
+
 @pytest.mark.parametrize(
     ("code", "words"), [(3, "exit code 3"), (-9, "SIGKILL"), (-99, "signal 99")]
 )
