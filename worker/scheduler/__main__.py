@@ -76,7 +76,12 @@ class Scheduler:
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
-            Loop("sweeps", min(_SWEEP_SECONDS, settings.dispatch_seconds), self.sweep),
+            Loop(
+                "sweeps",
+                min(_SWEEP_SECONDS, settings.dispatch_seconds),
+                self.sweep,
+                idle_seconds=settings.dispatch_seconds,
+            ),
             Loop("erase", _ERASE_SECONDS, self.erase),
             Loop("webhooks", _WEBHOOK_SECONDS, self._webhooks.look),
             Loop("forget", _FORGET_SECONDS, self.forget),
@@ -87,7 +92,12 @@ class Scheduler:
             reconcile_sweeps = Reconciler(self._engine, self._sweep_mirror).look
             self._loops += [
                 Loop("mirror", _MIRROR_SECONDS, self._job_mirror.look),
-                Loop("mirror trials", _TRIALS_SECONDS, self._trial_mirror.look),
+                Loop(
+                    "mirror trials",
+                    _TRIALS_SECONDS,
+                    self._trial_mirror.look,
+                    idle_seconds=_MIRROR_SECONDS,
+                ),
                 Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
                 Loop("mirror models", _MIRROR_SECONDS, self._model_mirror.look),
                 Loop("reconcile models", _RECONCILE_SECONDS, self._model_mirror.reconcile),
@@ -154,8 +164,11 @@ class Scheduler:
             self._metrics.reaped.inc()
             log.warning("an attempt was lost: its lease ran out", job=job_id)
 
-    def sweep(self) -> None:
-        """Advance all sweeps: record results, prune, start trials. Raises UnavailableError."""
+    def sweep(self) -> int:
+        """Advance all sweeps: record results, prune, start trials; how many there are.
+
+        Raises UnavailableError.
+        """
         with reading(self._engine) as session:
             unfinished = sweeps.unfinished(session)
         self._snapshots.retain(unfinished)
@@ -169,6 +182,7 @@ class Scheduler:
             except Exception:
                 # An error of one sweep must not delay the others.
                 log.exception("cannot advance a sweep", sweep=sweep_id)
+        return len(unfinished)
 
     def erase(self) -> None:
         """Erase deleted dataset versions that no job needs. Raises UnavailableError."""

@@ -12,11 +12,22 @@ log = structlog.get_logger()
 
 
 class Loop:
-    """Calls `work` every `seconds` until it is ended."""
+    """Calls `work` every `seconds` until it is ended.
 
-    def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+    With `idle_seconds` it waits that long after a call that returned 0, which had nothing to do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        work: Callable[[], object],
+        *,
+        idle_seconds: float | None = None,
+    ) -> None:
         self.name = name
         self._seconds = seconds
+        self._idle_seconds = seconds if idle_seconds is None else idle_seconds
         self._work = work
         self._ended = threading.Event()
         self._failing = False
@@ -34,12 +45,18 @@ class Loop:
 
     def healthy(self, grace_seconds: float) -> bool:
         """Whether no call has been running for longer than the grace."""
-        return time.monotonic() - self._returned_at < self._seconds + grace_seconds
+        longest = max(self._seconds, self._idle_seconds)
+        return time.monotonic() - self._returned_at < longest + grace_seconds
+
+    def pause_seconds(self, done: object) -> float:
+        """Return the seconds to wait after a call that returned `done`."""
+        return self._idle_seconds if done == 0 else self._seconds
 
     def _run(self) -> None:
         while not self._ended.is_set():
+            done: object = None
             try:
-                self._work()
+                done = self._work()
                 if self._failing:
                     log.info("the loop works again", loop=self.name)
                 self._failing = False
@@ -51,4 +68,4 @@ class Loop:
             except Exception:
                 log.exception("the loop failed unexpectedly", loop=self.name)
             self._returned_at = time.monotonic()
-            self._ended.wait(self._seconds)
+            self._ended.wait(self.pause_seconds(done))
