@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -110,6 +110,9 @@ bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
 
 bench-predictions: $(VENV)/dev.stamp ## one row at a time, against mlflow models serve
 	@$(BIN)/python -m benchmarks.predictions $(ARGS)
+
+bench-start: $(VENV)/dev.stamp ## seconds until api and command line are ready; memory and CPU of an idle stack
+	@$(BIN)/python -m benchmarks.start $(ARGS)
 
 bench-tracking: $(VENV)/dev.stamp ## metric points to MLflow, against its own client
 	@$(BIN)/python -m benchmarks.tracking $(ARGS)
