@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.client.transport import Document
 from chainrule.contract.metric_names import MACHINE
-from chainrule.transport import Document
 
 _ENVIRONMENT = "environment"
 KERNEL = f"{_ENVIRONMENT}.blas"

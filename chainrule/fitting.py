@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chainrule.archive import packed
 from chainrule.client import Client
+from chainrule.client.archive import packed
+from chainrule.client.parse_options import ParseOptions
+from chainrule.client.transport import Document
 from chainrule.contract.paths import assigned
 from chainrule.contract.status import JobStatus
-from chainrule.parse_options import ParseOptions
 from chainrule.specs import dataset_name, first_spec
 from chainrule.stack.temporary import data_folder, serving
-from chainrule.transport import Document
 
 MOST_TRIALS = 1000
 """A search ends by its time: so many trials do not fit into it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TARGETS = ("label", "target", "class", "y")

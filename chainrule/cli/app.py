@@ -12,8 +12,8 @@ from chainrule.cli.commands.server import demo, gc, mlflow, nodes, up, version, 
 from chainrule.cli.commands.sweeps import sweeps
 from chainrule.cli.options import new_typer
 from chainrule.cli.views import CONSOLE, ERRORS
+from chainrule.client.problem import DeadlineError, ProblemError, UnreachableError
 from chainrule.fitting import FitError
-from chainrule.problem import DeadlineError, ProblemError, UnreachableError
 from chainrule.stack import MissingServerError, StackError
 
 app = new_typer(

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from chainrule.client.transport import Document
 from chainrule.contract.paths import assigned
-from chainrule.transport import Document
 
 Assignments = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from rich.markup import escape
 from chainrule.cli import views
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 BARS = "▁▂▃▄▅▆▇█"
 MOST_CLASSES = 20

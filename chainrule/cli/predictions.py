@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli import views
-from chainrule.client import Jobs
-from chainrule.models import Models
-from chainrule.transport import Document
+from chainrule.client.jobs import Jobs
+from chainrule.client.models import Models
+from chainrule.client.transport import Document
 
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", "-p", help="Also return the probability of each label.")

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from chainrule.cli import views
 from chainrule.client import Client
+from chainrule.client.transport import Document
 from chainrule.contract.status import JobKind, JobStatus
-from chainrule.transport import Document
 
 _SHOWN = ("train/loss", "valid/accuracy")
 

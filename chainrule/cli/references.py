@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 ModelReference = Annotated[
     str, typer.Argument(help="digits@3, digits@champion, or digits for the latest version.")

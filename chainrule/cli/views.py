@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from chainrule.client.transport import Document
 from chainrule.contract.metric_names import GAUGES, best_label
 from chainrule.contract.status import JobKind
-from chainrule.transport import Document
 
 CONSOLE = Console(highlight=False)
 ERRORS = Console(stderr=True)

@@ -11,6 +11,7 @@ import httpx
 from rich.console import Console
 
 from chainrule.client import Client
+from chainrule.client.transport import Document
 from chainrule.contract.status import JobStatus
 from chainrule.demo import digits
 from chainrule.demo.steps import Steps
@@ -18,7 +19,6 @@ from chainrule.stack import StackError
 from chainrule.stack.options import base_env, mlflow_token
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import await_worker
-from chainrule.transport import Document
 
 WANTED_ACCURACY = 0.97
 TRAINING_SECONDS = 180.0

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chainrule.client import Client
-from chainrule.problem import AbsentServerError, ProblemError
+from chainrule.client.problem import AbsentServerError, ProblemError
 from chainrule.stack import StackError
 from chainrule.stack.logs import Logs
 from chainrule.stack.options import LOOPBACK, Options

@@ -59,7 +59,7 @@ def rooms() -> list[str]:
     """Packages of api, worker, core and the command line that hold no members of one kind."""
     folders = (
         path.parent.relative_to(ROOT)
-        for name in ("api", "worker", "core", "chainrule/cli")
+        for name in ("api", "worker", "core", "chainrule/cli", "chainrule/client")
         for path in (ROOT / name).rglob("__init__.py")
     )
     return sorted(folder.as_posix().replace("/", ".") for folder in folders)

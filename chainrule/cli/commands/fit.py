@@ -26,11 +26,11 @@ from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.progress import conclude, follow
 from chainrule.client import DEFAULT_URL, Client
+from chainrule.client.transport import Document
 from chainrule.contract.status import JobStatus
 from chainrule.fitting import best_trial, held_out_scores, search
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import DATA_DIR, HTTP_PORT, end_on_signal, serving
-from chainrule.transport import Document
 
 
 def install(app: typer.Typer) -> None:

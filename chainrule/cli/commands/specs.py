@@ -16,8 +16,8 @@ from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
 from chainrule.client import Client
+from chainrule.client.transport import Document
 from chainrule.specs import dataset_name, first_spec, schema_of
-from chainrule.transport import Document
 
 VersionSource = Annotated[
     str,

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from chainrule.client import Client
-from chainrule.problem import AbsentServerError
+from chainrule.client.problem import AbsentServerError
 from chainrule.stack.options import Options
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import serving

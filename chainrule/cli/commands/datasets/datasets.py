@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.progress import DownloadColumn, Progress
 
-from chainrule.archive import packed
 from chainrule.cli import dataset_pages, views
 from chainrule.cli.commands.datasets import edits
 from chainrule.cli.commands.datasets.edits import Description, Tags, tags_of
@@ -18,9 +17,10 @@ from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.references import version_of
 from chainrule.client import Client
+from chainrule.client.archive import packed
+from chainrule.client.parse_options import ParseOptions
+from chainrule.client.transport import Document
 from chainrule.demo import sets
-from chainrule.parse_options import ParseOptions
-from chainrule.transport import Document
 
 MOST_COLUMNS = 12
 CELL = 24

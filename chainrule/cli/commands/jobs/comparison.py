@@ -10,6 +10,8 @@ from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.progress import follow
 from chainrule.client import Client
+from chainrule.client.problem import ProblemError
+from chainrule.client.transport import Document
 from chainrule.comparison import (
     Difference,
     differences,
@@ -19,8 +21,6 @@ from chainrule.comparison import (
     other_environment,
     other_kernel,
 )
-from chainrule.problem import ProblemError
-from chainrule.transport import Document
 
 
 def install(app: typer.Typer) -> None:

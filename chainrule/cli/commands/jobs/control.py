@@ -7,7 +7,7 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 
 def install(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.dataset_pages import bars
 from chainrule.cli.options import URL, Json, Token, Url, client
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 _HARDEST = 10
 

@@ -18,8 +18,8 @@ from chainrule.cli.predictions import (
 )
 from chainrule.cli.progress import follow, waiting
 from chainrule.client import Client
+from chainrule.client.transport import Document
 from chainrule.contract.status import JobStatus
-from chainrule.transport import Document
 
 _ID_CHARACTERS = 32
 _ENDED_WELL = {JobStatus.FINISHED, JobStatus.PRUNED}

@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 DIFF = "changes.diff"
 

@@ -13,9 +13,9 @@ from chainrule.cli.curves import Curves
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.progress import bar, conclude, fields, follow
 from chainrule.client import Client
+from chainrule.client.problem import ProblemError, UnreachableError, is_away
+from chainrule.client.transport import Document
 from chainrule.contract.status import JobStatus
-from chainrule.problem import ProblemError, UnreachableError, is_away
-from chainrule.transport import Document
 
 _LEVELS = {"warning": "yellow", "error": "red"}
 

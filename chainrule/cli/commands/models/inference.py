@@ -12,7 +12,7 @@ from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.predictions import Interval, Probabilities
 from chainrule.cli.progress import follow
 from chainrule.cli.references import ModelReference
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 Data = Annotated[str, typer.Argument(help="The dataset version, like digits@1.")]
 KINDS = {".parquet": "parquet", ".csv": "csv"}

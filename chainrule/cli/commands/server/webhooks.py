@@ -9,7 +9,7 @@ from rich.text import Text
 from chainrule.cli import views
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.client import Client
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 _COLOURS = {"delivered": "green", "failed": "red", "waiting": "yellow"}
 

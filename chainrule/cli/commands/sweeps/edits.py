@@ -8,7 +8,7 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
-from chainrule.transport import Document
+from chainrule.client.transport import Document
 
 
 def install(sweep: typer.Typer) -> None:

@@ -17,8 +17,8 @@ from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.files import read_object
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client, new_typer
 from chainrule.client import Client
+from chainrule.client.transport import Document
 from chainrule.contract.status import SweepStatus
-from chainrule.transport import Document
 
 _PAUSE_SECONDS = 0.5
 _SHOWN_TRIALS = 10

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from chainrule.parse_options import UNTYPED, ParseOptions, content_type_with
-from chainrule.problem import ProblemError, UnreachableError, is_away
-from chainrule.transport import FILE_SECONDS, Document, OnBytes, Transport, ignore_bytes
+from chainrule.client.parse_options import UNTYPED, ParseOptions, content_type_with
+from chainrule.client.problem import ProblemError, UnreachableError, is_away
+from chainrule.client.transport import FILE_SECONDS, Document, OnBytes, Transport, ignore_bytes
 
 PART_BYTES = 16 * 2**20
 """Larger files are sent in parts of this size."""

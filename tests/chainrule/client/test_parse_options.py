@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainrule.parse_options import UNTYPED, content_type_with
+from chainrule.client.parse_options import UNTYPED, content_type_with
 from core.data.ingest.formats import options_of
 
 

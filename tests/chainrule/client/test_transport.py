@@ -11,7 +11,7 @@ import pytest
 
 from chainrule.cli.commands.jobs.watch import draw
 from chainrule.client import Client
-from chainrule.problem import ProblemError, UnreachableError
+from chainrule.client.problem import ProblemError, UnreachableError
 from core.data.ingest.formats import options_of, typed
 
 CUT, BROKEN = 0, 1

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from chainrule.parse_options import UNTYPED
-from chainrule.transport import Document, Transport
+from chainrule.client.parse_options import UNTYPED
+from chainrule.client.transport import Document, Transport
 
 
 class Models:

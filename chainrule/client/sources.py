@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from chainrule.problem import ProblemError
-from chainrule.source_capture import capture, switched_on
-from chainrule.transport import Document, Transport
+from chainrule.client.problem import ProblemError
+from chainrule.client.source_capture import capture, switched_on
+from chainrule.client.transport import Document, Transport
 
 log = logging.getLogger("chainrule")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrule.archive import packed
+from chainrule.client.archive import packed
 from chainrule.demo import sets
 from core.data.ingest.parser import parse
 

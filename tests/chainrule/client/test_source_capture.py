@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chainrule import source_capture
-from chainrule.source_capture import capture
+from chainrule.client import source_capture
+from chainrule.client.source_capture import capture
 from core.spec.source import MOST_BYTES, MOST_FILES, SourceSpec
 from tests.core.secret_samples import SAMPLES
 

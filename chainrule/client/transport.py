@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-from chainrule.problem import AWAY, AbsentServerError, ProblemError, UnreachableError
+from chainrule.client.problem import AWAY, AbsentServerError, ProblemError, UnreachableError
 
 Document = dict[str, Any]
 """A JSON object of the API."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from chainrule.client.sources import Sources
+from chainrule.client.transport import Document, Transport
 from chainrule.contract.status import SweepStatus
-from chainrule.sources import Sources
-from chainrule.transport import Document, Transport
 
 
 class Sweeps:

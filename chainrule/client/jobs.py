@@ -1,113 +1,20 @@
-"""The Python client: a method for each request of the REST API."""
+"""Jobs of a server, as methods of the client."""
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import httpx
-
+from chainrule.client.models import file_query, rows_body
+from chainrule.client.parse_options import UNTYPED
+from chainrule.client.problem import DeadlineError, ProblemError, UnreachableError, is_away
+from chainrule.client.sources import Sources
+from chainrule.client.transport import Document, OnBytes, Transport, ignore_bytes
 from chainrule.contract.status import JobStatus
-from chainrule.datasets import Datasets
-from chainrule.models import Models, file_query, rows_body
-from chainrule.parse_options import UNTYPED
-from chainrule.problem import DeadlineError, ProblemError, UnreachableError, is_away
-from chainrule.sources import Sources
-from chainrule.sweeps import Sweeps
-from chainrule.transport import Document, OnBytes, Transport, ignore_bytes
-from chainrule.webhooks import Webhooks
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 _ABSENT_SECONDS = 20.0
-
-
-class Client:
-    """A Chainrule server. Answers are the JSON objects of the api, as dictionaries.
-
-    `url` and `token` default to CHAINRULE_URL and CHAINRULE_API_TOKEN, and `url` without either to
-    the address of `chainrule up`. Methods raise ProblemError if the server refuses a request, and
-    UnreachableError if no server answers. Jobs and sweeps are submitted with the source code of the
-    current project, unless `source` is False or CHAINRULE_SOURCE is off. `source_files` are paths
-    or patterns of untracked files that are sent with it although they are not source files.
-    """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        token: str | None = None,
-        *,
-        timeout_seconds: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
-        source: bool | None = None,
-        source_files: Sequence[str] = (),
-    ) -> None:
-        address = url or os.environ.get("CHAINRULE_URL") or DEFAULT_URL
-        secret = token if token is not None else os.environ.get("CHAINRULE_API_TOKEN", "")
-        self._transport = Transport(
-            address, secret, timeout_seconds=timeout_seconds, transport=transport
-        )
-        self.url = self._transport.url
-        self.datasets = Datasets(self._transport)
-        self.sources = Sources(self._transport, attached=source, files=source_files)
-        self.jobs = Jobs(self._transport, self.sources)
-        self.sweeps = Sweeps(self._transport, self.sources)
-        self.models = Models(self._transport)
-        self.webhooks = Webhooks(self._transport)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
-
-    def nodes(self) -> Iterator[Document]:
-        """Yield the machines that have or had workers."""
-        return self._transport.items("/v1/nodes")
-
-    def drain(self, node: str, *, worker: str = "", undo: bool = False) -> Document:
-        """Drain a machine, or one `worker` of it: it gives its jobs back and takes no new ones.
-
-        With `undo` it takes jobs again.
-        """
-        path = f"/v1/nodes/{quote(node, safe='')}"
-        if worker:
-            path += f"/workers/{quote(worker, safe='')}"
-        return self._transport.post(f"{path}/{'undrain' if undo else 'drain'}", repeatable=True)
-
-    def experiments(self) -> Iterator[Document]:
-        """Yield the experiments."""
-        return self._transport.items("/v1/experiments")
-
-    def collect_garbage(self, rules: Mapping[str, Any]) -> Document:
-        """Erase files by the `rules` of `POST /v1/retention`; with `dry_run` only list them."""
-        return self._transport.post("/v1/retention", dict(rules))
-
-    def rebuild_mlflow(self) -> Document:
-        """Send all jobs and sweeps to MLflow again. Returns their numbers, `jobs` and `sweeps`."""
-        total = {"jobs": 0, "sweeps": 0}
-        cursor: str | None = ""
-        while cursor is not None:
-            query = f"?cursor={cursor}" if cursor else ""
-            page = self._transport.post(f"/v1/mlflow/rebuild{query}", repeatable=True)
-            total = {kind: count + page[kind] for kind, count in total.items()}
-            cursor = page["next"]
-        return total
-
-    def openapi(self) -> Document:
-        """Return the OpenAPI document of the server, with the schema of every spec."""
-        return self._transport.get("/openapi.json")
-
-    def ready(self) -> Document:
-        """Return the state of the server's dependencies. Raises ProblemError (503) if not ready."""
-        return self._transport.get("/readyz")
 
 
 class JobEvent(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
-from chainrule.transport import Document, Transport
+from chainrule.client.transport import Document, Transport
 
 
 class Webhooks:
