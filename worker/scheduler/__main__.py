@@ -88,22 +88,25 @@ class Scheduler:
             *self._store_scrub.loops(),
         ]
         if settings.mlflow_url:
-            reconcile = Reconciler(self._engine, self._job_mirror).look
-            reconcile_sweeps = Reconciler(self._engine, self._sweep_mirror).look
-            self._loops += [
-                Loop("mirror", _MIRROR_SECONDS, self._job_mirror.look),
-                Loop(
-                    "mirror trials",
-                    _TRIALS_SECONDS,
-                    self._trial_mirror.look,
-                    idle_seconds=_MIRROR_SECONDS,
-                ),
-                Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
-                Loop("mirror models", _MIRROR_SECONDS, self._model_mirror.look),
-                Loop("reconcile models", _RECONCILE_SECONDS, self._model_mirror.reconcile),
-                Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
-                Loop("reconcile", _RECONCILE_SECONDS, reconcile),
-            ]
+            self._loops += self._mirror_loops()
+
+    def _mirror_loops(self) -> list[Loop]:
+        reconcile = Reconciler(self._engine, self._job_mirror).look
+        reconcile_sweeps = Reconciler(self._engine, self._sweep_mirror).look
+        return [
+            Loop("mirror", _MIRROR_SECONDS, self._job_mirror.look),
+            Loop(
+                "mirror trials",
+                _TRIALS_SECONDS,
+                self._trial_mirror.look,
+                idle_seconds=_MIRROR_SECONDS,
+            ),
+            Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
+            Loop("mirror models", _MIRROR_SECONDS, self._model_mirror.look),
+            Loop("reconcile models", _RECONCILE_SECONDS, self._model_mirror.reconcile),
+            Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
+            Loop("reconcile", _RECONCILE_SECONDS, reconcile),
+        ]
 
     def run(self, ended: threading.Event) -> None:
         """Run the loops until `ended` is set."""
