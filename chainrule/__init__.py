@@ -7,12 +7,25 @@ from chainrule.stack import require_server
 
 _HOMES = {
     "Client": "chainrule.client",
+    "DeadlineError": "chainrule.client",
     "NetworkClassifier": "chainrule.estimators",
     "NetworkRegressor": "chainrule.estimators",
+    "ProblemError": "chainrule.client",
+    "UnreachableError": "chainrule.client",
     "fit": "chainrule.fitting",
+    "follow": "chainrule.cli.progress",
 }
 
-__all__ = ["Client", "NetworkClassifier", "NetworkRegressor", "fit"]
+__all__ = [
+    "Client",
+    "DeadlineError",
+    "NetworkClassifier",
+    "NetworkRegressor",
+    "ProblemError",
+    "UnreachableError",
+    "fit",
+    "follow",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,6 @@
 """`chainrule.fit`: train on a file or a table with a JobSpec that fits its columns."""
 
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +9,10 @@ from typing import Any
 
 from chainrule.client import Client
 from chainrule.client.archive import packed
+from chainrule.client.frames import is_frame, records, table_file
+from chainrule.client.jobs import Job
 from chainrule.client.parse_options import ParseOptions
+from chainrule.client.records import Record
 from chainrule.client.transport import Document
 from chainrule.contract.paths import assigned
 from chainrule.contract.status import JobStatus
@@ -67,7 +68,7 @@ class Fit:
         is no server.
         """
         with Client(self.url, self.token) as server, serving(server, self.data_dir):
-            predictions: list[Any] = server.jobs.predict(self.job["id"], _records(rows))[
+            predictions: list[Any] = server.jobs.predict(self.job["id"], records(rows))[
                 "predictions"
             ]
         return predictions
@@ -158,7 +159,7 @@ def search(spec: Document, minutes: float) -> Document:
     }
 
 
-def best_trial(server: Client, sweep: Document) -> tuple[Document, Document]:
+def best_trial(server: Client, sweep: Document) -> tuple[Job, Record]:
     """Return the job of the best trial of a sweep, and its JobSpec.
 
     Raises FitError if no trial has finished.
@@ -166,7 +167,7 @@ def best_trial(server: Client, sweep: Document) -> tuple[Document, Document]:
     if not sweep["best"]:
         raise FitError("no trial finished in this time: allow more minutes")
     best = server.sweeps.best(sweep["id"])
-    return server.jobs.get(best["trial"]["job_id"]), best["job"]
+    return server.jobs.get(best["trial"]["job_id"]), Record(best["job"])
 
 
 def held_out_scores(job: Document) -> dict[str, float]:
@@ -186,20 +187,7 @@ def _file(data: Any) -> Iterator[tuple[Path, str]]:
         with packed(Path(data)) as file:
             yield file, dataset_name(str(data))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "table.parquet"
-        if hasattr(data, "to_parquet"):
-            data.to_parquet(path, index=False)
-        elif hasattr(data, "write_parquet"):
-            data.write_parquet(path)
-        else:
-            raise ValueError("data is a path, or a DataFrame of pandas or polars")
-        yield path, "table"
-
-
-def _records(rows: Any) -> list[dict[str, Any]]:
-    """Return rows as dictionaries; an empty cell of a DataFrame is None."""
-    if hasattr(rows, "to_json"):
-        records: list[dict[str, Any]] = json.loads(rows.to_json(orient="records"))
-        return records
-    return rows.to_dicts() if hasattr(rows, "to_dicts") else list(rows)
+    if not is_frame(data):
+        raise ValueError("data is a path, or a DataFrame of pandas or polars")
+    with table_file(data) as file:
+        yield file, file.stem

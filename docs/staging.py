@@ -22,6 +22,7 @@ UNDOCUMENTED = ("chainrule.cli",)
 """Packages without reference pages: the docstrings of commands are their help."""
 GUIDES = (
     "start",
+    "client",
     "data",
     "jobspec",
     "models",

@@ -42,7 +42,10 @@ def predicted(
     if rows is None:
         return models.predict_file(reference, file, probabilities=probabilities, interval=interval)
     rows = without_targets(rows, target)
-    return models.predict(reference, rows, probabilities=probabilities, interval=interval)
+    answer: Document = models.predict(
+        reference, rows, probabilities=probabilities, interval=interval
+    )
+    return answer
 
 
 def without_targets(rows: list[dict[str, Any]], target: str | list[str]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from chainrule.cli import views
 from chainrule.client import Client
+from chainrule.client.jobs import Job
 from chainrule.client.transport import Document
 from chainrule.contract.status import JobKind, JobStatus
 
@@ -22,7 +23,7 @@ def follow(
     visible: bool = True,
     console: Console = views.CONSOLE,
     timeout_seconds: float | None = None,
-) -> Document:
+) -> Job:
     """Show a job until it ends, and return it. Raises DeadlineError after the timeout."""
     if not visible:
         return server.jobs.wait(job_id, timeout_seconds=timeout_seconds)

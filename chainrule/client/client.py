@@ -10,9 +10,10 @@ import httpx
 from chainrule.client.datasets import Datasets
 from chainrule.client.jobs import Jobs
 from chainrule.client.models import Models
+from chainrule.client.records import Record
 from chainrule.client.sources import Sources
 from chainrule.client.sweeps import Sweeps
-from chainrule.client.transport import Document, Transport
+from chainrule.client.transport import Transport
 from chainrule.client.webhooks import Webhooks
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -61,11 +62,11 @@ class Client:
         """Close the connections."""
         self._transport.close()
 
-    def nodes(self) -> Iterator[Document]:
+    def nodes(self) -> Iterator[Record]:
         """Yield the machines that have or had workers."""
         return self._transport.items("/v1/nodes")
 
-    def drain(self, node: str, *, worker: str = "", undo: bool = False) -> Document:
+    def drain(self, node: str, *, worker: str = "", undo: bool = False) -> Record:
         """Drain a machine, or one `worker` of it: it gives its jobs back and takes no new ones.
 
         With `undo` it takes jobs again.
@@ -75,15 +76,15 @@ class Client:
             path += f"/workers/{quote(worker, safe='')}"
         return self._transport.post(f"{path}/{'undrain' if undo else 'drain'}", repeatable=True)
 
-    def experiments(self) -> Iterator[Document]:
+    def experiments(self) -> Iterator[Record]:
         """Yield the experiments."""
         return self._transport.items("/v1/experiments")
 
-    def collect_garbage(self, rules: Mapping[str, Any]) -> Document:
+    def collect_garbage(self, rules: Mapping[str, Any]) -> Record:
         """Erase files by the `rules` of `POST /v1/retention`; with `dry_run` only list them."""
         return self._transport.post("/v1/retention", dict(rules))
 
-    def rebuild_mlflow(self) -> Document:
+    def rebuild_mlflow(self) -> Record:
         """Send all jobs and sweeps to MLflow again. Returns their numbers, `jobs` and `sweeps`."""
         total = {"jobs": 0, "sweeps": 0}
         cursor: str | None = ""
@@ -92,12 +93,12 @@ class Client:
             page = self._transport.post(f"/v1/mlflow/rebuild{query}", repeatable=True)
             total = {kind: count + page[kind] for kind, count in total.items()}
             cursor = page["next"]
-        return total
+        return Record(total)
 
-    def openapi(self) -> Document:
+    def openapi(self) -> Record:
         """Return the OpenAPI document of the server, with the schema of every spec."""
         return self._transport.get("/openapi.json")
 
-    def ready(self) -> Document:
+    def ready(self) -> Record:
         """Return the state of the server's dependencies. Raises ProblemError (503) if not ready."""
         return self._transport.get("/readyz")

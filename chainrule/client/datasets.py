@@ -4,10 +4,13 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from chainrule.client.frames import is_frame, table_file
 from chainrule.client.parse_options import UNTYPED, ParseOptions, content_type_with
 from chainrule.client.problem import ProblemError, UnreachableError, is_away
+from chainrule.client.records import Record
 from chainrule.client.transport import FILE_SECONDS, Document, OnBytes, Transport, ignore_bytes
 
 PART_BYTES = 16 * 2**20
@@ -27,14 +30,17 @@ class Datasets:
     def upload(
         self,
         name: str,
-        path: Path | str,
+        data: Any,
         content_type: str | None = None,
         *,
         parse: ParseOptions | None = None,
         part_bytes: int = PART_BYTES,
         on_bytes: OnBytes = ignore_bytes,
-    ) -> Document:
-        """Upload a file as the next version of `name`, and return the version.
+    ) -> Record:
+        """Upload a file or a DataFrame as the next version of `name`, and return the version.
+
+        `data` is a path, or a DataFrame of pandas or polars, which is sent as Parquet without its
+        index.
 
         Without `content_type` the server detects the format by name and first bytes. `parse` says
         how a CSV file is written: `{"decimal": ",", "nulls": ["?"], "header": "absent"}`. The
@@ -43,7 +49,10 @@ class Datasets:
         repeat it. `on_bytes` is called with the bytes received and the total. Raises OSError if
         the file cannot be read.
         """
-        file = Path(path)
+        if is_frame(data):
+            with table_file(data) as file:
+                return self.upload(name, file, part_bytes=part_bytes, on_bytes=on_bytes)
+        file = Path(data)
         kind = content_type_with(content_type, parse)
         if file.stat().st_size > part_bytes:
             return self._in_parts(name, file, kind, part_bytes, on_bytes)
@@ -57,7 +66,7 @@ class Datasets:
         content_type: str,
         part_bytes: int,
         on_bytes: OnBytes,
-    ) -> Document:
+    ) -> Record:
         size = file.stat().st_size
         with file.open("rb") as body:
             digest = hashlib.file_digest(body, "sha256").hexdigest()
@@ -70,7 +79,7 @@ class Datasets:
             uploads = f"/v1/datasets/{quote(name, safe='')}/uploads"
             upload = self._transport.post(uploads, announcement, repeatable=True)
 
-            def send(path: str, received: int) -> Document:
+            def send(path: str, received: int) -> Record:
                 body.seek(received)
                 return self._transport.send(
                     "PUT",
@@ -91,7 +100,7 @@ class Datasets:
         parse: ParseOptions | None = None,
         in_place: bool = False,
         on_bytes: OnBytes = ignore_bytes,
-    ) -> Document:
+    ) -> Record:
         """Copy the file at `url` on the server as the next version of `name`; return the version.
 
         CHAINRULE_DATASET_URLS of the server must permit the URL, like `s3://bucket/key`, and the
@@ -104,7 +113,7 @@ class Datasets:
         datasets = f"/v1/datasets/{quote(name, safe='')}"
         upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 
-        def pull(path: str, _received: int) -> Document:
+        def pull(path: str, _received: int) -> Record:
             return self._transport.send("POST", f"{path}/pull", timeout=FILE_SECONDS)
 
         return self._completed(f"{datasets}/uploads/{upload['id']}", upload, pull, on_bytes)
@@ -115,7 +124,7 @@ class Datasets:
         upload: Document,
         step: Callable[[str, int], Document],
         on_bytes: OnBytes,
-    ) -> Document:
+    ) -> Record:
         """Repeat `step` until the upload at `path` has all bytes, and return the new version."""
         size, failures = upload["bytes"], 0
         while (received := upload["received"]) < size:
@@ -134,19 +143,19 @@ class Datasets:
         on_bytes(size, size)
         return self._transport.send("POST", f"{path}/complete", timeout=FILE_SECONDS)
 
-    def list(self, *, tag: Sequence[str] = ()) -> Iterator[Document]:
+    def list(self, *, tag: Sequence[str] = ()) -> Iterator[Record]:
         """Yield all datasets, or those with all of these tags (`key:value`)."""
         return self._transport.items("/v1/datasets", tag=tag)
 
-    def versions(self, name: str) -> Iterator[Document]:
+    def versions(self, name: str) -> Iterator[Record]:
         """Yield the versions of a dataset."""
         return self._transport.items(f"/v1/datasets/{quote(name, safe='')}/versions")
 
-    def get(self, name: str, version: int) -> Document:
+    def get(self, name: str, version: int) -> Record:
         """Return a version of a dataset, with its columns."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
 
-    def describe(self, name: str) -> Document:
+    def describe(self, name: str) -> Record:
         """Return a dataset, with its latest version and its aliases."""
         return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
 
@@ -156,7 +165,7 @@ class Datasets:
         *,
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
-    ) -> Document:
+    ) -> Record:
         """Change the description or some tags of a dataset. None removes a tag."""
         body: Document = {"tags": dict(tags or {})}
         if description is not None:
@@ -166,7 +175,7 @@ class Datasets:
 
     def derive(
         self, name: str, version: int, new: str, query: str = "", *, columns: Sequence[str] = ()
-    ) -> Document:
+    ) -> Record:
         """Save the rows of a query as the next version of the dataset `new`; return the version."""
         body = {"name": new, "query": query, "columns": [*columns]}
         path = f"{_version(name, version)}/derive"
@@ -191,11 +200,11 @@ class Datasets:
         path = f"{_version(name, version)}/content?{parameters}"
         self._transport.download(path, Path(target), on_bytes)
 
-    def uses(self, name: str, version: int) -> Document:
+    def uses(self, name: str, version: int) -> Record:
         """Return the jobs and models that learned from a version, and what still needs it."""
         return self._transport.get(f"{_version(name, version)}/uses")
 
-    def erase(self, name: str, version: int, *, reason: str = "") -> Document:
+    def erase(self, name: str, version: int, *, reason: str = "") -> Record:
         """Erase a version when no job needs it any more. New jobs cannot use it from now on.
 
         Raises ProblemError (409) while an alias points at it.
@@ -203,12 +212,12 @@ class Datasets:
         path = f"{_version(name, version)}?reason={quote(reason, safe='')}"
         return self._transport.send("DELETE", path, repeatable=True)
 
-    def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Document:
+    def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Record:
         """Return the number of rows that a query keeps, and the first `preview` of them."""
         path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
         return self._transport.post(path, {"query": query, "preview": preview}, repeatable=True)
 
-    def set_alias(self, name: str, alias: str, version: int) -> Document:
+    def set_alias(self, name: str, alias: str, version: int) -> Record:
         """Point `name@alias` at a version."""
         path = f"/v1/datasets/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
         return self._transport.send("PUT", path, repeatable=True, json={"version": version})

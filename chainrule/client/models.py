@@ -1,12 +1,14 @@
 """Registered models of a server, as methods of the client."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chainrule.client.frames import is_pandas, prediction_frame, records
 from chainrule.client.parse_options import UNTYPED
+from chainrule.client.records import Record
 from chainrule.client.transport import Document, Transport
 
 
@@ -16,37 +18,37 @@ class Models:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def register(self, name: str, job_id: str, *, description: str = "") -> Document:
+    def register(self, name: str, job_id: str, *, description: str = "") -> Record:
         """Register the model of a finished job. Repeating it returns the same version."""
         body = {"job_id": job_id, "description": description}
         return self._transport.post(f"{_path(name)}/versions", body, repeatable=True)
 
-    def list(self) -> Iterator[Document]:
+    def list(self) -> Iterator[Record]:
         """Yield all models."""
         return self._transport.items("/v1/models")
 
-    def get(self, name: str) -> Document:
+    def get(self, name: str) -> Record:
         """Return a model, with its latest version and its aliases."""
         return self._transport.get(_path(name))
 
-    def versions(self, name: str) -> Iterator[Document]:
+    def versions(self, name: str) -> Iterator[Record]:
         """Yield the versions of a model, newest first."""
         return self._transport.items(f"{_path(name)}/versions")
 
-    def version(self, name: str, version: int) -> Document:
+    def version(self, name: str, version: int) -> Record:
         """Return a version of a model."""
         return self._transport.get(f"{_path(name)}/versions/{version}")
 
-    def set_alias(self, name: str, alias: str, version: int) -> Document:
+    def set_alias(self, name: str, alias: str, version: int) -> Record:
         """Let an alias point at a version."""
         path = _alias(name, alias)
         return self._transport.send("PUT", path, repeatable=True, json={"version": version})
 
-    def history(self, name: str, alias: str) -> Iterator[Document]:
+    def history(self, name: str, alias: str) -> Iterator[Record]:
         """How an alias was moved, newest first."""
         return self._transport.items(f"{_alias(name, alias)}/history")
 
-    def evaluate(self, reference: str, dataset: str, *, slices: Sequence[str] = ()) -> Document:
+    def evaluate(self, reference: str, dataset: str, *, slices: Sequence[str] = ()) -> Record:
         """Submit a job that evaluates a model on a dataset version, also by the values of `slices`.
 
         When the job has finished, `client.jobs.evaluation` returns the result.
@@ -63,7 +65,7 @@ class Models:
         probabilities: bool = False,
         interval: float | None = None,
         kind: str = "parquet",
-    ) -> Document:
+    ) -> Record:
         """Submit a job that predicts all rows of a dataset version.
 
         When the job has finished, `client.jobs.predictions` writes the file, `parquet` or `csv`:
@@ -78,13 +80,13 @@ class Models:
         }
         return self._queued(f"{_path(reference)}/score", body)
 
-    def evaluations(self, reference: str) -> Iterator[Document]:
+    def evaluations(self, reference: str) -> Iterator[Record]:
         """Yield the evaluations of a version, or of all versions of a name, newest first."""
         return self._transport.items(f"{_path(reference)}/evaluations")
 
     def promote(
         self, name: str, version: int, alias: str, *, dataset: str, metric: str, margin: float = 0.0
-    ) -> Document:
+    ) -> Record:
         """Move an alias to a version if it is better.
 
         Raises ProblemError (409) if a version is not evaluated on the dataset.
@@ -92,25 +94,27 @@ class Models:
         body = {"version": version, "dataset": dataset, "metric": metric, "margin": margin}
         return self._transport.post(f"{_alias(name, alias)}/promote", body)
 
-    def roll_back(self, name: str, alias: str) -> Document:
+    def roll_back(self, name: str, alias: str) -> Record:
         """Move an alias back to its previous version, and return it."""
         return self._transport.post(f"{_alias(name, alias)}/rollback")
 
     def predict(
         self,
         reference: str,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Any,
         *,
         probabilities: bool = False,
         interval: float | None = None,
-    ) -> Document:
+    ) -> Any:
         """Predict rows: `{"predictions": [...]}`, a label or number for each row.
 
         With `probabilities` the answer also has those of each label. With `interval`, a probability
-        such as 0.9, it has `intervals`: the `low` and `high` of each number of a regression.
+        such as 0.9, it has `intervals`: the `low` and `high` of each number of a regression. For a
+        DataFrame of pandas, the answer is a DataFrame with its index and the columns `prediction`,
+        `probability of LABEL`, `low` and `high`.
         """
-        body = rows_body(rows, probabilities, interval)
-        return self._transport.post(f"{_path(reference)}/predict", body, repeatable=True)
+        path = f"{_path(reference)}/predict"
+        return predicted(self._transport, path, rows, probabilities, interval)
 
     def predict_file(
         self,
@@ -119,7 +123,7 @@ class Models:
         *,
         probabilities: bool = False,
         interval: float | None = None,
-    ) -> Document:
+    ) -> Record:
         """Predict the rows of a file: CSV, Parquet or another format of uploads; see `predict`.
 
         CSV is parsed as the data that the model was trained on. Columns that the model does not
@@ -133,17 +137,20 @@ class Models:
         """Return the model as an ONNX file."""
         return self._transport.content(f"{_path(name)}/versions/{version}/onnx")
 
-    def _queued(self, path: str, body: Document) -> Document:
+    def _queued(self, path: str, body: Document) -> Record:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return self._transport.post(path, body, repeatable=True, headers=headers)
 
 
-def rows_body(
-    rows: Sequence[Mapping[str, Any]], probabilities: bool, interval: float | None
-) -> Document:
-    """Return the body of a request for predictions."""
-    body: Document = {"rows": [dict(row) for row in rows], "probabilities": probabilities}
-    return body if interval is None else {**body, "interval": interval}
+def predicted(
+    transport: Transport, path: str, rows: Any, probabilities: bool, interval: float | None
+) -> Any:
+    """Return the predictions for rows; see `Models.predict`."""
+    body = {"rows": records(rows), "probabilities": probabilities}
+    if interval is not None:
+        body["interval"] = interval
+    answer = transport.post(path, body, repeatable=True)
+    return prediction_frame(answer, rows.index) if is_pandas(rows) else answer
 
 
 def file_query(probabilities: bool, interval: float | None) -> Document:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from chainrule.client.problem import ProblemError
+from chainrule.client.records import Record
 from chainrule.client.source_capture import capture, switched_on
 from chainrule.client.transport import Document, Transport
 
@@ -29,7 +30,7 @@ class Sources:
         self._attached = attached
         self._last: tuple[Document, str] | None = None
 
-    def keep(self, source: Mapping[str, Any]) -> Document:
+    def keep(self, source: Mapping[str, Any]) -> Record:
         """Send a source. The answer has its `digest`, for the field `source` of a JobSpec."""
         return self._transport.post("/v1/sources", dict(source), repeatable=True)
 

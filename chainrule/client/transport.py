@@ -10,6 +10,7 @@ import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
 from chainrule.client.problem import AWAY, AbsentServerError, ProblemError, UnreachableError
+from chainrule.client.records import Record, decoded
 
 Document = dict[str, Any]
 """A JSON object of the API."""
@@ -53,7 +54,7 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, **query: Any) -> Document:
+    def get(self, path: str, **query: Any) -> Record:
         """Return the object at `path`. Query values of None are left out."""
         return self.send("GET", path, repeatable=True, params=_given(query))
 
@@ -64,11 +65,11 @@ class Transport:
         *,
         repeatable: bool = False,
         headers: Mapping[str, str] | None = None,
-    ) -> Document:
+    ) -> Record:
         """Send a POST and return its answer. `repeatable`: sending it twice does no harm."""
         return self.send("POST", path, repeatable, json=body, headers=headers)
 
-    def items(self, path: str, cursor: str | None = None, **query: Any) -> Iterator[Document]:
+    def items(self, path: str, cursor: str | None = None, **query: Any) -> Iterator[Record]:
         """Yield every item of a list, page after page, from the page at `cursor` on."""
         while True:
             page = self.get(path, **query, cursor=cursor)
@@ -77,16 +78,16 @@ class Transport:
             if cursor is None:
                 return
 
-    def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Document:
+    def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Record:
         """Send a request and return the JSON object in its response. Raises as `content` does."""
         response = self._answer(method, path, repeatable, **options)
         try:
-            document: Document = response.json()
+            document: Record = decoded(response.content)
         except ValueError:
             raise UnreachableError(f"{self.url} is not a Chainrule server: no JSON") from None
         return document
 
-    def send_file(self, path: str, file: Path, content_type: str, **options: Any) -> Document:
+    def send_file(self, path: str, file: Path, content_type: str, **options: Any) -> Record:
         """Send a file as the body of a POST. Raises as `content` does, and OSError."""
         with file.open("rb") as body:
             return self.send(

@@ -68,12 +68,6 @@ def test_a_model_predicts_rows_and_frames(
     assert model.predict(pd.DataFrame(rows)) == expected
 
 
-def test_rows_of_a_frame_have_no_nan() -> None:
-    frame = pd.DataFrame({"x": [1.5, None], "kind": ["a", None]})
-    assert fitting._records(frame) == [{"x": 1.5, "kind": "a"}, {"x": None, "kind": None}]
-    assert fitting._records([{"x": 1}]) == [{"x": 1}]
-
-
 def version(rows: int) -> dict[str, Any]:
     """A dataset version as the api returns it."""
     column = {"dtype": "float64", "shape": [], "nulls": 0, "not_finite": 0, "classes": None}

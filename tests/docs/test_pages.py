@@ -337,3 +337,13 @@ def python(snippet: Snippet, desk: Path, **variables: str) -> str:
 def test_python_of_the_start_page_runs(snippet: Snippet, url: str, desk: Path) -> None:
     bash("chainrule dataset add digits examples/digits.csv", desk, CHAINRULE_URL=url)
     assert python(snippet, desk, CHAINRULE_URL=url)
+
+
+def test_python_of_the_client_page_runs(url: str, desk: Path) -> None:
+    bash("chainrule dataset add digits examples/digits.csv", desk, CHAINRULE_URL=url)
+    snippets = page("docs/client.md", "python")
+    printing = "print(len(losses), list(predictions), len(jobs))\n"
+    whole = Snippet("docs/client.md", 0, "python", "".join(s.text for s in snippets) + printing)
+    printed = python(whole, desk, CHAINRULE_URL=url)
+    assert printed.startswith("finished 0.9")
+    assert "'prediction', 'probability of 0'" in printed

@@ -20,6 +20,7 @@ LATE_IMPORTS = {
     ("core/nn/compile/kernels.py", "_library"): "loading LLVM takes longer than a small job",
     ("core/family.py", "load"): "the modules of a family are found by listing its folder",
     ("chainrule/__init__.py", "__getattr__"): "the command line starts without loading NumPy",
+    ("chainrule/client/frames.py", "_pandas"): "only who asks for a DataFrame needs pandas",
     (
         "chainrule/contract/secrets.py",
         "_detectors",

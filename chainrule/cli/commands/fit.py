@@ -26,6 +26,8 @@ from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.progress import conclude, follow
 from chainrule.client import DEFAULT_URL, Client
+from chainrule.client.jobs import Job
+from chainrule.client.records import Record
 from chainrule.client.transport import Document
 from chainrule.contract.status import JobStatus
 from chainrule.fitting import best_trial, held_out_scores, search
@@ -140,9 +142,7 @@ def _written(spec: Document, out: Path | None, data: str) -> Path:
     return out
 
 
-def _search(
-    server: Client, spec: Document, minutes: float, *, visible: bool
-) -> tuple[Document, Document]:
+def _search(server: Client, spec: Document, minutes: float, *, visible: bool) -> tuple[Job, Record]:
     """Search around a job, and return the job of the best trial and its spec."""
     try:
         sweep = server.sweeps.begin(search(spec, minutes))

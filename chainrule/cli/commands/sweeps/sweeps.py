@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.files import read_object
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client, new_typer
 from chainrule.client import Client
+from chainrule.client.records import Record
 from chainrule.client.transport import Document
 from chainrule.contract.status import SweepStatus
 
@@ -127,7 +129,7 @@ def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> Non
     )
 
 
-def watch(server: Client, sweep: Document, *, visible: bool) -> Document:
+def watch(server: Client, sweep: Document, *, visible: bool) -> Record:
     """Wait until a sweep ends, with a live table if it is `visible`, and return the sweep."""
     if not visible:
         return server.sweeps.wait(sweep["id"])
@@ -147,7 +149,7 @@ def watch(server: Client, sweep: Document, *, visible: bool) -> Document:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _table(sweep: Document, trials: list[Document], rate: float | None) -> Group:
+def _table(sweep: Document, trials: Sequence[Document], rate: float | None) -> Group:
     states = "  ".join(f"{count} {state}" for state, count in sweep["trials"].items())
     head = Text.assemble(
         (sweep["name"], "bold"), "  ", views.status(sweep),
