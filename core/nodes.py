@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from chainrule.contract.status import JobStatus
@@ -210,6 +210,23 @@ def suspended(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> tupl
     counted = select(func.count(Worker.suspended_at), func.count()).where(*alive(alive_seconds))
     held, all_ = session.execute(counted).one()
     return int(held), int(all_)
+
+
+def worker_states(session: Session, *, alive_seconds: float = ALIVE_SECONDS) -> dict[str, int]:
+    """The number of live workers in each state: `claiming`, `draining`, `suspended`."""
+    suspended = Worker.suspended_at.is_not(None)
+    draining = Worker.draining_at.is_not(None) | Node.draining_at.is_not(None)
+    state = case((suspended, "suspended"), (draining, "draining"), else_="claiming")
+    live = (
+        select(state.label("state"))
+        .select_from(Worker)
+        .join(Node, Node.name == Worker.node)
+        .where(*alive(alive_seconds))
+        .subquery()
+    )
+    counted = select(live.c.state, func.count()).group_by(live.c.state)
+    present: dict[str, int] = dict(session.execute(counted).all())
+    return {name: present.get(name, 0) for name in ("claiming", "draining", "suspended")}
 
 
 def running_jobs(session: Session) -> int:

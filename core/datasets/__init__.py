@@ -13,6 +13,7 @@ from core.datasets.queries import (
     list_versions,
     resolve,
     summary,
+    total_bytes,
 )
 from core.datasets.quotas import Quota
 from core.datasets.registration import register

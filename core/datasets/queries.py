@@ -101,6 +101,12 @@ def list_versions(
     return list(session.scalars(statement))
 
 
+def total_bytes(session: Session) -> int:
+    """Return the bytes of all versions that are not erased and not requested to be."""
+    total = select(func.coalesce(func.sum(DatasetVersion.bytes), 0))
+    return int(session.scalar(total.where(DatasetVersion.erase_requested_at.is_(None))) or 0)
+
+
 def _summaries(session: Session, datasets: list[Dataset]) -> list[DatasetSummary]:
     """Return datasets with their latest versions and aliases, in two statements for all."""
     ids = [dataset.id for dataset in datasets]

@@ -72,7 +72,18 @@ from core.jobs.mirror.state import (
     unreserve_runs,
 )
 from core.jobs.points import PACKED, Point
-from core.jobs.queries import ALONE, Page, attempts, checkpoints, existing_jobs, get, list_jobs
+from core.jobs.queries import (
+    ALONE,
+    Page,
+    attempts,
+    checkpoint_bytes,
+    checkpoints,
+    ended_attempts,
+    existing_jobs,
+    get,
+    list_jobs,
+    status_counts,
+)
 from core.jobs.sources import check_source, erase_source, get_source, keep_source, source_of
 from core.jobs.spec_versions import (
     UNKNOWN_SPEC,

@@ -5,10 +5,11 @@ import binascii
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import JSON, ColumnElement, Select, literal, select, tuple_, type_coerce
+from sqlalchemy import JSON, ColumnElement, Select, func, literal, select, tuple_, type_coerce
 from sqlalchemy.orm import Session, lazyload
 
-from chainrule.contract.status import JobKind, JobStatus
+from chainrule.contract.status import AttemptStatus, JobKind, JobStatus
+from core.db.clock import later
 from core.db.tables import Attempt, Checkpoint, Dataset, DatasetVersion, Experiment, Job
 from core.db.types import Timestamp, from_milliseconds, to_milliseconds
 from core.errors import FieldError, InvalidError, existing
@@ -95,6 +96,35 @@ def list_jobs(  # noqa: PLR0913 - each is a filter
     jobs = list(session.scalars(statement))
     more = len(jobs) > limit
     return Page(jobs[:limit], _cursor(jobs[limit - 1]) if more else None)
+
+
+def status_counts(session: Session) -> dict[JobStatus, int]:
+    """The number of jobs in each status that any job has."""
+    counted = select(Job.status, func.count()).group_by(Job.status)
+    return dict(session.execute(counted).all())
+
+
+def ended_attempts(session: Session, seconds: float) -> dict[tuple[AttemptStatus, str], int]:
+    """How many attempts ended in the last `seconds`, by status and kind of cause.
+
+    The kind of attempts without a cause is empty.
+    """
+    kind = func.coalesce(type_coerce(Attempt.cause, JSON)["kind"].as_string(), "")
+    ended = (
+        select(Attempt.status, kind.label("kind"))
+        .where(Attempt.ended_at > later(-seconds))
+        .subquery()
+    )
+    counted = select(ended.c.status, ended.c.kind, func.count()).group_by(
+        ended.c.status, ended.c.kind
+    )
+    return {(status, cause): count for status, cause, count in session.execute(counted)}
+
+
+def checkpoint_bytes(session: Session) -> int:
+    """The bytes of all checkpoints in the store."""
+    total = select(func.coalesce(func.sum(Checkpoint.bytes), 0))
+    return int(session.scalar(total.where(Checkpoint.erased_at.is_(None))) or 0)
 
 
 def _versions(dataset: str) -> Select[int]:

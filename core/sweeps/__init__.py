@@ -27,6 +27,7 @@ from core.sweeps.queries import (
     get,
     list_sweeps,
     spec_of,
+    trial_counts,
     trials,
 )
 from core.sweeps.results import SweepResults, read_results, register_best

@@ -44,6 +44,12 @@ def any_runs(session: Session) -> bool:
     return session.execute(running).scalar_one()
 
 
+def trial_counts(session: Session) -> dict[str, int]:
+    """Return the number of trials of all sweeps, by status."""
+    counted = select(Trial.status, func.count()).group_by(Trial.status)
+    return dict(session.execute(counted).all())
+
+
 def spec_of(sweep: Sweep) -> SweepSpec:
     """Return the spec of a sweep with all edits applied."""
     return _parsed(json.dumps(sweep.spec))

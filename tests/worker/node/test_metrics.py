@@ -5,7 +5,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from chainrule.contract.status import JobStatus
+from chainrule.contract.status import AttemptStatus, JobStatus
+from core import jobs, nodes
 from core.db.session import transaction
 from core.db.tables import Job
 from tests.support import single
@@ -61,6 +62,47 @@ def test_the_scheduler_shows_how_the_rows_stand(engine: Engine) -> None:
     assert shown["chainrule_leases"] == 1
     assert shown["chainrule_mirror_chunks"] == 1
     assert shown["chainrule_scheduler_reaped_total"] == 0
+    assert shown["chainrule_jobsqueued"] == shown["chainrule_jobsrunning"] == 1
+    assert shown["chainrule_dataset_bytes"] > 0
+    assert shown["chainrule_checkpoint_bytes"] == 0
+    assert shown["chainrule_workersclaiming"] == shown["chainrule_suspended_workers"] == 0
+
+
+def test_attempts_are_counted_by_how_they_ended_and_why(engine: Engine) -> None:
+    first = claimed(engine)
+    with transaction(engine) as session:
+        end = jobs.End(JobStatus.FAILED, cause={"kind": "user_error", "message": "no"})
+        jobs.finish_all(session, {first.job_id: 1}, {first.job_id: end})
+    with transaction(engine) as session:
+        ended = jobs.ended_attempts(session, 3600)
+        assert jobs.ended_attempts(session, -3600) == {}
+    assert ended == {(AttemptStatus.FAILED, "user_error"): 1}
+    shown = samples(generate_latest(SchedulerMetrics(engine).registry).decode())
+    assert shown["chainrule_ended_attemptsuser_errorfailed"] == 1
+    assert shown["chainrule_jobsfailed"] == 1
+
+
+def test_live_workers_are_counted_by_state(engine: Engine) -> None:
+    with transaction(engine) as session:
+        for name, reason in {"a": None, "b": None, "c": "no space left"}.items():
+            nodes.heartbeat(
+                session,
+                node=name,
+                worker=name,
+                host="h",
+                pid=1,
+                slots=1,
+                queues=["cpu"],
+                versions={},
+                suspended_for=reason,
+            )
+        nodes.drain(session, "b")
+    with transaction(engine) as session:
+        states = nodes.worker_states(session)
+        nodes.stopped(session, "a")
+    assert states == {"claiming": 1, "draining": 1, "suspended": 1}
+    with transaction(engine) as session:
+        assert nodes.worker_states(session)["claiming"] == 0
 
 
 def test_a_worker_process_shows_what_its_slots_count(site: Site) -> None:
