@@ -1,7 +1,10 @@
 # One image for every process of Chainrule. The command chooses api, worker, scheduler or migrations.
 # Targets: `chainrule` (default) and `chainrule-gpu` (with CuPy and its CUDA libraries).
 
-FROM python:3.12-slim AS build
+# `make pin-images` sets it to a digest.
+ARG PYTHON_IMAGE=python:3.12-slim
+
+FROM ${PYTHON_IMAGE} AS build
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /build
 COPY requirements/bootstrap.lock requirements/runtime.lock requirements/
@@ -23,7 +26,7 @@ ARG VERSION=""
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
     /opt/installer/bin/uv pip install --no-deps --no-build-isolation ./chainrule .
 
-FROM python:3.12-slim AS base
+FROM ${PYTHON_IMAGE} AS base
 # The user owns the home folder, so a new named volume on it is writable.
 RUN groupadd --gid 10001 chainrule \
     && useradd --uid 10001 --gid 10001 --no-log-init \

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -101,6 +101,9 @@ chaos-sweeps: $(VENV)/dev.stamp ## sweeps of fifty trials under faults, each com
 
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)
 	@$(BIN)/python -m tests.deploy.cluster $(ARGS)
+
+pin-images: $(BIN)/uv ## write the digests of the base images to .env (needs docker, skopeo or crane)
+	@$(BIN)/python -m deploy.pin_images
 
 clean: ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build/docs benchmarks/results
