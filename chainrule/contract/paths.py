@@ -40,6 +40,22 @@ def missing(document: Any, steps: Steps) -> str | None:
     return None
 
 
+def values(document: Any, steps: Steps) -> list[Any]:
+    """Return the value at a path in a list, which is empty if there is none.
+
+    A text on the way is a member by its kind: `"adam"` has the field `kind`.
+    """
+    value = document
+    for step in steps:
+        fields = {"kind": value} if isinstance(value, str) else value
+        exists = isinstance(fields, dict) and step in fields
+        listed = isinstance(fields, list) and isinstance(step, int) and step < len(fields)
+        if not (exists or listed):
+            return []
+        value = fields[step]
+    return [value]
+
+
 def replaced(document: Any, values: dict[str, Any]) -> Any:
     """Return a copy of `document` with the value of each path in `values` replaced.
 

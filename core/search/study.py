@@ -6,7 +6,7 @@ is stored with them, so that the sampler continues as if it had never been inter
 
 import copy
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -38,7 +38,8 @@ _RUNG = "completed_rung_"
 class Search:
     """Search space by path, directions of the objectives, sampler and pruner.
 
-    `name` must differ between sweeps; `epochs` is the number of epochs of a complete trial.
+    `name` must differ between sweeps; `epochs` is the number of epochs of a complete trial. Of the
+    values that a sampler suggests, `active` returns those that have an effect.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Search:
     sampler: Sampler
     pruner: Pruner
     epochs: int = 1
+    active: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
     def points(self) -> int | None:
         """Return the number of points of the space; None if they cannot be counted."""
@@ -182,9 +184,8 @@ class Study:
                 study.enqueue_trial(_encoded(search, chosen[number]))
             trial = study.ask(dict(distributions))
             attributes = study._storage.get_trial_system_attrs(trial._trial_id)
-            suggestions.append(
-                Suggestion(number, _decoded(search, trial.params), _serializable(attributes))
-            )
+            values = search.active(_decoded(search, trial.params))
+            suggestions.append(Suggestion(number, values, _serializable(attributes)))
         return suggestions, save_state(study, sampler)
 
     def _shifted(self, record: TrialRecord) -> TrialRecord:

@@ -22,16 +22,20 @@ from core.search.samplers.tpe import Tpe
 from core.search.study import Search
 from core.spec.admission import reported, single_numbers
 from core.spec.base import Name, Spec
+from core.spec.conditions import meeting, place
 from core.spec.data import FoldCount, FoldSpec
 from core.spec.job import DIGITS, JobSpec
 
 FIXED = frozenset(
     {
-        "checkpoint", "data", "dataset", "description", "device", "experiment", "max_attempts",
+        "checkpoint", "dataset", "description", "device", "experiment", "max_attempts",
         "metrics", "name", "priority", "tags",
     }
 )  # fmt: skip
 """Fields that all trials of a sweep share, so that their results are comparable."""
+
+SEARCHED_DATA = ("augment", "features", "prepare", "standardize")
+"""The fields of `data` that may differ: the rows, their parts and the target may not."""
 
 EXAMPLE: dict[str, JsonValue] = {
     "name": "digits",
@@ -153,17 +157,35 @@ class SweepSpec(Spec):
             self.sampler,
             self.pruner,
             self.job.epochs,
+            self._active,
         )
+
+    def _active(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values that have an effect: without those whose `when` is not met."""
+        if not any(dimension.when for dimension in self.search_space.values()):
+            return values
+        return place(self.job.model_dump(mode="json"), self.search_space, values)[1]
 
     def at(self, values: dict[str, Any]) -> JobSpec:
         """Return the job at a point of the search space. Raises ValidationError."""
-        document = paths.replaced(self.job.model_dump(mode="json"), values)
+        document, _ = place(self.job.model_dump(mode="json"), self.search_space, values)
         validation = self.cross_validation
         if validation is not None and validation.group_by is not None:
             document["data"]["split"]["group_by"] = validation.group_by
         if validation is not None and validation.stratified is not None:
             document["data"]["stratify"] = validation.stratified
         return JobSpec.model_validate(document)
+
+    def probes(self) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+        """Yield the path and value of each bound and choice, and a point to try it at.
+
+        The point has the value alone, or with those that the condition of its dimension needs.
+        """
+        document = self.job.model_dump(mode="json")
+        for path, dimension in self.search_space.items():
+            needed = (meeting(document, self.search_space, path) or {}) if dimension.when else {}
+            for value in dimension.ends():
+                yield path, value, {**needed, path: value}
 
     @property
     def folds(self) -> int:
@@ -257,16 +279,43 @@ def _paths(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
         except ValueError as error:
             yield _error(str(error), "search_space", path)
             continue
-        missing = paths.missing(document, steps)
-        if steps[0] in FIXED:
-            yield _error(f"all trials share the job's {steps[0]}", "search_space", path)
+        conditional = bool(sweep.search_space[path].when)
+        missing = None if conditional else paths.missing(document, steps)
+        if (shared := _shared(steps)) is not None:
+            yield _error(f"all trials share the job's {shared}", "search_space", path)
         elif missing is not None:
             yield _error(f"not a field of the job: {missing}", "search_space", path)
+        elif conditional:
+            yield from _conditions(sweep, document, path)
         for other, name in previous.items():
             shorter = min(len(steps), len(other))
-            if steps[:shorter] == other[:shorter]:
+            if not conditional and steps[:shorter] == other[:shorter]:
                 yield _error(f"{path} and {name} overlap", "search_space", path)
-        previous[steps] = path
+        if not conditional:
+            previous[steps] = path
+
+
+def _shared(steps: paths.Steps) -> str | None:
+    """Return the field of a path that all trials share, or None."""
+    if steps[0] == "data" and (len(steps) == 1 or steps[1] not in SEARCHED_DATA):
+        return ".".join(map(str, steps[:2]))
+    return str(steps[0]) if steps[0] in FIXED else None
+
+
+def _conditions(sweep: SweepSpec, document: Any, path: str) -> Iterator[InitErrorDetails]:
+    """Errors of a `when` that cannot be read, or that no point of the space meets."""
+    if sweep.sampler.exhaustive:
+        message = f"{sweep.sampler.kind} would visit the same jobs several times: leave `when` out"
+        yield _error(message, "search_space", path)
+        return
+    try:
+        point = meeting(document, sweep.search_space, path)
+    except (ValueError, LookupError, TypeError) as error:
+        yield _error(f"`when` cannot be read: {error}", "search_space", path, "when")
+        return
+    if point is None:
+        message = "no value of the job or of the fields without `when` meets this condition"
+        yield _error(message, "search_space", path, "when")
 
 
 def _folds(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
@@ -292,13 +341,12 @@ def _folds(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
 
 def _values(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
     """Errors of bounds and choices, each tried alone, and of baselines outside the space."""
-    for path, dimension in sweep.search_space.items():
-        for value in dimension.ends():
-            try:
-                sweep.at({path: value})
-            except ValidationError as error:
-                reason = error.errors(include_url=False, include_context=False)[0]["msg"]
-                yield _error(f"{value!r} makes the job invalid: {reason}", "search_space", path)
+    for path, value, point in sweep.probes():
+        try:
+            sweep.at(point)
+        except ValidationError as error:
+            reason = error.errors(include_url=False, include_context=False)[0]["msg"]
+            yield _error(f"{value!r} makes the job invalid: {reason}", "search_space", path)
     for location, message in misplaced(sweep, sweep.baseline, "baseline"):
         yield _error(message, *location)
 

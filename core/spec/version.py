@@ -62,6 +62,8 @@ def _strip(value: Any, document: Any) -> int:
         value = value.layers
     if isinstance(value, tuple) and value and _structured(value[0]):
         return max(_strip(*pair) for pair in zip(value, document, strict=True))
+    if isinstance(value, dict):
+        return max((_strip(value[name], document[name]) for name in value), default=FIRST)
     if not _structured(value):
         return FIRST
     cls: Any = type(value)

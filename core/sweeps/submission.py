@@ -119,11 +119,10 @@ def check_on_data(spec: SweepSpec, version: DatasetVersion, max_weights_bytes: i
     )
     errors = _misfits(spec, {}, "job.", fit)
     if not errors:
-        for path, dimension in spec.search_space.items():
-            for value in dimension.ends():
-                for error in _misfits(spec, {path: value}, "", fit):
-                    message = f"{value!r} does not fit: {error.path}: {error.message}"
-                    errors.append(FieldError(f"search_space.{path}", message))
+        for path, value, point in spec.probes():
+            for error in _misfits(spec, point, "", fit):
+                message = f"{value!r} does not fit: {error.path}: {error.message}"
+                errors.append(FieldError(f"search_space.{path}", message))
     _raise_any(errors)
 
 

@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import JsonValue
 
 from core.family import Examples, member
-from core.search.dimension import Dimension
+from core.search.dimension import Dimension, same
 
 _PLAIN = str | int | float | bool | None
 
@@ -28,7 +28,7 @@ class Categorical(Dimension):
 
     def __post_init__(self) -> None:
         for index, choice in enumerate(self.choices):
-            if any(_same(choice, other) for other in self.choices[:index]):
+            if any(same(choice, other) for other in self.choices[:index]):
                 raise ValueError(f"{json.dumps(choice)} is among the choices twice")
 
     def distribution(self) -> BaseDistribution:
@@ -41,7 +41,7 @@ class Categorical(Dimension):
         return len(self.choices)
 
     def contains(self, value: Any) -> bool:
-        return any(_same(value, choice) for choice in self.choices)
+        return any(same(value, choice) for choice in self.choices)
 
     def to_optuna(self, value: Any) -> Any:
         # Optuna takes true for 1: if both are choices, they are encoded as text.
@@ -52,12 +52,3 @@ class Categorical(Dimension):
 
     def from_optuna(self, value: Any) -> Any:
         return next(choice for choice in self.choices if self.to_optuna(choice) == value)
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two JSON values are equal; true differs from 1, and 1 equals 1.0."""
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
-    return isinstance(a, bool) == isinstance(b, bool) and a == b

@@ -300,3 +300,36 @@ def test_judging_is_equal(pruner: Pruner) -> None:
         outcome: Outcome = "pruned" if verdict is not None else "finished"
         rows[number] = replace(record, outcome=outcome, objectives=[level])
         study.update([rows[number]])
+
+
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if not s.exhaustive], ids=repr)
+def test_points_without_inactive_values_do_not_depend_on_interruptions(sampler: Sampler) -> None:
+    def active(point: dict[str, Any]) -> dict[str, Any]:
+        return point if point["x"] > 0 else {"x": point["x"], "z": point["z"]}
+
+    s = replace(search(sampler), active=active)
+    study = Study(s, [])
+    state = None
+    for expected in sequence_of_active(s, 20):
+        (suggestion,), state = study.ask(1, state=state)
+        assert suggestion.values == expected
+        study.update([finished(suggestion)])
+
+
+def sequence_of_active(s: Search, count: int) -> list[dict[str, Any]]:
+    """The points of a sweep with conditions, each asked of a study that is built for it alone."""
+    records: list[TrialRecord] = []
+    state = None
+    while len(records) < count:
+        (suggestion,), state = ask(s, records, 1, state=state)
+        records.append(finished(suggestion))
+    return [dict(record.values) for record in records]
+
+
+def finished(suggestion: Suggestion) -> TrialRecord:
+    """The trial of a suggestion with a result."""
+    result = [value({"y": 0, **suggestion.values})]
+    attributes = json.loads(json.dumps(suggestion.attributes))
+    return TrialRecord(
+        suggestion.number, suggestion.values, "finished", result, attributes=attributes
+    )

@@ -10,6 +10,7 @@ from core.nn.layers.dense import Dense
 from core.nn.layers.elu import Elu
 from core.spec.job import DIGITS
 from core.spec.sweep import EXAMPLE, SweepSpec
+from core.spec.version import encode
 
 
 def refused(**changes: Any) -> dict[str, str]:
@@ -185,3 +186,91 @@ def test_folds_that_cannot_be_are_refused() -> None:
     without = job({"train": 0.9, "valid": 0, "test": 0.1})
     assert "objective/metric" in refused(job=without)
     SweepSpec.model_validate({**EXAMPLE, "job": without, "cross_validation": {}})
+
+
+CONDITIONAL: dict[str, Any] = {
+    "optimizer": {"kind": "categorical", "choices": ["sgd", {"kind": "adam"}]},
+    "optimizer.momentum": {
+        "kind": "float",
+        "low": 0.5,
+        "high": 0.9,
+        "when": {"optimizer.kind": "sgd"},
+    },
+    "optimizer.learning_rate": {
+        "kind": "float",
+        "low": 0.001,
+        "high": 0.1,
+        "when": {"optimizer.kind": ["sgd", "adam"]},
+    },
+}
+
+
+def test_a_field_is_searched_only_where_its_condition_is_met() -> None:
+    sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": CONDITIONAL})
+    values = {"optimizer.momentum": 0.7, "optimizer.learning_rate": 0.01}
+    sgd = sweep.at({**values, "optimizer": "sgd"}).optimizer
+    assert (sgd.kind, sgd.momentum, sgd.learning_rate) == ("sgd", 0.7, 0.01)  # type: ignore[attr-defined]
+    adam = {**values, "optimizer": {"kind": "adam"}}
+    assert sweep.at(adam).optimizer.kind == "adam"
+    assert sweep.at(adam).optimizer.learning_rate == 0.01
+    active = sweep.search("s").active(adam)
+    assert active == {"optimizer": {"kind": "adam"}, "optimizer.learning_rate": 0.01}
+    assert sweep.at(active) == sweep.at(adam)
+    assert SweepSpec.model_validate(sweep.model_dump(mode="json")) == sweep
+
+
+def test_conditions_are_written_only_where_there_are_some() -> None:
+    plain = encode(SweepSpec.model_validate(EXAMPLE))
+    assert "when" not in plain.document["search_space"]["optimizer.learning_rate"]
+    assert plain.version == 1
+    given = encode(SweepSpec.model_validate({**EXAMPLE, "search_space": CONDITIONAL}))
+    assert given.document["search_space"]["optimizer.momentum"]["when"]
+    assert given.version == 2
+
+
+@pytest.mark.parametrize(
+    ("when", "place", "said"),
+    [
+        ({"optimizer.kind": "lion"}, "/when", "no value of the job"),
+        ({"network[9].kind": "relu"}, "/when", "no value of the job"),
+        ({"network[": "relu"}, "/when", "is not a path"),
+    ],
+)
+def test_a_condition_that_is_never_met_is_refused(
+    when: dict[str, Any], place: str, said: str
+) -> None:
+    space = {
+        **CONDITIONAL,
+        "optimizer.momentum": {**CONDITIONAL["optimizer.momentum"], "when": when},
+    }
+    assert said in refused(search_space=space)[f"search_space/optimizer.momentum{place}"]
+
+
+def test_a_sampler_that_visits_each_point_takes_no_conditions() -> None:
+    space = {
+        name: {**dimension, "step": 0.1} if name.endswith("momentum") else dimension
+        for name, dimension in list(CONDITIONAL.items())[:2]
+    }
+    found = refused(search_space=space, sampler={"kind": "grid"})
+    assert "several times" in found["search_space/optimizer.momentum"]
+
+
+def test_preparation_is_searched_and_rows_are_not() -> None:
+    steps = [[], [{"kind": "min_max"}]]
+    space = {
+        "data.standardize": {"kind": "categorical", "choices": [True, False]},
+        "data.prepare": {"kind": "categorical", "choices": steps},
+    }
+    sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": space})
+    job = sweep.at({"data.standardize": False, "data.prepare": steps[1]})
+    assert (job.data.standardize, job.data.prepare[0].kind) == (False, "min_max")
+    for path in (
+        "data",
+        "data.target",
+        "data.split.train",
+        "data.query",
+        "data.standardize_target",
+    ):
+        found = refused(search_space={path: {"kind": "categorical", "choices": [1]}})
+        shared = ".".join(path.split(".")[:2])
+        assert found[f"search_space/{path}"] == f"all trials share the job's {shared}"

@@ -257,3 +257,39 @@ def test_values_that_fit_alone_but_not_together_fail_their_trial(engine: Engine)
     assert [t.point for t in failed] == [{"optimizer.nesterov": True, "optimizer.momentum": 0.0}]
     assert "momentum" in (failed[0].cause or {})["message"]
     assert do(engine, sweeps.get, sweep_id).status is SweepStatus.FINISHED
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "quasi_random"])
+def test_trials_have_conditional_fields_only_where_the_condition_is_met(
+    engine: Engine, sampler: str
+) -> None:
+    space = {
+        "optimizer": {"kind": "categorical", "choices": ["sgd", "adam"]},
+        "optimizer.momentum": {
+            "kind": "float",
+            "low": 0.5,
+            "high": 0.9,
+            "when": {"optimizer.kind": "sgd"},
+        },
+    }
+    sweep_id = started(
+        engine,
+        n_trials=16,
+        max_parallel=4,
+        search_space=space,
+        sampler={"kind": sampler, "seed": 3},
+    )
+    rounds(engine, sweep_id)
+    kinds = set()
+    for trial, job in table(engine, sweep_id):
+        optimizer = job.spec["optimizer"]
+        kinds.add(optimizer["kind"])
+        assert optimizer["kind"] == trial.point["optimizer"]
+        if optimizer["kind"] == "sgd":
+            assert 0.5 <= optimizer["momentum"] <= 0.9
+            assert trial.point["optimizer.momentum"] == optimizer["momentum"]
+        else:
+            assert set(trial.point) == {"optimizer"}
+    assert kinds == {"sgd", "adam"}
+    with reading(engine) as session:
+        assert sweeps.get(session, sweep_id).status is SweepStatus.FINISHED
