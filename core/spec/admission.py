@@ -197,8 +197,8 @@ def _preparation(
         if feature.text and feature.name not in unnamed:
             yield FieldError(
                 "data.features",
-                f"column {feature.name!r} holds text: encode it with a one_hot, ordinal, hashing "
-                "or date step in data.prepare, or set data.features without it",
+                f"column {feature.name!r} holds text: encode it with a one_hot, ordinal, hashing, "
+                "date or bag_of_words step in data.prepare, or set data.features without it",
             )
 
 

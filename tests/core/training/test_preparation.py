@@ -215,3 +215,21 @@ def test_a_column_that_float32_holds_is_standardized_as_ever() -> None:
     np.testing.assert_array_equal(plain.train.x, learned.apply(x[plain.train.numbers]))
     alone, _ = from_table(spec([]), table)
     np.testing.assert_array_equal(alone.train.x[:, 1], plain.train.x[:, 1])
+
+
+def test_short_texts_are_learned_from(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    neutral = ["screen", "battery", "phone", "price", "box"]
+    labels = [("good", "bad")[n] for n in rng.integers(0, 2, 200)]
+    opinions = {"good": ["great", "fine"], "bad": ["poor", "broken"]}
+    texts = [
+        " ".join([*rng.choice(neutral, 3), str(rng.choice(opinions[label]))]) for label in labels
+    ]
+    path = write(pa.table({"text": texts, "label": labels}), tmp_path / "texts.arrow")
+    job = spec([{"kind": "bag_of_words", "columns": ["text"], "words": 20}])
+    admission.check(job, describe(path), 2**30)
+    ended = next(e for e in train(job, path, tmp_path) if isinstance(e, TrainingEnded))
+    assert ended.metrics["test/accuracy"] == 1.0
+    model = TrainedModel.load(tmp_path / "model.safetensors")
+    rows = [{"text": "a BROKEN box"}, {"text": "great, really"}]
+    assert model.predict(rows) == ["bad", "good"]
