@@ -7,7 +7,8 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -22,6 +23,7 @@ KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*"
 MAX_KEY = 900
 BLOCK_BYTES = 2**20
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CREATE_TRIES = 5
 _NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
 # A store that does not answer must soon be an error, so that no worker hangs.
 S3_DEFAULTS: dict[str, Any] = {
@@ -32,6 +34,14 @@ S3_DEFAULTS: dict[str, Any] = {
         "retries": {"max_attempts": 3, "mode": "standard"},
     },
 }
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in a store: its key and its size in bytes."""
+
+    key: str
+    bytes: int
 
 
 def open_store(url: str, options: Mapping[str, Any] | None = None) -> "Store":
@@ -171,6 +181,8 @@ class Store:
                 self._files.rm_file(path)
         except NotFoundError:
             return
+        if self._folder is not None:
+            _remove_empty(Path(path).parent, Path(self._root))
 
     def keys(self, prefix: str = "") -> list[str]:
         """All keys under the folder `prefix`, in order, without unfinished writes."""
@@ -180,6 +192,29 @@ class Store:
         start = len(self._root) + 1
         keys = (str(path)[start:] for path in paths)
         return sorted(key for key in keys if KEY.fullmatch(key))
+
+    def files(self, folder: str) -> Iterator[StoredFile]:
+        """The files under the folder `folder`, in any order, without unfinished writes.
+
+        They are listed while the caller iterates, so that many files need little memory.
+        """
+        path = self._path(folder)
+        start = len(self._root) + 1
+        for name, size in self._listed(folder, path):
+            if KEY.fullmatch(key := name[start:]):
+                yield StoredFile(key, size)
+
+    def _listed(self, folder: str, path: str) -> Iterator[tuple[str, int]]:
+        """Path and size of the files under `path`."""
+        if self._folder is not None:
+            yield from _listed_local(folder, path)
+            return
+        # Parts of a listing take less memory; keys below a folder begin with hexadecimal digits.
+        s3 = "s3" in self._files.protocol
+        for options in ({"prefix": f"{number:02x}"} for number in range(256)) if s3 else ({},):
+            with _asked(folder):
+                entries = self._files.find(path, detail=True, **options)
+            yield from ((str(name), int(entry["size"])) for name, entry in entries.items())
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -275,6 +310,37 @@ def _asked(
         folder.used(Path(path))
 
 
+def _created(path: Path) -> BinaryIO:
+    """A new file, and the folders above it, which another process may remove while empty."""
+    for _ in range(_CREATE_TRIES - 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("xb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it up to a folder directly below `root`, while empty."""
+    while folder.parent != root and root in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _listed_local(name: str, folder: str) -> Iterator[tuple[str, int]]:
+    """Path and size of the files under a folder on a disk; of none if it does not exist."""
+    with _asked(name), suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _listed_local(name, entry.path)
+            else:
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    yield entry.path, entry.stat().st_size
+
+
 def _put_local(source: Path, target: Path) -> None:
     """Copy a file atomically and durably."""
     with source.open("rb") as file, _whole(target) as copy:
@@ -284,11 +350,10 @@ def _put_local(source: Path, target: Path) -> None:
 @contextmanager
 def _whole(target: Path) -> Iterator[BinaryIO]:
     """A new file that replaces `target` when it is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Keys never begin with a dot, so this name is not a key.
     partial = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex}")
     try:
-        with partial.open("xb") as file:
+        with _created(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

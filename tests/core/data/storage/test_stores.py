@@ -53,6 +53,44 @@ def test_keys_are_listed_by_folder(store: Store) -> None:
     assert store.keys("nothing") == []
 
 
+def test_files_are_listed_with_their_sizes(store: Store) -> None:
+    for key in ("models/ab/1/x", "models/cd/1/y", "other/ab"):
+        store.put_bytes(b"12", key)
+    assert {(file.key, file.bytes) for file in store.files("models")} == {
+        ("models/ab/1/x", 2),
+        ("models/cd/1/y", 2),
+    }
+    assert list(store.files("nothing")) == []
+
+
+def test_no_empty_folders_are_left(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path / 'store'}")
+    for key in ("models/ab/1/x", "models/ab/2/x", "models/cd/1/x"):
+        store.put_bytes(b"12", key)
+    store.delete("models/ab/1/x")
+    store.delete("models/cd/1/x")
+    paths = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert paths == {"store", "store/models", "store/models/ab", "store/models/ab/2",
+                     "store/models/ab/2/x"}  # fmt: skip
+
+
+def test_a_folder_that_vanishes_before_a_write_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another process deletes the last file in it."""
+    store, created = open_store(f"file://{tmp_path}"), Path.mkdir
+
+    def vanishing(path: Path, *given: object, **named: object) -> None:
+        created(path, *given, **named)  # type: ignore[arg-type]
+        if path.name == "ab" and path.exists():
+            monkeypatch.undo()
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", vanishing)
+    store.put_bytes(b"12", "models/ab/x")
+    assert store.get_bytes("models/ab/x") == b"12"
+
+
 def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
     for asked in (store.size, store.get_bytes):
         with pytest.raises(NotFoundError, match="nothing/here"):
