@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api import readiness, routes
+from api import readiness, retention, routes
 from api.auth import Authentication, Guesses
 from api.context import Context
 from api.http import documentation, openapi, problems
@@ -22,7 +22,6 @@ from api.http.csrf import LOOPBACK, SameOrigin
 from api.http.methods import Methods
 from api.http.middleware import ResponseGuard
 from api.metrics import Instruments
-from api.upload.body import remove_stale
 from api.wakeups import PUBLISH_SECONDS, WakeUps
 from core.data.storage import origins
 from core.data.storage.cache import Cache
@@ -34,6 +33,7 @@ from core.db.session import reading
 from core.errors import ChainruleError
 from core.models import Models
 from core.queue import make_celery
+from core.retention import Retention
 from core.settings import Settings
 
 MAX_BODY_BYTES = 256 * 2**10
@@ -138,7 +138,6 @@ def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
-    remove_stale(context.uploads)
     purging = asyncio.create_task(_purge(context))
     yield
     context.closing.set()
@@ -149,9 +148,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _purge(context: Context) -> None:
-    """Remove erased dataset versions from this server's cache, periodically."""
+    """Remove erased dataset versions from this server's cache, and old uploads, periodically."""
+    uploads = Retention(context.storage, retention.own(context, context.kept_days))
 
     def once() -> None:
+        with suppress(ChainruleError, OSError):
+            uploads.advance()
         with suppress(ChainruleError), reading(context.engine) as session:
             purge(context.cache, erased_digests(session))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select, update
@@ -233,13 +232,3 @@ def running_jobs(session: Session) -> int:
     """The number of running jobs on all nodes."""
     statement = select(func.count()).where(Job.status == JobStatus.RUNNING)
     return session.execute(statement).scalar_one()
-
-
-def forget_workers(session: Session, *, before: datetime) -> int:
-    """Delete the rows of workers without a heartbeat since `before`; how many."""
-    statement = select(Worker).where(Worker.heartbeat_at < before)
-    rows = list(session.scalars(statement))
-    for row in rows:
-        session.delete(row)
-    session.flush()
-    return len(rows)

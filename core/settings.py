@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,7 +11,15 @@ from chainrule.contract.tokens import weakness
 
 MIN_TOKEN = 16
 """Characters of the secret of workers that share chunks on one machine."""
+MOST_DAYS = 36_500
+"""Days of the longest retention."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _days(default: float, what: str, since: str = "after the end of the job") -> Any:
+    """A setting of retention: for how many days `what` is kept."""
+    text = f"days for which {what} are kept {since}; 0: for ever"
+    return Field(default, ge=0, le=MOST_DAYS, allow_inf_nan=False, description=text)
 
 
 class Settings(BaseSettings):
@@ -141,6 +149,21 @@ class Settings(BaseSettings):
     runner_memory_bytes: int = Field(
         0, ge=0, description="limit for the address space of a runner; 0: none"
     )
+    keep_events_days: float = _days(90, "events of jobs")
+    keep_logs_days: float = _days(30, "logs of jobs")
+    keep_metrics_days: float = _days(
+        90, "points of curves of jobs; at least 1,000 of each curve are kept for ever"
+    )
+    keep_checkpoints_days: float = _days(7, "checkpoints of jobs")
+    keep_models_days: float = _days(0, "models of jobs, unless they are registered")
+    keep_predictions_days: float = _days(0, "prediction files of jobs")
+    keep_orphans_days: float = _days(7, "files of jobs that no row names", "after the job ended")
+    keep_idempotency_keys_days: float = _days(7, "idempotency keys", "after their first use")
+    keep_deliveries_days: float = _days(30, "messages to webhooks", "after their creation")
+    keep_sources_days: float = _days(7, "source code that no job names", "after it was sent")
+    keep_uploads_days: float = _days(7, "uploads in parts", "after the last part was received")
+    keep_workers_days: float = _days(7, "rows of workers", "after the last heartbeat")
+
     webhooks_allow_private: bool = Field(
         False, description="allow webhooks to this machine and its private networks"
     )

@@ -67,7 +67,7 @@ def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
 
     def make(session: Session) -> tables.Job:
         data = dataset_version(session, spec.dataset)
-        jobs.check_source(session, spec.source, "source")
+        jobs.use_source(session, spec.source, "source")
         schema = DatasetSchema.model_validate(data.schema)
         warnings = stored_warnings(data.warnings)
         return jobs.submit(

@@ -33,10 +33,11 @@ def begin_sweep(spec: Exact[SweepSpec], submission: Submitting) -> Sweep:
     settings = submission.here.settings
 
     def make(session: Session) -> tables.Sweep:
+        jobs.use_source(session, spec.job.source, "job.source")
         return sweeps.start(
             session,
             spec,
-            _version(session, spec),
+            dataset_version(session, spec.job.dataset, "job.dataset"),
             owner=submission.owner,
             max_weights_bytes=settings.max_weights_bytes,
             max_attempts=settings.max_attempts,
@@ -54,14 +55,11 @@ def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> Forecast:
     synthetic rows.
     """
     with reading(here.engine) as session:
+        jobs.check_source(session, spec.job.source, "job.source")
+        version = dataset_version(session, spec.job.dataset, "job.dataset")
         limit = here.settings.max_weights_bytes
-        estimate = sweeps.forecast(session, spec, _version(session, spec), max_weights_bytes=limit)
+        estimate = sweeps.forecast(session, spec, version, max_weights_bytes=limit)
     return Forecast(**asdict(estimate))
-
-
-def _version(session: Session, spec: SweepSpec) -> tables.DatasetVersion:
-    jobs.check_source(session, spec.job.source, "job.source")
-    return dataset_version(session, spec.job.dataset, "job.dataset")
 
 
 @router.get("", responses=problems(422))

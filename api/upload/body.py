@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import Message
@@ -17,7 +16,6 @@ from core.errors import TooLargeError, UnavailableError
 
 IDLE_SECONDS = 30.0
 BUFFER_BYTES = 2**20
-_STALE_SECONDS = 24 * 3600
 
 
 @asynccontextmanager
@@ -41,15 +39,6 @@ def filename(request: Request) -> str:
     message = Message()
     message["content-disposition"] = request.headers.get("content-disposition", "")
     return PurePath(message.get_filename() or "").name
-
-
-def remove_stale(folder: Path) -> None:
-    """Delete uploads of killed processes that are more than a day old."""
-    for upload in folder.glob("upload-*"):
-        if time.time() - upload.stat().st_mtime > _STALE_SECONDS:
-            for file in upload.iterdir():
-                file.unlink(missing_ok=True)
-            upload.rmdir()
 
 
 def _declared(request: Request) -> int:

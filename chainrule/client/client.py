@@ -81,8 +81,24 @@ class Client:
         return self._transport.items("/v1/experiments")
 
     def collect_garbage(self, rules: Mapping[str, Any]) -> Record:
-        """Erase files by the `rules` of `POST /v1/retention`; with `dry_run` only list them."""
-        return self._transport.post("/v1/retention", dict(rules))
+        """Erase old data by the `rules` of `POST /v1/retention`; with `dry_run` only list it.
+
+        The request is repeated until nothing is left to erase; `items` are those of the first.
+        """
+        report = self._transport.post("/v1/retention", dict(rules))
+        more = report["more"]
+        while more:
+            page = self._transport.post("/v1/retention", dict(rules))
+            freed = {part["kind"]: part for part in page["kinds"]}
+            done = {part["kind"]: part for part in report["kinds"]}
+            report["kinds"] = [_sum(done.get(kind), freed.get(kind)) for kind in done | freed]
+            report["bytes"] += page["bytes"]
+            more = page["more"]
+        return Record(report | {"more": False})
+
+    def storage(self) -> Record:
+        """Return what takes the space on the server, how long it is kept, and what is overdue."""
+        return self._transport.get("/v1/storage")
 
     def rebuild_mlflow(self) -> Record:
         """Send all jobs and sweeps to MLflow again. Returns their numbers, `jobs` and `sweeps`."""
@@ -102,3 +118,11 @@ class Client:
     def ready(self) -> Record:
         """Return the state of the server's dependencies. Raises ProblemError (503) if not ready."""
         return self._transport.get("/readyz")
+
+
+def _sum(first: Record | None, second: Record | None) -> Record:
+    """What two requests erased of one kind; one of them may not have come to it."""
+    if first is None or second is None:
+        return Record(first or second or {})
+    counts = {name: first[name] + second[name] for name in ("rows", "files", "bytes")}
+    return Record(first | counts)

@@ -84,7 +84,14 @@ from core.jobs.queries import (
     list_jobs,
     status_counts,
 )
-from core.jobs.sources import check_source, erase_source, get_source, keep_source, source_of
+from core.jobs.sources import (
+    check_source,
+    erase_source,
+    get_source,
+    keep_source,
+    source_of,
+    use_source,
+)
 from core.jobs.spec_versions import (
     UNKNOWN_SPEC,
     UnknownSpecError,

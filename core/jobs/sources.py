@@ -1,6 +1,6 @@
 """The source code that jobs were submitted from: stored once, and referenced by their specs."""
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import now
@@ -28,7 +28,14 @@ def keep_source(session: Session, spec: SourceSpec, *, owner: str) -> Source:
         "dirty": spec.dirty,
         "document": spec.model_dump(mode="json"),
     }
-    session.execute(upsert(session, Source).values(**values).on_conflict_do_nothing())
+    statement = upsert(session, Source).values(**values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Source.digest],
+            set_={"sent_at": now()},
+            where=Source.used_at.is_(None),
+        )
+    )
     return get_source(session, spec.digest)
 
 
@@ -62,5 +69,21 @@ def source_of(session: Session, job: Job) -> Source | None:
 def check_source(session: Session, digest: str | None, path: str) -> None:
     """Raise InvalidError, naming the field `path`, when a spec names an unknown source."""
     if digest is not None and session.get(Source, digest) is None:
-        message = "nobody sent this source; POST it to /v1/sources first"
-        raise InvalidError.of(FieldError(path, message))
+        raise _unknown(path)
+
+
+def use_source(session: Session, digest: str | None, path: str) -> None:
+    """Keep the source of this digest, which a new job or sweep names; raise as `check_source`."""
+    used = select(Source.used_at).where(Source.digest == digest)
+    if digest is None or session.scalar(used) is not None:
+        return
+    # From now on it is kept, unless it is deleted at this moment.
+    statement = update(Source).where(Source.digest == digest).values(used_at=now())
+    if not session.execute(statement.returning(Source.digest)).all():
+        raise _unknown(path)
+
+
+def _unknown(path: str) -> InvalidError:
+    return InvalidError.of(
+        FieldError(path, "nobody sent this source; POST it to /v1/sources first")
+    )

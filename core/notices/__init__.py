@@ -5,7 +5,7 @@ they are delivered.
 """
 
 from core.notices.delivery import Outcome, send
-from core.notices.outbox import ClaimedMessage, claim, delete_old, due, record
+from core.notices.outbox import ClaimedMessage, claim, due, record
 from core.notices.publication import EVENTS, Event, announce, announce_sweep_end
 from core.notices.webhooks import (
     MOST_WEBHOOKS,

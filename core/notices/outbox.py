@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db.clock import later, now
@@ -17,7 +17,6 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 6 * 3600.0
 
 _CLAIM_SECONDS = 60.0
-_RETENTION_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -105,17 +104,6 @@ def record(
         # A replay resets the attempts: then this outcome is ignored.
         .where(Delivery.id == message.delivery_id, Delivery.attempts == message.attempt)
         .values(**changes)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def delete_old(session: Session) -> None:
-    """Delete messages that ended a week ago, and those of webhooks that were removed."""
-    gone = Delivery.webhook_id.not_in(select(Webhook.id))
-    old = Delivery.created_at < later(-_RETENTION_DAYS * 86_400)
-    session.execute(
-        delete(Delivery)
-        .where(or_(gone, old & Delivery.next_attempt_at.is_(None)))
         .execution_options(synchronize_session=False)
     )
 

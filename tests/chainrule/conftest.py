@@ -11,6 +11,7 @@ from api.app import create_app
 from chainrule.cli.commands import fit, specs
 from chainrule.cli.commands.jobs import jobs
 from chainrule.cli.commands.models import models
+from chainrule.cli.commands.server import gc
 from chainrule.client import Client
 from core.data.ingest.parser import ParsedDataset
 from core.settings import Settings
@@ -57,7 +58,7 @@ def app_http(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def server(app_http: Http, monkeypatch: pytest.MonkeyPatch) -> Http:
     """An app that the commands talk to; the jobs of `fit` end at once."""
-    for module, result in ((specs, None), (jobs, None), (models, None), (fit, RESULT)):
+    for module, result in ((specs, None), (jobs, None), (models, None), (gc, None), (fit, RESULT)):
         bridge = Bridge(app_http, result)
         monkeypatch.setattr(module, "client", lambda *_, bridge=bridge, **__: _client(bridge))
     return app_http

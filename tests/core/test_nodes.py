@@ -1,6 +1,5 @@
 """Nodes: who is there, what they can do, and who is to drain."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,14 +127,6 @@ def test_an_unknown_node_is_not_found(engine: Engine) -> None:
     for use_case in (nodes.get_node, nodes.drain):
         with pytest.raises(NotFoundError):
             do(engine, use_case, "nobody")
-
-
-def test_workers_long_gone_are_forgotten(engine: Engine) -> None:
-    beat(engine, "a")
-    beat(engine, "b")
-    age(engine, "a", 7200)
-    assert do(engine, nodes.forget_workers, before=datetime.now(UTC) - timedelta(hours=1)) == 1
-    assert [worker.id for worker in do(engine, nodes.get_node, "n1").workers] == ["b"]
 
 
 def test_a_worker_that_stopped_claiming_says_since_when_and_why(engine: Engine) -> None:

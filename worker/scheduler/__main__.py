@@ -7,18 +7,18 @@ import signal
 import socket
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
 
 import structlog
 from celery import Celery
 from sqlalchemy import Engine
 
-from core import datasets, jobs, nodes, notices, sweeps
+from core import datasets, jobs, nodes, sweeps
 from core.data.storage.stores import open_store
 from core.db.engine import make_engine
-from core.db.session import reading, transaction
+from core.db.session import reading
 from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, notify
+from core.retention import Freed, Retention, Storage, kept_days, policies
 from core.settings import Settings
 from core.spec.version import SPEC_VERSION
 from worker.mlflow.jobs import JobMirror
@@ -43,8 +43,7 @@ _SWEEP_SECONDS = 0.25
 _WEBHOOK_SECONDS = 1.0
 _RECONCILE_SECONDS = 60.0
 _ERASE_SECONDS = 2.0
-_FORGET_SECONDS = 600.0
-_FORGET_AFTER = timedelta(days=7)
+_RETENTION_SECONDS = 1.0
 _END_SECONDS = 5.0
 _PULSE_SECONDS = 5.0
 _STUCK_SECONDS = 120.0
@@ -73,6 +72,11 @@ class Scheduler:
         self._store_scrub = StoreScrub(
             self._engine, self._store, self._metrics, settings.scrub_bytes_per_second
         )
+        self._retention = Retention(
+            Storage(self._engine, self._store, mirrored_only=bool(settings.mlflow_url)),
+            policies(kept_days(settings)),
+            self._report_freed,
+        )
         self._loops = [
             Loop("dispatch", settings.dispatch_seconds, self.dispatch),
             Loop("reap", settings.reap_seconds, self.reap),
@@ -84,7 +88,7 @@ class Scheduler:
             ),
             Loop("erase", _ERASE_SECONDS, self.erase),
             Loop("webhooks", _WEBHOOK_SECONDS, self._webhooks.look),
-            Loop("forget", _FORGET_SECONDS, self.forget),
+            Loop("retention", _RETENTION_SECONDS, self._retention.advance),
             *self._store_scrub.loops(),
         ]
         if settings.mlflow_url:
@@ -195,11 +199,12 @@ class Scheduler:
             if datasets.erase(self._engine, self._store, version_id):
                 log.info("a dataset version was erased", version_id=version_id)
 
-    def forget(self) -> None:
-        """Delete old rows of workers and messages. Raises UnavailableError."""
-        with transaction(self._engine) as session:
-            nodes.forget_workers(session, before=datetime.now(UTC) - _FORGET_AFTER)
-            notices.delete_old(session)
+    def _report_freed(self, kind: str, freed: Freed) -> None:
+        """Log and count what a pass of a retention policy deleted."""
+        self._metrics.freed.labels(kind).inc(freed.bytes)
+        log.info(
+            "old data was deleted", kind=kind, rows=freed.rows, files=freed.files, bytes=freed.bytes
+        )
 
 
 def main() -> int:

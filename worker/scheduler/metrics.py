@@ -27,6 +27,12 @@ class SchedulerMetrics:
             "objects of the store that are damaged",
             registry=self.registry,
         )
+        self.freed = Counter(
+            "chainrule_retention_freed_bytes",
+            "bytes that retention deleted, of database rows an estimate",
+            ["kind"],
+            registry=self.registry,
+        )
         self.registry.register(DatabaseGauges(engine))
 
     def serve(self, host: str, port: int) -> None:

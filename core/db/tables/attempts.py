@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, true
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text, true
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chainrule.contract.status import AttemptStatus
 from core.db.tables.base import Base, Big, Created, Key, one_of
+
+_KEPT = text("erased_at IS NULL")
 
 
 class Attempt(Base):
@@ -53,7 +55,10 @@ class Checkpoint(Base):
     """
 
     __tablename__ = "checkpoints"
-    __table_args__ = (Unique("job_id", "attempt", "step"),)
+    __table_args__ = (
+        Unique("job_id", "attempt", "step"),
+        Index("ix_checkpoints_kept", "created_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+    )
 
     id: Mapped[Key] = mapped_column(primary_key=True)
     job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))

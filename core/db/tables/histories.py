@@ -49,7 +49,11 @@ class JobEvent(Base):
     """An event of a job: its `kind`, the new `status`, the `actor` and the reason."""
 
     __tablename__ = "job_events"
-    __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index(None, "job_id", "id"),
+        Index(None, "at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(_Increasing, primary_key=True, autoincrement=True)
     job_id: Mapped[Key] = mapped_column(ForeignKey("jobs.id"))
@@ -71,6 +75,7 @@ class LogLine(Base):
     __table_args__ = (
         Unique("job_id", "attempt", "number"),
         Index(None, "job_id", "id"),
+        Index(None, "at"),
         {"sqlite_autoincrement": True},
     )
 

@@ -15,6 +15,7 @@ from core.db.types import Timestamp
 
 _QUEUED = text("status = 'queued'")
 _RUNNING = text("status = 'running'")
+_DETAILED = text("finished_at IS NOT NULL AND thinned_at IS NULL")
 _UNMIRRORED = text(
     "(mlflow_run_id IS NOT NULL OR finished_at IS NOT NULL OR mirrored_status IS NOT NULL)"
     " AND (mirrored_status IS NULL OR mirrored_status <> status)"
@@ -30,9 +31,9 @@ class Job(Base):
     `priority` start first. `infra_failures` counts the attempts lost since the checkpoint last
     advanced. `progress` has epoch, step, last and best metrics; `result` has weights_digest, model
     key, metrics and reason; `cause` explains a failure. Jobs with equal `stack_key` may be trained
-    as a stack. Workers need at least `spec_version` to read the spec. `mirrored_status` is the
-    last status that MLflow confirmed, or `begun` while a run may exist that `mlflow_run_id` does
-    not name.
+    as a stack. Workers need at least `spec_version` to read the spec. Since
+    `thinned_at` the curves are known to be short. `mirrored_status` is the last status that MLflow
+    confirmed, or `begun` while a run may exist that `mlflow_run_id` does not name.
     """
 
     __tablename__ = "jobs"
@@ -53,6 +54,8 @@ class Job(Base):
         Index("ix_jobs_leased", "lease_until", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
         Index("ix_jobs_unmirrored", "created_at",
               sqlite_where=_UNMIRRORED, postgresql_where=_UNMIRRORED),
+        Index("ix_jobs_detailed", "finished_at",
+              sqlite_where=_DETAILED, postgresql_where=_DETAILED),
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at", "id"),
         Index(None, "experiment_id", "created_at", "id"),
@@ -103,6 +106,8 @@ class Job(Base):
     created_at: Mapped[Created]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    thinned_at: Mapped[datetime | None]
 
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirrored_status: Mapped[str | None] = mapped_column(String(16))

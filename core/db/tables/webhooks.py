@@ -39,6 +39,7 @@ class Delivery(Base):
         Index("ix_webhook_deliveries_due", "next_attempt_at",
               sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index(None, "webhook_id", "id"),
+        Index(None, "created_at"),
         {"sqlite_autoincrement": True},
     )  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 import gzip
 import io
-import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -203,15 +201,6 @@ def test_an_upload_that_stops_is_given_up(
 
     assert_problem(empty.post("/v1/datasets/slow/versions", content=body()), 408)
     assert left_over(settings) == []
-
-
-def test_leftovers_of_a_killed_process_are_swept_when_they_are_old(tmp_path: Path) -> None:
-    for name, age in (("upload-old", 90_000), ("upload-new", 10)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "body").write_bytes(b"x")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    uploads.remove_stale(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["upload-new"]
 
 
 def test_parse_options_and_warnings_are_kept_with_a_version(everywhere: Http) -> None:

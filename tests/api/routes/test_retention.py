@@ -1,11 +1,14 @@
 """Retention: old checkpoints and nameless models go, what has a name stays."""
 
+import os
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from chainrule.contract.status import JobStatus
 from core import jobs
+from core.data.storage.locks import attempted
 from core.db.session import transaction
 from tests.support import single
 from tests.support.api_cases import Http, assert_problem
@@ -93,3 +96,53 @@ def test_curves_of_old_jobs_keep_their_outline(everywhere: Http) -> None:
     steps = found["step"].tolist()
     assert steps == sorted(steps)
     assert {0, 777, 2999} <= set(steps)
+
+
+def test_files_that_no_row_names_go(everywhere: Http, pets_model: Path) -> None:
+    """Attempts that were lost while they wrote leave them."""
+    http, store = everywhere, everywhere.app.state.context.store
+    ended, running = http.finished(pets_model), http.submitted()["id"]
+    http.claimed(running)
+    names = ("checkpoints/{}/1/7-left", "models/{}/2/model.safetensors", "predictions/{}/2/left")
+    for job_id in (ended, running):
+        for name in names:
+            store.put_bytes(b"bytes", name.format(job_id))
+    assert collected(http, models_days=None, dry_run=False) == []
+    assert collected(http, models_days=None, orphans_days=0) == [("orphan", ended)] * 3
+    assert collected(http, models_days=None, orphans_days=0, dry_run=False)
+    assert not any(store.exists(name.format(ended)) for name in names)
+    assert all(store.exists(name.format(running)) for name in names)
+    assert store.exists(f"models/{ended}/1/model.safetensors")
+    assert collected(http, models_days=None, orphans_days=0) == []
+
+
+def test_what_a_request_omits_is_kept_as_the_server_is_configured(
+    http: Http, pets_model: Path
+) -> None:
+    http.finished(pets_model)
+    kinds = http.post("/v1/retention", {"models_days": 3, "events_days": None}).json()["kinds"]
+    days = {part["kind"]: part["days"] for part in kinds}
+    assert days == {
+        "logs": 30, "metrics": 90, "idempotency_keys": 7, "deliveries": 30, "sources": 7,
+        "workers": 7, "checkpoints": 7, "models": 3, "orphans": 7, "uploads": 7,
+    }  # fmt: skip
+
+
+def test_uploads_that_were_begun_and_not_completed_go(http: Http) -> None:
+    announced = {"bytes": 16, "sha256": "0" * 64}
+    begun = [
+        http.post("/v1/datasets/pets/uploads", {**announced, "filename": name}).json()["id"]
+        for name in ("old", "new", "used")
+    ]
+    folder = http.app.state.context.uploads
+    for upload_id in begun:
+        (folder / f"upload-{upload_id}" / "body").write_bytes(b"12345678")
+    for number in (0, 2):
+        os.utime(folder / f"upload-{begun[number]}", (time.time() - 8 * 86_400,) * 2)
+    with attempted(folder / f"upload-{begun[2]}" / "lock"):
+        answer = http.post("/v1/retention", {"dry_run": False}).json()
+        left = {path.name for path in folder.iterdir()}
+    assert left == {f"upload-{upload_id}" for upload_id in begun[1:]}
+    (part,) = [part for part in answer["kinds"] if part["kind"] == "uploads"]
+    assert part["files"] == 2
+    assert part["bytes"] > 8

@@ -5,13 +5,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from chainrule.contract.status import JobStatus
@@ -286,18 +285,3 @@ def test_the_number_of_webhooks_is_limited(engine: Engine) -> None:
         add(engine)
     with pytest.raises(ConflictError):
         add(engine)
-
-
-def test_old_messages_are_deleted(engine: Engine) -> None:
-    webhook = add(engine)
-    old, waiting, new = (do(engine, notices.ping, webhook.id).id for _ in range(3))
-    with transaction(engine) as session:
-        session.execute(update(Delivery).where(Delivery.id != new).values(created_at=long_ago()))
-        session.execute(update(Delivery).where(Delivery.id != waiting).values(next_attempt_at=None))
-        notices.delete_old(session)
-    assert [row.id for row in deliveries(engine, webhook)] == [new, waiting]
-    assert old < waiting
-
-
-def long_ago() -> datetime:
-    return datetime.now(UTC) - timedelta(days=30)

@@ -1,0 +1,10 @@
+"""Retention: policies that delete what is old, run by the scheduler and by `chainrule gc`.
+
+Jobs, their results and their final metrics, registered models and datasets are never deleted here.
+"""
+
+from core.retention.policies import POLICIES, kept_days, policies
+from core.retention.policy import Freed, Item, Policy, Storage
+from core.retention.runner import Retention, apply_now
+from core.retention.sizes import database_bytes
+from core.retention.usage import Usage, store_usage, table_usage
