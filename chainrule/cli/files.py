@@ -47,13 +47,20 @@ def read_object(file: Path, kind: str) -> dict[str, Any]:
 
 def read_json(file: Path) -> Any:
     """Return the JSON document in a file, or on standard input for `-`. Raises BadParameter."""
-    text = _read_text(file)
+    return parse_json(_read_text(file), str(file))
+
+
+def parse_json(text: str, name: str) -> Any:
+    """Return the JSON document in a text; `name` is that of the text in errors.
+
+    Raises BadParameter.
+    """
     try:
         return json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
+        raise typer.BadParameter(f"{name} is not JSON: {error}") from error
     except RecursionError:
-        raise typer.BadParameter(f"{file} is not usable: its JSON is nested too deeply") from None
+        raise typer.BadParameter(f"{name} is not usable: its JSON is nested too deeply") from None
 
 
 def checked_output(file: Path | None) -> Path | None:

@@ -63,9 +63,7 @@ def client(
     """Return a client of the server that the options name.
 
     `source` says whether the client sends the source code with what it submits, and
-    `source_files` which untracked files belong to it. Raises BadParameter for a token that a
-    request cannot carry.
+    `source_files` which untracked files belong to it. Raises ArgumentError for an address or token
+    that no request can carry.
     """
-    if not (token.isascii() and token.isprintable()):
-        raise typer.BadParameter("the token of a server is printable ASCII text: check --token")
     return Client(url, token, source=source, source_files=source_files or ())

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
 
@@ -13,7 +12,7 @@ from chainrule.client.models import Models
 from chainrule.client.records import Record
 from chainrule.client.sources import Sources
 from chainrule.client.sweeps import Sweeps
-from chainrule.client.transport import Transport
+from chainrule.client.transport import Transport, segment
 from chainrule.client.webhooks import Webhooks
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -71,9 +70,9 @@ class Client:
 
         With `undo` it takes jobs again.
         """
-        path = f"/v1/nodes/{quote(node, safe='')}"
+        path = f"/v1/nodes/{segment(node)}"
         if worker:
-            path += f"/workers/{quote(worker, safe='')}"
+            path += f"/workers/{segment(worker)}"
         return self._transport.post(f"{path}/{'undrain' if undo else 'drain'}", repeatable=True)
 
     def experiments(self) -> Iterator[Record]:

@@ -5,13 +5,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from chainrule.client.frames import is_frame, table_file
 from chainrule.client.parse_options import UNTYPED, ParseOptions, content_type_with
 from chainrule.client.problem import ProblemError, UnreachableError, is_away
 from chainrule.client.records import Record
-from chainrule.client.transport import FILE_SECONDS, Document, OnBytes, Transport, ignore_bytes
+from chainrule.client.transport import (
+    FILE_SECONDS,
+    Document,
+    OnBytes,
+    Transport,
+    ignore_bytes,
+    segment,
+)
 
 PART_BYTES = 16 * 2**20
 """Larger files are sent in parts of this size."""
@@ -56,7 +62,7 @@ class Datasets:
         kind = content_type_with(content_type, parse)
         if file.stat().st_size > part_bytes:
             return self._in_parts(name, file, kind, part_bytes, on_bytes)
-        versions = f"/v1/datasets/{quote(name, safe='')}/versions"
+        versions = f"/v1/datasets/{segment(name)}/versions"
         return self._transport.send_file(versions, file, kind)
 
     def _in_parts(
@@ -76,7 +82,7 @@ class Datasets:
                 "filename": file.name,
                 "content_type": content_type,
             }
-            uploads = f"/v1/datasets/{quote(name, safe='')}/uploads"
+            uploads = f"/v1/datasets/{segment(name)}/uploads"
             upload = self._transport.post(uploads, announcement, repeatable=True)
 
             def send(path: str, received: int) -> Record:
@@ -110,7 +116,7 @@ class Datasets:
         """
         kind = content_type_with(content_type, parse)
         body = {"url": url, "content_type": kind, "in_place": in_place}
-        datasets = f"/v1/datasets/{quote(name, safe='')}"
+        datasets = f"/v1/datasets/{segment(name)}"
         upload = self._transport.post(f"{datasets}/imports", body, repeatable=True)
 
         def pull(path: str, _received: int) -> Record:
@@ -149,15 +155,15 @@ class Datasets:
 
     def versions(self, name: str) -> Iterator[Record]:
         """Yield the versions of a dataset."""
-        return self._transport.items(f"/v1/datasets/{quote(name, safe='')}/versions")
+        return self._transport.items(f"/v1/datasets/{segment(name)}/versions")
 
     def get(self, name: str, version: int) -> Record:
         """Return a version of a dataset, with its columns."""
-        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}/versions/{version}")
+        return self._transport.get(f"/v1/datasets/{segment(name)}/versions/{version}")
 
     def describe(self, name: str) -> Record:
         """Return a dataset, with its latest version and its aliases."""
-        return self._transport.get(f"/v1/datasets/{quote(name, safe='')}")
+        return self._transport.get(f"/v1/datasets/{segment(name)}")
 
     def change(
         self,
@@ -170,7 +176,7 @@ class Datasets:
         body: Document = {"tags": dict(tags or {})}
         if description is not None:
             body["description"] = description
-        path = f"/v1/datasets/{quote(name, safe='')}"
+        path = f"/v1/datasets/{segment(name)}"
         return self._transport.send("PATCH", path, repeatable=True, json=body)
 
     def derive(
@@ -196,7 +202,7 @@ class Datasets:
         `on_bytes` is called with the bytes received and the total, if known. Raises OSError if the
         file cannot be written.
         """
-        parameters = f"format={quote(kind, safe='')}&query={quote(query, safe='')}"
+        parameters = f"format={segment(kind)}&query={segment(query)}"
         path = f"{_version(name, version)}/content?{parameters}"
         self._transport.download(path, Path(target), on_bytes)
 
@@ -209,19 +215,19 @@ class Datasets:
 
         Raises ProblemError (409) while an alias points at it.
         """
-        path = f"{_version(name, version)}?reason={quote(reason, safe='')}"
+        path = f"{_version(name, version)}?reason={segment(reason)}"
         return self._transport.send("DELETE", path, repeatable=True)
 
     def query(self, name: str, version: int, query: str = "", *, preview: int = 10) -> Record:
         """Return the number of rows that a query keeps, and the first `preview` of them."""
-        path = f"/v1/datasets/{quote(name, safe='')}/versions/{version}/query"
+        path = f"/v1/datasets/{segment(name)}/versions/{version}/query"
         return self._transport.post(path, {"query": query, "preview": preview}, repeatable=True)
 
     def set_alias(self, name: str, alias: str, version: int) -> Record:
         """Point `name@alias` at a version."""
-        path = f"/v1/datasets/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
+        path = f"/v1/datasets/{segment(name)}/aliases/{segment(alias)}"
         return self._transport.send("PUT", path, repeatable=True, json={"version": version})
 
 
 def _version(name: str, version: int) -> str:
-    return f"/v1/datasets/{quote(name, safe='')}/versions/{version}"
+    return f"/v1/datasets/{segment(name)}/versions/{version}"

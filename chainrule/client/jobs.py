@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from chainrule.client.frames import to_frame
 from chainrule.client.models import file_query, predicted
@@ -15,7 +14,7 @@ from chainrule.client.parse_options import UNTYPED
 from chainrule.client.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.client.records import Record, decoded
 from chainrule.client.sources import Sources
-from chainrule.client.transport import Document, OnBytes, Transport, ignore_bytes
+from chainrule.client.transport import Document, OnBytes, Transport, ignore_bytes, segment
 from chainrule.contract.status import JobStatus
 
 _ABSENT_SECONDS = 20.0
@@ -270,4 +269,4 @@ class Jobs:
 
 
 def _path(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return f"/v1/jobs/{segment(job_id)}"

@@ -4,12 +4,11 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from chainrule.client.frames import is_pandas, prediction_frame, records
 from chainrule.client.parse_options import UNTYPED
 from chainrule.client.records import Record
-from chainrule.client.transport import Document, Transport
+from chainrule.client.transport import Document, Transport, segment
 
 
 class Models:
@@ -160,8 +159,8 @@ def file_query(probabilities: bool, interval: float | None) -> Document:
 
 
 def _path(name: str) -> str:
-    return f"/v1/models/{quote(name, safe='@')}"
+    return f"/v1/models/{segment(name, safe='@')}"
 
 
 def _alias(name: str, alias: str) -> str:
-    return f"{_path(name)}/aliases/{quote(alias, safe='')}"
+    return f"{_path(name)}/aliases/{segment(alias)}"

@@ -36,13 +36,14 @@ class ProblemError(Exception):
         """Return the problem in `response`, or its status if it is not a problem document."""
         try:
             document: Any = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             return cls(response.status_code, response.reason_phrase or "Error")
+        listed = document.get("errors")
         errors = tuple(
             InvalidField(str(error.get("path", "")), str(error.get("message", "")))
-            for error in document.get("errors") or ()
+            for error in (listed if isinstance(listed, list) else ())
             if isinstance(error, dict)
         )
         title = str(document.get("title") or response.reason_phrase)
@@ -64,6 +65,17 @@ AWAY = frozenset({502, 503, 504})
 def is_away(error: ProblemError | UnreachableError) -> bool:
     """Return whether the server may answer later, for example after a restart."""
     return isinstance(error, UnreachableError) or error.status in AWAY
+
+
+class ArgumentError(ValueError):
+    """An argument that no request can carry."""
+
+
+class AbsentFieldError(KeyError):
+    """A field that the answer of a server does not have: another release, or no Chainrule."""
+
+    def __str__(self) -> str:
+        return f"the answer of the server has no field {self.args[0]!r}"
 
 
 class DeadlineError(Exception):

@@ -4,14 +4,20 @@ import html
 import json
 from typing import Any
 
+from chainrule.client.problem import AbsentFieldError
+
 
 class Record(dict[str, Any]):
     """A JSON object of the API. Its fields are also attributes: `job.status`, `job["status"]`.
 
-    A field with the name of a method of dict, such as `items`, is only an item.
+    A field with the name of a method of dict, such as `items`, is only an item. A field that the
+    server did not send raises AbsentFieldError.
     """
 
     __slots__ = ()
+
+    def __missing__(self, name: str) -> Any:
+        raise AbsentFieldError(name)
 
     def __getattr__(self, name: str) -> Any:
         try:

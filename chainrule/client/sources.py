@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from chainrule.client.problem import ProblemError
 from chainrule.client.records import Record
 from chainrule.client.source_capture import capture, switched_on
-from chainrule.client.transport import Document, Transport
+from chainrule.client.transport import Document, Transport, segment
 
 log = logging.getLogger("chainrule")
 
@@ -36,7 +35,7 @@ class Sources:
 
     def erase(self, digest: str) -> None:
         """Erase the texts of a source on the server. Raises ProblemError (404)."""
-        self._transport.delete(f"/v1/sources/{quote(digest, safe='')}")
+        self._transport.delete(f"/v1/sources/{segment(digest)}")
 
     def attach(self, spec: Mapping[str, Any]) -> Document:
         """Return the JobSpec with the source of the current project, unless it names one.

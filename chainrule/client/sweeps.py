@@ -4,11 +4,10 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from chainrule.client.records import Record
 from chainrule.client.sources import Sources
-from chainrule.client.transport import Document, Transport
+from chainrule.client.transport import Transport, segment
 from chainrule.contract.status import SweepStatus
 
 
@@ -47,7 +46,7 @@ class Sweeps:
 
     def plot(self, sweep_id: str, kind: str, *, objective: int = 0) -> str:
         """Return a plot as a web page. A sweep's `plots` lists the kinds."""
-        path = f"{_path(sweep_id)}/plots/{quote(kind, safe='')}?objective={objective}"
+        path = f"{_path(sweep_id)}/plots/{segment(kind)}?objective={objective}"
         return self._transport.content(path).decode()
 
     def study(self, sweep_id: str) -> bytes:
@@ -90,10 +89,9 @@ class Sweeps:
         """Try failed trials again."""
         return self._transport.post(f"{_path(sweep_id)}/retry", repeatable=True)
 
-    def changes(self, sweep_id: str) -> Sequence[Document]:
+    def changes(self, sweep_id: str) -> Sequence[Record]:
         """Return who changed the sweep, when and how, the newest last."""
-        changes: Any = self._transport.get(f"{_path(sweep_id)}/changes")
-        return changes  # type: ignore[no-any-return]
+        return self._transport.objects(f"{_path(sweep_id)}/changes")
 
     def list(self) -> Iterator[Record]:
         """Yield sweeps, newest first."""
@@ -101,4 +99,4 @@ class Sweeps:
 
 
 def _path(sweep_id: str) -> str:
-    return f"/v1/sweeps/{quote(sweep_id, safe='')}"
+    return f"/v1/sweeps/{segment(sweep_id)}"

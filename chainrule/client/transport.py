@@ -9,11 +9,18 @@ from urllib.parse import quote
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-from chainrule.client.problem import AWAY, AbsentServerError, ProblemError, UnreachableError
+from chainrule.client.problem import (
+    AWAY,
+    AbsentServerError,
+    ArgumentError,
+    ProblemError,
+    UnreachableError,
+)
 from chainrule.client.records import Record, decoded
 
 Document = dict[str, Any]
 """A JSON object of the API."""
+
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes transferred so far and the total, if known."""
@@ -32,6 +39,14 @@ def ignore_bytes(_transferred: int, _total: int | None) -> None:
     """Ignore the progress of a transfer."""
 
 
+def segment(name: str, *, safe: str = "") -> str:
+    """Return a name as one segment of a path. Raises ArgumentError for an empty one."""
+    if not name:
+        raise ArgumentError("a name or id is empty")
+    # A client takes these two for relative paths, and asks for something else.
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe=safe)
+
+
 class Transport:
     """Requests to one server. Repeatable requests are retried when the network fails."""
 
@@ -44,10 +59,18 @@ class Transport:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = _sendable({"Authorization": f"Bearer {token}"} if token else {})
         timeout = httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS)
+        try:
+            address = httpx.URL(self.url)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ArgumentError(f"{self.url!r} is not an address (--url): {error}") from None
+        if address.scheme not in ("http", "https") or not address.host:
+            raise ArgumentError(
+                f"{self.url!r} is not the address of a server (--url): write http://HOST:PORT"
+            )
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout, transport=transport
+            base_url=address, headers=headers, timeout=timeout, transport=transport
         )
 
     def close(self) -> None:
@@ -80,12 +103,11 @@ class Transport:
 
     def send(self, method: str, path: str, repeatable: bool = False, **options: Any) -> Record:
         """Send a request and return the JSON object in its response. Raises as `content` does."""
-        response = self._answer(method, path, repeatable, **options)
-        try:
-            document: Record = decoded(response.content)
-        except ValueError:
-            raise UnreachableError(f"{self.url} is not a Chainrule server: no JSON") from None
-        return document
+        return self._object(self._json(method, path, repeatable, **options))
+
+    def objects(self, path: str) -> list[Record]:
+        """Return the list of JSON objects at `path`. Raises as `content` does."""
+        return self._objects(self._json("GET", path, repeatable=True))
 
     def send_file(self, path: str, file: Path, content_type: str, **options: Any) -> Record:
         """Send a file as the body of a POST. Raises as `content` does, and OSError."""
@@ -131,7 +153,7 @@ class Transport:
                     file.write(block)
                     on_bytes(file.tell(), int(length) if length else None)
             partial.replace(target)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._unreachable(error) from error
         finally:
             partial.unlink(missing_ok=True)
@@ -148,7 +170,7 @@ class Transport:
                     failures, after = 0, event.id or after
                     yield event
                 return
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure: Exception = self._unreachable(error)
             except ProblemError as error:
                 if error.status not in AWAY:
@@ -175,13 +197,39 @@ class Transport:
                     return
         raise httpx.RemoteProtocolError("the stream ended early")
 
+    def _json(self, method: str, path: str, repeatable: bool, **options: Any) -> Any:
+        """Return the JSON document in the response to a request."""
+        response = self._answer(method, path, repeatable, **options)
+        try:
+            return decoded(response.content)
+        except (ValueError, RecursionError):
+            raise self._foreign("no JSON") from None
+
+    def _object(self, document: Any) -> Record:
+        """Return a part of an answer that has to be a JSON object."""
+        if not isinstance(document, Record):
+            raise self._foreign("no object")
+        if "items" in document:
+            self._objects(document["items"])
+        return document
+
+    def _objects(self, listed: Any) -> list[Record]:
+        """Return a part of an answer that has to be a list of JSON objects."""
+        if not isinstance(listed, list):
+            raise self._foreign("no list")
+        return [self._object(item) for item in listed]
+
+    def _foreign(self, reason: str) -> UnreachableError:
+        return UnreachableError(f"{self.url} is not a Chainrule server: {reason}")
+
     def _answer(self, method: str, path: str, repeatable: bool, **options: Any) -> httpx.Response:
+        _sendable(options.get("headers"))
         for attempt in range(1, (_ATTEMPTS if repeatable else 1) + 1):
             if attempt > 1:
                 time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
             try:
                 response = self._http.request(method, path, **options)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure: Exception = self._unreachable(error)
                 continue
             if response.is_success:
@@ -191,7 +239,7 @@ class Transport:
                 break
         raise failure
 
-    def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
+    def _unreachable(self, error: httpx.RequestError) -> UnreachableError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return AbsentServerError(f"nothing answers at {self.url}")
         return UnreachableError(f"{self.url}: {error or type(error).__name__}")
@@ -199,3 +247,12 @@ class Transport:
 
 def _given(query: Document) -> Document:
     return {name: value for name, value in query.items() if value is not None}
+
+
+def _sendable(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return headers that a request can carry. Raises ArgumentError for others."""
+    for name, text in (headers or {}).items():
+        if not (text.isascii() and text.isprintable()):
+            shown = "the token" if name == "Authorization" else f"{name} {text!r}"
+            raise ArgumentError(f"{shown} is not printable ASCII text: use letters and digits")
+    return headers or {}

@@ -1,10 +1,9 @@
 """Webhooks of a server, as methods of the client."""
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
 
 from chainrule.client.records import Record
-from chainrule.client.transport import Document, Transport
+from chainrule.client.transport import Document, Transport, segment
 
 
 class Webhooks:
@@ -49,4 +48,4 @@ class Webhooks:
 
 
 def _path(webhook_id: str) -> str:
-    return f"/v1/webhooks/{quote(webhook_id, safe='')}"
+    return f"/v1/webhooks/{segment(webhook_id)}"

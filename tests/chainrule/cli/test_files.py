@@ -107,7 +107,7 @@ def test_an_error_of_the_operating_system_is_one_line(
 ) -> None:
     name = "x" * 300
     code, error = message(capsys, monkeypatch, "dataset", "add", "pets", name)
-    assert (code, error) == (1, f"error: {name}: File name too long")
+    assert (code, error) == (1, f"error: {name}: File name too long: use a shorter name")
 
 
 def test_a_token_that_no_request_can_carry(
@@ -115,7 +115,7 @@ def test_a_token_that_no_request_can_carry(
 ) -> None:
     code, error = message(capsys, monkeypatch, "jobs", "--token", "schlüssel")
     assert code == 2
-    assert "printable ASCII text: check --token" in error
+    assert "the token is not printable ASCII text" in error
 
 
 def test_a_terminal_that_cannot_show_a_text(

@@ -129,8 +129,8 @@ def set_alias(
     [dim]chainrule model alias digits 2 --alias staging[/]
     """
     with client(url, token) as server:
-        server.models.set_alias(name, alias, version)
-    views.CONSOLE.print(f"[green]set[/] {name}@{alias} is {name}@{version}")
+        current = server.models.set_alias(name, alias, version)["aliases"][alias]
+    views.CONSOLE.print(f"[green]set[/] {name}@{alias} is {name}@{current}")
 
 
 @models.command("promote")

@@ -7,6 +7,7 @@ import typer
 
 from chainrule.cli import views
 from chainrule.cli.commands.sweeps.results import SweepId, find
+from chainrule.cli.files import parse_json
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.client.transport import Document
 
@@ -135,10 +136,7 @@ def _member(text: str) -> Any:
 
 
 def _json(text: str) -> Any:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text[:60]!r} is not JSON: {error}") from error
+    document = parse_json(text, repr(text[:60]))
     if not isinstance(document, dict):
         raise typer.BadParameter(f"{text[:60]!r} is not a JSON object, like {{...}}")
     return document
