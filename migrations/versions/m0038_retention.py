@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0038"
-down_revision = "0036"
+down_revision = "0037"
 
 _DETAILED = sa.text("finished_at IS NOT NULL AND thinned_at IS NULL")
 _KEPT = sa.text("erased_at IS NULL")

@@ -7,7 +7,7 @@ from alembic import op
 
 from core.db.types import Timestamp
 
-revision = "0039"
+revision = "0037"
 down_revision = "0036"
 
 _NUMBERS = {"revision": "1", "mirrored_revision": "0", "mirror_failures": "0"}
