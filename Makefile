@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint types contracts faults chaos-sweeps peers test-peers lock clean compose-test pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,7 +55,7 @@ coverage: $(VENV)/dev.stamp ## run the fast tests of core and measure which bran
 test-night: $(VENV)/dev.stamp ## random lives of jobs, many more than in make test
 	@CHAINRULE_TEST_ROUNDS=2000 CHAINRULE_TEST_JOBS=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/core/jobs/state_machine/test_state_machine.py tests/core/jobs/state_machine/test_simulation.py $(ARGS)
 
-check: format-check lint types contracts test ## format, lint, types, import contracts, tests
+check: format-check lint security types contracts test ## format, lint, security, types, import contracts, tests
 
 format: $(VENV)/dev.stamp ## write the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -65,6 +65,9 @@ format-check: $(VENV)/dev.stamp ## is everything in the house format?
 
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check .
+
+security: $(VENV)/dev.stamp ## bandit
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml api chainrule core deploy migrations worker
 
 types: $(VENV)/dev.stamp ## mypy, strict
 	@$(BIN)/mypy

@@ -22,7 +22,7 @@ def main() -> int:
     if code and not app.end_requested:
         # Celery gave up on an error nobody foresaw. Its slots have given their jobs back.
         time.sleep(_AGAIN_SECONDS)
-        os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606  # nosec B606  # no shell
     return code
 
 

@@ -18,6 +18,7 @@ import pytest
 from tests.house.sources import OTHERS, PRODUCT, ROOT, sources
 
 PROJECT = (ROOT / "pyproject.toml").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
 TOOLS = tomllib.loads(PROJECT)["tool"]
 EVERYWHERE: list[str] = TOOLS["ruff"]["lint"]["ignore"]
 IGNORED: dict[str, list[str]] = TOOLS["ruff"]["lint"]["per-file-ignores"]
@@ -137,6 +138,36 @@ def test_a_missing_reason_is_reported(line: str, missing: bool) -> None:
 @pytest.mark.parametrize("name", UNTYPED)
 def test_each_package_without_types_is_imported(name: str) -> None:
     assert name.partition(".")[0] in imported()
+
+
+@cache
+def insecure() -> set[str]:
+    """The tests of bandit that the checked folders would fail if nothing were skipped."""
+    target = re.search(
+        r"^security:.*\n\t@\$\(BIN\)/bandit .* pyproject\.toml (.+)$", MAKEFILE, re.M
+    )
+    assert target
+    checked = subprocess.run(
+        [
+            Path(sys.executable).with_name("bandit"), "--quiet", "--recursive", "--format", "json",
+            *target[1].split(),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    return {finding["test_id"] for finding in json.loads(checked.stdout)["results"]}
+
+
+def test_bandit_skips_only_what_is_needed() -> None:
+    assert insecure() == set(TOOLS["bandit"]["skips"])
+
+
+def test_each_skip_of_bandit_has_a_reason() -> None:
+    section = PROJECT.partition("[tool.bandit]\nskips = [\n")[2].partition("\n]")[0]
+    lines = section.splitlines()
+    assert len(lines) == len(TOOLS["bandit"]["skips"])
+    assert not [line for line in lines if not re.search(r'", # \w+', line)]
 
 
 def test_the_version_of_python_is_the_same_for_all_tools() -> None:
