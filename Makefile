@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test sbom audit pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -105,11 +105,19 @@ chaos-sweeps: $(VENV)/dev.stamp ## sweeps of fifty trials under faults, each com
 compose-test: $(VENV)/dev.stamp ## build the image and bring the compose cluster up with podman (Linux, root)
 	@$(BIN)/python -m tests.deploy.cluster $(ARGS)
 
+sbom: $(VENV)/dev.stamp ## write the software bill of materials, build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON --output-file build/sbom.json requirements/runtime.lock
+	@echo written to build/sbom.json
+
+audit: $(VENV)/dev.stamp ## known vulnerabilities of the packages in runtime.lock
+	@$(BIN)/python -m deploy.audit
+
 pin-images: $(BIN)/uv ## write the digests of the base images to .env (needs docker, skopeo or crane)
 	@$(BIN)/python -m deploy.pin_images
 
 clean: ## remove what make made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build/docs benchmarks/results
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build/docs build/sbom.json benchmarks/results
 
 bench-core: peers ## training steps against PyTorch, JAX, Keras and scikit-learn
 	@$(BIN)/python -m benchmarks.core $(ARGS)
