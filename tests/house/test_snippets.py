@@ -67,6 +67,12 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
                 assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text()):
+        assert (ROOT / name).is_file(), name
+
+
 def test_commands_are_cut_into_words() -> None:
     assert commands("A=1 make up ARGS='--port 1' # stay\ncurl -s \\\n x | head") == [
         ["make", "up", "ARGS=--port 1"],

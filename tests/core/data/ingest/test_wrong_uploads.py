@@ -130,6 +130,14 @@ def test_repeated_names_in_archives_are_refused(upload: Callable[..., dict[str, 
         upload(twice, NPZ)
 
 
+def test_encrypted_files_in_archives_are_refused(upload: Callable[..., dict[str, Any]]) -> None:
+    content = bytearray(zipped(("x.npy", npy(np.zeros(3)))))
+    content[6] |= 1
+    content[content.rfind(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(InvalidError, match="is encrypted"):
+        upload(bytes(content), NPZ)
+
+
 def test_overlapping_files_in_archives_are_refused(upload: Callable[..., dict[str, Any]]) -> None:
     content = bytearray(zipped(("a.npy", npy(np.zeros(3))), ("b.npy", npy(np.zeros(3)))))
     second = content.rfind(b"PK\x01\x02")
