@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.tracking.mlflow import MAX_PARAMS, MetricPoint, MlflowServer
+from core.tracking.mlflow import MAX_PARAMS, MetricPoint, MlflowServer, UnsupportedError
 
 MODEL_TYPE = "neural network"
 """What the column "type" of MLflow's pages says."""
@@ -53,13 +53,23 @@ class ModelUpload:
         self._run_id, self._experiment_id = str(run["run_id"]), str(run["experiment_id"])
         self._description = description
         self._searched = searched
+        self._supported = True
         self._model: LoggedModel | None = None
 
     def put(self, name: str, content: bytes | Path) -> None:
-        """Upload a file of the model; `name` is its path in the model's folder."""
+        """Upload a file of the model; `name` is its path in the model's folder.
+
+        Nothing is uploaded to a server that has no logged models, as MLflow before 3.
+        """
+        if not self._supported:
+            return
         if self._model is None:
             present = self._searched and find_model(self._server, self._experiment_id, self._run_id)
-            self._model = present or self._create()
+            try:
+                self._model = present or self._create()
+            except UnsupportedError:
+                self._supported = False
+                return
         self._server.put_artifact(self._model.artifact_uri, name, content)
 
     def finish(
@@ -112,14 +122,20 @@ class ModelUpload:
 
 
 def find_model(server: MlflowServer, experiment_id: str, run_id: str) -> LoggedModel | None:
-    """The logged model of a run, or None. Raises as MlflowServer does."""
+    """The logged model of a run; None if it has none, or the server knows none (before MLflow 3).
+
+    Raises as MlflowServer does.
+    """
     body = {
         "experiment_ids": [experiment_id],
         "filter": f"source_run_id = '{run_id}'",
         "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
         "max_results": 1,
     }
-    models = server.request("POST", "logged-models/search", body).get("models", [])
+    try:
+        models = server.request("POST", "logged-models/search", body).get("models", [])
+    except UnsupportedError:
+        return None
     return _model(models[0]) if models else None
 
 

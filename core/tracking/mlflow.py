@@ -36,6 +36,10 @@ class ExistsError(InvalidError):
     """The object to create exists already."""
 
 
+class UnsupportedError(UnavailableError):
+    """The server has no such endpoint: an older MLflow, another server, or a proxy that fails."""
+
+
 class MetricPoint(NamedTuple):
     """A value of metric `key` at `step`, written `at_ms` milliseconds after 1970 UTC."""
 
@@ -281,7 +285,9 @@ def _check(answer: httpx.Response) -> dict[str, Any]:
         raise ExistsError(detail)
     if answer.status_code in (400, 413, 422):
         raise InvalidError(detail)
-    # Also 401, 403, and 404 without a code: a proxy before MLflow, or another server.
+    if answer.status_code in (404, 405) and not code:
+        raise UnsupportedError(detail)
+    # Also 401 and 403: a proxy before MLflow, or another server.
     raise UnavailableError(detail)
 
 

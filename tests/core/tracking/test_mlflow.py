@@ -16,11 +16,14 @@ from core.tracking import (
     DatasetInput,
     MetricPoint,
     MlflowServer,
+    ModelDescription,
     RunDescription,
     end_run,
     ensure_run,
+    find_model,
     is_deleted,
 )
+from core.tracking.mlflow import UnsupportedError
 from tests.support.brokers import free_port
 from tests.support.trackers import Tracker
 
@@ -188,3 +191,26 @@ def test_a_server_that_does_not_answer_is_unavailable() -> None:
         assert not server.healthy()
         with pytest.raises(UnavailableError):
             server.get_run("x")
+
+
+def test_a_server_without_logged_models_gets_the_rest(
+    server: MlflowServer, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An MLflow before 3 answers 404 without a code, as this one does for a wrong path."""
+    with pytest.raises(UnsupportedError):
+        server.request("POST", "no-such-models/search", {})
+    real = server.request
+
+    def older(method: str, endpoint: str, *given: Any, **named: Any) -> dict[str, Any]:
+        return real(method, endpoint.replace("logged-models", "no-such-models"), *given, **named)
+
+    monkeypatch.setattr(server, "request", older)
+    run = ensure_run(server, description())
+    model = ModelDescription("m", {}, {}, {})
+    files = [Artifact("model/MLmodel", b"{}", "MLmodel"), Artifact("model/a", b"a", "a")]
+    assert end_run(
+        server, run.run_id, JobStatus.FINISHED, ended_at_ms=1, tags={}, artifacts=files, model=model
+    )
+    assert set(server.artifacts(run.run_id, "model")) == {"model/MLmodel", "model/a"}
+    assert find_model(server, run.experiment_id, run.run_id) is None
+    assert "model_outputs" not in tracker.run(run.run_id).get("outputs", {})
