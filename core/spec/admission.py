@@ -18,7 +18,13 @@ from core.nn.network import LayerError
 from core.spec.defaults import filled
 from core.spec.job import JobSpec
 from core.spec.training import BATCH_SIZE
-from core.spec.values import check_ids, check_sample_weight, check_targets, missing_values
+from core.spec.values import (
+    check_calibration,
+    check_ids,
+    check_sample_weight,
+    check_targets,
+    missing_values,
+)
 
 BYTES = {"float32": 4, "float64": 8}
 """Bytes of a number by precision."""
@@ -52,6 +58,7 @@ def check(
         errors = [*_rows(spec, schema), *_network(spec, schema, max_weights_bytes)]
         errors += [*check_targets(spec, schema), *check_sample_weight(spec, schema)]
         errors += [*check_ids(spec, schema, feature_names(spec, schema)), *_metrics(spec)]
+        errors += check_calibration(spec)
     if errors:
         raise InvalidError.of(*errors)
 

@@ -9,6 +9,7 @@ import core.nn.losses
 import core.nn.metrics
 import core.nn.optimizers
 import core.nn.schedules  # noqa: F401  (the members register themselves)
+from core.family import Since
 from core.nn.layer import Layer
 from core.nn.loss import Loss
 from core.nn.metric import Metric
@@ -65,6 +66,12 @@ class TrainingSpec(Spec):
         None, description="stop when the training loss is at most this"
     )
     early_stopping: EarlyStopping | None = None
+    calibrate: Annotated[Literal["temperature"] | None, Since(2)] = Field(
+        None,
+        description="divide the logits of a classifier by the number that minimises the log loss "
+        "of the validation rows, after training: probabilities become more honest and no answer "
+        "changes",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
     report_steps: Annotated[int, Field(ge=1)] | None = Field(

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 from core.data.table.schema import MAX_CLASSES, ColumnSchema, DatasetSchema
 from core.errors import FieldError
+from core.nn.layers.dense import Dense
 from core.nn.layers.embedding import Embedding
 from core.nn.layers.flatten import Flatten
 from core.nn.layers.reshape import Reshape
 from core.nn.loss import Loss
 from core.spec.job import JobSpec
+
+CALIBRATED = ("cross_entropy", "focal", "binary_cross_entropy", "binary_focal")
+"""The losses whose logits `calibrate` divides."""
 
 
 def check_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
@@ -27,6 +31,19 @@ def check_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         reason = _unsuitable(loss, column, exact=spec.data.query is None)
         if reason:
             yield FieldError("data.target", f"column {name!r} {reason}")
+
+
+def check_calibration(spec: JobSpec) -> Iterator[FieldError]:
+    """Yield errors of `calibrate`: it divides the logits of a last dense layer."""
+    if spec.calibrate is None:
+        return
+    if spec.loss.kind not in CALIBRATED:
+        message = f"{spec.loss.kind} cannot be calibrated; {', '.join(CALIBRATED)} can"
+        yield FieldError("calibrate", message)
+    elif not isinstance(spec.layers[-1], Dense):
+        yield FieldError("calibrate", "the last layer must be dense")
+    if not spec.data.split.shares["valid"]:
+        yield FieldError("calibrate", "it needs validation rows: set data.split.valid")
 
 
 def _described(spec: JobSpec, schema: DatasetSchema, name: str) -> ColumnSchema:

@@ -15,7 +15,7 @@ from core.nn.array import Array
 from core.nn.loss import occurrences
 from core.spec import JobSpec
 from core.training import checkpoint
-from core.training.calibration import calibrate
+from core.training.calibration.intervals import calibrate
 from core.training.dataset import load
 from core.training.diagnostics.insight import insights
 from core.training.model import TrainedModel

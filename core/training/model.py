@@ -24,7 +24,7 @@ from core.nn.loss import Loss
 from core.nn.network import BoundNetwork
 from core.spec import JobSpec
 from core.spec.version import encode
-from core.training.calibration import Calibration
+from core.training.calibration.intervals import Calibration
 from core.training.checkpoint import read, save
 from core.training.dataset_types import Column, Encoding
 

@@ -25,6 +25,7 @@ from core.nn.array import Array, to_host
 from core.shortage import shortage
 from core.spec import TrainingSpec
 from core.training import checkpoint
+from core.training.calibration import temperature
 from core.training.diagnostics.baseline import compare
 from core.training.diagnostics.divergence import diagnose
 from core.training.evaluation import by_network, evaluate
@@ -308,6 +309,7 @@ class Run:
         trainer = self.trainer
         current = trainer.network.weights.copy(), trainer.network.state.copy()
         trainer.adopt(self.best)
+        temperatures = self._calibrate()
         metrics = [
             valid | test
             for valid, test in zip(self._evaluate("valid"), self._evaluate("test"), strict=True)
@@ -325,12 +327,19 @@ class Run:
                 metrics[row],
                 str(path),
                 digest,
-                {**member.criteria.summary(), "baseline": baselines[row]},
+                {**member.criteria.summary(), **temperatures[row], "baseline": baselines[row]},
                 {} if trainer.stack else self._examine(trainer),
                 network=member.number,
             )
         trainer.network.weights[...], trainer.network.state[...] = current
         self._leave(set(reasons))
+
+    def _calibrate(self) -> list[dict[str, float]]:
+        """Scale the logits if the spec says so; the temperature of each network."""
+        trainer = self.trainer
+        if trainer.spec.calibrate is None or trainer.valid is None:
+            return [{} for _ in self.members]
+        return [{"temperature": number} for number in temperature.scale(trainer, trainer.valid)]
 
     def _baselines(self, reports: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, Any]]:
         """Comparisons of the networks with the trivial baseline; none must fail a training."""

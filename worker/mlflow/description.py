@@ -174,6 +174,7 @@ def _status_tags(job: Job) -> dict[str, str]:
         "chainrule.weights_digest": str(result.get("weights_digest", "")),
         "chainrule.predictions_digest": str(result.get("predictions_digest", "")),
         "chainrule.reason": str(result.get("reason", "")),
+        "chainrule.temperature": str(result.get("temperature", "")),
         "chainrule.best_epoch": str(progress.get("best_epoch") or ""),
         "chainrule.best_metric": str(progress.get("best_metric") or ""),
         "chainrule.warning": baseline_warning(result.get("baseline")) or "",

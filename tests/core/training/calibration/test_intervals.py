@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from core.errors import InvalidError
 from core.events import TrainingEnded
 from core.spec import JobSpec
-from core.training import calibration
-from core.training.calibration import Calibration
+from core.training.calibration import intervals
+from core.training.calibration.intervals import Calibration
 from core.training.loop import train
 from core.training.model import TrainedModel
 from tests.core.training.conftest import write
@@ -73,7 +73,7 @@ def test_the_radius_is_the_error_of_the_right_rank_or_the_next_one_kept(
 ) -> None:
     errors = np.random.default_rng(seed).random((rows, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "MOST_KEPT", most)
+        patch.setattr(intervals, "MOST_KEPT", most)
         found = Calibration.of(errors)
     assert len(found.errors) == min(rows, most)
     rank = int(np.ceil(round((rows + 1) * level, 9)))
@@ -99,7 +99,7 @@ def test_a_level_that_ends_on_a_rank_takes_that_rank() -> None:
 
 
 def test_many_outputs_keep_fewer_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "MOST_NUMBERS", 12)
+    monkeypatch.setattr(intervals, "MOST_NUMBERS", 12)
     assert Calibration.of(np.ones((50, 4, 3))).errors.shape == (1, 4, 3)
 
 

@@ -1,0 +1,1 @@
+"""What held-out rows correct of a trained network: the temperature, and errors for intervals."""
