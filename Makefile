@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test sbom audit pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test sbom audit pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps bench-growth
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -136,3 +136,6 @@ bench-data: peers ## sets larger than memory, training while they arrive, caches
 
 bench-sweeps: peers ## trials a minute, against Optuna and Ray Tune
 	@$(BIN)/python -m benchmarks.sweeps $(ARGS)
+
+bench-growth: $(VENV)/dev.stamp ## a week of 10,000 jobs a day: rows and files must not grow
+	@$(BIN)/python -m tests.core.retention $(ARGS)

@@ -17,6 +17,8 @@ from core.jobs.queries import ALONE
 from core.retention.policy import Freed, Item, Policy, Storage
 
 BATCH_FILES = 100
+LOCKED_FILES = 20
+"""Files that are deleted while the rows of their jobs are locked."""
 FOLDERS = ("checkpoints", "models", "predictions")
 """Folders of the store with files of jobs: `models/<job id>/<attempt>/<name>`."""
 
@@ -105,12 +107,13 @@ class FilePolicy(Policy):
 
     def apply(self, storage: Storage) -> Iterator[Freed]:
         for files in self._batches(storage):
-            yield self._freed([old.file for old in files if self._delete(storage, old)])
+            yield self._freed([old.file for old in self._delete(storage, files)])
 
-    def _delete(self, storage: Storage, old: JobFile) -> bool:
-        """Delete a file; False when it is needed by now."""
-        storage.store.delete(old.file.key)
-        return True
+    def _delete(self, storage: Storage, files: Sequence[JobFile]) -> Sequence[JobFile]:
+        """Delete files, except those that are needed by now; which were deleted."""
+        for old in files:
+            storage.store.delete(old.file.key)
+        return files
 
     def _batches(self, storage: Storage) -> Iterator[list[JobFile]]:
         """Files to delete, as they are listed; some batches are empty."""
@@ -149,14 +152,17 @@ class ModelPolicy(FilePolicy):
         used = _used(session, {old.job.id for old in named})
         return [old for old in named if old.job.id not in used]
 
-    def _delete(self, storage: Storage, old: JobFile) -> bool:
-        with transaction(storage.engine) as session:
-            # The job's row is locked, so its model cannot be registered at the same moment.
-            session.scalars(select(Job.id).where(Job.id == old.job.id).with_for_update()).one()
-            if not self.superfluous(session, [old], storage):
-                return False
-            storage.store.delete(old.file.key)
-        return True
+    def _delete(self, storage: Storage, files: Sequence[JobFile]) -> Sequence[JobFile]:
+        deleted: list[JobFile] = []
+        for start in range(0, len(files), LOCKED_FILES):
+            some = files[start : start + LOCKED_FILES]
+            with transaction(storage.engine) as session:
+                # The jobs are locked, so their models cannot be registered at the same moment.
+                ids = {old.job.id for old in some}
+                locking = select(Job.id).where(Job.id.in_(ids)).order_by(Job.id)
+                session.scalars(locking.with_for_update()).all()
+                deleted += super()._delete(storage, self.superfluous(session, some, storage))
+        return deleted
 
 
 class PredictionPolicy(FilePolicy):

@@ -82,7 +82,7 @@ def test_a_model_that_is_registered_meanwhile_stays(storage: Storage, clock: Sta
     policy = files.ModelPolicy("models", 1, "model", ["models"])
     (batch,) = [old for old in policy._batches(storage) if old]
     _register(storage, job_id)
-    assert not any(policy._delete(storage, old) for old in batch)
+    assert not policy._delete(storage, batch)
     assert owners(storage, "models") == {job_id}
 
 
