@@ -1,5 +1,6 @@
 """Runs the api: `python -m api`, configured by CHAINRULE_* variables."""
 
+import logging
 import resource
 import sys
 from contextlib import suppress
@@ -12,7 +13,12 @@ from pydantic import ValidationError
 from api.app import MAX_REQUESTS, create_app
 from api.http.connections import Connections, protocol
 from core.errors import ChainruleError
-from core.settings import Settings
+from core.sandbox.policy import Policy
+from core.sandbox.probe import probe, summary
+from core.sandbox.process import hide_memory
+from core.settings import Settings, forget_secrets
+
+logger = logging.getLogger("chainrule.api")
 
 HEALTH_RESERVE = 24
 """Connections beyond the requests that are served at once, for health checks."""
@@ -22,8 +28,10 @@ OTHER_FILES = 200
 
 def main() -> int:
     """Serve until a signal stops the process. Returns the exit code."""
+    hide_memory()
     try:
         settings = Settings()
+        forget_secrets()
     except ValidationError as error:
         for invalid in error.errors():
             where = ".".join(str(step) for step in invalid["loc"]) or "settings"
@@ -34,6 +42,9 @@ def main() -> int:
     except ChainruleError as error:
         print(f"chainrule api: {error.detail}", file=sys.stderr)  # noqa: T201
         return 2
+    sandbox = probe(Policy())
+    if any(sandbox.values()):
+        logger.warning("uploads are parsed with these parts of the sandbox: %s", summary(sandbox))
     connections = Connections(max_connections(), settings.max_connections_per_address)
     config = uvicorn.Config(
         app,

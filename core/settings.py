@@ -1,5 +1,6 @@
 """The settings of every process, from `CHAINRULE_*` environment variables."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chainrule.contract.tokens import weakness
+from core.sandbox.policy import PARTS
 
 MIN_TOKEN = 16
 """Characters of the secret of workers that share chunks on one machine."""
@@ -149,6 +151,11 @@ class Settings(BaseSettings):
     runner_memory_bytes: int = Field(
         0, ge=0, description="limit for the address space of a runner; 0: none"
     )
+    sandbox_without: str = Field(
+        "",
+        description="parts of the sandbox of runners to switch off, separated by commas, when "
+        "they keep a device or a library from working: landlock, seccomp",
+    )
     keep_events_days: float = _days(90, "events of jobs")
     keep_logs_days: float = _days(30, "logs of jobs")
     keep_metrics_days: float = _days(
@@ -216,6 +223,20 @@ class Settings(BaseSettings):
             )
         return self
 
+    @property
+    def parts_without(self) -> tuple[str, ...]:
+        """The parts of the sandbox of runners that are switched off."""
+        return tuple(name.strip() for name in self.sandbox_without.split(",") if name.strip())
+
+    @model_validator(mode="after")
+    def _refuse_unknown_parts(self) -> Self:
+        if unknown := set(self.parts_without) - set(PARTS):
+            raise ValueError(
+                f"sandbox_without: there is no part {', '.join(sorted(unknown))}; the parts are "
+                f"{', '.join(PARTS)}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _refuse_peers_without_a_secret(self) -> Self:
         if not self.peer_url:
@@ -231,3 +252,16 @@ class Settings(BaseSettings):
         if host not in LOOPBACK and (reason := weakness(self.peer_token.get_secret_value())):
             raise ValueError(f"peer_url: CHAINRULE_PEER_TOKEN {reason}")
         return self
+
+
+def forget_secrets() -> dict[str, str]:
+    """Remove the variables of secret settings from the environment, after they were read.
+
+    Programs that this process starts do not inherit them. Returns the removed variables.
+    """
+    names = {
+        f"CHAINRULE_{name}".upper()
+        for name, field in Settings.model_fields.items()
+        if field.annotation is SecretStr
+    }
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}

@@ -5,7 +5,8 @@ import sys
 import time
 
 from core.errors import ChainruleError
-from core.settings import Settings
+from core.sandbox.process import hide_memory
+from core.settings import Settings, forget_secrets
 from worker.app import WorkerApp
 
 _AGAIN_SECONDS = 1.0
@@ -13,8 +14,11 @@ _AGAIN_SECONDS = 1.0
 
 def main() -> int:
     """Run a worker as the environment says; the exit code."""
+    hide_memory()
     try:
-        app = WorkerApp(Settings())
+        settings = Settings()
+        secrets = forget_secrets()
+        app = WorkerApp(settings)
     except ChainruleError as error:
         print(f"worker: {error.detail}", file=sys.stderr)  # noqa: T201
         return 1
@@ -22,7 +26,7 @@ def main() -> int:
     if code and not app.end_requested:
         # Celery gave up on an error nobody foresaw. Its slots have given their jobs back.
         time.sleep(_AGAIN_SECONDS)
-        os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606  # nosec B606  # no shell
+        os.execve(sys.executable, [sys.executable, "-m", "worker"], os.environ | secrets)  # noqa: S606  # nosec B606  # no shell
     return code
 
 

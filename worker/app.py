@@ -15,6 +15,9 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from core.queue import TRAIN, make_celery
+from core.sandbox.enforcement import Report
+from core.sandbox.probe import probe, summary
+from core.sandbox.process import end_with_parent
 from core.settings import Settings
 from worker import broker_transport
 from worker.consumer import pause_while_idle
@@ -27,7 +30,7 @@ from worker.node.heartbeat import Heartbeat, report_stopped
 from worker.node.metrics import WorkerCounts, serve
 from worker.node.probe import Probe
 from worker.node.timings import check
-from worker.runner.sandbox import end_with_parent
+from worker.runner.sandbox import runner_policy
 from worker.scheduler.scrubs import CacheScrub
 from worker.slot import Slot
 
@@ -47,6 +50,7 @@ class WorkerApp:
         self.drain = Drain()
         self.breaker = CircuitBreaker()
         self.counts = WorkerCounts(settings.slots)
+        self.sandbox: Report = {}
         broker_transport.harden()
         self.celery: Celery = make_celery(settings)
         self._main_pid = os.getpid()
@@ -81,6 +85,9 @@ class WorkerApp:
             without_mingle=True,
             without_heartbeat=True,
         )
+        self.sandbox = probe(runner_policy(self.settings, self.settings.data_dir))
+        report = log.warning if any(self.sandbox.values()) else log.info
+        report("the sandbox of runners", holds=summary(self.sandbox))
         log.info("the worker starts", slots=self.settings.slots, queues=",".join(queues))
         with serving_chunks(self.settings):
             worker.start()
@@ -131,6 +138,7 @@ class WorkerApp:
             main_pid=self._main_pid,
             counts=self.counts.of_slot(int(getattr(current_process(), "index", 0))),
             breaker=self.breaker,
+            sandbox=self.sandbox,
         )
         self._equipment.runner()
         self._slot = Slot(self._equipment)

@@ -1,5 +1,6 @@
 """A child process: its command, its output by line, and its end with all descendants."""
 
+import ctypes
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from typing import IO
 
 import psutil
 
+_PR_SET_DUMPABLE = 4
 _TETHER = Path(__file__).with_name("parent_death.py")
 _LINE_BYTES = 64 * 2**10
 _UMASK = 0o077
@@ -105,3 +107,9 @@ def _pump(stream: IO[bytes], command: Command, say: Say) -> None:
             text = line.decode("utf-8", "replace").rstrip()
             if not (command.noise and re.search(command.noise, text)):
                 say(command.name, text)
+
+
+def hide_memory() -> None:
+    """Let no process of the same user read the memory or environment of this one (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -32,7 +32,20 @@ def test_a_message_has_a_job_trained_and_terminating_leaves_nothing(site: Site) 
     assert not worker.family()
     assert "superuser" not in worker.output()
     assert not site.workers()
-    assert not list((site.bench.settings.data_dir / "work").glob("*/*-1"))
+    assert not list((site.bench.settings.data_dir / "work").glob("*/attempts/*-1"))
+
+
+def test_the_node_and_the_log_say_which_parts_of_the_sandbox_hold(site: Site) -> None:
+    worker = site.worker(CHAINRULE_SANDBOX_WITHOUT="network_namespace")
+    with reading(site.bench.engine) as session:
+        (node,) = nodes.list_nodes(session)
+    assert "without network_namespace (switched off)" in node.node.versions["sandbox"]
+    assert node.node.versions["sandbox"] in worker.output()
+    job_id = site.bench.submit(epochs=1)
+    site.notify(job_id)
+    until(lambda: site.status(job_id).terminal)
+    (attempt,) = site.bench.attempts(job_id)
+    assert "sandbox" not in present(attempt.versions)
 
 
 def test_terminating_gives_the_job_back_uncharged(site: Site) -> None:

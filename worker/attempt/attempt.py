@@ -310,7 +310,12 @@ class Attempt:
         return Ending(cause=cause, peak_memory_bytes=peak)
 
     def _take_event(self, document: dict[str, Any]) -> None:
-        self._task.take(Codec.decode(document), time.monotonic())
+        event = Codec.decode(document)
+        path = getattr(event, "path", None)
+        if path is not None and not self._equipment.workspace.owns(Path(path)):
+            # The worker will read and upload it: a runner may not name the files of others.
+            raise ValueError(f"the runner named a file outside of its folder: {path}")
+        self._task.take(event, time.monotonic())
 
     def _died(self, runner: RunnerProcess, stopping: str | None) -> Ending:
         """How a runner ended that is gone without a message."""

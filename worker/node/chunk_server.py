@@ -5,6 +5,7 @@ the cache is fetched from the store first, once for all concurrent requests.
 """
 
 import hmac
+import os
 import re
 import shutil
 import signal
@@ -23,9 +24,9 @@ from core.data.storage.cache import Cache
 from core.data.storage.local_copy import Copy
 from core.data.storage.stores import BLOCK_BYTES, Store, open_store
 from core.errors import ChainruleError, NotFoundError
+from core.sandbox.process import end_with_parent, hide_memory
 from core.settings import Settings
 from worker.node import logs
-from worker.runner.sandbox import end_with_parent
 
 log = structlog.get_logger()
 
@@ -111,7 +112,10 @@ def serving_chunks(settings: Settings) -> Iterator[None]:
     if not settings.peer_url:
         yield
         return
-    process = subprocess.Popen([sys.executable, "-m", "worker.node.chunk_server"])
+    token = {"CHAINRULE_PEER_TOKEN": settings.peer_token.get_secret_value()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.node.chunk_server"], env=os.environ | token
+    )
     try:
         yield
     finally:
@@ -126,6 +130,7 @@ def serving_chunks(settings: Settings) -> Iterator[None]:
 def main() -> None:
     """Serve chunks until the worker ends."""
     end_with_parent(signal.SIGTERM)
+    hide_memory()
     settings = Settings()
     logs.configure(role="sharing")
     cache = Cache(settings.data_dir / "cache", settings.cache_bytes)

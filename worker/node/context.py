@@ -15,6 +15,8 @@ from core.data.storage.peers import Near, Peers
 from core.data.storage.stores import Store, open_store
 from core.db.engine import make_engine
 from core.db.session import reading
+from core.sandbox.enforcement import Report
+from core.sandbox.probe import summary
 from core.settings import Settings
 from worker.mlflow.jobs import JobMirror, MirrorThread
 from worker.node.breaker import CircuitBreaker
@@ -25,7 +27,7 @@ from worker.node.timings import STATEMENT_SHARE
 from worker.node.versions import versions
 from worker.node.workspace import Workspace
 from worker.runner.process import RunnerProcess
-from worker.runner.sandbox import share_of_cores
+from worker.runner.sandbox import runner_policy, share_of_cores
 
 
 class Equipment:
@@ -40,11 +42,14 @@ class Equipment:
         main_pid: int | None = None,
         counts: SlotCounts | None = None,
         breaker: CircuitBreaker | None = None,
+        sandbox: Report | None = None,
     ) -> None:
         """`worker` is the worker's name, `main_pid` the id of its main process.
 
         The slots of a worker share `drain` and `breaker`; `counts` are those of this slot.
+        `sandbox` says which parts of the sandbox hold on this machine.
         """
+        self.sandbox = {"sandbox": summary(sandbox)} if sandbox else {}
         self.counts = counts or WorkerCounts(1).of_slot(0)
         self.settings = settings
         self.main_pid = main_pid or os.getpid()
@@ -68,22 +73,38 @@ class Equipment:
         if own := settings.peer_url:
             self._peers = Peers(own, settings.peer_token.get_secret_value())
         self._runner: RunnerProcess | None = None
+        self._runner_folders: list[tuple[int, int]] = []
 
     def runner(self) -> RunnerProcess:
         """An idle runner; a new one replaces one that ended, failed or is busy.
 
         Raises OSError when no process can be started.
         """
-        runner = self._runner
+        folders = self._folders()
+        runner = self._runner if folders == self._runner_folders else None
         if runner is not None and runner.fit and not runner.busy and runner.exited() is None:
             return runner
-        if runner is not None:
-            runner.kill()
+        if self._runner is not None:
+            self._runner.kill()
+        self._runner_folders = folders
         threads = share_of_cores(self.settings.threads, self.settings.slots)
         self._runner = RunnerProcess(
-            os.environ, threads=threads, memory_bytes=self.settings.runner_memory_bytes
+            os.environ,
+            runner_policy(self.settings, self.workspace.attempts),
+            threads=threads,
+            memory_bytes=self.settings.runner_memory_bytes,
         )
         return self._runner
+
+    def _folders(self) -> list[tuple[int, int]]:
+        """Device and inode of the cache and the workspace: a sandbox opens folders, not paths.
+
+        Creates the cache. Raises OSError.
+        """
+        cache = self.settings.data_dir / "cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        status = [folder.stat() for folder in (cache, self.workspace.attempts)]
+        return [(folder.st_dev, folder.st_ino) for folder in status]
 
     def nearer(self) -> Nearer | None:
         """The workers to ask for chunks before the store; None unless this worker shares its own.

@@ -75,7 +75,7 @@ class Heartbeat:
                 pid=equipment.main_pid,
                 slots=settings.slots,
                 queues=equipment.queues,
-                versions=equipment.versions,
+                versions=equipment.versions | equipment.sandbox,
                 devices=[{"kind": queue} for queue in equipment.queues],
                 datasets=held,
                 peer_url=settings.peer_url or None,

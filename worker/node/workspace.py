@@ -10,19 +10,24 @@ _LOCK = "lock"
 
 
 class Workspace:
-    """A folder under `root` that this process has locked for as long as it lives."""
+    """A folder under `root` that this process has locked for as long as it lives.
+
+    In it, `attempts` is the folder that the slot's runner may write to.
+    """
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         sweep(root)
         self._folder = root / uuid.uuid4().hex
-        self._folder.mkdir()
+        self.attempts = self._folder / "attempts"
+        self.attempts.mkdir(parents=True)
+        self._real = self.attempts.resolve()
         self._lock = _open_lock(self._folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def folder(self, name: str) -> Path:
         """Create an empty folder called `name`."""
-        path = self._folder / name
+        path = self.attempts / name
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
         return path
@@ -30,6 +35,12 @@ class Workspace:
     def clear(self, path: Path) -> None:
         """Delete a folder that `folder` created."""
         shutil.rmtree(path, ignore_errors=True)
+
+    def owns(self, path: Path) -> bool:
+        """Whether a runner may have written this file: it is in `attempts`, and no link."""
+        return path.is_relative_to(self.attempts) and path.resolve() == self._real / (
+            path.relative_to(self.attempts)
+        )
 
     def close(self) -> None:
         """Delete all folders of this process."""

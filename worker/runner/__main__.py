@@ -1,7 +1,8 @@
 """The process that computes: `python -m worker.runner`, started by a worker's child.
 
-It stays warm between jobs. It holds no credentials: data comes as files, everything it has to say
-goes over the channel, so whatever kills it (memory, a crash in native code) kills nothing else.
+It stays warm between jobs. It runs in a sandbox and holds no credentials: data comes as files,
+everything it has to say goes over the channel, so whatever kills it (memory, a crash in native
+code) kills nothing else.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from core.training.table_evaluation import measure
 from core.training.table_predictions import score
 from worker.runner.channel import Channel, ChannelClosedError, Message
 from worker.runner.inbox import Inbox
-from worker.runner.sandbox import confine
+from worker.runner.sandbox import limit_resources
 
 _MOST_TRACEBACK = 4000
 _SILENCE_SECONDS = 5.0
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("descriptor", type=int, help="file descriptor of the channel")
     parser.add_argument("--memory-bytes", type=int, default=0)
     given = parser.parse_args()
-    confine(given.memory_bytes)
+    limit_resources(given.memory_bytes)
     channel = Channel.inherited(given.descriptor)
     inbox = Inbox(channel)
     logging.captureWarnings(True)

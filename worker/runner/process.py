@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from core.sandbox.policy import Policy, command
 from worker.runner.cgroup import MemoryWatch
 from worker.runner.channel import Channel, ChannelClosedError, Message
 from worker.runner.sandbox import environment
@@ -26,8 +27,15 @@ class RunnerProcess:
     """A child process at the other end of a channel, in a process group of its own."""
 
     def __init__(
-        self, variables: Mapping[str, str], *, threads: int, memory_bytes: int = 0
+        self,
+        variables: Mapping[str, str],
+        policy: Policy,
+        *,
+        threads: int,
+        memory_bytes: int = 0,
+        module: str = "worker.runner",
     ) -> None:
+        """Start `module` in a sandbox. `variables` are those of which a runner gets some."""
         self.channel, theirs = Channel.pair()
         self.heard_at = time.monotonic()
         self.busy = False
@@ -35,16 +43,10 @@ class RunnerProcess:
         self._exit: Exit | None = None
         with theirs:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "worker.runner",
-                    str(theirs.fileno()),
-                    f"--memory-bytes={memory_bytes}",
-                ],
+                command(policy, module, str(theirs.fileno()), f"--memory-bytes={memory_bytes}"),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=environment(variables, threads),
+                env=environment(variables, threads, policy),
                 start_new_session=True,
             )
         self.pid = self._process.pid

@@ -1,18 +1,19 @@
-"""The confinement of a runner: no credentials, limited memory, and an end with its parent.
+"""The limits of a runner: what it may read, what of our environment it gets, how much memory.
 
 The environment is made anew by an allow-list, so a password in ours can never reach the code that
 executes what strangers specified.
 """
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import core
+from core.sandbox.policy import Policy
+from core.sandbox.policy import environment as sandbox_environment
+from core.sandbox.process import limit
+from core.settings import Settings
 
 _PASSED = frozenset(
     {
@@ -30,23 +31,32 @@ _PASSED = frozenset(
 _PASSED_PREFIXES = ("CUDA_", "CUPY_", "NVIDIA_", "NUMBA_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _MOST_FILES = 1024
-_PR_SET_PDEATHSIG = 1
 
 
-def environment(given: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The environment of a runner that may use `threads` threads for arithmetic."""
+def environment(given: Mapping[str, str], threads: int, policy: Policy) -> dict[str, str]:
+    """The environment of a runner that may use `threads` threads for arithmetic.
+
+    Its temporary files are in the first folder that `policy` lets it write.
+    """
     passed = {
         name: value
         for name, value in given.items()
         if name in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
-    fixed = {
-        "PYTHONPATH": str(Path(core.__path__[0]).parent),
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONFAULTHANDLER": "1",
-    }
-    return passed | fixed | {name: str(threads) for name in _THREADS}
+    fixed = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    temporary = {"TMPDIR": policy.writable[0]} if policy.writable else {}
+    arithmetic = {name: str(threads) for name in _THREADS}
+    return passed | sandbox_environment() | fixed | temporary | arithmetic
+
+
+def runner_policy(settings: Settings, folder: Path) -> Policy:
+    """What a runner may do: read the cache of datasets and checkpoints, and write `folder`."""
+    return Policy(
+        readable=(str((settings.data_dir / "cache").absolute()),),
+        writable=(str(folder.absolute()),),
+        gpu="gpu" in settings.queues,
+        without=settings.parts_without,
+    )
 
 
 def share_of_cores(threads: int, slots: int) -> int:
@@ -57,24 +67,9 @@ def share_of_cores(threads: int, slots: int) -> int:
     return max(1, cores // slots)
 
 
-def confine(memory_bytes: int) -> None:
+def limit_resources(memory_bytes: int) -> None:
     """Limit this process for good; `memory_bytes` 0: no limit."""
-    end_with_parent(signal.SIGKILL)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, _MOST_FILES)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, _MOST_FILES)
     if memory_bytes:
-        _limit(resource.RLIMIT_AS, memory_bytes)
-
-
-def end_with_parent(how: signal.Signals) -> None:
-    """Have the kernel signal this process when the thread that started it ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how, 0, 0, 0)
-
-
-def _limit(which: int, most: int) -> None:
-    """Lower a limit, unless it is lower already."""
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(which, (most, most))
+        limit(resource.RLIMIT_AS, memory_bytes)

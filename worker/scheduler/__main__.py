@@ -19,7 +19,8 @@ from core.db.session import reading
 from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, notify
 from core.retention import Freed, Retention, Storage, kept_days, policies
-from core.settings import Settings
+from core.sandbox.process import hide_memory
+from core.settings import Settings, forget_secrets
 from core.spec.version import SPEC_VERSION
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.reconcile import Reconciler
@@ -209,7 +210,9 @@ class Scheduler:
 
 def main() -> int:
     """Run the scheduler until SIGTERM or SIGINT; the exit code."""
+    hide_memory()
     settings = Settings()
+    forget_secrets()
     logs.configure(node=settings.node_name or socket.gethostname(), role="scheduler")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,14 +3,12 @@
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import core
 from core.data.ingest.limits import Limits
 from core.data.table.column_warnings import ColumnWarning
 from core.data.table.schema import DatasetSchema
@@ -21,14 +19,13 @@ from core.errors import (
     TooLargeError,
     UnavailableError,
 )
+from core.sandbox.policy import Policy, command, environment
 
+PARSER = "core.data.ingest.sandbox"
 MAX_ANSWER_BYTES = 256 * 2**20
 KNOWN = {error.__name__: error for error in (InvalidError, TooLargeError, UnavailableError)}
 # The process sees nothing else of our environment, which may hold credentials.
-ENVIRONMENT = {
-    "PYTHONPATH": str(Path(core.__path__[0]).parent),
-    "PYTHONSAFEPATH": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
+ENVIRONMENT = environment() | {
     "LC_ALL": "C.UTF-8",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "OPENBLAS_NUM_THREADS": "1",
@@ -79,6 +76,10 @@ def parse(
         "limits": asdict(limits),
     }
     try:
+        partial.touch()  # the sandbox lets it write this file, and create no other
+    except OSError as error:
+        raise UnavailableError(f"the dataset cannot be written: {error.strerror}") from error
+    try:
         answer = _ask(request, limits, source.stat().st_size)
         parsed = ParsedDataset(
             path=target,
@@ -98,10 +99,11 @@ def parse(
 def _ask(request: dict[str, Any], limits: Limits, source_bytes: int) -> dict[str, Any]:
     """The answer of the sandboxed process to `request`."""
     # The limit of processor time ends an expensive parse; this one is for a busy machine.
+    policy = Policy(readable=(request["source"],), writable=(request["target"],))
     patience = 60.0 + 10.0 * limits.seconds(source_bytes)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-s", "-m", "core.data.ingest.sandbox"],
+            command(policy, PARSER),
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=complaints,

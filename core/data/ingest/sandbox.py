@@ -1,15 +1,14 @@
 """The process that parses untrusted uploads: little memory, no network, no credentials.
 
-Reads one JSON request from standard input and writes one JSON answer to standard output.
+It runs in a sandbox that lets it read the upload and write its target. Reads one JSON request from
+standard input and writes one JSON answer to standard output.
 """
 
-import ctypes
 import errno
 import hashlib
 import json
 import os
 import resource
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,40 +24,23 @@ from core.data.ingest.formats import choose, options_of, texts
 from core.data.ingest.limits import Limits
 from core.data.ingest.profile import describe
 from core.errors import ChainruleError, InvalidError, TooLargeError, UnavailableError
+from core.sandbox.process import limit
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def confine(limits: Limits, source_bytes: int) -> None:
-    """Drop everything that parsing does not need, for the rest of this process."""
+def limit_resources(limits: Limits, source_bytes: int) -> None:
+    """Limit memory, time and files of this process for good."""
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # An empty network namespace; not every machine allows it.
-        if libc.unshare(CLONE_NEWNET) != 0:
-            libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
-        _limit(resource.RLIMIT_AS, limits.memory_bytes)
+        limit(resource.RLIMIT_AS, limits.memory_bytes)
     seconds = limits.seconds(source_bytes)
     # The soft limit ends the process by SIGXCPU, the hard one by SIGKILL.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    _limit(resource.RLIMIT_FSIZE, limits.max_bytes)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, 256)
+    limit(resource.RLIMIT_FSIZE, limits.max_bytes)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, 256)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-
-
-def _limit(which: int, value: int) -> None:
-    """Lower a limit unless it is lower already."""
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, value))
 
 
 def parse(
@@ -116,7 +98,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     limits = TypeAdapter(Limits).validate_python(request["limits"])
     source = Path(request["source"])
-    confine(limits, source.stat().st_size)
+    limit_resources(limits, source.stat().st_size)
     try:
         target, defaults = Path(request["target"]), request["defaults"]
         answer = parse(source, request["content_type"], target, limits, defaults)

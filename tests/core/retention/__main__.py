@@ -9,13 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.core.retention.growth import Growth, Size, complete
-
 from benchmarks.results import Row, at_most, figure, publish
 from core.data.storage.stores import open_store
 from core.db.session import reading
 from core.retention import Storage
 from migrations import runner
+from tests.core.retention.growth import Growth, Size, complete
 from tests.support.clocks import StandingClock
 
 STEADY = ("events", "logs", "idempotency_keys", "deliveries", "sources")

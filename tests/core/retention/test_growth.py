@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from tests.core.retention.growth import Growth, complete
-
 from core.db.session import reading
 from core.retention import Storage
+from tests.core.retention.growth import Growth, complete
 from tests.support.clocks import StandingClock
 
 DAYS = 7

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from chainrule.contract.status import AttemptStatus, JobStatus
 from core import jobs
 from core.data.storage.stores import Store
 from core.db.session import reading, transaction
+from core.events import Codec, Event, TrainingEnded
 from core.spec.job import DIGITS
 from core.training.model import TrainedModel
 from tests.support.present import present
@@ -56,6 +58,26 @@ def test_a_model_that_learned_nothing_is_warned_about_in_the_log(bench: Bench) -
     assert not bench.result(job_id)["baseline"]["better"]
     (warning,) = [line for line in bench.log_lines(job_id) if "no better than" in line]
     assert "predicting the majority class of the training rows" in warning
+
+
+def test_a_runner_cannot_have_files_of_others_uploaded(
+    make_bench: Callable[..., Bench], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(sqlite_url)
+    secret = bench.settings.data_dir / "secret"
+    secret.write_text("hidden")
+    decode = Codec.decode
+
+    def forge(document: dict[str, Any]) -> Event:
+        event = decode(document)
+        return replace(event, path=str(secret)) if isinstance(event, TrainingEnded) else event
+
+    monkeypatch.setattr(Codec, "decode", forge)
+    job_id = bench.submit(epochs=1, max_attempts=1)
+    bench.slot.work(job_id)
+    assert bench.job(job_id).status is JobStatus.FAILED
+    assert "outside of its folder" in str(bench.job(job_id).cause)
+    assert secret.exists()
 
 
 def test_what_waits_is_taken_without_another_message(bench: Bench) -> None:

@@ -10,11 +10,14 @@ import psutil
 import pytest
 
 from core.data.ingest.parser import ParsedDataset
+from core.sandbox.policy import Policy
+from core.settings import Settings
 from core.spec.job import DIGITS
 from tests.support.worker_cases import LONG, until
 from worker.node.memory import machine_memory, row_memory
+from worker.runner.inbox import LEASE_RAN_OUT
 from worker.runner.process import RunnerProcess
-from worker.runner.sandbox import environment, share_of_cores
+from worker.runner.sandbox import environment, runner_policy, share_of_cores
 
 SECRETS = {
     "CHAINRULE_DATABASE_URL": "postgresql://u:hidden@h/d",
@@ -25,8 +28,9 @@ SECRETS = {
 
 
 @pytest.fixture
-def runner() -> Iterator[RunnerProcess]:
-    made = RunnerProcess({**os.environ, **SECRETS}, threads=1)
+def runner(parsed_digits: ParsedDataset, tmp_path: Path) -> Iterator[RunnerProcess]:
+    policy = Policy((str(parsed_digits.path),), (str(tmp_path),))
+    made = RunnerProcess({**os.environ, **SECRETS}, policy, threads=1)
     yield made
     made.kill()
 
@@ -40,7 +44,8 @@ def test_no_credentials_reach_a_runner(runner: RunnerProcess) -> None:
 
 
 def test_only_listed_names_pass() -> None:
-    passed = environment({"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0", "SECRET": "x"}, 2)
+    variables = {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0", "SECRET": "x"}
+    passed = environment(variables, 2, Policy())
     assert passed["PATH"] == "/bin"
     assert passed["CUDA_VISIBLE_DEVICES"] == "0"
     assert "SECRET" not in passed
@@ -48,8 +53,22 @@ def test_only_listed_names_pass() -> None:
 
 
 def test_the_runner_computes_with_the_blas_kernel_that_the_worker_records() -> None:
-    passed = environment({"OPENBLAS_CORETYPE": "Haswell"}, 1)
+    passed = environment({"OPENBLAS_CORETYPE": "Haswell"}, 1, Policy())
     assert passed["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+def test_its_temporary_files_are_where_it_may_write() -> None:
+    assert environment({"TMPDIR": "/tmp"}, 1, Policy((), ("/work",)))["TMPDIR"] == "/work"
+
+
+def test_a_policy_is_made_of_settings(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, queues="cpu,gpu", sandbox_without="seccomp, landlock")
+    policy = runner_policy(settings, tmp_path / "work")
+    assert policy.readable == (str(tmp_path / "cache"),)
+    assert policy.writable == (str(tmp_path / "work"),)
+    assert policy.gpu
+    assert policy.without == ("seccomp", "landlock")
+    assert not runner_policy(Settings(), tmp_path).gpu
 
 
 def test_it_leads_a_process_group_of_its_own(runner: RunnerProcess) -> None:
@@ -77,7 +96,7 @@ def test_it_ends_when_nobody_says_that_the_lease_holds(
     }
     runner.begin({**work, "alive_until": time.monotonic() + 1})
     exit_ = until(runner.exited)
-    assert exit_.code == 1
+    assert exit_.code == LEASE_RAN_OUT
 
 
 def test_killing_tells_how_it_ended(runner: RunnerProcess) -> None:

@@ -12,7 +12,10 @@ def install(app: typer.Typer) -> None:
 
 
 def list_nodes(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
-    """List the machines that have or had workers, and why a worker does not claim jobs."""
+    """List the machines that have or had workers, and why a worker does not claim jobs.
+
+    A sandbox is incomplete where the kernel lacks a part of it: --json says which.
+    """
     with client(url, token) as server:
         nodes = list(server.nodes())
     if as_json:
@@ -29,7 +32,7 @@ def list_nodes(url: Url = URL, token: Token = "", as_json: Json = False) -> None
 
 
 def _state(node: dict[str, object]) -> str:
-    """Return whether the workers claim jobs, or why not."""
+    """Return whether the workers claim jobs, or why not, and whether runners are confined."""
     workers = node.get("workers")
     reasons = [
         str(worker.get("suspended_for") or "suspended")
@@ -38,7 +41,11 @@ def _state(node: dict[str, object]) -> str:
     ]
     if reasons:
         return f"{len(reasons)} suspended: {reasons[0]}"
-    return "draining" if node.get("draining_at") else "ok"
+    if node.get("draining_at"):
+        return "draining"
+    versions = node.get("versions")
+    sandbox = str(versions.get("sandbox", "")) if isinstance(versions, dict) else ""
+    return "ok, sandbox incomplete" if "; without " in sandbox else "ok"
 
 
 def _capacity(node: dict[str, object]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import typer
 
 from chainrule.stack import StackError, logs
 from chainrule.stack.options import Options, mlflow_token
+from chainrule.stack.process import hide_memory
 from chainrule.stack.stack import Stack
 
 _WATCH_SECONDS = 1.0
@@ -64,6 +65,7 @@ def up(
 
     [dim]chainrule up --workers 2 --port 8001[/]
     """
+    hide_memory()
     options = Options(
         data_dir, host, port, mlflow_port, workers, database_url, broker_url, store_url, mlflow_url
     )

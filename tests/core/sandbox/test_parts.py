@@ -1,0 +1,77 @@
+"""Each part of the sandbox alone refuses what it is for; without any, everything is possible."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from core.sandbox.policy import PARTS, Policy, command, environment
+from tests.support.attacks.attack import Target
+from tests.support.attacks.attacker import ATTACKS
+from tests.support.attacks.targets import TESTS, holding, targets
+
+PAIRS = [(name, part) for name, attack in ATTACKS.items() for part in attack.parts]
+Attacked = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def parts() -> set[str]:
+    return holding()
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Files, servers and a process of the same user."""
+    place = tmp_path_factory.mktemp("attacked")
+    waiting = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE) as process:
+        with targets(place, place / "job", place / "own", process.pid) as made:
+            yield made
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def attacked(target: Target) -> Attacked:
+    """Does all attacks that a part is for, with no other part. Returns the outcomes."""
+
+    @cache
+    def attack(part: str) -> dict[str, str]:
+        names = [name for name, its_part in PAIRS if its_part == part]
+        kept = {part.partition(":")[0], "no_new_privs"}
+        return attempted(names, target, set(PARTS) - kept)
+
+    return attack
+
+
+def attempted(names: list[str], target: Target, without: set[str]) -> dict[str, str]:
+    """What comes of attacks in one process, in a sandbox without some parts."""
+    policy = Policy((TESTS,), (target.own,), without=tuple(without))
+    process = subprocess.run(
+        command(policy, "tests.support.attacks.attacker"),
+        env=environment() | {"HOME": os.environ.get("HOME", "/root")},
+        input=json.dumps({"names": names, "target": target.document()}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcomes: dict[str, str] = json.loads(process.stdout or "{}")
+    return outcomes
+
+
+@pytest.mark.parametrize(("name", "part"), PAIRS)
+def test_a_part_alone_refuses(name: str, part: str, attacked: Attacked, parts: set[str]) -> None:
+    if part not in parts:
+        pytest.skip(f"this kernel has no {part}")
+    assert attacked(part)[name] == "refused"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="other users are refused some of it anyway")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_without_a_sandbox_it_is_not_refused(name: str, tmp_path: Path, target: Target) -> None:
+    with targets(tmp_path, tmp_path / "job", tmp_path / "own", target.process) as fresh:
+        assert attempted([name], fresh, set(PARTS)).get(name) != "refused"
