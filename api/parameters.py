@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from core.data.table.query import MAX_CHARACTERS
 from core.errors import FieldError, InvalidError, NotFoundError
@@ -115,6 +115,22 @@ Tags = Annotated[
     ),
 ]
 """Filter of a list: tags that must all match."""
+
+
+CreatedAfter = Annotated[
+    AwareDatetime | None,
+    Field(description="created at this time or later", examples=["2026-01-31T00:00:00Z"]),
+]
+"""Filter of a list: the first time of creation."""
+
+CreatedBefore = Annotated[
+    AwareDatetime | None,
+    Field(description="created before this time", examples=["2026-02-01T00:00:00Z"]),
+]
+"""Filter of a list: the time before which things were created."""
+
+Text = Annotated[str, StringConstraints(max_length=4096)]
+"""Field of a body: a text of a few paragraphs."""
 
 
 def pairs(tags: list[str]) -> dict[str, str]:

@@ -59,6 +59,7 @@ class JobSummary(Read):
     device: Annotated[str, Field(examples=["cpu"])]
     priority: int
     tags: dict[str, str]
+    note: str | None = Field(None, description="a text of the owner")
     owner: str
     retry_of: str | None = Field(None, description="the job that this one retries")
     created_at: datetime

@@ -1,14 +1,12 @@
 """Descriptions and tags of datasets."""
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
-from api.parameters import Name
+from api.parameters import Name, Text
 from api.resources.datasets import Dataset
 from core import datasets
 from core.datasets.queries import summary
@@ -16,8 +14,6 @@ from core.db.session import transaction
 from core.spec.base import TagKey
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=problems(*ALWAYS))
-
-Text = Annotated[str, StringConstraints(max_length=4096)]
 
 
 class Change(BaseModel):

@@ -11,7 +11,7 @@ from api.parameters import Paging
 from api.resources.experiments import Experiment
 from api.resources.pages import Page, page
 from core.db.session import reading
-from core.jobs.experiments import list_experiments
+from core.jobs.listing import list_experiments
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], responses=problems(*ALWAYS))
 

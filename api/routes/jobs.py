@@ -1,4 +1,4 @@
-"""Jobs: submit, list, read, cancel, pause, resume, retry, reprioritize."""
+"""Jobs: submit, list, read, cancel, pause, resume, retry, reprioritize, describe, delete."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -11,7 +11,7 @@ from api.auth import Owner
 from api.context import Context, Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
-from api.parameters import JobId, Paging, Tags, pairs
+from api.parameters import CreatedAfter, CreatedBefore, JobId, Paging, Tags, Text, pairs
 from api.resources.jobs import Job, JobSummary
 from api.resources.pages import Page
 from api.submission import Submitting, dataset_version
@@ -23,6 +23,7 @@ from core.db import tables
 from core.db.session import reading, transaction
 from core.spec import JobSpec
 from core.spec.admission import admit
+from core.spec.base import TagKey
 from core.spec.version import encode
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems(*ALWAYS))
@@ -37,6 +38,41 @@ class Filters(Paging):
     kind: JobKind | None = None
     status: Annotated[list[JobStatus], Field(default_factory=list)]
     tag: Tags
+    metric: Annotated[
+        list[Annotated[str, Field(pattern=rf"^{jobs.METRIC_KEY}(<=|>=|<|>|=)[-+.0-9eE]+$")]],
+        Field(
+            default_factory=list,
+            max_length=16,
+            description="condition on the last value, like `valid/accuracy>=0.9`; repeatable",
+        ),
+    ]
+    created_after: CreatedAfter = None
+    created_before: CreatedBefore = None
+    sort: Annotated[
+        str,
+        Field(
+            pattern=rf"^-?{jobs.METRIC_KEY}$",
+            description="created_at, started_at, finished_at or a metric; `-` before it: "
+            "descending. Jobs without the time or metric are left out",
+        ),
+    ] = "-created_at"
+
+
+class JobChange(BaseModel):
+    """The fields to change; omitted fields stay as they are."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"note": "the best so far", "tags": {"team": "a"}}]},
+    )
+
+    note: Text | None = Field(None, description="a text of your own; empty: none")
+    tags: dict[TagKey, Text | None] = Field(
+        {},
+        max_length=64,
+        description="tags to set; null removes a tag",
+        examples=[{"team": "a"}],
+    )
 
 
 class Priority(BaseModel):
@@ -84,7 +120,7 @@ def submit_job(spec: Exact[JobSpec], submission: Submitting) -> Job:
 
 @router.get("", responses=problems(422))
 def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) -> Page[JobSummary]:
-    """List jobs, newest first."""
+    """List jobs, newest first unless sorted otherwise."""
     with reading(here.engine) as session:
         page = jobs.list_jobs(
             session,
@@ -94,6 +130,9 @@ def list_all_jobs(filters: Annotated[Filters, Query()], here: Here, _: Owner) ->
             kind=filters.kind,
             status=filters.status,
             tags=pairs(filters.tag),
+            metrics=[jobs.MetricCondition.parse(text, "query.metric") for text in filters.metric],
+            created=(filters.created_after, filters.created_before),
+            order=jobs.Order.parse(filters.sort),
             cursor=filters.cursor,
             limit=filters.limit,
         )
@@ -107,6 +146,25 @@ def read_job(job_id: JobId, here: Here, _: Owner) -> Job:
     """Return a job with its state, progress, metrics, attempts and MLflow run."""
     with reading(here.engine) as session:
         return _view(session, jobs.get(session, job_id), here)
+
+
+@router.patch("/{job_id}", responses=problems(403, 404, 413, 415, 422))
+def describe_job(job_id: JobId, change: Exact[JobChange], here: Here, _: Owner) -> Job:
+    """Change the note or the tags of a job, in any state. MLflow shows the change, too."""
+    with transaction(here.engine) as session:
+        row = jobs.describe(session, job_id, note=change.note, tags=change.tags)
+        return _view(session, row, here)
+
+
+@router.delete("/{job_id}", status_code=204, responses=problems(403, 404, 409, 422))
+def delete_job(job_id: JobId, here: Here, _: Owner) -> None:
+    """Delete an ended job with its history, checkpoints, model, predictions and run in MLflow.
+
+    Returns 409 and names what uses it if it is registered as a model, evaluated or scored by other
+    jobs, or a trial of a sweep.
+    """
+    with transaction(here.engine) as session:
+        jobs.delete(session, here.store, job_id)
 
 
 @router.post("/{job_id}/cancel", responses=problems(403, 404, 409, 422))

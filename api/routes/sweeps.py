@@ -4,17 +4,19 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.auth import Owner
 from api.context import Here
 from api.http.openapi import ALWAYS, problems
 from api.http.strict_body import Exact
-from api.parameters import Paging, SweepId
+from api.parameters import CreatedAfter, CreatedBefore, Paging, SweepId
 from api.resources.pages import Page, page
 from api.resources.sweeps import BestTrial, Forecast, Sweep
 from api.resources.trials import Trial
 from api.submission import Submitting, dataset_version
+from chainrule.contract.status import SweepStatus
 from core import jobs, sweeps
 from core.db import tables
 from core.db.session import reading, transaction
@@ -22,6 +24,16 @@ from core.spec.sweep import SweepSpec
 from core.spec.version import encode
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"], responses=problems(*ALWAYS))
+
+
+class SweepFilters(Paging):
+    """Filters of the list of sweeps; a sweep must match all of them."""
+
+    name: str | None = None
+    dataset: Annotated[str, Field(description="`name` or `name@3`")] | None = None
+    status: Annotated[list[SweepStatus], Field(default_factory=list)]
+    created_after: CreatedAfter = None
+    created_before: CreatedBefore = None
 
 
 @router.post("", status_code=202, responses=problems(403, 413, 415, 422))
@@ -63,10 +75,18 @@ def forecast_sweep(spec: Exact[SweepSpec], here: Here, _: Owner) -> Forecast:
 
 
 @router.get("", responses=problems(422))
-def list_all_sweeps(paging: Annotated[Paging, Query()], here: Here, _: Owner) -> Page[Sweep]:
+def list_all_sweeps(filters: Annotated[SweepFilters, Query()], here: Here, _: Owner) -> Page[Sweep]:
     """List sweeps, newest first."""
     with reading(here.engine) as session:
-        page = sweeps.list_sweeps(session, cursor=paging.cursor, limit=paging.limit)
+        page = sweeps.list_sweeps(
+            session,
+            name=filters.name,
+            dataset=filters.dataset,
+            status=filters.status,
+            created=(filters.created_after, filters.created_before),
+            cursor=filters.cursor,
+            limit=filters.limit,
+        )
         items = [Sweep.of(session, row) for row in page.items]
     return Page(items=items, next=page.next)
 
@@ -76,6 +96,21 @@ def read_sweep(sweep_id: SweepId, here: Here, _: Owner) -> Sweep:
     """Return a sweep with its state, the number of trials by state, and the best trials."""
     with reading(here.engine) as session:
         return Sweep.of(session, sweeps.get(session, sweep_id))
+
+
+@router.delete("/{sweep_id}", status_code=204, responses=problems(403, 404, 409, 422))
+def delete_sweep(sweep_id: SweepId, here: Here, _: Owner) -> None:
+    """Delete an ended sweep with its trials, their jobs and all that these left.
+
+    Returns 409 and names what uses it if a trial is registered as a model, or evaluated or scored
+    by other jobs. A request that breaks off can be repeated.
+    """
+    count = 1
+    while count:
+        with transaction(here.engine) as session:
+            count = sweeps.delete_jobs(session, here.store, sweep_id)
+    with transaction(here.engine) as session:
+        sweeps.delete(session, sweep_id)
 
 
 @router.get("/{sweep_id}/trials", responses=problems(404, 422))

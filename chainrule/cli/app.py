@@ -4,7 +4,16 @@ import sys
 
 from chainrule.cli.commands import fit, specs
 from chainrule.cli.commands.datasets import datasets
-from chainrule.cli.commands.jobs import comparison, control, insights, jobs, sources, watch
+from chainrule.cli.commands.jobs import (
+    comparison,
+    control,
+    insights,
+    jobs,
+    lists,
+    notes,
+    sources,
+    watch,
+)
 from chainrule.cli.commands.models import inference, models
 from chainrule.cli.commands.server import demo, gc, mlflow, nodes, up, version, webhooks
 from chainrule.cli.commands.sweeps import sweeps
@@ -29,8 +38,10 @@ datasets.install(app)
 specs.install(app)
 fit.install(app)
 jobs.install(app)
+lists.install(app)
 watch.install(app)
 control.install(app)
+notes.install(app)
 insights.install(app)
 sources.install(app)
 comparison.install(app)

@@ -111,8 +111,32 @@ class Jobs:
         return self._job(self._transport.get(_path(job_id)))
 
     def list(self, **filters: Any) -> Iterator[Job]:
-        """Yield jobs, newest first; `filters` as in the API, like `status="running"`."""
+        """Yield jobs, newest first; `filters` as in the API.
+
+        Examples are `status="running"`, `tag=["team:a"]`, `metric=["valid/accuracy>0.9"]` and
+        `sort="-valid/accuracy"`.
+        """
         return map(self._job, self._transport.items("/v1/jobs", **filters))
+
+    def change(
+        self,
+        job_id: str,
+        *,
+        note: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> Job:
+        """Change the note or some tags of a job. None removes a tag, an empty text the note."""
+        body: Document = {"tags": dict(tags or {})}
+        if note is not None:
+            body["note"] = note
+        return self._job(self._transport.send("PATCH", _path(job_id), repeatable=True, json=body))
+
+    def delete(self, job_id: str) -> None:
+        """Delete an ended job with all that it left.
+
+        Raises ProblemError (409) while others use its model.
+        """
+        self._transport.delete(_path(job_id))
 
     def to_frame(self, **filters: Any) -> Any:
         """Return jobs as a pandas DataFrame, newest first; `filters` as in `list`.

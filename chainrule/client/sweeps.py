@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrule.client.records import Record
 from chainrule.client.sources import Sources
-from chainrule.client.transport import Transport, segment
+from chainrule.client.transport import FILE_SECONDS, Transport, segment
 from chainrule.contract.status import SweepStatus
 
 
@@ -93,9 +93,16 @@ class Sweeps:
         """Return who changed the sweep, when and how, the newest last."""
         return self._transport.objects(f"{_path(sweep_id)}/changes")
 
-    def list(self) -> Iterator[Record]:
-        """Yield sweeps, newest first."""
-        return self._transport.items("/v1/sweeps")
+    def list(self, **filters: Any) -> Iterator[Record]:
+        """Yield sweeps, newest first; `filters` as in the API, like `dataset="digits@1"`."""
+        return self._transport.items("/v1/sweeps", **filters)
+
+    def delete(self, sweep_id: str) -> None:
+        """Delete an ended sweep with its trials, their jobs and all that these left.
+
+        Raises ProblemError (409) while others use a model of it.
+        """
+        self._transport.delete(_path(sweep_id), timeout=FILE_SECONDS)
 
 
 def _path(sweep_id: str) -> str:

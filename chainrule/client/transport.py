@@ -125,9 +125,9 @@ class Transport:
                 **options,
             )
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **options: Any) -> None:
         """Delete what is at `path`. Raises as `content` does."""
-        self._answer("DELETE", path, repeatable=False)
+        self._answer("DELETE", path, repeatable=False, **options)
 
     def content(self, path: str) -> bytes:
         """Return the bytes at `path`.

@@ -48,7 +48,7 @@ def release_lock(
 def back_off(session: Session, table: Locked, row_id: str | int) -> None:
     """Count a failure: the row is free again in 1, 2, 4 ... seconds, at most 30."""
     counted = select(table.mirror_failures).where(table.id == row_id)
-    failures = session.execute(counted).scalar_one()
+    failures = session.scalar(counted) or 0
     free_at = later(min(2.0 ** min(failures, 10), _MAX_BACKOFF_SECONDS))
     _set(session, table, row_id, mirror_failures=failures + 1, mirror_not_before=free_at)
 
@@ -61,8 +61,8 @@ def record_run(session: Session, table: Mirrored, row_id: str, run_id: str) -> s
         .values(mlflow_run_id=run_id)
         .execution_options(synchronize_session=False)
     )
-    recorded = session.execute(select(table.mlflow_run_id).where(table.id == row_id))
-    return recorded.scalar_one() or run_id
+    # A row that was deleted in the meantime has none.
+    return session.scalar(select(table.mlflow_run_id).where(table.id == row_id)) or run_id
 
 
 def forget_run(session: Session, table: Mirrored, row_id: str) -> None:

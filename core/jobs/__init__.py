@@ -29,8 +29,18 @@ from core.jobs.attempt.outcome import (
 from core.jobs.attempt.ownership import Owned
 from core.jobs.attempt.reaper import LOST_WORKER, Reaper, reap
 from core.jobs.attempt.reports import Report, write
-from core.jobs.control import CHANNEL, cancel, pause, prune, resume, set_priority, stop
+from core.jobs.control import (
+    CHANNEL,
+    cancel,
+    describe,
+    pause,
+    prune,
+    resume,
+    set_priority,
+    stop,
+)
 from core.jobs.curves.metrics import History, metrics
+from core.jobs.deletion import delete, erase_all, record_deletion, refuse_used
 from core.jobs.dispatcher import (
     dispatch,
     due,
@@ -43,6 +53,15 @@ from core.jobs.eligibility import kept_off
 from core.jobs.event_stream import Position, Update, Updates, updates_since
 from core.jobs.history import events
 from core.jobs.inference import infer, predictions_of
+from core.jobs.listing import (
+    METRIC_KEY,
+    MetricCondition,
+    Order,
+    Page,
+    between,
+    list_jobs,
+    versions_named,
+)
 from core.jobs.locality import left_to_others
 from core.jobs.logs import MOST_LINES, Line, log_lines, log_text
 from core.jobs.mirror.run_hierarchy import (
@@ -59,6 +78,8 @@ from core.jobs.mirror.run_hierarchy import (
 from core.jobs.mirror.state import (
     Unmirrored,
     behind,
+    deletable_runs,
+    forget_deleted_run,
     forget_experiments,
     forget_run,
     forget_runs,
@@ -74,14 +95,12 @@ from core.jobs.mirror.state import (
 from core.jobs.points import PACKED, Point
 from core.jobs.queries import (
     ALONE,
-    Page,
     attempts,
     checkpoint_bytes,
     checkpoints,
     ended_attempts,
     existing_jobs,
     get,
-    list_jobs,
     status_counts,
 )
 from core.jobs.sources import (

@@ -1,5 +1,6 @@
-"""What the owner of a job may request: cancel, pause, resume, another priority."""
+"""What the owner of a job may request: cancel, pause, resume, another priority, other tags."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -8,12 +9,16 @@ from sqlalchemy.orm import Session
 from chainrule.contract.status import JobStatus
 from core.db.clock import now
 from core.db.tables import Job
-from core.errors import ConflictError
+from core.errors import ConflictError, FieldError, InvalidError
 from core.jobs.history import SCHEDULER, client, log
 from core.jobs.queries import get
 
 CHANNEL = "chainrule_jobs"
 """The PostgreSQL channel that receives the id of a job when its owner requests something."""
+
+MOST_TAGS = 64
+OWN_TAGS = "chainrule."
+"""The beginning of tags that the system sets, such as that of a sweep."""
 
 
 def cancel(session: Session, job_id: str, *, owner: str = "local") -> Job:
@@ -120,6 +125,39 @@ def set_priority(session: Session, job_id: str, priority: int, *, owner: str = "
         job.priority = priority
         log(session, job, "moved", client(owner), reason)
         session.flush()
+    return job
+
+
+def describe(
+    session: Session,
+    job_id: str,
+    *,
+    note: str | None = None,
+    tags: Mapping[str, str | None] | None = None,
+) -> Job:
+    """Change the note of a job, if given, and the given tags, in any state.
+
+    A tag of None is removed; tags that are not named stay. Raises NotFoundError, and InvalidError
+    for more than 64 tags and for tags that the system sets.
+    """
+    job = get(session, job_id, lock=True)
+    changes = dict(tags or {})
+    for key in changes:
+        if key.startswith(OWN_TAGS):
+            message = f"tags that begin with {OWN_TAGS} are set by the system: use another name"
+            raise InvalidError(message, [FieldError(f"tags.{key}", message)])
+    remaining = {k: v for k, v in {**job.tags, **changes}.items() if v is not None}
+    if len(remaining) > MOST_TAGS:
+        message = f"a job has {MOST_TAGS} tags at most"
+        raise InvalidError(message, [FieldError("tags", message)])
+    removed = {*(job.removed_tags or ()), *job.tags} - remaining.keys()
+    job.tags, job.removed_tags = remaining, sorted(removed) or None
+    if note is not None:
+        job.note = note or None
+    job.edits += 1
+    if job.mlflow_run_id is not None:
+        job.mirrored_status = None
+    session.flush()
     return job
 
 

@@ -13,14 +13,13 @@ from core.data.storage.stores import StoredFile
 from core.db.clock import now
 from core.db.session import reading, transaction
 from core.db.tables import Checkpoint, Job, ModelVersion
+from core.jobs.deletion import FOLDERS
 from core.jobs.queries import ALONE
 from core.retention.policy import Freed, Item, Policy, Storage
 
 BATCH_FILES = 100
 LOCKED_FILES = 20
 """Files that are deleted while the rows of their jobs are locked."""
-FOLDERS = ("checkpoints", "models", "predictions")
-"""Folders of the store with files of jobs: `models/<job id>/<attempt>/<name>`."""
 
 
 class CheckpointPolicy(Policy):

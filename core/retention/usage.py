@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.data.storage.stores import Store
 from core.db import tables
-from core.retention.files import FOLDERS
+from core.jobs.deletion import FOLDERS
 from core.retention.sizes import row_bytes, row_count
 
 TABLES: Mapping[str, Sequence[type[tables.Base]]] = {

@@ -6,6 +6,7 @@ lock. A trial is a job, or one job for each fold, and its outcome is read from i
 
 from core.sweeps.budget import Spent, spent
 from core.sweeps.control import add_points, cancel, edit, pause, resume, retry_failed
+from core.sweeps.deletion import delete, delete_jobs, refuse_kept
 from core.sweeps.forecast import Forecast, forecast
 from core.sweeps.mirror_state import (
     SweepPoint,

@@ -1,7 +1,9 @@
 """Read sweeps and their trials."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +11,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from chainrule.contract.status import JobStatus, SweepStatus
+from core import jobs
 from core.db.tables import DatasetVersion, Job, Sweep, Trial
 from core.errors import ConflictError, FieldError, InvalidError, existing
 from core.spec.sweep import SweepSpec
@@ -61,13 +64,30 @@ def _parsed(text: str) -> SweepSpec:
     return SweepSpec.model_validate_json(text)
 
 
-def list_sweeps(session: Session, *, cursor: str | None = None, limit: int = 50) -> SweepPage:
-    """Return a page of sweeps, newest first.
+def list_sweeps(
+    session: Session,
+    *,
+    name: str | None = None,
+    dataset: str | None = None,
+    status: Sequence[SweepStatus] = (),
+    created: tuple[datetime | None, datetime | None] = (None, None),
+    cursor: str | None = None,
+    limit: int = 50,
+) -> SweepPage:
+    """Return a page of sweeps that match all filters given, newest first.
 
-    Raises InvalidError for a cursor that no page returned.
+    The filters are those of `jobs.list_jobs`. Raises InvalidError for a cursor that no page
+    returned.
     """
     statement = select(Sweep).order_by(Sweep.created_at.desc(), Sweep.id.desc()).limit(limit + 1)
-    statement = statement.options(_WITHOUT_SCHEMA)
+    statement = statement.options(_WITHOUT_SCHEMA).where(*jobs.between(Sweep.created_at, *created))
+    if name is not None:
+        statement = statement.where(Sweep.name == name)
+    if dataset is not None:
+        versions = jobs.versions_named(dataset)
+        statement = statement.where(Sweep.dataset_version_id.in_(versions))
+    if status:
+        statement = statement.where(Sweep.status.in_(status))
     if cursor is not None:
         last = session.get(Sweep, cursor)
         if last is None:

@@ -12,6 +12,7 @@ from core.tracking.runs import (
     DatasetInput,
     RunDescription,
     create_ended_run,
+    delete_runs,
     end_run,
     ensure_run,
     is_deleted,

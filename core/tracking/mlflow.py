@@ -175,6 +175,10 @@ class MlflowServer:
         for part in _parts(_pairs(tags), MAX_TAGS):
             self._post("runs/log-batch", run_id=run_id, tags=part)
 
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Delete a tag of a run."""
+        self._post("runs/delete-tag", run_id=run_id, key=key)
+
     def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         """Log metric points in the largest batches that MLflow accepts.
 

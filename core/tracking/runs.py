@@ -1,12 +1,14 @@
 """Jobs and sweeps as runs of MLflow: created once, however often that is tried, and ended."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from chainrule.contract.status import JobStatus, SweepStatus
+from core.errors import NotFoundError
 from core.tracking.logged_models import ModelDescription, ModelUpload
 from core.tracking.mlflow import MetricPoint, MlflowServer
 
@@ -152,18 +154,18 @@ def end_run(
     status: JobStatus | SweepStatus,
     *,
     ended_at_ms: int | None,
-    tags: Mapping[str, str],
+    tags: Mapping[str, str | None],
     artifacts: Iterable[Artifact] = (),
     renamed: tuple[str, str] = ("", ""),
     model: ModelDescription | None = None,
 ) -> bool:
     """Give a run its artifacts, tags, name and status; whether MLflow shows that status now.
 
-    The status may be one that is not final. Artifacts with a `model_path` also go to the logged
-    model, which `model` describes. A run that has the first name of `renamed` gets the
-    second one; a name that somebody changed stays. A run that somebody deleted in MLflow is left
-    alone and counts as correct. Raises NotFoundError when MLflow does not have the run, else as
-    MlflowServer.
+    The status may be one that is not final. A tag whose value is None is deleted. Artifacts with
+    a `model_path` also go to the logged model, which `model` describes. A run that has the first
+    name of `renamed` gets the second one; a name that somebody changed stays. A run that somebody
+    deleted in MLflow is left alone and counts as correct. Raises NotFoundError when MLflow does
+    not have the run, else as MlflowServer.
     """
     run = server.get_run(run_id)
     if _deleted(run):
@@ -173,12 +175,32 @@ def end_run(
         outputs = [str(output["model_id"]) for output in shown]
         upload.finish(outputs, lambda key: server.points(run_id, key))
     server.set_tags(run_id, _fitting(tags))
+    for tag in run["data"].get("tags", []):
+        if tags.get(tag["key"], "") is None:
+            server.delete_tag(run_id, tag["key"])
     expected = mlflow_status(status)
     first, name = renamed
     if first == name or run["info"].get("run_name") != first:
         name = ""
     info = server.update_run(run_id, expected, ended_at_ms, name)
     return str(info.get("status")) == expected
+
+
+def delete_runs(
+    server: MlflowServer, experiment_ids: Sequence[str], tag: str, row_id: str, run_id: str | None
+) -> int:
+    """Mark the runs that have the tag of a job or sweep as deleted; how many there were.
+
+    `run_id` is its run, if it is known. Raises as MlflowServer does.
+    """
+    runs = server.find_runs(experiment_ids, f"tags.`{tag}` = '{row_id}'") if experiment_ids else []
+    run_ids = {str(run["info"]["run_id"]) for run in runs}
+    if run_id is not None:
+        with suppress(NotFoundError):
+            run_ids |= set() if is_deleted(server, run_id) else {run_id}
+    for each in run_ids:
+        server.delete_run(each)
+    return len(run_ids)
 
 
 def is_deleted(server: MlflowServer, run_id: str) -> bool:
@@ -226,7 +248,7 @@ def _created(
     )
 
 
-def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
+def _fitting(tags: Mapping[str, str | None]) -> dict[str, str]:
     """The tags that are not empty, cut to the length that MLflow accepts."""
     return {key: value[:_MAX_TAG] for key, value in tags.items() if value}
 

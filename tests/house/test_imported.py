@@ -8,7 +8,7 @@ def test_tests_import_every_module() -> None:
 
 
 def test_a_module_that_no_test_imports_is_named() -> None:
-    assert "core.jobs.experiments" in unimported("tests.core.db")
+    assert "core.jobs.listing" in unimported("tests.core.db")
     assert "core.jobs.attempt.claims" not in unimported("tests.core.jobs")
     # Nor does a process import it for them.
     assert "worker.app" in unimported("tests.core.db")

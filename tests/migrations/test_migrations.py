@@ -46,7 +46,10 @@ def test_one_revision_at_a_time(empty_url: str) -> None:
     runner.downgrade(empty_url, "0001")
     assert (
         names(empty_url)
-        == TABLES - {"sweeps", "trials", "folds", "log_lines", "sources"} - MODELS - NOTICES
+        == TABLES
+        - {"sweeps", "trials", "folds", "log_lines", "sources", "deleted_runs"}
+        - MODELS
+        - NOTICES
     )
     runner.upgrade(empty_url)
 

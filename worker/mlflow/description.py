@@ -38,7 +38,8 @@ _NOT_SWEEP_PARAMS = frozenset({"name", "mlflow"})
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A row as MLflow shows it: `description` when its run is created, `tags` with its status.
+    """A row as MLflow shows it: `description` when its run is created, `tags` with its status,
+    without `removed_tags`.
 
     `shown` is False for a row that gets no run, `waits` True while its parent run does not exist,
     `complete` False while its status must not be sent yet.
@@ -51,6 +52,7 @@ class Subject:
     description: RunDescription
     ended_at_ms: int | None
     tags: dict[str, str]
+    removed_tags: tuple[str, ...] = ()
     shown: bool = True
     waits: bool = False
     complete: bool = True
@@ -66,6 +68,8 @@ class JobSubject(Subject):
     schema: dict[str, object]
     leaves_files: bool
     """False for a trial among many, unless its model is registered: the store has the others."""
+    edits: int
+    """The changes of its tags and note that are shown."""
     copies_source: bool
     """Whether MLflow gets the source code of the job, which cannot be erased there."""
 
@@ -107,10 +111,13 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         description=description,
         ended_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
         tags={
+            **job.tags,
             **_status_tags(job),
             "mlflow.note.content": note,
             PARENT_TAG: placement.parent or "",
         },
+        removed_tags=tuple(job.removed_tags or ()),
+        edits=job.edits,
         shown=placement.shown,
         waits=placement.waits,
         spec=spec,
@@ -219,8 +226,8 @@ def _sweep_description(sweep: Sweep, settings: Settings) -> RunDescription:
 
 
 def _job_note(job: Job, settings: Settings) -> str:
-    """The text at the top of a run's page: description, cause, best epoch, warning, link."""
-    parts = [str(job.spec.get("description") or "")]
+    """The text at the top of a run's page: description, note, cause, best epoch, warning, link."""
+    parts = [str(job.spec.get("description") or ""), job.note or ""]
     if job.cause and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         cause = str(job.cause.get("message") or job.cause.get("kind") or "")
         parts.append(f"**{job.status.value}:** {cause[:_MAX_CAUSE]}")

@@ -70,7 +70,9 @@ class JobMirror(Mirror[JobSubject]):
         return jobs.skip_run(session, subject.row_id, subject.status)
 
     def record_mirrored(self, session: Session, subject: JobSubject, run_id: str) -> bool:
-        return jobs.record_mirrored(session, subject.row_id, subject.status, run_id)
+        return jobs.record_mirrored(
+            session, subject.row_id, subject.status, run_id, edits=subject.edits
+        )
 
     def forget_run(self, session: Session, row_id: str) -> None:
         jobs.forget_run(session, row_id)

@@ -140,7 +140,7 @@ class Mirror(ABC, Generic[S]):
             run_id,
             subject.status,
             ended_at_ms=subject.ended_at_ms,
-            tags=tags,
+            tags=tags | dict.fromkeys(subject.removed_tags),
             artifacts=self._locked(row_id, artifacts),
             renamed=(description.first_name, description.name),
             model=description.model,

@@ -22,6 +22,7 @@ from core.retention import Freed, Retention, Storage, kept_days, policies
 from core.sandbox.process import hide_memory
 from core.settings import Settings, forget_secrets
 from core.spec.version import SPEC_VERSION
+from worker.mlflow.deletions import RunDeletion
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.reconcile import Reconciler
 from worker.mlflow.registry import ModelMirror
@@ -45,6 +46,7 @@ _WEBHOOK_SECONDS = 1.0
 _RECONCILE_SECONDS = 60.0
 _ERASE_SECONDS = 2.0
 _RETENTION_SECONDS = 1.0
+_DELETE_SECONDS = 2.0
 _END_SECONDS = 5.0
 _PULSE_SECONDS = 5.0
 _STUCK_SECONDS = 120.0
@@ -108,6 +110,7 @@ class Scheduler:
             ),
             Loop("mirror sweeps", _MIRROR_SECONDS, self._sweep_mirror.look),
             Loop("mirror models", _MIRROR_SECONDS, self._model_mirror.look),
+            Loop("delete runs", _DELETE_SECONDS, RunDeletion(self._engine, self._job_mirror).look),
             Loop("reconcile models", _RECONCILE_SECONDS, self._model_mirror.reconcile),
             Loop("reconcile sweeps", _RECONCILE_SECONDS, reconcile_sweeps),
             Loop("reconcile", _RECONCILE_SECONDS, reconcile),

@@ -9,6 +9,7 @@ from core.db.tables.idempotency import IdempotencyKey
 from core.db.tables.jobs import Job
 from core.db.tables.models import AliasChange, Evaluation, ModelAlias, ModelVersion, RegisteredModel
 from core.db.tables.nodes import Node, Worker
+from core.db.tables.runs import DeletedRun
 from core.db.tables.sources import Source
 from core.db.tables.sweeps import Fold, Sweep, Trial
 from core.db.tables.webhooks import Delivery, Webhook

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chainrule.contract.status import JobKind, JobStatus
@@ -33,7 +33,9 @@ class Job(Base):
     key, metrics and reason; `cause` explains a failure. Jobs with equal `stack_key` may be trained
     as a stack. Workers need at least `spec_version` to read the spec. Since
     `thinned_at` the curves are known to be short. `mirrored_status` is the last status that MLflow
-    confirmed, or `begun` while a run may exist that `mlflow_run_id` does not name.
+    confirmed, or `begun` while a run may exist that `mlflow_run_id` does not name. `edits` counts
+    the changes of `tags` and `note` by the owner; `removed_tags` are keys that MLflow may still
+    show.
     """
 
     __tablename__ = "jobs"
@@ -70,6 +72,9 @@ class Job(Base):
     dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
     name: Mapped[str | None] = mapped_column(String(255))
     tags: Mapped[dict[str, str]]
+    removed_tags: Mapped[list[str] | None]
+    note: Mapped[str | None] = mapped_column(Text)
+    edits: Mapped[int] = mapped_column(default=0, server_default="0")
     spec: Mapped[dict[str, Any]]
     spec_hash: Mapped[str] = mapped_column(String(64))
     spec_version: Mapped[int] = mapped_column(default=1, server_default="1")

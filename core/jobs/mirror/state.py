@@ -9,14 +9,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from chainrule.contract.metric_names import MACHINE
 from chainrule.contract.status import TERMINAL, JobStatus
 from core.db import mirrored
 from core.db.clock import later, now
-from core.db.tables import Experiment, Fold, Job, MetricChunk, Trial
+from core.db.tables import DeletedRun, Experiment, Fold, Job, MetricChunk, Trial
 from core.jobs.curves.metrics import last_steps, surviving
 from core.jobs.curves.simplification import thinned
 from core.jobs.points import Point, points, unpack
@@ -146,12 +146,17 @@ def mirrored_experiments(session: Session) -> list[str]:
 
 
 def record_mirrored(
-    session: Session, job_id: str, status: JobStatus, run_id: str | None = None
+    session: Session,
+    job_id: str,
+    status: JobStatus,
+    run_id: str | None = None,
+    *,
+    edits: int | None = None,
 ) -> bool:
     """Record that MLflow confirmed `status`; False when the job changed in the meantime.
 
     A job that ended counts as mirrored only once all its chunks are; with `run_id` also only while
-    that is its run.
+    that is its run, with `edits` only while its tags and note are those of this edit.
     """
     left = exists().where(MetricChunk.job_id == Job.id, MetricChunk.mirrored_at.is_(None))
     statement = (
@@ -165,6 +170,8 @@ def record_mirrored(
         statement = statement.where(~left)
     if run_id is not None:
         statement = statement.where(Job.mlflow_run_id == run_id)
+    if edits is not None:
+        statement = statement.where(Job.edits == edits)
     return session.scalar(statement) is not None
 
 
@@ -263,3 +270,14 @@ def _first_written(
         for point in points(chunk.keys, repeated):
             first.setdefault(_point_key(point), point)
     return first
+
+
+def deletable_runs(session: Session, *, limit: int = 50) -> list[DeletedRun]:
+    """Runs of deleted jobs and sweeps that MLflow may show and no mirror is at, oldest first."""
+    due = select(DeletedRun).where(DeletedRun.not_before <= now())
+    return list(session.scalars(due.order_by(DeletedRun.created_at).limit(limit)))
+
+
+def forget_deleted_run(session: Session, row_id: str) -> None:
+    """Record that MLflow no longer shows the run of a deleted job or sweep."""
+    session.execute(delete(DeletedRun).where(DeletedRun.id == row_id))

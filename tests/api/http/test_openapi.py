@@ -45,6 +45,8 @@ DEPENDENT = [
     "GET /v1/datasets/{name}/versions/{version}/content",
     "POST /v1/datasets/{name}/versions/{version}/derive",
     "PATCH /v1/datasets/{name}",
+    # Tags that the system sets are refused.
+    "PATCH /v1/jobs/{job_id}",
     "POST /v1/datasets/{name}/uploads",
     "PUT /v1/datasets/{name}/uploads/{upload_id}",
     "POST /v1/datasets/{name}/uploads/{upload_id}/pull",

@@ -1,15 +1,11 @@
 """Whatever arguments a command gets and whatever answers: an error in words, never a traceback."""
 
-import contextlib
-import io
 import itertools
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +15,11 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chainrule import datasets, transport
-from chainrule.cli.app import app, main
+from chainrule.cli.app import app
 from chainrule.stack import StackError
 from chainrule.stack.stack import Stack
 from core.spec.sweep import EXAMPLE
+from tests.chainrule.cli.commands import Ended, run, use
 from tests.support.api_cases import CSV, SPEC, Bridge, Http
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -39,6 +36,7 @@ GOOD = {
     "out": "out.csv",
     "node": "n1",
     "points": "[]",
+    "text": "a note",
     "query": "label:cat",
 }
 """A value for each required parameter that lets its command go on to the parameter under test."""
@@ -206,32 +204,6 @@ def lines(draw: st.DrawFn, known: Known) -> Line:
     return Line((*known.words, *words, *separator, *arguments), value)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    output: str
-    error: str
-
-
-def run(words: tuple[str, ...]) -> Ended:
-    """Run a command in this process. What is not caught there fails the test."""
-    output, error = io.StringIO(), io.StringIO()
-    arguments, stdin = sys.argv, sys.stdin
-    sys.argv = ["chainrule", *words]
-    sys.stdin = io.TextIOWrapper(io.BytesIO(b"\xff\xfe nothing"), encoding="utf-8")
-    try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
-            try:
-                code = main()
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-    finally:
-        sys.argv, sys.stdin = arguments, stdin
-    return Ended(code, output.getvalue(), error.getvalue())
-
-
 def assert_in_words(line: Line, ended: Ended) -> None:
     """A command that fails says so in an error text."""
     shown = f"{line.words}: {ended}"
@@ -268,18 +240,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def use(monkeypatch: pytest.MonkeyPatch, server: httpx.BaseTransport) -> None:
-    """Let the client reach this server at every address."""
-    connect = httpx.Client
-
-    def connected(**options: Any) -> httpx.Client:
-        return connect(**{**options, "transport": server})
-
-    monkeypatch.setattr(httpx, "Client", connected)
-
-
 OFTEN = settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,
@@ -305,11 +267,12 @@ def test_wrong_arguments(
     use(monkeypatch, Bridge(app_http))
     monkeypatch.setattr("chainrule.client.Jobs.watch", lambda *_, **__: iter([ENDED]))
     monkeypatch.setattr("chainrule.client.sweeps.Sweeps.wait", lambda *_, **__: ENDED)
+    monkeypatch.setattr("chainrule.cli.commands.sweeps.sweeps._live", lambda *_: ENDED)
 
     @OFTEN
     @given(lines(known))
     def check(line: Line) -> None:
-        assert_in_words(line, run(line.words))
+        assert_in_words(line, run(*line.words))
 
     check()
 
@@ -333,6 +296,6 @@ def test_foreign_servers(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
             for p in needed
         )
         line = Line((*known.words, *itertools.chain(*given_words)))
-        ended = run(line.words)
+        ended = run(*line.words)
         assert_in_words(line, ended)
         assert ended.code, (server, line, ended)

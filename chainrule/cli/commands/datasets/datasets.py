@@ -10,12 +10,13 @@ from rich.progress import DownloadColumn, Progress
 
 from chainrule.cli import dataset_pages, views
 from chainrule.cli.commands.datasets import edits
-from chainrule.cli.commands.datasets.edits import Description, Tags, tags_of
+from chainrule.cli.commands.datasets.edits import Description, Tags
 from chainrule.cli.commands.datasets.parsing import Parse, parse_options
 from chainrule.cli.dataset_pages import show_warnings
 from chainrule.cli.files import checked_output
 from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
 from chainrule.cli.references import version_of
+from chainrule.cli.tags import tags_of
 from chainrule.client import Client
 from chainrule.client.archive import packed
 from chainrule.client.parse_options import ParseOptions

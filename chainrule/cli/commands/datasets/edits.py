@@ -1,6 +1,5 @@
 """Commands that describe a dataset, and that save a query as a version."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ from chainrule.cli import views
 from chainrule.cli.dataset_pages import tags as tags_in_line
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.cli.references import version_of
+from chainrule.cli.tags import tags_of
 
 Description = Annotated[str | None, typer.Option(help="Description of the dataset.")]
 Tags = Annotated[
@@ -21,17 +21,6 @@ def install(datasets: typer.Typer) -> None:
     """Register the commands of this module."""
     datasets.command("edit")(edit_dataset)
     datasets.command("save-query")(save_query)
-
-
-def tags_of(given: Sequence[str] | None) -> dict[str, str]:
-    """Parse tags like `team:a` into a dictionary. Raises BadParameter."""
-    tags = {}
-    for tag in given or ():
-        key, colon, text = tag.partition(":")
-        if not (key and colon):
-            raise typer.BadParameter(f"{tag!r} is not a tag: write KEY:TEXT, like team:a")
-        tags[key] = text
-    return tags
 
 
 def edit_dataset(

@@ -1,4 +1,4 @@
-"""Commands for jobs: submit, jobs, job, cancel, predict."""
+"""Commands for jobs: submit, job, cancel, predict."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chainrule.cli import views
 from chainrule.cli.assignments import Assignments, with_assignments
+from chainrule.cli.dataset_pages import tags as tags_in_line
 from chainrule.cli.files import RowsFile, read_object, read_rows
 from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client
 from chainrule.cli.predictions import (
@@ -30,7 +31,6 @@ JobId = Annotated[str, typer.Argument(help="Id of the job, its first characters,
 def install(app: typer.Typer) -> None:
     """Register the commands of this module."""
     app.command("submit")(submit)
-    app.command("jobs")(list_jobs)
     app.command("job")(show)
     app.command("cancel")(cancel)
     app.command("predict")(predict)
@@ -80,44 +80,6 @@ def submit(
     exit_as(job, watching)
 
 
-def list_jobs(
-    status: Annotated[JobStatus | None, typer.Option(help="Only jobs with this status.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Only jobs of this experiment.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Number of jobs, newest first.")] = 20,
-    url: Url = URL,
-    token: Token = "",
-    as_json: Json = False,
-) -> None:
-    """List jobs, newest first."""
-    with client(url, token) as server:
-        pages = server.jobs.list(
-            status=status.value if status else None, experiment=experiment, limit=min(limit, 100)
-        )
-        listed = [job for _, job in zip(range(limit), pages, strict=False)]
-    if as_json:
-        views.print_json(listed)
-        return
-    views.table(
-        ("job", "status", "does", "experiment", "dataset", "passed", "metrics", "created"),
-        (
-            (
-                job["id"][:8],
-                views.status(job),
-                job["kind"],
-                job["experiment"],
-                job["dataset"],
-                views.passed(job),
-                waiting(job)
-                if job.get("waits_for")
-                else views.metrics(job.get("last_metrics") or {}, limit=1),
-                views.ago(job.get("created_at")),
-            )
-            for job in listed
-        ),
-        "no jobs: chainrule submit job.json",
-    )
-
-
 def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False) -> None:
     """Show a job: progress, metrics, attempts, and its run in MLflow."""
     with client(url, token) as server:
@@ -129,6 +91,8 @@ def show(job_id: JobId, url: Url = URL, token: Token = "", as_json: Json = False
         (
             ("job", job["id"]),
             ("name", job.get("name") or ""),
+            ("tags", tags_in_line(job.get("tags") or {})),
+            ("note", job.get("note") or ""),
             ("status", views.status(job)),
             ("waits for", job.get("waits_for") or ""),
             ("why", views.cause(job.get("cause"))),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ from chainrule.contract.status import SweepStatus
 
 _PAUSE_SECONDS = 0.5
 _SHOWN_TRIALS = 10
+_BAR_WIDTH = 60
 
 
 def install(app: typer.Typer) -> None:
@@ -33,6 +35,8 @@ def install(app: typer.Typer) -> None:
     sweep.command("forecast")(forecast)
     sweep.command("show")(show)
     sweep.command("list")(list_sweeps)
+    sweep.command("watch")(watch_sweep)
+    sweep.command("delete")(delete)
     edits.install(sweep)
     results.install(sweep)
     app.add_typer(sweep, name="sweep")
@@ -105,10 +109,23 @@ def show(sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = F
         views.CONSOLE.print(_table(sweep, [], None))
 
 
-def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> None:
+def list_sweeps(
+    status: Annotated[
+        SweepStatus | None, typer.Option(help="Only sweeps with this status.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Only sweeps of this name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only sweeps on digits, or digits@1.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Number of sweeps, newest first.")] = 50,
+    url: Url = URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
     """List sweeps, newest first."""
     with client(url, token) as server:
-        listed = [sweep for _, sweep in zip(range(50), server.sweeps.list(), strict=False)]
+        pages = server.sweeps.list(
+            status=status.value if status else None, name=name, dataset=dataset
+        )
+        listed = [sweep for _, sweep in zip(range(limit), pages, strict=False)]
     if as_json:
         views.print_json(listed)
         return
@@ -129,15 +146,57 @@ def list_sweeps(url: Url = URL, token: Token = "", as_json: Json = False) -> Non
     )
 
 
+def watch_sweep(
+    sweep_id: SweepId, url: Url = URL, token: Token = "", as_json: Json = False
+) -> None:
+    """Follow a sweep until it ends: its progress, the best trials so far, and the newest ones.
+
+    Exit code 1 if no trial finished. Ctrl-C leaves the sweep running.
+
+    [dim]chainrule sweep watch latest[/]
+    """
+    with client(url, token) as server:
+        full_id = find(server, sweep_id)
+        sweep = server.sweeps.wait(full_id) if as_json else _live(server, full_id)
+    if as_json:
+        views.print_json(sweep)
+    if not sweep["best"]:
+        raise typer.Exit(1)
+
+
+def delete(
+    sweep_id: SweepId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    url: Url = URL,
+    token: Token = "",
+) -> None:
+    """Delete an ended sweep with its trials, their jobs, models, metrics and runs in MLflow.
+
+    [dim]chainrule sweep delete 3f2a91c0[/]
+    """
+    with client(url, token) as server:
+        full_id = find(server, sweep_id)
+        if not yes:
+            typer.confirm(f"Delete sweep {full_id} with all of its jobs?", abort=True)
+        server.sweeps.delete(full_id)
+    views.CONSOLE.print(f"[green]deleted[/] {full_id}")
+
+
 def watch(server: Client, sweep: Document, *, visible: bool) -> Record:
-    """Wait until a sweep ends, with a live table if it is `visible`, and return the sweep."""
+    """Wait until a new sweep ends, with a live table if it is `visible`, and return the sweep."""
     if not visible:
         return server.sweeps.wait(sweep["id"])
     views.CONSOLE.print(f"[green]begun[/] {sweep['id']}")
+    return _live(server, sweep["id"])
+
+
+def _live(server: Client, sweep_id: str) -> Record:
+    """Show a sweep until it ends, and return it."""
+    sweep = server.sweeps.get(sweep_id)
     since, before = time.monotonic(), _ended(sweep)
     with Live(console=views.CONSOLE, auto_refresh=False) as live:
         while True:
-            sweep = server.sweeps.get(sweep["id"])
+            sweep = server.sweeps.get(sweep_id)
             done, seconds = _ended(sweep) - before, time.monotonic() - since
             rate = 60 * done / seconds if done and seconds > 0 else None
             over = SweepStatus(sweep["status"]).terminal
@@ -170,7 +229,8 @@ def _table(sweep: Document, trials: Sequence[Document], rate: float | None) -> G
             *(_values(trial) or [""] * len(_objective_names(sweep))),
             Text(_point(trial), style="bold" if trial.get("best") else ""),
         )
-    return Group(head, table)
+    bar = ProgressBar(total=max(1, sweep["n_trials"]), completed=_ended(sweep), width=_BAR_WIDTH)
+    return Group(head, bar, table)
 
 
 def _status(trial: Document) -> Text:
