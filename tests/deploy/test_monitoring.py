@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from api.metrics import Instruments
+from tests.deploy import compose
 from tests.support.job_cases import claimed, queued
 from worker.node.metrics import WorkerCounts
 from worker.scheduler.metrics import SchedulerMetrics
@@ -159,7 +160,10 @@ def test_rules_have_the_fields_that_prometheus_takes() -> None:
 def test_scrape_configuration_names_the_rules_and_services() -> None:
     document = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     assert all((FOLDER / name).is_file() for name in document["rule_files"])
-    compose = yaml.safe_load((FOLDER.parents[1] / "docker-compose.yml").read_text())
+    services = compose.services(compose.filled_in() | {"METRICS_PORT": "9100"})
+    for name in ("scheduler", "worker-cpu", "worker-gpu"):
+        assert services[name].environment["CHAINRULE_METRICS_PORT"] == "9100"
+        assert services[name].environment["CHAINRULE_METRICS_HOST"] == "0.0.0.0"
     scraped = [
         name
         for config in document["scrape_configs"]
@@ -171,5 +175,5 @@ def test_scrape_configuration_names_the_rules_and_services() -> None:
         for group in config.get("dns_sd_configs", [])
         for name in group["names"]
     ]
-    assert {name.partition(":")[0] for name in scraped} <= set(compose["services"])
+    assert {name.partition(":")[0] for name in scraped} <= set(services)
     assert all(config["job_name"].startswith("chainrule-") for config in document["scrape_configs"])
