@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test sbom audit pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps bench-growth
+.PHONY: help demo up test test-fast test-slow test-night coverage check docs hooks format format-check lint security types contracts faults chaos-sweeps peers test-peers lock clean compose-test sbom audit pin-images bench-core bench-data bench-tracking bench-predictions bench-start bench-sweeps bench-growth bench-quality
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -133,6 +133,9 @@ bench-tracking: $(VENV)/dev.stamp ## metric points to MLflow, against its own cl
 
 bench-data: peers ## sets larger than memory, training while they arrive, caches, loaders
 	@$(BIN)/python -m benchmarks.data $(ARGS)
+
+bench-quality: peers ## models with default settings, against scikit-learn and PyTorch
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 bench-sweeps: peers ## trials a minute, against Optuna and Ray Tune
 	@$(BIN)/python -m benchmarks.sweeps $(ARGS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -24,6 +24,10 @@ from core.training.trainer import Trainer
 
 ROWS = 8192
 """Rows predicted at a time."""
+PATIENCE = 10
+"""The epochs of early stopping by default: chosen by `make bench-quality`."""
+FEWEST_ROWS = 100
+"""Fewer rows are all trained on by default."""
 _LOSSES = cast("Any", Loss)
 
 
@@ -41,7 +45,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         schedule: dict[str, Any] | str = "constant",
         batch_size: int | str = 32,
         epochs: int = 200,
-        early_stopping: int | None = None,
+        early_stopping: int | Literal["auto"] | None = "auto",
         validation_fraction: float = 0.1,
         standardize_target: bool = True,
         random_state: Any = None,
@@ -59,8 +63,20 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.standardize_target = standardize_target
         self.random_state = random_state
 
-    def _spec(self, outputs: int, precision: str) -> TrainingSpec:
-        """Return the hyperparameters as a TrainingSpec. Raises ValueError for a wrong one."""
+    def _patience(self, rows: int | None) -> int | None:
+        """Return the epochs without a better loss after which `rows` end training, or None.
+
+        None rows: they come in parts, of which none can be held out.
+        """
+        if self.early_stopping == "auto":
+            return PATIENCE if rows is not None and rows >= FEWEST_ROWS else None
+        return self.early_stopping
+
+    def _spec(self, outputs: int, precision: str, rows: int | None = None) -> TrainingSpec:
+        """Return the hyperparameters as a TrainingSpec for so many rows.
+
+        Raises ValueError for a wrong one.
+        """
         if not 0 < self.validation_fraction < 1:
             raise ValueError(
                 f"validation_fraction must be between 0 and 1, not {self.validation_fraction}"
@@ -70,8 +86,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             for units in self.hidden:
                 hidden += [{"kind": "dense", "units": int(units)}, {"kind": self.activation}]
         stop = None
-        if self.early_stopping is not None:
-            stop = {"metric": "valid/loss", "patience": self.early_stopping}
+        if (patience := self._patience(rows)) is not None:
+            stop = {"metric": "valid/loss", "patience": patience}
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         return TrainingSpec.model_validate(
             {
@@ -103,9 +119,9 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _train(self, x: Any, y: Any, outputs: int, classes: Any = None) -> None:
         """Train from new weights for all epochs, with validation rows stratified by `classes`."""
-        spec = self._spec(outputs, x.dtype.name)
+        spec = self._spec(outputs, x.dtype.name, len(x))
         rows: dict[str, Any] = {"train": slice(None)}
-        if self.early_stopping is not None:
+        if spec.early_stopping is not None:
             if len(x) < 2:
                 raise ValueError(
                     "early_stopping holds out samples for validation: 1 sample is too few"
@@ -198,7 +214,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
     `layers` are the hidden layers as in a JobSpec (`{"kind": "dense", "units": 64}` ...). Without
     them the hidden layers have `hidden` units with `activation`. The output layer is added.
     `early_stopping` is the number of epochs without a better loss on `validation_fraction` of the
-    rows, stratified by class; without it all `epochs` run. A binary loss, such as
+    rows, stratified by class, after which training ends with the best weights; None trains on all
+    rows for all `epochs`. "auto" means 10 for 100 rows or more, else None. A binary loss, such as
     binary_cross_entropy, needs two classes. Methods raise ValueError for wrong hyperparameters.
     """
 

@@ -102,7 +102,7 @@ def test_a_regression_beats_the_mean() -> None:
 
 def test_partial_fit_goes_on_where_it_left_off() -> None:
     x, y = load_iris(return_X_y=True)
-    whole = NetworkClassifier(epochs=5, random_state=3).fit(x, y)
+    whole = NetworkClassifier(epochs=5, early_stopping=None, random_state=3).fit(x, y)
     parts = NetworkClassifier(random_state=3)
     for _ in range(5):
         parts.partial_fit(x, y, classes=[0, 1, 2])
@@ -214,7 +214,9 @@ def test_few_rows_first_do_not_fix_the_batch() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "polynomial"])
 def test_a_schedule_has_passes_left_however_many_there_were(schedule: str) -> None:
     x, y = load_iris(return_X_y=True)
-    whole = NetworkClassifier(schedule=schedule, epochs=4, random_state=3).fit(x, y)
+    whole = NetworkClassifier(schedule=schedule, epochs=4, early_stopping=None, random_state=3).fit(
+        x, y
+    )
     parts = NetworkClassifier(schedule=schedule, epochs=4, random_state=3)
     before = None
     for passes in range(1, 11):
@@ -256,3 +258,13 @@ def test_counts_are_not_standardized() -> None:
     model = NetworkRegressor(loss="poisson", hidden=[8], epochs=50, random_state=1).fit(x, y)
     assert (model.predict(x) > 0).all()
     assert model.score(x, y) > 0.5
+
+
+def test_early_stopping_is_for_a_hundred_rows_or_more() -> None:
+    x, y = load_iris(return_X_y=True)
+    few = np.arange(0, 150, 2)
+    for rows, other in ((slice(None), 10), (few, None)):
+        given: dict[str, Any] = {"epochs": 40, "random_state": 1}
+        default = NetworkClassifier(**given).fit(x[rows], y[rows])
+        same = NetworkClassifier(early_stopping=other, **given).fit(x[rows], y[rows])
+        assert np.array_equal(default.weights_, same.weights_)

@@ -1,0 +1,1 @@
+"""How good models are with default settings: Chainrule, scikit-learn and PyTorch."""
