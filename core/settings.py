@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     keep_deliveries_days: float = _days(30, "messages to webhooks", "after their creation")
     keep_sources_days: float = _days(7, "source code that no job names", "after it was sent")
     keep_uploads_days: float = _days(7, "uploads in parts", "after the last part was received")
+    keep_mlflow_days: float = _days(
+        0, "runs of jobs in MLflow, with their files, unless the model is registered"
+    )
     keep_workers_days: float = _days(7, "rows of workers", "after the last heartbeat")
 
     webhooks_allow_private: bool = Field(

@@ -6,5 +6,6 @@ Jobs, their results and their final metrics, registered models and datasets are 
 from core.retention.policies import POLICIES, kept_days, policies
 from core.retention.policy import Freed, Item, Policy, Storage
 from core.retention.runner import Retention, apply_now
+from core.retention.runs import RunPolicy
 from core.retention.sizes import database_bytes
 from core.retention.usage import Usage, store_usage, table_usage

@@ -229,6 +229,18 @@ class MlflowServer:
             _check(answer)
         return True
 
+    def delete_artifacts(self, artifact_uri: str) -> bool:
+        """Delete all artifacts of the run whose artifacts are at `artifact_uri`.
+
+        Returns False when the server accepts no artifacts: its clients write to the storage.
+        """
+        if not artifact_uri.startswith(_PROXIED):
+            return False
+        path = quote(httpx.URL(artifact_uri).path.strip("/"))
+        with self._request():
+            _check(self._http.delete(f"/api/2.0/mlflow-artifacts/artifacts/{path}"))
+        return True
+
     def artifacts(self, run_id: str, folder: str = "") -> dict[str, int]:
         """Paths and sizes in bytes of the artifacts in a folder of a run."""
         answer = self._get("artifacts/list", run_id=run_id, path=folder)

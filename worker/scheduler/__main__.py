@@ -18,7 +18,7 @@ from core.db.engine import make_engine
 from core.db.session import reading
 from core.errors import ChainruleError, SupersededError, UnavailableError
 from core.queue import PUBLISH_SECONDS, QUEUES, make_celery, notify
-from core.retention import Freed, Retention, Storage, kept_days, policies
+from core.retention import Freed, Retention, RunPolicy, Storage, kept_days, policies
 from core.sandbox.process import hide_memory
 from core.settings import Settings, forget_secrets
 from core.spec.version import SPEC_VERSION
@@ -77,7 +77,7 @@ class Scheduler:
         )
         self._retention = Retention(
             Storage(self._engine, self._store, mirrored_only=bool(settings.mlflow_url)),
-            policies(kept_days(settings)),
+            [*policies(kept_days(settings)), *self._run_policies()],
             self._report_freed,
         )
         self._loops = [
@@ -202,6 +202,11 @@ class Scheduler:
         for version_id in version_ids:
             if datasets.erase(self._engine, self._store, version_id):
                 log.info("a dataset version was erased", version_id=version_id)
+
+    def _run_policies(self) -> list[RunPolicy]:
+        """The policy for runs in MLflow, if there is one and runs are not kept for ever."""
+        days, server = self._settings.keep_mlflow_days, self._job_mirror.server
+        return [RunPolicy(days, server)] if days and server is not None else []
 
     def _report_freed(self, kind: str, freed: Freed) -> None:
         """Log and count what a pass of a retention policy deleted."""
