@@ -11,8 +11,8 @@ from api.context import Context
 from core.data.storage.locks import attempted
 from core.retention import Freed, Policy, Storage, Usage, policies, store_usage
 from core.retention.files import FilePolicy
+from core.retention.policy import DAY_SECONDS
 
-_DAY_SECONDS = 86_400.0
 DISK = {"uploads": "uploads", "cache": "cache", "mlflow": "mlflow"}
 """Folders in the data folder, by kind; that of MLflow is there in the embedded stack."""
 
@@ -38,7 +38,7 @@ class UploadPolicy(Policy):
 
     def _old(self) -> Iterator[Path]:
         # The files lie on this machine, whose clock dated them.
-        before = time.time() - self.days * _DAY_SECONDS
+        before = time.time() - self.days * DAY_SECONDS
         for upload in self._folder.glob("upload-*"):
             with suppress(FileNotFoundError):  # completed meanwhile
                 if upload.stat().st_mtime <= before:

@@ -15,7 +15,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Checkpoint, Job, ModelVersion
 from core.jobs.deletion import FOLDERS
 from core.jobs.queries import ALONE
-from core.retention.policy import Freed, Item, Policy, Storage
+from core.retention.policy import DAY_SECONDS, Freed, Item, Policy, Storage
 
 BATCH_FILES = 100
 LOCKED_FILES = 20
@@ -174,7 +174,22 @@ class PredictionPolicy(FilePolicy):
 
 
 class OrphanPolicy(FilePolicy):
-    """Deletes files that no row names: attempts left them that were lost while they wrote."""
+    """Deletes files that no row names: attempts left them that were lost while they wrote.
+
+    So are writes to the store that were begun and not finished, at least a day ago.
+    """
+
+    def overdue(self, storage: Storage) -> Freed:
+        return super().overdue(storage) + _unfinished(list(self._begun(storage)))
+
+    def apply(self, storage: Storage) -> Iterator[Freed]:
+        yield from super().apply(storage)
+        for file in self._begun(storage):
+            storage.store.discard(file)
+            yield _unfinished([file])
+
+    def _begun(self, storage: Storage) -> Iterator[StoredFile]:
+        return storage.store.unfinished(DAY_SECONDS * max(self.days, 1.0))
 
     def superfluous(
         self, session: Session, files: Sequence[JobFile], storage: Storage
@@ -185,6 +200,10 @@ class OrphanPolicy(FilePolicy):
         )
         kept = set(session.scalars(statement))
         return [old for old in files if not old.named and old.file.key not in kept]
+
+
+def _unfinished(files: Sequence[StoredFile]) -> Freed:
+    return Freed(files=len(files), bytes=sum(file.bytes for file in files))
 
 
 def checkpoints(days: float) -> Policy:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine
 from core.data.storage.stores import Store
 from core.db.clock import later
 
-_DAY_SECONDS = 86_400.0
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Policy(ABC):
     @property
     def cutoff(self) -> ColumnElement[Any]:
         """The time, by the clock of the database, before which things are old."""
-        return later(-_DAY_SECONDS * self.days)
+        return later(-DAY_SECONDS * self.days)
 
     @abstractmethod
     def overdue(self, storage: Storage) -> Freed:

@@ -47,9 +47,10 @@ class RowPolicy(Policy):
         old = select(*key).where(self.condition(storage)).order_by(self._at).limit(BATCH_ROWS)
         deletion = delete(self._table).where(tuple_(*key).in_(old)).returning(key[0])
         options = {"synchronize_session": False}
+        with reading(storage.engine) as session:
+            size = row_bytes(session, self._table)
         while True:
             with transaction(storage.engine) as session:
-                size = row_bytes(session, self._table)
                 count = len(session.execute(deletion.execution_options(**options)).all())
             if count:
                 yield Freed(rows=count, bytes=count * size)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from core.errors import InvalidError, NotFoundError, UnavailableError
 from core.shortage import Shortage, shortage
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+PARTIAL = re.compile(r"\..+\.[0-9a-f]{32}")
+"""The name of a file that is being written; no part of a key begins with a dot."""
 MAX_KEY = 900
 BLOCK_BYTES = 2**20
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -203,6 +206,25 @@ class Store:
         for name, size in self._listed(folder, path):
             if KEY.fullmatch(key := name[start:]):
                 yield StoredFile(key, size)
+
+    def unfinished(self, seconds: float) -> Iterator[StoredFile]:
+        """Files of writes that were begun and have not gone on for `seconds`; on a disk only.
+
+        Writers that were killed leave them. The time is that of this machine's clock.
+        """
+        before = time.time() - seconds
+        for name, size in self._listed("", self._root) if self._folder is not None else ():
+            path = Path(name)
+            with suppress(FileNotFoundError):  # finished meanwhile
+                if PARTIAL.fullmatch(path.name) and path.stat().st_mtime < before:
+                    yield StoredFile(name[len(self._root) + 1 :], size)
+
+    def discard(self, file: StoredFile) -> None:
+        """Delete a file that `unfinished` gave."""
+        path = Path(self._root, file.key)
+        with _asked(file.key):
+            path.unlink(missing_ok=True)
+        _remove_empty(path.parent, Path(self._root))
 
     def _listed(self, folder: str, path: str) -> Iterator[tuple[str, int]]:
         """Path and size of the files under `path`."""

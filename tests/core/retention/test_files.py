@@ -1,5 +1,7 @@
 """Files of ended jobs go when they are of no use; what a row names and somebody may use, stays."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,25 @@ def test_a_checkpoint_whose_row_is_erased_is_no_longer_named(
         session.execute(update(Checkpoint).values(erased_at=Checkpoint.created_at))
     clock.advance(2 * DAY)
     assert [item.job_id for item in applied(storage, files.orphans(1)).items] == [job_id]
+
+
+def test_writes_go_that_were_begun_long_ago(
+    storage: Storage, clock: StandingClock, tmp_path: Path
+) -> None:
+    """As a process leaves them that was killed while it wrote."""
+    job_id = left(storage)
+    folder = tmp_path / "store" / "models" / job_id / "1"
+    for name, days in ((f".old.{'0' * 32}", 3.5), (f".new.{'0' * 32}", 2), (".old", 9)):
+        (folder / name).write_bytes(b"partial")
+        os.utime(folder / name, (time.time() - days * DAY,) * 2)
+    clock.advance(9 * DAY)
+    freed = applied(storage, files.orphans(3))
+    assert (freed.files, freed.bytes) == (1, 7)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f".new.{'0' * 32}", ".old", "model.safetensors",
+    ]  # fmt: skip
+    os.utime(folder / f".new.{'0' * 32}", (time.time() - DAY / 2,) * 2)
+    assert not applied(storage, files.orphans(0)), "it may still be written"
 
 
 def test_no_empty_folders_are_left(storage: Storage, clock: StandingClock, tmp_path: Path) -> None:
