@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.http.fields import Fields
+from api.http.messages import CONTAINERS, message
 from api.http.synonyms import closest
 from core.errors import FieldError
 
@@ -22,11 +23,18 @@ def field_errors(errors: Sequence[Any], body: Any, known: Callable[[], Fields]) 
     for error, where in zip(errors, paths, strict=True):
         if error["type"] == "too_short" and any(other.startswith(f"{where}[") for other in paths):
             continue  # pydantic calls a list with invalid items too short; the items are reported
+        if CONTAINERS.fullmatch(error["type"]) and _has_parts(where, paths):
+            continue  # the value fits another branch of the union, whose fields are reported
         field_messages = messages.setdefault(where, [])
-        message = _message(error, known)
-        if message not in field_messages:
-            field_messages.append(message)
+        text = _message(error, known)
+        if text not in field_messages:
+            field_messages.append(text)
     return [FieldError(where, "; or ".join(texts)) for where, texts in messages.items()]
+
+
+def _has_parts(where: str, paths: Sequence[str]) -> bool:
+    """Whether one of the paths leads into the value at `where`."""
+    return any(where and other.startswith((f"{where}.", f"{where}[")) for other in paths)
 
 
 def path(error: Any, body: Any) -> str:
@@ -74,6 +82,4 @@ def _message(error: Any, known: Callable[[], Fields]) -> str:
     if error["type"] in _UNKNOWN:
         advice = known().advice(error["loc"][1:]) if error["loc"][0] == "body" else ""
         return f"unknown field; {advice}" if advice else "unknown field"
-    if error["type"] == "missing":
-        return "this field is required"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return message(error)

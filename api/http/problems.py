@@ -25,7 +25,7 @@ class ProblemField(BaseModel):
     """One invalid field of a request."""
 
     path: Annotated[str, Field(examples=["network[0].units"], description="path in the request")]
-    message: Annotated[str, Field(examples=["Input should be greater than or equal to 1"])]
+    message: Annotated[str, Field(examples=["must be at least 1, not 0"])]
 
 
 class Problem(BaseModel):
@@ -34,7 +34,7 @@ class Problem(BaseModel):
     type: Annotated[str, Field(examples=["urn:chainrule:problem:invalid-input"])]
     title: Annotated[str, Field(examples=["Invalid input"])]
     status: Annotated[int, Field(ge=400, le=599, examples=[422])]
-    detail: Annotated[str, Field(examples=["network[0].units: Input should be at least 1"])]
+    detail: Annotated[str, Field(examples=["network[0].units: must be at least 1, not 0"])]
     errors: list[ProblemField] = []
     id: Annotated[str, Field(description="id of this request, as in the X-Request-ID header")]
 

@@ -8,6 +8,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import optuna
@@ -65,7 +66,8 @@ class Search:
 class TrialRecord:
     """A trial as the rows have it: point by path, outcome, objectives, first objective by epoch.
 
-    `attributes` are those that sampler and pruner stored on the trial.
+    `attributes` are those that sampler and pruner stored on the trial. `labels` and the times at
+    which it started and ended are for people who read the study.
     """
 
     number: int
@@ -74,6 +76,9 @@ class TrialRecord:
     objectives: Sequence[float] = ()
     reports: Mapping[int, float] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -257,10 +262,18 @@ def _frozen(search: Search, record: TrialRecord, distributions: Mapping[str, Any
         values=objectives if outcome in ("finished", "pruned") else None,
         intermediate_values=dict(record.reports),
         system_attrs=dict(record.attributes),
+        user_attrs=dict(record.labels),
     )
-    if outcome == "open":
-        trial.datetime_complete = None
+    trial.datetime_start = _local(record.started_at) or trial.datetime_start
+    trial.datetime_complete = (
+        None if outcome == "open" else _local(record.ended_at) or trial.datetime_complete
+    )
     return trial
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    """The naive local time that Optuna keeps for a time."""
+    return None if moment is None else moment.astimezone().replace(tzinfo=None)
 
 
 def _widened(dimension: Dimension, distribution: Any, value: Any) -> Any:

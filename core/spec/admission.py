@@ -29,6 +29,9 @@ from core.spec.values import (
 BYTES = {"float32": 4, "float64": 8}
 """Bytes of a number by precision."""
 
+_FILL = 'fill empty cells with {"kind": "impute"} in data.prepare'
+_FILL_TEXT = 'fill empty cells with {"kind": "impute", "strategy": "most_frequent"} in data.prepare'
+
 
 def admit(
     spec: JobSpec,
@@ -200,7 +203,9 @@ def _preparation(
     yield from objections(spec.data.prepare, raw(spec, schema))
     for feature in features:
         if feature.gaps:
-            yield from missing_values("data.features", schema.column(feature.name))
+            column = schema.column(feature.name)
+            text = column.dtype == "string"
+            yield from missing_values("data.features", column, _FILL_TEXT if text else _FILL)
         if feature.text and feature.name not in unnamed:
             yield FieldError(
                 "data.features",

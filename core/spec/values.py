@@ -27,7 +27,7 @@ def check_targets(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldError]:
         )
     for name in names:
         column = _described(spec, schema, name)
-        yield from missing_values("data.target", column)
+        yield from missing_values("data.target", column, _filled_only(column))
         reason = _unsuitable(loss, column, exact=spec.data.query is None)
         if reason:
             yield FieldError("data.target", f"column {name!r} {reason}")
@@ -108,7 +108,7 @@ def check_sample_weight(spec: JobSpec, schema: DatasetSchema) -> Iterator[FieldE
     if spec.data.sample_weight is None:
         return
     path, column = "data.sample_weight", _described(spec, schema, spec.data.sample_weight)
-    yield from missing_values(path, column)
+    yield from missing_values(path, column, _filled_only(column))
     if not column.numeric or column.shape:
         yield FieldError(path, f"column {column.name!r} must hold one number per row")
     elif column.minimum is not None and column.minimum < 0:
@@ -147,10 +147,16 @@ def check_ids(
         return
 
 
-def missing_values(path: str, column: ColumnSchema) -> Iterator[FieldError]:
-    """Yield errors of a column with empty cells, NaN or infinities."""
+def _filled_only(column: ColumnSchema) -> str:
+    """How to leave out the rows with empty cells of a column."""
+    return f'leave these rows out with data.query: "{column.name}":*'
+
+
+def missing_values(path: str, column: ColumnSchema, remedy: str) -> Iterator[FieldError]:
+    """Yield errors of a column with empty cells, for which there is a remedy, or with NaN."""
     if column.nulls:
-        yield FieldError(path, f"column {column.name!r} has {column.nulls} empty cells")
+        cells = f"{column.nulls} empty cell{'s' if column.nulls > 1 else ''}"
+        yield FieldError(path, f"column {column.name!r} has {cells}: {remedy}")
     if column.not_finite:
         yield FieldError(path, f"column {column.name!r} has {column.not_finite} NaN or infinities")
 

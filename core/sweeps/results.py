@@ -3,22 +3,23 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from core import models
-from core.db.tables import ModelVersion, Trial
+from core.db.tables import Job, ModelVersion, Sweep, Trial
 from core.errors import ConflictError
 from core.search.plot_kinds import PlotKind
 from core.search.study import Search, TrialRecord
 from core.search.study_export import export
 from core.sweeps.queries import best_trial, get, spec_of
-from core.sweeps.trial_jobs import job_ids
+from core.sweeps.trial_jobs import job_ids, select_with_jobs, trial_order
 from core.sweeps.trial_outcome import mean_reports, record_of
 
 MOST_CURVES = 200
@@ -69,13 +70,40 @@ def read_results(session: Session, sweep_id: str, *, curves: bool = False) -> Sw
     rows = list(session.scalars(statement))
     metric = spec.objectives[0].metric
     ids = job_ids(session, sweep, [row.number for row in rows[-MOST_CURVES:]]) if curves else {}
+    jobs_of = _jobs_of(session, sweep)
     return SweepResults(
         f"{sweep.name}-{sweep.id[:8]}",
         spec.search(sweep_id),
         tuple(objective.metric for objective in spec.objectives),
         tuple(
-            record_of(row, mean_reports(session, ids.get(row.number, ()), metric)) for row in rows
+            _described(
+                record_of(row, mean_reports(session, ids.get(row.number, ()), metric)),
+                row,
+                jobs_of.get(row.number, ()),
+            )
+            for row in rows
         ),
+    )
+
+
+def _jobs_of(session: Session, sweep: Sweep) -> dict[int, list[Row[Any]]]:
+    """By trial number: the id of each of its jobs, and when it started and ended."""
+    statement = select_with_jobs(sweep, Trial.number, Job.id, Job.started_at, Job.finished_at)
+    jobs_of: dict[int, list[Row[Any]]] = {}
+    for row in session.execute(statement.order_by(*trial_order(sweep))):
+        jobs_of.setdefault(row.number, []).append(row)
+    return jobs_of
+
+
+def _described(record: TrialRecord, trial: Trial, jobs: Sequence[Row[Any]]) -> TrialRecord:
+    """The record of a trial with the ids of its jobs, and with when it trained."""
+    started = [job.started_at for job in jobs if job.started_at is not None]
+    ended = [job.finished_at for job in jobs if job.finished_at is not None]
+    return replace(
+        record,
+        labels={"job_id": ",".join(job.id for job in jobs)} if jobs else {},
+        started_at=min(started, default=trial.created_at),
+        ended_at=max(ended, default=trial.told_at),
     )
 
 

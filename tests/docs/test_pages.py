@@ -279,6 +279,8 @@ def test_models_page(addresses: tuple[str, str], desk: Path) -> None:
     using, snippet = page("docs/models.md", "python")
     assert "accuracy" in python(using, desk, **variables)
     bash(f"chainrule watch {trained(desk, **variables)}", desk, **variables)
+    # The newest run is one without a model.
+    bash("chainrule evaluate digits@1 digits@1 --slice p11", desk, **variables)
     mirrored(tracker)
     output = python(snippet, desk, MLFLOW_TRACKING_URI=tracker)
     assert "prediction" in output

@@ -6,7 +6,11 @@ from typing import Any
 
 import structlog
 
-_QUIET = ("kombu", "amqp", "httpx", "httpcore", "botocore", "s3fs", "fsspec", "urllib3", "asyncio")
+_QUIET = (
+    *("kombu", "amqp", "httpx", "httpcore", "botocore", "s3fs", "fsspec", "urllib3", "asyncio"),
+    # For it, the task of a failed job "succeeded", too: our own lines say how the job ended.
+    "celery.app.trace",
+)
 
 
 def configure(**always: Any) -> None:

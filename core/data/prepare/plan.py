@@ -60,6 +60,8 @@ def _check(step: Preparation, name: str, current: Mapping[str, Feature], path: s
         if feature.shape:
             content = f"arrays of shape {feature.shape}"
         message = f"{step.kind} does not take column {name!r}, which holds {content} at this step"
+        if remedy := step.remedy(feature):
+            message += f": {remedy}"
     else:
         return
     raise InvalidError.of(FieldError(path, message))

@@ -76,6 +76,10 @@ class Preparation(Family, ABC):
         """Whether the step can be applied to such a column."""
         return type(self).text if feature.text else type(self).numbers
 
+    def remedy(self, feature: Feature) -> str:
+        """What to write instead for a column that the step does not fit; empty: nothing."""
+        return ""
+
     def objection(self, feature: Feature) -> str | None:
         """Why the known content of a column rules out the step, or None."""
         return None

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from api.http.fields import Fields
+from api.http.messages import message
 from api.http.paths import field_errors, render
 from api.http.synonyms import SYNONYMS, closest
 from core.family import Family, members
 from core.spec import JobSpec
 from core.spec.job import DIGITS
+from core.spec.sweep import EXAMPLE, SweepSpec
 
 SCHEMA = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
 KNOWN = Fields({"components": {"schemas": SCHEMA["$defs"]}}, SCHEMA)
@@ -30,6 +32,68 @@ def wrong(**changes: Any) -> dict[str, str]:
 
 def test_a_member_of_a_family_does_not_show_in_the_path() -> None:
     assert "network[0].units" in wrong(network=[{"kind": "dense", "units": 0}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 0}, {"epochs": "must be at least 1, not 0"}),
+        ({"epochs": "ten"}, {"epochs": 'expected a whole number, not "ten"'}),
+        ({"epochs": 1.5}, {"epochs": "expected a whole number, not 1.5"}),
+        (
+            {"epochs": None},
+            {
+                "epochs": "expected a whole number, not null: leave the field out to use its "
+                "default, if it has one"
+            },
+        ),
+        ({"experiment": 3}, {"experiment": "expected a text, not 3"}),
+        ({"data": []}, {"data": "expected an object, like {...}, not []"}),
+        ({"network": "relu"}, {"network": 'expected a list, like [...], not "relu"'}),
+        (
+            {"checkpoint": {"keep": 1, "every_seconds": 0}},
+            {
+                "checkpoint.keep": "must be at least 2, not 1",
+                "checkpoint.every_seconds": "must be above 0.0, not 0",
+            },
+        ),
+        (
+            {"device": "gpus"},
+            {"device": "expected 'cpu' or 'gpu', not \"gpus\"; did you mean 'gpu'?"},
+        ),
+        ({"description": "x" * 5000}, {"description": "must have at most 4096 characters"}),
+    ],
+)
+def test_messages_say_what_is_expected_and_what_was_sent(
+    changes: dict[str, Any], expected: dict[str, str]
+) -> None:
+    assert wrong(**changes) == expected
+
+
+def test_a_choice_of_a_union_names_the_choices_only() -> None:
+    body = {**EXAMPLE, "objective": {"metric": "valid/loss", "direction": "max"}}
+    with pytest.raises(ValidationError) as caught:
+        SweepSpec.model_validate(body)
+    located = [{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()]
+    (error,) = field_errors(located, body, lambda: KNOWN)
+    assert error.path == "objective.direction"
+    assert error.message == (
+        "expected 'minimize' or 'maximize', not \"max\"; did you mean 'maximize'?"
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"),
+        *("string_type", "bool_type", "bool_parsing", "list_type", "tuple_type", "set_type"),
+        *("dict_type", "model_type", "model_attributes_type", "dataclass_type", "mapping_type"),
+        *("finite_number", "datetime_type", "datetime_from_date_parsing", "timezone_aware"),
+    ],
+)
+def test_no_message_of_pydantic_is_left_for_types(kind: str) -> None:
+    error = {"type": kind, "msg": "Input should be", "input": 1, "ctx": {}}
+    assert message(error).startswith("expected ")
 
 
 def test_an_unknown_kind_points_at_kind_and_lists_those_there_are() -> None:
@@ -120,7 +184,7 @@ def test_own_messages_come_without_pydantic_s_prefix() -> None:
 
 
 def test_places_outside_the_body_say_where() -> None:
-    error = {"loc": ("query", "limit"), "type": "greater_than_equal", "msg": "at least 1"}
+    error = {"loc": ("query", "limit"), "type": "greater_than_equal", "ctx": {"ge": 1}, "input": 0}
     assert field_errors([error], None, lambda: KNOWN)[0].path == "query.limit"
 
 

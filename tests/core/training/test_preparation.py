@@ -141,7 +141,7 @@ def test_a_raw_cell_that_cannot_be_prepared_is_named(
     ("steps", "message"),
     [
         (STEPS[:4], "column 'street' holds text: encode it"),
-        (STEPS[1:], "'age' has 1 empty cells"),
+        (STEPS[1:], "'age' has 1 empty cell: fill empty cells with"),
         ([{"kind": "log", "columns": ["town"]}], "'town' is not a feature"),
         ([{"kind": "log", "columns": ["city"]}], "log does not take column 'city'"),
         ([{"kind": "one_hot", "columns": ["pay"]}], "'pay' has over 1000 distinct values"),

@@ -45,6 +45,13 @@ class Impute(Preparation):
             return feature.text == isinstance(self.value, str)
         return self.strategy == "most_frequent" or not feature.text
 
+    def remedy(self, feature: Feature) -> str:
+        if feature.text and not feature.shape:
+            return 'text takes strategy "most_frequent", or "constant" with a text as value'
+        if not feature.shape and self.strategy == "constant":
+            return "numbers take a number as value"
+        return ""
+
     def after(self, feature: Feature) -> Feature:
         classes = feature.classes
         if classes is not None and feature.gaps and self.strategy != "most_frequent":
