@@ -29,8 +29,8 @@ Say = Callable[[str, str], None]
 class Command:
     """A command with its name and the time that it may take to stop.
 
-    `last`: it stops after all others, which need it until they have stopped. Lines that match the
-    pattern `noise` are not shown.
+    `last`: it stops after all others, which need it until they have stopped. `once`: it is not
+    started again when it ends. Lines that match the pattern `noise` are not shown.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: float = 5.0
     last: bool = False
+    once: bool = False
     noise: str = ""
 
 

@@ -24,7 +24,7 @@ from chainrule.stack.options import (
     foreign_env,
     mlflow_token,
 )
-from chainrule.stack.process import Command, Process
+from chainrule.stack.process import Command
 from chainrule.stack.supervisor import Supervisor, describe
 
 START_SECONDS = 90.0
@@ -169,17 +169,15 @@ class Stack:
 
     def _migrate(self, env: dict[str, str]) -> None:
         self._progress("preparing the database")
-        command = Command("database", (sys.executable, "-m", "migrations"), env)
-        process = Process(command, self.logs.say)
-        try:
-            give_up_at = time.monotonic() + MIGRATION_SECONDS
-            while (code := process.poll()) is None:
-                self._refuse_cancelled()
-                if time.monotonic() > give_up_at:
-                    raise StackError(f"the database is not ready after {MIGRATION_SECONDS:g} s")
-                time.sleep(_POLL_SECONDS / 2)
-        finally:
-            process.destroy()
+        # The supervisor collects all ended children, so this one too has to be its own.
+        command = Command("database", (sys.executable, "-m", "migrations"), env, once=True)
+        self._supervisor.add(command)
+        give_up_at = time.monotonic() + MIGRATION_SECONDS
+        while (code := self._supervisor.exit_code(command.name)) is None:
+            self._refuse_cancelled()
+            if time.monotonic() > give_up_at:
+                raise StackError(f"the database is not ready after {MIGRATION_SECONDS:g} s")
+            time.sleep(_POLL_SECONDS / 2)
         if code:
             lines = "\n".join(self.logs.tail("database")[-3:])
             raise StackError(f"the database cannot be used: {lines or describe(code)}")

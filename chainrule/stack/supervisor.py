@@ -1,6 +1,7 @@
 """Keep commands running: restart those that end, and stop all of them."""
 
 import ctypes
+import math
 import os
 import queue
 import signal
@@ -23,7 +24,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Supervisor:
-    """Run commands from one thread, and restart each that ends within two seconds.
+    """Run commands from one thread, and restart within two seconds each that ends, unless `once`.
 
     With `adopt`, the supervisor also adopts and ends orphaned descendants. Use it only in a process
     all of whose children belong to the supervisor.
@@ -51,6 +52,12 @@ class Supervisor:
         """Return how often the command of this name has ended."""
         return next(
             (len(entry.ended_at) for entry in self._watched if entry.command.name == name), 0
+        )
+
+    def exit_code(self, name: str) -> int | None:
+        """Return how the command of this name ended last; None while it has not ended."""
+        return next(
+            (entry.exit_code for entry in self._watched if entry.command.name == name), None
         )
 
     def pids(self) -> dict[str, int]:
@@ -85,7 +92,7 @@ class Supervisor:
                 self._watched.append(_Watched(self._incoming.get_nowait()))
         for entry in self._watched:
             ended = entry.collect()
-            if ended is not None:
+            if ended is not None and not entry.command.once:
                 self._say(entry.command.name, f"ended ({ended}); starting it again")
                 if entry.keeps_ending():
                     self._say(entry.command.name, "keeps ending: its lines above may show why")
@@ -155,6 +162,7 @@ class _Watched:
         self.command = command
         self.process: Process | None = None
         self.start_at = 0.0
+        self.exit_code: int | None = None
         self.ended_at: deque[float] = deque(maxlen=1000)
         self.alarmed_at = -ALARM_SECONDS
 
@@ -163,11 +171,12 @@ class _Watched:
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.process.destroy()
-        self.process = None
+        self.process, self.exit_code = None, code
         now = time.monotonic()
         recent = sum(now - at < ALARM_SECONDS for at in self.ended_at)
         self.ended_at.append(now)
-        self.start_at = now + min(RESTART_SECONDS * 2**recent, RESTART_CAP_SECONDS)
+        pause = min(RESTART_SECONDS * 2**recent, RESTART_CAP_SECONDS)
+        self.start_at = math.inf if self.command.once else now + pause
         return describe(code)
 
     def keeps_ending(self) -> bool:

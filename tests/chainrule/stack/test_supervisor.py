@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -140,6 +141,18 @@ def test_what_others_need_ends_last(supervisor: Supervisor, heard: Heard) -> Non
     until(lambda: len([1 for _, line in heard.lines if line == "here"]) == 2)
     supervisor.stop()
     assert [name for name, line in heard.lines if line == "bye"] == ["worker", "broker"]
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_that_runs_once_is_not_started_again(
+    supervisor: Supervisor, heard: Heard, code: int
+) -> None:
+    supervisor.add(replace(python("a", f"print('ran'); raise SystemExit({code})"), once=True))
+    supervisor.add(python("b", "print('ran')"))
+    until(lambda: heard.of("b").count("ran") > 2)
+    assert supervisor.exit_code("a") == code
+    assert heard.of("a") == ["ran"]
+    assert "a" not in supervisor.pids()
 
 
 def test_children_end_with_a_supervisor_that_was_killed() -> None:
