@@ -81,7 +81,7 @@ def first_layer(left: Document | None, right: Document | None) -> str | None:
     before, after = ((side or {}).get("activations", {}) for side in (left, right))
     for path in sorted(before.keys() & after.keys(), key=_position):
         if before[path] != after[path]:
-            return f"network{path}"
+            return path
     return None
 
 

@@ -83,13 +83,13 @@ def test_histories_part_at_the_first_epoch_that_differs() -> None:
 
 def test_the_first_layer_that_differs_is_named() -> None:
     def insights(*means: float) -> dict[str, Any]:
-        return {"activations": {f"[{i}]": {"mean": mean} for i, mean in enumerate(means)}}
+        return {"activations": {f"network[{i}]": {"mean": mean} for i, mean in enumerate(means)}}
 
     assert first_layer(insights(1.0, 2.0, 3.0), insights(1.0, 2.5, 3.5)) == "network[1]"
     assert first_layer(insights(1.0, 2.0), insights(1.0, 2.0)) is None
     assert first_layer(insights(1.0), None) is None
-    stored = {"activations": {f"[{i}]": {"mean": 1.0} for i in (10, 9)}}
-    other = {"activations": {f"[{i}]": {"mean": 2.0} for i in (10, 9)}}
+    stored = {"activations": {f"network[{i}]": {"mean": 1.0} for i in (10, 9)}}
+    other = {"activations": {f"network[{i}]": {"mean": 2.0} for i in (10, 9)}}
     assert first_layer(stored, other) == "network[9]"
 
 
