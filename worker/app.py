@@ -176,7 +176,8 @@ class WorkerApp:
     def _show_metrics(self, **_: Any) -> None:
         """In the main process, after its children are forked: threads do not survive a fork."""
         if self.settings.metrics_port:
-            serve(self.counts, self.settings.metrics_host, self.settings.metrics_port)
+            settings = self.settings
+            serve(self.counts, self.sandbox, settings.metrics_host, settings.metrics_port)
 
     def _shutting_down(self, **_: Any) -> None:
         """In the main process's signal handler: drain; on a second signal, or too late, kill."""

@@ -4,6 +4,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from core.sandbox.landlock import Files
@@ -58,13 +59,11 @@ def python_folders() -> set[str]:
 
 def kernel_caches(variables: Mapping[str, str]) -> list[str]:
     """The folders in which CUDA and CuPy keep compiled kernels; creates them where it can."""
-    home = Path(variables.get("HOME", "~")).expanduser()
+    home = Path(variables["HOME"]) if "HOME" in variables else Path.cwd()
     folders = [Path(variables.get(name, home / place)) for name, place in GPU_CACHES.items()]
     for folder in folders:
-        try:
+        with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
     return [str(folder) for folder in folders]
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from core.sandbox.enforcement import Report
+
 COUNTERS = {
     "attempts_finished": "attempts that ended with a model",
     "attempts_failed": "attempts that failed because of their spec",
@@ -86,8 +88,24 @@ class SlotCounts:
         self._counts.write(self._slot, name, value)
 
 
-def serve(counts: WorkerCounts, host: str, port: int) -> None:
+class SandboxParts:
+    """Which parts of the sandbox of runners hold, as a Prometheus metric."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        """1 for each part that holds, 0 for each that does not."""
+        text = "1 if this part of the sandbox of runners holds"
+        family = GaugeMetricFamily("chainrule_worker_sandbox", text, labels=["part"])
+        for part, reason in self._report.items():
+            family.add_metric([part], float(not reason))
+        yield family
+
+
+def serve(counts: WorkerCounts, sandbox: Report, host: str, port: int) -> None:
     """Serve the metrics at http://host:port/metrics from a thread. Raises OSError."""
     registry = CollectorRegistry()
     registry.register(counts)
+    registry.register(SandboxParts(sandbox))
     start_http_server(port, host, registry)

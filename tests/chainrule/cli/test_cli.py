@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -21,6 +22,7 @@ from chainrule.cli import predictions, progress, views
 from chainrule.cli.app import app, main
 from chainrule.cli.commands.datasets.parsing import parse_options
 from chainrule.cli.dataset_pages import show_warnings
+from chainrule.client import Client
 from core.data.ingest.formats import known
 
 HEAVY = ("numpy", "mlflow", "pyarrow", "sqlalchemy", "celery", "fastapi", "pydantic")
@@ -229,3 +231,24 @@ def test_json_output_is_json(
     assert json.loads(capsys.readouterr().out) == [{"name": "größe"}]
     monkeypatch.setattr(sys, "argv", ["chainrule", "nodes", "--url", "http://127.0.0.1:1"])
     assert main() == 1
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "state"),
+    [
+        ("landlock, seccomp", "ok"),
+        ("seccomp; without landlock (refused by the kernel)", "ok, sandbox incomplete"),
+    ],
+)
+def test_a_node_with_an_incomplete_sandbox_says_so(
+    monkeypatch: pytest.MonkeyPatch, sandbox: str, state: str
+) -> None:
+    node: dict[str, Any] = {
+        "name": "n1",
+        "heartbeat_at": None,
+        "versions": {"sandbox": sandbox},
+        "workers": [],
+    }
+    monkeypatch.setattr(Client, "nodes", lambda _: iter([node]))
+    shown = CliRunner().invoke(app, ["nodes"], env={"COLUMNS": "120"}).output
+    assert shown.strip().endswith(state)

@@ -16,6 +16,18 @@ from tests.support.attacks.attacker import ATTACKS
 from tests.support.attacks.targets import TESTS, holding, targets
 
 PAIRS = [(name, part) for name, attack in ATTACKS.items() for part in attack.parts]
+LISTENER = """
+import socket
+try:
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server.bind("\\0cuda-uvmfd")
+    server.listen()
+    print("listens")
+except PermissionError:
+    print("refused")
+"""
+"""What CUDA does for files that it shares with processes that it starts."""
+
 Attacked = Callable[[str], dict[str, str]]
 
 
@@ -48,9 +60,11 @@ def attacked(target: Target) -> Attacked:
     return attack
 
 
-def attempted(names: list[str], target: Target, without: set[str]) -> dict[str, str]:
+def attempted(
+    names: list[str], target: Target, without: set[str], *, gpu: bool = False
+) -> dict[str, str]:
     """What comes of attacks in one process, in a sandbox without some parts."""
-    policy = Policy((TESTS,), (target.own,), without=tuple(without))
+    policy = Policy((TESTS,), (target.own,), gpu, tuple(without))
     process = subprocess.run(
         command(policy, "tests.support.attacks.attacker"),
         env=environment() | {"HOME": os.environ.get("HOME", "/root")},
@@ -75,3 +89,24 @@ def test_a_part_alone_refuses(name: str, part: str, attacked: Attacked, parts: s
 def test_without_a_sandbox_it_is_not_refused(name: str, tmp_path: Path, target: Target) -> None:
     with targets(tmp_path, tmp_path / "job", tmp_path / "own", target.process) as fresh:
         assert attempted([name], fresh, set(PARTS)).get(name) != "refused"
+
+
+def test_a_gpu_opens_no_other_doors(target: Target, parts: set[str]) -> None:
+    opened = {"read_command_line_of_parent", "list_files_of_parent"}  # CUDA reads /proc
+    names = [name for name, attack in ATTACKS.items() if parts & set(attack.parts)]
+    outcomes = attempted(names, target, set(), gpu=True)
+    assert {name for name, outcome in outcomes.items() if outcome != "refused"} <= opened
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(True, "listens"), (False, "refused")])
+def test_only_with_a_gpu_it_listens_on_unix_sockets(
+    gpu: bool, expected: str, target: Target, parts: set[str]
+) -> None:
+    if "seccomp" not in parts:
+        pytest.skip("this kernel has no seccomp")
+    (Path(target.own) / "listener.py").write_text(LISTENER)
+    variables = environment()
+    variables["PYTHONPATH"] += f":{target.own}"
+    policy = Policy(writable=(target.own,), gpu=gpu)
+    printed = subprocess.check_output(command(policy, "listener"), env=variables, text=True)
+    assert printed.strip() == expected

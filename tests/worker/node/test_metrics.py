@@ -14,7 +14,7 @@ from tests.support.brokers import free_port
 from tests.support.job_cases import claimed, points, queued
 from tests.support.worker_cases import Bench, until
 from tests.support.worker_sites import Site
-from worker.node.metrics import WorkerCounts
+from worker.node.metrics import SandboxParts, WorkerCounts
 from worker.scheduler.metrics import SchedulerMetrics
 
 
@@ -37,6 +37,13 @@ def test_slots_count_for_themselves_and_are_summed() -> None:
     assert shown["chainrule_worker_steps_total"] == 7
     assert shown["chainrule_worker_busy"] == 1
     assert shown["chainrule_worker_slots"] == 2
+
+
+def test_parts_of_the_sandbox_hold_or_not() -> None:
+    registry = CollectorRegistry()
+    registry.register(SandboxParts({"landlock": "", "seccomp": "switched off"}))
+    shown = samples(generate_latest(registry).decode())
+    assert shown == {"chainrule_worker_sandboxlandlock": 1, "chainrule_worker_sandboxseccomp": 0}
 
 
 def test_an_attempt_is_counted(bench: Bench) -> None:
