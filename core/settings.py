@@ -156,6 +156,9 @@ class Settings(BaseSettings):
         description="parts of the sandbox of runners to switch off, separated by commas, when "
         "they keep a device or a library from working: landlock, seccomp",
     )
+    keep_jobs_days: float = _days(
+        0, "jobs with all that they left, unless a sweep, a model or an evaluation needs them,"
+    )
     keep_events_days: float = _days(90, "events of jobs")
     keep_logs_days: float = _days(30, "logs of jobs")
     keep_metrics_days: float = _days(

@@ -32,6 +32,9 @@ class RetentionRules(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"checkpoints_days": 7, "dry_run": True}]}
     )
 
+    jobs_days: Annotated[
+        Days, Field(description="whole jobs, unless a sweep, a model or an evaluation needs them")
+    ] = None
     events_days: Annotated[Days, Field(description="events of jobs")] = None
     logs_days: Annotated[Days, Field(description="logs of jobs")] = None
     metrics_days: Annotated[

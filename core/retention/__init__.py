@@ -1,6 +1,7 @@
 """Retention: policies that delete what is old, run by the scheduler and by `chainrule gc`.
 
-Jobs, their results and their final metrics, registered models and datasets are never deleted here.
+Registered models and datasets are never deleted here; jobs, their results and their models only if
+a setting says so.
 """
 
 from core.retention.policies import POLICIES, kept_days, policies

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from core.retention import curves, files, rows
+from core.retention import curves, files, jobs, rows
 from core.retention.policy import Policy
 from core.settings import Settings
 
@@ -18,6 +18,7 @@ POLICIES: Mapping[str, Callable[[float], Policy]] = {
     "models": files.models,
     "predictions": files.predictions,
     "orphans": files.orphans,
+    "jobs": jobs.jobs,
 }
 """Makes a policy of a kind for a number of days."""
 

@@ -8,7 +8,7 @@ job also leaves files that no row names.
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,16 @@ class Size:
 class Growth:
     """Simulates days with `count` jobs each, a few of which have long curves."""
 
-    def __init__(self, clock: StandingClock, storage: Storage, folder: Path, count: int) -> None:
-        """`folder` is that of the store."""
+    def __init__(
+        self,
+        clock: StandingClock,
+        storage: Storage,
+        folder: Path,
+        count: int,
+        limits: Mapping[str, float | None] = LIMITS,
+    ) -> None:
+        """`folder` is that of the store, `limits` are the days after which things are deleted."""
+        self.limits = limits
         self.clock, self.storage, self.folder, self.count = clock, storage, folder, count
         self.ids: list[str] = []
         with transaction(storage.engine) as session:
@@ -96,7 +104,7 @@ class Growth:
         self._deliver()
         self.clock.advance(DAY)
         began = time.monotonic()
-        freed, more = apply_now(self.storage, policies(LIMITS), 3600.0)
+        freed, more = apply_now(self.storage, policies(self.limits), 3600.0)
         assert not more
         return self._size(sum(freed.values(), Freed()), time.monotonic() - began)
 

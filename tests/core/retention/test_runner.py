@@ -74,6 +74,7 @@ def test_a_request_stops_after_its_time(storage: Storage) -> None:
 def test_the_defaults_delete_nothing_that_somebody_misses() -> None:
     days = kept_days(Settings())
     assert days.keys() == POLICIES.keys()
+    assert days["jobs"] is None
     assert days["models"] is None
     assert days["predictions"] is None
     assert {policy.kind: policy.days for policy in policies(days)} == {

@@ -38,6 +38,9 @@ def gc(
     ] = None,
     predictions_days: Annotated[float | None, _days(0, "Their prediction files.")] = None,
     orphans_days: Annotated[float | None, _days(7, "Files that lost attempts left.")] = None,
+    jobs_days: Annotated[
+        float | None, _days(0, "Such jobs wholly, unless a sweep, model or evaluation needs them.")
+    ] = None,
     idempotency_keys_days: Annotated[
         float | None, _days(7, "Idempotency keys so many days old.")
     ] = None,
@@ -59,8 +62,8 @@ def gc(
 ) -> None:
     """Delete old data now. The scheduler does so by itself, slowly, with the server's settings.
 
-    Each option replaces the server's setting CHAINRULE_KEEP_..._DAYS for this call. Jobs, their
-    results and last metrics, registered models and datasets are never deleted.
+    Each option replaces the server's setting CHAINRULE_KEEP_..._DAYS for this call. Unless you
+    say so, jobs are kept with their results and models. Registered models and datasets always are.
 
     [dim]chainrule gc --dry-run --models-days 30[/]
     """
@@ -72,6 +75,7 @@ def gc(
         "models_days": models_days,
         "predictions_days": predictions_days,
         "orphans_days": orphans_days,
+        "jobs_days": jobs_days,
         "idempotency_keys_days": idempotency_keys_days,
         "deliveries_days": deliveries_days,
         "sources_days": sources_days,
