@@ -4,13 +4,21 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from core.data.table.query import MAX_CHARACTERS
 from core.errors import FieldError, InvalidError, NotFoundError
 from core.spec.names import ALIAS, MAX_VERSION, NAME, parse_reference
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _job_id(
@@ -117,14 +125,23 @@ Tags = Annotated[
 """Filter of a list: tags that must all match."""
 
 
+def _written_out(value: object) -> object:
+    """Refuse numbers, which pydantic takes for seconds since 1970. Raises ValueError."""
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("expected a time with its zone, like 2026-01-31T12:00:00Z")
+    return value
+
+
 CreatedAfter = Annotated[
     AwareDatetime | None,
+    BeforeValidator(_written_out),
     Field(description="created at this time or later", examples=["2026-01-31T00:00:00Z"]),
 ]
 """Filter of a list: the first time of creation."""
 
 CreatedBefore = Annotated[
     AwareDatetime | None,
+    BeforeValidator(_written_out),
     Field(description="created before this time", examples=["2026-02-01T00:00:00Z"]),
 ]
 """Filter of a list: the time before which things were created."""

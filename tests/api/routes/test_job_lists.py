@@ -61,7 +61,8 @@ def test_jobs_are_filtered_and_sorted_by_metrics_and_times(http: Http) -> None:
     assert listed(f"sort=-valid/accuracy&limit=2&cursor={first['next']}") == best_first[2:]
     assert_problem(http.get("/v1/jobs?metric=loss"), 422)
     assert_problem(http.get(f"/v1/jobs?cursor={first['next']}"), 422)
-    assert_problem(http.get("/v1/jobs?created_after=2001-01-01"), 422)
+    for text in ("2001-01-01", "0.5", "1e9", "2001-01-01T00:00:00"):
+        assert_problem(http.get(f"/v1/jobs?created_after={text}"), 422, "query.created_after")
 
 
 def test_an_ended_job_is_deleted(http: Http, pets_model: Path) -> None:
