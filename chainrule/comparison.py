@@ -78,7 +78,8 @@ def first_layer(left: Document | None, right: Document | None) -> str | None:
     The arguments are the insights of two jobs with equal networks. Returns None if no layer
     differs or a job has no insights.
     """
-    before, after = ((side or {}).get("activations", {}) for side in (left, right))
+    before: Document = (left or {}).get("activations", {})
+    after: Document = (right or {}).get("activations", {})
     for path in sorted(before.keys() & after.keys(), key=_position):
         if before[path] != after[path]:
             return path

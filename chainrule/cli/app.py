@@ -15,7 +15,7 @@ from chainrule.cli.commands.jobs import (
     watch,
 )
 from chainrule.cli.commands.models import inference, models
-from chainrule.cli.commands.server import demo, gc, mlflow, nodes, up, version, webhooks
+from chainrule.cli.commands.server import background, demo, gc, mlflow, nodes, up, version, webhooks
 from chainrule.cli.commands.sweeps import sweeps
 from chainrule.cli.errors import check_text, show_error
 from chainrule.cli.options import new_typer
@@ -33,6 +33,7 @@ app = new_typer(
 )
 version.install(app)
 up.install(app)
+background.install(app)
 demo.install(app)
 datasets.install(app)
 specs.install(app)

@@ -20,6 +20,19 @@ _LOCK = "up.lock"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
+def holder(path: Path) -> int | None:
+    """Return the id of the process whose stack uses a data folder, or None if none does."""
+    try:
+        with (path / _LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = (path / _LOCK).read_text().strip()
+        return int(text) if text.isdigit() else None
+    except OSError:
+        return None
+    return None
+
+
 class Folder:
     """A locked data folder. `close` unlocks it, and so does the end of this process.
 

@@ -29,22 +29,42 @@ class Options:
     broker_url: str = ""
     store_url: str = ""
     mlflow_url: str = ""
+    mlflow_host: str = "127.0.0.1"
 
     def require_token(self, env: Mapping[str, str]) -> None:
-        """Raise StackError if other machines could reach an api without a token, or guess it."""
-        if self.host in LOOPBACK:
-            return
-        token = env.get("CHAINRULE_API_TOKEN", "")
-        if not token:
-            raise StackError(
-                f"--host {self.host} lets other machines reach the api: set CHAINRULE_API_TOKEN to "
-                "a secret first"
-            )
-        if reason := weakness(token):
-            raise StackError(
-                f"--host {self.host} lets other machines reach the api, and CHAINRULE_API_TOKEN "
-                f"{reason}"
-            )
+        """Raise StackError if other machines could reach a server without a token, or guess it."""
+        api_token = env.get("CHAINRULE_API_TOKEN", "")
+        mlflow_token = env.get("CHAINRULE_MLFLOW_TOKEN", "") or api_token
+        _require(f"--host {self.host}", self.host, "the api", api_token)
+        if not self.mlflow_url:
+            option = f"--mlflow-host {self.mlflow_host}"
+            _require(option, self.mlflow_host, "MLflow", mlflow_token)
+
+
+def _require(option: str, host: str, server: str, token: str) -> None:
+    """Raise StackError if a server listens beyond loopback without a token, or with a weak one."""
+    if host in LOOPBACK:
+        return
+    reach = f"{option} lets other machines reach {server}"
+    if not token:
+        raise StackError(f"{reach}: set CHAINRULE_API_TOKEN to a secret first")
+    if reason := weakness(token):
+        raise StackError(f"{reach}, and CHAINRULE_API_TOKEN {reason}")
+
+
+def address(host: str, port: int) -> str:
+    """Return the URL of a server for a client on this machine."""
+    name = _local(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _local(host: str) -> str:
+    """Return the loopback address for a server that listens on all addresses, else its own."""
+    with suppress(ValueError):
+        address = ip_address(host)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "::1"
+    return host
 
 
 @dataclass(frozen=True)
@@ -60,17 +80,7 @@ class Addresses:
     @property
     def api_url(self) -> str:
         """The address of the api for a client on this machine."""
-        host = _local(self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-
-def _local(host: str) -> str:
-    """Return the loopback address for a server that listens on all addresses, else its own."""
-    with suppress(ValueError):
-        address = ip_address(host)
-        if address.is_unspecified:
-            return "127.0.0.1" if address.version == 4 else "::1"
-    return host
+        return address(self.host, self.port)
 
 
 def base_env() -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -20,6 +20,7 @@ from chainrule.stack.options import (
     TEMPORARY,
     Addresses,
     Options,
+    address,
     chainrule_env,
     foreign_env,
     mlflow_token,
@@ -36,6 +37,18 @@ STATE = "up.json"
 _POLL_SECONDS = 0.1
 _READS = r'"GET [^"]*" [23]\d\d'
 """Log lines of read requests: `chainrule watch` alone would fill the screen with them."""
+
+
+def read_state(data_dir: Path) -> dict[str, Any] | None:
+    """Return `pid`, `api_url` and `mlflow_url` of the last ready stack in a data folder, or None.
+
+    The file of a stack that was killed stays: `holder` says whether one runs.
+    """
+    try:
+        state = json.loads((data_dir / STATE).read_text())
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
 
 
 class Stack:
@@ -129,11 +142,18 @@ class Stack:
             embedded = broker.embedded(folder / "broker", foreign_env())
         mlflow_url = self.options.mlflow_url
         if not mlflow_url:
-            mlflow_port = ports.claim(mlflow.HOST, self.options.mlflow_port, "--mlflow-port")
-            mlflow_url = f"http://{mlflow.HOST}:{mlflow_port}"
+            mlflow_host = self.options.mlflow_host
+            mlflow_port = ports.claim(mlflow_host, self.options.mlflow_port, "--mlflow-port")
+            mlflow_url = address(mlflow_host, mlflow_port)
             # First, in the background: it takes longest.
             self._supervisor.add(
-                mlflow.command(folder / "mlflow", mlflow_port, foreign_env(), mlflow_token())
+                mlflow.command(
+                    folder / "mlflow",
+                    mlflow_port,
+                    foreign_env(),
+                    mlflow_token(),
+                    host=mlflow_host,
+                )
             )
         public_url = os.environ.get("CHAINRULE_MLFLOW_PUBLIC_URL") or mlflow_url
         broker_url = embedded.url if embedded else self.options.broker_url

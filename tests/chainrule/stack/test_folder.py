@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from chainrule.stack import StackError
-from chainrule.stack.folder import Folder
+from chainrule.stack.folder import Folder, holder
 from chainrule.stack.process import Command, Process
+
+
+def test_the_process_that_uses_it_is_known(tmp_path: Path) -> None:
+    assert holder(tmp_path / "none") is None
+    folder = Folder(tmp_path)
+    assert holder(tmp_path) == os.getpid()
+    folder.close()
+    assert holder(tmp_path) is None
 
 
 def test_it_is_made_and_private(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from chainrule.cli import views
+from chainrule.cli.capacity import warnings
 from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.client.transport import Document
@@ -77,11 +79,14 @@ def drain(
     """
     with client(url, token) as server:
         machine = server.drain(node, worker=worker, undo=undo)
+        nodes = list(server.nodes())
     if as_json:
         views.print_json(machine)
     else:
         state = "takes jobs again" if undo else "gives its jobs to others"
         views.CONSOLE.print(f"[green]{worker or machine['name']}[/] {state}")
+    for text in warnings(nodes):
+        views.ERRORS.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _show(job: Document, done: str, as_json: bool, requested: str = "") -> None:

@@ -3,6 +3,8 @@
 import os
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +21,8 @@ from chainrule.stack.options import Options
 from chainrule.stack.stack import Stack
 from chainrule.stack.temporary import end_on_signal
 
+_PAUSE_SECONDS = 1.0
+
 
 def install(app: typer.Typer) -> None:
     """Register the commands of this module."""
@@ -33,6 +37,9 @@ def demo(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show the logs of the processes.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it running until Ctrl-C, to look at its pages.")
+    ] = False,
 ) -> None:
     """Train a digit recogniser through the whole stack, then stop and clean up.
 
@@ -46,12 +53,16 @@ def demo(
     with tempfile.TemporaryDirectory(
         prefix="chainrule-demo-", ignore_cleanup_errors=True
     ) as folder:
-        outcome = _run(Path(folder), steps, verbose)
+        outcome = _run(Path(folder), steps, verbose, keep)
     seconds = {**steps.seconds, "total": steps.total()}
     if as_json:
         views.print_json(outcome.summary(seconds))
     else:
-        _show(outcome, steps, seconds)
+        _show(outcome, seconds)
+        steps.console.print(
+            "\nThe stack is stopped. To look at its pages: [bold]chainrule demo --keep[/]. "
+            "Start one that stays with [bold]chainrule up[/]"
+        )
     if not outcome.good:
         raise StackError(
             f"test accuracy {outcome.test_accuracy:.4f} is below {WANTED_ACCURACY}: "
@@ -59,7 +70,7 @@ def demo(
         )
 
 
-def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
+def _run(folder: Path, steps: Steps, verbose: bool, keep: bool) -> Outcome:
     logs = Logs(sys.stderr if verbose else None)
     options = Options(data_dir=folder, port=0, mlflow_port=0)
     stack = Stack(options, logs, progress=steps.waiting)
@@ -67,9 +78,9 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
     try:
         with steps.step("start", "starting database, broker, api, scheduler, worker, MLflow"):
             stack.start()
-        steps.console.print(f"  api {stack.addresses.api_url}/docs")
-        steps.console.print(f"  MLflow {stack.addresses.mlflow_public_url} (still coming up)")
         outcome = demonstrate(stack, steps, follow)
+        if keep:
+            _stay(stack, outcome, steps)
     except BaseException:
         stack.close()
         raise
@@ -80,8 +91,22 @@ def _run(folder: Path, steps: Steps, verbose: bool) -> Outcome:
     return outcome
 
 
-def _show(outcome: Outcome, steps: Steps, seconds: dict[str, float]) -> None:
-    run, job = outcome.run, outcome.job
+def _stay(stack: Stack, outcome: Outcome, steps: Steps) -> None:
+    """Print the addresses of the pages, and wait for Ctrl-C or another signal."""
+    for name, url in (
+        ("API", f"{stack.addresses.api_url}/docs"),
+        ("MLflow", stack.addresses.mlflow_public_url),
+        ("the run", str(outcome.job["mlflow_url"])),
+    ):
+        steps.console.print(f"  {name} {url}", soft_wrap=True)
+    steps.console.print("Ctrl-C ends everything")
+    with suppress(KeyboardInterrupt, SystemExit):
+        while True:
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _show(outcome: Outcome, seconds: dict[str, float]) -> None:
+    run = outcome.run
     views.CONSOLE.print()
     parts = ", ".join(f"{name} {spent:.1f}" for name, spent in seconds.items() if name != "total")
     views.facts(
@@ -90,16 +115,14 @@ def _show(outcome: Outcome, steps: Steps, seconds: dict[str, float]) -> None:
                 "test accuracy",
                 f"{outcome.test_accuracy:.4f}  ({outcome.right} of {len(outcome.held_out)})",
             ),
-            ("MLflow run", str(job["mlflow_url"])),
             (
-                "",
+                "MLflow run",
                 f"{run['info']['status']}, {len(run['data'].get('params', []))} params, "
                 f"{len(run['data'].get('metrics', []))} metrics",
             ),
             ("seconds", f"{seconds['total']:.1f}  ({parts})"),
         )
     )
-    steps.console.print("\nThe stack is stopped. Start one that stays with [bold]chainrule up[/]")
 
 
 def _forget_settings() -> None:

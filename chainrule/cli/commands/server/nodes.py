@@ -1,8 +1,10 @@
 """`chainrule nodes`: the machines with workers."""
 
 import typer
+from rich.markup import escape
 
 from chainrule.cli import views
+from chainrule.cli.capacity import state, warnings
 from chainrule.cli.options import URL, Json, Token, Url, client
 
 
@@ -24,28 +26,13 @@ def list_nodes(url: Url = URL, token: Token = "", as_json: Json = False) -> None
     views.table(
         ("node", "workers", "slots", "last heard of", "state"),
         (
-            (node["name"], *_capacity(node), views.ago(node.get("heartbeat_at")), _state(node))
+            (node["name"], *_capacity(node), views.ago(node.get("heartbeat_at")), state(node))
             for node in nodes
         ),
         "no workers yet: start some with `chainrule up`",
     )
-
-
-def _state(node: dict[str, object]) -> str:
-    """Return whether the workers claim jobs, or why not, and whether runners are confined."""
-    workers = node.get("workers")
-    reasons = [
-        str(worker.get("suspended_for") or "suspended")
-        for worker in (workers if isinstance(workers, list) else [])
-        if worker.get("suspended_at")
-    ]
-    if reasons:
-        return f"{len(reasons)} suspended: {reasons[0]}"
-    if node.get("draining_at"):
-        return "draining"
-    versions = node.get("versions")
-    sandbox = str(versions.get("sandbox", "")) if isinstance(versions, dict) else ""
-    return "ok, sandbox incomplete" if "; without " in sandbox else "ok"
+    for text in warnings(nodes):
+        views.CONSOLE.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
 
 
 def _capacity(node: dict[str, object]) -> tuple[str, str]:

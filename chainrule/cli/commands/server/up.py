@@ -1,5 +1,6 @@
 """`chainrule up`: run the whole stack on this machine."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chainrule.cli.commands.server.background import DETACH, start_detached
 from chainrule.stack import StackError, logs
 from chainrule.stack.options import Options, mlflow_token
 from chainrule.stack.process import hide_memory
@@ -41,6 +43,12 @@ def up(
     host: Annotated[
         str, typer.Option(envvar="CHAINRULE_HOST", help="Address on which the api listens.")
     ] = "127.0.0.1",
+    mlflow_host: Annotated[
+        str, typer.Option(envvar="CHAINRULE_MLFLOW_HOST", help="Address on which MLflow listens.")
+    ] = "127.0.0.1",
+    detach: Annotated[
+        bool, typer.Option(*DETACH, help="Return when it is ready; it runs on. See `down`.")
+    ] = False,
     database_url: Annotated[
         str, typer.Option(envvar="CHAINRULE_DATABASE_URL", help="PostgreSQL instead of SQLite.",
                           show_envvar=True, metavar="URL", show_default=False)
@@ -64,11 +72,18 @@ def up(
     folder. A job that is running when you stop continues at the next start.
 
     [dim]chainrule up --workers 2 --port 8001[/]
+
+    [dim]chainrule up --detach && chainrule status && chainrule down[/]
     """
     hide_memory()
     options = Options(
-        data_dir, host, port, mlflow_port, workers, database_url, broker_url, store_url, mlflow_url
-    )
+        data_dir, host, port, mlflow_port, workers, database_url, broker_url, store_url, mlflow_url,
+        mlflow_host,
+    )  # fmt: skip
+    if detach:
+        options.require_token(os.environ)
+        start_detached(data_dir)
+        return
     printer = logs.to_terminal()
     stack = Stack(options, printer, progress=lambda what: printer.say("chainrule", what))
     ending = _on_signals(stack)
