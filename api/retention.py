@@ -9,7 +9,7 @@ from pathlib import Path
 
 from api.context import Context
 from core.data.storage.locks import attempted
-from core.retention import Freed, Policy, Storage, Usage, policies, store_usage
+from core.retention import Freed, RetentionPolicy, Storage, Usage, policies, store_usage
 from core.retention.files import FilePolicy
 from core.retention.policy import DAY_SECONDS
 
@@ -17,7 +17,7 @@ DISK = {"uploads": "uploads", "cache": "cache", "mlflow": "mlflow"}
 """Folders in the data folder, by kind; that of MLflow is there in the embedded stack."""
 
 
-class UploadPolicy(Policy):
+class UploadPolicy(RetentionPolicy):
     """Deletes uploads in `folder`, on the disk of this server, that received nothing for long."""
 
     def __init__(self, days: float, folder: Path) -> None:
@@ -55,12 +55,12 @@ def files_below(folder: Path) -> Freed:
     return Freed(files=files, bytes=size)
 
 
-def chosen(here: Context, days: Mapping[str, float | None]) -> list[Policy]:
+def chosen(here: Context, days: Mapping[str, float | None]) -> list[RetentionPolicy]:
     """The policies of the kinds that are not kept for ever."""
     return [*policies(days), *own(here, days)]
 
 
-def own(here: Context, days: Mapping[str, float | None]) -> list[Policy]:
+def own(here: Context, days: Mapping[str, float | None]) -> list[RetentionPolicy]:
     """The policies that only this server can apply."""
     uploads = days["uploads"]
     return [] if uploads is None else [UploadPolicy(uploads, here.uploads)]

@@ -40,11 +40,18 @@ a method for each request of the REST API:
 from chainrule import Client
 
 client = Client()
-job = client.jobs.submit({
-    "experiment": "digits", "dataset": "digits@1", "data": {"target": "label"},
-    "network": [64, "relu", 10], "loss": "cross_entropy", "optimizer": "adam",
-    "epochs": 30, "metrics": ["accuracy"],
-})
+job = client.jobs.submit(
+    {
+        "experiment": "digits",
+        "dataset": "digits@1",
+        "data": {"target": "label"},
+        "network": [64, "relu", 10],
+        "loss": "cross_entropy",
+        "optimizer": "adam",
+        "epochs": 30,
+        "metrics": ["accuracy"],
+    }
+)
 job.wait()
 print(job.status, job.last_metrics["test/accuracy"])
 losses = job.history()["train/loss"].values

@@ -5,7 +5,7 @@ a setting says so.
 """
 
 from core.retention.policies import POLICIES, kept_days, policies
-from core.retention.policy import Freed, Item, Policy, Storage
+from core.retention.policy import Freed, Item, RetentionPolicy, Storage
 from core.retention.runner import Retention, apply_now
 from core.retention.runs import RunPolicy
 from core.retention.sizes import database_bytes

@@ -9,7 +9,7 @@ from core.db.session import reading, transaction
 from core.db.tables import Job, MetricChunk
 from core.jobs.curves.retention import outlines, thin
 from core.jobs.curves.simplification import MOST_POINTS
-from core.retention.policy import Freed, Item, Policy, Storage
+from core.retention.policy import Freed, Item, RetentionPolicy, Storage
 
 BATCH_JOBS = 100
 _POINTS = (
@@ -20,7 +20,7 @@ _POINTS = (
 )
 
 
-class CurvePolicy(Policy):
+class CurvePolicy(RetentionPolicy):
     """Reduces curves of more than a thousand points of jobs that ended before the cutoff.
 
     The ends and the extremes of each curve stay. A job is examined once: `thinned_at` records it.
@@ -85,6 +85,6 @@ def _freed(job_id: str, size: int) -> Freed:
     return Freed(bytes=size, items=(Item("metrics", job_id, "", size),)) if size else Freed()
 
 
-def metrics(days: float) -> Policy:
+def metrics(days: float) -> RetentionPolicy:
     """Points of curves of jobs that ended so many days ago, except the outlines."""
     return CurvePolicy("metrics", days)

@@ -15,14 +15,14 @@ from core.db.session import reading, transaction
 from core.db.tables import Checkpoint, Job, ModelVersion
 from core.jobs.deletion import FOLDERS
 from core.jobs.queries import ALONE
-from core.retention.policy import DAY_SECONDS, Freed, Item, Policy, Storage
+from core.retention.policy import DAY_SECONDS, Freed, Item, RetentionPolicy, Storage
 
 BATCH_FILES = 100
 LOCKED_FILES = 20
 """Files that are deleted while the rows of their jobs are locked."""
 
 
-class CheckpointPolicy(Policy):
+class CheckpointPolicy(RetentionPolicy):
     """Deletes the checkpoints of jobs that ended before the cutoff: nothing resumes from them."""
 
     def overdue(self, storage: Storage) -> Freed:
@@ -82,7 +82,7 @@ class JobFile:
         return self.file.key in (result.get("model_key"), result.get("predictions_key"))
 
 
-class FilePolicy(Policy):
+class FilePolicy(RetentionPolicy):
     """Deletes files in `folders` of jobs that ended before the cutoff, chosen by `superfluous`.
 
     Files of unknown jobs are kept: the store may have another database, too.
@@ -206,22 +206,22 @@ def _unfinished(files: Sequence[StoredFile]) -> Freed:
     return Freed(files=len(files), bytes=sum(file.bytes for file in files))
 
 
-def checkpoints(days: float) -> Policy:
+def checkpoints(days: float) -> RetentionPolicy:
     """Checkpoints of jobs that ended so many days ago."""
     return CheckpointPolicy("checkpoints", days)
 
 
-def models(days: float) -> Policy:
+def models(days: float) -> RetentionPolicy:
     """Models of jobs that finished so many days ago, unless registered or in use."""
     return ModelPolicy("models", days, "model", ["models"])
 
 
-def predictions(days: float) -> Policy:
+def predictions(days: float) -> RetentionPolicy:
     """Prediction files of jobs that finished so many days ago."""
     return PredictionPolicy("predictions", days, "predictions", ["predictions"])
 
 
-def orphans(days: float) -> Policy:
+def orphans(days: float) -> RetentionPolicy:
     """Files that no row names, of jobs that ended so many days ago."""
     return OrphanPolicy("orphans", days, "orphan", FOLDERS)
 

@@ -9,14 +9,14 @@ from core.db.session import reading, transaction
 from core.db.tables import Evaluation, Fold, Job, ModelVersion, Trial
 from core.db.types import Timestamp
 from core.jobs.deletion import erase_all
-from core.retention.policy import Freed, Policy, Storage
+from core.retention.policy import Freed, RetentionPolicy, Storage
 from core.retention.sizes import row_bytes
 
 BATCH_JOBS = 20
 EXAMINED_JOBS = 500
 
 
-class JobPolicy(Policy):
+class JobPolicy(RetentionPolicy):
     """Deletes jobs that ended before the cutoff, with all that they left.
 
     Kept are trials of sweeps, jobs whose model is registered or evaluated, evaluations, and jobs
@@ -84,6 +84,6 @@ class JobPolicy(Policy):
         return len(deleted)
 
 
-def jobs(days: float) -> Policy:
+def jobs(days: float) -> RetentionPolicy:
     """Jobs that ended so many days ago, with all that they left."""
     return JobPolicy("jobs", days)

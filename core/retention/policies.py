@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from core.retention import curves, files, jobs, rows
-from core.retention.policy import Policy
+from core.retention.policy import RetentionPolicy
 from core.settings import Settings
 
-POLICIES: Mapping[str, Callable[[float], Policy]] = {
+POLICIES: Mapping[str, Callable[[float], RetentionPolicy]] = {
     "events": rows.events,
     "logs": rows.logs,
     "metrics": curves.metrics,
@@ -28,6 +28,6 @@ def kept_days(settings: Settings) -> dict[str, float | None]:
     return {kind: getattr(settings, f"keep_{kind}_days") or None for kind in POLICIES}
 
 
-def policies(days: Mapping[str, float | None]) -> list[Policy]:
+def policies(days: Mapping[str, float | None]) -> list[RetentionPolicy]:
     """The policies of the kinds that are not kept for ever."""
     return [make(limit) for kind, make in POLICIES.items() if (limit := days.get(kind)) is not None]

@@ -59,7 +59,7 @@ class Freed:
         return bool(self.rows or self.files or self.items)
 
 
-class Policy(ABC):
+class RetentionPolicy(ABC):
     """Deletes things of one kind that are older than a number of days."""
 
     pass_seconds = 3600.0

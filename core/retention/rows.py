@@ -18,13 +18,13 @@ from core.db.tables import (
     Webhook,
     Worker,
 )
-from core.retention.policy import Freed, Policy, Storage
+from core.retention.policy import Freed, RetentionPolicy, Storage
 from core.retention.sizes import row_bytes
 
 BATCH_ROWS = 500
 
 
-class RowPolicy(Policy):
+class RowPolicy(RetentionPolicy):
     """Deletes the rows of `table` whose time `at`, an indexed column, is before the cutoff."""
 
     def __init__(
@@ -97,31 +97,31 @@ class SourcePolicy(RowPolicy):
         return super().condition(storage) & Source.used_at.is_(None)
 
 
-def events(days: float) -> Policy:
+def events(days: float) -> RetentionPolicy:
     """Events of jobs that ended so many days ago."""
     return HistoryPolicy("events", days, JobEvent)
 
 
-def logs(days: float) -> Policy:
+def logs(days: float) -> RetentionPolicy:
     """Log lines of jobs that ended so many days ago."""
     return HistoryPolicy("logs", days, LogLine)
 
 
-def idempotency_keys(days: float) -> Policy:
+def idempotency_keys(days: float) -> RetentionPolicy:
     """Idempotency keys that were used first so many days ago."""
     return RowPolicy("idempotency_keys", days, IdempotencyKey, IdempotencyKey.created_at)
 
 
-def deliveries(days: float) -> Policy:
+def deliveries(days: float) -> RetentionPolicy:
     """Messages to webhooks that are so many days old and not sent any more."""
     return DeliveryPolicy("deliveries", days)
 
 
-def sources(days: float) -> Policy:
+def sources(days: float) -> RetentionPolicy:
     """Source code that was sent so many days ago and that no job or sweep named."""
     return SourcePolicy("sources", days)
 
 
-def workers(days: float) -> Policy:
+def workers(days: float) -> RetentionPolicy:
     """Rows of worker processes without a heartbeat for so many days."""
     return RowPolicy("workers", days, Worker, Worker.heartbeat_at)

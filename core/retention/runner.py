@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.retention.policy import Freed, Policy, Storage
+from core.retention.policy import Freed, RetentionPolicy, Storage
 
 RETRY_SECONDS = 60.0
 """The pause after an error."""
@@ -14,7 +14,7 @@ RETRY_SECONDS = 60.0
 class Pass:
     """The batches of a policy that is applied now, and what they freed so far."""
 
-    policy: Policy
+    policy: RetentionPolicy
     batches: Iterator[Freed] | None = None
     next_at: float = 0.0
     freed: Freed = field(default_factory=Freed)
@@ -26,7 +26,7 @@ class Retention:
     def __init__(
         self,
         storage: Storage,
-        policies: Sequence[Policy],
+        policies: Sequence[RetentionPolicy],
         report: Callable[[str, Freed], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,7 +70,7 @@ class Retention:
 
 
 def apply_now(
-    storage: Storage, policies: Sequence[Policy], seconds: float
+    storage: Storage, policies: Sequence[RetentionPolicy], seconds: float
 ) -> tuple[dict[str, Freed], bool]:
     """Apply policies for about `seconds`: what each freed, and whether there is more to delete."""
     totals: dict[str, Freed] = {}

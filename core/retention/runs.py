@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from core.db.session import reading, transaction
 from core.db.tables import Job, ModelVersion
 from core.errors import NotFoundError
-from core.retention.policy import Freed, Policy, Storage
+from core.retention.policy import Freed, RetentionPolicy, Storage
 from core.tracking import MlflowServer
 
 BATCH_RUNS = 20
 
 
-class RunPolicy(Policy):
+class RunPolicy(RetentionPolicy):
     """Deletes runs, and their files, of jobs that ended before the cutoff.
 
     The job then names no run, so that nothing creates one again. Runs of registered models stay,

@@ -12,7 +12,13 @@ from core.jobs.deletion import FOLDERS
 from core.retention.sizes import row_bytes, row_count
 
 TABLES: Mapping[str, Sequence[type[tables.Base]]] = {
-    "jobs": (tables.Job, tables.Attempt, tables.Checkpoint, tables.Experiment),
+    "jobs": (
+        tables.Job,
+        tables.Attempt,
+        tables.Checkpoint,
+        tables.Experiment,
+        tables.DeletedRun,
+    ),
     "metrics": (tables.MetricChunk,),
     "events": (tables.JobEvent,),
     "logs": (tables.LogLine,),

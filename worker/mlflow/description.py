@@ -103,6 +103,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         dataset=_dataset_input(version, job.kind),
         model=_model(job, first_name),
     )
+    shown_again = {"mlflow.note.content": note, PARENT_TAG: placement.parent or ""}
     return JobSubject(
         row_id=job.id,
         status=job.status,
@@ -110,12 +111,7 @@ def describe_job(session: Session, job: Job, settings: Settings) -> JobSubject:
         run_id=job.mlflow_run_id,
         description=description,
         ended_at_ms=to_milliseconds(job.finished_at) if job.finished_at else None,
-        tags={
-            **job.tags,
-            **_status_tags(job),
-            "mlflow.note.content": note,
-            PARENT_TAG: placement.parent or "",
-        },
+        tags={**job.tags, **_status_tags(job), **shown_again},
         removed_tags=tuple(job.removed_tags or ()),
         edits=job.edits,
         shown=placement.shown,

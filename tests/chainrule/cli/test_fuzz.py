@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
-from chainrule import datasets, transport
 from chainrule.cli.app import app
+from chainrule.client import datasets, transport
 from chainrule.stack import StackError
 from chainrule.stack.stack import Stack
 from core.spec.sweep import EXAMPLE

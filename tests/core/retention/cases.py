@@ -8,7 +8,7 @@ from chainrule.contract.status import JobStatus
 from core import jobs
 from core.db.session import reading, transaction
 from core.db.tables import Base
-from core.retention import Freed, Policy, Storage
+from core.retention import Freed, RetentionPolicy, Storage
 from tests.support import single
 from tests.support.job_cases import claimed, points, queued
 
@@ -39,7 +39,7 @@ def left(
     return job_id
 
 
-def applied(storage: Storage, policy: Policy) -> Freed:
+def applied(storage: Storage, policy: RetentionPolicy) -> Freed:
     """What a policy freed, which must be what it announced."""
     announced = policy.overdue(storage)
     freed = sum(policy.apply(storage), Freed())

@@ -14,7 +14,7 @@ from core.db.idempotency import KeyedRequest, once
 from core.db.session import reading, transaction
 from core.db.tables import Delivery, IdempotencyKey, Job, JobEvent, LogLine, Source, Worker
 from core.errors import InvalidError
-from core.retention import Policy, Storage, rows
+from core.retention import RetentionPolicy, Storage, rows
 from core.spec.source import SourceSpec
 from tests.core.retention.cases import DAY, applied, count, left
 from tests.support import single
@@ -33,7 +33,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_history_of_jobs_that_ended_long_ago_goes(
     storage: Storage,
     clock: StandingClock,
-    make: Callable[[float], Policy],
+    make: Callable[[float], RetentionPolicy],
     table: type[JobEvent] | type[LogLine],
 ) -> None:
     running = claimed(storage.engine)

@@ -5,12 +5,20 @@ from collections.abc import Iterator
 import pytest
 
 from core.errors import UnavailableError
-from core.retention import Freed, Policy, Retention, Storage, apply_now, kept_days, policies
+from core.retention import (
+    Freed,
+    Retention,
+    RetentionPolicy,
+    Storage,
+    apply_now,
+    kept_days,
+    policies,
+)
 from core.retention.policies import POLICIES
 from core.settings import Settings
 
 
-class Batches(Policy):
+class Batches(RetentionPolicy):
     """Frees batches of so many rows in each pass; 0 raises."""
 
     def __init__(self, kind: str, *sizes: int) -> None:
@@ -46,7 +54,7 @@ def test_each_call_applies_one_batch_of_each_policy(storage: Storage) -> None:
     retention = Retention(storage, given, report, clock)
     assert [retention.advance().rows for _ in range(5)] == [11, 2, 3, 0, 0]
     assert reports == [("events", 10), ("logs", 6)]
-    clock.now = Policy.pass_seconds
+    clock.now = RetentionPolicy.pass_seconds
     assert retention.advance().rows == 11
 
 
