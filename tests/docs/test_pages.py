@@ -285,6 +285,21 @@ def test_models_page(addresses: tuple[str, str], desk: Path) -> None:
     output = python(snippet, desk, MLFLOW_TRACKING_URI=tracker)
     assert "prediction" in output
     assert "probability_9" in output
+    assert champion_in_mlflow(tracker, "digits", "2") == "2"
+
+
+def champion_in_mlflow(tracker: str, name: str, version: str) -> str | None:
+    """The version of a model's champion in MLflow's registry, as soon as it is `version`."""
+    champion, give_up_at = None, time.monotonic() + 60
+    while champion != version and time.monotonic() < give_up_at:
+        answer = httpx.get(
+            f"{tracker}/api/2.0/mlflow/registered-models/get", params={"name": name}, timeout=30
+        )
+        if answer.is_success:
+            aliases = answer.json()["registered_model"].get("aliases", [])
+            champion = next((a["version"] for a in aliases if a["alias"] == "champion"), None)
+        time.sleep(0.2)
+    return champion
 
 
 def test_sweeps_page(url: str, desk: Path) -> None:
