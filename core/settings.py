@@ -198,6 +198,12 @@ class Settings(BaseSettings):
         return self.store_url or f"file://{self.data_dir.absolute() / 'store'}"
 
     @property
+    def secret_variables(self) -> dict[str, str]:
+        """The variables of secret settings, for a process of ours that has to read them again."""
+        values = {key: getattr(self, name).get_secret_value() for key, name in _SECRETS.items()}
+        return {key: value for key, value in values.items() if value}
+
+    @property
     def renew_seconds(self) -> float:
         """The pause between two renewals of a lease."""
         return self.lease_seconds / 6
@@ -260,14 +266,19 @@ class Settings(BaseSettings):
         return self
 
 
-def forget_secrets() -> dict[str, str]:
+def forget_secrets() -> None:
     """Remove the variables of secret settings from the environment, after they were read.
 
-    Programs that this process starts do not inherit them. Returns the removed variables.
+    Programs that this process starts do not inherit them.
     """
-    names = {
-        f"CHAINRULE_{name}".upper()
-        for name, field in Settings.model_fields.items()
-        if field.annotation is SecretStr
-    }
-    return {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}
+    for variable in list(os.environ):
+        if variable.upper() in _SECRETS:
+            del os.environ[variable]
+
+
+_SECRETS = {
+    f"CHAINRULE_{name.upper()}": name
+    for name, field in Settings.model_fields.items()
+    if field.annotation is SecretStr
+}
+"""The names of secret settings, by variable."""

@@ -17,7 +17,7 @@ def main() -> int:
     hide_memory()
     try:
         settings = Settings()
-        secrets = forget_secrets()
+        forget_secrets()
         app = WorkerApp(settings)
     except ChainruleError as error:
         print(f"worker: {error.detail}", file=sys.stderr)  # noqa: T201
@@ -26,7 +26,8 @@ def main() -> int:
     if code and not app.end_requested:
         # Celery gave up on an error nobody foresaw. Its slots have given their jobs back.
         time.sleep(_AGAIN_SECONDS)
-        os.execve(sys.executable, [sys.executable, "-m", "worker"], os.environ | secrets)  # noqa: S606  # nosec B606  # no shell
+        variables = os.environ | settings.secret_variables
+        os.execve(sys.executable, [sys.executable, "-m", "worker"], variables)  # noqa: S606  # nosec B606  # no shell
     return code
 
 

@@ -112,9 +112,9 @@ def serving_chunks(settings: Settings) -> Iterator[None]:
     if not settings.peer_url:
         yield
         return
-    token = {"CHAINRULE_PEER_TOKEN": settings.peer_token.get_secret_value()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker.node.chunk_server"], env=os.environ | token
+        [sys.executable, "-m", "worker.node.chunk_server"],
+        env=os.environ | settings.secret_variables,
     )
     try:
         yield

@@ -1,6 +1,7 @@
 """Workers that share chunks pull one copy from the store together, and trust no peer's bytes."""
 
 import os
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from core.data.storage.peers import Near, Peers
 from core.data.storage.purge import purge
 from core.data.storage.stores import Reading, Store, open_store
 from core.data.table import chunks
-from core.settings import Settings
+from core.settings import Settings, forget_secrets
 from tests.support.brokers import free_port
 from worker.node.chunk_server import ChunkServer, serving_chunks
 
@@ -244,10 +245,13 @@ def test_the_worker_shares_in_a_process_of_its_own(
     url = f"http://127.0.0.1:{free_port()}"
     for name, value in {
         "PEER_URL": url, "PEER_TOKEN": TOKEN, "DATA_DIR": str(tmp_path), "STORE_URL": store.url,
+        "HOST": "0.0.0.0", "API_TOKEN": secrets.token_urlsafe(32),
     }.items():  # fmt: skip
         monkeypatch.setenv(f"CHAINRULE_{name}", value)
     transport = httpx.HTTPTransport(retries=10)
-    with serving_chunks(Settings()), httpx.Client(transport=transport) as client:
+    settings = Settings()
+    forget_secrets()
+    with serving_chunks(settings), httpx.Client(transport=transport) as client:
         path = f"{url}/versions/{manifest.digest}/chunks/{manifest.chunks[0].digest}"
         answer = client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
         assert chunks.sha256(answer.content) == manifest.chunks[0].digest
