@@ -82,7 +82,7 @@ def first_layer(left: Document | None, right: Document | None) -> str | None:
     after: Document = (right or {}).get("activations", {})
     for path in sorted(before.keys() & after.keys(), key=_position):
         if before[path] != after[path]:
-            return path
+            return str(path)
     return None
 
 
