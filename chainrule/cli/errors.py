@@ -75,6 +75,8 @@ def _text(error: Exception) -> str:
         return _file_error(error)
     if isinstance(error, UnicodeEncodeError):
         return _encoding_error(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"what was read is not {error.encoding} text (byte {error.start}): save it as UTF-8"
     return ""
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chainrule.cli.app import app
+from chainrule.cli.views import CONSOLE
 from chainrule.client import datasets, transport
 from chainrule.stack import StackError
 from chainrule.stack.stack import Stack
@@ -232,10 +233,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (transport, datasets):
         monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
 
-    def refuse(_: Stack) -> None:
+    def refuse(_: Stack | Path) -> None:
         raise StackError("no stack in this test")
 
     monkeypatch.setattr(Stack, "_start", refuse)
+    monkeypatch.setattr("chainrule.cli.commands.server.up.start_detached", refuse)
     monkeypatch.setattr("chainrule.cli.commands.server.demo._forget_settings", lambda: None)
     return folder
 
@@ -267,7 +269,7 @@ def test_wrong_arguments(
     use(monkeypatch, Bridge(app_http))
     monkeypatch.setattr("chainrule.client.Jobs.watch", lambda *_, **__: iter([ENDED]))
     monkeypatch.setattr("chainrule.client.sweeps.Sweeps.wait", lambda *_, **__: ENDED)
-    monkeypatch.setattr("chainrule.cli.commands.sweeps.sweeps._live", lambda *_: ENDED)
+    monkeypatch.setattr("chainrule.cli.commands.sweeps.sweeps._live", shown)
 
     @OFTEN
     @given(lines(known))
@@ -278,7 +280,15 @@ def test_wrong_arguments(
 
 
 ENDED = {"id": JOB, "kind": "train", "status": "failed", "last_metrics": {}, "best": [], "rows": 0}
-LOCAL = {("up",), ("demo",)}
+
+
+def shown(*_: object) -> dict[str, object]:
+    """What a sweep is when it was watched until its end."""
+    CONSOLE.print("cancelled")
+    return ENDED
+
+
+LOCAL = {("up",), ("down",), ("demo",)}
 """Commands that ask no server."""
 
 
