@@ -3,8 +3,6 @@
 import importlib
 from typing import Any
 
-from chainrule.stack import require_server
-
 _HOMES = {
     "Client": "chainrule.client",
     "DeadlineError": "chainrule.client",
@@ -36,5 +34,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
     if _HOMES[name] == "chainrule.estimators":
-        require_server(name)
+        importlib.import_module("chainrule.stack").require_server(name)
     return getattr(importlib.import_module(_HOMES[name]), name)
