@@ -76,11 +76,9 @@ def refuse_used(session: Session, job_ids: Sequence[str]) -> None:
 def erase_all(session: Session, store: Store, jobs: Sequence[Job]) -> None:
     """Delete ended jobs that nothing refers to. Raises UnavailableError."""
     job_ids = [job.id for job in jobs]
+    for key in _files(session, store, jobs):
+        store.delete(key)
     for job in jobs:
-        # Also what attempts left that were killed while they wrote.
-        files = [file for folder in FOLDERS for file in store.files(f"{folder}/{job.id}")]
-        for file in files:
-            store.delete(file.key)
         record_deletion(session, job, JOB_TAG)
     session.execute(
         delete_from(Evaluation).where(
@@ -97,6 +95,19 @@ def erase_all(session: Session, store: Store, jobs: Sequence[Job]) -> None:
     )
     for job in jobs:
         session.expunge(job)
+
+
+def _files(session: Session, store: Store, jobs: Sequence[Job]) -> set[str]:
+    """The keys of all files of jobs: those that rows name, and what killed attempts left."""
+    named = select(Checkpoint.key).where(
+        Checkpoint.job_id.in_([job.id for job in jobs]), Checkpoint.erased_at.is_(None)
+    )
+    keys = set(session.scalars(named))
+    for job in jobs:
+        result = job.result or {}
+        keys |= {result[name] for name in ("model_key", "predictions_key") if result.get(name)}
+        keys |= {file.key for name in FOLDERS for file in store.files(f"{name}/{job.id}")}
+    return keys
 
 
 def record_deletion(session: Session, row: Job | Sweep, tag: str) -> None:

@@ -245,6 +245,8 @@ def test_a_node_with_an_incomplete_sandbox_says_so(
 ) -> None:
     node: dict[str, Any] = {
         "name": "n1",
+        "alive": True,
+        "queues": [],
         "heartbeat_at": None,
         "versions": {"sandbox": sandbox},
         "workers": [],

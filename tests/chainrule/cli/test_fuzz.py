@@ -267,7 +267,7 @@ def test_wrong_arguments(
     app_http.post(f"/v1/jobs/{app_http.submitted()['id']}/cancel")
     assert app_http.post("/v1/sweeps", SWEEP).status_code == 202
     use(monkeypatch, Bridge(app_http))
-    monkeypatch.setattr("chainrule.client.Jobs.watch", lambda *_, **__: iter([ENDED]))
+    monkeypatch.setattr("chainrule.client.jobs.Jobs.watch", lambda *_, **__: iter([ENDED]))
     monkeypatch.setattr("chainrule.client.sweeps.Sweeps.wait", lambda *_, **__: ENDED)
     monkeypatch.setattr("chainrule.cli.commands.sweeps.sweeps._live", shown)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chainrule.cli import views
 from core.db.session import transaction
 from core.db.tables import Job
 from core.spec.sweep import EXAMPLE
@@ -45,7 +46,8 @@ def test_jobs_are_listed_by_metric_tag_and_time(served: Http) -> None:
     assert "--since 'yesterday' is not a time" in wrong.error
 
 
-def test_a_list_sorted_by_a_metric_shows_it(served: Http) -> None:
+def test_a_list_sorted_by_a_metric_shows_it(served: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views.CONSOLE, "width", 140)
     job_id = served.submitted()["id"]
     with transaction(served.app.state.context.engine) as session:
         job = session.get_one(Job, job_id)
