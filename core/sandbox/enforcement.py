@@ -1,15 +1,20 @@
 """Apply a policy to this process, part by part, and report which parts hold."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from os import environ
+from pathlib import Path
 
 from core.sandbox import landlock, namespaces, seccomp
 from core.sandbox.files import allowed
 from core.sandbox.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl
 from core.sandbox.policy import PARTS, Policy
 from core.sandbox.process import end_with_parent
+
+_OF_RIGHTS = ("network_namespace", "capabilities")
+"""The parts that take away rights by which this process may read Python itself."""
 
 Report = dict[str, str]
 """For each part of the sandbox an empty text if it holds, or else the reason why not."""
@@ -41,8 +46,23 @@ def _reason(name: str, apply: Callable[[], object], policy: Policy) -> str:
         return "switched off"
     if sys.platform != "linux":
         return "only on Linux"
+    if name in _OF_RIGHTS and not _leaves_python(apply):
+        return "Python is in a folder that only root may enter"
     try:
         apply()
     except OSError as error:
         return f"refused by the kernel: {error.strerror or error}"
     return ""
+
+
+def _leaves_python(apply: Callable[[], object]) -> bool:
+    """Whether Python can still be read after a part is applied; a child process tries it."""
+    library = Path(os.__file__).parent
+    child = os.fork()
+    if child == 0:
+        try:
+            apply()
+        except OSError:
+            os._exit(0)  # The caller gets the same error, which says more.
+        os._exit(not os.access(library, os.R_OK | os.X_OK, effective_ids=True))
+    return os.waitpid(child, 0)[1] == 0

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,19 @@ def test_a_part_that_the_kernel_refuses_is_reported(monkeypatch: pytest.MonkeyPa
     assert set(report.values()) == {"refused by the kernel: Operation not permitted"}
     monkeypatch.setattr(sys, "platform", "darwin")
     assert set(enforce(Policy(), []).values()) == {"only on Linux"}
+
+
+def test_a_part_that_keeps_python_from_being_read_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As root's rights are needed for an interpreter in root's home."""
+    unreadable = partial(monkeypatch.setattr, "os.access", lambda *_, **__: False)
+    monkeypatch.setattr(namespaces, "drop_capabilities", unreadable)
+    policy = Policy(without=tuple(part for part in PARTS if part != "capabilities"))
+    monkeypatch.setattr(enforcement, "prctl", lambda *_: 0)
+    monkeypatch.setattr(enforcement, "end_with_parent", lambda _: None)
+    report = enforcement.enforce(policy, [])
+    assert report["capabilities"] == "Python is in a folder that only root may enter"
 
 
 def test_neither_the_source_tree_nor_the_home_folder_is_readable() -> None:
