@@ -25,6 +25,8 @@ PARTIAL = re.compile(r"\..+\.[0-9a-f]{32}")
 """The name of a file that is being written; no part of a key begins with a dot."""
 MAX_KEY = 900
 BLOCK_BYTES = 2**20
+PAGE_FILES = 1000
+"""Files of a page of a list of S3, which has no larger pages."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CREATE_TRIES = 5
 _NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
@@ -189,19 +191,14 @@ class Store:
 
     def keys(self, prefix: str = "") -> list[str]:
         """All keys under the folder `prefix`, in order, without unfinished writes."""
-        folder = self._path(prefix) if prefix else self._root
-        with _asked(prefix):
-            paths = self._files.find(folder)
-        start = len(self._root) + 1
-        keys = (str(path)[start:] for path in paths)
-        return sorted(key for key in keys if KEY.fullmatch(key))
+        return sorted(file.key for file in self.files(prefix))
 
-    def files(self, folder: str) -> Iterator[StoredFile]:
+    def files(self, folder: str = "") -> Iterator[StoredFile]:
         """The files under the folder `folder`, in any order, without unfinished writes.
 
         They are listed while the caller iterates, so that many files need little memory.
         """
-        path = self._path(folder)
+        path = self._path(folder) if folder else self._root
         start = len(self._root) + 1
         for name, size in self._listed(folder, path):
             if KEY.fullmatch(key := name[start:]):
@@ -230,12 +227,11 @@ class Store:
         """Path and size of the files under `path`."""
         if self._folder is not None:
             yield from _listed_local(folder, path)
-            return
-        # Parts of a listing take less memory; keys below a folder begin with hexadecimal digits.
-        s3 = "s3" in self._files.protocol
-        for options in ({"prefix": f"{number:02x}"} for number in range(256)) if s3 else ({},):
+        elif "s3" in self._files.protocol:
+            yield from _listed_on_s3(self._files, folder, path)
+        else:
             with _asked(folder):
-                entries = self._files.find(path, detail=True, **options)
+                entries = self._files.find(path, detail=True)
             yield from ((str(name), int(entry["size"])) for name, entry in entries.items())
 
     @contextmanager
@@ -361,6 +357,20 @@ def _listed_local(name: str, folder: str) -> Iterator[tuple[str, int]]:
             else:
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     yield entry.path, entry.stat().st_size
+
+
+def _listed_on_s3(files: Any, name: str, folder: str) -> Iterator[tuple[str, int]]:
+    """Path and size of the objects under a folder, a page at a time; s3fs returns all at once."""
+    bucket, _, prefix = folder.partition("/")
+    query = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", "MaxKeys": PAGE_FILES}
+    while True:
+        with _asked(name):
+            page = files.call_s3("list_objects_v2", **query)
+        for entry in page.get("Contents", ()):
+            yield f"{bucket}/{entry['Key']}", int(entry["Size"])
+        if not page["IsTruncated"]:
+            return
+        query["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _put_local(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.data.storage import stores
 from core.data.storage.stores import Store, open_store
 from core.errors import InvalidError, NotFoundError, UnavailableError
 
@@ -60,7 +61,16 @@ def test_files_are_listed_with_their_sizes(store: Store) -> None:
         ("models/ab/1/x", 2),
         ("models/cd/1/y", 2),
     }
+    assert [file.key for file in store.files("models/ab")] == ["models/ab/1/x"]
     assert list(store.files("nothing")) == []
+
+
+def test_long_lists_of_s3_come_in_pages(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(s3_url, {"skip_instance_cache": True})
+    for key in ("ab/1", "ab/2", "zz/3"):
+        store.put_bytes(b"x", key)
+    monkeypatch.setattr(stores, "PAGE_FILES", 1)
+    assert [file.key for file in store.files()] == ["ab/1", "ab/2", "zz/3"]
 
 
 def test_no_empty_folders_are_left(tmp_path: Path) -> None:
