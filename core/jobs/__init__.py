@@ -42,6 +42,7 @@ from core.jobs.control import (
 from core.jobs.curves.metrics import History, metrics
 from core.jobs.deletion import delete, erase_all, record_deletion, refuse_used
 from core.jobs.dispatcher import (
+    any_queued,
     dispatch,
     due,
     mark_notified,

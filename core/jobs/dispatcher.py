@@ -6,7 +6,7 @@ and ten thousand queued jobs cost the broker nothing. A message that was lost is
 
 from collections.abc import Callable
 
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import Engine, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from chainrule.contract.status import JobStatus
@@ -50,6 +50,12 @@ def dispatch(
         with transaction(engine) as session:
             mark_notified(session, notified)
     return len(notified)
+
+
+def any_queued(session: Session) -> bool:
+    """Whether any job is queued: cheap, index-only check for pending work."""
+    queued = select(exists().where(Job.status == JobStatus.QUEUED))
+    return session.execute(queued).scalar_one()
 
 
 def due(

@@ -138,6 +138,9 @@ class Scheduler:
     def dispatch(self) -> int:
         """Send messages for the next queued jobs; how many. Raises UnavailableError."""
         with reading(self._engine) as session:
+            if not jobs.any_queued(session):
+                self._unread = {}
+                return 0
             slots = nodes.slots(session)
             known = {
                 queue: workers.spec_version
