@@ -1,8 +1,5 @@
 """Changes of tags and notes reach MLflow, and runs of deleted jobs leave it."""
 
-import uuid
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from core import jobs
@@ -14,33 +11,6 @@ from tests.support.trackers import Tracker
 from tests.support.worker_cases import Bench, until
 from worker.mlflow.deletions import RunDeletion
 from worker.mlflow.jobs import JobMirror
-
-
-@pytest.fixture
-def bench(tracker: Tracker, make_bench: Callable[..., Bench], sqlite_url: str) -> Bench:
-    return make_bench(sqlite_url, mlflow_url=tracker.url)
-
-
-@pytest.fixture
-def server(tracker: Tracker) -> Iterator[MlflowServer]:
-    with MlflowServer(tracker.url, timeout_seconds=60) as made:
-        yield made
-
-
-@pytest.fixture
-def mirror(bench: Bench) -> Iterator[JobMirror]:
-    made = JobMirror(bench.engine, bench.store, bench.settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ended(bench: Bench) -> Job:
-    """A finished job of which MLflow has everything."""
-    job_id = bench.submit(epochs=1, experiment=uuid.uuid4().hex, tags={"team": "a", "old": "x"})
-    bench.slot.work(job_id)
-    until(lambda: bench.job(job_id).mirrored_status == "finished")
-    return bench.job(job_id)
 
 
 def test_changed_tags_and_notes_are_mirrored(

@@ -1,7 +1,6 @@
 """Changes that somebody makes in MLflow are found and corrected."""
 
 import uuid
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -14,33 +13,6 @@ from tests.support.trackers import Tracker
 from tests.support.worker_cases import Bench, until
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.reconcile import Reconciler
-
-
-@pytest.fixture
-def bench(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) -> Bench:
-    return make_bench(database_url, mlflow_url=tracker.url)
-
-
-@pytest.fixture
-def server(tracker: Tracker) -> Iterator[MlflowServer]:
-    with MlflowServer(tracker.url, timeout_seconds=60) as made:
-        yield made
-
-
-@pytest.fixture
-def mirror(bench: Bench) -> Iterator[JobMirror]:
-    made = JobMirror(bench.engine, bench.store, bench.settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ended(bench: Bench) -> Job:
-    """A finished job of which MLflow has everything."""
-    job_id = bench.submit(epochs=1, experiment=uuid.uuid4().hex)
-    bench.slot.work(job_id)
-    until(lambda: bench.job(job_id).mirrored_status == "finished")
-    return bench.job(job_id)
 
 
 def test_no_differences_are_found_in_an_untouched_run(

@@ -1,9 +1,7 @@
 """Runs of old jobs are deleted from MLflow with their files, and nothing creates them again."""
 
 import uuid
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from core import models
 from core.db.tables import Job
@@ -12,41 +10,19 @@ from core.tracking import MlflowServer
 from tests.support.job_cases import do
 from tests.support.present import present
 from tests.support.trackers import Tracker
-from tests.support.worker_cases import Bench, until
+from tests.support.worker_cases import Bench
 from worker.mlflow.jobs import JobMirror
 from worker.mlflow.reconcile import Reconciler
 
 
-@pytest.fixture
-def bench(tracker: Tracker, make_bench: Callable[..., Bench], database_url: str) -> Bench:
-    return make_bench(database_url, mlflow_url=tracker.url)
-
-
-@pytest.fixture
-def server(tracker: Tracker) -> Iterator[MlflowServer]:
-    with MlflowServer(tracker.url, timeout_seconds=60) as made:
-        yield made
-
-
-@pytest.fixture
-def mirror(bench: Bench) -> Iterator[JobMirror]:
-    made = JobMirror(bench.engine, bench.store, bench.settings)
-    yield made
-    made.close()
-
-
-def mirrored(bench: Bench) -> Job:
-    """A finished job of which MLflow has everything."""
-    job_id = bench.submit(epochs=1, experiment=uuid.uuid4().hex)
-    bench.slot.work(job_id)
-    until(lambda: bench.job(job_id).mirrored_status == "finished")
-    return bench.job(job_id)
-
-
 def test_runs_of_old_jobs_go_with_their_files(
-    bench: Bench, mirror: JobMirror, server: MlflowServer, tracker: Tracker
+    bench: Bench,
+    mirror: JobMirror,
+    server: MlflowServer,
+    tracker: Tracker,
+    make_ended: Callable[[], Job],
 ) -> None:
-    old, named = mirrored(bench), mirrored(bench)
+    old, named = make_ended(), make_ended()
     do(bench.engine, models.register, "digits", named.id, owner="local")
     run_id, kept_id = present(old.mlflow_run_id), present(named.mlflow_run_id)
     assert server.artifacts(run_id)
@@ -69,9 +45,11 @@ def test_runs_of_old_jobs_go_with_their_files(
     assert bench.job(old.id).mlflow_run_id is None
 
 
-def test_a_run_that_is_gone_already_is_forgotten(bench: Bench, server: MlflowServer) -> None:
+def test_a_run_that_is_gone_already_is_forgotten(
+    bench: Bench, server: MlflowServer, make_ended: Callable[[], Job]
+) -> None:
     """As after a kill between MLflow's answer and the row."""
-    jobs = [mirrored(bench) for _ in range(2)]
+    jobs = [make_ended() for _ in range(2)]
     server.delete_run(present(jobs[0].mlflow_run_id))
     with_unknown = {"mlflow_run_id": uuid.uuid4().hex}
     do(
