@@ -26,7 +26,7 @@ class RunDeletion:
         """
         with reading(self._engine) as session:
             rows = jobs.deletable_runs(session)
-            experiment_ids = jobs.mirrored_experiments(session)
+            experiment_ids = jobs.mirrored_experiments(session) if rows else []
         server = self._mirror.server
         if server is None or not rows or not self._mirror.available():
             return 0
