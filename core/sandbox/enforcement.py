@@ -4,17 +4,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from os import environ
 from pathlib import Path
 
 from core.sandbox import landlock, namespaces, seccomp
 from core.sandbox.files import allowed
 from core.sandbox.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl
+from core.sandbox.landlock import Files
 from core.sandbox.policy import PARTS, Policy
 from core.sandbox.process import end_with_parent
 
 _OF_RIGHTS = ("network_namespace", "capabilities")
-"""The parts that take away rights by which this process may read Python itself."""
+"""The parts that take away rights by which this process may read the files that it needs."""
 
 Report = dict[str, str]
 """For each part of the sandbox an empty text if it holds, or else the reason why not."""
@@ -25,14 +27,15 @@ def enforce(policy: Policy, packages: Iterable[str]) -> Report:
 
     The folders of `packages` stay readable. The process is killed when its parent ends.
     """
+    files = allowed(policy, packages, environ)
     parts: dict[str, Callable[[], object]] = {
         "network_namespace": namespaces.leave_network,
         "no_new_privs": lambda: prctl(PR_SET_NO_NEW_PRIVS, 1),
         "capabilities": namespaces.drop_capabilities,
-        "landlock": lambda: landlock.restrict(allowed(policy, packages, environ)),
+        "landlock": lambda: landlock.restrict(files),
         "seccomp": lambda: seccomp.restrict(gpu=policy.gpu),
     }
-    report = {name: _reason(name, parts[name], policy) for name in PARTS}
+    report = {name: _reason(name, parts[name], policy, files) for name in PARTS}
     if sys.platform == "linux":
         # A change of credentials makes the kernel forget both.
         prctl(PR_SET_DUMPABLE, 1)
@@ -40,14 +43,14 @@ def enforce(policy: Policy, packages: Iterable[str]) -> Report:
     return report
 
 
-def _reason(name: str, apply: Callable[[], object], policy: Policy) -> str:
+def _reason(name: str, apply: Callable[[], object], policy: Policy, files: Files) -> str:
     """Apply a part. Returns why it does not hold, an empty text if it does."""
     if name in policy.without:
         return "switched off"
     if sys.platform != "linux":
         return "only on Linux"
-    if name in _OF_RIGHTS and not _leaves_python(apply):
-        return "Python is in a folder that only root may enter"
+    if name in _OF_RIGHTS and _hides(apply, files.readable | files.writable):
+        return "it would hide files that only root's rights open"
     try:
         apply()
     except OSError as error:
@@ -55,14 +58,16 @@ def _reason(name: str, apply: Callable[[], object], policy: Policy) -> str:
     return ""
 
 
-def _leaves_python(apply: Callable[[], object]) -> bool:
-    """Whether Python can still be read after a part is applied; a child process tries it."""
-    library = Path(os.__file__).parent
+def _hides(apply: Callable[[], object], paths: Iterable[Path]) -> bool:
+    """Whether a part keeps this process from paths that it can read; a child process tries it."""
     child = os.fork()
     if child == 0:
-        try:
+        before = _readable(paths)
+        with suppress(OSError):  # The caller gets the same error, which says more.
             apply()
-        except OSError:
-            os._exit(0)  # The caller gets the same error, which says more.
-        os._exit(not os.access(library, os.R_OK | os.X_OK, effective_ids=True))
-    return os.waitpid(child, 0)[1] == 0
+        os._exit(before != _readable(paths))
+    return os.waitpid(child, 0)[1] != 0
+
+
+def _readable(paths: Iterable[Path]) -> set[Path]:
+    return {path for path in paths if os.access(path, os.R_OK, effective_ids=True)}

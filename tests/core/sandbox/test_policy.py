@@ -1,9 +1,9 @@
 """Policies, the files that they allow, and what is reported of them."""
 
 import ctypes
+import os
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,17 +61,16 @@ def test_a_part_that_the_kernel_refuses_is_reported(monkeypatch: pytest.MonkeyPa
     assert set(enforce(Policy(), []).values()) == {"only on Linux"}
 
 
-def test_a_part_that_keeps_python_from_being_read_is_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As root's rights are needed for an interpreter in root's home."""
-    unreadable = partial(monkeypatch.setattr, "os.access", lambda *_, **__: False)
-    monkeypatch.setattr(namespaces, "drop_capabilities", unreadable)
-    policy = Policy(without=tuple(part for part in PARTS if part != "capabilities"))
-    monkeypatch.setattr(enforcement, "prctl", lambda *_: 0)
-    monkeypatch.setattr(enforcement, "end_with_parent", lambda _: None)
-    report = enforcement.enforce(policy, [])
-    assert report["capabilities"] == "Python is in a folder that only root may enter"
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens folders of others")
+def test_a_part_that_hides_files_of_the_policy_is_left_out(tmp_path: Path) -> None:
+    """As root's rights are needed for a checkout or a data folder in a user's home."""
+    file = tmp_path / "home" / "upload"
+    file.parent.mkdir(mode=0o700)
+    file.touch()
+    os.chown(file.parent, 65534, 65534)
+    reason = probe(Policy((str(file),)))["capabilities"]
+    assert reason == "it would hide files that only root's rights open"
+    assert probe(Policy((str(file),), without=("capabilities",)))["capabilities"] == "switched off"
 
 
 def test_neither_the_source_tree_nor_the_home_folder_is_readable() -> None:
