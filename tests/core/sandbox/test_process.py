@@ -23,6 +23,15 @@ if sys.argv[1] == "hidden":
     hide_memory()
 sys.exit(subprocess.call(sys.argv[2:]))
 """
+STARTED = """
+import os, sys
+from core.sandbox.kernel import prctl
+import {module} as module
+module.{made} = lambda *_: sys.exit(f"{{prctl(3)}} {{os.environ.get('CHAINRULE_API_TOKEN')}}")
+module.{main}()
+"""
+"""Runs a process of ours up to what it makes first. Ends with PR_GET_DUMPABLE and the token."""
+
 CHILD = "import os; print(open(f'/proc/{os.getppid()}/environ').read())"
 
 
@@ -49,6 +58,30 @@ def test_a_process_that_hides_its_memory_keeps_its_secrets(tmp_path: Path) -> No
 
 def test_any_other_process_shows_them(tmp_path: Path) -> None:
     assert "very-secret" in read_by_child(tmp_path, "open").stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "main", "made", "shown"),
+    [
+        ("api.__main__", "main", "create_app", "0 None"),
+        ("worker.__main__", "main", "WorkerApp", "0 None"),
+        ("worker.scheduler.__main__", "main", "Scheduler", "0 None"),
+        ("worker.node.chunk_server", "main", "Cache", "0 very-secret"),
+        # It starts processes that need the token.
+        ("chainrule.cli.commands.server.up", "up", "Options", "0 very-secret"),
+    ],
+)
+def test_processes_hide_and_forget_before_they_start(
+    module: str, main: str, made: str, shown: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STARTED.format(module=module, main=main, made=made)],
+        env={**os.environ, "CHAINRULE_API_TOKEN": "very-secret"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr.splitlines()[-1] == shown
 
 
 def test_a_limit_is_only_lowered() -> None:
