@@ -1,6 +1,6 @@
 """`python -m core.sandbox POLICY MODULE ARGUMENT...`: run a module in a sandbox.
 
-Without a module it prints as JSON which parts of the sandbox hold.
+With an empty MODULE it prints as JSON which parts of the sandbox hold.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ PACKAGES = ("core", "chainrule")
 
 def main() -> None:
     """Apply the policy, then import and run the module."""
-    policy, module = Policy.loads(sys.argv[1]), "".join(sys.argv[2:3])
+    policy, module = Policy.loads(sys.argv[1]), sys.argv[2]
     # Finding them here lists their folder, which is not readable afterwards.
     packages = {*PACKAGES, module.partition(".")[0]} - {""}
     report = enforce(policy, [folder for name in packages for folder in _folders(name)])

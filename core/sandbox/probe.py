@@ -13,7 +13,7 @@ def probe(policy: Policy) -> Report:
     """What a process that is started with this policy reports. Never raises."""
     try:
         printed = subprocess.run(
-            command(policy, "")[:-1],
+            command(policy, ""),
             env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
