@@ -23,6 +23,6 @@ def require_server(purpose: str) -> None:
         distribution(SERVER)
     except PackageNotFoundError:
         raise MissingServerError(
-            f"{purpose} needs the server, and only its client is installed here: "
-            f"pip install {SERVER}"
+            f"{purpose} needs the server ({SERVER}), and only its client is installed here: run "
+            "`pip install ./chainrule .` in a checkout of Chainrule"
         ) from None

@@ -33,4 +33,4 @@ def test_starting_a_server_names_the_package_that_it_needs(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["chainrule", "up"])
     assert main() == 1
-    assert "pip install chainrule-server" in capsys.readouterr().err.replace("\n", " ")
+    assert "`pip install ./chainrule .` in a checkout" in capsys.readouterr().err
