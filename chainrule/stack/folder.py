@@ -16,6 +16,9 @@ PROBE_BYTES = 2**20
 SCARCE_BYTES = 64 * 2**20
 """With less free space, the databases will soon fail to write."""
 
+LOG = "up.log"
+"""File in the data folder with the output of a stack in the background."""
+
 _LOCK = "up.lock"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -45,7 +48,8 @@ class Folder:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            own = not any(self.path.iterdir()) or (self.path / _LOCK).exists()
+            names = {file.name for file in self.path.iterdir()}
+            own = names <= {LOG} or _LOCK in names
             self._lock = self._acquire()
         except OSError as error:
             raise StackError(self._reason(error)) from error

@@ -27,11 +27,12 @@ def test_it_is_made_and_private(tmp_path: Path) -> None:
     folder.close()
 
 
-@pytest.mark.parametrize("used", [False, True])
-def test_a_folder_that_others_can_open_is_made_private(tmp_path: Path, used: bool) -> None:
-    if used:
-        Folder(tmp_path).close()
-        (tmp_path / "chainrule.sqlite").touch()
+@pytest.mark.parametrize("files", [(), ("up.log",), ("up.lock", "chainrule.sqlite")], ids=str)
+def test_a_folder_that_others_can_open_is_made_private(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
     tmp_path.chmod(0o755)
     lines: list[str] = []
     Folder(tmp_path, lines.append).close()

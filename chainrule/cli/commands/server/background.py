@@ -14,12 +14,9 @@ from chainrule.cli import views
 from chainrule.cli.options import URL, Json, Token, Url, client
 from chainrule.client.transport import Document
 from chainrule.stack import StackError
-from chainrule.stack.folder import holder
+from chainrule.stack.folder import LOG, holder
 from chainrule.stack.stack import read_state
 from chainrule.stack.temporary import DATA_DIR
-
-LOG = "up.log"
-"""File in the data folder with the output of a stack in the background."""
 
 DETACH = ("--detach", "-d")
 _END_SECONDS = 60.0
