@@ -14,7 +14,7 @@ from chainrule.cli.commands.datasets.edits import Description, Tags
 from chainrule.cli.commands.datasets.parsing import Parse, parse_options
 from chainrule.cli.dataset_pages import show_warnings
 from chainrule.cli.files import checked_output
-from chainrule.cli.options import URL, Json, Token, Url, client, new_typer
+from chainrule.cli.options import URL, Json, Token, Url, Yes, client, new_typer
 from chainrule.cli.references import version_of
 from chainrule.cli.tags import tags_of
 from chainrule.client import Client
@@ -308,7 +308,7 @@ def dataset_uses(
 def erase_dataset(
     name: Annotated[str, typer.Argument(help="One version of a dataset: digits@1.")],
     reason: Annotated[str, typer.Option(help="Reason, stored with the record that remains.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     url: Url = URL,
     token: Token = "",
     as_json: Json = False,

@@ -7,10 +7,8 @@ import typer
 from chainrule.cli import views
 from chainrule.cli.commands.jobs.jobs import JobId, find
 from chainrule.cli.dataset_pages import tags as tags_in_line
-from chainrule.cli.options import URL, Json, Token, Url, client
+from chainrule.cli.options import URL, Json, Token, Url, Yes, client
 from chainrule.cli.tags import tags_of
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def install(app: typer.Typer) -> None:

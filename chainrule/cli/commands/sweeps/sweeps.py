@@ -17,7 +17,7 @@ from chainrule.cli import views
 from chainrule.cli.commands.sweeps import edits, results
 from chainrule.cli.commands.sweeps.results import SweepId, find
 from chainrule.cli.files import read_object
-from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, client, new_typer
+from chainrule.cli.options import URL, Json, Source, SourceFiles, Token, Url, Yes, client, new_typer
 from chainrule.client import Client
 from chainrule.client.records import Record
 from chainrule.client.transport import Document
@@ -164,12 +164,7 @@ def watch_sweep(
         raise typer.Exit(1)
 
 
-def delete(
-    sweep_id: SweepId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    url: Url = URL,
-    token: Token = "",
-) -> None:
+def delete(sweep_id: SweepId, yes: Yes = False, url: Url = URL, token: Token = "") -> None:
     """Delete an ended sweep with its trials, their jobs, models, metrics and runs in MLflow.
 
     [dim]chainrule sweep delete 3f2a91c0[/]
