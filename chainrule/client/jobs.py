@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chainrule.client.frames import to_frame
-from chainrule.client.models import file_query, predicted
+from chainrule.client.models import predicted
 from chainrule.client.parse_options import UNTYPED
 from chainrule.client.problem import DeadlineError, ProblemError, UnreachableError, is_away
 from chainrule.client.records import Record, decoded
@@ -284,9 +284,10 @@ class Jobs:
         interval: float | None = None,
     ) -> Record:
         """Predict the rows of a file with the model of a job; see `Models.predict_file`."""
-        query = file_query(probabilities, interval)
         path = f"{_path(job_id)}/predict/file"
-        return self._transport.send_file(path, Path(file), UNTYPED, params=query)
+        return self._transport.send_file(
+            path, Path(file), UNTYPED, probabilities=probabilities, interval=interval
+        )
 
     def _job(self, document: Record) -> Job:
         return Job(document, self)

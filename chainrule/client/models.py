@@ -128,9 +128,10 @@ class Models:
         CSV is parsed as the data that the model was trained on. Columns that the model does not
         use are ignored. Raises OSError if the file cannot be read.
         """
-        query = file_query(probabilities, interval)
         path = f"{_path(reference)}/predict/file"
-        return self._transport.send_file(path, Path(file), UNTYPED, params=query)
+        return self._transport.send_file(
+            path, Path(file), UNTYPED, probabilities=probabilities, interval=interval
+        )
 
     def onnx(self, name: str, version: int) -> bytes:
         """Return the model as an ONNX file."""
@@ -150,12 +151,6 @@ def predicted(
         body["interval"] = interval
     answer = transport.post(path, body, repeatable=True)
     return prediction_frame(answer, rows.index) if is_pandas(rows) else answer
-
-
-def file_query(probabilities: bool, interval: float | None) -> Document:
-    """Return the query of a request for predictions with a file."""
-    query: Document = {"probabilities": probabilities}
-    return query if interval is None else {**query, "interval": interval}
 
 
 def _path(name: str) -> str:

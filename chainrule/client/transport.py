@@ -109,8 +109,11 @@ class Transport:
         """Return the list of JSON objects at `path`. Raises as `content` does."""
         return self._objects(self._json("GET", path, repeatable=True))
 
-    def send_file(self, path: str, file: Path, content_type: str, **options: Any) -> Record:
-        """Send a file as the body of a POST. Raises as `content` does, and OSError."""
+    def send_file(self, path: str, file: Path, content_type: str, **query: Any) -> Record:
+        """Send a file as the body of a POST. Query values of None are left out.
+
+        Raises as `content` does, and OSError.
+        """
         with file.open("rb") as body:
             return self.send(
                 "POST",
@@ -122,7 +125,7 @@ class Transport:
                     "Content-Length": str(file.stat().st_size),
                 },
                 timeout=FILE_SECONDS,
-                **options,
+                params=_given(query),
             )
 
     def delete(self, path: str, **options: Any) -> None:
