@@ -164,11 +164,18 @@ class SweepSpec(Spec):
         """Return the values that have an effect: without those whose `when` is not met."""
         if not any(dimension.when for dimension in self.search_space.values()):
             return values
-        return place(self.job.model_dump(mode="json"), self.search_space, values)[1]
+        try:
+            return place(self.job.model_dump(mode="json"), self.search_space, values)[1]
+        except ValueError:
+            return values  # `at` says why they do not fit together
 
     def at(self, values: dict[str, Any]) -> JobSpec:
         """Return the job at a point of the search space. Raises ValidationError."""
-        document, _ = place(self.job.model_dump(mode="json"), self.search_space, values)
+        try:
+            document, _ = place(self.job.model_dump(mode="json"), self.search_space, values)
+        except ValueError as error:
+            details = [_error(str(error), "search_space")]
+            raise ValidationError.from_exception_data("SweepSpec", details) from None
         validation = self.cross_validation
         if validation is not None and validation.group_by is not None:
             document["data"]["split"]["group_by"] = validation.group_by

@@ -219,6 +219,25 @@ def test_a_field_is_searched_only_where_its_condition_is_met() -> None:
     assert SweepSpec.model_validate(sweep.model_dump(mode="json")) == sweep
 
 
+def test_a_field_that_the_job_lacks_at_a_point_makes_the_point_invalid() -> None:
+    dense = {"kind": "dense", "units": 10}
+    space = {
+        "network": {"kind": "categorical", "choices": [[dense, "relu", dense], [dense]]},
+        "network[2].bias": {
+            "kind": "categorical",
+            "choices": [True, False],
+            "when": {"optimizer.kind": "adam"},
+        },
+    }
+    sweep = SweepSpec.model_validate({**EXAMPLE, "search_space": space})
+    values = {"network": [dense], "network[2].bias": False}
+    assert sweep.search("s").active(values) == values
+    with pytest.raises(ValidationError, match=r"network\[2\].bias: there is no \[2\]"):
+        sweep.at(values)
+    never = {"network[7].bias": space["network[2].bias"]}
+    assert "makes the job invalid" in refused(search_space=never)["search_space/network[7].bias"]
+
+
 def test_conditions_are_written_only_where_there_are_some() -> None:
     plain = encode(SweepSpec.model_validate(EXAMPLE))
     assert "when" not in plain.document["search_space"]["optimizer.learning_rate"]
