@@ -24,6 +24,12 @@ def parse(path: str) -> Steps:
     return tuple(steps)
 
 
+def overlap(a: Steps, b: Steps) -> bool:
+    """Return whether one path is the other or leads to a field inside it."""
+    shorter = min(len(a), len(b))
+    return a[:shorter] == b[:shorter]
+
+
 def missing(document: Any, steps: Steps) -> str | None:
     """Return None if the field exists, else a message on the first step that does not."""
     value = document

@@ -34,15 +34,16 @@ def meeting(document: Any, space: Space, path: str) -> Point | None:
     """Return values of other dimensions with which the condition of one is met, or None."""
     condition = _condition(space, path)
     point: Point = {}
-    for place_, allowed in condition.items():
-        others = [
+    for field, allowed in condition.items():
+        # Dimensions elsewhere do not change the field.
+        ends = [
             {other: end}
             for other, dimension in space.items()
-            if other != path and not dimension.when
+            if not dimension.when and paths.overlap(paths.parse(other), paths.parse(field))
             for end in dimension.ends()
         ]
-        for extra in ({}, *others):
-            if _is_met(paths.replaced(document, point | extra), {place_: allowed}):
+        for extra in ({}, *ends):
+            if _is_met(paths.replaced(document, point | extra), {field: allowed}):
                 point |= extra
                 break
     met = _is_met(paths.replaced(document, point), condition)

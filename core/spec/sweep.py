@@ -295,8 +295,7 @@ def _paths(sweep: SweepSpec) -> Iterator[InitErrorDetails]:
         elif conditional:
             yield from _conditions(sweep, document, path)
         for other, name in previous.items():
-            shorter = min(len(steps), len(other))
-            if not conditional and steps[:shorter] == other[:shorter]:
+            if not conditional and paths.overlap(steps, other):
                 yield _error(f"{path} and {name} overlap", "search_space", path)
         if not conditional:
             previous[steps] = path
