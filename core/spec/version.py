@@ -6,7 +6,6 @@ member or spec with `since`. A spec that uses no addition is written as before, 
 older releases still claim it.
 """
 
-from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -26,14 +25,6 @@ class Encoded(NamedTuple):
 
     document: dict[str, Any]
     version: int
-
-
-class _Addition(NamedTuple):
-    """A field, or values of a field, of a later spec version."""
-
-    name: str
-    since: Since
-    default: Any
 
 
 def encode(spec: Spec) -> Encoded:
@@ -87,11 +78,8 @@ def _structured(value: Any) -> bool:
 
 
 @cache
-def _additions(cls: Any) -> tuple[_Addition, ...]:
-    return tuple(_find_additions(cls))
-
-
-def _find_additions(cls: Any) -> Iterator[_Addition]:
+def _additions(cls: Any) -> tuple[tuple[str, Since, Any], ...]:
+    """Return what `additions` yields for a spec or a member."""
     if issubclass(cls, BaseModel):
         defaults = {
             name: field.get_default(call_default_factory=True, validated_data={})
@@ -99,5 +87,4 @@ def _find_additions(cls: Any) -> Iterator[_Addition]:
         }
     else:
         defaults = {field.name: field.default for field in fields(cls)}
-    for name, since, default in additions(cls, defaults):
-        yield _Addition(name, since, default)
+    return tuple(additions(cls, defaults))
