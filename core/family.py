@@ -11,12 +11,15 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform, get_type_hints
 
 T = TypeVar("T")
 
 Examples: TypeAlias = tuple[Any, ...]
 """Fields of small instances of a member, on which the tests of its family run."""
+
+_type_hints = cache(get_type_hints)
 
 FIRST = 1
 """The spec version of fields and members that name no other one."""
@@ -118,7 +121,7 @@ def additions(cls: Any, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Sinc
 
     Each comes with its default, from `defaults`.
     """
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _type_hints(cls, include_extras=True)
     for name, default in defaults.items():
         for note in getattr(hints[name], "__metadata__", ()):
             if isinstance(note, Since):
