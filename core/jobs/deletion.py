@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Select, or_, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from chainrule.contract.status import TERMINAL
@@ -50,12 +50,12 @@ def delete(session: Session, store: Store, job_id: str) -> None:
         raise ConflictError(
             f"job {job.id} is trial {trial.number} of sweep {trial.sweep_id}: delete the sweep"
         )
-    refuse_used(session, [job.id])
+    refuse_used(session, select(Job.id).where(Job.id == job_id))
     erase_all(session, store, [job])
 
 
-def refuse_used(session: Session, job_ids: Sequence[str]) -> None:
-    """Raise ConflictError that names what uses the model of one of these jobs."""
+def refuse_used(session: Session, job_ids: Select[str]) -> None:
+    """Raise ConflictError that names what else uses the model of one of these jobs."""
     versions = select(ModelVersion).where(ModelVersion.job_id.in_(job_ids)).limit(_MOST_NAMED)
     if rows := list(session.scalars(versions)):
         named = ", ".join(f"{row.model.name}@{row.version}" for row in rows)

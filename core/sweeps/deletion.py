@@ -28,7 +28,7 @@ def refuse_kept(session: Session, sweep_id: str) -> Sweep:
     running = select(Job.id).where(_of(sweep), Job.status.not_in(TERMINAL)).limit(1)
     if (job_id := session.scalar(running)) is not None:
         raise ConflictError(f"job {job_id} of sweep {sweep.id} has not ended: delete it later")
-    jobs.refuse_used(session, list(session.scalars(select(Job.id).where(_of(sweep)))))
+    jobs.refuse_used(session, select(Job.id).where(_of(sweep)))
     others = select(Sweep).where(Sweep.status.in_((SweepStatus.RUNNING, SweepStatus.PAUSED)))
     for other in session.scalars(others):
         if sweep.id in other.spec.get("warm_start", ()):

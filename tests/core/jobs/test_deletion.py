@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 
 from chainrule.contract.status import JobStatus
 from core import jobs, models, sweeps
@@ -155,6 +155,24 @@ def test_a_deleted_sweep_takes_its_jobs_along(
         assert session.get_one(DeletedRun, sweep_id).tag == SWEEP_TAG
         session.delete(session.get_one(DeletedRun, sweep_id))
     assert rows_left(engine) == {}
+
+
+def test_statements_that_delete_a_sweep_do_not_grow_with_it(
+    engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database limits the parameters of a statement; a sweep may have a million trials."""
+    sweep_id = ended_sweep(engine)
+    with reading(engine) as session:
+        job_ids = session.scalars(select(Job.id)).all()
+    monkeypatch.setattr("core.sweeps.deletion.JOBS_AT_ONCE", 1)
+    named: list[int] = []
+
+    def count(_: Any, __: Any, ___: Any, parameters: Any, *____: Any) -> None:
+        named.append(sum(job_id in repr(parameters) for job_id in job_ids))
+
+    event.listen(engine, "before_cursor_execute", count)
+    delete_sweep(engine, store, sweep_id)
+    assert max(named) == 1
 
 
 def test_a_sweep_that_runs_or_has_a_registered_trial_stays(engine: Engine, store: Store) -> None:
