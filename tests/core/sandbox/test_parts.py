@@ -32,11 +32,6 @@ Attacked = Callable[[str], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def parts() -> set[str]:
-    return holding()
-
-
-@pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """Files, servers and a process of the same user."""
     place = tmp_path_factory.mktemp("attacked")
@@ -78,8 +73,8 @@ def attempted(
 
 
 @pytest.mark.parametrize(("name", "part"), PAIRS)
-def test_a_part_alone_refuses(name: str, part: str, attacked: Attacked, parts: set[str]) -> None:
-    if part not in parts:
+def test_a_part_alone_refuses(name: str, part: str, attacked: Attacked) -> None:
+    if part not in holding():
         pytest.skip(f"this kernel has no {part}")
     assert attacked(part)[name] == "refused"
 
@@ -91,18 +86,18 @@ def test_without_a_sandbox_it_is_not_refused(name: str, tmp_path: Path, target: 
         assert attempted([name], fresh, set(PARTS)).get(name) != "refused"
 
 
-def test_a_gpu_opens_no_other_doors(target: Target, parts: set[str]) -> None:
+def test_a_gpu_opens_no_other_doors(target: Target) -> None:
     opened = {"read_command_line_of_parent", "list_files_of_parent"}  # CUDA reads /proc
-    names = [name for name, attack in ATTACKS.items() if parts & set(attack.parts)]
+    names = [name for name, attack in ATTACKS.items() if holding() & set(attack.parts)]
     outcomes = attempted(names, target, set(), gpu=True)
     assert {name for name, outcome in outcomes.items() if outcome != "refused"} <= opened
 
 
 @pytest.mark.parametrize(("gpu", "expected"), [(True, "listens"), (False, "refused")])
 def test_only_with_a_gpu_it_listens_on_unix_sockets(
-    gpu: bool, expected: str, target: Target, parts: set[str]
+    gpu: bool, expected: str, target: Target
 ) -> None:
-    if "seccomp" not in parts:
+    if "seccomp" not in holding():
         pytest.skip("this kernel has no seccomp")
     (Path(target.own) / "listener.py").write_text(LISTENER)
     variables = environment()

@@ -4,6 +4,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,15 @@ def targets(data: Path, folder: Path, own: Path, process: int) -> Iterator[Targe
         yield Target(process, str(database), str(folder), str(own), port, str(address), abstract)
 
 
-def holding() -> set[str]:
+@cache
+def holding() -> frozenset[str]:
     """The parts that this kernel has, and `landlock:N` for each version up to its own."""
     parts = {name for name, reason in probe(Policy()).items() if not reason}
     versions = range(1, landlock.version() + 1) if "landlock" in parts else ()
-    return parts | {f"landlock:{number}" for number in versions}
+    return frozenset(parts | {f"landlock:{number}" for number in versions})
 
 
-def skip_unless_refused(name: str, parts: set[str]) -> None:
+def skip_unless_refused(name: str) -> None:
     """Skip a test of an attack against which this kernel has nothing."""
-    if not parts & set(ATTACKS[name].parts):
+    if not holding() & set(ATTACKS[name].parts):
         pytest.skip(f"this kernel has none of {', '.join(ATTACKS[name].parts)}")
