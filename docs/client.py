@@ -113,7 +113,7 @@ def _parameters(function: Any) -> str:
 
 
 def _summary(documented: Any) -> str:
-    """Return the first sentence of a docstring, which may go over several lines."""
+    """Return the first paragraph of a docstring as one line."""
     paragraph = " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
     return paragraph.replace("|", "\\|")
 
